@@ -1,0 +1,153 @@
+"""The sizes and choices that make a transformer, as one flat, frozen, validated dataclass."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from attnviz.checks import check_divisible, check_probability, check_sizes
+from attnviz.errors import InvalidParameterError
+
+KINDS = ("encoder", "decoder", "encoder-decoder")
+ACTIVATIONS = ("relu", "gelu", "gelu_tanh")
+POSITIONS = ("none", "sinusoidal", "learned", "rope", "alibi")
+HEADS = (None, "lm", "classification")
+MAX_PARAMETERS = 2_000_000_000  # 8 GB as float32: refused before memory is taken
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A transformer's shape. Errors: InvalidParameterError with the offending numbers.
+
+    Arguments
+        kind: "encoder" (BERT), "decoder" (GPT: causal) or "encoder-decoder" (the original transformer).
+        vocab_size, max_len: tokens known, and tokens in a text at most.
+        d_model, n_heads, n_layers, d_ff: width C, heads H (dividing C), layers per stack, feed-forward width.
+        norm_first: pre-norm (GPT-2) instead of post-norm (BERT, Vaswani et al.).
+        final_norm: a LayerNorm after the last layer, usual with pre-norm.
+        positions: "none", "sinusoidal", "learned", "rope" or "alibi".
+        n_types: segment embeddings (BERT has 2), 0 for none; embed_norm: a LayerNorm on the embeddings.
+        head: None, "lm" (a score per token of the vocabulary) or "classification" (n_classes scores a text).
+        tied: the language-model head reuses the embedding matrix; head_transform: BERT's dense + norm before it.
+    """
+
+    kind: str = "encoder"
+    vocab_size: int = 256
+    max_len: int = 512
+    d_model: int = 64
+    n_heads: int = 4
+    n_layers: int = 2
+    d_ff: int = 256
+    activation: str = "gelu"
+    norm_first: bool = False
+    norm_eps: float = 1e-5
+    final_norm: bool = False
+    bias: bool = True
+    dropout: float = 0.0
+    positions: str = "learned"
+    n_types: int = 0
+    embed_norm: bool = False
+    head: str | None = None
+    n_classes: int = 0
+    tied: bool = True
+    head_transform: bool = False
+
+    def __post_init__(self) -> None:
+        check_sizes(
+            vocab_size=self.vocab_size, max_len=self.max_len, d_model=self.d_model,
+            n_heads=self.n_heads, n_layers=self.n_layers, d_ff=self.d_ff,
+        )  # fmt: skip
+        check_divisible("d_model", self.d_model, "n_heads", self.n_heads)
+        check_probability("dropout", self.dropout)
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise InvalidParameterError(f"{name}={getattr(self, name)!r} is not one of {allowed}")
+        if self.positions == "sinusoidal":
+            check_divisible("d_model", self.d_model, "sin and cos pairs of", 2)
+        if self.positions == "rope":
+            check_divisible("head width", self.head_dim, "rotary pairs of", 2)
+        if self.head == "classification" and self.n_classes < 2:
+            raise InvalidParameterError(f"n_classes={self.n_classes} is below 2 for a classification head")
+        if self.n_parameters > MAX_PARAMETERS:
+            raise InvalidParameterError(
+                f"{self.n_parameters:,} parameters are more than the {MAX_PARAMETERS:,} allowed"
+            )
+
+    @property
+    def head_dim(self) -> int:
+        """Head width D = C / H."""
+        return self.d_model // self.n_heads
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers the model holds (biases and norms included), without building it."""
+        c, f, b = self.d_model, self.d_ff, int(self.bias)
+        attention = 4 * c * c + 4 * c * b
+        norm = c + c * b
+        layer = attention + 2 * c * f + (c + f) * b + 2 * norm
+        stacks = self.n_layers * layer
+        if self.kind == "encoder-decoder":
+            stacks += self.n_layers * (layer + attention + norm) + norm * self.final_norm
+        embed = (self.vocab_size + self.max_len * (self.positions == "learned") + self.n_types) * c
+        head = 0
+        if self.head == "lm":
+            head = self.vocab_size + self.vocab_size * c * (not self.tied)
+            head += self.head_transform * (c * c + c + 2 * c)
+        if self.head == "classification":
+            head = self.n_classes * (c + 1)
+        return stacks + embed + 2 * c * self.embed_norm + norm * self.final_norm + head
+
+    def to_json(self) -> str:
+        """All fields as JSON; `from_json` gives an equal config."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        """Errors: InvalidParameterError if it is no JSON object, or names a field that does not exist."""
+        try:
+            given = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InvalidParameterError(f"the config is not JSON: {error}") from None
+        if not isinstance(given, dict):
+            raise InvalidParameterError(f"the config is a JSON {type(given).__name__}, not an object")
+        unknown = sorted(set(given) - {field.name for field in fields(cls)})
+        if unknown:
+            raise InvalidParameterError(f"the config names unknown fields: {', '.join(unknown)}")
+        return cls(**given)
+
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "kind": KINDS,
+    "activation": ACTIVATIONS,
+    "positions": POSITIONS,
+    "head": HEADS,
+}
+
+_VASWANI = ModelConfig(
+    kind="encoder-decoder", d_model=512, n_heads=8, n_layers=6, d_ff=2048,
+    activation="relu", positions="sinusoidal", head="lm",
+)  # fmt: skip
+_BERT = ModelConfig(
+    d_model=256, n_heads=4, n_layers=4, d_ff=1024, norm_eps=1e-12,
+    n_types=2, embed_norm=True, head="lm", head_transform=True,
+)  # fmt: skip
+_GPT = ModelConfig(
+    kind="decoder", d_model=256, n_heads=4, n_layers=4, d_ff=1024, activation="gelu_tanh",
+    norm_first=True, final_norm=True, head="lm",
+)  # fmt: skip
+
+PRESETS: dict[str, ModelConfig] = {
+    "tiny": ModelConfig(),
+    "base": _VASWANI,  # the original transformer's base model (Vaswani et al. 2017, table 3)
+    "bert": _BERT,  # BERT's architecture (Devlin et al. 2019) at the size of BERT-mini (Turc et al. 2019)
+    "gpt": _GPT,  # GPT-2's architecture (Radford et al. 2019) at the same size
+    "test": ModelConfig(d_model=16, n_heads=2, d_ff=32, vocab_size=64, max_len=64),
+}
+
+
+def preset(name: str, **changes: Any) -> ModelConfig:
+    """A preset, with some fields changed. Errors: InvalidParameterError for an unknown name or value."""
+    if name not in PRESETS:
+        raise InvalidParameterError(f"preset {name!r} is not one of {', '.join(PRESETS)}")
+    return replace(PRESETS[name], **changes)

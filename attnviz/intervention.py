@@ -1,0 +1,124 @@
+"""A change to a forward pass, described as data: the model itself is shared by everyone and never touched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from attnviz.checks import check_index, check_temperature
+from attnviz.errors import InvalidParameterError
+
+PLACES = ("all", "encoder", "decoder", "cross")
+POSITIONS = ("none", "sinusoidal", "learned", "rope", "alibi")
+
+Cell = tuple[int | None, int | None, int, int]
+HeadFactor = tuple[int | None, int, float]
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """What to do differently while the model runs. The default changes nothing.
+
+    Arguments
+        temperature: τ > 0 in softmax(scores / τ); below 1 sharpens attention, above 1 evens it out.
+        scaled: False leaves out the factor 1/√d of the scores.
+        mask: None for the model's own, "causal", "none" (padding stays), or ("window", n).
+        blocked: cells that may not be attended to: (query, key) in every head, or (layer, head, query, key).
+        head_scale: factor on a head's output: {head: factor} in every layer, or {(layer, head): factor};
+            0 switches the head off.
+        positions: None for the model's own, or "none", "sinusoidal", "learned", "rope", "alibi". Absolute
+            encodings are added at the input, whatever `layers` says.
+        layers: the layers to act in, counted from 0; None for every layer.
+        where: "all", or only the "encoder", the "decoder" (its self-attention) or the "cross"-attention.
+
+    Errors: InvalidParameterError with the offending number. Hashable, so it can key a cache.
+    """
+
+    temperature: float = 1.0
+    scaled: bool = True
+    mask: str | tuple[str, int] | None = None
+    blocked: Any = ()
+    head_scale: Any = ()
+    positions: str | None = None
+    layers: Any = None
+    where: str = "all"
+
+    def __post_init__(self) -> None:
+        _set(self, "temperature", check_temperature(self.temperature))
+        _set(self, "mask", _check_mask(self.mask))
+        _set(self, "blocked", tuple(sorted({_cell(cell) for cell in self.blocked}, key=str)))
+        _set(self, "head_scale", _head_factors(self.head_scale))
+        if self.positions is not None and self.positions not in POSITIONS:
+            raise InvalidParameterError(f"positions={self.positions!r} is not one of {', '.join(POSITIONS)}")
+        if self.where not in PLACES:
+            raise InvalidParameterError(f"where={self.where!r} is not one of {', '.join(PLACES)}")
+        if self.layers is not None:
+            layers = (self.layers,) if isinstance(self.layers, int) else self.layers
+            _set(self, "layers", tuple(sorted({check_index("layer", layer) for layer in layers})))
+
+    @property
+    def changes_nothing(self) -> bool:
+        """True for an intervention that leaves the model's run as it is."""
+        idle = Intervention(layers=self.layers, where=self.where)
+        return self == idle or self.layers == ()
+
+    def at(self, layer: int, place: str) -> Intervention | None:
+        """What is left of it in one layer's attention ("encoder", "decoder" or "cross"); None if nothing."""
+        if self.where not in ("all", place) or (self.layers is not None and layer not in self.layers):
+            return None
+        here = replace(
+            self,
+            blocked=[(None, head, q, k) for at, head, q, k in self.blocked if at in (None, layer)],
+            head_scale={head: factor for at, head, factor in self.head_scale if at in (None, layer)},
+            mask=None if place == "cross" else self.mask,
+            layers=None,
+            where="all",
+        )
+        return None if here.changes_nothing else here
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that differ from the default, as plain JSON values."""
+        default = Intervention()
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(default, field.name)
+        }
+
+
+def _set(self: Intervention, name: str, value: object) -> None:
+    object.__setattr__(self, name, value)  # the dataclass is frozen for everyone else
+
+
+def _check_mask(mask: Any) -> str | tuple[str, int] | None:
+    if mask is None or mask in ("causal", "none"):
+        return mask
+    if isinstance(mask, tuple | list) and len(mask) == 2 and mask[0] == "window":
+        return ("window", check_index("window size", mask[1]))
+    raise InvalidParameterError(f'mask={mask!r} is not None, "causal", "none" or ("window", n)')
+
+
+def _cell(cell: Iterable[Any]) -> Cell:
+    parts = tuple(cell)
+    if len(parts) == 2:
+        parts = (None, None, *parts)
+    if len(parts) != 4:
+        raise InvalidParameterError(
+            f"blocked cell {parts} is neither (query, key) nor (layer, head, query, key)"
+        )
+    layer, head = (None if part is None else check_index("blocked layer or head", part) for part in parts[:2])
+    return layer, head, check_index("blocked query", parts[2]), check_index("blocked key", parts[3])
+
+
+def _head_factors(given: Any) -> tuple[HeadFactor, ...]:
+    if isinstance(given, Mapping):
+        given = [(*key, f) if isinstance(key, tuple) else (None, key, f) for key, f in given.items()]
+    factors = []
+    for layer, head, factor in given:
+        if not isinstance(factor, int | float) or not math.isfinite(factor):
+            raise InvalidParameterError(f"head_scale factor {factor!r} of head {head} is not a finite number")
+        place = None if layer is None else check_index("head_scale layer", layer)
+        factors.append((place, check_index("head_scale head", head), float(factor)))
+    return tuple(sorted(factors, key=str))

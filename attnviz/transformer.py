@@ -1,0 +1,298 @@
+"""The transformer: embeddings, layers, head; encoder-only, decoder-only and encoder-decoder in one class.
+
+    ids ─▶ tokens + positions (+ segments) ─▶ layers ─▶ norm ─▶ logits
+
+`Transformer.forward` returns one frozen `Trace`. The model keeps nothing of a run, so that any number of
+sessions can share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnviz import positions
+from attnviz.attention import AttentionTrace
+from attnviz.config import ModelConfig
+from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
+from attnviz.intervention import Intervention
+from attnviz.layers import ACTIVATIONS, LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer
+from attnviz.masks import Mask
+from attnviz.tokenizers import Encoding
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Everything one run computed on a batch of texts.
+
+    In an encoder-decoder model the trace is the decoder's, and `source` the encoder's.
+    """
+
+    config: ModelConfig
+    layers: tuple[LayerTrace, ...]
+    final: Tensor  # (B, T, C) after the last layer and the final norm
+    logits: Tensor | None = None  # (B, T, V) of a language model, (B, n_classes) of a classifier
+    lengths: tuple[int, ...] = ()  # real tokens of each text, the rest is padding: (B,)
+    encodings: tuple[Encoding, ...] = ()  # the texts as tokens, unless the run was given bare ids
+    source: Trace | None = None
+    intervention: Intervention | None = None
+    title: str = ""  # the model's, for exports
+
+    @property
+    def tokens(self) -> list[str] | list[list[str]]:
+        """The vocabulary's strings of the one text, or a list of them per text of a batch."""
+        texts = [list(encoding.tokens) for encoding in self.encodings]
+        return texts[0] if len(texts) == 1 else texts
+
+    @property
+    def attentions(self) -> tuple[Tensor, ...]:
+        """Self-attention weights per layer, each (B, H, T, T), as Hugging Face returns them."""
+        return tuple(layer.attention.weights for layer in self.layers)
+
+    @property
+    def cross_attentions(self) -> tuple[Tensor, ...]:
+        """Cross-attention weights per layer, each (B, H, T, S); empty without an encoder."""
+        crossed = (layer.cross_attention for layer in self.layers)
+        return tuple(attention.weights for attention in crossed if attention is not None)
+
+    @property
+    def hidden_states(self) -> tuple[Tensor, ...]:
+        """The embeddings and each layer's output, (B, T, C) each, as Hugging Face returns them."""
+        return (*(layer.resid_pre for layer in self.layers), self.final)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the trace holds: grows with the tokens, not with their square."""
+        storages: dict[int, int] = {}
+        _collect(self, storages)
+        return sum(storages.values())
+
+    def __repr__(self) -> str:
+        return (
+            f"Trace({self.title or self.config.kind}: {len(self.layers)} layers × {self.config.n_heads} heads, "
+            f"{self.final.shape[0]} × {self.final.shape[1]} tokens)"
+        )
+
+
+class Transformer(nn.Module):
+    """A transformer of any `ModelConfig`; weights random until loaded.
+
+    Errors: InvalidParameterError, ShapeError or DTypeError for input it cannot take, with the numbers.
+    Source: Vaswani et al. 2017; the variants as named in `ModelConfig`.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        c = config.d_model
+        self.embed = nn.ModuleDict({"tokens": nn.Embedding(config.vocab_size, c)})
+        if config.positions == "learned":
+            self.embed["positions"] = nn.Embedding(config.max_len, c)
+        if config.n_types:
+            self.embed["types"] = nn.Embedding(config.n_types, c)
+        if config.embed_norm:
+            self.embed["norm"] = nn.LayerNorm(c, eps=config.norm_eps)
+        self.encoder = self._stack(TransformerEncoderLayer) if config.kind != "decoder" else None
+        self.decoder = None
+        if config.kind != "encoder":
+            # a decoder without an encoder is an encoder layer under a causal mask
+            alone = config.kind == "decoder"
+            self.decoder = self._stack(TransformerEncoderLayer if alone else TransformerDecoderLayer)
+        self.head = self._head()
+        self.apply(_initialise)
+        if config.head == "lm" and config.tied:
+            assert self.head is not None
+            self.head["out"].weight = self.embed["tokens"].weight
+
+    def _stack(self, layer: Callable[..., nn.Module]) -> nn.ModuleDict:
+        config = self.config
+        layers = nn.ModuleList(
+            layer(
+                config.d_model, config.n_heads, config.d_ff, config.dropout, ACTIVATIONS[config.activation],
+                config.norm_eps, True, config.norm_first, config.bias,
+            )
+            for _ in range(config.n_layers)
+        )  # fmt: skip
+        norm = nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.bias)
+        return nn.ModuleDict({"layers": layers, "norm": norm if config.final_norm else nn.Identity()})
+
+    def _head(self) -> nn.ModuleDict | None:
+        config, c = self.config, self.config.d_model
+        if config.head is None:
+            return None
+        if config.head == "classification":
+            return nn.ModuleDict({"out": nn.Linear(c, config.n_classes)})
+        head = nn.ModuleDict({"out": nn.Linear(c, config.vocab_size)})
+        if config.head_transform:
+            head["dense"], head["norm"] = nn.Linear(c, c), nn.LayerNorm(c, eps=config.norm_eps)
+        return head
+
+    def forward(
+        self,
+        ids: Tensor,
+        target: Tensor | None = None,
+        *,
+        lengths: Sequence[int] | None = None,
+        target_lengths: Sequence[int] | None = None,
+        types: Tensor | None = None,
+        intervention: Intervention | None = None,
+    ) -> Trace:
+        """Runs the model on token ids.
+
+        Arguments
+            ids: int (B, T); target: int (B, T') for the decoder of an encoder-decoder model.
+            lengths, target_lengths: real tokens per text (the rest is padding), default all.
+            types: int (B, T), BERT's segments; default 0.
+            intervention: what to do differently in this run.
+        """
+        if intervention is not None and intervention.changes_nothing:
+            intervention = None
+        self._check_layers(intervention)
+        if (target is not None) != (self.config.kind == "encoder-decoder"):
+            needs = "needs" if target is None else "has no use for"
+            raise InvalidParameterError(f"a model of kind {self.config.kind!r} {needs} a target")
+        source = None
+        if self.encoder is not None:
+            source = self._run(self.encoder, "encoder", ids, lengths, types, intervention)
+        if self.decoder is None:
+            assert source is not None
+            return source
+        if source is None:
+            return self._run(self.decoder, "decoder", ids, lengths, types, intervention)
+        assert target is not None
+        return self._run(self.decoder, "decoder", target, target_lengths, None, intervention, source)
+
+    def _run(
+        self,
+        stack: nn.ModuleDict,
+        place: str,
+        ids: Tensor,
+        lengths: Sequence[int] | None,
+        types: Tensor | None,
+        intervention: Intervention | None,
+        source: Trace | None = None,
+    ) -> Trace:
+        """One stack on one batch of ids."""
+        real = self._check_ids(ids, lengths)
+        scheme = self.config.positions
+        if intervention is not None and intervention.positions is not None:
+            scheme = intervention.positions
+        x = self._embed(ids, types, scheme)  # (B, T, C)
+        padded = real if min(real) < ids.shape[1] else None
+        options: dict[str, Any] = {"mask": Mask(causal=place == "decoder", lengths=padded)}
+        cross: dict[str, Any] = {}
+        if source is not None:
+            short = min(source.lengths) < source.final.shape[1]
+            cross = {"mask": Mask(lengths=source.lengths if short else None)}
+        layers: list[LayerTrace] = []
+        for i, layer in enumerate(stack["layers"]):
+            change = None if intervention is None else intervention.at(i, place)
+            own = self._layer_scheme(scheme, change, intervention)
+            options |= {
+                "intervention": change,
+                "rotary": own == "rope",
+                "alibi": positions.alibi_slopes(self.config.n_heads).to(x) if own == "alibi" else None,
+            }
+            if source is None:
+                layers.append(layer.trace(x, **options))
+            else:
+                cross["intervention"] = None if intervention is None else intervention.at(i, "cross")
+                layers.append(layer.trace(x, source.final, options, cross))
+            x = layers[-1].resid_post
+        final = stack["norm"](x)
+        logits = (
+            None
+            if self.head is None or (place == "encoder" and self.decoder is not None)
+            else self._logits(final, real)
+        )
+        return Trace(self.config, tuple(layers), final, logits, real, (), source, intervention)
+
+    def _layer_scheme(
+        self, scheme: str, change: Intervention | None, intervention: Intervention | None
+    ) -> str:
+        """The scheme of a layer's own positions (rope, alibi): changed only where the intervention acts."""
+        if intervention is None or intervention.positions is None or change is not None:
+            return scheme
+        return self.config.positions
+
+    def _embed(self, ids: Tensor, types: Tensor | None, scheme: str) -> Tensor:
+        """Token, position and segment embeddings, summed and normed: (B, T) → (B, T, C)."""
+        n = ids.shape[1]
+        x = self.embed["tokens"](ids)
+        if self.config.n_types:
+            x = x + self.embed["types"](torch.zeros_like(ids) if types is None else types)
+        if scheme == "learned":
+            if "positions" not in self.embed:
+                raise InvalidParameterError("this model has no learned positions to switch to")
+            x = x + positions.learned(self.embed["positions"].weight, n)
+        elif scheme == "sinusoidal":
+            x = x + positions.sinusoidal(n, self.config.d_model).to(x)
+        return self.embed["norm"](x) if self.config.embed_norm else x
+
+    def _logits(self, final: Tensor, lengths: tuple[int, ...]) -> Tensor:
+        """(B, T, V) of a language model; (B, n_classes) from [CLS], or from a decoder's last real token."""
+        assert self.head is not None
+        if self.config.head == "classification":
+            rows = torch.arange(len(lengths), device=final.device)
+            last = torch.tensor(lengths, device=final.device) - 1
+            return self.head["out"](final[:, 0] if self.config.kind == "encoder" else final[rows, last])
+        if self.config.head_transform:
+            final = self.head["norm"](ACTIVATIONS[self.config.activation](self.head["dense"](final)))
+        return self.head["out"](final)
+
+    def _check_ids(self, ids: Tensor, lengths: Sequence[int] | None) -> tuple[int, ...]:
+        config = self.config
+        if ids.dtype not in (torch.int64, torch.int32):
+            raise DTypeError(f"token ids are {ids.dtype}; they have to be int64")
+        if ids.dim() != 2 or 0 in ids.shape:
+            raise ShapeError(f"token ids are (B, T) with at least one token, not {tuple(ids.shape)}")
+        if ids.shape[1] > config.max_len:
+            raise ShapeError(f"{ids.shape[1]} tokens are more than the model's {config.max_len}")
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0 or high >= config.vocab_size:
+            raise InvalidParameterError(f"token ids {low}…{high} are outside 0…{config.vocab_size - 1}")
+        real = (ids.shape[1],) * ids.shape[0] if lengths is None else tuple(int(n) for n in lengths)
+        if len(real) != ids.shape[0] or not all(1 <= n <= ids.shape[1] for n in real):
+            raise ShapeError(f"lengths {real} do not fit token ids {tuple(ids.shape)}")
+        return real
+
+    def _check_layers(self, intervention: Intervention | None) -> None:
+        if intervention is None:
+            return
+        n, heads = self.config.n_layers, self.config.n_heads
+        named = [*(intervention.layers or ()), *(cell[0] for cell in intervention.blocked)]
+        named += [layer for layer, _, _ in intervention.head_scale]
+        wrong = [layer for layer in named if layer is not None and layer >= n]
+        if wrong:
+            raise InvalidParameterError(f"the intervention names layer {wrong[0]} of {n} (counted from 0)")
+        off = [head for _, head, _ in intervention.head_scale if head >= heads]
+        if off:
+            raise InvalidParameterError(f"the intervention names head {off[0]} of {heads} (counted from 0)")
+
+
+def _initialise(module: nn.Module) -> None:
+    """N(0, 0.02²) for embeddings and matrices, 0 for biases: GPT-2's (Radford et al. 2019) and BERT's."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+    weight = getattr(module, "in_proj_weight", None)
+    if weight is not None:
+        nn.init.normal_(weight, std=0.02)
+
+
+def _collect(value: object, storages: dict[int, int]) -> None:
+    """The distinct storages behind all tensors of a trace, with their bytes."""
+    if isinstance(value, Tensor):
+        storage = value.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+    elif isinstance(value, tuple):
+        for item in value:
+            _collect(item, storages)
+    elif isinstance(value, Trace | LayerTrace | AttentionTrace | Mask):
+        for item in vars(value).values():
+            _collect(item, storages)

@@ -1,0 +1,192 @@
+"""Reads weights from safetensors and renames them into our `Transformer`: the BERT family.
+
+Every tensor's name and shape is checked; what is missing is an error, what is left over is reported.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnviz.config import ModelConfig
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.transformer import Transformer
+
+MAX_FILE_BYTES = 4_000_000_000
+BERT_ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+
+# Hugging Face's BERT names → ours. Query, key and value are stacked into one in_proj.
+_BERT_EMBEDDINGS = {
+    "embeddings.word_embeddings.weight": "embed.tokens.weight",
+    "embeddings.position_embeddings.weight": "embed.positions.weight",
+    "embeddings.token_type_embeddings.weight": "embed.types.weight",
+    "embeddings.LayerNorm": "embed.norm",
+}
+_BERT_LAYER = {
+    "attention.output.dense": "self_attn.out_proj",
+    "attention.output.LayerNorm": "norm1",
+    "intermediate.dense": "linear1",
+    "output.dense": "linear2",
+    "output.LayerNorm": "norm2",
+}
+_BERT_HEAD = {
+    "cls.predictions.transform.dense": "head.dense",
+    "cls.predictions.transform.LayerNorm": "head.norm",
+    "cls.predictions.bias": "head.out.bias",
+    "cls.predictions.decoder.bias": "head.out.bias",
+    "cls.predictions.decoder.weight": "head.out.weight",
+}
+_STACKED = re.compile(r"encoder\.layer\.(\d+)\.attention\.self\.(query|key|value)\.(weight|bias)")
+_IN_LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model with its weights, and the file's tensors that it has no use for (a pooler, say)."""
+
+    transformer: Transformer
+    left_over: tuple[str, ...]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Errors: ModelError if it is missing or is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read from {path.parent}: {error.strerror}.") from None
+    except ValueError as error:
+        raise ModelError(f"{path.name} is not JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path.name} holds a JSON {type(content).__name__}, not an object.")
+    return content
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, or of all in a folder. Errors: ModelError in one sentence."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if not files:
+        raise ModelError(f"{path} holds no .safetensors file; other weight formats are not read.")
+    size = sum(file.stat().st_size for file in files if file.exists())
+    if size > MAX_FILE_BYTES:
+        raise ModelError(f"The weights take {size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed.")
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            tensors |= load_file(file)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise ModelError(f"{file.name} is not a whole safetensors file: {error}.") from None
+    return tensors
+
+
+def bert_config(given: dict[str, Any], *, lm_head: bool = False) -> ModelConfig:
+    """Our config from Hugging Face's BERT config.json. Errors: ModelError for what we do not compute."""
+    if given.get("model_type") != "bert":
+        raise ModelError(f"The config says model_type {given.get('model_type')!r}; this loader reads 'bert'.")
+    activation = given.get("hidden_act", "gelu")
+    if activation not in BERT_ACTIVATIONS:
+        raise ModelError(f"The config says hidden_act {activation!r}, which is not computed here.")
+    kind = given.get("position_embedding_type", "absolute")
+    if kind != "absolute" or given.get("is_decoder"):
+        raise ModelError("Only BERT encoders with absolute positions are read.")
+    try:
+        return ModelConfig(
+            kind="encoder",
+            vocab_size=given["vocab_size"],
+            max_len=given["max_position_embeddings"],
+            d_model=given["hidden_size"],
+            n_heads=given["num_attention_heads"],
+            n_layers=given["num_hidden_layers"],
+            d_ff=given["intermediate_size"],
+            activation=BERT_ACTIVATIONS[activation],
+            norm_eps=given.get("layer_norm_eps", 1e-12),
+            n_types=given.get("type_vocab_size", 2),
+            embed_norm=True,
+            head="lm" if lm_head else None,
+            head_transform=lm_head,
+        )
+    except KeyError as error:
+        raise ModelError(f"The config does not say {error}.") from None
+    except InvalidParameterError as error:
+        raise ModelError(f"The config cannot be used: {error}.") from None
+
+
+def load_bert(folder: Path) -> Loaded:
+    """A BERT from a folder with config.json and safetensors. Errors: ModelError."""
+    config = read_json(folder / "config.json")
+    bert_config(config)  # refuse a config we cannot use before the weights are read
+    tensors = {_plain_name(name): x for name, x in read_safetensors(folder).items()}
+    lm_head = "cls.predictions.transform.dense.weight" in tensors
+    renamed, left_over = _rename_bert(tensors, lm_head)
+    return Loaded(build(bert_config(config, lm_head=lm_head), renamed), left_over)
+
+
+def build(config: ModelConfig, weights: dict[str, Tensor]) -> Transformer:
+    """A frozen model in eval mode with exactly these weights, as float32.
+
+    Errors: ModelError that names what is missing, left over, misshapen or not finite.
+    """
+    with torch.device("meta"):  # no memory and no random numbers for what is replaced at once
+        model = Transformer(config)
+    if config.head == "lm" and config.tied:
+        weights.setdefault("head.out.weight", weights.get("embed.tokens.weight", torch.empty(0)))
+    expected = model.state_dict()
+    _report("are missing from the file", expected.keys() - weights.keys())
+    _report("are unknown to the model", weights.keys() - expected.keys())
+    for name, x in weights.items():
+        if x.shape != expected[name].shape:
+            raise ModelError(
+                f"{name} is {tuple(x.shape)}, but the config needs {tuple(expected[name].shape)}."
+            )
+        if not bool(torch.isfinite(x).all()):
+            raise ModelError(f"{name} holds NaN or infinite numbers.")
+    model.load_state_dict({name: x.float() for name, x in weights.items()}, assign=True)
+    if config.head == "lm" and config.tied:
+        assert model.head is not None
+        model.head["out"].weight = model.embed["tokens"].weight
+    return model.eval().requires_grad_(False)
+
+
+def _report(what: str, names: set[str]) -> None:
+    if names:
+        shown = ", ".join(sorted(names)[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        raise ModelError(f"{len(names)} tensors {what}: {shown}.")
+
+
+def _plain_name(name: str) -> str:
+    """Without the wrapper's prefix, and with the names of LayerNorms from before 2020 made new."""
+    name = name.removeprefix("bert.")
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+
+
+def _rename_bert(tensors: dict[str, Tensor], lm_head: bool) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    renamed: dict[str, Tensor] = {}
+    stacked: dict[str, dict[str, Tensor]] = {}
+    left_over = []
+    whole = _BERT_EMBEDDINGS | (_BERT_HEAD if lm_head else {})
+    for name, x in tensors.items():
+        stem, _, last = name.rpartition(".")
+        if match := _STACKED.fullmatch(name):
+            layer, part, kind = match.groups()
+            stacked.setdefault(f"encoder.layers.{layer}.self_attn.in_proj_{kind}", {})[part] = x
+        elif (match := _IN_LAYER.fullmatch(name)) and match[2] in _BERT_LAYER:
+            renamed[f"encoder.layers.{match[1]}.{_BERT_LAYER[match[2]]}.{match[3]}"] = x
+        elif name in whole:
+            renamed[whole[name]] = x
+        elif stem in whole:
+            renamed[f"{whole[stem]}.{last}"] = x
+        else:
+            left_over.append(name)
+    for name, parts in stacked.items():
+        if parts.keys() != {"query", "key", "value"}:
+            raise ModelError(f"{name} needs query, key and value; the file has only {', '.join(parts)}.")
+        renamed[name] = torch.cat([parts["query"], parts["key"], parts["value"]])
+    return renamed, tuple(sorted(left_over))
