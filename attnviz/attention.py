@@ -12,16 +12,25 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from attnviz.checks import (
     check_broadcast,
+    check_finite,
+    check_floats,
+    check_lengths,
+    check_probability,
     check_qkv,
     check_temperature,
+    check_vector,
 )
 from attnviz.masks import Mask
 from attnviz.positions import alibi_bias
+
+
+NEARLY_HARD = 1e-3  # below this temperature the fused kernel's scores / τ lose too many digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +72,12 @@ class AttentionTrace:
     @property
     def weights(self) -> Tensor:
         """(B, H, T, S): softmax(scores / temperature), before dropout; rows with no key allowed are 0."""
-        scores, keep = self.scores / self.temperature, self.keep
-        if keep is None:
-            return scores.softmax(dim=-1)
-        starved = ~keep.any(dim=-1, keepdim=True)  # softmax over nothing is NaN, forward and backward
+        scores = self.scores
+        top = scores.detach().amax(dim=-1, keepdim=True)
+        starved = top == -math.inf  # softmax over nothing would be NaN, forward and backward
+        scores = (
+            scores - top.masked_fill(starved, 0.0)
+        ) / self.temperature  # top first: no overflow at τ → 0
         return scores.masked_fill(starved, 0.0).softmax(dim=-1).masked_fill(starved, 0.0)
 
 
@@ -99,13 +110,21 @@ def attend(
     Errors: ShapeError, DTypeError, InvalidParameterError, each with the numbers.
     Source: Vaswani et al. 2017, section 3.2.1.
     """
-    mask = keep if isinstance(keep, Mask) else Mask(dense=keep)
     check_qkv(q, k, v)
-    check_broadcast("keep", mask.dense, q, k)
+    check_probability("dropout", dropout)
+    if bias is not None:
+        check_floats(bias=bias)
+        bias = torch.atleast_2d(bias)
+    mask = keep if isinstance(keep, Mask) else Mask(dense=keep)
+    check_vector("alibi", alibi, q.shape[1])
+    check_vector("head_scale", head_scale, q.shape[1])
+    plain = k[:, :, : k.shape[2] - mask.extra]  # the keys that the mask is about
+    check_lengths(mask.lengths, q.shape[0], plain.shape[2])
+    check_broadcast("keep", mask.dense, q, plain)
     check_broadcast("bias", bias, q, k)
     trace = AttentionTrace(
         q, k, v, z=q, mask=mask, bias=bias, alibi=alibi, head_scale=head_scale,
-        scale=1.0 / math.sqrt(q.shape[-1]) if scale is None else float(scale),
+        scale=1.0 / math.sqrt(q.shape[-1]) if scale is None else check_finite("scale", scale),
         temperature=check_temperature(temperature),
     )  # fmt: skip
     z = _fused(trace, dropout)
@@ -116,7 +135,9 @@ def attend(
 
 def _fused(trace: AttentionTrace, dropout: float) -> Tensor:
     """softmax(scores / τ) v by torch's fused kernel, (B, H, T, Dv); rows with no key allowed come out 0."""
-    only_causal = trace.mask.only_causal and trace.bias is None and trace.alibi is None
+    if trace.temperature < NEARLY_HARD:
+        return F.dropout(trace.weights, dropout) @ trace.v
+    only_causal = trace.scale > 0 and trace.mask.only_causal and trace.bias is None and trace.alibi is None
     attn_mask = None if only_causal else trace.keep
     bias = total_bias(trace.bias, trace.alibi, trace.q.shape[2], trace.k.shape[2])
     if bias is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,10 +11,13 @@ from torch import Tensor
 from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
 
 
-def check_sizes(**sizes: int | None) -> None:
-    """Errors: InvalidParameterError unless every given size is a whole number from 1."""
+MIN_TEMPERATURE = 1e-30  # the smallest τ by which float32 scores can still be divided
+
+
+def check_sizes(**sizes: int) -> None:
+    """Errors: InvalidParameterError unless every size is a whole number from 1."""
     for name, size in sizes.items():
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise InvalidParameterError(f"{name}={size!r} is not a whole number from 1")
 
 
@@ -25,17 +29,41 @@ def check_divisible(name: str, size: int, by_name: str, by: int) -> None:
 
 def check_probability(name: str, value: float) -> None:
     """Errors: InvalidParameterError outside [0, 1]."""
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise InvalidParameterError(f"{name}={value!r} is outside [0, 1]")
 
 
 def check_temperature(value: float) -> float:
     """The temperature as a float. Errors: InvalidParameterError unless it is positive and finite."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidParameterError(f"temperature={value!r} is not a number")
-    if not (math.isfinite(value) and value > 0):
-        raise InvalidParameterError(f"temperature={value} is not a positive, finite number")
+    value = check_finite("temperature", value)
+    if value < MIN_TEMPERATURE:
+        raise InvalidParameterError(f"temperature={value} is below {MIN_TEMPERATURE}: it has to be positive")
+    return value
+
+
+def check_finite(name: str, value: float) -> float:
+    """The value as a float. Errors: InvalidParameterError unless it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidParameterError(f"{name}={value!r} is not a finite number")
     return float(value)
+
+
+def check_bool(name: str, value: object) -> None:
+    """Errors: InvalidParameterError unless the value is True or False."""
+    if not isinstance(value, bool):
+        raise InvalidParameterError(f"{name}={value!r} is not True or False")
+
+
+def check_vector(name: str, x: Tensor | None, size: int) -> None:
+    """Errors: ShapeError unless x is None or has the shape (size,)."""
+    if x is not None and tuple(x.shape) != (size,):
+        raise ShapeError(f"{name} is {tuple(x.shape)}, but there are {size} heads")
+
+
+def check_lengths(lengths: Sequence[int] | None, batch: int, longest: int) -> None:
+    """Errors: ShapeError unless there is one length in 0…longest per row of the batch."""
+    if lengths is not None and (len(lengths) != batch or not all(0 <= n <= longest for n in lengths)):
+        raise ShapeError(f"lengths {tuple(lengths)} do not fit a batch of {batch} with {longest} keys")
 
 
 def check_index(what: str, value: object) -> int:
@@ -48,13 +76,18 @@ def check_index(what: str, value: object) -> int:
 def check_floats(expected: torch.dtype | None = None, **tensors: Tensor) -> None:
     """Errors: DTypeError unless all are floating point and of one dtype (`expected`, if given)."""
     for name, x in tensors.items():
-        if not isinstance(x, Tensor):
-            raise DTypeError(f"{name} is a {type(x).__name__}, not a tensor")
+        check_tensor(name, x)
         if not x.is_floating_point():
             raise DTypeError(f"{name} is {x.dtype}; attention needs floating point")
         expected = expected or x.dtype
         if x.dtype != expected:
             raise DTypeError(f"{name} is {x.dtype}, but {expected} is expected here")
+
+
+def check_tensor(name: str, x: object) -> None:
+    """Errors: DTypeError unless x is a tensor or None."""
+    if x is not None and not isinstance(x, Tensor):
+        raise DTypeError(f"{name} is a {type(x).__name__}, not a tensor")
 
 
 def check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
@@ -65,7 +98,7 @@ def check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
         raise ShapeError(f"q, k and v are (B, H, T, D), (B, H, S, D), (B, H, S, Dv), not {shapes}")
     if q.shape[:2] != k.shape[:2] or k.shape[:3] != v.shape[:3] or q.shape[3] != k.shape[3]:
         raise ShapeError(f"batch, heads, keys or head width differ: {shapes}")
-    if 0 in q.shape or 0 in k.shape:
+    if 0 in q.shape[1:] or 0 in k.shape[1:]:  # an empty batch is fine, as in torch
         raise ShapeError(f"nothing to attend with: {shapes}")
 
 

@@ -6,13 +6,21 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from attnviz.checks import check_divisible, check_probability, check_sizes
+from attnviz.checks import (
+    check_bool,
+    check_divisible,
+    check_finite,
+    check_index,
+    check_probability,
+    check_sizes,
+)
 from attnviz.errors import InvalidParameterError
 
 KINDS = ("encoder", "decoder", "encoder-decoder")
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh")
 POSITIONS = ("none", "sinusoidal", "learned", "rope", "alibi")
 HEADS = (None, "lm", "classification")
+MAX_LAYERS = 512
 MAX_PARAMETERS = 2_000_000_000  # 8 GB as float32: refused before memory is taken
 
 
@@ -29,7 +37,8 @@ class ModelConfig:
         positions: "none", "sinusoidal", "learned", "rope" or "alibi".
         n_types: segment embeddings (BERT has 2), 0 for none; embed_norm: a LayerNorm on the embeddings.
         head: None, "lm" (a score per token of the vocabulary) or "classification" (n_classes scores a text).
-        tied: the language-model head reuses the embedding matrix; head_transform: BERT's dense + norm before it.
+        tied: the language-model head reuses the embedding matrix.
+        head_transform: BERT's dense layer and norm before that head.
     """
 
     kind: str = "encoder"
@@ -60,8 +69,16 @@ class ModelConfig:
         )  # fmt: skip
         check_divisible("d_model", self.d_model, "n_heads", self.n_heads)
         check_probability("dropout", self.dropout)
+        for name in ("n_types", "n_classes"):
+            check_index(name, getattr(self, name))
+        for name in ("norm_first", "final_norm", "bias", "embed_norm", "tied", "head_transform"):
+            check_bool(name, getattr(self, name))
+        if check_finite("norm_eps", self.norm_eps) <= 0:
+            raise InvalidParameterError(f"norm_eps={self.norm_eps} is not positive")
+        if self.n_layers > MAX_LAYERS:
+            raise InvalidParameterError(f"n_layers={self.n_layers} is more than the {MAX_LAYERS} allowed")
         for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
+            if not any(getattr(self, name) == value for value in allowed):
                 raise InvalidParameterError(f"{name}={getattr(self, name)!r} is not one of {allowed}")
         if self.positions == "sinusoidal":
             check_divisible("d_model", self.d_model, "sin and cos pairs of", 2)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from attnviz.checks import check_index, check_temperature
+from attnviz.checks import check_bool, check_finite, check_index, check_temperature
 from attnviz.errors import InvalidParameterError
 
 PLACES = ("all", "encoder", "decoder", "cross")
@@ -47,22 +46,25 @@ class Intervention:
 
     def __post_init__(self) -> None:
         _set(self, "temperature", check_temperature(self.temperature))
+        check_bool("scaled", self.scaled)
         _set(self, "mask", _check_mask(self.mask))
-        _set(self, "blocked", tuple(sorted({_cell(cell) for cell in self.blocked}, key=str)))
+        _set(
+            self, "blocked", tuple(sorted({_cell(cell) for cell in _items("blocked", self.blocked)}, key=str))
+        )
         _set(self, "head_scale", _head_factors(self.head_scale))
         if self.positions is not None and self.positions not in POSITIONS:
             raise InvalidParameterError(f"positions={self.positions!r} is not one of {', '.join(POSITIONS)}")
         if self.where not in PLACES:
             raise InvalidParameterError(f"where={self.where!r} is not one of {', '.join(PLACES)}")
         if self.layers is not None:
-            layers = (self.layers,) if isinstance(self.layers, int) else self.layers
+            layers = (self.layers,) if isinstance(self.layers, int) else _items("layers", self.layers)
             _set(self, "layers", tuple(sorted({check_index("layer", layer) for layer in layers})))
 
     @property
     def changes_nothing(self) -> bool:
         """True for an intervention that leaves the model's run as it is."""
         idle = Intervention(layers=self.layers, where=self.where)
-        return self == idle or self.layers == ()
+        return self == idle or (self.layers == () and self.positions is None)
 
     def at(self, layer: int, place: str) -> Intervention | None:
         """What is left of it in one layer's attention ("encoder", "decoder" or "cross"); None if nothing."""
@@ -71,7 +73,7 @@ class Intervention:
         here = replace(
             self,
             blocked=[(None, head, q, k) for at, head, q, k in self.blocked if at in (None, layer)],
-            head_scale={head: factor for at, head, factor in self.head_scale if at in (None, layer)},
+            head_scale=[(None, head, f) for at, head, f in self.head_scale if at in (None, layer)],
             mask=None if place == "cross" else self.mask,
             layers=None,
             where="all",
@@ -100,8 +102,14 @@ def _check_mask(mask: Any) -> str | tuple[str, int] | None:
     raise InvalidParameterError(f'mask={mask!r} is not None, "causal", "none" or ("window", n)')
 
 
-def _cell(cell: Iterable[Any]) -> Cell:
-    parts = tuple(cell)
+def _items(name: str, given: Any) -> list[Any]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidParameterError(f"{name}={given!r} is not a list")
+    return list(given)
+
+
+def _cell(cell: Any) -> Cell:
+    parts = tuple(_items("blocked cell", cell))
     if len(parts) == 2:
         parts = (None, None, *parts)
     if len(parts) != 4:
@@ -116,9 +124,14 @@ def _head_factors(given: Any) -> tuple[HeadFactor, ...]:
     if isinstance(given, Mapping):
         given = [(*key, f) if isinstance(key, tuple) else (None, key, f) for key, f in given.items()]
     factors = []
-    for layer, head, factor in given:
-        if not isinstance(factor, int | float) or not math.isfinite(factor):
-            raise InvalidParameterError(f"head_scale factor {factor!r} of head {head} is not a finite number")
+    for item in _items("head_scale", given):
+        parts = tuple(_items("head_scale entry", item))
+        if len(parts) != 3:
+            raise InvalidParameterError(f"head_scale entry {parts} is not (layer or None, head, factor)")
+        layer, head, factor = parts
+        check_finite(f"head_scale factor of head {head!r}", factor)
         place = None if layer is None else check_index("head_scale layer", layer)
-        factors.append((place, check_index("head_scale head", head), float(factor)))
+        head = check_index("head_scale head", head)
+        if factor != 1:  # 1 changes nothing
+            factors.append((place, head, float(factor)))
     return tuple(sorted(factors, key=str))

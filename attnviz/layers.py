@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnviz.attention import AttentionTrace
-from attnviz.checks import check_probability, check_sizes
+from attnviz.checks import check_finite, check_probability, check_sizes, check_tensor
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.multihead import MultiheadAttention
 
@@ -63,6 +63,7 @@ class _Layer(nn.Module):
         super().__init__()
         check_sizes(d_model=d_model, nhead=nhead, dim_feedforward=dim_feedforward)
         check_probability("dropout", dropout)
+        check_finite("layer_norm_eps", layer_norm_eps)
         self.batch_first, self.norm_first = batch_first, norm_first
         if isinstance(activation, str):
             if activation not in ACTIVATIONS:
@@ -70,6 +71,8 @@ class _Layer(nn.Module):
                     f"activation={activation!r} is not one of {', '.join(ACTIVATIONS)}"
                 )
             activation = ACTIVATIONS[activation]
+        if not callable(activation):
+            raise InvalidParameterError(f"activation={activation!r} is neither a name nor a function")
         self.activation = activation
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         decoder = isinstance(self, TransformerDecoderLayer)
@@ -156,6 +159,7 @@ class TransformerDecoderLayer(_Layer):
         memory_is_causal: bool = False,
     ) -> Tensor:
         """Output in tgt's shape. Masks in torch's polarity: bool True forbids, float is added."""
+        _check_pair(tgt, memory, self)
         own = _masks(tgt_mask, tgt_key_padding_mask, tgt_is_causal)
         cross = _masks(memory_mask, memory_key_padding_mask, memory_is_causal)
         run = self.trace(_enter(tgt, self), _enter(memory, self), own, cross)
@@ -252,8 +256,18 @@ def _masks(attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal:
     return {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
 
 
+def _check_pair(tgt: Tensor, memory: Tensor, layer: _Layer) -> None:
+    """Errors: DTypeError or ShapeError, in the caller's layout, unless both are (un)batched alike."""
+    check_tensor("tgt", tgt)
+    check_tensor("memory", memory)
+    batch = 0 if layer.batch_first else 1
+    if tgt.dim() != memory.dim() or (tgt.dim() == 3 and tgt.shape[batch] != memory.shape[batch]):
+        raise ShapeError(f"tgt {tuple(tgt.shape)} and memory {tuple(memory.shape)} do not match")
+
+
 def _enter(x: Tensor, layer: _Layer) -> Tensor:
     """The caller's layout → (B, T, C)."""
+    check_tensor("input", x)
     if x.dim() not in (2, 3):
         raise ShapeError(f"input is (B, T, C) or (T, C), not {tuple(x.shape)}")
     return x[None] if x.dim() == 2 else x if layer.batch_first else x.transpose(0, 1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attnviz.errors import InvalidParameterError, ShapeError
+from attnviz.errors import DTypeError, InvalidParameterError
 
 
 def causal(n_queries: int, n_keys: int | None = None, device: torch.device | None = None) -> Tensor:
@@ -68,7 +68,8 @@ class Mask:
         window: only keys at most this many positions away.
         lengths: real keys per batch row, (B,); the rest is padding.
         blocked: cells forbidden one by one, as (head or None for all heads, query, key).
-        dense: bool, broadcastable to (B, H, T, S), True = may attend; for masks that have no formula.
+        keys: bool (B, 1, 1, S), the real keys where padding is not at the end.
+        dense: bool, broadcastable to (B, H, T, S), True = may attend; for patterns that have no formula.
         extra: keys at the end that no condition concerns (those of `add_bias_kv` and `add_zero_attn`).
     """
 
@@ -76,29 +77,35 @@ class Mask:
     window: int | None = None
     lengths: tuple[int, ...] | None = None
     blocked: tuple[tuple[int | None, int, int], ...] = ()
+    keys: Tensor | None = None
     dense: Tensor | None = None
     extra: int = 0
 
     def __post_init__(self) -> None:
         if self.window is not None and self.window < 0:
             raise InvalidParameterError(f"window={self.window} is negative")
-        if self.dense is not None and self.dense.dtype != torch.bool:
-            raise ShapeError(f"a dense mask is bool (True = may attend), not {self.dense.dtype}")
+        for mask in (self.keys, self.dense):
+            if mask is not None and mask.dtype != torch.bool:
+                raise DTypeError(f"a mask is bool (True = may attend), not {mask.dtype}")
+        if self.dense is not None and self.dense.dim() < 2:
+            object.__setattr__(self, "dense", torch.atleast_2d(self.dense))
 
     def keep(
         self, n_queries: int, n_keys: int, n_heads: int = 1, device: torch.device | None = None
     ) -> Tensor | None:
         """Bool, broadcastable to (B, H, T, S), True = may attend; None if every pair may."""
         n_keys -= self.extra
-        parts: list[Tensor | None] = [self.dense]
+        parts: list[Tensor | None] = [self.keys, self.dense]
         if self.causal or self.window is not None:
             parts.append(window(n_queries, n_keys, size=self.window, device=device, past_only=self.causal))
-        if self.lengths is not None and min(self.lengths) < n_keys:
+        if self.lengths and min(self.lengths) < n_keys:
             parts.append(padding(self.lengths, n_keys, device))
         if self.blocked:
             parts.append(self._unblocked(n_queries, n_keys, n_heads, device))
         keep = combine(*parts)
-        return keep if keep is None or not self.extra else F.pad(keep, (0, self.extra), value=True)
+        if keep is None or not self.extra:
+            return keep
+        return F.pad(keep.expand(*keep.shape[:-1], n_keys), (0, self.extra), value=True)
 
     def _unblocked(self, n_queries: int, n_keys: int, n_heads: int, device: torch.device | None) -> Tensor:
         keep = torch.ones(1, n_heads, n_queries, n_keys, dtype=torch.bool, device=device)
@@ -115,18 +122,17 @@ class Mask:
     @property
     def only_causal(self) -> bool:
         """Whether causality is the one condition."""
-        others = (self.window, self.lengths, self.dense)
+        others = (self.window, self.lengths, self.keys, self.dense)
         return self.causal and all(x is None for x in others) and not self.blocked and not self.extra
 
     def replaced(self, pattern: str | tuple[str, int]) -> Mask:
         """The same padding under another pattern: "causal", "none" or ("window", n).
 
-        What says which keys are real (lengths, and dense masks that treat every query alike) stays.
+        What says which keys are real (lengths, keys) stays, and a window in a causal model stays causal.
         """
-        dense = self.dense if self.dense is not None and self.dense.shape[-2] == 1 else None
-        plain = replace(self, causal=False, window=None, dense=dense)
+        plain = replace(self, causal=False, window=None, dense=None)
         if pattern == "causal":
             return replace(plain, causal=True)
         if pattern == "none":
             return plain
-        return replace(plain, window=int(pattern[1]))
+        return replace(plain, causal=self.causal, window=int(pattern[1]))

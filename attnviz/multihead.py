@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnviz.attention import AttentionTrace, attend
-from attnviz.checks import check_divisible, check_floats, check_probability, check_sizes
+from attnviz.checks import check_divisible, check_floats, check_probability, check_sizes, check_tensor
 from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
 from attnviz.intervention import Intervention
 from attnviz.masks import Mask
@@ -34,6 +34,14 @@ class MultiheadAttention(nn.Module):
     Source: Vaswani et al. 2017, section 3.2.2.
     """
 
+    in_proj_weight: nn.Parameter  # (3C, C), or None where kdim or vdim differ from C: then there are three
+    q_proj_weight: nn.Parameter  # (C, C)
+    k_proj_weight: nn.Parameter  # (C, kdim)
+    v_proj_weight: nn.Parameter  # (C, vdim)
+    in_proj_bias: nn.Parameter | None  # (3C,)
+    bias_k: nn.Parameter | None  # (1, 1, C)
+    bias_v: nn.Parameter | None
+
     def __init__(
         self,
         embed_dim: int,
@@ -49,7 +57,8 @@ class MultiheadAttention(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
+        extra = {name: size for name, size in (("kdim", kdim), ("vdim", vdim)) if size is not None}
+        check_sizes(embed_dim=embed_dim, num_heads=num_heads, **extra)
         check_divisible("embed_dim", embed_dim, "num_heads", num_heads)
         check_probability("dropout", dropout)
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
@@ -138,6 +147,9 @@ class MultiheadAttention(nn.Module):
         `alibi` slopes (H,), `rotary` to turn q and k by their position, and an `intervention`, of which
         temperature, scaled, mask, blocked and head_scale act here. Errors: ShapeError, DTypeError.
         """
+        given = {"query": query, "key": key, "value": value}
+        for name, x in (given | {"key_padding_mask": key_padding_mask, "attn_mask": attn_mask}).items():
+            check_tensor(name, x)
         key = query if key is None else key
         value = key if value is None else value
         if query.dim() == 2 and key.dim() == 2 and value.dim() == 2:
@@ -203,10 +215,12 @@ class MultiheadAttention(nn.Module):
             q, k, v = packed.chunk(3, dim=-1)
             return cut(q), cut(k), cut(v)
         if self._qkv_same_embed_dim:
-            weights = self.in_proj_weight.chunk(3)
+            weights: Sequence[Tensor] = self.in_proj_weight.chunk(3)
         else:
             weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        biases = (None, None, None) if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
+        biases: Sequence[Tensor | None] = (None,) * 3
+        if self.in_proj_bias is not None:
+            biases = self.in_proj_bias.chunk(3)
         inputs = (query, key, value)
         q, k, v = (F.linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=True))
         return cut(q), cut(k), cut(v)
@@ -230,13 +244,13 @@ class MultiheadAttention(nn.Module):
             keep, added = _split_mask("attn_mask", attn_mask, shapes, q.dtype)
             if attn_mask.dim() == 3:
                 keep, added = (None if m is None else m.unflatten(0, (batch, heads)) for m in (keep, added))
-            full, bias = _and(full, keep), added
+            full, bias = full if keep is None else replace(full, dense=_and(full.dense, keep)), added
         if key_padding_mask is not None:
             if key_padding_mask.dim() == 1:
                 key_padding_mask = key_padding_mask[None]
             keep, added = _split_mask("key_padding_mask", key_padding_mask, [(batch, keys)], q.dtype)
             keep, added = (None if m is None else m[:, None, None, :] for m in (keep, added))
-            full = _and(full, keep)
+            full = replace(full, keys=keep) if keep is not None else full
             bias = added if bias is None else bias if added is None else bias + added
         return full, bias
 
@@ -258,16 +272,17 @@ class MultiheadAttention(nn.Module):
         if not extra:
             return k, v, mask, bias
         batch, heads, _, width = k.shape
-        if self.bias_k is not None:
-            learned_k = self.bias_k.view(1, heads, 1, width).expand(batch, -1, -1, -1)
-            learned_v = self.bias_v.view(1, heads, 1, width).expand(batch, -1, -1, -1)
+        if self.bias_k is not None and self.bias_v is not None:
+            learned_k = self.bias_k.to(k).view(1, heads, 1, width).expand(batch, -1, -1, -1)
+            learned_v = self.bias_v.to(v).view(1, heads, 1, width).expand(batch, -1, -1, -1)
             k, v = torch.cat((k, learned_k), dim=2), torch.cat((v, learned_v), dim=2)
         if self.add_zero_attn:
             k, v = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
         return k, v, replace(mask, extra=extra), None if bias is None else F.pad(bias, (0, extra))
 
     def _check_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
-        check_floats(self.out_proj.weight.dtype, query=query, key=key, value=value)
+        mixed = isinstance(query, Tensor) and torch.is_autocast_enabled(query.device.type)
+        check_floats(None if mixed else self.out_proj.weight.dtype, query=query, key=key, value=value)
         shapes = ", ".join(str(tuple(x.shape)) for x in (query, key, value))
         if not query.dim() == key.dim() == value.dim() == 3:
             raise ShapeError(f"query, key and value are all (B, T, C) or all (T, C), not {shapes}")
@@ -314,7 +329,5 @@ def _split_mask(
     return ~forbidden, bias if bool(bias.any()) or mask.requires_grad else None
 
 
-def _and(mask: Mask, keep: Tensor | None) -> Mask:
-    if keep is None:
-        return mask
-    return replace(mask, dense=keep if mask.dense is None else mask.dense & keep)
+def _and(one: Tensor | None, other: Tensor) -> Tensor:
+    return other if one is None else one & other

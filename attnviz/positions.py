@@ -60,9 +60,10 @@ def rope(x: Tensor, *, base: float = 10_000.0, start: int = 0) -> Tensor:
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
 
 
-def alibi_slopes(n_heads: int) -> Tensor:
+def alibi_slopes(n_heads: int, like: Tensor | None = None) -> Tensor:
     """m_h = 2^(−8(h+1)/H) for H a power of two; the paper's interpolation between two powers otherwise. (H,)
 
+    On the device of `like`, and in its precision if that is above float32.
     Source: Press et al. 2022, "Train Short, Test Long", section 3 and its reference code.
     """
     if n_heads < 1:
@@ -70,7 +71,10 @@ def alibi_slopes(n_heads: int) -> Tensor:
     power = 2 ** math.floor(math.log2(n_heads))
     slopes = [2 ** (-8 * (h + 1) / power) for h in range(power)]
     extra = [2 ** (-4 * (2 * h + 1) / power) for h in range(n_heads - power)]
-    return torch.tensor(slopes + extra)
+    if like is None:
+        return torch.tensor(slopes + extra)
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return torch.tensor(slopes + extra, dtype=dtype, device=like.device)
 
 
 def alibi_bias(slopes: Tensor, n_queries: int, n_keys: int) -> Tensor:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from attnviz import positions
 from attnviz.attention import AttentionTrace
+from attnviz.checks import check_tensor
 from attnviz.config import ModelConfig
 from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
 from attnviz.intervention import Intervention
@@ -73,8 +75,8 @@ class Trace:
 
     def __repr__(self) -> str:
         return (
-            f"Trace({self.title or self.config.kind}: {len(self.layers)} layers × {self.config.n_heads} heads, "
-            f"{self.final.shape[0]} × {self.final.shape[1]} tokens)"
+            f"Trace({self.title or self.config.kind}: {len(self.layers)} layers × {self.config.n_heads} "
+            f"heads, {self.final.shape[0]} × {self.final.shape[1]} tokens)"
         )
 
 
@@ -85,7 +87,8 @@ class Transformer(nn.Module):
     Source: Vaswani et al. 2017; the variants as named in `ModelConfig`.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
+        """`generator` draws the random weights, torch's global one by default (which threads share)."""
         super().__init__()
         self.config = config
         c = config.d_model
@@ -103,7 +106,7 @@ class Transformer(nn.Module):
             alone = config.kind == "decoder"
             self.decoder = self._stack(TransformerEncoderLayer if alone else TransformerDecoderLayer)
         self.head = self._head()
-        self.apply(_initialise)
+        self.apply(partial(_initialise, generator=generator))
         if config.head == "lm" and config.tied:
             assert self.head is not None
             self.head["out"].weight = self.embed["tokens"].weight
@@ -179,7 +182,7 @@ class Transformer(nn.Module):
         """One stack on one batch of ids."""
         real = self._check_ids(ids, lengths)
         scheme = self.config.positions
-        if intervention is not None and intervention.positions is not None:
+        if intervention is not None and intervention.positions and intervention.where in ("all", place):
             scheme = intervention.positions
         x = self._embed(ids, types, scheme)  # (B, T, C)
         padded = real if min(real) < ids.shape[1] else None
@@ -189,13 +192,13 @@ class Transformer(nn.Module):
             short = min(source.lengths) < source.final.shape[1]
             cross = {"mask": Mask(lengths=source.lengths if short else None)}
         layers: list[LayerTrace] = []
-        for i, layer in enumerate(stack["layers"]):
+        for i, layer in enumerate(cast(nn.ModuleList, stack["layers"])):
             change = None if intervention is None else intervention.at(i, place)
             own = self._layer_scheme(scheme, change, intervention)
             options |= {
                 "intervention": change,
                 "rotary": own == "rope",
-                "alibi": positions.alibi_slopes(self.config.n_heads).to(x) if own == "alibi" else None,
+                "alibi": positions.alibi_slopes(self.config.n_heads, x) if own == "alibi" else None,
             }
             if source is None:
                 layers.append(layer.trace(x, **options))
@@ -204,11 +207,8 @@ class Transformer(nn.Module):
                 layers.append(layer.trace(x, source.final, options, cross))
             x = layers[-1].resid_post
         final = stack["norm"](x)
-        logits = (
-            None
-            if self.head is None or (place == "encoder" and self.decoder is not None)
-            else self._logits(final, real)
-        )
+        speaks = self.head is not None and (place == "decoder" or self.decoder is None)
+        logits = self._logits(final, real) if speaks else None
         return Trace(self.config, tuple(layers), final, logits, real, (), source, intervention)
 
     def _layer_scheme(
@@ -223,12 +223,14 @@ class Transformer(nn.Module):
         """Token, position and segment embeddings, summed and normed: (B, T) → (B, T, C)."""
         n = ids.shape[1]
         x = self.embed["tokens"](ids)
+        if types is not None:
+            self._check_types(types, ids)
         if self.config.n_types:
             x = x + self.embed["types"](torch.zeros_like(ids) if types is None else types)
         if scheme == "learned":
             if "positions" not in self.embed:
                 raise InvalidParameterError("this model has no learned positions to switch to")
-            x = x + positions.learned(self.embed["positions"].weight, n)
+            x = x + positions.learned(cast(nn.Embedding, self.embed["positions"]).weight, n)
         elif scheme == "sinusoidal":
             x = x + positions.sinusoidal(n, self.config.d_model).to(x)
         return self.embed["norm"](x) if self.config.embed_norm else x
@@ -246,6 +248,7 @@ class Transformer(nn.Module):
 
     def _check_ids(self, ids: Tensor, lengths: Sequence[int] | None) -> tuple[int, ...]:
         config = self.config
+        check_tensor("token ids", ids)
         if ids.dtype not in (torch.int64, torch.int32):
             raise DTypeError(f"token ids are {ids.dtype}; they have to be int64")
         if ids.dim() != 2 or 0 in ids.shape:
@@ -255,10 +258,24 @@ class Transformer(nn.Module):
         low, high = int(ids.min()), int(ids.max())
         if low < 0 or high >= config.vocab_size:
             raise InvalidParameterError(f"token ids {low}…{high} are outside 0…{config.vocab_size - 1}")
-        real = (ids.shape[1],) * ids.shape[0] if lengths is None else tuple(int(n) for n in lengths)
+        real = (ids.shape[1],) * ids.shape[0]
+        if lengths is not None:
+            if not isinstance(lengths, Sequence) or not all(isinstance(n, int) for n in lengths):
+                raise ShapeError(f"lengths={lengths!r} is not a list with one length per text")
+            real = tuple(lengths)
         if len(real) != ids.shape[0] or not all(1 <= n <= ids.shape[1] for n in real):
             raise ShapeError(f"lengths {real} do not fit token ids {tuple(ids.shape)}")
         return real
+
+    def _check_types(self, types: Tensor, ids: Tensor) -> None:
+        n = self.config.n_types
+        check_tensor("types", types)
+        if types.shape != ids.shape:
+            raise ShapeError(f"types {tuple(types.shape)} do not match token ids {tuple(ids.shape)}")
+        if types.dtype not in (torch.int64, torch.int32):
+            raise DTypeError(f"types are {types.dtype}; they have to be int64")
+        if not n or int(types.min()) < 0 or int(types.max()) >= n:
+            raise InvalidParameterError(f"types reach {int(types.max())}, but the model has {n} of them")
 
     def _check_layers(self, intervention: Intervention | None) -> None:
         if intervention is None:
@@ -274,15 +291,15 @@ class Transformer(nn.Module):
             raise InvalidParameterError(f"the intervention names head {off[0]} of {heads} (counted from 0)")
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialise(module: nn.Module, generator: torch.Generator | None) -> None:
     """N(0, 0.02²) for embeddings and matrices, 0 for biases: GPT-2's (Radford et al. 2019) and BERT's."""
     if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=0.02, generator=generator)
     if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)
     weight = getattr(module, "in_proj_weight", None)
     if weight is not None:
-        nn.init.normal_(weight, std=0.02)
+        nn.init.normal_(weight, std=0.02, generator=generator)
 
 
 def _collect(value: object, storages: dict[int, int]) -> None:

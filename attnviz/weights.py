@@ -87,12 +87,12 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def bert_config(given: dict[str, Any], *, lm_head: bool = False) -> ModelConfig:
+def bert_config(given: dict[str, Any], *, lm_head: bool = False, tied: bool = True) -> ModelConfig:
     """Our config from Hugging Face's BERT config.json. Errors: ModelError for what we do not compute."""
     if given.get("model_type") != "bert":
         raise ModelError(f"The config says model_type {given.get('model_type')!r}; this loader reads 'bert'.")
     activation = given.get("hidden_act", "gelu")
-    if activation not in BERT_ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in BERT_ACTIVATIONS:
         raise ModelError(f"The config says hidden_act {activation!r}, which is not computed here.")
     kind = given.get("position_embedding_type", "absolute")
     if kind != "absolute" or given.get("is_decoder"):
@@ -112,6 +112,7 @@ def bert_config(given: dict[str, Any], *, lm_head: bool = False) -> ModelConfig:
             embed_norm=True,
             head="lm" if lm_head else None,
             head_transform=lm_head,
+            tied=tied,
         )
     except KeyError as error:
         raise ModelError(f"The config does not say {error}.") from None
@@ -126,7 +127,9 @@ def load_bert(folder: Path) -> Loaded:
     tensors = {_plain_name(name): x for name, x in read_safetensors(folder).items()}
     lm_head = "cls.predictions.transform.dense.weight" in tensors
     renamed, left_over = _rename_bert(tensors, lm_head)
-    return Loaded(build(bert_config(config, lm_head=lm_head), renamed), left_over)
+    own, shared = renamed.get("head.out.weight"), renamed.get("embed.tokens.weight")
+    tied = own is None or (shared is not None and torch.equal(own, shared))
+    return Loaded(build(bert_config(config, lm_head=lm_head, tied=tied), renamed), left_over)
 
 
 def build(config: ModelConfig, weights: dict[str, Tensor]) -> Transformer:
@@ -148,11 +151,19 @@ def build(config: ModelConfig, weights: dict[str, Tensor]) -> Transformer:
             )
         if not bool(torch.isfinite(x).all()):
             raise ModelError(f"{name} holds NaN or infinite numbers.")
-    model.load_state_dict({name: x.float() for name, x in weights.items()}, assign=True)
+    model.load_state_dict({name: _laid_out(x.float()) for name, x in weights.items()}, assign=True)
     if config.head == "lm" and config.tied:
         assert model.head is not None
         model.head["out"].weight = model.embed["tokens"].weight
     return model.eval().requires_grad_(False)
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    """The same matrix, column by column in memory where it is not taller than wide.
+
+    MKL multiplies a few hundred tokens by such a matrix in 0.6 to 0.8 of the time (taller ones: slower).
+    """
+    return x.t().contiguous().t() if x.dim() == 2 and x.shape[0] <= x.shape[1] else x
 
 
 def _report(what: str, names: set[str]) -> None:

@@ -1,0 +1,140 @@
+"""The command line: python -m attnviz serve | models | run | report | bench."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+from attnviz import Intervention, Trace, analysis, catalogue, load
+from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError
+from attnviz.places import APP
+
+BENCHMARKS = ("forward", "app", "view")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command. Returns the exit status: 1 with one sentence for bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except (InvalidParameterError, ShapeError, DTypeError, ModelError) as error:
+        sys.stderr.write(f"attnviz: {error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m attnviz", description="Look into transformer attention.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    serve = commands.add_parser("serve", help="open the app in the browser")
+    serve.add_argument("streamlit", nargs="*", help="further options for streamlit run, after --")
+    serve.set_defaults(command=_serve)
+
+    models = commands.add_parser("models", help="list the models that can be loaded by name")
+    models.set_defaults(command=_models)
+
+    run = commands.add_parser("run", help="run a model on a text and print its strongest links")
+    _add_run_options(run)
+    run.add_argument("--links", type=int, default=10, help="how many links to print (10)")
+    run.set_defaults(command=_run)
+
+    report = commands.add_parser("report", help="write one HTML file with the interactive view")
+    _add_run_options(report)
+    report.add_argument("--out", type=Path, default=Path("attention.html"), help="the file (attention.html)")
+    report.set_defaults(command=_report)
+
+    bench = commands.add_parser(
+        "bench", help="measure speed and memory, as ratios in one run (in a checkout)"
+    )
+    bench.add_argument(
+        "what", nargs="?", choices=BENCHMARKS, help="one benchmark; without it: forward and app"
+    )
+    bench.set_defaults(command=_bench)
+    return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("text", help="the text to run on")
+    parser.add_argument("--model", default="minilm", help="a name from `models`, hf:org/name, or a folder")
+    parser.add_argument("--temperature", type=float, default=1.0, help="temperature in the attention softmax")
+    parser.add_argument("--mask", choices=("causal", "none"), help="instead of the model's own mask")
+    parser.add_argument("--unscaled", action="store_true", help="leave out the factor 1/√d")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    command = [sys.executable, "-m", "streamlit", "run", str(APP), *options.streamlit]
+    return subprocess.call(command, cwd=APP.parent)  # .streamlit/config.toml is read from there
+
+
+def _models(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "family"):
+        table.add_column(title, no_wrap=True)
+    for title in ("layers × heads", "width", "parameters"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("where it comes from")
+    for info in catalogue():
+        size = f"{info.n_layers} × {info.n_heads}"
+        millions = f"{info.n_parameters / 1e6:.1f} M"
+        table.add_row(info.name, info.family, size, str(info.d_model), millions, info.source)
+    Console().print(table)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    trace = _trace(options)
+    encoding = trace.encodings[0]
+    out = Console()
+    shape = f"{len(trace.layers)} layers × {trace.config.n_heads} heads, {len(encoding)} tokens"
+    out.print(f"{trace.title}: {shape}" + (f", {encoding.cut} cut" if encoding.cut else ""))
+    out.print("Strongest links (layers and heads count from 0; special tokens left out):")
+    table = Table(box=None, pad_edge=False)
+    for title in ("layer", "head"):
+        table.add_column(title, justify="right")
+    table.add_column("query (looks)")
+    table.add_column("key (is seen)")
+    table.add_column("weight", justify="right")
+    for link in analysis.strongest_links(trace, options.links):
+        words = (Text(link.query_label), Text(link.key_label))  # Text: what the user typed is no markup
+        table.add_row(str(link.layer), str(link.head), *words, f"{link.weight:.1%}")
+    out.print(table)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from attnviz import report
+
+    page = report.html(_trace(options))
+    options.out.write_text(page, encoding="utf-8")
+    sys.stdout.write(f"{options.out} ({len(page) / 1e6:.1f} MB) opens without a network\n")
+
+
+def _trace(options: argparse.Namespace) -> Trace:
+    change = Intervention(
+        temperature=options.temperature, mask=options.mask, scaled=not options.unscaled
+    )  # checked before the model is loaded
+    return load(options.model).run(options.text, intervention=change)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    folder = Path(__file__).resolve().parent.parent / "tests" / "benchmarks"
+    if not folder.is_dir():
+        sys.stderr.write(
+            "attnviz: the benchmarks are part of the source checkout, not of the installed package\n"
+        )
+        return 1
+    for name in [options.what] if options.what else BENCHMARKS[:2]:
+        runpy.run_path(str(folder / f"bench_{name}.py"), run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

