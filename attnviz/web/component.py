@@ -1,0 +1,77 @@
+"""The attention view as a Streamlit component: bytes and settings go in, the reader's choices come out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from attnviz import frontend
+from attnviz.view import ViewState
+
+QUESTION = "Where does each word look?"
+
+_mount = st.components.v2.component(
+    "attnviz_view",
+    html='<div class="av-root"></div>\n<noscript>This view needs JavaScript.</noscript>',
+    css=frontend.css(),
+    js=frontend.javascript(),
+)
+
+
+def current_state(key: str, default: ViewState) -> ViewState:
+    """What the reader has chosen in the view `key`, `default` before the first choice; for use before it is drawn."""
+    reported = _reported(key)
+    return default if reported is None else ViewState.from_dict(reported)
+
+
+def choose_state(key: str, state: ViewState) -> None:
+    """Makes `state` what the view `key` shows (a link was opened); to be called before the view is drawn."""
+    st.session_state[key] = {"view": state.to_dict()}
+    st.session_state.pop(_sent(key), None)
+
+
+def requested_export(key: str) -> str | None:
+    """The export ("npz" or "html") that the reader asked the server for in this run, or None; after the view is drawn."""
+    return _field(key, "export")
+
+
+def attention_view(
+    message: bytes, state: ViewState, *, key: str, question: str = QUESTION, live: bool = True
+) -> ViewState:
+    """Draws the view and returns the reader's choices.
+
+    Arguments
+        message: from `attnviz.packing.pack`. While it stays the same, no bytes are sent again.
+        state: what to show. What the view itself reported is not sent back to it.
+        question: the heading of the view; "" for none.
+        live: offers to run the whole model with a change: the caller then passes a message with `before`.
+    """
+    sent, reported = st.session_state.get(_sent(key)), _reported(key)
+    if sent is None or state != (sent if reported is None else ViewState.from_dict(reported)):
+        sent = st.session_state[_sent(key)] = state
+    head = json.dumps({"state": sent.to_dict(), "question": question, "live": live}).encode("ascii")
+    head += b" " * (-(4 + len(head)) % 8)
+    _mount(
+        data=len(head).to_bytes(4, "little") + head + message,
+        key=key,
+        on_view_change=lambda: None,
+        on_export_change=lambda: None,
+    )
+    return current_state(key, state)
+
+
+def _sent(key: str) -> str:
+    return f"{key}:sent"
+
+
+def _reported(key: str) -> Any:
+    return _field(key, "view")
+
+
+def _field(key: str, name: str) -> Any:
+    try:
+        return st.session_state[key][name]
+    except (KeyError, TypeError):
+        return None

@@ -1,0 +1,172 @@
+"""A real Chromium, the running app, and pages that hold only the view."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from attnviz import Model, Trace, load
+from attnviz.frontend import FOLDER
+
+ROOT = Path(__file__).parents[2]
+ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+SENTENCE = "The animal didn't cross the street because it was too tired."
+HARNESS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>view</title>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="/view.css">
+<style>body{margin:0;padding:16px;background:#fff}@media(prefers-color-scheme:dark){body{background:#14171D}}</style>
+</head><body><main id="root"></main><script type="module">
+import {mount} from "/view.js";
+const {state, live, standalone} = await (await fetch("/options.json")).json();
+window.load = async (n) => new Uint8Array(await (await fetch(`/message-${n}.bin`)).arrayBuffer());
+window.states = []; window.exports = [];
+window.mounted = mount(document.getElementById("root"), {
+  message: await window.load(0), state,
+  onState: (s) => window.states.push(s), onRun: live ? () => {} : null,
+  onExport: standalone ? null : (kind) => window.exports.push(kind)});
+window.view = window.mounted.view;
+</script></body></html>"""
+TYPES = {".js": "text/javascript", ".css": "text/css"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium per test module: Playwright allows only one of its loops at a time."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def app_server() -> Iterator[str]:
+    """The address of the app, started once for all tests."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true",
+        "--server.address=127.0.0.1", f"--server.port={port}", "--browser.gatherUsageStats=false",
+    ]  # fmt: skip
+    server = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1)
+                break
+            except OSError:
+                assert server.poll() is None, "the app did not start"
+                time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Model:
+    return load("minilm")
+
+
+@pytest.fixture(scope="session")
+def trace(minilm: Model) -> Trace:
+    """MiniLM on the first example sentence: 16 tokens, 6 layers of 12 heads."""
+    return minilm.run(SENTENCE)
+
+
+def relabelled(trace: Trace, labels: list[str]) -> Trace:
+    """The same numbers under other token labels."""
+    encoding = trace.encodings[0]
+    assert len(labels) == len(encoding)
+    renamed = dataclasses.replace(
+        encoding, labels=tuple(labels), tokens=tuple(labels), words=tuple(range(len(labels))),
+        special=(False,) * len(labels),
+    )  # fmt: skip
+    return dataclasses.replace(trace, encodings=(renamed,))
+
+
+@pytest.fixture
+def open_view(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """open_view(message, *more, state=…) gives a page that holds only the view.
+
+    Further messages wait under window.load(1), window.load(2), …. Whatever the page complains about, every
+    dialog and every request that leaves it fails the test.
+    """
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(
+        *messages: bytes, state: dict[str, Any] | None = None, size: tuple[int, int] = (1440, 900),
+        dark: bool = False, live: bool = False, standalone: bool = False, **context_options: Any,
+    ) -> Page:  # fmt: skip
+        def answer(route: Route) -> None:
+            path = route.request.url.removeprefix("http://view.test/")
+            if path == "":
+                route.fulfill(body=HARNESS, content_type="text/html")
+            elif path == "options.json":
+                route.fulfill(json={"state": state, "live": live, "standalone": standalone})
+            elif path.startswith("message-"):
+                route.fulfill(body=messages[int(path[8:-4])], content_type="application/octet-stream")
+            else:
+                file = FOLDER / path
+                route.fulfill(body=file.read_text("utf-8"), content_type=TYPES[file.suffix])
+
+        def outside(route: Route) -> None:
+            trouble.append(f"asked for {route.request.url}")
+            route.abort()
+
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light",
+            **{"reduced_motion": "reduce", **context_options},
+        )  # fmt: skip
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
+        page.route("**/*", outside)
+        page.route("http://view.test/**", answer)
+        page.goto("http://view.test/")
+        page.wait_for_function("window.view && !window.view.queue.length")
+        settle(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def settle(page: Page) -> None:
+    """Two frames: what was marked is painted."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def state_of(page: Page) -> dict[str, Any]:
+    """The state that the view holds now."""
+    return json.loads(page.evaluate("JSON.stringify(window.view.state)"))

@@ -1,0 +1,611 @@
+"""The attention view in Chromium: pointer, keyboard, speech, themes, hostile texts, files, and the Streamlit round trip."""
+
+import csv
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import numpy as np
+import pytest
+import torch
+from conftest import QUIET, SENTENCE, relabelled, settle, state_of
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from attnviz import Intervention, Model, Trace, attend
+from attnviz.packing import pack
+from tests.unit.hostile import HOSTILE
+
+Open = Callable[..., Page]
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
+IT, ANIMAL = 10, 2
+CHOSEN = {"layer": 3, "head": 1, "queries": [IT]}
+
+
+@pytest.fixture(scope="module")
+def message(trace: Trace) -> bytes:
+    return pack(trace, title="MiniLM", name="minilm")
+
+
+@pytest.fixture(scope="module")
+def long_message(minilm: Model) -> bytes:
+    return pack(minilm.run(" ".join([SENTENCE] * 9)), title="MiniLM", name="minilm")
+
+
+def say(page: Page) -> str:
+    return page.locator(".av-say").inner_text().replace("\u202f", " ")
+
+
+def live(page: Page) -> str:
+    page.wait_for_timeout(200)
+    return page.locator(".av-sr[role=status]").inner_text().replace("\u202f", " ")
+
+
+def cell(page: Page, query: int, key: int) -> tuple[float, float]:
+    """Where a cell of the matrix is, in pixels of its canvas."""
+    x, y = page.evaluate("([q, k]) => { const l = view.lay.matrix; return [l.x(k) + l.c / 2, l.y(q) + l.c / 2]; }", [query, key])
+    return x, y
+
+
+def matrix(page: Page) -> Locator:
+    return page.locator(".av-matrix canvas.over")
+
+
+def point(page: Page, query: int, key: int, *, click: bool = False, **options: Any) -> None:
+    x, y = cell(page, query, key)
+    if click:
+        matrix(page).click(position={"x": x, "y": y}, **options)
+    else:
+        matrix(page).hover(position={"x": x, "y": y}, **options)
+    settle(page)
+
+
+def weight(trace: Trace, layer: int, head: int, query: int, key: int) -> float:
+    return float(trace.layers[layer].attention.weights[0, head, query, key])
+
+
+# ---- what is shown -----------------------------------------------------------------------------------
+
+
+def test_the_sentence_says_the_models_number(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state=CHOSEN)
+    assert say(page) == f"In layer 3, head 1, it gives {weight(trace, 3, 1, IT, ANIMAL):.0%} of its attention to animal.".replace("%", " %")
+    assert page.locator("h1").inner_text() == "Where does each word look?"
+    assert page.locator(".av-matrix h2").inner_text().startswith("Layer 3, head 1")
+
+
+def test_without_a_choice_it_says_what_to_do(open_view: Open, message: bytes) -> None:
+    page = open_view(message)
+    assert say(page) == "Point at a word to see where it looks; click to keep it."
+    assert page.locator(".av-why").inner_text().endswith("Choose a cell to see the products behind its weight.")
+
+
+def test_the_products_add_up_to_the_score_and_the_share(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={**CHOSEN, "key": ANIMAL})
+    a = trace.layers[3].attention
+    total = float((a.q[0, 1, IT] * a.k[0, 1, ANIMAL]).sum())
+    steps = page.locator(".av-sum").inner_text().replace("\u202f", " ").split()
+    assert f"{total:.1f}" in steps and f"{total / 32**0.5:.2f}" in steps
+    assert page.locator(".av-sum .res b").inner_text() == f"{weight(trace, 3, 1, IT, ANIMAL):.0%}".replace("%", "\u202f%")
+
+
+def test_the_colours_on_the_canvas_follow_the_weights(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={"layer": 3, "head": 1})
+    read = """(cells) => { const c = document.querySelector('.av-matrix canvas.base'), g = c.getContext('2d'), l = view.lay.matrix, r = c.width / c.offsetWidth;
+      return cells.map(([q, k]) => { const p = g.getImageData((l.x(k) + 3) * r, (l.y(q) + 3) * r, 1, 1).data; return p[0] + p[1] + p[2]; }); }"""
+    cells = [(i, j) for i in range(16) for j in range(16)]
+    light = np.array(page.evaluate(read, cells))
+    shown = trace.layers[3].attention.weights[0, 1].flatten().numpy()
+    order = np.argsort(shown)
+    assert light[order[0]] > light[order[-1]] + 300
+    assert np.all(np.diff(light[order]) <= 3)  # darker with every larger weight, but for rounding
+
+
+# ---- pointer -----------------------------------------------------------------------------------------
+
+
+def test_hover_previews_click_locks_escape_lets_go(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    point(page, 6, 8)
+    assert "cross gives" in say(page) and say(page).endswith("to street.")
+    assert page.locator(".av-tip").inner_text().replace("\u202f", " ") == "cross → street60 %"
+    page.mouse.move(5, 5)
+    settle(page)
+    assert "it gives" in say(page)
+    point(page, 6, 8, click=True)
+    page.mouse.move(5, 5)
+    settle(page)
+    assert say(page).endswith("to street.") and state_of(page)["queries"] == [6] and state_of(page)["key"] == 8
+    page.keyboard.press("Escape")
+    settle(page)
+    assert state_of(page)["queries"] == [] and say(page).startswith("Point at a word")
+
+
+def test_a_head_is_previewed_and_chosen_in_the_grid(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    x, y = page.evaluate("(() => { const l = view.lay.grid, [x, y] = l.at(2 * 12 + 5); return [x + l.cw / 2, y + l.ch / 2]; })()")
+    grid = page.locator(".av-heads canvas.over")
+    grid.hover(position={"x": x, "y": y})
+    settle(page)
+    assert page.locator(".av-tip").inner_text() == "Layer 2, head 5" and "layer 2, head 5" in say(page)
+    page.mouse.move(5, 5)
+    settle(page)
+    assert "layer 3, head 1" in say(page)
+    grid.click(position={"x": x, "y": y})
+    settle(page)
+    assert (state_of(page)["layer"], state_of(page)["head"]) == (2, 5)
+
+
+def test_several_tokens_are_summed(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state=CHOSEN)
+    page.locator(".av-chip", has_text="was").click(modifiers=["Control"])
+    settle(page)
+    assert state_of(page)["queries"] == [IT, 11]
+    rows = trace.layers[3].attention.weights[0, 1, [IT, 11]].sum(0)
+    best = int(rows.argmax())
+    assert f"it and was together give {float(rows[best]):.2f} of 2" in say(page)
+
+
+def test_a_key_shows_who_looks_at_it(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={"layer": 3, "head": 1})
+    x, y = page.evaluate(f"(() => {{ const [x, y] = view.lay.lines.k({ANIMAL}); return [x + 14, y]; }})()")
+    page.locator(".av-lines canvas.over").click(position={"x": x, "y": y})
+    settle(page)
+    state = state_of(page)
+    assert (state["side"], state["key"], state["queries"]) == ("k", ANIMAL, [])
+    best = int(trace.layers[3].attention.weights[0, 1, :, ANIMAL].argmax())
+    assert f"{trace.encodings[0].labels[best]} gives" in say(page)
+
+
+def test_heads_can_be_compared_in_the_curves(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state={**CHOSEN, "heads": [[2, 3]]})
+    names = page.locator(".av-legend button")
+    expect(names).to_have_count(2)
+    assert names.all_inner_texts() == ["layer 3, head 1", "layer 2, head 3"]
+    names.nth(1).click()
+    settle(page)
+    assert state_of(page)["heads"] == [] and page.locator(".av-legend").is_hidden()
+
+
+# ---- keyboard and speech -------------------------------------------------------------------------------
+
+
+def test_the_keyboard_reaches_everything(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    stops = []
+    page.mouse.click(720, 3)
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        name = page.evaluate("(() => { const e = document.activeElement; return e === document.body ? '' : (e.getAttribute('aria-label') || e.closest('label')?.innerText || e.innerText).trim(); })()")
+        if not name:
+            break
+        stops.append(name)
+    expected = ["Join pieces into words", "Hide special tokens", "Save …", "it", "All heads", "Attention matrix", "Curves", "The products", "Temperature", "As trained", "Divide by", "More settings"]
+    found = [next((e for e in expected if stop.startswith(e)), stop) for stop in stops]
+    assert found == expected
+
+
+def test_arrows_move_the_cell_enter_locks_and_it_is_read_aloud(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={**CHOSEN, "key": ANIMAL})
+    matrix(page).focus()
+    page.keyboard.press("ArrowLeft")
+    spoken = f"layer 3, head 1: 'it' attends to 'the' {weight(trace, 3, 1, IT, 1) * 100:.1f} %"
+    assert live(page) == spoken
+    assert state_of(page)["key"] == ANIMAL  # moved, not yet locked
+    page.keyboard.press("Enter")
+    settle(page)
+    assert state_of(page)["key"] == 1
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    assert state_of(page)["queries"] == [IT - 1]
+    page.keyboard.press("Escape")
+    assert state_of(page)["queries"] == []
+
+
+def test_arrows_move_through_heads(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    page.locator(".av-heads canvas.over").focus()
+    across = page.evaluate("view.lay.grid.across")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    settle(page)
+    assert (state_of(page)["layer"], state_of(page)["head"]) == (4, 2)
+    assert live(page).startswith("layer 4, head 2: 'it' attends to")
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft" if not across else "ArrowUp")
+    assert state_of(page)["layer"] == 0
+
+
+def test_arrows_in_curves_and_chips(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    page.locator(".av-lines canvas.over").focus()
+    page.keyboard.press("ArrowDown")
+    assert "was gives" in say_after(page)
+    page.keyboard.press("Enter")
+    assert state_of(page)["queries"] == [11]
+    page.locator(".av-chip", has_text="was").focus()
+    page.keyboard.press("ArrowRight")
+    assert "too gives" in say_after(page)
+    page.keyboard.press("Enter")
+    assert state_of(page)["queries"] == [12]
+
+
+def say_after(page: Page) -> str:
+    settle(page)
+    return say(page)
+
+
+def test_roles_names_and_the_text_alternative(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    for name in ("All heads", "Attention matrix", "Who looks at whom", "Why this weight", "What if"):
+        expect(page.get_by_role("region", name=name)).to_be_visible()
+    expect(page.get_by_role("slider", name="Temperature")).to_have_attribute("aria-valuetext", "1.00")
+    expect(page.get_by_role("radio", name="As trained")).to_be_checked()
+    expect(page.get_by_role("switch", name="Divide by")).to_be_checked()
+    summary = page.locator(f"#{matrix(page).get_attribute('aria-describedby')}").inner_text()
+    assert summary.startswith("Layer 3, head 1, 16 queries by 16 keys. Largest weight: '[CLS]' to '[CLS]'")
+    page.get_by_text("More settings").click()
+    page.get_by_role("button", name="Read this head as a list").click()
+    rows = page.locator(".av-list li")
+    expect(rows).to_have_count(16)
+    assert rows.nth(IT).inner_text().replace("\u202f", " ").startswith("it → animal 68 %")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious(open_view: Open, message: bytes, dark: bool) -> None:
+    page = open_view(message, state={**CHOSEN, "mask": "causal", "diff": True, "heads": [[2, 3]]}, live=True, dark=dark)
+    page.get_by_text("More settings").click()
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    serious = [(v["id"], [n["html"][:150] for n in v["nodes"]]) for v in found if v["impact"] in ("serious", "critical")]
+    assert serious == []
+
+
+# ---- controls ------------------------------------------------------------------------------------------
+
+
+def test_temperature_and_mask_recompute_and_are_explained(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={**CHOSEN, "key": ANIMAL})
+    slider = page.get_by_role("slider", name="Temperature")
+    slider.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    settle(page)
+    tau = state_of(page)["temperature"]
+    assert 0.5 < tau < 0.8
+    own = trace.layers[3].attention
+    sharp = (own.scores[0, 1] / tau).softmax(-1)
+    assert f"gives {float(sharp[IT, ANIMAL]):.0%}".replace("%", " %") in say(page)
+    bits = float(-(sharp[IT] * sharp[IT].log2()).sum())
+    plain = own.weights[0, 1, IT]
+    change = bits - float(-(plain * plain.log2()).sum())
+    text = page.locator(".av-entropy").inner_text()
+    assert f"entropy {bits:.2f} bits (−{abs(change):.2f})" in text
+    page.get_by_role("radio", name="Causal").click()
+    settle(page)
+    point(page, 3, 9)
+    assert page.locator(".av-tip").inner_text().endswith("masked")
+    assert "cannot see" in say(page)
+    page.get_by_role("button", name="Reset").click()
+    settle(page)
+    assert state_of(page)["temperature"] == 1 and state_of(page)["mask"] == "model"
+
+
+def test_as_trained_is_said_in_words(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message)
+    assert page.locator(".av-gloss").inner_text() == "as trained = none: each word sees all"
+    expect(page.get_by_role("switch", name="Show the change")).to_be_hidden()
+    page.get_by_role("radio", name="None", exact=True).click()
+    expect(page.get_by_role("switch", name="Show the change")).to_be_hidden()  # the same as trained: no change
+    page.get_by_role("radio", name="Window").click()
+    expect(page.get_by_role("switch", name="Show the change")).to_be_attached()
+    page.get_by_role("button", name="wider").click()
+    assert state_of(page)["window"] == 5
+
+
+def test_the_change_is_signed(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={"layer": 3, "head": 1, "queries": [1], "key": ANIMAL, "mask": "causal", "diff": True})
+    assert say(page).endswith(f"−{weight(trace, 3, 1, 1, ANIMAL) * 100:.0f} points against the model as trained.") or "cannot see" in say(page)
+    point(page, 6, 0)
+    causal = trace.layers[3].attention.scores[0, 1, 6, :7].softmax(-1)[0]
+    points = (float(causal) - weight(trace, 3, 1, 6, 0)) * 100
+    assert page.locator(".av-tip").inner_text() == f"cross → [CLS]+{points:.0f} points"
+
+
+def test_joined_and_hidden(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state=CHOSEN)
+    page.get_by_role("switch", name="Join pieces into words").click()
+    page.get_by_role("switch", name="Hide special tokens").click()
+    settle(page)
+    texts = page.locator(".av-chip").all_inner_texts()
+    assert texts == ["The", "animal", "didn", "'", "t", "cross", "the", "street", "because", "it", "was", "too", "tired", "."] or "[CLS]" not in texts
+    a = trace.layers[3].attention.weights[0, 1, IT]
+    taken = float(a[0] + a[-1])
+    assert f"hidden special tokens take {taken:.0%}".replace("%", " %") in page.locator(".av-matrix h2 small").inner_text().replace("\u202f", " ")
+
+
+def test_the_whole_model_shows_before_and_after(open_view: Open, minilm: Model, trace: Trace, message: bytes) -> None:
+    changed = minilm.run(SENTENCE, intervention=Intervention(temperature=0.4))
+    page = open_view(message, pack(changed, name="minilm", before=trace), state={**CHOSEN, "temperature": 0.4, "key": ANIMAL}, live=True)
+    alone = (trace.layers[3].attention.scores[0, 1, IT] / 0.4).softmax(-1)[ANIMAL]
+    assert f"{float(alone):.0%}".replace("%", " %") in say(page)
+    page.get_by_role("radio", name="The whole model").click()
+    expect(page.locator(".av-main")).to_have_attribute("aria-busy", "true")
+    page.evaluate("async () => mounted.update({message: await load(1), state: null})")
+    settle(page)
+    expect(page.locator(".av-main")).to_have_attribute("aria-busy", "false")
+    after = weight(changed, 3, 1, IT, ANIMAL)
+    assert f"{after:.0%}".replace("%", " %") in say(page) or f"{after * 100:.1f} %" in say(page)
+    page.get_by_role("switch", name="Show the change").click()
+    settle(page)
+    points = (after - weight(trace, 3, 1, IT, ANIMAL)) * 100
+    assert re.search(rf"[+−]{abs(points):.{0 if abs(points) >= 9.95 else 1}f} points", say(page))
+
+
+# ---- state -----------------------------------------------------------------------------------------------
+
+
+def test_choices_are_reported_once_after_a_pause(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    slider = page.get_by_role("slider", name="Temperature")
+    slider.focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate("states.length") == 0
+    page.wait_for_timeout(400)
+    assert page.evaluate("states.length") == 1
+    reported = page.evaluate("states[0]")
+    assert reported["temperature"] == state_of(page)["temperature"] != 1
+    page.evaluate("(s) => mounted.update({message: view.bytes, state: s})", reported)  # the echo changes nothing
+    page.wait_for_timeout(400)
+    assert page.evaluate("states.length") == 1
+
+
+def test_a_state_from_outside_is_shown_and_an_impossible_one_falls_back(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state={"layer": 99, "head": 99, "queries": [500], "key": 77, "zoom": [0, 90, 0, 90], "heads": [[8, 8]]})
+    state = state_of(page)
+    assert (state["layer"], state["head"], state["queries"], state["key"], state["zoom"], state["heads"]) == (5, 11, [], None, None, [])
+    page.evaluate("() => mounted.update({message: view.bytes, state: {layer: 1, head: 2, queries: [3], colour: 'log'}})")
+    settle(page)
+    assert say(page).startswith("In layer 1, head 2, didn gives")
+
+
+def test_nothing_is_drawn_while_nothing_moves(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    page.evaluate("() => { window.frames0 = 0; const paint = view.paint.bind(view); view.paint = () => { window.frames0++; paint(); }; }")
+    page.wait_for_timeout(500)
+    assert page.evaluate("frames0") == 0
+    point(page, 3, 3)
+    assert 1 <= page.evaluate("frames0") <= 4
+
+
+# ---- long texts --------------------------------------------------------------------------------------------
+
+
+def test_zoom_and_pan(open_view: Open, long_message: bytes) -> None:
+    page = open_view(long_message, state={"layer": 3, "head": 1})
+    tokens = page.evaluate("view.model.T")
+    assert tokens > 100
+    matrix(page).focus()
+    page.keyboard.press("ArrowDown")
+    for _ in range(5):
+        page.keyboard.press("+")
+    settle(page)
+    zoom = state_of(page)["zoom"]
+    assert zoom is not None and zoom[1] - zoom[0] < tokens / 4 and page.evaluate("view.lay.matrix.c") > 14
+    box = matrix(page).bounding_box()
+    assert box is not None
+    before = page.evaluate("view.visible().q0")
+    page.mouse.move(box["x"] + 400, box["y"] + 400)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 340, box["y"] + 300, steps=4)
+    page.mouse.up()
+    settle(page)
+    assert page.evaluate("view.visible().q0") > before + 2
+    assert state_of(page)["queries"] == []  # a drag is no click
+    matrix(page).focus()
+    page.keyboard.press("0")
+    settle(page)
+    assert state_of(page)["zoom"] is None
+
+
+def test_sentences_filter_the_curves(open_view: Open, long_message: bytes) -> None:
+    page = open_view(long_message, state={"layer": 3, "head": 1, "sentences": [1, 0]})
+    spans = page.evaluate("[view.model.sentences[1], view.model.sentences[0]]")
+    assert page.evaluate("[view.curves.nq, view.curves.nk]") == [spans[0][1] - spans[0][0], spans[1][1] - spans[1][0]]
+
+
+def test_heads_in_order_of_entropy(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={**CHOSEN, "sort": "entropy"})
+    page.wait_for_function("view.order().length === 72 && !view.queue.length")
+    order = page.evaluate("view.order()")
+    w = torch.stack([layer.attention.weights[0] for layer in trace.layers]).double()
+    bits = -(w * w.clamp_min(1e-30).log2()).sum(-1).mean(-1).flatten()
+    assert sorted(order) == list(range(72))
+    assert torch.all(bits[order].diff() > -1e-4)
+
+
+# ---- strangers' texts ----------------------------------------------------------------------------------------
+
+
+def test_hostile_tokens_are_text(open_view: Open, minilm: Model) -> None:
+    trace = minilm.run("a " * (len(HOSTILE) - 2))
+    count = len(trace.encodings[0])
+    assert count >= len(HOSTILE)
+    labels = (HOSTILE + ["x"] * count)[:count]
+    page = open_view(pack(relabelled(trace, labels), title="<b>MiniLM</b>"), state={"layer": 1, "head": 1, "queries": [0]})
+    expect(page.locator(".av-chip")).to_have_count(count)
+    for i in range(0, len(HOSTILE), 7):
+        page.locator(".av-chip").nth(i).hover()
+        settle(page)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#root script, #root img, #root svg, #root iframe, #root a, #root style").count() == 0
+    shown = page.locator(".av-chip").all_text_contents()
+    assert "<script>window.hacked = 1</script>" in shown
+
+
+def test_not_a_number_is_said(open_view: Open, minilm: Model) -> None:
+    trace = minilm.run(SENTENCE)
+    with torch.inference_mode():
+        trace.layers[2].attention.q[0, 3, 4] = float("nan")
+    page = open_view(pack(trace), state={"layer": 2, "head": 3, "queries": [4]})
+    note = page.get_by_role("alert").inner_text()
+    assert "head 2.3" in note and "not finite" in note
+    assert "weights that are not numbers" in say(page)
+    point(page, 6, 8)
+    assert "cross gives" in say(page)
+
+
+def test_cross_attention_has_two_sides(open_view: Open, trace: Trace, minilm: Model) -> None:
+    from dataclasses import replace
+
+    source = minilm.run("Ein müdes Tier.")
+    layers = tuple(
+        replace(own, cross_attention=attend(own.attention.q, other.attention.k, other.attention.v))
+        for own, other in zip(trace.layers, source.layers, strict=True)
+    )
+    crossed = replace(trace, layers=layers, source=source)
+    page = open_view(pack(crossed, stack="cross"), state={"layer": 3, "head": 1, "queries": [IT]})
+    expect(page.locator(".av-chip[data-side=q]")).to_have_count(16)
+    expect(page.locator(".av-chip[data-side=k]")).to_have_count(len(source.encodings[0]))
+    best = int(layers[3].cross_attention.weights[0, 1, IT].argmax())
+    assert say(page).endswith(f"to {source.encodings[0].labels[best]}.")
+
+
+def test_right_to_left_text_lies_in_rows(open_view: Open, minilm: Model) -> None:
+    page = open_view(pack(minilm.run("הילדה ראתה את החתול")), state={"layer": 3, "head": 1, "queries": [2]})
+    assert page.evaluate("[view.lay.lines.horizontal, view.lay.lines.rtl]") == [True, True]
+    first, last = page.locator(".av-chip").first.bounding_box(), page.locator(".av-chip").last.bounding_box()
+    assert first is not None and last is not None and first["x"] > last["x"]
+    assert page.evaluate("view.lay.lines.q(0)[0] > view.lay.lines.q(3)[0]")
+
+
+# ---- looks -----------------------------------------------------------------------------------------------------
+
+
+def test_the_theme_follows_the_page(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    assert page.locator("#root").get_attribute("data-theme") == "light"
+    page.emulate_media(color_scheme="dark")
+    settle(page)
+    assert page.locator("#root").get_attribute("data-theme") == "dark"
+    corner = "(() => { const c = document.querySelector('.av-matrix canvas.base'), l = view.lay.matrix; return [...c.getContext('2d').getImageData(l.x(15) + 3, l.y(0) + 3, 1, 1).data].slice(0, 3); })()"
+    assert max(page.evaluate(corner)) < 80
+    page.evaluate("() => { document.getElementById('root').style.setProperty('--st-background-color', '#FFFFFF'); mounted.update({message: view.bytes, state: null}); }")
+    settle(page)
+    assert page.locator("#root").get_attribute("data-theme") == "light"
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1920, 1080), (1100, 800), (980, 900), (720, 450), (390, 844), (320, 640)])
+def test_nothing_is_cut_off_or_overlaps(open_view: Open, message: bytes, size: tuple[int, int]) -> None:
+    page = open_view(message, state={**CHOSEN, "mask": "causal"}, size=size, live=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    boxes = page.evaluate("""() => [...document.querySelectorAll('.av-head, .av-chips, .av-main section, .av-more')].map((e) => {
+      const r = e.getBoundingClientRect(); return [e.className || e.getAttribute('aria-label'), r.left, r.top, r.right, r.bottom]; })""")
+    for a, (name, left, top, right, bottom) in enumerate(boxes):
+        assert left >= 0 and right <= size[0] + 0.5, name
+        for other, l2, t2, r2, b2 in boxes[a + 1 :]:
+            assert not (left < r2 - 1 and l2 < right - 1 and top < b2 - 1 and t2 < bottom - 1), (name, other)
+    inside = page.evaluate("""() => [...document.querySelectorAll('.av-main section')].every((s) => {
+      const r = s.getBoundingClientRect(); return [...s.querySelectorAll('canvas, .av-sum, .av-seg, h2, .av-entropy')].every((e) => { const b = e.getBoundingClientRect(); return !b.width || b.right <= r.right + 2 && b.bottom <= r.bottom + 4; }); })""")
+    assert inside
+
+
+def test_touch_targets_on_a_phone(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN, size=(390, 844), live=True, has_touch=True, is_mobile=True)
+    small = page.evaluate("""() => [...document.querySelectorAll('button, input, summary, select')].filter((e) => e.offsetParent).map((e) => {
+      const r = (e.closest('.av-switch') || e).getBoundingClientRect(); return [e.innerText || e.ariaLabel || e.type, r.height]; }).filter(([, h]) => h < 31.5)""")
+    assert small == []
+    x, y = cell(page, 6, 8)
+    box = matrix(page).bounding_box()
+    assert box is not None
+    page.touchscreen.tap(box["x"] + x, box["y"] + y)
+    settle(page)
+    assert state_of(page)["queries"] == [6]
+
+
+# ---- files -------------------------------------------------------------------------------------------------------
+
+
+def saved(page: Page, name: str) -> bytes:
+    page.get_by_role("button", name="Save").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("menuitem", name=name).click()
+    return waiting.value.path().read_bytes()
+
+
+def test_files(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state=CHOSEN)
+    rows = list(csv.reader(io.StringIO(saved(page, "CSV").decode("utf-8-sig"))))
+    values = np.array([[float(x) for x in row[1:]] for row in rows[1:]])
+    np.testing.assert_allclose(values, trace.layers[3].attention.weights[0, 1].numpy(), atol=1e-5)
+    assert rows[0][ANIMAL + 1] == "2 animal"
+    svg = saved(page, "SVG").decode()
+    texts = ["".join(node.itertext()) for node in ET.fromstring(svg).iter() if node.tag.endswith("}text")]
+    assert "Layer 3, head 1" in texts and "animal" in texts and "68" in texts
+    png = saved(page, "PNG")
+    assert png[:8] == b"\x89PNG\r\n\x1a\n" and int.from_bytes(png[16:20], "big") == 2720
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("menuitem", name="NPZ").click()
+    assert page.evaluate("exports") == ["npz"]
+
+
+def test_alone_it_offers_nothing_that_needs_a_server(open_view: Open, message: bytes) -> None:
+    page = open_view(message, standalone=True)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("menuitem")).to_have_count(3)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menuitem")).to_have_count(0)
+    assert page.get_by_text("Applies to").count() == 0
+
+
+def test_destroyed_views_leave_nothing_behind(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    page.evaluate("() => mounted.destroy()")
+    assert page.locator("#root *").count() == 0
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 900, "height": 700})
+    settle(page)
+
+
+# ---- in the app ------------------------------------------------------------------------------------------------------
+
+
+def test_in_the_app_a_choice_reaches_the_link_and_the_link_restores_it(browser: Browser, app_server: str) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page, trouble, received = context.new_page(), [], [0]
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("console", lambda m: trouble.append(m.text) if m.type == "error" and not m.text.startswith("Failed to load resource") else None)
+    page.on("websocket", lambda ws: ws.on("framereceived", lambda frame: received.__setitem__(0, received[0] + len(frame))))
+    page.goto(f"{app_server}/?layer=3&head=1&q=10")
+    page.wait_for_selector(QUIET, timeout=60_000)
+    expect(page.locator(".av-say")).to_contain_text("it gives", timeout=20_000)
+    loaded = received[0]
+    page.locator(".av-chip", has_text="because").click()
+    page.wait_for_url(re.compile("q=9"))
+    assert received[0] - loaded < 60_000  # the message is not sent again
+    page.get_by_role("radio", name="The whole model").click()
+    page.get_by_role("radio", name="Causal").click()
+    page.wait_for_url(re.compile("whole=1"))
+    expect(page.locator(".av-main")).to_have_attribute("aria-busy", "false", timeout=20_000)
+    sentence = page.locator(".av-say").inner_text()
+    link = page.url
+    context.close()
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    page = context.new_page()
+    page.goto(link)
+    expect(page.locator(".av-say")).to_have_text(sentence, timeout=20_000)
+    assert page.locator(".av").get_attribute("data-theme") == "dark"
+    context.close()
+    assert trouble == []
+
+
+def test_data_classes_are_json(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    from attnviz.view import ViewState
+
+    assert ViewState.from_dict(json.loads(json.dumps(state_of(page)))).to_dict() == state_of(page)
