@@ -1,0 +1,21 @@
+"""attnviz: entry of the app. Run it with `streamlit run app.py` or `python -m attnviz serve`."""
+
+import streamlit as st
+
+from attnviz.places import APP, ASSETS
+from attnviz.web import shell
+
+st.set_page_config(
+    page_title="attnviz",
+    page_icon=str(ASSETS / "images" / "icon.png"),
+    layout="wide",
+    initial_sidebar_state=264,
+)
+shell.mark_ready()
+pages = APP.parent / "pages"
+page = st.navigation(
+    {"Explore": [st.Page(pages / "explore.py", title="Explore", default=True)]}, position="top"
+)
+shell.restore_link()
+shell.sidebar()
+page.run()

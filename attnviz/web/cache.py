@@ -1,0 +1,74 @@
+"""What all sessions of a server share: loaded models, and the messages made from their runs.
+
+Cached functions take names, text and frozen dataclasses only, and what they return is never changed.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from dataclasses import dataclass
+
+import streamlit as st
+import torch
+
+from attnviz import analysis, packing
+from attnviz.intervention import Intervention
+from attnviz.models import Model, catalogue, load
+
+# Limits of a public server, each with a variable of the environment to raise it.
+MAX_MODEL_BYTES = int(os.environ.get("ATTNVIZ_MAX_MODEL_BYTES", 600_000_000))
+MAX_CHARACTERS = int(os.environ.get("ATTNVIZ_MAX_CHARACTERS", 100_000))
+THREADS = int(os.environ.get("ATTNVIZ_THREADS", 1))  # per run: many sessions share the cores
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A text's run, ready for the browser."""
+
+    message: bytes  # what the view draws
+    n_tokens: int
+    cut: int  # tokens left out, because the model reads no more
+    max_len: int
+    labels: tuple[str, ...]
+    n_layers: int
+    n_heads: int
+    moved: (
+        tuple[tuple[float, ...], ...] | None
+    )  # relative change per layer and token, if something was changed
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the model …")
+def model(name: str) -> Model:
+    """A loaded model. Errors: ModelError."""
+    torch.set_num_threads(THREADS)
+    loaded = load(name, max_bytes=MAX_MODEL_BYTES)
+    gc.collect()
+    gc.freeze()  # or every rerun's garbage collection walks through all of torch
+    return loaded
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def run(name: str, text: str, change: Intervention | None) -> Run:
+    """One text through one model; with a change, beside the run without it. Errors: as `Model.run`."""
+    chosen = model(name)
+    plain = chosen.run(text)
+    changed = None if change is None or change.changes_nothing else chosen.run(text, intervention=change)
+    moved = None
+    if changed is not None:
+        moved = tuple(map(tuple, analysis.relative_change(plain, changed)[:, 0].tolist()))
+    encoding, config = plain.encodings[0], plain.config
+    return Run(
+        message=packing.pack(changed or plain, name=name, before=None if changed is None else plain),
+        n_tokens=len(encoding), cut=encoding.cut, max_len=config.max_len, labels=encoding.labels,
+        n_layers=config.n_layers, n_heads=config.n_heads, moved=moved,
+    )  # fmt: skip
+
+
+def model_names() -> dict[str, str]:
+    """The models that run on one text alone, name → title with its size."""
+    return {
+        info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)"
+        for info in catalogue()
+        if info.family != "Encoder-decoder" and info.name != "scratch:test"
+    }

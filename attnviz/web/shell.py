@@ -1,0 +1,155 @@
+"""What every page shares: the guard, the sidebar with model and text, and the link that restores a page."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache as remember
+from pathlib import Path
+
+import streamlit as st
+
+from attnviz import figures
+from attnviz.places import APP, ASSETS
+from attnviz.view import ViewState
+from attnviz.web import cache, component
+
+LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
+_this_run = threading.local()  # a script run has a thread to itself
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the sidebar says."""
+
+    model: str
+    text: str
+
+
+def mark_ready() -> None:
+    """Called by app.py before it runs the page."""
+    _this_run.began_in_app = True
+
+
+def ensure() -> None:
+    """First line of every page: a cold deep link makes Streamlit run the page alone; then app.py runs instead."""
+    began_in_app = getattr(_this_run, "began_in_app", False)
+    _this_run.began_in_app = False  # the thread may go on to another run
+    if not began_in_app:
+        runpy.run_path(str(APP), run_name="__main__")
+        st.stop()
+
+
+@remember
+def examples() -> dict[str, tuple[str, str]]:
+    """Example texts by name, each with a sentence on what to look at."""
+    found = json.loads((ASSETS / "examples" / "texts.json").read_text(encoding="utf-8"))
+    return {example["name"]: (example["text"], example["why"]) for example in found}
+
+
+def first_text() -> str:
+    """The text that a new session opens on."""
+    return next(iter(examples().values()))[0]
+
+
+def restore_link() -> None:
+    """Takes model and text from the address, at the start of a session and when the reader changed the address."""
+    given = st.query_params.to_dict()
+    state = st.session_state
+    if state.get("link") == given and "text" in state:
+        return
+    first = "text" not in state
+    state["link"] = given
+    if first or "text" in given:
+        state["text"] = given.get("text", first_text())
+    if first or "model" in given:
+        state["model"] = given.get("model", "minilm")
+    state["linked_view"] = {key: value for key, value in given.items() if key not in ("text", "model")}
+
+
+def view_state(key: str, inputs: Inputs, first_look: ViewState) -> ViewState:
+    """What the view `key` shows: what the reader chose in it, or its link, or the page's first look.
+
+    A new text or model keeps the head and the settings, and drops the chosen tokens: they are other ones now.
+    """
+    state, seen = st.session_state, f"{key}:inputs"
+    linked = state.pop("linked_view", None)
+    if linked is not None:
+        at_home = not linked and inputs == Inputs("minilm", first_text())
+        component.choose_state(key, first_look if at_home else ViewState.from_query(linked))
+    elif state.get(seen) != inputs:
+        chosen = component.current_state(key, ViewState())
+        component.choose_state(key, replace(chosen, queries=(), key=None, sentences=None, zoom=None))
+    state[seen] = inputs
+    return component.current_state(key, ViewState())
+
+
+def palette() -> figures.Palette:
+    """The colours of the reader's theme."""
+    return figures.DARK if st.context.theme.type == "dark" else figures.LIGHT
+
+
+def write_link(inputs: Inputs, view: Mapping[str, str]) -> None:
+    """Puts what is on screen into the address; what equals the default is left out."""
+    link = dict(view)
+    if inputs.model != "minilm":
+        link["model"] = inputs.model
+    if inputs.text != first_text() and len(inputs.text) <= LONGEST_LINK:
+        link["text"] = inputs.text
+    st.session_state["link"] = link
+    if st.query_params.to_dict() != link:
+        st.query_params.from_dict(link)
+
+
+def sidebar() -> None:
+    """Model, text and examples, shared by all pages."""
+    state = st.session_state
+    titles = cache.model_names()
+    with st.sidebar:
+        st.html(Path(__file__).with_name("page.css"))
+        st.subheader("attnviz", anchor=False)
+        st.text_area("Text", key="text", height=150, placeholder="Type a sentence", help="Ctrl+Enter runs it")
+        st.selectbox(
+            "Examples", list(examples()), index=None, key="example", placeholder="Pick an example",
+            on_change=_take_example,
+        )  # fmt: skip
+        for text, why in examples().values():
+            if text == state["text"]:
+                st.caption(why)
+        options = list(titles)
+        if state["model"] not in options:
+            options.append(state["model"])
+        st.selectbox(
+            "Model", options, key="model", format_func=lambda name: titles.get(name, name),
+            accept_new_options=True, help="Or type hf:org/name for a BERT from the Hugging Face hub",
+        )  # fmt: skip
+
+
+def _take_example() -> None:
+    chosen = st.session_state["example"]
+    if chosen is not None:
+        st.session_state["text"] = examples()[chosen][0]
+        st.session_state["example"] = None
+
+
+def inputs() -> Inputs:
+    """What the sidebar says; stops the page with one sentence where there is nothing to run."""
+    text, model = st.session_state["text"], st.session_state["model"] or "minilm"
+    if not text.strip():
+        say("Type a sentence into the field on the left, or pick an example.")
+    if len(text) > cache.MAX_CHARACTERS:
+        say(
+            f"The text has {len(text):,} characters; this page reads {cache.MAX_CHARACTERS:,}. Shorten it on the left."
+        )
+    if not (model in cache.model_names() or model.startswith(("scratch:", "hf:"))):
+        say(f"There is no model “{model}”. Pick one on the left, or type hf:org/name.")
+    return Inputs(model, text)
+
+
+def say(sentence: str) -> None:
+    """One quiet sentence where the picture would be, and the end of the page. The text is not interpreted."""
+    st.text(sentence)
+    st.stop()

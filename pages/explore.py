@@ -1,0 +1,77 @@
+"""Explore: every head of a trained model on the reader's own text."""
+
+import inspect
+
+import streamlit as st
+
+from attnviz import attention, figures
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.view import ViewState
+from attnviz.web import cache, component, shell
+
+shell.ensure()
+KEY = "explore"
+FIRST_LOOK = ViewState(layer=3, head=1, queries=(10,))  # MiniLM on the first example: "it" finds "animal"
+
+inputs = shell.inputs()
+
+
+@st.fragment
+def explore() -> None:
+    """The view and what follows from it; what the reader does in it reruns only this."""
+    try:
+        plain = cache.run(inputs.model, inputs.text, None)
+        state = shell.view_state(KEY, inputs, FIRST_LOOK).clamp(plain.n_layers, plain.n_heads, plain.n_tokens)
+        change = state.to_intervention() if state.whole else None
+        run = (
+            plain
+            if change is None or change.changes_nothing
+            else cache.run(inputs.model, inputs.text, change)
+        )
+    except (InvalidParameterError, ModelError) as error:
+        shell.say(str(error))
+    state = component.attention_view(run.message, state, key=KEY)
+    shell.write_link(inputs, state.to_query())
+    if run.cut:
+        st.caption(
+            f"The text has {run.n_tokens + run.cut} tokens; the model reads {run.max_len}. "
+            f"The last {run.cut} were left out; nothing of your text is lost on the left."
+        )
+    if run.moved is not None:
+        downstream(run.moved, run.labels, state)
+    behind_it()
+
+
+def downstream(moved: tuple[tuple[float, ...], ...], labels: tuple[str, ...], state: ViewState) -> None:
+    """What the change did to the vectors that the layers pass on; `moved` is (L, T)."""
+    token = state.queries[0] if state.queries else None
+    mean = sum(moved[-1]) / len(moved[-1])
+    st.subheader("How far the change carries", anchor=False)
+    own = (
+        ""
+        if token is None
+        else f"“{labels[token]}” ends {moved[-1][token]:.0%} of its length away from where it was, and "
+    )
+    sentence = f"Run through every layer, {own}the average token {mean:.0%}."
+    st.text(sentence)
+    st.plotly_chart(
+        figures.downstream_lines(moved, labels, token, shell.palette()),
+        theme=None,
+        config={"displayModeBar": False},
+        alt=sentence,
+    )
+
+
+def behind_it() -> None:
+    """The formula, and the code that ran."""
+    with st.expander("The formula and the code that ran"):
+        st.latex(
+            r"\mathrm{Attention}(Q,K,V)=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)V"
+        )
+        st.caption(
+            "Vaswani et al. 2017, equation 1, with the temperature τ. Layers, heads and positions count from 0."
+        )
+        st.code(inspect.getsource(attention.attend), language="python")
+
+
+explore()
