@@ -1,0 +1,113 @@
+"""Forward pass, memory of a trace and import time, as ratios measured side by side in one run.
+
+    python -m attnviz bench forward
+
+Each ratio is the median over rounds; a round times the competitors one right after the other, so that a
+busy machine slows all of them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import attnviz
+from attnviz.models import minilm_folder
+
+LENGTHS = (16, 64, 128, 256, 512)
+ROUNDS = {16: 60, 64: 40, 128: 30, 256: 16, 512: 10}
+
+
+def rounds(competitors: list[Callable[[], object]], n: int) -> list[list[float]]:
+    """Seconds of each competitor in each of n rounds, after two rounds of warming up."""
+    times: list[list[float]] = [[] for _ in competitors]
+    for i in range(n + 2):
+        for run, seconds in zip(competitors, times, strict=True):
+            begin = time.perf_counter()
+            run()
+            if i >= 2:
+                seconds.append(time.perf_counter() - begin)
+    return times
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """Median over the rounds of ours / theirs."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def forward(out: Console) -> None:
+    """minilm with the full trace against Hugging Face, eager with attentions and fused without."""
+    from transformers import AutoModel
+
+    folder = str(minilm_folder())
+    ours = attnviz.load("minilm").transformer
+    eager = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    fused = AutoModel.from_pretrained(folder, attn_implementation="sdpa").eval()
+    table = Table(title="Forward pass of minilm", title_justify="left", box=None, pad_edge=False)
+    for title in ("threads", "tokens", "ours, full trace", "vs HF eager + attentions (≤ 0.9)", "vs HF fused (≤ 1.1)"):
+        table.add_column(title, justify="right")
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        for n_tokens in LENGTHS:
+            ids = torch.randint(1000, 30_000, (1, n_tokens))
+            full = torch.ones_like(ids)
+            with torch.inference_mode():
+                a, b, c = rounds(
+                    [
+                        lambda ids=ids: ours(ids),
+                        lambda ids=ids, full=full: eager(
+                            ids, attention_mask=full, output_attentions=True, output_hidden_states=True
+                        ),
+                        lambda ids=ids, full=full: fused(ids, attention_mask=full),
+                    ],
+                    ROUNDS[n_tokens],
+                )
+            table.add_row(
+                str(threads), str(n_tokens), f"{statistics.median(a) * 1e3:.1f} ms", f"{ratio(a, b):.2f}", f"{ratio(a, c):.2f}"
+            )
+    out.print(table)
+
+
+def memory(out: Console) -> None:
+    """What a trace of minilm holds, and what the weights alone would take."""
+    model = attnviz.load("minilm").transformer
+    table = Table(title="Memory of a trace of minilm", title_justify="left", box=None, pad_edge=False)
+    for title in ("tokens", "bytes held", "bytes per token", "all weights would take"):
+        table.add_column(title, justify="right")
+    for n_tokens in (128, 256, 512):
+        with torch.inference_mode():
+            trace = model(torch.randint(1000, 30_000, (1, n_tokens)))
+        weights = 4 * 6 * 12 * n_tokens**2
+        table.add_row(str(n_tokens), f"{trace.nbytes:,}", f"{trace.nbytes / n_tokens:,.0f}", f"{weights:,}")
+    out.print(table)
+
+
+def imports(out: Console) -> None:
+    """`import attnviz` against `import torch`, each in a fresh process."""
+
+    def fresh(code: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+
+    ours, torchs = rounds([fresh("import attnviz"), fresh("import torch")], 9)
+    out.print(
+        f"import attnviz: {statistics.median(ours):.2f} s, {ratio(ours, torchs):.2f} × import torch (≤ 1.15)"
+    )
+
+
+def main() -> None:
+    """Prints all three."""
+    out = Console(width=110)
+    forward(out)
+    memory(out)
+    imports(out)
+
+
+if __name__ == "__main__":
+    main()
