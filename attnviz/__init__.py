@@ -18,6 +18,16 @@ from attnviz.transformer import Trace, Transformer
 
 __version__ = "0.1.0"
 
+
+def _repr_html_(self: Trace) -> str:
+    """The attention view in a notebook, without Streamlit."""
+    from attnviz import report  # only notebooks need it
+
+    return report.notebook(self)
+
+
+Trace._repr_html_ = _repr_html_  # type: ignore[attr-defined]  # here, because report builds on Trace
+
 __all__ = [
     "AttentionTrace",
     "DTypeError",

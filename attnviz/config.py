@@ -124,7 +124,7 @@ class ModelConfig:
         """Errors: InvalidParameterError if it is no JSON object, or names a field that does not exist."""
         try:
             given = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidParameterError(f"the config is not JSON: {error}") from None
         if not isinstance(given, dict):
             raise InvalidParameterError(f"the config is a JSON {type(given).__name__}, not an object")

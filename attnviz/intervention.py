@@ -26,7 +26,7 @@ class Intervention:
         mask: None for the model's own, "causal", "none" (padding stays), or ("window", n).
         blocked: cells that may not be attended to: (query, key) in every head, or (layer, head, query, key).
         head_scale: factor on a head's output: {head: factor} in every layer, or {(layer, head): factor};
-            0 switches the head off.
+            0 switches the head off, and factors on the same head multiply.
         positions: None for the model's own, or "none", "sinusoidal", "learned", "rope", "alibi". Absolute
             encodings are added at the input, whatever `layers` says.
         layers: the layers to act in, counted from 0; None for every layer.

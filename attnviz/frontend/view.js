@@ -480,15 +480,16 @@ class AttentionView {
     set("--matrix", matrix + "px");
     set("--height", height + "px");
     set("--panel", this.panel.node.offsetHeight + "px");
-    if (this.kind === "phone") {
-      n.gridStage.style.height = Math.round(Math.min(420, 26 + this.model.layersN * ((n.gridStage.clientWidth - 25) / this.model.headsN) * 0.85)) + "px";
-      n.matrix.style.height = Math.round(n.matrix.clientWidth * 1.2) + "px";
-    } else n.gridStage.style.height = n.matrix.style.height = "";
+    if (this.kind !== "phone") n.gridStage.style.height = n.matrix.style.height = "";
     this.stacked = this.kind === "phone" || n.foot.clientWidth < 600;
     n.foot.classList.toggle("stack", this.stacked);
     n.legend.style.height = "38px";
     const box = (e) => ({ w: e.clientWidth, h: e.clientHeight });
     this.box = { grid: box(n.gridStage), matrix: box(n.matrix), lines: box(n.lines), why: box(n.why), share: box(n.shareBox), foot: box(n.foot) };
+    if (this.kind === "phone") { // the pictures set their own height when they are painted
+      this.box.matrix.h = Math.round(this.box.matrix.w * 1.2);
+      this.box.grid.h = Math.round(Math.min(420, 26 + this.model.layersN * ((this.box.grid.w - 25) / this.model.headsN) * 0.85));
+    }
   }
 
   /** Thumbnails again, if their size in pixels has changed. */
@@ -541,7 +542,7 @@ class AttentionView {
     const { w, h } = this.box.grid, { model } = this, lay = this.lay.grid = layoutGrid(w, h, model.layersN, model.headsN, this.order());
     if (this.kind === "phone") this.node.gridStage.style.height = lay.h + "px";
     this.poolSize ||= `${lay.cw}x${lay.ch}x${this.ratio}`;
-    this.gridPen = fitCanvas(this.node.grid, w, Math.max(h, lay.h), this.ratio);
+    this.gridPen = fitCanvas(this.node.grid, w, this.kind === "phone" ? lay.h : h, this.ratio);
     this.fresh = [];
     for (let k = 0; k < this.heads; k++) if (this.headAt(k) !== null) this.fresh.push(k);
     this.paintThumbs();
@@ -554,7 +555,7 @@ class AttentionView {
   }
 
   paintRings() {
-    const { w, h } = this.box.grid, g = fitCanvas(this.node.gridOver, w, Math.max(h, this.lay.grid.h), this.ratio);
+    const { w, h } = this.box.grid, g = fitCanvas(this.node.gridOver, w, this.kind === "phone" ? this.lay.grid.h : h, this.ratio);
     paintGridOver(g, this.lay.grid, this.theme, { head: this.head(), hover: this.hoverHead, extra: this.state.heads.map(([l, hd]) => l * this.model.headsN + hd) });
   }
 
@@ -571,26 +572,25 @@ class AttentionView {
   }
 
   paintMatrix() {
-    const { w, h } = this.box.matrix, n = this.node, s = this.scene;
+    const { w } = this.box.matrix, n = this.node, s = this.scene;
+    let { h } = this.box.matrix;
     if (!s.nq || !s.nk) return void fitCanvas(n.matrixBase, w, h, this.ratio);
-    const pen = n.matrixBase.getContext("2d"), key = [w, h, this.ratio, this.theme.id, this.chipsKey].join();
+    const pen = n.matrixBase.getContext("2d");
     if (this.zoomKey !== `${s.nq}x${s.nk}`) { this.zoomItems = null; this.zoomKey = `${s.nq}x${s.nk}`; }
     this.lay.matrix = layoutMatrix(pen, w, h, s.queries, s.keys, this.visible(), this.theme);
-    this.matrixKey = key;
-    const g = fitCanvas(n.matrixBase, w, h, this.ratio);
-    paintMatrix(g, this.lay.matrix, s, this.theme);
     if (this.kind === "phone") {
-      const tall = this.lay.matrix.top + this.lay.matrix.height + 6;
-      n.matrix.style.height = tall + "px";
+      h = this.lay.matrix.top + this.lay.matrix.height + 8;
+      n.matrix.style.height = h + "px";
     }
+    this.overHeight = h;
+    paintMatrix(fitCanvas(n.matrixBase, w, h, this.ratio), this.lay.matrix, s, this.theme);
     n.foot.style.transform = this.kind === "phone" ? "" : `translateY(${Math.round(Math.min(0, this.lay.matrix.top + this.lay.matrix.height + 8 - h))}px)`;
     n.foot.style.paddingLeft = (this.stacked ? 0 : this.lay.matrix.left) + "px";
   }
 
   paintOver() {
     if (!this.lay.matrix || !this.scene.nq) return;
-    const { w, h } = this.box.matrix;
-    paintMatrixOver(fitCanvas(this.node.matrixOver, w, h, this.ratio), this.lay.matrix, this.scene, this.theme);
+    paintMatrixOver(fitCanvas(this.node.matrixOver, this.box.matrix.w, this.overHeight, this.ratio), this.lay.matrix, this.scene, this.theme);
   }
 
   /** The part of the head that the curves show (all, or one sentence to another), and further heads beside it. */
@@ -669,7 +669,7 @@ class AttentionView {
     n.say.replaceChildren(...sentence(s, layer, head));
     n.matrixTitle.textContent = `Layer ${layer}, head ${head}`;
     n.gridInfo.textContent = state.sort !== "layer" ? "sharpest first" : this.lay.grid.across ? "heads → layers ↓" : "layers → heads ↓";
-    n.linesInfo.textContent = this.curves.heads.length > 1 ? "" : "heavier curve, more attention";
+    n.linesInfo.textContent = this.curves.heads.length > 1 ? "" : "heavier: more attention";
     this.headChips();
     n.entropy.replaceChildren(...entropyNodes(s, this.mean, this.meanBefore, what));
     n.matrixInfo.replaceChildren(...this.matrixNote());

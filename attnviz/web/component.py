@@ -21,7 +21,7 @@ _mount = st.components.v2.component(
 
 
 def current_state(key: str, default: ViewState) -> ViewState:
-    """What the reader has chosen in the view `key`, `default` before the first choice; for use before it is drawn."""
+    """What the reader has chosen in the view `key` (`default` before that); ask before it is drawn."""
     reported = _reported(key)
     return default if reported is None else ViewState.from_dict(reported)
 
@@ -33,7 +33,7 @@ def choose_state(key: str, state: ViewState) -> None:
 
 
 def requested_export(key: str) -> str | None:
-    """The export ("npz" or "html") that the reader asked the server for in this run, or None; after the view is drawn."""
+    """The file ("npz" or "html") that the reader asked for in this run, if any; ask after drawing."""
     return _field(key, "export")
 
 

@@ -51,7 +51,13 @@ def forward(out: Console) -> None:
     eager = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
     fused = AutoModel.from_pretrained(folder, attn_implementation="sdpa").eval()
     table = Table(title="Forward pass of minilm", title_justify="left", box=None, pad_edge=False)
-    for title in ("threads", "tokens", "ours, full trace", "vs HF eager + attentions (≤ 0.9)", "vs HF fused (≤ 1.1)"):
+    for title in (
+        "threads",
+        "tokens",
+        "ours, full trace",
+        "vs HF eager + attentions (≤ 0.9)",
+        "vs HF fused (≤ 1.1)",
+    ):
         table.add_column(title, justify="right")
     for threads in (1, 2):
         torch.set_num_threads(threads)
@@ -70,7 +76,11 @@ def forward(out: Console) -> None:
                     ROUNDS[n_tokens],
                 )
             table.add_row(
-                str(threads), str(n_tokens), f"{statistics.median(a) * 1e3:.1f} ms", f"{ratio(a, b):.2f}", f"{ratio(a, c):.2f}"
+                str(threads),
+                str(n_tokens),
+                f"{statistics.median(a) * 1e3:.1f} ms",
+                f"{ratio(a, b):.2f}",
+                f"{ratio(a, c):.2f}",
             )
     out.print(table)
 

@@ -27,7 +27,8 @@ ARGS = [
 ]  # fmt: skip
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 SENTENCE = "The animal didn't cross the street because it was too tired."
-HARNESS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>view</title>
+HARNESS = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>view</title>
 <link rel="icon" href="data:,"><link rel="stylesheet" href="/view.css">
 <style>body{margin:0;padding:16px;background:#fff}@media(prefers-color-scheme:dark){body{background:#14171D}}</style>
 </head><body><main id="root"></main><script type="module">

@@ -43,7 +43,7 @@ def trace_of(
     intervention: Intervention | None = None,
     title: str = "Handmade",
 ) -> Trace:
-    """A trace whose layers hold these attentions (their cross-attention, if `cross`) and an empty residual stream."""
+    """A trace whose layers hold these attentions (as cross-attention, if `cross`) and no residual stream."""
     nothing = torch.zeros(layers[0].q.shape[0], layers[0].q.shape[2], 16)
 
     def layer(one: AttentionTrace) -> LayerTrace:
@@ -67,7 +67,7 @@ def trace_of(
 def encoding_of(
     labels: list[str], words: list[int | None] | None = None, special: list[bool] | None = None
 ) -> Encoding:
-    """An encoding with these labels; by default each is a word, and they stand in the text with a space between."""
+    """An encoding with these labels; by default each is a word, with a space between words in the text."""
     special = special or [False] * len(labels)
     words = list(range(len(labels))) if words is None else words
     offsets, at, text = [], 0, ""
@@ -112,7 +112,8 @@ def run_node(script: str, message: bytes = b"", inputs: Any = None) -> Any:
             'const message = new Uint8Array(readFileSync("message.bin"));\n'
             'const inputs = JSON.parse(readFileSync("inputs.json", "utf-8"));\n'
             'const give = value => writeFileSync("given.json", JSON.stringify(value));\n'
-            'const giveFloats = values => writeFileSync("given.bin", new Uint8Array(Float32Array.from(values).buffer));\n'
+            "const bytes = values => new Uint8Array(Float32Array.from(values).buffer);\n"
+            'const giveFloats = values => writeFileSync("given.bin", bytes(values));\n'
             f"{script}\n",
             "utf-8",
         )

@@ -1,4 +1,4 @@
-"""Token strings that strangers could type: markup, code, formulas, controls, the world's writing, nothing at all."""
+"""Token strings that strangers could type: markup, code, formulas, controls, the world's scripts, nothing."""
 
 HOSTILE = [
     "",

@@ -222,7 +222,10 @@ def test_every_step_of_one_weight() -> None:
     layer = attention(mask=Mask(causal=True), temperature=0.5, alibi=alibi_slopes(3))
     script = """
     const model = unpack.unpack(message);
-    give([[4, 2], [2, 4]].map(([i, j]) => ({...maths.explain(model, 0, 1, i, j), products: [...maths.products(model, 0, 1, i, j)]})));
+    give([[4, 2], [2, 4]].map(([i, j]) => {
+      const parts = maths.products(model, 0, 1, i, j);
+      return {...maths.explain(model, 0, 1, i, j), products: [...parts]};
+    }));
     """
     seen, unseen = run_node(script, pack(trace_of(layer)))
     products = layer.q[0, 1, 4] * layer.k[0, 1, 2]
@@ -311,7 +314,9 @@ def test_tokens_without_a_word_stay_apart() -> None:
 
 def test_entropy_and_argmax() -> None:
     rows = [[1, 0, 0, 0], [0.25] * 4, [0.5, 0.25, 0.125, 0.125], [0, 0, 0, 0], [0.1, 0.1, 0, 0]]
-    script = "give(inputs.map((row, i) => [maths.entropy([9, ...row, 9], 1, 4), maths.argmax([9, ...row, 9], 1, 4)]))"
+    script = """
+    give(inputs.map(row => [9, ...row, 9]).map(row => [maths.entropy(row, 1, 4), maths.argmax(row, 1, 4)]));
+    """
     found = run_node(script, inputs=rows)
     assert found == [[0, 0], [2, 0], [1.75, 0], [0, 0], [1, 0]]
     assert run_node("give([Number.isNaN(maths.entropy([NaN, 1], 0, 2)), maths.argmax([0, 3, 2], 0, 3)])") == [
@@ -389,10 +394,10 @@ def test_two_messages_do_not_share_a_cache() -> None:
     assert apart(found, expected) <= 1e-5
 
 
-# ---- the bundle ------------------------------------------------------------------------------------------------
+# ---- the bundle ----------------------------------------------------------------------------------
 
 MODULES = {
-    "a.js": 'import {b} from "./b.js";\nimport {c} from "./c.js";\nexport default function a() { return b() + c; }\n',
+    "a.js": 'import {b} from "./b.js";\nimport {c} from "./c.js";\nexport default function a() { b(c); }\n',
     "b.js": 'import {c} from "./c.js";\nexport function b() { return c; }\n',
     "c.js": "export const c = 1;\nconst exported = 2;\n",
 }

@@ -1,4 +1,4 @@
-"""Messages: their size, what they say of texts and masks, and that JavaScript reads back what Python wrote."""
+"""Messages: their size, what they say of texts and masks, and JavaScript reads back what Python wrote."""
 
 import json
 import math
@@ -109,9 +109,11 @@ NO_MASK = {
     "extra": 0,
 }
 MODEL = """
-const read = m => ({title: m.title, name: m.name, stack: m.stack, layers: m.layersN, heads: m.headsN, d: m.d, T: m.T, S: m.S,
-  tokens: m.tokens, keys: m.keys, same: m.keys === m.tokens, words: m.words, keyWords: m.keyWords, sentences: m.sentences,
-  keySentences: m.keySentences, mask: m.mask, scale: m.scale, base: m.layers[0].base, temperature: m.temperature,
+const read = m => ({
+  title: m.title, name: m.name, stack: m.stack, layers: m.layersN, heads: m.headsN, d: m.d, T: m.T, S: m.S,
+  tokens: m.tokens, keys: m.keys, same: m.keys === m.tokens, words: m.words, keyWords: m.keyWords,
+  sentences: m.sentences, keySentences: m.keySentences, mask: m.mask,
+  scale: m.scale, base: m.layers[0].base, temperature: m.temperature,
   alibi: m.alibi && [...m.alibi], dir: m.dir, keyDir: m.keyDir, cjk: m.cjk, intervention: m.intervention,
   headScale: m.layers[0].headScale, before: m.before && read(m.before)});
 give(read(unpack.unpack(message)));
@@ -210,7 +212,8 @@ def test_hostile_labels_arrive_unchanged() -> None:
     trace = trace_of(attention(len(HOSTILE)), encodings=(encoding_of(HOSTILE),), title="</script>")
     script = """
       const m = unpack.unpack(message);
-      give([m.title, m.tokens.map(t => t.label), m.words, maths.items(m, {join: true}).queries.list.map(i => i.label)]);
+      const joined = maths.items(m, {join: true}).queries.list.map(i => i.label);
+      give([m.title, m.tokens.map(t => t.label), m.words, joined]);
     """
     title, labels, words, joined = run_node(script, pack(trace))
     assert (title, labels, joined) == ("</script>", HOSTILE, HOSTILE)

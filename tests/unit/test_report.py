@@ -1,4 +1,4 @@
-"""Files to keep: opened and checked, with a real browser where a browser reads them, and without a network."""
+"""Files to keep: opened and checked, by a real browser where a browser reads them, without a network."""
 
 import csv
 import html
@@ -48,19 +48,9 @@ def page(chromium: Browser) -> Iterator[Page]:
         offline=True, viewport={"width": 1440, "height": 900}, accept_downloads=True
     )
     page, trouble = context.new_page(), []
-    page.on(
-        "console",
-        lambda message: trouble.append(message.text) if message.type in ("error", "warning") else None,
-    )
+    page.on("console", lambda message: message.type in ("error", "warning") and trouble.append(message.text))
     page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on(
-        "request",
-        lambda request: (
-            trouble.append(request.url)
-            if not request.url.startswith(("file:", "data:", "blob:", "about:"))
-            else None
-        ),
-    )
+    page.on("request", lambda request: request.url.startswith("http") and trouble.append(request.url))
     page.on("dialog", lambda dialog: trouble.append(dialog.message))
     yield page
     context.close()
@@ -88,7 +78,7 @@ def open_report(page: Page, tmp_path: Path, text: str) -> None:
     page.wait_for_selector("#attnviz-view[data-ready=true]")
 
 
-# ---- the page --------------------------------------------------------------------------------------------------
+# ---- the page ------------------------------------------------------------------------------------
 
 
 def test_the_report_opens_offline_with_the_whole_view(page: Page, tmp_path: Path, trace: Trace) -> None:
@@ -208,7 +198,7 @@ def test_broken_numbers_are_noted(page: Page, tmp_path: Path) -> None:
     assert page.locator("#words tbody tr").nth(0).locator("bdi").count() == 6
 
 
-# ---- tables ----------------------------------------------------------------------------------------------------
+# ---- tables --------------------------------------------------------------------------------------
 
 
 def table_of(text: str) -> tuple[list[str], list[str], np.ndarray]:
@@ -264,7 +254,7 @@ def test_float32_survives_csv() -> None:
     assert np.array_equal(table_of(text)[2].ravel(), values[:196])
 
 
-# ---- arrays ----------------------------------------------------------------------------------------------------
+# ---- arrays --------------------------------------------------------------------------------------
 
 
 def test_npz_holds_the_whole_run(trace: Trace) -> None:
@@ -299,7 +289,7 @@ def test_npz_of_an_encoder_decoder() -> None:
     assert np.array_equal(arrays["source_layer0_q"], source.layers[0].attention.q.numpy())
 
 
-# ---- pictures --------------------------------------------------------------------------------------------------
+# ---- pictures ------------------------------------------------------------------------------------
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -354,7 +344,8 @@ const picture = g => {
   g.beginPath(); g.arc(210, 150, 8, 0.3, 2); g.stroke();
   if (!words) return;
   g.fillStyle = "#000000"; g.font = "600 15px sans-serif";
-  [["left", "middle", 20], ["center", "alphabetic", 120], ["right", "top", 220]].forEach(([align, base, x]) => {
+  const places = [["left", "middle", 20], ["center", "alphabetic", 120], ["right", "top", 220]];
+  places.forEach(([align, base, x]) => {
     g.textAlign = align; g.textBaseline = base; g.fillText("Hello", x, 95);
   });
   g.save(); g.translate(228, 100); g.rotate(-Math.PI / 2); g.textAlign = "left"; g.textBaseline = "middle";
@@ -387,7 +378,8 @@ COMPARE = (
   const shot = canvasOf(480, 400);
   shot.getContext("2d").drawImage(bitmap, 0, 0);
   const c = pixels(shot);
-  return {off, ink, png: [png.type, bitmap.width, bitmap.height], same: a.every((v, i) => Math.abs(v - c[i]) <= 2)};
+  const same = a.every((v, i) => Math.abs(v - c[i]) <= 2);
+  return {off, ink, same, png: [png.type, bitmap.width, bitmap.height]};
 }
 """
 )

@@ -1,0 +1,124 @@
+"""Explore in a real Chromium: what a visitor does, from the first look to a link opened elsewhere."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import QUIET, SENTENCE
+from playwright.sync_api import Browser, Page, expect
+
+from attnviz import Intervention, Model
+
+
+@pytest.fixture
+def visit(browser: Browser, app_server: str) -> Iterator[Any]:
+    """visit(query, …) opens the app in a fresh context; errors and requests to elsewhere fail the test."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_app(query: str = "", *, width: int = 1440, height: int = 900, dark: bool = False) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url),
+        )
+        page.goto(f"{app_server}/{query}")
+        page.wait_for_selector(".av-say", timeout=60_000)
+        page.wait_for_selector(QUIET)
+        return page
+
+    yield open_app
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def said(page: Page) -> str:
+    return page.locator(".av-say").inner_text().replace("\u202f", " ")
+
+
+def type_text(page: Page, text: str) -> None:
+    field = page.locator(".st-key-text textarea")
+    field.fill(text)
+    field.press("Control+Enter")
+
+
+def test_opens_on_it_and_the_animal(visit: Any, minilm: Model) -> None:
+    page = visit()
+    weight = minilm.run(SENTENCE).layers[3].attention.weights[0, 1, 10, 2]
+    assert said(page) == f"In layer 3, head 1, it gives {weight * 100:.0f} % of its attention to animal."
+    expect(page.locator("h1")).to_have_text("Where does each word look?")
+
+
+def test_a_sentence_of_ones_own(visit: Any, minilm: Model) -> None:
+    page = visit()
+    type_text(page, "Birds sing at dawn.")
+    expect(page.locator(".av-chips")).to_contain_text("dawn")
+    page.locator(".av-chips button", has_text="dawn").click()
+    trace = minilm.run("Birds sing at dawn.")
+    token = trace.encodings[0].labels.index("dawn")
+    row = trace.layers[3].attention.weights[0, 1, token]
+    best = trace.encodings[0].labels[int(row.argmax())]
+    expect(page.locator(".av-say")).to_contain_text(f"attention to {best}")
+    assert f"{float(row.max()) * 100:.0f} %" in said(page)
+
+
+def test_controls_run_the_model_and_the_link_restores_it_all(visit: Any, minilm: Model) -> None:
+    page = visit()
+    page.get_by_role("radio", name="The whole model").click()
+    page.get_by_role("radio", name="Causal").click()
+    expect(page.get_by_text("How far the change carries")).to_be_visible()
+    page.wait_for_url("**mask=causal**")
+    change = Intervention(mask="causal")
+    plain, changed = minilm.run(SENTENCE), minilm.run(SENTENCE, intervention=change)
+    moved = (changed.final - plain.final).norm(dim=-1)[0] / plain.final.norm(dim=-1)[0]
+    expect(page.get_by_text(f"the average token {moved.mean():.0%}")).to_be_visible()
+    row = changed.layers[3].attention.weights[0, 1, 10]
+    best = changed.encodings[0].labels[int(row.argmax())]
+    expect(page.locator(".av-say")).to_contain_text(f"attention to {best}")
+    before = said(page)
+    assert f"{float(row.max()) * 100:.0f} %" in before
+
+    again = visit(page.url.rsplit("/", 1)[1])
+    expect(again.get_by_text("How far the change carries")).to_be_visible()
+    assert said(again) == before
+    expect(again.get_by_role("radio", name="Causal")).to_be_checked()
+
+
+def test_an_example_and_another_model(visit: Any) -> None:
+    page = visit()
+    page.locator(".st-key-example input").click()
+    page.get_by_role("option", name="The wide street").click()
+    expect(page.locator(".av-chips")).to_contain_text("wide")
+    page.locator(".st-key-model input").click()
+    page.get_by_role("option", name="Untrained tiny").click()
+    page.wait_for_url("**model=scratch**")
+    expect(page.locator(".av-say")).to_be_visible()
+
+
+def test_no_text_gets_one_sentence_and_the_next_text_works(visit: Any) -> None:
+    page = visit()
+    type_text(page, "  ")
+    expect(page.get_by_text("Type a sentence into the field")).to_be_visible()
+    type_text(page, "Back again")
+    expect(page.locator(".av-chips")).to_contain_text("again")
+
+
+def test_markup_in_the_text_stays_text(visit: Any) -> None:
+    page = visit()
+    text = "<img src=x onerror=alert(1)> <script>alert(2)</script> <b>bold</b>"
+    type_text(page, text)
+    expect(page.locator(".av-chips")).to_contain_text("script")
+    assert page.locator(".av-chips img, .av-chips b, .av-chips script").count() == 0
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (720, False)])
+def test_nothing_scrolls_sideways(visit: Any, width: int, dark: bool) -> None:
+    page = visit(width=width, height=844 if width < 800 else 900, dark=dark)
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("e => e.scrollWidth - e.clientWidth") <= 0
