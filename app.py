@@ -10,6 +10,7 @@ st.set_page_config(
     page_icon=str(ASSETS / "images" / "icon.png"),
     layout="wide",
     initial_sidebar_state=264,
+    menu_items={"About": "attnviz: an interactive laboratory for transformer attention."},  # also: light or dark
 )
 shell.mark_ready()
 pages = APP.parent / "pages"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -53,10 +54,7 @@ def padding(lengths: Sequence[int], n_keys: int, device: torch.device | None = N
 def combine(*masks: Tensor | None) -> Tensor | None:
     """The pairs that every given mask keeps; None if no mask is given (everything may attend)."""
     given = [mask for mask in masks if mask is not None]
-    keep = given[0] if given else None
-    for mask in given[1:]:
-        keep = keep & mask
-    return keep
+    return reduce(torch.logical_and, given) if given else None
 
 
 @dataclass(frozen=True, eq=False)

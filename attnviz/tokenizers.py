@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 MAX_CHARACTERS = 1_000_000
+PROBE = "a ☃ z"  # a vocabulary without [UNK] loads well, and fails at the first word it does not know
 
 # A word with its inner apostrophes and hyphens, or a run of signs, each with the space before it; or blanks.
 WORD_PATTERN = r" ?[\p{L}\p{M}\p{N}]+(?:['’-][\p{L}\p{M}\p{N}]+)*| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s"
@@ -85,10 +86,9 @@ class Tokenizer:
         library.no_padding()
         library.encode_special_tokens = True  # "[CLS]" typed by a user is plain text
         self.library = library
+        self.vocab_size = max(library.get_vocab().values(), default=-1) + 1  # ids are below it, all or not
         special = {str(t.content): i for i, t in library.get_added_tokens_decoder().items() if t.special}
-        found = {
-            role: next((special[n] for n in names if n in special), None) for role, names in ROLES.items()
-        }
+        found = {role: next((special[n] for n in names if n in special), None) for role, names in ROLES.items()}
         self.pad_id: int = found["pad"] or 0
         self.unk_id, self.mask_id = found["unk"], found["mask"]
         self.cls_id, self.sep_id = found["cls"], found["sep"]
@@ -101,28 +101,25 @@ class Tokenizer:
         self._prefix: str = getattr(library.model, "continuing_subword_prefix", None) or ""
         self._suffix: str = getattr(library.model, "end_of_word_suffix", None) or ""
 
-    @property
-    def vocab_size(self) -> int:
-        """Number of ids, special tokens included."""
-        return self.library.get_vocab_size()
-
     def encode(self, text: str, max_length: int | None = None) -> Encoding:
         """The tokens of `text` with the special tokens around them, at most `max_length` in all.
 
         What does not fit is cut from the end of the text, never the special tokens, and counted in `cut`.
-        Special tokens written in the text are plain text. Raises InvalidParameterError for more than a
-        million characters, lone surrogates, or a `max_length` without room for one token.
+        Special tokens written in the text are plain text. Errors: InvalidParameterError for more than a million
+        characters, lone surrogates, or a `max_length` without room for one token; ModelError for a text with
+        words that the tokenizer does not know and has no token for.
         """
         _check_text(text)
         library = self.library
-        content = library.encode(text, add_special_tokens=False)
+        try:
+            content = library.encode(text, add_special_tokens=False)
+        except Exception as error:  # such as a word it does not know, and no [UNK]
+            raise ModelError(f"This tokenizer cannot read the text: {error}.") from error
         room = len(content)
         if max_length is not None:
             n_special = library.num_special_tokens_to_add(False)
             if max_length <= n_special:
-                raise InvalidParameterError(
-                    f"max_length={max_length} leaves no room beside {n_special} special tokens"
-                )
+                raise InvalidParameterError(f"max_length={max_length} leaves no room beside {n_special} special tokens")
             room = min(room, max_length - n_special)
         cut = len(content) - room
         if cut:
@@ -137,10 +134,9 @@ class Tokenizer:
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """The text of `ids`; the exact original for tokenizers trained here, lower case for uncased BERT."""
         ids = list(ids)
-        size = self.vocab_size
         for i in ids:
-            if not 0 <= i < size:
-                raise InvalidParameterError(f"id {i} is outside the vocabulary of {size}")
+            if not 0 <= i < self.vocab_size:
+                raise InvalidParameterError(f"id {i} is outside the vocabulary of {self.vocab_size}")
         return self.library.decode(ids, skip_special_tokens=skip_special)
 
     def _label(self, token: str) -> str:
@@ -175,6 +171,7 @@ class Tokenizer:
 
         try:
             library = tokenizers.Tokenizer.from_buffer(json.encode() if isinstance(json, str) else json)
+            library.encode(PROBE)
         except Exception as error:  # the library raises nothing more precise
             raise ModelError(f"{name} is not a tokenizer.json that can be read: {error}.") from error
         return cls(library)
@@ -186,6 +183,7 @@ class Tokenizer:
 
         try:
             library = BertWordPieceTokenizer(str(vocab), lowercase=lowercase)
+            library.encode(PROBE)
         except Exception as error:
             raise ModelError(f"{vocab} is not a BERT vocabulary that can be read: {error}.") from error
         return cls.from_str(library.to_str())
@@ -215,9 +213,7 @@ class Tokenizer:
         return cls(_finish(library, start, end))
 
     @classmethod
-    def train_char(
-        cls, texts: Iterable[str], *, start: str | None = "[CLS]", end: str | None = "[SEP]"
-    ) -> Tokenizer:
+    def train_char(cls, texts: Iterable[str], *, start: str | None = "[CLS]", end: str | None = "[SEP]") -> Tokenizer:
         """Every character of `texts`; any other character falls into the bytes of its UTF-8."""
         from tokenizers import Tokenizer, decoders, models
 
@@ -255,9 +251,7 @@ def _check_text(text: str) -> None:
     if not isinstance(text, str):
         raise InvalidParameterError(f"text must be a str, not {type(text).__name__}")
     if len(text) > MAX_CHARACTERS:
-        raise InvalidParameterError(
-            f"The text has {len(text):,} characters; at most {MAX_CHARACTERS:,} are accepted."
-        )
+        raise InvalidParameterError(f"The text has {len(text):,} characters; at most {MAX_CHARACTERS:,} are accepted.")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -291,15 +285,11 @@ def _finish(library: tokenizers.Tokenizer, start: str | None, end: str | None) -
     ids = {name: library.token_to_id(name) for name in specials}
     for name in specials:
         if ids[name] in library.encode(name, add_special_tokens=False).ids:
-            raise InvalidParameterError(
-                f"special token {name!r} is also a word of the text; name it like [BOS]"
-            )
+            raise InvalidParameterError(f"special token {name!r} is also a word of the text; name it like [BOS]")
     around = {name: ids[name] for name in (start, end) if name}
     if around:
         single = " ".join([*([start] if start else []), "$A", *([end] if end else [])])
-        library.post_processor = processors.TemplateProcessing(
-            single=single, special_tokens=list(around.items())
-        )
+        library.post_processor = processors.TemplateProcessing(single=single, special_tokens=list(around.items()))
     return library
 
 
@@ -325,9 +315,7 @@ def _without_blanks(
     return tuple(result)
 
 
-def _number_words(
-    text: str, offsets: Sequence[tuple[int, int]], special: Sequence[bool]
-) -> tuple[int | None, ...]:
+def _number_words(text: str, offsets: Sequence[tuple[int, int]], special: Sequence[bool]) -> tuple[int | None, ...]:
     """The word of each token: that of its first character; numbered in order of appearance."""
     starts = [start for (start, _), is_special in zip(offsets, special, strict=True) if not is_special]
     word_at = word_of_characters(text, max(starts, default=-1) + 1)

@@ -192,6 +192,7 @@ class Transformer(nn.Module):
             short = min(source.lengths) < source.final.shape[1]
             cross = {"mask": Mask(lengths=source.lengths if short else None)}
         layers: list[LayerTrace] = []
+        layer: Any  # an encoder or a decoder layer, as `source` says
         for i, layer in enumerate(cast(nn.ModuleList, stack["layers"])):
             change = None if intervention is None else intervention.at(i, place)
             own = self._layer_scheme(scheme, change, intervention)

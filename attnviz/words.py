@@ -69,9 +69,7 @@ def _words_of_run(run: str, word: int) -> list[int]:
             words.append(word)
             continue
         within = _inside(base, ch, run[i + 1 : i + 2])
-        joined = (
-            i > 0 and run[i - 1] == "\u200d" and not ch.isalnum()
-        )  # emoji in a zero-width-joiner sequence
+        joined = i > 0 and run[i - 1] == "\u200d" and not ch.isalnum()  # emoji in a zero-width-joiner sequence
         same = ch == base and unicodedata.category(ch) not in ("Lo", "So")  # "...", "=="
         follows = _letter(ch) and (_letter(base) or inside)
         if i and not (within or joined or same or follows):

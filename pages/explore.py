@@ -30,7 +30,9 @@ def explore() -> None:
         )
     except (InvalidParameterError, ModelError) as error:
         shell.say(str(error))
-    state = component.attention_view(run.message, state, key=KEY)
+    kind = component.requested_file(KEY)
+    file = None if kind is None else cache.file(kind, inputs.model, inputs.text, change, state)
+    state = component.attention_view(run.message, state, key=KEY, file=file)
     shell.write_link(inputs, state.to_query())
     if run.cut:
         st.caption(

@@ -31,8 +31,18 @@ function toggle(text, get, set) {
 
 function slider(text, { min, max, step, mark, ends, show, get, set }) {
   let held = false; // snaps to the mark only in the hand: arrow keys could not leave it
-  const out = el("output"), input = el("input", { type: "range", min, max, step, "aria-label": text, oninput: () => set(Number(input.value), held), onpointerdown: () => { held = true; }, onpointerup: () => { held = false; }, onpointercancel: () => { held = false; }, ondblclick: mark == null ? null : () => set(mark) });
-  const node = el("div", { class: "av-field" }, el("span", {}, text), out, el("div", { class: mark == null ? "av-slide" : "av-slide mark" }, input, mark == null ? null : el("i")), ends ? el("div", { class: "av-ends", "aria-hidden": "true" }, el("span", {}, ends[0]), el("span", { class: "mid" }, ends[1]), el("span", {}, ends[2])) : null);
+  const out = el("output"), marked = mark != null;
+  const input = el("input", {
+    type: "range", min, max, step, "aria-label": text,
+    oninput: () => set(Number(input.value), held),
+    ondblclick: marked ? () => set(mark) : () => {},
+    onpointerdown: () => { held = true; },
+    onpointerup: () => { held = false; },
+    onpointercancel: () => { held = false; },
+  });
+  const track = el("div", { class: marked ? "av-slide mark" : "av-slide" }, input, marked && el("i"));
+  const names = ends && el("div", { class: "av-ends", "aria-hidden": "true" }, el("span", {}, ends[0]), el("span", { class: "mid" }, ends[1]), el("span", {}, ends[2]));
+  const node = el("div", { class: "av-field" }, el("span", {}, text), out, track, names);
   const place = (v) => (v - min) / (max - min) * 100;
   const sync = () => {
     const v = get(), from = place(mark ?? min), to = Math.max(0, Math.min(100, place(v)));
@@ -95,14 +105,23 @@ export function whatIf(view) {
   const gloss = el("div", { class: "av-gloss" }), steps = stepper("window", s("window"), (v) => set({ window: v }));
   const root = el("span", {}, "Divide by ", el("span", { class: "av-root-d", role: "img", "aria-label": "the square root of d" }, "√", el("span", {}, "d")));
   const scaled = toggle(root, s("scaled"), (v) => set({ scaled: v }));
-  const where = el("div", { class: "av-field" }, el("span", {}, "Applies to"), add(segment("Applies to", [[false, "Each head alone", "Recomputed here, from the queries and keys of the unchanged model"], [true, "The whole model", "The model runs again with the change, so later layers see it too"]], s("whole"), (v) => set({ whole: v }))));
-  const nodes = [
-    add(slider("Temperature", { min: -1, max: 1, step: 0.01, mark: 0, ends: ["sharp", "1", "even"], show: () => temperatureText(state.temperature), get: () => Math.log10(state.temperature), set: (x, held) => set({ temperature: snapTemperature(x, held) }) })),
-    el("div", { class: "av-field" }, el("span", {}, "Mask"), steps.node, add(segment("Mask", [["model", "As trained"], ["causal", "Causal", "Only the past and itself"], ["none", "None"], ["window", "Window", "Only words nearby"]], s("mask"), (v) => set({ mask: v }))), gloss),
-    add(scaled),
-    view.live ? where : null,
+  const places = [
+    [false, "Each head alone", "Recomputed here, from the queries and keys of the unchanged model"],
+    [true, "The whole model", "The model runs again with the change, so later layers see it too"],
   ];
-  const node = el("section", { class: "av-controls", "aria-label": "What if" }, el("h2", {}, "What if …", reset), nodes.filter(Boolean));
+  const masks = [["model", "As trained"], ["causal", "Causal", "Only the past and itself"], ["none", "None"], ["window", "Window", "Only words nearby"]];
+  const temperature = slider("Temperature", {
+    min: -1, max: 1, step: 0.01, mark: 0, ends: ["sharp", "1", "even"],
+    show: () => temperatureText(state.temperature), get: () => Math.log10(state.temperature),
+    set: (x, held) => set({ temperature: snapTemperature(x, held) }),
+  });
+  const nodes = [
+    add(temperature),
+    el("div", { class: "av-field" }, el("span", {}, "Mask"), steps.node, add(segment("Mask", masks, s("mask"), (v) => set({ mask: v }))), gloss),
+    add(scaled),
+    view.live && el("div", { class: "av-field" }, el("span", {}, "Applies to"), add(segment("Applies to", places, s("whole"), (v) => set({ whole: v })))),
+  ];
+  const node = el("section", { class: "av-controls", "aria-label": "What if" }, el("h2", {}, "What if …", reset), nodes);
   const sync = () => {
     parts.forEach((p) => p.sync());
     steps.sync();
@@ -139,12 +158,18 @@ export function moreSettings(view) {
     view.mark("words");
   } }, "Read this head as a list");
   const pair = model.sentences.length > 1 || model.keySentences.length > 1 ? sentencePair(view) : null;
-  const node = el("details", { class: "av-more", ontoggle: () => view.mark("words") }, el("summary", {}, "More settings"), el("div", { class: "av-more-grid" },
-    add(slider("Show weights from", { min: 0, max: 0.7, step: 0.01, show: () => state.threshold ? pct(state.threshold) : "all", get: () => Math.sqrt(state.threshold), set: (x) => set({ threshold: Number((x * x).toFixed(4)) }) })),
+  const threshold = slider("Show weights from", {
+    min: 0, max: 0.7, step: 0.01, show: () => state.threshold ? pct(state.threshold) : "all",
+    get: () => Math.sqrt(state.threshold), set: (x) => set({ threshold: Number((x * x).toFixed(4)) }),
+  });
+  const orders = [["layer", "Layer"], ["entropy", "Entropy", "From the sharpest head to the most even one; the bar below a head is its entropy"]];
+  const choices = el("div", { class: "av-more-grid" },
+    add(threshold),
     field("Colour of a weight", segment("Colour of a weight", [["sqrt", "√ root"], ["linear", "Linear"], ["log", "Log"]], s("colour"), (v) => set({ colour: v }))),
-    field("Heads in order of", segment("Heads in order of", [["layer", "Layer"], ["entropy", "Entropy", "From the sharpest head to the most even one; the bar below a head is its entropy"]], s("sort"), (v) => set({ sort: v }))),
+    field("Heads in order of", segment("Heads in order of", orders, s("sort"), (v) => set({ sort: v }))),
     field("Curves", segment("Curves", [[null, "By script"], [false, "Columns"], [true, "Rows"]], s("horizontal"), (v) => set({ horizontal: v }))),
-    pair && add(pair), add(renormalise), el("div", {}, read), list));
+    pair && add(pair), add(renormalise), el("div", {}, read), list);
+  const node = el("details", { class: "av-more", ontoggle: () => view.mark("words") }, el("summary", {}, "More settings"), choices);
   const sync = () => {
     parts.forEach((p) => p.sync());
     renormalise.node.hidden = !state.hide;

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import streamlit as st
 import torch
 
-from attnviz import analysis, packing
+from attnviz import analysis, packing, report
 from attnviz.intervention import Intervention
 from attnviz.models import Model, catalogue, load
+from attnviz.view import ViewState
 
 # Limits of a public server, each with a variable of the environment to raise it.
 MAX_MODEL_BYTES = int(os.environ.get("ATTNVIZ_MAX_MODEL_BYTES", 600_000_000))
@@ -63,6 +64,16 @@ def run(name: str, text: str, change: Intervention | None) -> Run:
         n_tokens=len(encoding), cut=encoding.cut, max_len=config.max_len, labels=encoding.labels,
         n_layers=config.n_layers, n_heads=config.n_heads, moved=moved,
     )  # fmt: skip
+
+
+def file(kind: str, name: str, text: str, change: Intervention | None, state: ViewState) -> tuple[str, bytes]:
+    """Name and bytes of what only the server can write: "npz", the whole trace, or "html", the view offline."""
+    chosen = model(name)
+    trace = chosen.run(text, intervention=change)
+    if kind == "npz":
+        return "attnviz.npz", report.npz(trace)
+    before = chosen.run(text) if trace.intervention else None
+    return "attnviz.html", report.html(trace, state=state, before=before).encode()
 
 
 def model_names() -> dict[str, str]:

@@ -32,13 +32,19 @@ def choose_state(key: str, state: ViewState) -> None:
     st.session_state.pop(_sent(key), None)
 
 
-def requested_export(key: str) -> str | None:
-    """The file ("npz" or "html") that the reader asked for in this run, if any; ask after drawing."""
+def requested_file(key: str) -> str | None:
+    """The kind of file ("npz" or "html") that the reader asked for, in the one run that answers it."""
     return _field(key, "export")
 
 
 def attention_view(
-    message: bytes, state: ViewState, *, key: str, question: str = QUESTION, live: bool = True
+    message: bytes,
+    state: ViewState,
+    *,
+    key: str,
+    question: str = QUESTION,
+    live: bool = True,
+    file: tuple[str, bytes] | None = None,
 ) -> ViewState:
     """Draws the view and returns the reader's choices.
 
@@ -47,14 +53,19 @@ def attention_view(
         state: what to show. What the view itself reported is not sent back to it.
         question: the heading of the view; "" for none.
         live: offers to run the whole model with a change: the caller then passes a message with `before`.
+        file: name and bytes that the browser saves, in answer to `requested_file`.
     """
     sent, reported = st.session_state.get(_sent(key)), _reported(key)
     if sent is None or state != (sent if reported is None else ViewState.from_dict(reported)):
         sent = st.session_state[_sent(key)] = state
-    head = json.dumps({"state": sent.to_dict(), "question": question, "live": live}).encode("ascii")
+    about: dict[str, Any] = {"state": sent.to_dict(), "question": question, "live": live, "message": len(message)}
+    if file is not None:
+        number = st.session_state[f"{key}:files"] = st.session_state.get(f"{key}:files", 0) + 1
+        about["file"] = {"name": file[0], "number": number}
+    head = json.dumps(about).encode("ascii")
     head += b" " * (-(4 + len(head)) % 8)
     _mount(
-        data=len(head).to_bytes(4, "little") + head + message,
+        data=b"".join([len(head).to_bytes(4, "little"), head, message, file[1] if file else b""]),
         key=key,
         on_view_change=lambda: None,
         on_export_change=lambda: None,

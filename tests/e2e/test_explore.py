@@ -1,8 +1,10 @@
 """Explore in a real Chromium: what a visitor does, from the first look to a link opened elsewhere."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import QUIET, SENTENCE
 from playwright.sync_api import Browser, Page, expect
@@ -88,6 +90,21 @@ def test_controls_run_the_model_and_the_link_restores_it_all(visit: Any, minilm:
     expect(again.get_by_text("How far the change carries")).to_be_visible()
     assert said(again) == before
     expect(again.get_by_role("radio", name="Causal")).to_be_checked()
+
+
+def test_files_that_the_server_writes(visit: Any, minilm: Model, tmp_path: Path) -> None:
+    page = visit()
+    saved = {}
+    for entry in ("Whole trace, NPZ", "Interactive page, HTML"):
+        page.get_by_role("button", name="Save …").click()
+        with page.expect_download() as download:
+            page.get_by_role("menuitem", name=entry).click()
+        saved[entry] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[entry])
+    arrays = np.load(saved["Whole trace, NPZ"], allow_pickle=False)
+    q = minilm.run(SENTENCE).layers[3].attention.q[0].numpy()
+    assert any(np.array_equal(np.squeeze(arrays[name]), q) for name in arrays.files)
+    assert saved["Interactive page, HTML"].read_text("utf-8").startswith("<!doctype html>")
 
 
 def test_an_example_and_another_model(visit: Any) -> None:

@@ -139,9 +139,7 @@ def test_the_package_of_the_weights_is_never_imported():
 def test_importing_attnviz_leaves_the_heavy_libraries_alone():
     heavy = ["transformers", "sklearn", "streamlit", "plotly", "pandas", "tokenizers", "huggingface_hub"]
     code = f"import sys, attnviz; print(*[name for name in {heavy} if name in sys.modules])"
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
 
 

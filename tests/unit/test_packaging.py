@@ -61,9 +61,7 @@ def test_installed_package_finds_its_app_and_assets(installed, tmp_path):
     )
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     command = [sys.executable, "-c", code]
-    result = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     file, app, assets = json.loads(result.stdout)
     assert Path(file).is_relative_to(installed) and app and assets
 

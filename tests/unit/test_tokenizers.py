@@ -179,9 +179,7 @@ def test_offsets_words_and_labels_of_any_unicode(kind, text, max_length):
         assert {n} == {len(part) for part in (encoding.words, encoding.special, encoding.continues)}
         assert all(encoding.labels) and all(label.isprintable() for label in encoding.labels)
         last_word = -1
-        for word, (start, end), special in zip(
-            encoding.words, encoding.offsets, encoding.special, strict=True
-        ):
+        for word, (start, end), special in zip(encoding.words, encoding.offsets, encoding.special, strict=True):
             assert (word is None) == special == (start == end)
             assert 0 <= start <= end <= len(text)
             if word is not None:
@@ -313,9 +311,7 @@ def test_byte_alphabet_is_that_of_the_library():
     assert sorted(byte_alphabet()) == sorted(pre_tokenizers.ByteLevel.alphabet())
     for ch, byte in byte_alphabet().items():
         if byte < b"\x80":
-            assert (
-                pre_tokenizers.ByteLevel(False, use_regex=False).pre_tokenize_str(byte.decode())[0][0] == ch
-            )
+            assert pre_tokenizers.ByteLevel(False, use_regex=False).pre_tokenize_str(byte.decode())[0][0] == ch
     assert sorted(byte_alphabet().values()) == [bytes([b]) for b in range(256)]
 
 
@@ -326,9 +322,7 @@ def llama_like() -> LibraryTokenizer:
     alphabet = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), *"▁thecas", "▁t", "he", "▁the"]
     vocabulary = {name: i for i, name in enumerate(dict.fromkeys(alphabet))}
     merges = [("▁", "t"), ("h", "e"), ("▁t", "he")]
-    library = LibraryTokenizer(
-        models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
-    )
+    library = LibraryTokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     library.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     library.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
@@ -548,6 +542,31 @@ def test_missing_file_is_one_clear_sentence(tmp_path):
         Tokenizer.from_file(tmp_path)
     with pytest.raises(ModelError, match=r"is not a BERT vocabulary that can be read: .*No such file"):
         Tokenizer.from_wordpiece(tmp_path / "vocab.txt")
+
+
+def word_level(names: dict[str, int]) -> LibraryTokenizer:
+    library = LibraryTokenizer(models.WordPiece(names, unk_token="[UNK]"))
+    library.pre_tokenizer = pre_tokenizers.Whitespace()
+    return library
+
+
+def test_vocabulary_without_the_unknown_token_is_refused(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_text("[CLS]\n[SEP]\na\n")
+    with pytest.raises(ModelError, match=r"vocab.txt is not a BERT vocabulary that can be read: .*\[UNK\]"):
+        Tokenizer.from_wordpiece(path)
+    path = tmp_path / "tokenizer.json"
+    word_level({"a": 0, "z": 1}).save(str(path))
+    with pytest.raises(ModelError, match=r"tokenizer.json that can be read: .*\[UNK\]"):
+        Tokenizer.from_file(path)
+    tokenizer = Tokenizer.from_str(word_level({"a": 0, "z": 1, "☃": 2}).to_str())
+    with pytest.raises(ModelError, match=r"cannot read the text: .*\[UNK\]"):
+        tokenizer.encode("a cat")
+
+
+def test_ids_with_gaps_are_all_below_the_size():
+    tokenizer = Tokenizer(word_level({"[UNK]": 0, "a": 7, "z": 90}))
+    assert tokenizer.encode("a z").ids == (7, 90) and tokenizer.vocab_size == 91
 
 
 def test_encoding_is_frozen(minilm):

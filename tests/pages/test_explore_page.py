@@ -36,7 +36,8 @@ def state_sent(app: AppTest) -> dict:
 
 def packed(app: AppTest) -> bytes:
     data = message(app)
-    return data[4 + int.from_bytes(data[:4], "little") :]
+    length = int.from_bytes(data[:4], "little")
+    return data[4 + length : 4 + length + json.loads(data[4 : 4 + length])["message"]]
 
 
 def header(app: AppTest) -> dict:

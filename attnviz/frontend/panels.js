@@ -1,0 +1,209 @@
+/* panels.js: paints each part of the view when it has changed. Methods of the view. */
+import {explain, num, pct, products} from "./maths.js";
+import {el, fitCanvas, tokenNode} from "./kit.js";
+import {layoutGrid, paintGridOver, paintThumb} from "./paint-grid.js";
+import {layoutMatrix, paintLegend, paintMatrix, paintMatrixOver} from "./paint-matrix.js";
+import {layoutLines, paintLinesBase, paintLinesOver, strongCurves} from "./paint-lines.js";
+import {paintShare, paintWhy} from "./paint-why.js";
+import {entropyNodes, headSummary, headText, sentence} from "./say.js";
+
+const CURVES = 500; // at most so many curves of a head are drawn
+
+export const panelMethods = {
+  frame() {
+    if (this.raf || this.dead) return;
+    this.raf = requestAnimationFrame(() => {
+      this.raf = 0;
+      this.pump();
+      this.paint();
+      if (this.queue.length) this.frame();
+    });
+  },
+
+  paint() {
+    const d = this.dirty, all = d.has("all"), head = all || d.has("head"), focus = head || d.has("focus");
+    this.dirty = new Set();
+    if (focus) this.scene.focus = this.focus();
+    if (all || d.has("grid")) this.paintGrid();
+    else if (d.has("thumbs")) this.paintThumbs();
+    if (all || d.has("grid") || head) this.paintRings();
+    if (head || d.has("matrix")) this.paintMatrix();
+    if (focus || d.has("matrix")) this.paintOver();
+    if (head || d.has("lines")) this.linesScene();
+    if (focus || d.has("lines")) this.paintLines();
+    if (focus || d.has("why")) this.paintWhy();
+    if (focus) this.paintText();
+    if (focus) this.tintChips();
+    if (head || d.has("words")) this.words();
+    if (all || d.has("controls")) [this.panel, this.switches, this.changing, this.more].forEach((c) => c.sync());
+  },
+
+  /** Heads from the sharpest to the most even one, or null for the order of the layers. */
+  order() {
+    if (this.state.sort === "layer") return null;
+    const known = [];
+    for (let k = 0; k < this.heads; k++) if (this.headAt(k) !== null) known.push(k);
+    if (this.queue.length || known.some((k) => this.thumbs[k]?.score == null)) return this.lastOrder || known;
+    return this.lastOrder = known.sort((x, y) => this.thumbs[x].score - this.thumbs[y].score);
+  },
+
+  paintGrid() {
+    const { w, h } = this.box.grid, { model } = this, lay = this.lay.grid = layoutGrid(w, h, model.layersN, model.headsN, this.order());
+    if (this.kind === "phone") this.node.gridStage.style.height = lay.h + "px";
+    this.poolSize ||= `${lay.cw}x${lay.ch}x${this.ratio}`;
+    this.gridPen = fitCanvas(this.node.grid, w, this.kind === "phone" ? lay.h : h, this.ratio);
+    this.fresh = [];
+    for (let k = 0; k < this.heads; k++) if (this.headAt(k) !== null) this.fresh.push(k);
+    this.paintThumbs();
+  },
+
+  paintThumbs() {
+    const most = Math.log2(Math.max(2, this.scene.nk));
+    for (const k of this.fresh) paintThumb(this.gridPen, this.lay.grid, k, this.thumbs[k]?.pooled ? this.thumbs[k].canvas : null, this.theme, this.ratio, this.state.sort === "layer" ? null : Math.min(1, (this.thumbs[k]?.score ?? 0) / most));
+    this.fresh = [];
+  },
+
+  paintRings() {
+    const { w, h } = this.box.grid, g = fitCanvas(this.node.gridOver, w, this.kind === "phone" ? this.lay.grid.h : h, this.ratio);
+    paintGridOver(g, this.lay.grid, this.theme, { head: this.head(), hover: this.hoverHead, extra: this.state.heads.map(([l, hd]) => l * this.model.headsN + hd) });
+  },
+
+  paintMatrix() {
+    const { w } = this.box.matrix, n = this.node, s = this.scene;
+    let { h } = this.box.matrix;
+    if (!s.nq || !s.nk) return void fitCanvas(n.matrixBase, w, h, this.ratio);
+    const pen = n.matrixBase.getContext("2d");
+    if (this.zoomKey !== `${s.nq}x${s.nk}`) { this.zoomItems = null; this.zoomKey = `${s.nq}x${s.nk}`; }
+    this.lay.matrix = layoutMatrix(pen, w, h, s.queries, s.keys, this.visible(), this.theme);
+    if (this.kind === "phone") {
+      h = this.lay.matrix.top + this.lay.matrix.height + 8;
+      n.matrix.style.height = h + "px";
+    }
+    this.overHeight = h;
+    paintMatrix(fitCanvas(n.matrixBase, w, h, this.ratio), this.lay.matrix, s, this.theme);
+    n.foot.style.transform = this.kind === "phone" ? "" : `translateY(${Math.round(Math.min(0, this.lay.matrix.top + this.lay.matrix.height + 8 - h))}px)`;
+    n.foot.style.paddingLeft = (this.stacked ? 0 : this.lay.matrix.left) + "px";
+  },
+
+  paintOver() {
+    if (!this.lay.matrix || !this.scene.nq) return;
+    paintMatrixOver(fitCanvas(this.node.matrixOver, this.box.matrix.w, this.overHeight, this.ratio), this.lay.matrix, this.scene, this.theme);
+  },
+
+  /** The part of the head that the curves show (all, or one sentence to another), and further heads beside it. */
+  linesScene() {
+    const { state, model, scene, items: it } = this, within = (list, span) => {
+      const all = list.map((_, i) => i);
+      return span ? all.filter((i) => list[i].toks.some((t) => t >= span[0] && t < span[1])) : all;
+    };
+    const span = state.sentences, rows = within(it.queries.list, span && model.sentences[span[0]]), columns = within(it.keys.list, span && model.keySentences[span[1]]);
+    const part = rows.length === scene.nq && columns.length === scene.nk ? (a) => a : (a) => {
+      const out = new Float32Array(rows.length * columns.length);
+      rows.forEach((i, r) => columns.forEach((j, c) => { out[r * columns.length + c] = a[i * scene.nk + j]; }));
+      return out;
+    };
+    const extra = this.hoverHead === null ? state.heads.filter(([l, h]) => l * model.headsN + h !== this.head()) : [];
+    const heads = [[this.layerOf(this.shown()), this.headOf(this.shown())], ...extra].map(([l, h], i) => {
+      const a = part(i ? this.folded(this.tokenWeights(l * model.headsN + h)) : scene.a);
+      return { a, name: `${l}.${h}`, layer: l, head: h, colour: extra.length ? this.theme.cat[i] : this.theme.flow, curves: strongCurves(a, rows.length, columns.length, Math.max(state.threshold, 0.015), CURVES / (extra.length + 1)) };
+    });
+    this.curves = { rows, columns, heads, nq: rows.length, nk: columns.length, threshold: state.threshold, queries: rows.map((i) => scene.queries[i]), keys: columns.map((j) => scene.keys[j]) };
+    this.linesBase = null;
+  },
+
+  paintLines() {
+    const c = this.curves, { w, h } = this.box.lines, { model, state, node: n } = this, f = this.scene.focus;
+    if (!c.nq || !c.nk) return;
+    const inside = (list, values) => values.map((v) => list.indexOf(v)).filter((i) => i >= 0);
+    c.focus = c.nq === this.scene.nq && c.nk === this.scene.nk ? f : { side: f.side, q: c.rows.indexOf(f.q), k: c.columns.indexOf(f.k), queries: inside(c.rows, f.queries), keys: inside(c.columns, f.keys) };
+    const faded = (f.side === "q" ? c.focus.queries : c.focus.keys).length > 0;
+    if (!this.linesBase) {
+      this.lay.lines = layoutLines(n.linesBase.getContext("2d"), w, h, c.queries, c.keys, this.theme, { horizontal: state.horizontal ?? (model.cjk || model.dir === "rtl"), rtl: model.dir === "rtl", values: true });
+    }
+    if (this.linesBase !== String(faded)) {
+      paintLinesBase(fitCanvas(n.linesBase, w, h, this.ratio), this.lay.lines, c, this.theme, faded);
+      this.linesBase = String(faded);
+    }
+    paintLinesOver(fitCanvas(n.linesOver, w, h, this.ratio), this.lay.lines, c, this.theme);
+  },
+
+  /** The pair of tokens behind the cell in focus: of joined words, the pair with the largest weight. */
+  pair() {
+    const { q, k } = this.scene.focus, { queries, keys } = this.items, { S } = this.model;
+    if (q < 0 || k < 0) return null;
+    let best = [queries.list[q].toks[0], keys.list[k].toks[0]];
+    for (const i of queries.list[q].toks) for (const j of keys.list[k].toks) if (this.full[i * S + j] > this.full[best[0] * S + best[1]]) best = [i, j];
+    return best;
+  },
+
+  paintWhy() {
+    const { node: n, scene: s, theme, ratio } = this, { w, h } = this.box.why, pair = this.pair(), pen = fitCanvas(n.whyCanvas, w, h, ratio), share = fitCanvas(n.share, this.box.share.w, 38, ratio);
+    if (!pair) {
+      n.whyPair.textContent = "";
+      n.sum.replaceChildren(el("p", { class: "av-empty" }, "Choose a cell to see the products behind its weight."));
+      return;
+    }
+    const k = this.shown(), m = this.source(), args = [m, this.layerOf(k), this.headOf(k), pair[0], pair[1]], parts = Array.from(products(...args)), x = explain(...args, this.settings());
+    this.parts = parts;
+    paintWhy(pen, theme, w, h, parts, this.bar);
+    const row = s.a.subarray(s.focus.q * s.nk, (s.focus.q + 1) * s.nk);
+    paintShare(share, theme, this.box.share.w, row, s.keys, s.focus.k);
+    const finite = parts.every(Number.isFinite), up = parts.filter((p) => p > 0).length, { q, k: keys } = m.layers[args[1]], d = this.model.d, b = this.bar;
+    const detail = !finite ? "" : b === null ? `${up} of ${d} ${w < 350 ? "" : "products "}push up` : `dim ${b}: ${num(q[(args[2] * m.T + pair[0]) * d + b])} × ${num(keys[(args[2] * m.S + pair[1]) * d + b])} = ${num(parts[b])}`;
+    n.whyPair.replaceChildren(tokenNode(s.queries[s.focus.q], "q"), " × ", tokenNode(s.keys[s.focus.k], "k"), " " + detail);
+    const step = (name, value, kind) => [el("i", { "aria-hidden": "true" }, "→"), el("div", { class: kind }, el("span", {}, name), el("b", {}, value))], steps = [];
+    steps.push(...step("sum q·k", num(x.sum, 1)).slice(1));
+    const root = Math.round(1 / x.scale ** 2);
+    if (x.scale !== 1) steps.push(...step(Math.abs(1 / Math.sqrt(root) - x.scale) < 1e-6 ? `÷ √${root}` : `× ${num(x.scale, 3)}`, num(x.sum * x.scale)));
+    if (x.bias) steps.push(...step(x.bias < 0 ? `− ${num(-x.bias)} position` : `+ ${num(x.bias)} position`, num(x.score)));
+    if (x.temperature !== 1) steps.push(...step(steps.length > 5 ? "÷ temp." : "÷ temperature", num(x.logit)));
+    steps.push(...step("share of softmax", x.allowed ? pct(this.full[pair[0] * m.S + pair[1]]) : "masked", "res"));
+    n.sum.replaceChildren(...steps);
+  },
+
+  paintText() {
+    const { node: n, scene: s, state, model } = this, k = this.shown(), layer = this.layerOf(k), head = this.headOf(k), what = state.join ? "words" : "tokens";
+    n.say.replaceChildren(...sentence(s, layer, head));
+    n.matrixTitle.textContent = `Layer ${layer}, head ${head}`;
+    n.gridInfo.textContent = state.sort !== "layer" ? "sharpest first" : this.lay.grid.across ? "heads → layers ↓" : "layers → heads ↓";
+    n.linesInfo.textContent = this.curves.heads.length > 1 ? "" : "heavier: more attention";
+    this.headChips();
+    n.entropy.replaceChildren(...entropyNodes(s, this.mean, this.meanBefore, what));
+    n.matrixInfo.replaceChildren(...this.matrixNote());
+    const w = this.stacked ? Math.min(320, this.box.foot.w) : Math.max(150, Math.min(236, this.box.foot.w - this.lay.matrix.left - 400)), { q, k: key } = s.focus;
+    paintLegend(fitCanvas(n.legend, w, 38, this.ratio), this.theme, w, q >= 0 && key >= 0 ? (s.change || s.a)[q * s.nk + key] : NaN, !!s.change, state.colour);
+  },
+
+  matrixNote() {
+    const { scene: s, state, model } = this, { q } = s.focus;
+    if (s.change) return ["change against the model as trained, in points"];
+    if (state.hide && q >= 0 && !state.renormalise) {
+      let sum = 0;
+      for (let j = 0; j < s.nk; j++) sum += s.a[q * s.nk + j];
+      return ["hidden special tokens take ", pct(Math.max(0, 1 - sum)), " of “", tokenNode(s.queries[q], "name"), "”"];
+    }
+    if (state.join) return ["joined words: keys add up, queries average"];
+    if (!this.touched) return ["layers, heads and positions count from 0"];
+    return [`each row is one ${model.keys === model.tokens ? "word" : "target word"} looking; it adds up to 100\u202f%`];
+  },
+
+  headChips() {
+    const { linesHeads: box } = this.node, { heads } = this.curves, key = heads.map((h) => h.name).join() + this.theme.id;
+    if (box.dataset.key === key) return;
+    box.dataset.key = key;
+    box.hidden = heads.length < 2;
+    box.replaceChildren(...(heads.length < 2 ? [] : heads.map((h, i) => {
+      const b = el("button", { type: "button", "aria-label": i ? `Take layer ${h.layer}, head ${h.head} out of the curves` : `Layer ${h.layer}, head ${h.head}: show it alone`, onclick: () => i ? this.toggleHead(h.layer * this.model.headsN + h.head) : this.change({ heads: [] }) }, `layer ${h.layer}, head ${h.head}`);
+      b.style.setProperty("--c", h.colour);
+      return b;
+    })));
+    this.measure();
+    this.mark("lines");
+  },
+
+  words() {
+    const k = this.shown();
+    if (this.hoverHead === null) this.node.summary.textContent = headSummary(this.scene, this.layerOf(k), this.headOf(k));
+    if (!this.more.list.hidden && this.more.node.open) this.more.list.replaceChildren(...headText(this.scene).map((t) => { const li = el("li"); li.textContent = t; return li; }));
+  },
+};

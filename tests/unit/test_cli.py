@@ -1,0 +1,243 @@
+"""The command line: what it prints, what it writes, and how it says no."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import runpy
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from attnviz import Model, Transformer, __main__, analysis, catalogue, preset
+from attnviz.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+TIRED = "The animal didn't cross the street because it was too tired."
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """python -m attnviz … in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "attnviz", *arguments],
+        capture_output=True, text=True, cwd=ROOT, timeout=120, encoding="utf-8",
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"} | environment,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def loaded(minilm, monkeypatch) -> list[str]:
+    """`load` answers with the model that the session has already; the names asked for."""
+    asked: list[str] = []
+
+    def load(name: str) -> Model:
+        asked.append(name)
+        return minilm
+
+    monkeypatch.setattr(__main__, "load", load)
+    return asked
+
+
+def links(out: str) -> list[tuple[int, int, str, str, float]]:
+    """The rows of the table of links."""
+    rows = re.findall(r"^ *(\d+) +(\d+)  (\S+) +(\S+) +([\d.]+)%", out, re.M)
+    return [(int(layer), int(head), query, key, float(weight)) for layer, head, query, key, weight in rows]
+
+
+def test_run_in_a_process_prints_layers_heads_and_links() -> None:
+    result = command("run", "--model", "minilm", TIRED)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "MiniLM: 6 layers × 12 heads, 16 tokens" in result.stdout
+    assert len(links(result.stdout)) == 10
+
+
+def test_the_links_are_the_models(loaded, minilm, capsys) -> None:
+    assert main(["run", TIRED, "--links", "25"]) == 0
+    rows = links(capsys.readouterr().out)
+    assert len(rows) == 25
+    assert loaded == ["minilm"]
+    trace = minilm.run(TIRED)
+    labels = trace.encodings[0].labels
+    for layer, head, query, key, percent in rows:
+        cells = [
+            trace.attentions[layer][0, head, i, j].item()
+            for i, a in enumerate(labels) if a == query
+            for j, b in enumerate(labels) if b == key and i != j
+        ]  # fmt: skip
+        assert any(abs(100 * weight - percent) < 0.051 for weight in cells), (layer, head, query, key)
+        assert not {"[CLS]", "[SEP]"} & {query, key}
+    weights = [row[-1] for row in rows]
+    assert weights == sorted(weights, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "check"),
+    [
+        (["--temperature", "0.25"], lambda a: a.temperature == 0.25),
+        (["--mask", "causal"], lambda a: a.mask.causal),
+        (["--unscaled"], lambda a: a.scale == 1.0),
+        ([], lambda a: a.temperature == 1.0 and a.scale == pytest.approx(32**-0.5) and not a.mask.causal),
+    ],
+)
+def test_options_change_the_run(loaded, capsys, monkeypatch, options, check) -> None:
+    seen = []
+    original = analysis.strongest_links
+    monkeypatch.setattr(analysis, "strongest_links", lambda trace, n: seen.append(trace) or original(trace, n))
+    assert main(["run", TIRED, *options]) == 0
+    assert all(check(layer.attention) for layer in seen[0].layers)
+    capsys.readouterr()
+
+
+def test_causal_links_look_back(loaded, minilm, capsys) -> None:
+    assert main(["run", "one two three four five", "--mask", "causal", "--links", "40"]) == 0
+    order = ["one", "two", "three", "four", "five"]
+    rows = links(capsys.readouterr().out)
+    assert len(rows) == 10
+    assert all(order.index(key) < order.index(query) for _, _, query, key, _ in rows)
+
+
+def test_what_was_cut_is_said(loaded, capsys) -> None:
+    assert main(["run", "word " * 600, "--links", "1"]) == 0
+    assert "512 tokens, 90 cut" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", " ", "a"])
+def test_texts_without_any_link(loaded, capsys, text: str) -> None:
+    assert main(["run", text]) == 0
+    out = capsys.readouterr().out
+    assert "6 layers × 12 heads" in out
+    assert links(out) == []
+
+
+def test_what_the_user_types_is_neither_markup_nor_control(loaded, capsys) -> None:
+    assert main(["run", "[bold red]loud[/bold red] [/] \x1b[2J\x07 日本 😀", "--links", "60"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    for token in ("[", "]", "/", "bold", "loud", "日", "[UNK]"):
+        assert token in out
+
+
+def test_a_models_title_is_no_markup(minilm, monkeypatch, capsys) -> None:
+    odd = replace(minilm, info=replace(minilm.info, title="a[/b]c [red]x"))
+    monkeypatch.setattr(__main__, "load", lambda name: odd)
+    assert main(["run", "a b"]) == 0
+    assert "a[/b]c [red]x: 6 layers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", ["80", "120", "50"])
+def test_models_lists_the_whole_catalogue(width: str, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    for info in catalogue():
+        line = next(line for line in out.splitlines() if line.startswith(info.name))
+        if width != "50":
+            assert f"{info.n_layers} × {info.n_heads}" in line
+            assert f"{info.n_parameters / 1e6:.1f} M" in line
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("arguments", [["run", "日本 café"], ["models"]])
+def test_a_terminal_that_knows_few_characters_gets_what_it_can_show(
+    loaded, monkeypatch, encoding: str, arguments: list[str]
+) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(arguments) == 0
+    terminal.flush()
+    assert b"12" in terminal.buffer.getvalue()
+
+
+def test_report_writes_one_page(loaded, tmp_path, capsys) -> None:
+    out = tmp_path / "page.html"
+    assert main(["report", TIRED, "--out", str(out), "--mask", "causal"]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert str(out) in capsys.readouterr().out
+    assert len(page) < 5_000_000
+
+
+@pytest.mark.parametrize("where", ["missing/folder/page.html", "."])
+def test_a_report_that_cannot_be_written(loaded, tmp_path, monkeypatch, capsys, where: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "a b", "--out", where]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("attnviz: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "a", "--temperature", "0"], "temperature=0"),
+        (["run", "a", "--temperature", "-1"], "temperature=-1"),
+        (["run", "a", "--temperature", "nan"], "temperature=nan"),
+        (["run", "a", "--links", "0"], "0"),
+        (["run", "a", "--links", "-3"], "-3"),
+        (["run", "a", "--model", "gpt5"], "'gpt5'"),
+        (["run", "a", "--model", "scratch:huge"], "'scratch:huge'"),
+        (["run", "a", "--model", "/nowhere"], "/nowhere"),
+        (["run", "a", "--model", "hf:x"], "hf:x"),
+        (["run", "a\ud800", "--model", "scratch:test"], "U+D800"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_status_1(arguments, words: str, capsys) -> None:
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("attnviz: ")
+    assert words in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["dance"], ["run"], ["run", "a", "--mask", "diagonal"], ["run", "a", "--temperature", "hot"], ["bench", "x"]],
+)
+def test_wrong_usage_is_argparses_status_2(arguments, capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_help_names_every_command(capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    for name in ("serve", "models", "run", "report", "bench"):
+        assert name in out
+
+
+def test_bench_runs_the_benchmarks(monkeypatch) -> None:
+    ran: list[Path] = []
+    monkeypatch.setattr(runpy, "run_path", lambda path, run_name: ran.append(Path(path)))
+    assert main(["bench"]) == 0
+    assert main(["bench", "view"]) == 0
+    assert [path.name for path in ran] == ["bench_forward.py", "bench_app.py", "bench_view.py"]
+    assert all(path.is_file() for path in ran)
+
+
+def test_serve_starts_streamlit_on_the_app_with_its_options(monkeypatch) -> None:
+    calls = []
+    monkeypatch.setattr(subprocess, "call", lambda command, **options: calls.append((command, options)) or 3)
+    assert main(["serve", "--", "--server.port", "8599"]) == 3
+    ((command, options),) = calls
+    assert command[:4] == [sys.executable, "-m", "streamlit", "run"]
+    app = Path(command[4])
+    assert app.is_file()
+    assert command[5:] == ["--server.port", "8599"]
+    assert (Path(options["cwd"]) / ".streamlit" / "config.toml").is_file()
+
+
+def test_an_encoder_decoder_says_what_it_needs(minilm, monkeypatch, capsys) -> None:
+    config = preset("test", kind="encoder-decoder", vocab_size=30_522)
+    model = Model(minilm.info, Transformer(config).eval(), minilm.tokenizer)
+    monkeypatch.setattr(__main__, "load", lambda name: model)
+    assert main(["run", "a b"]) == 1
+    assert "target" in capsys.readouterr().err
