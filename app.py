@@ -14,9 +14,7 @@ st.set_page_config(
 )
 shell.mark_ready()
 pages = APP.parent / "pages"
-page = st.navigation(
-    {"Explore": [st.Page(pages / "explore.py", title="Explore", default=True)]}, position="top"
-)
+page = st.navigation({"Explore": [st.Page(pages / "explore.py", title="Explore", default=True)]}, position="top")
 shell.restore_link()
 shell.sidebar()
 page.run()

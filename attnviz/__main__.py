@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import runpy
 import subprocess
 import sys
@@ -18,9 +19,11 @@ BENCHMARKS = ("forward", "app", "view")
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command. Returns the exit status: 1 with one sentence for bad input."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # any token prints, also where the terminal is not UTF-8
     try:
         return int(options.command(options) or 0)
-    except (InvalidParameterError, ShapeError, DTypeError, ModelError) as error:
+    except (InvalidParameterError, ShapeError, DTypeError, ModelError, OSError) as error:
         sys.stderr.write(f"attnviz: {error}\n")
         return 1
 
@@ -46,18 +49,15 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, default=Path("attention.html"), help="the file (attention.html)")
     report.set_defaults(command=_report)
 
-    bench = commands.add_parser(
-        "bench", help="measure speed and memory, as ratios in one run (in a checkout)"
-    )
-    bench.add_argument(
-        "what", nargs="?", choices=BENCHMARKS, help="one benchmark; without it: forward and app"
-    )
+    bench = commands.add_parser("bench", help="measure speed and memory, as ratios in one run (in a checkout)")
+    bench.add_argument("what", nargs="?", choices=BENCHMARKS, help="one benchmark; without it: forward and app")
     bench.set_defaults(command=_bench)
     return parser
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", help="the text to run on")
+    parser.add_argument("--target", help="the decoder's text, for an encoder-decoder model")
     parser.add_argument("--model", default="minilm", help="a name from `models`, hf:org/name, or a folder")
     parser.add_argument("--temperature", type=float, default=1.0, help="temperature in the attention softmax")
     parser.add_argument("--mask", choices=("causal", "none"), help="instead of the model's own mask")
@@ -74,10 +74,10 @@ def _models(options: argparse.Namespace) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "family"):
-        table.add_column(title, no_wrap=True)
+    table.add_column("name", overflow="fold", min_width=max(len(info.name) for info in catalogue()))
+    table.add_column("family", no_wrap=True)
     for title in ("layers × heads", "width", "parameters"):
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right")
     table.add_column("where it comes from")
     for info in catalogue():
         size = f"{info.n_layers} × {info.n_heads}"
@@ -92,10 +92,11 @@ def _run(options: argparse.Namespace) -> None:
     from rich.text import Text
 
     trace = _trace(options)
+    links = analysis.strongest_links(trace, options.links)
     encoding = trace.encodings[0]
     out = Console()
     shape = f"{len(trace.layers)} layers × {trace.config.n_heads} heads, {len(encoding)} tokens"
-    out.print(f"{trace.title}: {shape}" + (f", {encoding.cut} cut" if encoding.cut else ""))
+    out.print(Text(f"{trace.title}: {shape}" + (f", {encoding.cut} cut" if encoding.cut else "")))
     out.print("Strongest links (layers and heads count from 0; special tokens left out):")
     table = Table(box=None, pad_edge=False)
     for title in ("layer", "head"):
@@ -103,7 +104,7 @@ def _run(options: argparse.Namespace) -> None:
     table.add_column("query (looks)")
     table.add_column("key (is seen)")
     table.add_column("weight", justify="right")
-    for link in analysis.strongest_links(trace, options.links):
+    for link in links:
         words = (Text(link.query_label), Text(link.key_label))  # Text: what the user typed is no markup
         table.add_row(str(link.layer), str(link.head), *words, f"{link.weight:.1%}")
     out.print(table)
@@ -121,15 +122,13 @@ def _trace(options: argparse.Namespace) -> Trace:
     change = Intervention(
         temperature=options.temperature, mask=options.mask, scaled=not options.unscaled
     )  # checked before the model is loaded
-    return load(options.model).run(options.text, intervention=change)
+    return load(options.model).run(options.text, options.target, intervention=change)
 
 
 def _bench(options: argparse.Namespace) -> int:
     folder = Path(__file__).resolve().parent.parent / "tests" / "benchmarks"
     if not folder.is_dir():
-        sys.stderr.write(
-            "attnviz: the benchmarks are part of the source checkout, not of the installed package\n"
-        )
+        sys.stderr.write("attnviz: the benchmarks are part of the source checkout, not of the installed package\n")
         return 1
     for name in [options.what] if options.what else BENCHMARKS[:2]:
         runpy.run_path(str(folder / f"bench_{name}.py"), run_name="__main__")

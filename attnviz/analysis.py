@@ -33,9 +33,7 @@ def strongest_links(trace: Trace, n: int = 10, *, special: bool = False) -> list
     check_sizes(n=n)
     encoding = trace.encodings[0]
     size = len(encoding)
-    weights = torch.stack(
-        [layer.attention.weights[0, :, :size, :size] for layer in trace.layers]
-    )  # (L, H, T, T)
+    weights = torch.stack([layer.attention.weights[0, :, :size, :size] for layer in trace.layers])  # (L, H, T, T)
     allowed = ~torch.eye(size, dtype=torch.bool)
     if not special:
         plain = ~torch.tensor(encoding.special)

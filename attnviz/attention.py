@@ -75,9 +75,7 @@ class AttentionTrace:
         scores = self.scores
         top = scores.detach().amax(dim=-1, keepdim=True)
         starved = top == -math.inf  # softmax over nothing would be NaN, forward and backward
-        scores = (
-            scores - top.masked_fill(starved, 0.0)
-        ) / self.temperature  # top first: no overflow at τ → 0
+        scores = (scores - top.masked_fill(starved, 0.0)) / self.temperature  # top first: no overflow at τ → 0
         return scores.masked_fill(starved, 0.0).softmax(dim=-1).masked_fill(starved, 0.0)
 
 

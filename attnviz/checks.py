@@ -108,8 +108,6 @@ def check_broadcast(name: str, x: Tensor | None, q: Tensor, k: Tensor) -> None:
     if x is None:
         return
     sizes = tuple(x.shape)
-    fits = len(sizes) <= 4 and all(
-        a in (1, b) for a, b in zip(reversed(sizes), reversed(target), strict=False)
-    )
+    fits = len(sizes) <= 4 and all(a in (1, b) for a, b in zip(reversed(sizes), reversed(target), strict=False))
     if not fits:
         raise ShapeError(f"{name} {sizes} does not broadcast to (B, H, T, S) = {target}")

@@ -73,27 +73,27 @@ def downstream_lines(
     def add(values: list[float], name: str, colour: str, width: float, opacity: float) -> None:
         figure.add_scatter(
             x=layers, y=values, mode="lines", opacity=opacity, name=name, line={"color": colour, "width": width},
-            hovertemplate="%{fullData.name}<br>layer %{x}: %{y:.1%}<extra></extra>",
+            hovertemplate="%{fullData.name}<br>layer %{x}: %{y:.1f}\u202f%<extra></extra>",
         )  # fmt: skip
 
     for i, label in enumerate(labels):
-        add([row[i] for row in moved], _plain(label), palette.ink2, 1, 0.25)
-    mean = [sum(row) / len(row) for row in moved]
+        add([100 * row[i] for row in moved], _plain(label), palette.ink2, 1, 0.25)
+    mean = [100 * sum(row) / len(row) for row in moved]
     ends = [(mean[-1], "mean", palette.ink)]
     add(mean, "mean of all tokens", palette.ink, 2.25, 1)
     if token is not None:
-        own = [row[token] for row in moved]
+        own = [100 * row[token] for row in moved]
         add(own, _plain(labels[token]), palette.query, 3, 1)
         ends.append((own[-1], _plain(labels[token]), palette.query))
     styled(figure, palette, height=220)
-    for y, text, colour in _apart(ends, max(max(row) for row in moved)):
+    for y, text, colour in _apart(ends, 100 * max(max(row) for row in moved)):
         figure.add_annotation(
             x=layers[-1], y=y, text=text, xanchor="left", xshift=8, showarrow=False,
             font={"color": colour, "size": 14},
         )  # fmt: skip
     figure.update_layout(margin={"r": 110})
     figure.update_xaxes(title_text="layer", dtick=1)
-    figure.update_yaxes(title_text="moved, % of its length", tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(title_text="moved, of its length", ticksuffix="\u202f%", rangemode="tozero")
     return figure
 
 

@@ -48,9 +48,7 @@ class Intervention:
         _set(self, "temperature", check_temperature(self.temperature))
         check_bool("scaled", self.scaled)
         _set(self, "mask", _check_mask(self.mask))
-        _set(
-            self, "blocked", tuple(sorted({_cell(cell) for cell in _items("blocked", self.blocked)}, key=str))
-        )
+        _set(self, "blocked", tuple(sorted({_cell(cell) for cell in _items("blocked", self.blocked)}, key=str)))
         _set(self, "head_scale", _head_factors(self.head_scale))
         if self.positions is not None and self.positions not in POSITIONS:
             raise InvalidParameterError(f"positions={self.positions!r} is not one of {', '.join(POSITIONS)}")
@@ -113,9 +111,7 @@ def _cell(cell: Any) -> Cell:
     if len(parts) == 2:
         parts = (None, None, *parts)
     if len(parts) != 4:
-        raise InvalidParameterError(
-            f"blocked cell {parts} is neither (query, key) nor (layer, head, query, key)"
-        )
+        raise InvalidParameterError(f"blocked cell {parts} is neither (query, key) nor (layer, head, query, key)")
     layer, head = (None if part is None else check_index("blocked layer or head", part) for part in parts[:2])
     return layer, head, check_index("blocked query", parts[2]), check_index("blocked key", parts[3])
 

@@ -67,9 +67,7 @@ class _Layer(nn.Module):
         self.batch_first, self.norm_first = batch_first, norm_first
         if isinstance(activation, str):
             if activation not in ACTIVATIONS:
-                raise InvalidParameterError(
-                    f"activation={activation!r} is not one of {', '.join(ACTIVATIONS)}"
-                )
+                raise InvalidParameterError(f"activation={activation!r} is not one of {', '.join(ACTIVATIONS)}")
             activation = ACTIVATIONS[activation]
         if not callable(activation):
             raise InvalidParameterError(f"activation={activation!r} is neither a name nor a function")
@@ -218,9 +216,7 @@ class TransformerEncoder(nn.Module):
 class TransformerDecoder(nn.Module):
     """A stack of copies of one decoder layer; a drop-in for torch.nn.TransformerDecoder."""
 
-    def __init__(
-        self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: nn.Module | None = None
-    ) -> None:
+    def __init__(self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: nn.Module | None = None) -> None:
         super().__init__()
         check_sizes(num_layers=num_layers)
         self.layers = nn.ModuleList(copy.deepcopy(decoder_layer) for _ in range(num_layers))

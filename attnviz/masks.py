@@ -88,9 +88,7 @@ class Mask:
         if self.dense is not None and self.dense.dim() < 2:
             object.__setattr__(self, "dense", torch.atleast_2d(self.dense))
 
-    def keep(
-        self, n_queries: int, n_keys: int, n_heads: int = 1, device: torch.device | None = None
-    ) -> Tensor | None:
+    def keep(self, n_queries: int, n_keys: int, n_heads: int = 1, device: torch.device | None = None) -> Tensor | None:
         """Bool, broadcastable to (B, H, T, S), True = may attend; None if every pair may."""
         n_keys -= self.extra
         parts: list[Tensor | None] = [self.keys, self.dense]

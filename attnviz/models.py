@@ -171,9 +171,7 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
         tokenizer = Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=bool(lowercase))
     config = loaded.transformer.config
     if tokenizer.vocab_size > config.vocab_size:
-        raise ModelError(
-            f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}."
-        )
+        raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
     info = ModelInfo(
         name, folder.name if source.startswith("the folder") else name, "BERT", config.n_layers,
         config.n_heads, config.d_model, config.max_len, config.n_parameters, True, source,
@@ -208,8 +206,7 @@ def _download(repo: str, max_bytes: int = MAX_FILE_BYTES) -> Path:
             return Path(snapshot_download(repo, allow_patterns=list(HUB_FILES), local_files_only=True))
         except Exception:
             raise ModelError(
-                f"The Hugging Face hub cannot be reached ({type(error).__name__}) "
-                f"and {repo} is not in the local cache."
+                f"The Hugging Face hub cannot be reached ({type(error).__name__}) and {repo} is not in the local cache."
             ) from None
 
 
@@ -228,9 +225,7 @@ def _fetch(repo: str, max_bytes: int) -> Path:
         raise ModelError(f"{repo} has no safetensors weights; other formats are not read.")
     if size > max_bytes:
         raise ModelError(f"{repo} takes {size:,} bytes, more than the {max_bytes:,} allowed here.")
-    files = [
-        hf_hub_download(repo, name, revision=info.sha, etag_timeout=HUB_TIMEOUT) for name in sorted(wanted)
-    ]
+    files = [hf_hub_download(repo, name, revision=info.sha, etag_timeout=HUB_TIMEOUT) for name in sorted(wanted)]
     return Path(files[0]).parent
 
 
@@ -245,9 +240,7 @@ def _load_scratch(name: str) -> Model:
     config = preset(which, vocab_size=SCRATCH_VOCAB)
     generator = torch.Generator().manual_seed(seed)  # not the global one: other threads draw from that
     transformer = Transformer(config, generator).eval().requires_grad_(False)
-    return Model(
-        replace(_scratch_info(which, seed), n_parameters=config.n_parameters), transformer, tokenizer
-    )
+    return Model(replace(_scratch_info(which, seed), n_parameters=config.n_parameters), transformer, tokenizer)
 
 
 def _seed(name: str, query: str) -> int:
@@ -276,7 +269,7 @@ def _scratch_info(which: str, seed: int) -> ModelInfo:
 
 
 def _texts(what: str, given: str | Sequence[str]) -> list[str]:
-    texts = [given] if isinstance(given, str) else list(given)
+    texts = [given] if isinstance(given, str) else list(given) if isinstance(given, Sequence) else []
     if not texts or not all(isinstance(one, str) for one in texts):
         raise InvalidParameterError(f"{what} is one str or a list of at least one, not {given!r:.60}")
     return texts

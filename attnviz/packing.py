@@ -102,9 +102,7 @@ def attentions(trace: Trace, stack: str) -> list[AttentionTrace]:
     return present
 
 
-def _describe(
-    trace: Trace, payload: _Payload, *, title: str, name: str, batch: int, stack: str
-) -> dict[str, Any]:
+def _describe(trace: Trace, payload: _Payload, *, title: str, name: str, batch: int, stack: str) -> dict[str, Any]:
     layers = attentions(trace, stack)
     rows, _, n_queries, width = layers[0].q.shape
     n_keys = layers[0].k.shape[2]
@@ -242,11 +240,7 @@ class _Texts:
     def header(self) -> dict[str, Any]:
         """The columns of the tokens, the words, the sentences and the script, under this side's names."""
         columns = ["tokens", "words", "sentences", "dir", "cjk"]
-        names = (
-            columns
-            if not self.prefix
-            else ["keys", *(self.prefix + column.capitalize() for column in columns[1:])]
-        )
+        names = columns if not self.prefix else ["keys", *(self.prefix + column.capitalize() for column in columns[1:])]
         return dict(zip(names, self._columns(), strict=True))
 
     def _columns(self) -> list[Any]:

@@ -153,9 +153,7 @@ def _about(trace: Trace, batch: int) -> str:
 
 def _plain(text: str) -> str:
     """Text that can stand in a page: what UTF-8 or HTML cannot hold becomes U+FFFD."""
-    return re.sub(
-        r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]", "\ufffd", text
-    )
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]", "\ufffd", text)
 
 
 def _labels(trace: Trace, stack: str, batch: int) -> tuple[list[str], list[str]]:

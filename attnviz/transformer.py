@@ -212,9 +212,7 @@ class Transformer(nn.Module):
         logits = self._logits(final, real) if speaks else None
         return Trace(self.config, tuple(layers), final, logits, real, (), source, intervention)
 
-    def _layer_scheme(
-        self, scheme: str, change: Intervention | None, intervention: Intervention | None
-    ) -> str:
+    def _layer_scheme(self, scheme: str, change: Intervention | None, intervention: Intervention | None) -> str:
         """The scheme of a layer's own positions (rope, alibi): changed only where the intervention acts."""
         if intervention is None or intervention.positions is None or change is not None:
             return scheme

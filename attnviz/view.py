@@ -106,9 +106,7 @@ class ViewState:
 
 
 def _integer(value: Any) -> int:
-    whole = isinstance(value, int) or (
-        isinstance(value, float) and value.is_integer()
-    )  # JavaScript has one kind
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())  # JavaScript has one kind
     if isinstance(value, bool) or not whole:
         raise InvalidParameterError(f"{value!r} is not a whole number")
     if not 0 <= value <= LARGEST_INDEX:

@@ -147,9 +147,7 @@ def build(config: ModelConfig, weights: dict[str, Tensor]) -> Transformer:
     _report("are unknown to the model", weights.keys() - expected.keys())
     for name, x in weights.items():
         if x.shape != expected[name].shape:
-            raise ModelError(
-                f"{name} is {tuple(x.shape)}, but the config needs {tuple(expected[name].shape)}."
-            )
+            raise ModelError(f"{name} is {tuple(x.shape)}, but the config needs {tuple(expected[name].shape)}.")
         if x.dtype not in FLOATS:
             raise ModelError(f"{name} is {x.dtype}; only {', '.join(map(str, FLOATS))} weights are read.")
     full = {name: x.float() for name, x in weights.items()}

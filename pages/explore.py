@@ -6,6 +6,7 @@ import streamlit as st
 
 from attnviz import attention, figures
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.report import percent
 from attnviz.view import ViewState
 from attnviz.web import cache, component, shell
 
@@ -23,16 +24,12 @@ def explore() -> None:
         plain = cache.run(inputs.model, inputs.text, None)
         state = shell.view_state(KEY, inputs, FIRST_LOOK).clamp(plain.n_layers, plain.n_heads, plain.n_tokens)
         change = state.to_intervention() if state.whole else None
-        run = (
-            plain
-            if change is None or change.changes_nothing
-            else cache.run(inputs.model, inputs.text, change)
-        )
+        run = plain if change is None or change.changes_nothing else cache.run(inputs.model, inputs.text, change)
     except (InvalidParameterError, ModelError) as error:
         shell.say(str(error))
     kind = component.requested_file(KEY)
     file = None if kind is None else cache.file(kind, inputs.model, inputs.text, change, state)
-    state = component.attention_view(run.message, state, key=KEY, file=file)
+    component.attention_view(run.message, state, key=KEY, file=file)
     shell.write_link(inputs, state.to_query())
     if run.cut:
         st.caption(
@@ -52,9 +49,9 @@ def downstream(moved: tuple[tuple[float, ...], ...], labels: tuple[str, ...], st
     own = (
         ""
         if token is None
-        else f"“{labels[token]}” ends {moved[-1][token]:.0%} of its length away from where it was, and "
+        else f"“{labels[token]}” ends {percent(moved[-1][token])} of its length away from where it was, and "
     )
-    sentence = f"Run through every layer, {own}the average token {mean:.0%}."
+    sentence = f"Run through every layer, {own}the average token {percent(mean)}."
     st.text(sentence)
     st.plotly_chart(
         figures.downstream_lines(moved, labels, token, shell.palette()),
@@ -67,12 +64,8 @@ def downstream(moved: tuple[tuple[float, ...], ...], labels: tuple[str, ...], st
 def behind_it() -> None:
     """The formula, and the code that ran."""
     with st.expander("The formula and the code that ran"):
-        st.latex(
-            r"\mathrm{Attention}(Q,K,V)=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)V"
-        )
-        st.caption(
-            "Vaswani et al. 2017, equation 1, with the temperature τ. Layers, heads and positions count from 0."
-        )
+        st.latex(r"\mathrm{Attention}(Q,K,V)=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)V")
+        st.caption("Vaswani et al. 2017, equation 1, with the temperature τ. Layers, heads and positions count from 0.")
         st.code(inspect.getsource(attention.attend), language="python")
 
 

@@ -17,7 +17,8 @@ export const chipMethods = {
       list.forEach((item, i) => {
         if (!word || item.sp || item.w === null || item.w !== last) nodes.push(word = el("span", { class: "av-word" }));
         last = item.sp ? null : item.w;
-        const b = el("button", { type: "button", class: item.sp ? "av-chip sp" : "av-chip", "data-i": i, "data-side": side, tabindex: "-1", title: item.sp ? "Special token added by the tokenizer" : null });
+        const title = item.sp ? "Special token added by the tokenizer" : null;
+        const b = el("button", { type: "button", class: item.sp ? "av-chip sp" : "av-chip", "data-i": i, "data-side": side, tabindex: "-1", title });
         const name = el("bdi");
         name.textContent = plainLabel(item) || " ";
         b.append(name);

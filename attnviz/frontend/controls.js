@@ -71,12 +71,14 @@ function sentencePair({ state, set, model }) {
   };
   const from = choice("Curves from sentence", named(model.sentences, model.tokens), () => state.sentences ? state.sentences[0] : "", (v) => put(0, v, model.keySentences.length));
   const to = choice("Curves to sentence", named(model.keySentences, model.keys), () => state.sentences ? state.sentences[1] : "", (v) => put(1, v, model.sentences.length));
-  return { node: el("div", { class: "av-field" }, el("span", {}, "Curves from one sentence to another"), el("span", { class: "av-pair" }, from.node, "→", to.node)), sync: () => { from.sync(); to.sync(); } };
+  const node = el("div", { class: "av-field" }, el("span", {}, "Curves from one sentence to another"), el("span", { class: "av-pair" }, from.node, "→", to.node));
+  return { node, sync: () => { from.sync(); to.sync(); } };
 }
 
 function stepper(label, get, set) {
   const out = el("output", {}, ""), go = (d) => set(Math.max(0, Math.min(999, get() + d)));
-  const node = el("span", { class: "av-step", role: "group", "aria-label": label }, "±", el("button", { type: "button", "aria-label": "narrower", onclick: () => go(-1) }, "−"), out, el("button", { type: "button", "aria-label": "wider", onclick: () => go(1) }, "+"), "tokens");
+  const button = (name, sign, d) => el("button", { type: "button", "aria-label": name, onclick: () => go(d) }, sign);
+  const node = el("span", { class: "av-step", role: "group", "aria-label": label }, "±", button("narrower", "−", -1), out, button("wider", "+", 1), "tokens");
   return { node, sync: () => { out.textContent = get(); } };
 }
 

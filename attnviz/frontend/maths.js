@@ -13,6 +13,16 @@ const rawCache = new Map(); // "model:layer:head" → Float32Array, the oldest f
 const rawCacheLimit = 96 << 20;
 let rawCacheBytes = 0;
 
+const expSteps = 2048, expFractions = Float64Array.from({length: expSteps}, (_, i) => 2 ** (i / expSteps));
+const expPowers = Float64Array.from({length: 152}, (_, i) => 2 ** -i);
+
+/** e^x for x <= 0, within 1e-11 of Math.exp and several times as fast; 0 where float32 has nothing smaller. */
+export function expOf(x) {
+  if (x < -104) return 0;
+  const steps = x * (expSteps / Math.LN2), whole = Math.floor(steps), rest = (steps - whole) * (Math.LN2 / expSteps);
+  return expFractions[whole & expSteps - 1] * expPowers[-(whole >> 11)] * (1 + rest * (1 + rest / 2));
+}
+
 /** Settings under which `weights` gives what the run itself computed. */
 export function ownSettings() {
   return {temperature: null, scaled: null, mask: "model", window: null};
@@ -153,9 +163,9 @@ function rowWeights(rule, i, products, from, out, to) {
   }
   for (let j = first; j < last; j++) {
     const score = out[to + j];
-    sum += out[to + j] = score === -Infinity ? 0 : Math.exp(score - largest);
+    sum += out[to + j] = score === -Infinity ? 0 : expOf(score - largest);
   }
-  if (sum > 0) for (let j = first; j < last; j++) out[to + j] /= sum;
+  if (sum > 0) for (let j = first, part = 1 / sum; j < last; j++) out[to + j] *= part;
   else if (sum !== sum) for (let j = first; j < last; j++) out[to + j] = NaN; // one NaN spoils its row, as in the model
 }
 

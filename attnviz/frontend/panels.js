@@ -59,7 +59,10 @@ export const panelMethods = {
 
   paintThumbs() {
     const most = Math.log2(Math.max(2, this.scene.nk));
-    for (const k of this.fresh) paintThumb(this.gridPen, this.lay.grid, k, this.thumbs[k]?.pooled ? this.thumbs[k].canvas : null, this.theme, this.ratio, this.state.sort === "layer" ? null : Math.min(1, (this.thumbs[k]?.score ?? 0) / most));
+    for (const k of this.fresh) {
+      const thumb = this.thumbs[k], score = this.state.sort === "layer" ? null : Math.min(1, (thumb?.score ?? 0) / most);
+      paintThumb(this.gridPen, this.lay.grid, k, thumb?.pooled ? thumb.canvas : null, this.theme, this.ratio, score);
+    }
     this.fresh = [];
   },
 
@@ -105,7 +108,8 @@ export const panelMethods = {
     const extra = this.hoverHead === null ? state.heads.filter(([l, h]) => l * model.headsN + h !== this.head()) : [];
     const heads = [[this.layerOf(this.shown()), this.headOf(this.shown())], ...extra].map(([l, h], i) => {
       const a = part(i ? this.folded(this.tokenWeights(l * model.headsN + h)) : scene.a);
-      return { a, name: `${l}.${h}`, layer: l, head: h, colour: extra.length ? this.theme.cat[i] : this.theme.flow, curves: strongCurves(a, rows.length, columns.length, Math.max(state.threshold, 0.015), CURVES / (extra.length + 1)) };
+      const curves = strongCurves(a, rows.length, columns.length, Math.max(state.threshold, 0.015), CURVES / (extra.length + 1));
+      return { a, curves, name: `${l}.${h}`, layer: l, head: h, colour: extra.length ? this.theme.cat[i] : this.theme.flow };
     });
     this.curves = { rows, columns, heads, nq: rows.length, nk: columns.length, threshold: state.threshold, queries: rows.map((i) => scene.queries[i]), keys: columns.map((j) => scene.keys[j]) };
     this.linesBase = null;
@@ -115,10 +119,12 @@ export const panelMethods = {
     const c = this.curves, { w, h } = this.box.lines, { model, state, node: n } = this, f = this.scene.focus;
     if (!c.nq || !c.nk) return;
     const inside = (list, values) => values.map((v) => list.indexOf(v)).filter((i) => i >= 0);
-    c.focus = c.nq === this.scene.nq && c.nk === this.scene.nk ? f : { side: f.side, q: c.rows.indexOf(f.q), k: c.columns.indexOf(f.k), queries: inside(c.rows, f.queries), keys: inside(c.columns, f.keys) };
+    const whole = c.nq === this.scene.nq && c.nk === this.scene.nk, part = () => ({ queries: inside(c.rows, f.queries), keys: inside(c.columns, f.keys) });
+    c.focus = whole ? f : { side: f.side, q: c.rows.indexOf(f.q), k: c.columns.indexOf(f.k), ...part() };
     const faded = (f.side === "q" ? c.focus.queries : c.focus.keys).length > 0;
     if (!this.linesBase) {
-      this.lay.lines = layoutLines(n.linesBase.getContext("2d"), w, h, c.queries, c.keys, this.theme, { horizontal: state.horizontal ?? (model.cjk || model.dir === "rtl"), rtl: model.dir === "rtl", values: true });
+      const rtl = model.dir === "rtl", options = { horizontal: state.horizontal ?? (model.cjk || rtl), rtl, values: true };
+      this.lay.lines = layoutLines(n.linesBase.getContext("2d"), w, h, c.queries, c.keys, this.theme, options);
     }
     if (this.linesBase !== String(faded)) {
       paintLinesBase(fitCanvas(n.linesBase, w, h, this.ratio), this.lay.lines, c, this.theme, faded);
@@ -149,7 +155,9 @@ export const panelMethods = {
     const row = s.a.subarray(s.focus.q * s.nk, (s.focus.q + 1) * s.nk);
     paintShare(share, theme, this.box.share.w, row, s.keys, s.focus.k);
     const finite = parts.every(Number.isFinite), up = parts.filter((p) => p > 0).length, { q, k: keys } = m.layers[args[1]], d = this.model.d, b = this.bar;
-    const detail = !finite ? "" : b === null ? `${up} of ${d} ${w < 350 ? "" : "products "}push up` : `dim ${b}: ${num(q[(args[2] * m.T + pair[0]) * d + b])} × ${num(keys[(args[2] * m.S + pair[1]) * d + b])} = ${num(parts[b])}`;
+    const factor = (vectors, n, token) => num(vectors[(args[2] * n + token) * d + b]);
+    const all = `${up} of ${d} ${w < 350 ? "" : "products "}push up`, one = () => `dim ${b}: ${factor(q, m.T, pair[0])} × ${factor(keys, m.S, pair[1])} = ${num(parts[b])}`;
+    const detail = !finite ? "" : b === null ? all : one();
     n.whyPair.replaceChildren(tokenNode(s.queries[s.focus.q], "q"), " × ", tokenNode(s.keys[s.focus.k], "k"), " " + detail);
     const step = (name, value, kind) => [el("i", { "aria-hidden": "true" }, "→"), el("div", { class: kind }, el("span", {}, name), el("b", {}, value))], steps = [];
     steps.push(...step("sum q·k", num(x.sum, 1)).slice(1));
@@ -193,7 +201,9 @@ export const panelMethods = {
     box.dataset.key = key;
     box.hidden = heads.length < 2;
     box.replaceChildren(...(heads.length < 2 ? [] : heads.map((h, i) => {
-      const b = el("button", { type: "button", "aria-label": i ? `Take layer ${h.layer}, head ${h.head} out of the curves` : `Layer ${h.layer}, head ${h.head}: show it alone`, onclick: () => i ? this.toggleHead(h.layer * this.model.headsN + h.head) : this.change({ heads: [] }) }, `layer ${h.layer}, head ${h.head}`);
+      const name = `layer ${h.layer}, head ${h.head}`, label = i ? `${name}: take it out of the curves` : `${name}: show it alone`;
+      const onclick = () => i ? this.toggleHead(h.layer * this.model.headsN + h.head) : this.change({ heads: [] });
+      const b = el("button", { type: "button", "aria-label": label, onclick }, name);
       b.style.setProperty("--c", h.colour);
       return b;
     })));

@@ -183,7 +183,7 @@ export function listenWhy(view, canvas) {
 
 /** Chips: hover and focus preview, click locks, with Ctrl or Shift several; arrows move along the row. */
 export function listenChips(view, box) {
-  const chip = (e) => e.target.closest(".av-chip"), target = (b) => b.dataset.side === "k" ? { side: "k", queries: [], key: Number(b.dataset.i) } : { side: "q", queries: [Number(b.dataset.i)], key: null };
+  const chip = (e) => e.target.closest(".av-chip"), target = ({ dataset: { side, i } }) => side === "k" ? { side, queries: [], key: Number(i) } : { side, queries: [Number(i)], key: null };
   box.addEventListener("pointerover", (e) => {
     if (e.pointerType === "touch") return;
     const b = chip(e);
@@ -198,8 +198,9 @@ export function listenChips(view, box) {
     else view.toggleLock(t);
   });
   box.addEventListener("keydown", (e) => {
-    const arrow = ARROWS[e.key], all = view.chips, to = all.indexOf(e.target) + (arrow ? arrow[1] * (view.model.dir === "rtl" ? -1 : 1) : e.key === "Home" ? -all.length : e.key === "End" ? all.length : 0);
-    if (!(arrow && arrow[1]) && e.key !== "Home" && e.key !== "End") return;
+    const all = view.chips, ahead = view.model.dir === "rtl" ? -1 : 1;
+    const by = { ArrowRight: ahead, ArrowLeft: -ahead, Home: -all.length, End: all.length }[e.key], to = all.indexOf(e.target) + by;
+    if (!by) return;
     e.preventDefault();
     const b = all[Math.max(0, Math.min(all.length - 1, to))];
     b.focus();

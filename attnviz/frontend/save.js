@@ -75,7 +75,12 @@ export function saveMenu(view) {
     ...(view.onExport ? [["Whole trace, NPZ", "all arrays, for NumPy", () => view.onExport("npz")], ["Interactive page, HTML", "one file, works offline", () => view.onExport("html")]] : []),
   ];
   const close = () => { list.hidden = true; button.setAttribute("aria-expanded", "false"); };
-  const items = actions.map(([title, gloss, run]) => el("button", { type: "button", role: "menuitem", tabindex: "-1", onclick: () => { close(); button.focus(); run(); } }, title, el("small", {}, gloss)));
+  const item = ([title, gloss, run]) => el("button", { type: "button", role: "menuitem", tabindex: "-1", onclick: () => {
+    close();
+    button.focus();
+    run();
+  } }, title, el("small", {}, gloss));
+  const items = actions.map(item);
   const list = el("div", { role: "menu", "aria-label": "Save as", hidden: true }, items);
   const button = el("button", { type: "button", class: "av-button", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => {
     if (!list.hidden) return close();

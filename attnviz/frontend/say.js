@@ -24,7 +24,8 @@ export function sentence(scene, layer, head) {
   if (focus.queries.length > 1) {
     let sum = 0;
     for (const q of focus.queries) sum += a[q * nk + focus.k];
-    return [where, ...sayTokens(queries, focus.queries, "q"), " together give ", sayStrong(`${num(sum)} of ${focus.queries.length}`), ` (${pct(sum / focus.queries.length)}) to `, ...sayTokens(keys, [focus.k], "k"), "."];
+    const n = focus.queries.length, share = [sayStrong(`${num(sum)} of ${n}`), ` (${pct(sum / n)})`];
+    return [where, ...sayTokens(queries, focus.queries, "q"), " together give ", ...share, " to ", ...sayTokens(keys, [focus.k], "k"), "."];
   }
   if (scene.allowed && !scene.allowed(focus.q, focus.k)) return [where, ...sayTokens(queries, [focus.q], "q"), " cannot see ", ...sayTokens(keys, [focus.k], "k"), ": the mask hides it."];
   const change = scene.change ? scene.change[focus.q * nk + focus.k] : null;
@@ -84,5 +85,7 @@ export function headSummary(scene, layer, head) {
   const seen = new Float32Array(nk);
   for (let i = 0; i < nq; i++) for (let j = 0; j < nk; j++) seen[j] += a[i * nk + j];
   const top = argmax(seen, 0, nk);
-  return `Layer ${layer}, head ${head}, ${nq} queries by ${nk} keys. Largest weight: '${plainLabel(queries[best / nk | 0])}' to '${plainLabel(keys[best % nk])}', ${pct(a[best])}. Seen most: '${plainLabel(keys[top])}', on average ${pct(seen[top] / nq)}.`;
+  const largest = `'${plainLabel(queries[best / nk | 0])}' to '${plainLabel(keys[best % nk])}', ${pct(a[best])}`;
+  const most = `'${plainLabel(keys[top])}', on average ${pct(seen[top] / nq)}`;
+  return `Layer ${layer}, head ${head}, ${nq} queries by ${nk} keys. Largest weight: ${largest}. Seen most: ${most}.`;
 }

@@ -276,7 +276,8 @@ class AttentionView {
   }
 
   toggleLock(target) {
-    const now = this.locked(), same = now && now.side === target.side && (target.side === "k" ? now.key === target.key : now.queries.length === 1 && now.queries[0] === target.queries[0] && now.key === null);
+    const now = this.locked(), one = now && now.queries.length === 1 && now.queries[0] === target.queries[0] && now.key === null;
+    const same = now && now.side === target.side && (target.side === "k" ? now.key === target.key : one);
     this.setLock(same ? null : target);
   }
 

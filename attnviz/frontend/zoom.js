@@ -43,7 +43,8 @@ export const zoomMethods = {
     q0 = clip(q0, nq, rows);
     k0 = clip(k0, nk, columns);
     this.zoomItems = part > 0.999 ? { q0: 0, q1: nq, k0: 0, k1: nk } : { q0, q1: q0 + rows, k0, k1: k0 + columns };
-    const first = (list, i) => list[Math.max(0, Math.min(list.length - 1, Math.floor(i)))].toks[0], last = (list, i) => list[Math.max(0, Math.min(list.length - 1, Math.ceil(i) - 1))].toks.at(-1) + 1, { queries, keys } = this.items;
+    const { queries, keys } = this.items, at = (list, i) => list[Math.max(0, Math.min(list.length - 1, i))].toks;
+    const first = (list, i) => at(list, Math.floor(i))[0], last = (list, i) => at(list, Math.ceil(i) - 1).at(-1) + 1;
     this.state.zoom = part > 0.999 ? null : [first(queries.list, q0), last(queries.list, q0 + rows), first(keys.list, k0), last(keys.list, k0 + columns)];
     this.root.classList.toggle("av-zoomed", part <= 0.999);
     this.mark("matrix");

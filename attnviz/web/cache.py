@@ -34,9 +34,7 @@ class Run:
     labels: tuple[str, ...]
     n_layers: int
     n_heads: int
-    moved: (
-        tuple[tuple[float, ...], ...] | None
-    )  # relative change per layer and token, if something was changed
+    moved: tuple[tuple[float, ...], ...] | None  # relative change per layer and token, if something was changed
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the model …")

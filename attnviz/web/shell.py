@@ -141,9 +141,7 @@ def inputs() -> Inputs:
     if not text.strip():
         say("Type a sentence into the field on the left, or pick an example.")
     if len(text) > cache.MAX_CHARACTERS:
-        say(
-            f"The text has {len(text):,} characters; this page reads {cache.MAX_CHARACTERS:,}. Shorten it on the left."
-        )
+        say(f"The text has {len(text):,} characters; this page reads {cache.MAX_CHARACTERS:,}. Shorten it on the left.")
     if not (model in cache.model_names() or model.startswith(("scratch:", "hf:"))):
         say(f"There is no model “{model}”. Pick one on the left, or type hf:org/name.")
     return Inputs(model, text)

@@ -106,9 +106,7 @@ def imports(out: Console) -> None:
         return lambda: subprocess.run([sys.executable, "-c", code], check=True)
 
     ours, torchs = rounds([fresh("import attnviz"), fresh("import torch")], 9)
-    out.print(
-        f"import attnviz: {statistics.median(ours):.2f} s, {ratio(ours, torchs):.2f} × import torch (≤ 1.15)"
-    )
+    out.print(f"import attnviz: {statistics.median(ours):.2f} s, {ratio(ours, torchs):.2f} × import torch (≤ 1.15)")
 
 
 def main() -> None:

@@ -278,7 +278,9 @@ open(sys.argv[1], "w", encoding="utf-8").write(page.data)
 """
 
 
-def measure_bertviz(browser: Browser, model: attnviz.Model, n_tokens: int, served: dict[str, bytes], folder: Path) -> Measured:
+def measure_bertviz(
+    browser: Browser, model: attnviz.Model, n_tokens: int, served: dict[str, bytes], folder: Path
+) -> Measured:
     """The same of BertViz, as far as it gets."""
     file = folder / f"bertviz-{n_tokens}.html"
     try:

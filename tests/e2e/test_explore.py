@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import QUIET, SENTENCE
 from playwright.sync_api import Browser, Page, expect
 
 from attnviz import Intervention, Model
+from tests.e2e.harness import QUIET, SENTENCE
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_controls_run_the_model_and_the_link_restores_it_all(visit: Any, minilm:
     change = Intervention(mask="causal")
     plain, changed = minilm.run(SENTENCE), minilm.run(SENTENCE, intervention=change)
     moved = (changed.final - plain.final).norm(dim=-1)[0] / plain.final.norm(dim=-1)[0]
-    expect(page.get_by_text(f"the average token {moved.mean():.0%}")).to_be_visible()
+    expect(page.get_by_text(f"the average token {moved.mean() * 100:.0f}\u202f%")).to_be_visible()
     row = changed.layers[3].attention.weights[0, 1, 10]
     best = changed.encodings[0].labels[int(row.argmax())]
     expect(page.locator(".av-say")).to_contain_text(f"attention to {best}")

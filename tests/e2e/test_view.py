@@ -14,12 +14,12 @@ import axe_playwright_python
 import numpy as np
 import pytest
 import torch
-from conftest import QUIET, SENTENCE, relabelled, settle, state_of
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from attnviz import Intervention, Model, Trace, attend
 from attnviz.packing import pack
 from attnviz.view import ViewState
+from tests.e2e.harness import QUIET, SENTENCE, relabelled, settle, state_of
 from tests.unit.hostile import HOSTILE
 
 Open = Callable[..., Page]
@@ -364,9 +364,7 @@ def test_joined_and_hidden(open_view: Open, message: bytes, trace: Trace) -> Non
     assert note == f"hidden special tokens take {percent(taken)} of “it”"
 
 
-def test_the_whole_model_shows_before_and_after(
-    open_view: Open, minilm: Model, trace: Trace, message: bytes
-) -> None:
+def test_the_whole_model_shows_before_and_after(open_view: Open, minilm: Model, trace: Trace, message: bytes) -> None:
     changed = minilm.run(SENTENCE, intervention=Intervention(temperature=0.4))
     state = {**CHOSEN, "temperature": 0.4, "key": ANIMAL}
     page = open_view(message, pack(changed, name="minilm", before=trace), state=state, live=True)
@@ -518,9 +516,7 @@ def test_cross_attention_has_two_sides(open_view: Open, trace: Trace, minilm: Mo
     source = minilm.run("Ein müdes Tier.")
     pairs = [(own.attention, other.attention) for own, other in zip(trace.layers, source.layers, strict=True)]
     crosses = [attend(own.q, other.k, other.v) for own, other in pairs]
-    layers = tuple(
-        replace(own, cross_attention=cross) for own, cross in zip(trace.layers, crosses, strict=True)
-    )
+    layers = tuple(replace(own, cross_attention=cross) for own, cross in zip(trace.layers, crosses, strict=True))
     crossed = replace(trace, layers=layers, source=source)
     page = open_view(pack(crossed, stack="cross"), state={"layer": 3, "head": 1, "queries": [IT]})
     expect(page.locator(".av-chip[data-side=q]")).to_have_count(16)

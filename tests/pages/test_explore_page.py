@@ -96,7 +96,8 @@ def test_the_change_runs_through_the_model(app: AppTest) -> None:
     assert packed(app) == packing.pack(changed, name="minilm", before=plain)
     assert header(app)["before"] is not None
     moved = (changed.final - plain.final).norm(dim=-1)[0] / plain.final.norm(dim=-1)[0]
-    assert f"{moved[10]:.0%}" in said(app) and f"the average token {moved.mean():.0%}" in said(app)
+    assert f"{moved[10] * 100:.0f}\u202f%" in said(app)
+    assert f"the average token {moved.mean() * 100:.0f}\u202f%" in said(app)
     assert torch.equal(plain.final, model.run(TIRED).final)
 
 
@@ -183,9 +184,7 @@ def test_any_text_runs(app: AppTest, text: str) -> None:
         assert packed(app) == packing.pack(attnviz.load("minilm").run(text), name="minilm")
 
 
-@pytest.mark.parametrize(
-    "name", ["/etc/passwd", "..", "nonsense", "<b>x</b>", "scratch:huge", "hf:not-a-name"]
-)
+@pytest.mark.parametrize("name", ["/etc/passwd", "..", "nonsense", "<b>x</b>", "scratch:huge", "hf:not-a-name"])
 def test_a_model_that_does_not_exist_gets_a_sentence(name: str) -> None:
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["model"] = name

@@ -34,9 +34,7 @@ MASKS = {
     "blocked": Mask(blocked=((None, 1, 1), (2, 0, 3), (0, 4, 4))),
     "dense": Mask(dense=torch.rand(2, 3, 7, 7, generator=torch.Generator().manual_seed(5)) > 0.4),
     "dense of one head": Mask(dense=torch.rand(7, 7, generator=torch.Generator().manual_seed(6)) > 0.4),
-    "real keys": Mask(
-        keys=torch.tensor([[True, False] * 3 + [True], [False] * 3 + [True] * 4])[:, None, None]
-    ),
+    "real keys": Mask(keys=torch.tensor([[True, False] * 3 + [True], [False] * 3 + [True] * 4])[:, None, None]),
     "extra keys": Mask(causal=True, window=1, extra=2, blocked=((None, 3, 3),)),
     "extra keys after padding": Mask(lengths=(4, 2), extra=1),
     "empty rows": Mask(dense=torch.ones(7, 7, dtype=torch.bool).tril(-3)),
@@ -54,9 +52,7 @@ def test_as_run(mask: Mask) -> None:
     """Every mask, with and without 1/√d, at five temperatures, for two texts of a batch."""
     layers = tuple(
         attention(mask=mask, batch=2, seed=seed, scale=scale, temperature=temperature, size=2.0)
-        for seed, (scale, temperature) in enumerate(
-            itertools.product((None, 1.0), (0.05, 0.5, 1.0, 2.0, 20.0))
-        )
+        for seed, (scale, temperature) in enumerate(itertools.product((None, 1.0), (0.05, 0.5, 1.0, 2.0, 20.0)))
     )
     for batch in (0, 1):
         found = browser_weights(pack(trace_of(*layers), batch=batch))
@@ -153,6 +149,14 @@ def test_against_a_softmax_of_our_own() -> None:
     scores = torch.einsum("bhtd,bhsd->bhts", layer.q.double(), layer.k.double()) / math.sqrt(8) / 2
     expected = softmax(scores.float(), torch.ones(6, 6, dtype=torch.bool).tril())
     assert apart(browser_weights(pack(trace_of(layer))), expected.flatten().numpy()) <= 1e-5
+
+
+def test_the_exponential() -> None:
+    x = np.concatenate([-np.logspace(-12, 2.1, 500), [0.0, -1e9, -3e38], -np.arange(0, 104, 0.37)])
+    found = np.array(run_node("give(inputs.map(maths.expOf))", inputs=x.tolist()))
+    assert np.abs(found - np.exp(x)).max() <= 1e-11
+    assert np.abs(found / np.exp(x) - 1)[(x >= -104)].max() <= 1e-11
+    assert run_node("give([maths.expOf(-Infinity), Number.isNaN(maths.expOf(NaN))])") == [0, True]
 
 
 def test_large_scores_do_not_overflow() -> None:
@@ -307,9 +311,7 @@ def test_items_are_labelled() -> None:
 
 def test_tokens_without_a_word_stay_apart() -> None:
     trace = trace_of(attention(3), encodings=(encoding_of(["a", "b", "c"], [None, None, 0]),))
-    assert (
-        run_node("give(maths.items(unpack.unpack(message), {join: true}).keys.list.length)", pack(trace)) == 3
-    )
+    assert run_node("give(maths.items(unpack.unpack(message), {join: true}).keys.list.length)", pack(trace)) == 3
 
 
 def test_entropy_and_argmax() -> None:
@@ -325,9 +327,7 @@ def test_entropy_and_argmax() -> None:
     ]
     weights = attention(9).weights[0].double()
     bits = -(weights * weights.log2()).sum(-1).flatten()
-    found = run_node(
-        "give(inputs.map(row => maths.entropy(row, 0, 9)))", inputs=weights.flatten(0, 1).tolist()
-    )
+    found = run_node("give(inputs.map(row => maths.entropy(row, 0, 9)))", inputs=weights.flatten(0, 1).tolist())
     assert found == pytest.approx(bits.tolist(), abs=1e-6)
 
 

@@ -139,9 +139,7 @@ def test_is_causal_as_a_hint_is_torchs(causal: bool | None, batch_first: bool) -
     our_decoder = TransformerDecoder(TransformerDecoderLayer(8, 2, 16, **shared), 2)
     our_decoder.load_state_dict(their_decoder.state_dict())
     y = torch.randn(5, 5, 8, dtype=F64)
-    close(
-        our_decoder(x, y, mask, tgt_is_causal=causal), their_decoder(x, y, mask, tgt_is_causal=causal)
-    )
+    close(our_decoder(x, y, mask, tgt_is_causal=causal), their_decoder(x, y, mask, tgt_is_causal=causal))
     if causal:  # and ours needs no mask beside it
         close(ours(x, is_causal=True), ours(x, mask))
         close(our_decoder(x, y, tgt_is_causal=True), our_decoder(x, y, mask))

@@ -27,8 +27,7 @@ def test_causal_is_square_by_default() -> None:
 @given(SIZES, SIZES, st.none() | st.integers(0, 5), st.booleans())
 def test_window_keeps_the_near(t: int, s: int, size: int | None, past_only: bool) -> None:
     expected = [
-        [(size is None or abs(i - j) <= size) and (j <= i or not past_only) for j in range(s)]
-        for i in range(t)
+        [(size is None or abs(i - j) <= size) and (j <= i or not past_only) for j in range(s)] for i in range(t)
     ]
     assert window(t, s, size=size, past_only=past_only).tolist() == expected
 
@@ -56,9 +55,7 @@ def masks(draw, batch: int, heads: int, t: int, s: int) -> Mask:
     def maybe(strategy):
         return draw(st.none() | strategy)
 
-    cells = st.tuples(
-        st.none() | st.integers(0, heads - 1), st.integers(0, t - 1), st.integers(0, s - 1)
-    )
+    cells = st.tuples(st.none() | st.integers(0, heads - 1), st.integers(0, t - 1), st.integers(0, s - 1))
     sizes = [n if draw(st.booleans()) else 1 for n in (batch, heads, t, s)]
     torch.manual_seed(draw(st.integers(0, 2**31)))
     return Mask(

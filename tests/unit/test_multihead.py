@@ -55,9 +55,7 @@ def cases(draw):
     inputs = [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes]
 
     kinds = st.sampled_from(["none", "bool", "float", "inf"])
-    attn_mask = random_mask(
-        draw(kinds), *draw(st.sampled_from([(t, s), (b * heads, t, s)])), dtype=dtype
-    )
+    attn_mask = random_mask(draw(kinds), *draw(st.sampled_from([(t, s), (b * heads, t, s)])), dtype=dtype)
     padding = random_mask(draw(kinds), *((b, s) if batched else (s,)), dtype=dtype)
     masks = {"attn_mask": attn_mask, "key_padding_mask": padding}
     if draw(st.integers(0, 3)) == 0:  # torch's is_causal is a hint that attn_mask is the causal one

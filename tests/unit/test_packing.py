@@ -138,9 +138,7 @@ def test_a_real_text_arrives_whole(minilm: Any) -> None:
 
 
 def test_settings_of_the_run_and_the_run_before(minilm: Any) -> None:
-    change = Intervention(
-        temperature=0.5, scaled=False, mask=("window", 2), head_scale={(0, 3): 0.0}, blocked=[(0, 1)]
-    )
+    change = Intervention(temperature=0.5, scaled=False, mask=("window", 2), head_scale={(0, 3): 0.0}, blocked=[(0, 1)])
     model = run_node(MODEL, pack(minilm.run("it works", intervention=change), before=minilm.run("it works")))
     assert (model["temperature"], model["scale"], model["base"]) == (0.5, 1, pytest.approx(32**-0.5))
     assert model["mask"] == NO_MASK | {"window": 2, "blocked": [[None, 0, 1]]}
@@ -254,10 +252,7 @@ def test_cjk(text: str, expected: bool) -> None:
 
 def test_sentences(minilm: Any) -> None:
     encoding = minilm.encode('He said "no." Dr. 3.5 won! 你好。再见\nLast line')
-    texts = [
-        encoding.text[encoding.offsets[a][0] : encoding.offsets[b - 1][1]]
-        for a, b in sentence_spans(encoding)
-    ]
+    texts = [encoding.text[encoding.offsets[a][0] : encoding.offsets[b - 1][1]] for a, b in sentence_spans(encoding)]
     assert texts == ['He said "no."', "Dr.", "3.5 won!", "你好。", "再见", "Last line"]
 
 

@@ -44,9 +44,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     """A page without a network; anything it complains about or asks for fails the test."""
-    context = chromium.new_context(
-        offline=True, viewport={"width": 1440, "height": 900}, accept_downloads=True
-    )
+    context = chromium.new_context(offline=True, viewport={"width": 1440, "height": 900}, accept_downloads=True)
     page, trouble = context.new_page(), []
     page.on("console", lambda message: message.type in ("error", "warning") and trouble.append(message.text))
     page.on("pageerror", lambda error: trouble.append(str(error)))
@@ -109,9 +107,7 @@ def test_every_head_is_told_in_words(page: Page, tmp_path: Path, trace: Trace) -
             i, j = divmod(int(weights[head].argmax()), len(labels))
             cells = rows.nth(head).locator("th, td").all_text_contents()
             assert cells[0] == str(head)
-            assert cells[3].startswith(
-                f"{labels[i]} → {labels[j]} {report.percent(float(weights[head].max()))}"
-            )
+            assert cells[3].startswith(f"{labels[i]} → {labels[j]} {report.percent(float(weights[head].max()))}")
             bits = -(weights[head] * weights[head].log2()).nan_to_num().sum(-1).mean()
             assert cells[1] == f"{2 ** float(bits):.1f} of 16 keys"
 
@@ -153,9 +149,7 @@ def test_the_page_may_load_and_send_nothing(page: Page, tmp_path: Path, trace: T
     assert policy and "default-src 'none'" in policy[1] and "unsafe-eval" not in policy[1]
     assert "'unsafe-inline'" not in policy[1].split("script-src")[1].split(";")[0]
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", text)
-    (tmp_path / "report.html").write_text(
-        text.replace("</main>", "<script>window.hacked = 1</script></main>"), "utf-8"
-    )
+    (tmp_path / "report.html").write_text(text.replace("</main>", "<script>window.hacked = 1</script></main>"), "utf-8")
     stopped: list[str] = []
     other = page.context.new_page()
     other.on("console", lambda message: stopped.append(message.text))
@@ -213,9 +207,7 @@ def test_csv_equals_the_trace(trace: Trace) -> None:
     assert np.array_equal(values, trace.layers[3].attention.weights[0, 5].numpy())
 
 
-@pytest.mark.parametrize(
-    "where", [{"layer": 6, "head": 0}, {"layer": 0, "head": 12}, {"layer": -1, "head": 0}]
-)
+@pytest.mark.parametrize("where", [{"layer": 6, "head": 0}, {"layer": 0, "head": 12}, {"layer": -1, "head": 0}])
 def test_csv_of_a_head_that_is_not_there(trace: Trace, where: dict[str, int]) -> None:
     with pytest.raises(InvalidParameterError, match="counted from 0"):
         report.csv(trace, **where)
@@ -270,9 +262,7 @@ def test_npz_holds_the_whole_run(trace: Trace) -> None:
 
 
 def test_weights_follow_from_the_archive() -> None:
-    layer = attention(
-        9, mask=Mask(causal=True, blocked=((1, 3, 2),)), alibi=alibi_slopes(3), temperature=0.5, batch=2
-    )
+    layer = attention(9, mask=Mask(causal=True, blocked=((1, 3, 2),)), alibi=alibi_slopes(3), temperature=0.5, batch=2)
     own = np.load(io.BytesIO(report.npz(trace_of(layer))))
     a = {name.removeprefix("layer0_"): own[name] for name in own.files}
     distance = np.abs(np.arange(9)[:, None] - np.arange(9))
@@ -311,9 +301,7 @@ def test_svg_of_hostile_text_is_well_formed() -> None:
     assert root.tag == f"{SVG}svg" and root.get("viewBox") == "0 0 300 200"
     # XML cannot hold these, not even escaped
     allowed = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-    assert [node.text or "" for node in root.iter(f"{SVG}text")] == [
-        allowed.sub("\ufffd", t) for t in HOSTILE
-    ]
+    assert [node.text or "" for node in root.iter(f"{SVG}text")] == [allowed.sub("\ufffd", t) for t in HOSTILE]
     assert root[0].text == HOSTILE[16]
     assert {node.tag.removeprefix(SVG) for node in root.iter()} == {"svg", "title", "rect", "text"}
     names = {name for node in root.iter() for name in node.attrib}

@@ -63,11 +63,7 @@ ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, 
 
 
 def acts(change: Intervention | None, layer: int, place: str) -> bool:
-    return (
-        change is not None
-        and change.where in ("all", place)
-        and (change.layers is None or layer in change.layers)
-    )
+    return change is not None and change.where in ("all", place) and (change.layers is None or layer in change.layers)
 
 
 def plain_attention(state, name, config, x, memory, causal, change, layer, place):
@@ -246,9 +242,7 @@ def test_every_run_is_that_of_a_second_implementation(case) -> None:
         compare(trace.source if crossed else trace, row, n, hidden, weights)
         if crossed:
             m = goals[row]
-            hidden, weights, cross, final = plain_stack(
-                state, config, "decoder", target[row, :m], change, final
-            )
+            hidden, weights, cross, final = plain_stack(state, config, "decoder", target[row, :m], change, final)
             compare(trace, row, m, hidden, weights)
             for ours, theirs in zip(trace.cross_attentions, cross, strict=True):
                 close(ours[row, :, :m, :n], theirs)

@@ -170,9 +170,7 @@ def test_a_wrong_value_is_refused(change: dict[str, object]) -> None:
 
 def test_clamp_keeps_what_the_trace_has() -> None:
     state = ViewState(layer=9, head=9, queries=(2, 30), key=7, heads=((0, 1), (6, 0)), zoom=(0, 5, 0, 8))
-    assert state.clamp(6, 8, 10) == ViewState(
-        layer=5, head=7, queries=(2,), key=7, heads=((0, 1),), zoom=(0, 5, 0, 8)
-    )
+    assert state.clamp(6, 8, 10) == ViewState(layer=5, head=7, queries=(2,), key=7, heads=((0, 1),), zoom=(0, 5, 0, 8))
     assert state.clamp(6, 8, 10, 6) == ViewState(layer=5, head=7, queries=(2,), heads=((0, 1),))
 
 

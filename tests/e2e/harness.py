@@ -1,0 +1,57 @@
+"""What the tests in Chromium share: the page that holds only the view, and reading it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+from attnviz import Trace
+
+ROOT = Path(__file__).parents[2]
+ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+SENTENCE = "The animal didn't cross the street because it was too tired."
+HARNESS = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>view</title>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="/view.css">
+<style>body{margin:0;padding:16px;background:#fff}@media(prefers-color-scheme:dark){body{background:#14171D}}</style>
+</head><body><main id="root"></main><script type="module">
+import {mount} from "/view.js";
+const {state, live, standalone} = await (await fetch("/options.json")).json();
+window.load = async (n) => new Uint8Array(await (await fetch(`/message-${n}.bin`)).arrayBuffer());
+window.states = []; window.exports = [];
+window.mounted = mount(document.getElementById("root"), {
+  message: await window.load(0), state,
+  onState: (s) => window.states.push(s), onRun: live ? () => {} : null,
+  onExport: standalone ? null : (kind) => window.exports.push(kind)});
+window.view = window.mounted.view;
+</script></body></html>"""
+TYPES = {".js": "text/javascript", ".css": "text/css"}
+
+
+def relabelled(trace: Trace, labels: list[str]) -> Trace:
+    """The same numbers under other token labels."""
+    encoding = trace.encodings[0]
+    assert len(labels) == len(encoding)
+    renamed = dataclasses.replace(
+        encoding, labels=tuple(labels), tokens=tuple(labels), words=tuple(range(len(labels))),
+        special=(False,) * len(labels),
+    )  # fmt: skip
+    return dataclasses.replace(trace, encodings=(renamed,))
+
+
+def settle(page: Page) -> None:
+    """Two frames: what was marked is painted."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def state_of(page: Page) -> dict[str, Any]:
+    """The state that the view holds now."""
+    return json.loads(page.evaluate("JSON.stringify(window.view.state)"))
