@@ -29,7 +29,6 @@ from attnviz.checks import (
 from attnviz.masks import Mask
 from attnviz.positions import alibi_bias
 
-
 NEARLY_HARD = 1e-3  # below this temperature the fused kernel's scores / τ lose too many digits
 
 

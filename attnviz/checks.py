@@ -10,7 +10,6 @@ from torch import Tensor
 
 from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
 
-
 MIN_TEMPERATURE = 1e-30  # the smallest τ by which float32 scores can still be divided
 
 

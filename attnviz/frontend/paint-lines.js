@@ -39,9 +39,9 @@ export function layoutLines(g, w, h, queries, keys, theme, { horizontal, rtl, va
     lay.labelK = Math.min(most, 8 + widest(keys));
     lay.a0 = lay.labelQ + 12 + (number ? 6 : 0);
     lay.a1 = w - lay.labelK - 12 - number;
-    lay.top = 22;
-    lay.pitchQ = Math.min(34, (h - 32) / lay.nq);
-    lay.pitchK = Math.min(34, (h - 32) / lay.nk);
+    lay.top = 26;
+    lay.pitchQ = Math.min(34, (h - 36) / lay.nq);
+    lay.pitchK = Math.min(34, (h - 36) / lay.nk);
     lay.q = (i) => [lay.a0, lay.top + (i + 0.5) * lay.pitchQ];
     lay.k = (j) => [lay.a1, lay.top + (j + 0.5) * lay.pitchK];
   }

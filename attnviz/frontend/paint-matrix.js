@@ -17,7 +17,7 @@ function axisWidest(g, theme, list, size, most) {
 
 /** Cells, margins and labels for a w × h box. `view` = {q0, q1, k0, k1} is the part of the items that shows (fractions while it moves). */
 export function layoutMatrix(g, w, h, queries, keys, view, theme) {
-  const nq = queries.length, nk = keys.length, most = Math.min(118, w * 0.26), least = Math.min(88, w * 0.17);
+  const nq = queries.length, nk = keys.length, most = Math.min(118, w * 0.26), least = Math.min(94, w * 0.17);
   const whole = (c) => c >= 5 ? Math.floor(c) : c;
   let size, wide, tall, left, top, c, slant;
   for (size of [14, 12, 11]) {
@@ -152,9 +152,9 @@ export function paintMatrix(g, lay, scene, theme) {
   g.font = `italic 400 13px ${theme.serif}`;
   g.textBaseline = "alphabetic";
   g.textAlign = "right";
-  const room = (names) => names.find((t) => textWidth(g, t) <= left - 8) || names[1];
-  g.fillText(room(AXIS_QUERY), left - 8, top - 24);
-  g.fillText(room(AXIS_KEY), left - 8, top - 8);
+  const room = (names) => names.find((t) => textWidth(g, t) <= left - 12) || names[1];
+  g.fillText(room(AXIS_QUERY), left - 12, top - 24);
+  g.fillText(room(AXIS_KEY), left - 12, top - 8);
 }
 
 function axisLabel(g, lay, theme, item, at, axis, style) {

@@ -7,7 +7,7 @@ import {layoutLines, paintLinesBase, paintLinesOver, strongCurves} from "./paint
 import {paintShare, paintWhy} from "./paint-why.js";
 import {entropyNodes, headSummary, headText, sentence} from "./say.js";
 
-const CURVES = 500; // at most so many curves of a head are drawn
+const CURVES = 300; // at most so many curves of a head are drawn
 
 export const panelMethods = {
   frame() {
@@ -21,12 +21,12 @@ export const panelMethods = {
   },
 
   paint() {
-    const d = this.dirty, all = d.has("all"), head = all || d.has("head"), focus = head || d.has("focus");
+    const d = this.dirty, all = d.has("all"), head = all || d.has("head") || d.has("values"), focus = head || d.has("focus");
     this.dirty = new Set();
     if (focus) this.scene.focus = this.focus();
     if (all || d.has("grid")) this.paintGrid();
     else if (d.has("thumbs")) this.paintThumbs();
-    if (all || d.has("grid") || head) this.paintRings();
+    if (all || d.has("grid") || d.has("head")) this.paintRings();
     if (head || d.has("matrix")) this.paintMatrix();
     if (focus || d.has("matrix")) this.paintOver();
     if (head || d.has("lines")) this.linesScene();
@@ -164,8 +164,8 @@ export const panelMethods = {
     const root = Math.round(1 / x.scale ** 2);
     if (x.scale !== 1) steps.push(...step(Math.abs(1 / Math.sqrt(root) - x.scale) < 1e-6 ? `÷ √${root}` : `× ${num(x.scale, 3)}`, num(x.sum * x.scale)));
     if (x.bias) steps.push(...step(x.bias < 0 ? `− ${num(-x.bias)} position` : `+ ${num(x.bias)} position`, num(x.score)));
-    if (x.temperature !== 1) steps.push(...step(steps.length > 5 ? "÷ temp." : "÷ temperature", num(x.logit)));
-    steps.push(...step("share of softmax", x.allowed ? pct(this.full[pair[0] * m.S + pair[1]]) : "masked", "res"));
+    if (x.temperature !== 1) steps.push(...step(w < 350 || steps.length > 5 ? "÷ temp." : "÷ temperature", num(x.logit)));
+    steps.push(...step(w < 350 && steps.length > 3 ? "softmax" : "share of softmax", x.allowed ? pct(this.full[pair[0] * m.S + pair[1]]) : "masked", "res"));
     n.sum.replaceChildren(...steps);
   },
 
@@ -184,7 +184,7 @@ export const panelMethods = {
 
   matrixNote() {
     const { scene: s, state, model } = this, { q } = s.focus;
-    if (s.change) return ["change against the model as trained, in points"];
+    if (s.change) return ["change in percentage points"];
     if (state.hide && q >= 0 && !state.renormalise) {
       let sum = 0;
       for (let j = 0; j < s.nk; j++) sum += s.a[q * s.nk + j];

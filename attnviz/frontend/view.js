@@ -18,8 +18,9 @@ const DEFAULTS = {
 };
 const FRAME_BUDGET = 7; // ms of each frame that may go into heads that are not in view,
 const IDLE_BUDGET = 24; // and while nobody touches anything
+const LONG = 256 * 256; // weights of a head that takes longer than a frame's budget
 const RECOMPUTE = new Set(["temperature", "scaled", "mask", "window", "join", "hide", "renormalise", "whole", "layer", "head", "heads"]);
-const RERUN = ["temperature", "scaled", "mask", "window", "whole"];
+const SETTINGS = ["temperature", "scaled", "mask", "window", "whole"];
 
 /**
  * Shows the message in root and keeps it in step. Returns {update({message, state}), destroy()}.
@@ -97,12 +98,12 @@ class AttentionView {
   headOf(k) { return k % this.model.headsN; }
   headAt(k) { return k != null && k < this.heads && this.headOf(k) < this.model.layers[this.layerOf(k)].heads ? k : null; }
 
-  tokenWeights(k, keep = true) { return weights(this.source(), this.layerOf(k), this.headOf(k), this.settings(), null, keep); }
+  tokenWeights(k, keep = true, out = null) { return weights(this.source(), this.layerOf(k), this.headOf(k), this.settings(), out, keep); }
   plainWeights(k, keep = true) { return weights(this.plainModel(), this.layerOf(k), this.headOf(k), {}, null, keep); }
   folded(a) { return fold(this.model, a, this.items, { renormalise: this.state.renormalise }); }
 
   /** Items, and everything about the head in view. */
-  compute() {
+  compute(parts = "all") {
     this.items = items(this.model, this.state);
     this.headScene();
     this.stamp++;
@@ -112,12 +113,13 @@ class AttentionView {
       const k = ((this.next ?? this.shown()) + i) % this.heads;
       if (this.headAt(k) !== null) this.queue.push(k);
     }
-    this.mark("all");
+    this.mark(parts, "controls");
   }
 
   headScene() {
     const { state, model } = this, k = this.shown(), queries = this.items.queries.list, keys = this.items.keys.list, nq = queries.length, nk = keys.length;
-    this.full = this.tokenWeights(k);
+    if (this.full?.length !== model.T * model.S) this.full = new Float32Array(model.T * model.S);
+    this.tokenWeights(k, true, this.full);
     const a = this.folded(this.full), changed = this.changed();
     const before = changed ? this.plainFolded(k) : null;
     let change = null;
@@ -158,9 +160,8 @@ class AttentionView {
   /** The other heads, a few milliseconds per frame, so that nothing waits for them. */
   pump() {
     if (!this.queue.length) return;
-    if (performance.now() - this.touched < 120 && this.headCost > FRAME_BUDGET) return; // long text: the hand goes first
+    if (performance.now() - this.touched < 120 && this.scene.a.length > LONG) return; // long text: the hand goes first
     const start = performance.now(), budget = start - this.touched > 300 ? IDLE_BUDGET : FRAME_BUDGET, { nq, nk } = this.scene, lay = this.lay.grid, ratio = this.ratio;
-    let done = 0;
     do {
       const k = this.queue.shift(), seen = k === this.shown(), a = seen ? this.scene.a : this.folded(this.tokenWeights(k, false));
       let values = a;
@@ -175,9 +176,7 @@ class AttentionView {
       if (this.state.sort !== "layer") thumb.score = meanEntropy(a, nq, nk);
       this.colour(thumb);
       this.fresh.push(k);
-      done++;
     } while (this.queue.length && performance.now() - start < budget);
-    this.headCost = (performance.now() - start) / done;
     this.dirty.add("thumbs");
     if (!this.queue.length && this.state.sort !== "layer") this.dirty.add("grid");
   }
@@ -194,9 +193,9 @@ class AttentionView {
     const names = Object.keys(patch);
     if (names.some((n) => RECOMPUTE.has(n))) {
       if ("join" in patch || "hide" in patch) this.hover = null;
-      if (this.live && names.some((n) => RERUN.includes(n))) this.rerun();
+      if (this.live && names.some((n) => SETTINGS.includes(n))) this.rerun();
       if (this.pending && this.model.before && this.state.whole) this.mark("controls");
-      else this.compute();
+      else this.compute(names.every((n) => SETTINGS.includes(n)) ? "values" : "all");
     } else if ("threshold" in patch || "colour" in patch || "diff" in patch || "sort" in patch) {
       this.headScene();
       if ("diff" in patch || "sort" in patch) this.compute();

@@ -155,7 +155,8 @@ def test_the_exponential() -> None:
     x = np.concatenate([-np.logspace(-12, 2.1, 500), [0.0, -1e9, -3e38], -np.arange(0, 104, 0.37)])
     found = np.array(run_node("give(inputs.map(maths.expOf))", inputs=x.tolist()))
     assert np.abs(found - np.exp(x)).max() <= 1e-11
-    assert np.abs(found / np.exp(x) - 1)[(x >= -104)].max() <= 1e-11
+    seen = x >= -104
+    assert np.abs(found[seen] / np.exp(x[seen]) - 1).max() <= 1e-11
     assert run_node("give([maths.expOf(-Infinity), Number.isNaN(maths.expOf(NaN))])") == [0, True]
 
 

@@ -101,8 +101,10 @@ def check(case) -> None:
     for a, b in zip(mine, gradients((reference * r).sum(), *inputs), strict=True):
         close(a, b)
     same_gradients(ours, theirs, (ours(*inputs, **masks) * r).sum(), (theirs(*inputs, **masks) * r).sum())
-    with torch.no_grad():  # torch's fast path in eval mode
-        close(ours(*inputs, **masks), theirs(*inputs, **masks))
+    # torch's fast path (eval mode, no gradients) reads any float mask as bool and answers NaN (torch 2.13)
+    if not any(mask is not None and mask.is_floating_point() for mask in masks.values()):
+        with torch.no_grad():
+            close(ours(*inputs, **masks), theirs(*inputs, **masks))
 
 
 @given(cases(decoder=False, stacked=False))

@@ -97,6 +97,23 @@ def test_output_without_weights_is_torchs(case) -> None:
     close(out, their_out)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_self_attention_is_torchs_fast_path(masked: bool, need_weights: bool) -> None:
+    ours, theirs = pair(8, 2, torch.float32, batch_first=True)
+    ours.eval(), theirs.eval()
+    x = torch.randn(2, 5, 8)
+    masks = {"attn_mask": torch.ones(5, 5).triu(1) > 0, "key_padding_mask": torch.ones(2, 5).triu(4) > 0}
+    masks = masks if masked else {}
+    with torch.no_grad():
+        out, weights = ours(x, **masks, need_weights=need_weights)
+        reference = theirs(x, x, x, **masks, need_weights=need_weights)
+    close(out, reference[0])
+    assert (weights is None) == (not need_weights)
+    if need_weights:
+        close(weights, reference[1])
+
+
 @settings(max_examples=60)
 @given(cases())
 def test_forward_is_the_trace(case) -> None:
