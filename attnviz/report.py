@@ -153,19 +153,20 @@ def _about(trace: Trace, batch: int) -> str:
 
 def _plain(text: str) -> str:
     """Text that can stand in a page: what UTF-8 or HTML cannot hold becomes U+FFFD."""
-    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]", "\ufffd", text)
+    return _NOT_IN_HTML.sub("\ufffd", text)
 
 
 def _labels(trace: Trace, stack: str, batch: int) -> tuple[list[str], list[str]]:
-    """Labels of queries and keys: the tokens as a person reads them, or nothing where there are none."""
+    """Labels of queries and keys: the tokens as a person reads them, or positions where there are none."""
     layer = attentions(trace, stack)[0]
     own = trace.source if stack == "encoder" and trace.source is not None else trace
     keys = trace.source if stack == "cross" and trace.source is not None else own
 
     def of(one: Trace, count: int) -> list[str]:
-        known = list(one.encodings[batch].labels[:count]) if batch < len(one.encodings) else []
-        rest = "[PAD]" if known else ""
-        return known + [rest] * (count - len(known))
+        if batch >= len(one.encodings):
+            return [str(i) for i in range(count)]
+        known = list(one.encodings[batch].labels[:count])
+        return known + ["[PAD]"] * (count - len(known))
 
     return of(own, layer.q.shape[2]), of(keys, layer.k.shape[2])
 
@@ -222,7 +223,9 @@ def _head_in_words(
     busy = weights.sum(axis=1) > 0
     logs = np.log2(weights, where=weights > 0, out=np.zeros_like(weights))
     entropy = -(weights * logs).sum(axis=1)[busy]
-    strongest = np.argsort(weights, axis=None)[::-1][:_STRONGEST]
+    flat = weights.ravel()
+    some = np.argpartition(flat, -min(_STRONGEST, flat.size))[-_STRONGEST:]
+    strongest = some[np.argsort(-flat[some], kind="stable")]
     pairs = [
         {"query": queries[i], "key": keys[j], "share": percent(float(weights[i, j]))}
         for i, j in zip(*np.unravel_index(strongest, weights.shape), strict=True)

@@ -135,8 +135,8 @@ export const pageMethods = {
 
   /** Thumbnails again, if their size in pixels has changed. */
   repool() {
-    if (!this.lay.grid || this.poolSize === `${this.lay.grid.cw}x${this.lay.grid.ch}x${this.ratio}`) return;
-    this.poolSize = `${this.lay.grid.cw}x${this.lay.grid.ch}x${this.ratio}`;
-    if (this.items) this.compute();
+    const { cw, ch } = this.lay.grid, size = `${cw}x${ch}x${this.ratio}`, before = this.poolSize;
+    this.poolSize = size;
+    if (before && before !== size) this.compute();
   },
 };

@@ -152,9 +152,9 @@ export function paintMatrix(g, lay, scene, theme) {
   g.font = `italic 400 13px ${theme.serif}`;
   g.textBaseline = "alphabetic";
   g.textAlign = "right";
-  const room = (names) => names.find((t) => textWidth(g, t) <= left - 12) || names[1];
-  g.fillText(room(AXIS_QUERY), left - 12, top - 24);
-  g.fillText(room(AXIS_KEY), left - 12, top - 8);
+  const short = [AXIS_QUERY[0], AXIS_KEY[0]].some((t) => textWidth(g, t) > left - 10) ? 1 : 0;
+  g.fillText(AXIS_QUERY[short], left - 10, top - 24);
+  g.fillText(AXIS_KEY[short], left - 10, top - 8);
 }
 
 function axisLabel(g, lay, theme, item, at, axis, style) {

@@ -50,7 +50,7 @@ export const panelMethods = {
   paintGrid() {
     const { w, h } = this.box.grid, { model } = this, lay = this.lay.grid = layoutGrid(w, h, model.layersN, model.headsN, this.order());
     if (this.kind === "phone") this.node.gridStage.style.height = lay.h + "px";
-    this.poolSize ||= `${lay.cw}x${lay.ch}x${this.ratio}`;
+    this.repool();
     this.gridPen = fitCanvas(this.node.grid, w, this.kind === "phone" ? lay.h : h, this.ratio);
     this.fresh = [];
     for (let k = 0; k < this.heads; k++) if (this.headAt(k) !== null) this.fresh.push(k);

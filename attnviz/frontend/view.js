@@ -352,15 +352,25 @@ class AttentionView {
   }
 
   watch() {
-    this.observer = new ResizeObserver(() => { this.measure(); this.mark("all"); this.repool(); });
-    this.observer.observe(this.root);
+    this.observer = new ResizeObserver(() => this.resize());
+    for (const e of [this.root, this.node.gridStage, this.node.matrix, this.node.lines]) this.observer.observe(e);
     this.onTheme = () => { this.theme = readTheme(this.root); this.thumbs.forEach((t) => t.pooled && this.colour(t)); this.mark("all"); };
-    this.onFonts = () => { forgetWidths(); this.mark("all"); };
-    this.onResize = () => { this.measure(); this.mark("all"); };
+    this.onFonts = () => { forgetWidths(); this.boxes = null; this.resize(); };
+    this.onResize = () => this.resize();
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
     this.scheme.addEventListener("change", this.onTheme);
     document.fonts?.addEventListener("loadingdone", this.onFonts);
     addEventListener("resize", this.onResize);
+  }
+
+  /** Measures again, and paints again if anything has another size. */
+  resize() {
+    this.measure();
+    const boxes = JSON.stringify([this.box, this.ratio]);
+    if (boxes === this.boxes) return;
+    this.boxes = boxes;
+    this.mark("all");
+    this.frame();
   }
 
   destroy() {

@@ -8,6 +8,7 @@ costs it nothing. A time ends with the frame that shows the result. Medians; the
 
 from __future__ import annotations
 
+import os
 import socket
 import statistics
 import subprocess
@@ -28,8 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 import attnviz
-from attnviz import report
-from attnviz.config import preset
+from attnviz import preset, report
 from attnviz.packing import EXACT_TOKENS, pack
 
 ROOT = Path(__file__).parents[2]
@@ -95,10 +95,11 @@ OUR_HOVER = """async n => {
 }"""
 
 OUR_SWITCH = """async n => {
-  const canvas = bench.one(".av-heads canvas.over"), title = bench.one(".av-matrix h2 span"), times = [], seen = new Set();
+  const canvas = bench.one(".av-heads canvas.over"), title = bench.one(".av-matrix h2 span");
+  const times = [], seen = new Set(), options = {bubbles: true, composed: true};
   for (let i = 0; i < n; i++) {
-    const key = i % 2 ? "ArrowDown" : i % 4 ? "ArrowLeft" : "ArrowRight"; // heads and layers, whichever way the grid lies
-    times.push(await bench.time(() => canvas.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, composed: true}))));
+    const key = i % 2 ? "ArrowDown" : i % 4 ? "ArrowLeft" : "ArrowRight"; // heads and layers alike
+    times.push(await bench.time(() => canvas.dispatchEvent(new KeyboardEvent("keydown", {key, ...options}))));
     seen.add(title.textContent);
   }
   return [times, seen.size];
@@ -331,7 +332,7 @@ def per_second(value: float) -> str:
 
 
 ROWS: tuple[tuple[str, str, Callable[[float], str], dict[int, str]], ...] = (
-    ("message, all layers / BertViz's file", "size", megabytes, {64: "≤ 1.1 × q and k", 128: "≤ 1.1 × q and k", 512: "< 6 MB"}),
+    ("message / BertViz's file", "size", megabytes, {64: "≤ 1.1 × q, k", 128: "≤ 1.1 × q, k", 512: "< 6 MB"}),
     ("first view", "first", seconds, {64: "≤ 1 s", 128: "≤ 1 s", 512: "≤ 2 s"}),
     ("hover to repaint", "hover", seconds, {64: "≤ 16 ms", 128: "≤ 16 ms", 512: "≤ 16 ms"}),
     ("switch head or layer / BertViz's layer", "switch", seconds, {64: "≤ 50 ms", 128: "≤ 50 ms", 512: "≤ 250 ms"}),
@@ -371,9 +372,10 @@ def main() -> None:
                 theirs[n] = measure_bertviz(browser, model, n, served, folder)
                 browser.close()
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
-        whole = overview(browser, folder)
+        whole, version = overview(browser, folder), browser.version
         browser.close()
     print_table(out, ours, theirs)
+    out.print(f"Chromium {version}, no GPU, {os.cpu_count()} cores, {SCREEN['width']} × {SCREEN['height']}")
     sizes = ", ".join(f"{ours[n].size / qk_bytes(model, n):.3f}" for n in LENGTHS if ours[n].size)
     out.print(f"message / bytes of q and k as sent: {sizes}")
     out.print(f"12 × 12 heads, 128 tokens, random weights: all heads painted after {whole:.2f} s (wanted: ≤ 1 s)")

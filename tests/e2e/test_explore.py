@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from attnviz import Intervention, Model
 from tests.e2e.harness import QUIET, SENTENCE
@@ -18,7 +18,14 @@ def visit(browser: Browser, app_server: str) -> Iterator[Any]:
     trouble: list[str] = []
     contexts = []
 
-    def open_app(query: str = "", *, width: int = 1440, height: int = 900, dark: bool = False) -> Page:
+    def open_app(
+        query: str = "",
+        *,
+        width: int = 1440,
+        height: int = 900,
+        dark: bool = False,
+        sockets: list[WebSocketRoute] | None = None,
+    ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
@@ -29,6 +36,13 @@ def visit(browser: Browser, app_server: str) -> Iterator[Any]:
             "request",
             lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url),
         )
+        if sockets is not None:  # each connection goes through the test, which may cut it
+
+            def pass_on(socket: WebSocketRoute) -> None:
+                socket.connect_to_server()
+                sockets.append(socket)
+
+            page.route_web_socket("**/_stcore/stream", pass_on)
         page.goto(f"{app_server}/{query}")
         page.wait_for_selector(".av-say", timeout=60_000)
         page.wait_for_selector(QUIET)
@@ -139,3 +153,23 @@ def test_nothing_scrolls_sideways(visit: Any, width: int, dark: bool) -> None:
     page = visit(width=width, height=844 if width < 800 else 900, dark=dark)
     main = page.locator("[data-testid=stMain]")
     assert main.evaluate("e => e.scrollWidth - e.clientWidth") <= 0
+
+
+def test_a_dropped_connection_leaves_the_view_and_comes_back(visit: Any, minilm: Model) -> None:
+    sockets: list[WebSocketRoute] = []
+    page = visit(sockets=sockets)
+    before = said(page)
+    assert len(sockets) == 1
+    sockets[0].close()
+    assert said(page) == before  # the picture needs no server
+    page.locator(".av-chips button", has_text="street").click()
+    expect(page.locator(".av-say")).to_contain_text("street")
+    for _ in range(200):
+        page.wait_for_timeout(100)
+        if len(sockets) == 2:
+            break
+    assert len(sockets) == 2
+    page.wait_for_selector(QUIET)
+    expect(page.locator(".av-say")).to_contain_text("street")
+    type_text(page, "Birds sing at dawn.")
+    expect(page.locator(".av-chips")).to_contain_text("dawn")

@@ -224,6 +224,15 @@ def test_csv_of_cross_attention() -> None:
     assert np.array_equal(values, layer.weights[0, 1].numpy())
 
 
+def test_csv_of_a_batch_and_of_a_trace_without_text() -> None:
+    texts = (encoding_of(["a", "b", "c", "d"]), encoding_of(["e", "f"]))
+    layer = attention(4, batch=2, mask=Mask(lengths=(4, 2)))
+    keys, _, values = table_of(report.csv(trace_of(layer, encodings=texts), 0, 2, batch=1))
+    assert keys == ["0 e", "1 f", "2 [PAD]", "3 [PAD]"]
+    assert np.array_equal(values, layer.weights[1, 2].numpy()) and not values[:, 2:].any()
+    assert table_of(report.csv(trace_of(layer), 0, 0))[0] == ["0 0", "1 1", "2 2", "3 3"]
+
+
 def test_the_browsers_csv_is_the_same_table() -> None:
     trace = hostile_trace()
     script = """
