@@ -1,0 +1,41 @@
+"""Figures show the numbers they are given, in the house style."""
+
+import pytest
+
+from attnviz import figures
+from tests.unit.hostile import HOSTILE
+
+MOVED = [[0.1, 0.2, 0.0], [0.3, 0.1, 0.2]]
+
+
+@pytest.mark.parametrize("palette", [figures.LIGHT, figures.DARK])
+def test_downstream_lines_are_the_numbers(palette: figures.Palette) -> None:
+    figure = figures.downstream_lines(MOVED, ["a", "b", "c"], 1, palette)
+    lines = {trace.name: list(trace.y) for trace in figure.data[3:]}
+    assert lines["mean of all tokens"] == pytest.approx([10.0, 20.0])
+    assert lines["b"] == pytest.approx([20.0, 10.0])
+    assert [list(trace.y) for trace in figure.data[:3]] == [
+        pytest.approx([100 * row[i] for row in MOVED]) for i in range(3)
+    ]
+    assert {a.text for a in figure.layout.annotations} == {"mean", "b"}
+    assert figure.layout.xaxis.title.text and figure.layout.yaxis.title.text and figure.layout.yaxis.ticksuffix
+    assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)" and not figure.layout.showlegend
+
+
+def test_without_a_token_only_the_mean_is_named() -> None:
+    figure = figures.downstream_lines(MOVED, ["a", "b", "c"], None, figures.LIGHT)
+    assert [a.text for a in figure.layout.annotations] == ["mean"]
+
+
+def test_labels_at_the_ends_never_touch() -> None:
+    even = [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]
+    figure = figures.downstream_lines(even, ["a", "b", "c"], 0, figures.LIGHT)
+    low, high = sorted(a.y for a in figure.layout.annotations)
+    assert high - low == pytest.approx(0.11 * 50)
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_tokens_are_text_for_plotly(label: str) -> None:
+    figure = figures.downstream_lines(MOVED, [label, "b", "c"], 0, figures.LIGHT)
+    assert all("<" not in (a.text or "") for a in figure.layout.annotations)
+    assert all("<" not in trace.name for trace in figure.data)
