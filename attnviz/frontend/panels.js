@@ -29,13 +29,28 @@ export const panelMethods = {
     if (all || d.has("grid") || d.has("head")) this.paintRings();
     if (head || d.has("matrix")) this.paintMatrix();
     if (focus || d.has("matrix")) this.paintOver();
-    if (head || d.has("lines")) this.linesScene();
-    if (focus || d.has("lines")) this.paintLines();
-    if (focus || d.has("why")) this.paintWhy();
-    if (focus) this.paintText();
-    if (focus) this.tintChips();
-    if (head || d.has("words")) this.words();
+    const { later } = this, put = (due, name) => { if (due) later.add(name); };
+    put(head || d.has("lines"), "curves");
+    put(focus || d.has("lines"), "lines");
+    put(focus || d.has("why"), "why");
+    put(focus, "text");
+    put(head || d.has("words"), "words");
+    this.paintLater(d.has("values") && performance.now() - this.touched < 60);
     if (all || d.has("controls")) [this.panel, this.switches, this.changing, this.more].forEach((c) => c.sync());
+  },
+
+  /** What stands beside the matrix: all of it at once, but in turn, one part per frame, while a slider moves. */
+  paintLater(moving) {
+    for (const name of [...this.later]) {
+      this.later.delete(name);
+      if (name === "curves") { this.linesScene(); continue; }
+      if (name === "lines") this.paintLines();
+      if (name === "why") this.paintWhy();
+      if (name === "text") { this.paintText(); this.tintChips(); }
+      if (name === "words") this.words();
+      if (moving) break;
+    }
+    if (this.later.size) this.frame();
   },
 
   /** Heads from the sharpest to the most even one, or null for the order of the layers. */

@@ -1,5 +1,5 @@
 /* view.js: the attention view. Holds the state, computes what is shown, paints only what changed, once per frame. */
-import {allowed, argmax, fold, items, weights} from "./maths.js";
+import {allowed, argmax, fold, items, maskOf, weights} from "./maths.js";
 import {unpack} from "./unpack.js";
 import {isDark, readTheme} from "./theme.js";
 import {forgetWidths} from "./kit.js";
@@ -17,7 +17,8 @@ const DEFAULTS = {
   horizontal: null, sentences: null, zoom: null,
 };
 const FRAME_BUDGET = 7; // ms of each frame that may go into heads that are not in view,
-const IDLE_BUDGET = 24; // and while nobody touches anything
+const IDLE_BUDGET = 24; // while nobody touches anything,
+const DRAG_BUDGET = 2; // and while a slider moves
 const LONG = 256 * 256; // weights of a head that takes longer than a frame's budget
 const RECOMPUTE = new Set(["temperature", "scaled", "mask", "window", "join", "hide", "renormalise", "whole", "layer", "head", "heads"]);
 const SETTINGS = ["temperature", "scaled", "mask", "window", "whole"];
@@ -35,7 +36,7 @@ export function mount(root, options) {
 class AttentionView {
   constructor(root, { message, state, question = "Where does each word look?", onState, onRun, onExport, extras }) {
     Object.assign(this, { root, question, onState, onRun, onExport, extras, live: !!onRun, state: structuredClone(DEFAULTS) });
-    Object.assign(this, { lay: {}, hover: null, hoverHead: null, bar: null, chips: [], curves: { rows: [], columns: [] }, dirty: new Set(), queue: [], stamp: 0, touched: 0 });
+    Object.assign(this, { lay: {}, hover: null, hoverHead: null, bar: null, chips: [], curves: { rows: [], columns: [] }, dirty: new Set(), later: new Set(), queue: [], stamp: 0, touched: 0 });
     this.set = (patch) => this.change(patch);
     this.mark = (...names) => { names.forEach((n) => this.dirty.add(n)); this.frame(); };
     root.classList.add("av");
@@ -145,9 +146,9 @@ class AttentionView {
 
   /** Which query item may see which key item, or null where every one may. */
   allowedItems(k) {
-    const m = this.source(), layer = this.layerOf(k), head = this.headOf(k), s = this.settings(), own = m.layers[layer].mask, { queries, keys } = this.items;
-    const replaced = s.mask && s.mask !== "model", causal = replaced && s.mask !== "window" ? s.mask === "causal" : own.causal, reach = replaced ? (s.mask === "window" ? s.window : null) : own.window;
-    const special = own.dense || own.blocked?.length || own.length != null && own.length < m.S;
+    const m = this.source(), layer = this.layerOf(k), head = this.headOf(k), s = this.settings(), { queries, keys } = this.items;
+    const rule = maskOf(m, layer, s), { causal, window: reach } = rule;
+    const special = rule.dense || rule.keys || rule.blocked?.length || rule.extra || rule.length < m.S;
     if (!causal && reach == null && !special) return null;
     const pair = special ? (i, j) => allowed(m, layer, head, i, j, s) : (i, j) => (!causal || j <= i) && (reach == null || Math.abs(i - j) <= reach);
     const some = (i, j) => queries.list[i].toks.some((t) => keys.list[j].toks.some((u) => pair(t, u)));
@@ -160,8 +161,9 @@ class AttentionView {
   /** The other heads, a few milliseconds per frame, so that nothing waits for them. */
   pump() {
     if (!this.queue.length) return;
-    if (performance.now() - this.touched < 120 && this.scene.a.length > LONG) return; // long text: the hand goes first
-    const start = performance.now(), budget = start - this.touched > 300 ? IDLE_BUDGET : FRAME_BUDGET, { nq, nk } = this.scene, lay = this.lay.grid, ratio = this.ratio;
+    const start = performance.now(), idle = start - this.touched;
+    if (idle < 120 && this.scene.a.length > LONG) return; // long text: the hand goes first
+    const budget = idle > 300 ? IDLE_BUDGET : idle > 60 ? FRAME_BUDGET : DRAG_BUDGET, { nq, nk } = this.scene, lay = this.lay.grid, ratio = this.ratio;
     do {
       const k = this.queue.shift(), seen = k === this.shown(), a = seen ? this.scene.a : this.folded(this.tokenWeights(k, false));
       let values = a;

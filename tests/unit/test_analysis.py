@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import attnviz
-from attnviz import InvalidParameterError, Intervention, Trace, analysis
+from attnviz import Intervention, InvalidParameterError, Trace, analysis
 
 TEXT = "The keys to the cabinet are on the table."
 

@@ -372,6 +372,24 @@ def test_dropout_drops_weights_and_keeps_their_expectation() -> None:
     assert attend(q, k, v, dropout=1.0).z.eq(0).all()
 
 
+def test_dropout_acts_at_the_coldest_temperatures_too() -> None:
+    q, k = (torch.zeros(1, 1, 100, 8) for _ in range(2))
+    v = torch.ones(1, 1, 100, 8)
+    z = attend(q, k, v, dropout=0.25, temperature=1e-5).z
+    assert z.std() > 0.01
+    assert z.mean().item() == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 1e-6])
+def test_z_is_the_weights_times_v_where_scores_nearly_tie(temperature: float) -> None:
+    """In float32 a fused softmax of scores / τ would choose differently from the weights that are shown."""
+    q, k, v = qkv(2, 4, 40, 30, 16, dtype=torch.float32)
+    k = torch.cat([k, k + 3e-7 * torch.randn_like(k)], dim=2)
+    v = torch.cat([v, torch.randn_like(v)], dim=2)
+    trace = attend(q, k, v, temperature=temperature)
+    close(trace.z, trace.weights @ v)
+
+
 def test_a_starved_row_under_dropout_is_zero() -> None:
     q, k, v = qkv(dtype=torch.float32)
     keep = torch.ones(5, 6, dtype=torch.bool)
