@@ -222,7 +222,8 @@ def _fetch(repo: str, max_bytes: int) -> Path:
 
     def ask() -> RepoInfo:
         found = HfApi().model_info(repo, timeout=HUB_DEADLINE, files_metadata=True)
-        hf_hub_download(repo, "config.json", revision=found.sha, etag_timeout=HUB_DEADLINE)
+        if any(file.rfilename == "config.json" for file in found.siblings or ()):  # the small one first
+            hf_hub_download(repo, "config.json", revision=found.sha, etag_timeout=HUB_DEADLINE)
         return found
 
     info = _within(HUB_DEADLINE, ask)

@@ -205,5 +205,7 @@ def _rename_bert(tensors: dict[str, Tensor], lm_head: bool) -> tuple[dict[str, T
         shapes = [tuple(parts[part].shape) for part in ("query", "key", "value")]
         if len(set(shapes)) > 1 or not shapes[0]:
             raise ModelError(f"{name} is stacked from query, key and value of shapes {shapes}.")
+        if odd := {part.dtype for part in parts.values()} - set(FLOATS):
+            raise ModelError(f"{name} is {odd.pop()}; only {', '.join(map(str, FLOATS))} weights are read.")
         renamed[name] = torch.cat([parts["query"], parts["key"], parts["value"]])
     return renamed, tuple(sorted(left_over))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import re
 import shutil
 import socket
-import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -35,7 +34,6 @@ from attnviz import (
 )
 from attnviz.config import PRESETS
 
-ROOT = Path(__file__).parents[2]
 TIRED = "The animal didn't cross the street because it was too tired."
 TEXTS = [
     TIRED,
@@ -257,7 +255,10 @@ def test_a_seed_is_never_cut_short() -> None:
     assert model.info.name.endswith("=12345678901")
 
 
-@pytest.mark.parametrize("name", ["", " ", "gpt5", "MiniLM", "a" * 300, "a/" + "b" * 300, "a\0b", "/dev/null", "/nowhere/at/all", None, 3])  # fmt: skip
+ODD_NAMES = ["", " ", "gpt5", "MiniLM", "a" * 300, "a/" + "b" * 300, "a\0b", "/dev/null", "/nowhere/at/all", None, 3]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
 def test_unknown_names_get_one_clear_sentence(name, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError) as caught:
@@ -404,10 +405,9 @@ def test_a_source_and_a_target(minilm) -> None:
         (lambda m: m.run("a", target="b"), InvalidParameterError, "encoder.*target"),
         (lambda m: m.run("a\ud800"), InvalidParameterError, "D800"),
         (lambda m: m.run("a" * 1_000_001), InvalidParameterError, "1,000,001"),
-        (lambda m: m.run("a", intervention=Intervention(temperature=2, layers=[6])), InvalidParameterError, "layer 6 of 6"),
+        (lambda m: m.run("a", intervention=Intervention(scaled=False, layers=[6])), InvalidParameterError, "layer 6"),
         (lambda m: m.run("a", intervention=Intervention(head_scale={12: 0.0})), InvalidParameterError, "head 12 of 12"),
         (lambda m: m.run("a", intervention=Intervention(blocked=[(3, 0)])), InvalidParameterError, r"\(3, 0\).*3 × 3"),
-        (lambda m: m.run("a", intervention=Intervention(positions="learned", temperature=0)), InvalidParameterError, "temperature=0"),
     ],
 )  # fmt: skip
 def test_bad_input_to_a_run(minilm, call, error, words: str) -> None:
@@ -419,7 +419,7 @@ def test_source_and_target_have_to_match(minilm) -> None:
     model = tiny_model(minilm, "encoder-decoder")
     with pytest.raises(InvalidParameterError, match="target"):
         model.run("a")
-    with pytest.raises((attnviz.ShapeError, InvalidParameterError), match="2|1"):
+    with pytest.raises((attnviz.ShapeError, InvalidParameterError), match=r"\b2\b.*\b1\b|\b1\b.*\b2\b"):
         model.run(["a", "b"], target="c")
 
 
@@ -467,10 +467,10 @@ def test_bertviz_takes_an_encoder_decoder_trace(minilm) -> None:
 # -------------------------------------------------------------------------------------------------- the hub
 
 
-@pytest.mark.parametrize("name", ["hf:", "hf:bert", "hf:a/b/c", "hf:/b", "hf:a/", "hf:../..", "hf:a b/c", "hf:a/b?x", "hf:a/" + "b" * 200])  # fmt: skip
+@pytest.mark.parametrize("name", ["", "bert", "a/b/c", "/b", "a/", "../..", "a b/c", "a/b?x", "a/" + "b" * 200])
 def test_names_that_are_no_repository(name: str) -> None:
     with pytest.raises(ModelError) as caught:
-        load(name)
+        load(f"hf:{name}")
     assert len(str(caught.value)) < 600
 
 
@@ -537,6 +537,13 @@ def test_a_repository_without_safetensors(hub) -> None:
         load("hf:some/model")
 
 
+def test_a_repository_without_a_config_is_not_called_out_of_reach(hub, minilm_files, tmp_path) -> None:
+    (tmp_path / "model.safetensors").symlink_to(minilm_files / "model.safetensors")
+    hub.info, hub.folder = siblings(tmp_path), tmp_path
+    with pytest.raises(ModelError, match=r"config\.json"):
+        load("hf:some/model")
+
+
 def test_a_repository_too_large(hub) -> None:
     hub.info = SimpleNamespace(sha="a", siblings=[SimpleNamespace(rfilename="model.safetensors", size=10**12)])
     with pytest.raises(ModelError, match="1,000,000,000,000"):
@@ -557,19 +564,6 @@ def test_what_the_hub_refuses(hub, name: str, words: str) -> None:
     hub.error = kind.__new__(kind)
     with pytest.raises(ModelError, match=words):
         load("hf:some/model")
-
-
-TRY = """
-import time, attnviz
-start = time.monotonic()
-try:
-    attnviz.load("hf:some/model")
-except attnviz.ModelError as error:
-    print(error)
-print(time.monotonic() - start)
-model = attnviz.load("scratch:test")  # and the rest still works
-print(model.run("still here").tokens)
-"""
 
 
 def answers_half() -> socket.socket:
@@ -597,45 +591,23 @@ def answers_half() -> socket.socket:
     return server
 
 
-@pytest.fixture(scope="module")
-def unreachable(tmp_path_factory) -> dict[str, tuple[str, float, str]]:
-    """load("hf:…") in a process of its own behind four kinds of dead network, all at once."""
-    silent, half = socket.create_server(("127.0.0.1", 0), backlog=50), answers_half()
-    settings = {
-        "refused": {"HF_ENDPOINT": "http://127.0.0.1:9"},
-        "offline": {"HF_HUB_OFFLINE": "1"},
-        "silent": {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"},
-        "half": {"HF_ENDPOINT": f"http://127.0.0.1:{half.getsockname()[1]}"},
-    }
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    running = {
-        name: subprocess.Popen(
-            [sys.executable, "-c", TRY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-            env=environment | {"HF_HOME": str(tmp_path_factory.mktemp(name)), "OMP_NUM_THREADS": "1"} | extra,
-        )
-        for name, extra in settings.items()
-    }  # fmt: skip
-    results = {}
-    for name, process in running.items():
-        try:
-            out, _ = process.communicate(timeout=45)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, _ = process.communicate()
-        message, seconds, tokens = [*out.splitlines(), "", "inf", ""][:3] if out else ("", "inf", "")
-        results[name] = (message, float(seconds), tokens)
-    silent.close()
-    half.close()
-    return results
-
-
 @pytest.mark.parametrize("kind", ["refused", "offline", "silent", "half"])
-def test_a_hub_out_of_reach_is_told_within_ten_seconds(unreachable, kind: str) -> None:
-    message, seconds, tokens = unreachable[kind]
-    assert "some/model" in message
-    assert "hub" in message
-    assert seconds < 10
-    assert tokens == "['[CLS]', 'still', 'here', '[SEP]']"
+def test_a_hub_out_of_reach_is_told_within_ten_seconds(kind: str, tmp_path, monkeypatch) -> None:
+    """Four kinds of dead network, each behind the real huggingface_hub; the rest still works."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import logging
+
+    logging.set_verbosity_error()  # it retries in its own thread for a while after we have given up
+    server = socket.create_server(("127.0.0.1", 0), backlog=50) if kind == "silent" else answers_half()
+    port = 9 if kind == "refused" else server.getsockname()[1]
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", kind == "offline")
+    start = time.monotonic()
+    with server, pytest.raises(ModelError, match=r"hub cannot be reached .*some/model"):
+        load("hf:some/model")
+    assert time.monotonic() - start < 10
+    assert load("scratch:test").run("still here").tokens == ["[CLS]", "still", "here", "[SEP]"]
 
 
 # ------------------------------------------------------------------------------------------------- the names

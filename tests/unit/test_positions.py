@@ -51,7 +51,7 @@ def test_learned_is_the_first_rows_of_its_table() -> None:
 
 
 def test_learned_does_not_exist_beyond_its_table() -> None:
-    with pytest.raises(ShapeError, match="7 .* 6"):
+    with pytest.raises(ShapeError, match=r"7 .* 6"):
         learned(torch.randn(6, 4), 7)
 
 
