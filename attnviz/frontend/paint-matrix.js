@@ -53,7 +53,7 @@ function cellIndex(scene, v) {
   return v < scene.threshold ? 0 : lutIndex(v, scene.colour);
 }
 
-let matrixScratch = null;
+let matrixScratch = null, matrixPixels = null;
 
 /** The visible cells as one image, a pixel per cell (or the strongest of a block where cells are smaller than pixels). */
 function matrixImage(g, lay, scene, theme) {
@@ -63,13 +63,14 @@ function matrixImage(g, lay, scene, theme) {
     values = new Float32Array(rows * columns);
     for (let i = i0; i < i1; i++) values.set(m.subarray(i * lay.nk + j0, i * lay.nk + j1), (i - i0) * columns);
   }
-  if (lay.c * ratio < 1) ({ values, rows, columns } = poolHead(values, rows, columns, Math.round(rows * lay.c * ratio), Math.round(columns * lay.c * ratio)));
+  if (lay.c * ratio < 1 && !scene.coarse) ({ values, rows, columns } = poolHead(values, rows, columns, Math.round(rows * lay.c * ratio), Math.round(columns * lay.c * ratio)));
   matrixScratch ||= document.createElement("canvas");
   if (matrixScratch.width !== columns || matrixScratch.height !== rows) {
     matrixScratch.width = columns;
     matrixScratch.height = rows;
   }
-  const s = matrixScratch.getContext("2d"), image = s.createImageData(columns, rows);
+  const s = matrixScratch.getContext("2d"), kept = matrixPixels?.width === columns && matrixPixels.height === rows;
+  const image = matrixPixels = kept ? matrixPixels : s.createImageData(columns, rows);
   colourPixels(theme, { threshold: scene.threshold, colour: scene.colour, signed: !!scene.change }, values, new Uint32Array(image.data.buffer));
   s.putImageData(image, 0, 0);
   g.imageSmoothingEnabled = false;

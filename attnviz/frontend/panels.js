@@ -5,9 +5,10 @@ import {layoutGrid, paintGridOver, paintThumb} from "./paint-grid.js";
 import {layoutMatrix, paintLegend, paintMatrix, paintMatrixOver} from "./paint-matrix.js";
 import {layoutLines, paintLinesBase, paintLinesOver, strongCurves} from "./paint-lines.js";
 import {paintShare, paintWhy} from "./paint-why.js";
-import {entropyNodes, headSummary, headText, sentence} from "./say.js";
+import {entropyNodes, headSummary, headText, meanEntropy, sentence} from "./say.js";
 
 const CURVES = 300; // at most so many curves of a head are drawn
+const SETTLED = 200; // ms after its last change a slider counts as still
 
 export const panelMethods = {
   frame() {
@@ -24,32 +25,45 @@ export const panelMethods = {
     const d = this.dirty, all = d.has("all"), head = all || d.has("head") || d.has("values"), focus = head || d.has("focus");
     this.dirty = new Set();
     if (focus) this.scene.focus = this.focus();
+    const marks = JSON.stringify(this.scene.focus), marked = all || d.has("head") || d.has("matrix") || marks !== this.marks;
+    this.marks = marks;
     if (all || d.has("grid")) this.paintGrid();
     else if (d.has("thumbs")) this.paintThumbs();
     if (all || d.has("grid") || d.has("head")) this.paintRings();
-    if (head || d.has("matrix")) this.paintMatrix();
-    if (focus || d.has("matrix")) this.paintOver();
+    const now = performance.now();
+    if (d.has("values")) {
+      this.moving = now - this.valuesAt < SETTLED;
+      this.valuesAt = now;
+    } else this.moving &&= now - this.valuesAt < SETTLED;
+    if (all || d.has("head") || d.has("matrix")) this.paintMatrix();
+    else if (d.has("values")) this.paintCells();
+    if (focus && marked || d.has("matrix")) this.paintOver();
     const { later } = this, put = (due, name) => { if (due) later.add(name); };
     put(head || d.has("lines"), "curves");
     put(focus || d.has("lines"), "lines");
     put(focus || d.has("why"), "why");
     put(focus, "text");
     put(head || d.has("words"), "words");
-    this.paintLater(d.has("values") && performance.now() - this.touched < 60);
+    this.paintLater();
     if (all || d.has("controls")) [this.panel, this.switches, this.changing, this.more].forEach((c) => c.sync());
   },
 
   /** What stands beside the matrix: all of it at once, but in turn, one part per frame, while a slider moves. */
-  paintLater(moving) {
+  paintLater() {
     for (const name of [...this.later]) {
       this.later.delete(name);
-      if (name === "curves") { this.linesScene(); continue; }
+      if (name === "curves") this.linesScene();
       if (name === "lines") this.paintLines();
       if (name === "why") this.paintWhy();
       if (name === "text") { this.paintText(); this.tintChips(); }
       if (name === "words") this.words();
-      if (moving) break;
+      if (name === "cells") {
+        if (this.moving) { this.later.add("cells"); break; }
+        this.paintCells();
+      }
+      if (this.moving) break;
     }
+    if (this.moving && !this.later.size) this.later.add("cells"); // once more, with all their detail, when it stands still
     if (this.later.size) this.frame();
   },
 
@@ -86,6 +100,12 @@ export const panelMethods = {
     paintGridOver(g, this.lay.grid, this.theme, { head: this.head(), hover: this.hoverHead, extra: this.state.heads.map(([l, hd]) => l * this.model.headsN + hd) });
   },
 
+  /** The cells in the layout they have. */
+  paintCells() {
+    const { w } = this.box.matrix, scene = { ...this.scene, coarse: this.moving };
+    if (scene.nq && scene.nk) paintMatrix(fitCanvas(this.node.matrixBase, w, this.overHeight, this.ratio), this.lay.matrix, scene, this.theme);
+  },
+
   paintMatrix() {
     const { w } = this.box.matrix, n = this.node, s = this.scene;
     let { h } = this.box.matrix;
@@ -98,7 +118,7 @@ export const panelMethods = {
       n.matrix.style.height = h + "px";
     }
     this.overHeight = h;
-    paintMatrix(fitCanvas(n.matrixBase, w, h, this.ratio), this.lay.matrix, s, this.theme);
+    this.paintCells();
     n.foot.style.transform = this.kind === "phone" ? "" : `translateY(${Math.round(Math.min(0, this.lay.matrix.top + this.lay.matrix.height + 8 - h))}px)`;
     n.foot.style.paddingLeft = (this.stacked ? 0 : this.lay.matrix.left) + "px";
   },
@@ -191,7 +211,9 @@ export const panelMethods = {
     n.gridInfo.textContent = state.sort !== "layer" ? "sharpest first" : this.lay.grid.across ? "heads → layers ↓" : "layers → heads ↓";
     n.linesInfo.textContent = this.curves.heads.length > 1 ? "" : "heavier: more attention";
     this.headChips();
-    n.entropy.replaceChildren(...entropyNodes(s, this.mean, this.meanBefore, what));
+    s.mean ??= meanEntropy(s.a, s.nq, s.nk);
+    if (s.before) this.plainKnown.mean ??= meanEntropy(s.before, s.nq, s.nk);
+    n.entropy.replaceChildren(...entropyNodes(s, s.mean, s.before ? this.plainKnown.mean : null, what));
     n.matrixInfo.replaceChildren(...this.matrixNote());
     const w = this.stacked ? Math.min(320, this.box.foot.w) : Math.max(150, Math.min(236, this.box.foot.w - this.lay.matrix.left - 400)), { q, k: key } = s.focus;
     paintLegend(fitCanvas(n.legend, w, 38, this.ratio), this.theme, w, q >= 0 && key >= 0 ? (s.change || s.a)[q * s.nk + key] : NaN, !!s.change, state.colour);

@@ -18,7 +18,7 @@ const DEFAULTS = {
 };
 const FRAME_BUDGET = 7; // ms of each frame that may go into heads that are not in view,
 const IDLE_BUDGET = 24; // while nobody touches anything,
-const DRAG_BUDGET = 2; // and while a slider moves
+const DRAG_BUDGET = 1; // and while a slider moves
 const LONG = 256 * 256; // weights of a head that takes longer than a frame's budget
 const RECOMPUTE = new Set(["temperature", "scaled", "mask", "window", "join", "hide", "renormalise", "whole", "layer", "head", "heads"]);
 const SETTINGS = ["temperature", "scaled", "mask", "window", "whole"];
@@ -36,7 +36,7 @@ export function mount(root, options) {
 class AttentionView {
   constructor(root, { message, state, question = "Where does each word look?", onState, onRun, onExport, extras }) {
     Object.assign(this, { root, question, onState, onRun, onExport, extras, live: !!onRun, state: structuredClone(DEFAULTS) });
-    Object.assign(this, { lay: {}, hover: null, hoverHead: null, bar: null, chips: [], curves: { rows: [], columns: [] }, dirty: new Set(), later: new Set(), queue: [], stamp: 0, touched: 0 });
+    Object.assign(this, { lay: {}, hover: null, hoverHead: null, bar: null, chips: [], curves: { rows: [], columns: [] }, dirty: new Set(), later: new Set(), valuesAt: -Infinity, moving: false, queue: [], stamp: 0, touched: 0 });
     this.set = (patch) => this.change(patch);
     this.mark = (...names) => { names.forEach((n) => this.dirty.add(n)); this.frame(); };
     root.classList.add("av");
@@ -129,8 +129,6 @@ class AttentionView {
       for (let p = 0; p < change.length; p++) change[p] = a[p] - before[p];
     }
     this.scene = { a, before, change, nq, nk, queries, keys, threshold: state.threshold, colour: state.colour, allowed: this.allowedItems(k), focus: null };
-    this.mean = meanEntropy(a, nq, nk);
-    this.meanBefore = before ? this.plainKnown.mean : null;
     this.scene.focus = this.focus();
   }
 
@@ -139,7 +137,7 @@ class AttentionView {
     const key = [this.model.id, k, this.state.join, this.state.hide, this.state.renormalise].join();
     if (this.plainKnown?.key !== key) {
       const a = this.folded(this.plainWeights(k));
-      this.plainKnown = { key, a, mean: meanEntropy(a, this.items.queries.list.length, this.items.keys.list.length) };
+      this.plainKnown = { key, a };
     }
     return this.plainKnown.a;
   }

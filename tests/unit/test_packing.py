@@ -84,6 +84,11 @@ def test_every_half_float_is_decoded_exactly() -> None:
     assert np.array_equal(read, q.flatten().numpy())
 
 
+def test_the_longer_side_decides_the_precision() -> None:
+    for queries, keys, dtype in ((3, 65, "f2"), (65, 3, "f2"), (64, 64, "f4")):
+        assert header_of(pack(trace_of(attention(queries, keys))))["dtype"] == dtype
+
+
 def test_values_beyond_half_precision_go_as_float32() -> None:
     assert header_of(pack(trace_of(attention(70))))["dtype"] == "f2"
     assert header_of(pack(trace_of(attention(70, size=1e5))))["dtype"] == "f4"

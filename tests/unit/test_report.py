@@ -405,6 +405,12 @@ def test_download_gives_a_file_with_a_safe_name(page: Page, tmp_path: Path) -> N
     assert page.locator("a").count() == 0
 
 
+def test_the_page_is_utf8_whatever_the_title(trace: Trace) -> None:
+    text = report.html(trace, title="a\ud800b\x00c\x1b<")
+    assert "<title>a\ufffdb\ufffdc\ufffd&lt;</title>" in text
+    assert text.encode("utf-8")
+
+
 def test_settings_in_the_page_are_json(trace: Trace) -> None:
     text = report.html(trace, state=ViewState(sort="entropy"))
     block = re.search(r'id="attnviz-settings">(.*?)</script>', text, re.DOTALL)

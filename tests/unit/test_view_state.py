@@ -174,6 +174,18 @@ def test_clamp_keeps_what_the_trace_has() -> None:
     assert state.clamp(6, 8, 10, 6) == ViewState(layer=5, head=7, queries=(2,), heads=((0, 1),))
 
 
+def test_clamp_drops_a_part_that_reaches_beyond_the_trace() -> None:
+    state = ViewState(zoom=(0, 5, 0, 8))
+    assert state.clamp(1, 1, 5, 8) == state
+    assert state.clamp(1, 1, 4, 8).zoom is None
+    assert state.clamp(1, 1, 5, 7).zoom is None
+
+
+def test_a_token_is_chosen_once() -> None:
+    assert ViewState(queries=(3, 1, 3)).queries == (3, 1)
+    assert ViewState.from_query({"heads": "0.1_0.1"}).heads == ((0, 1),)
+
+
 def test_settings_as_an_intervention() -> None:
     assert DEFAULT.to_intervention() == Intervention()
     state = ViewState(temperature=0.5, scaled=False, mask="window", window=3)
