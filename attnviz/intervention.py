@@ -30,7 +30,8 @@ class Intervention:
         positions: None for the model's own, or "none", "sinusoidal", "learned", "rope", "alibi". Absolute
             encodings are added at the input, whatever `layers` says.
         layers: the layers to act in, counted from 0; None for every layer.
-        where: "all", or only the "encoder", the "decoder" (its self-attention) or the "cross"-attention.
+        where: "all", or only the "encoder", the "decoder" (its self-attention) or the "cross"-attention. A
+            blocked cell has to exist wherever it acts.
 
     Errors: InvalidParameterError with the offending number. Hashable, so it can key a cache.
     """

@@ -8,7 +8,7 @@ import {paintShare, paintWhy} from "./paint-why.js";
 import {entropyNodes, headSummary, headText, meanEntropy, sentence} from "./say.js";
 
 const CURVES = 300; // at most so many curves of a head are drawn
-const SETTLED = 200; // ms after its last change a slider counts as still
+export const SETTLED = 200; // ms after its last change a slider counts as still
 
 export const panelMethods = {
   frame() {
@@ -30,11 +30,7 @@ export const panelMethods = {
     if (all || d.has("grid")) this.paintGrid();
     else if (d.has("thumbs")) this.paintThumbs();
     if (all || d.has("grid") || d.has("head")) this.paintRings();
-    const now = performance.now();
-    if (d.has("values")) {
-      this.moving = now - this.valuesAt < SETTLED;
-      this.valuesAt = now;
-    } else this.moving &&= now - this.valuesAt < SETTLED;
+    this.moving &&= performance.now() - this.changedAt < SETTLED;
     if (all || d.has("head") || d.has("matrix")) this.paintMatrix();
     else if (d.has("values")) this.paintCells();
     if (focus && marked || d.has("matrix")) this.paintOver();

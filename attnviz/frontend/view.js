@@ -6,7 +6,7 @@ import {forgetWidths} from "./kit.js";
 import {colourThumb, poolHead} from "./paint-grid.js";
 import {meanEntropy} from "./say.js";
 import {pageMethods} from "./page.js";
-import {panelMethods} from "./panels.js";
+import {SETTLED, panelMethods} from "./panels.js";
 import {chipMethods} from "./chips.js";
 import {zoomMethods} from "./zoom.js";
 import {voiceMethods} from "./voice.js";
@@ -36,7 +36,7 @@ export function mount(root, options) {
 class AttentionView {
   constructor(root, { message, state, question = "Where does each word look?", onState, onRun, onExport, extras }) {
     Object.assign(this, { root, question, onState, onRun, onExport, extras, live: !!onRun, state: structuredClone(DEFAULTS) });
-    Object.assign(this, { lay: {}, hover: null, hoverHead: null, bar: null, chips: [], curves: { rows: [], columns: [] }, dirty: new Set(), later: new Set(), valuesAt: -Infinity, moving: false, queue: [], stamp: 0, touched: 0 });
+    Object.assign(this, { lay: {}, hover: null, hoverHead: null, bar: null, chips: [], curves: { rows: [], columns: [] }, dirty: new Set(), later: new Set(), changedAt: -Infinity, moving: false, queue: [], stamp: 0, touched: 0 });
     this.set = (patch) => this.change(patch);
     this.mark = (...names) => { names.forEach((n) => this.dirty.add(n)); this.frame(); };
     root.classList.add("av");
@@ -188,9 +188,11 @@ class AttentionView {
   /* ---- choices ------------------------------------------------------------------------ */
 
   change(patch) {
-    this.touched = performance.now();
+    const names = Object.keys(patch), now = this.touched = performance.now();
+    this.moving = names.join() === this.slid && now - this.changedAt < SETTLED; // the same slider again, at once
+    this.slid = names.join();
+    this.changedAt = now;
     Object.assign(this.state, patch);
-    const names = Object.keys(patch);
     if (names.some((n) => RECOMPUTE.has(n))) {
       if ("join" in patch || "hide" in patch) this.hover = null;
       if (this.live && names.some((n) => SETTINGS.includes(n))) this.rerun();
