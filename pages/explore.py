@@ -26,7 +26,7 @@ def explore() -> None:
         change = state.to_intervention() if state.whole else None
         run = plain if change is None or change.changes_nothing else cache.run(inputs.model, inputs.text, change)
     except (InvalidParameterError, ModelError) as error:
-        shell.say(str(error))
+        shell.refuse(str(error))
     kind = component.requested_file(KEY)
     file = None if kind is None else cache.file(kind, inputs.model, inputs.text, change, state)
     component.attention_view(run.message, state, key=KEY, file=file)
@@ -34,7 +34,7 @@ def explore() -> None:
     if run.cut:
         st.caption(
             f"The text has {run.n_tokens + run.cut} tokens; the model reads {run.max_len}. "
-            f"The last {run.cut} were left out; nothing of your text is lost on the left."
+            f"The last {run.cut} were left out; the sidebar keeps your whole text."
         )
     if run.moved is not None:
         downstream(run.moved, run.labels, state)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache as remember
 from pathlib import Path
+from typing import NoReturn
 
 import streamlit as st
 
@@ -139,15 +140,20 @@ def inputs() -> Inputs:
     """What the sidebar says; stops the page with one sentence where there is nothing to run."""
     text, model = st.session_state["text"], st.session_state["model"] or "minilm"
     if not text.strip():
-        say("Type a sentence into the field on the left, or pick an example.")
+        say("Type a sentence into the field in the sidebar, or pick an example there.")
     if len(text) > cache.MAX_CHARACTERS:
-        say(f"The text has {len(text):,} characters; this page reads {cache.MAX_CHARACTERS:,}. Shorten it on the left.")
+        refuse(f"The text has {len(text):,} characters; this page reads {cache.MAX_CHARACTERS:,}. Please shorten it.")
     if not (model in cache.model_names() or model.startswith(("scratch:", "hf:"))):
-        say(f"There is no model “{model}”. Pick one on the left, or type hf:org/name.")
+        refuse(f"There is no model “{model}”. Pick one in the sidebar, or type hf:org/name.")
     return Inputs(model, text)
 
 
-def say(sentence: str) -> None:
+def refuse(sentence: str) -> NoReturn:
+    """What went wrong and what to do, marked as such without colour, and the end of the page."""
+    say(f"− {sentence}")
+
+
+def say(sentence: str) -> NoReturn:
     """One quiet sentence where the picture would be, and the end of the page. The text is not interpreted."""
     st.text(sentence)
     st.stop()
