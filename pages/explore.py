@@ -62,11 +62,12 @@ def downstream(moved: tuple[tuple[float, ...], ...], labels: tuple[str, ...], st
 
 
 def behind_it() -> None:
-    """The formula, and the code that ran."""
-    with st.expander("The formula and the code that ran"):
-        st.latex(r"\mathrm{Attention}(Q,K,V)=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)V")
-        st.caption("Vaswani et al. 2017, equation 1, with the temperature τ. Layers, heads and positions count from 0.")
-        st.code(inspect.getsource(attention.attend), language="python")
+    """The formula, and the code that ran; sent when it is opened, for its highlighter costs half a second."""
+    more = st.expander("The formula and the code that ran", key="explore_code", on_change="rerun")
+    if more.open:
+        more.latex(r"\mathrm{Attention}(Q,K,V)=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)V")
+        more.caption("Vaswani et al. 2017, equation 1, with the temperature τ.")
+        more.code(inspect.getsource(attention.attend), language="python")
 
 
 explore()

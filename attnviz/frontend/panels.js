@@ -36,16 +36,16 @@ export const panelMethods = {
     if (focus && marked || d.has("matrix")) this.paintOver();
     const { later } = this, put = (due, name) => { if (due) later.add(name); };
     put(head || d.has("lines"), "curves");
+    put(focus, "text");
     put(focus || d.has("lines"), "lines");
     put(focus || d.has("why"), "why");
-    put(focus, "text");
     put(head || d.has("words"), "words");
-    this.paintLater();
+    this.paintLater(this.moving || focus && !head);
     if (all || d.has("controls")) [this.panel, this.switches, this.changing, this.more].forEach((c) => c.sync());
   },
 
-  /** What stands beside the matrix: all of it at once, but in turn, one part per frame, while a slider moves. */
-  paintLater() {
+  /** What stands beside the matrix: all of it, or in turn, one part per frame, while a slider or the pointer moves. */
+  paintLater(inTurn) {
     for (const name of [...this.later]) {
       this.later.delete(name);
       if (name === "curves") this.linesScene();
@@ -57,7 +57,7 @@ export const panelMethods = {
         if (this.moving) { this.later.add("cells"); break; }
         this.paintCells();
       }
-      if (this.moving) break;
+      if (inTurn) break;
     }
     if (this.moving && !this.later.size) this.later.add("cells"); // once more, with all their detail, when it stands still
     if (this.later.size) this.frame();

@@ -146,6 +146,7 @@ class Measured:
 
     size: float | None = None  # bytes
     first: float | None = None
+    again: float | None = None  # a visitor whose browser already has the page's scripts
     hover: float | None = None
     switch: float | None = None
     frames: float | None = None  # per second while the temperature is dragged
@@ -196,9 +197,15 @@ def visit(browser: Browser, address: str) -> tuple[float, BrowserContext, Page]:
     context = browser.new_context(viewport=SCREEN)
     context.add_init_script(TOOLS)
     page = context.new_page()
+    return navigate(page, address), context, page
+
+
+def navigate(page: Page, address: str) -> float:
+    """Seconds from navigation to the painted view."""
     page.goto(address, wait_until="commit")
     page.wait_for_selector(".av-say", timeout=60_000)
-    return page.evaluate("bench.painted()") / 1000, context, page
+    seconds: float = page.evaluate("bench.painted()") / 1000
+    return seconds
 
 
 def measure_ours(browser: Browser, address: str, model: attnviz.Model, n_tokens: int) -> Measured:
@@ -212,6 +219,11 @@ def measure_ours(browser: Browser, address: str, model: attnviz.Model, n_tokens:
         first.append(seconds)
         if len(first) < 5:
             context.close()
+    again = []
+    for _ in range(5):
+        page.close()
+        page = context.new_page()
+        again.append(navigate(page, link))
     chips = page.locator(".av-chip").count()
     assert chips == n_tokens, f"{chips} tokens on the page, not {n_tokens}"
     page.wait_for_timeout(2500)  # the overview of a long text fills in meanwhile
@@ -221,8 +233,8 @@ def measure_ours(browser: Browser, address: str, model: attnviz.Model, n_tokens:
     assert said > 10 and seen > 4 and entropies > 4, "the view did not follow"
     context.close()
     return Measured(
-        len(pack(model.run(text))), statistics.median(first), statistics.median(hover) / 1000,
-        statistics.median(switch) / 1000, frames,
+        len(pack(model.run(text))), statistics.median(first), statistics.median(again),
+        statistics.median(hover) / 1000, statistics.median(switch) / 1000, frames,
     )  # fmt: skip
 
 
@@ -333,7 +345,8 @@ def per_second(value: float) -> str:
 
 ROWS: tuple[tuple[str, str, Callable[[float], str], dict[int, str]], ...] = (
     ("message / BertViz's file", "size", megabytes, {64: "≤ 1.1 × q, k", 128: "≤ 1.1 × q, k", 512: "< 6 MB"}),
-    ("first view", "first", seconds, {64: "≤ 1 s", 128: "≤ 1 s", 512: "≤ 2 s"}),
+    ("first view, new visitor", "first", seconds, {64: "≤ 1 s", 128: "≤ 1 s", 512: "≤ 2 s"}),
+    ("first view, returning visitor", "again", seconds, {64: "≤ 1 s", 128: "≤ 1 s", 512: "≤ 2 s"}),
     ("hover to repaint", "hover", seconds, {64: "≤ 16 ms", 128: "≤ 16 ms", 512: "≤ 16 ms"}),
     ("switch head or layer / BertViz's layer", "switch", seconds, {64: "≤ 50 ms", 128: "≤ 50 ms", 512: "≤ 250 ms"}),
     ("temperature drag", "frames", per_second, {64: "60 frames/s", 128: "60 frames/s", 512: "≥ 20 frames/s"}),

@@ -48,8 +48,12 @@ def relabelled(trace: Trace, labels: list[str]) -> Trace:
 
 
 def settle(page: Page) -> None:
-    """Two frames: what was marked is painted."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    """Until all that was marked is painted: two frames, more after a slider, which paints in turn."""
+    page.evaluate("""async () => {
+      const frame = () => new Promise(requestAnimationFrame);
+      await frame();
+      do await frame(); while (window.view?.dirty.size || window.view?.later.size);
+    }""")
 
 
 def state_of(page: Page) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Explore through AppTest: what is sent to the browser is what the library computes, and bad input gets a sentence."""
 
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,3 +218,10 @@ def test_sessions_do_not_see_each_other() -> None:
     two.run()
     assert two.text_area(key="text").value == TIRED
     assert not header(two)["before"] and state_sent(two)["temperature"] == 1.0
+
+
+def test_the_code_that_ran_is_shown_when_asked_for(app: AppTest) -> None:
+    assert not app.code
+    app.session_state["explore_code"] = True
+    app.run()
+    assert [code.value for code in app.code] == [inspect.getsource(attnviz.attend).rstrip()]
