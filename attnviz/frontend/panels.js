@@ -37,6 +37,7 @@ export const panelMethods = {
     const { later } = this, put = (due, name) => { if (due) later.add(name); };
     put(head || d.has("lines"), "curves");
     put(focus, "text");
+    put(focus, "chips");
     put(focus || d.has("lines"), "lines");
     put(focus || d.has("why"), "why");
     put(head || d.has("words"), "words");
@@ -51,7 +52,8 @@ export const panelMethods = {
       if (name === "curves") this.linesScene();
       if (name === "lines") this.paintLines();
       if (name === "why") this.paintWhy();
-      if (name === "text") { this.paintText(); this.tintChips(); }
+      if (name === "text") this.paintText();
+      if (name === "chips") this.tintChips();
       if (name === "words") this.words();
       if (name === "cells") {
         if (this.moving) { this.later.add("cells"); break; }

@@ -17,7 +17,7 @@ const DEFAULTS = {
   horizontal: null, sentences: null, zoom: null,
 };
 const FRAME_BUDGET = 7; // ms of each frame that may go into heads that are not in view,
-const IDLE_BUDGET = 24; // while nobody touches anything,
+const IDLE_BUDGET = 40; // while nobody touches anything,
 const DRAG_BUDGET = 1; // and while a slider moves
 const LONG = 256 * 256; // weights of a head that takes longer than a frame's budget
 const RECOMPUTE = new Set(["temperature", "scaled", "mask", "window", "join", "hide", "renormalise", "whole", "layer", "head", "heads"]);
