@@ -34,8 +34,8 @@ export function mount(root, options) {
 }
 
 class AttentionView {
-  constructor(root, { message, state, question = "Where does each word look?", onState, onRun, onExport, extras }) {
-    Object.assign(this, { root, question, onState, onRun, onExport, extras, live: !!onRun, state: structuredClone(DEFAULTS) });
+  constructor(root, { message, state, question = "Where does each word look?", onState, onRun, onExport }) {
+    Object.assign(this, { root, question, onState, onRun, onExport, live: !!onRun, state: structuredClone(DEFAULTS) });
     Object.assign(this, { lay: {}, hover: null, hoverHead: null, bar: null, chips: [], curves: { rows: [], columns: [] }, dirty: new Set(), later: new Set(), changedAt: -Infinity, moving: false, queue: [], stamp: 0, touched: 0 });
     this.set = (patch) => this.change(patch);
     this.mark = (...names) => { names.forEach((n) => this.dirty.add(n)); this.frame(); };
