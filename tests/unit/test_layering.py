@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "attnviz"
 
-# Module → those of ours that it may import; errors may be imported by all. `web`, `frontend`: whole folders.
+# Module → those of ours that it may import; errors may be imported by all. `web`, `figures`, `frontend`: whole folders.
 TABLE: dict[str, set[str]] = {
     "errors": set(),
     "places": set(),
