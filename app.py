@@ -14,7 +14,20 @@ st.set_page_config(
 )
 shell.mark_ready()
 pages = APP.parent / "pages"
-page = st.navigation({"Explore": [st.Page(pages / "explore.py", title="Explore", default=True)]}, position="top")
-shell.restore_link()
+page = st.navigation(
+    {
+        "": [st.Page(pages / "explore.py", title="Explore", default=True)],
+        "Learn": [
+            st.Page(pages / "step_by_step.py", title="Step by step"),
+            st.Page(pages / "softmax.py", title="Softmax and temperature"),
+            st.Page(pages / "masks.py", title="Masks"),
+            st.Page(pages / "positions.py", title="Positions"),
+            st.Page(pages / "encoder_block.py", title="The encoder block"),
+            st.Page(pages / "variants.py", title="Variants and their cost"),
+        ],
+    },
+    position="top",
+)
+shell.restore_link(page.url_path)
 shell.sidebar()
 page.run()

@@ -15,6 +15,7 @@ import torch
 from attnviz import analysis, packing, report
 from attnviz.intervention import Intervention
 from attnviz.models import Model, catalogue, load
+from attnviz.transformer import Trace
 from attnviz.view import ViewState
 
 # Limits of a public server, each with a variable of the environment to raise it.
@@ -62,6 +63,29 @@ def run(name: str, text: str, change: Intervention | None) -> Run:
         n_tokens=len(encoding), cut=encoding.cut, max_len=config.max_len, labels=encoding.labels,
         n_layers=config.n_layers, n_heads=config.n_heads, moved=moved,
     )  # fmt: skip
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def trace(name: str, text: str, change: Intervention | None = None) -> Trace:
+    """One short text through one model, with everything that it computed. Errors: as `Model.run`."""
+    return model(name).run(text, intervention=change)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def shortened(name: str, text: str, n_tokens: int) -> tuple[str, int]:
+    """The start of a text that makes at most so many tokens, special ones counted, and how many are left out."""
+    chosen = model(name)
+    n_tokens = min(n_tokens, chosen.info.max_len)
+    encoding = chosen.tokenizer.encode(text)
+    if len(encoding) <= n_tokens:
+        return text, 0
+    around = sum(encoding.special)
+    ends = [end for (_, end), special in zip(encoding.offsets, encoding.special, strict=True) if not special]
+    for kept in range(n_tokens - around, 0, -1):  # cut in the middle of a word, the rest may become other pieces
+        short = text[: ends[kept - 1]]
+        if len(chosen.tokenizer.encode(short)) <= n_tokens:
+            return short, len(encoding) - around - kept
+    return text[:1], len(encoding) - around - 1
 
 
 def file(kind: str, name: str, text: str, change: Intervention | None, state: ViewState) -> tuple[str, bytes]:

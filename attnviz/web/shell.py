@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import threading
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from attnviz.view import ViewState
 from attnviz.web import cache, component
 
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
 _this_run = threading.local()  # a script run has a thread to itself
 
 
@@ -56,19 +58,25 @@ def first_text() -> str:
     return next(iter(examples().values()))[0]
 
 
-def restore_link() -> None:
-    """Takes model and text from the address, at the start of a session and when the reader changed the address."""
+def restore_link(page: str) -> None:
+    """Takes model and text from the address, at the start of a session and when the reader changed the address.
+
+    What is left of it waits under "linked" for the page. Another page chosen in the navigation comes without
+    parameters: then it shows what this session last saw on it.
+    """
     given = st.query_params.to_dict()
     state = st.session_state
-    if state.get("link") == given and "text" in state:
-        return
     first = "text" not in state
+    moved = state.get("page") != page
+    state["page"] = page
+    if not first and (given == state.get("link") or (moved and not given)):
+        return
     state["link"] = given
     if first or "text" in given:
         state["text"] = given.get("text", first_text())
     if first or "model" in given:
         state["model"] = given.get("model", "minilm")
-    state["linked_view"] = {key: value for key, value in given.items() if key not in ("text", "model")}
+    state["linked"] = {key: value for key, value in given.items() if key not in ("text", "model")}
 
 
 def view_state(key: str, inputs: Inputs, first_look: ViewState) -> ViewState:
@@ -76,8 +84,10 @@ def view_state(key: str, inputs: Inputs, first_look: ViewState) -> ViewState:
 
     A new text or model keeps the head and the settings, and drops the chosen tokens: they are other ones now.
     """
-    state, seen = st.session_state, f"{key}:inputs"
-    linked = state.pop("linked_view", None)
+    state, seen, kept = st.session_state, f"{key}:inputs", f"{key}:kept"
+    linked = state.pop("linked", None)
+    if key not in state and kept in state:  # back from another page, which made Streamlit forget the view
+        component.choose_state(key, state[kept])
     if linked is not None:
         at_home = not linked and inputs == Inputs("minilm", first_text())
         component.choose_state(key, first_look if at_home else ViewState.from_query(linked))
@@ -85,7 +95,8 @@ def view_state(key: str, inputs: Inputs, first_look: ViewState) -> ViewState:
         chosen = component.current_state(key, ViewState())
         component.choose_state(key, replace(chosen, queries=(), key=None, sentences=None, zoom=None))
     state[seen] = inputs
-    return component.current_state(key, ViewState())
+    state[kept] = component.current_state(key, ViewState())
+    return state[kept]
 
 
 def palette() -> figures.Palette:
@@ -93,9 +104,9 @@ def palette() -> figures.Palette:
     return figures.DARK if st.context.theme.type == "dark" else figures.LIGHT
 
 
-def write_link(inputs: Inputs, view: Mapping[str, str]) -> None:
+def write_link(inputs: Inputs, settings: Mapping[str, str]) -> None:
     """Puts what is on screen into the address; what equals the default is left out."""
-    link = dict(view)
+    link = dict(settings)
     if inputs.model != "minilm":
         link["model"] = inputs.model
     if inputs.text != first_text() and len(inputs.text) <= LONGEST_LINK:
@@ -146,6 +157,11 @@ def inputs() -> Inputs:
     if not (model in cache.model_names() or model.startswith(("scratch:", "hf:"))):
         refuse(f"There is no model “{model}”. Pick one in the sidebar, or type hf:org/name.")
     return Inputs(model, text)
+
+
+def escaped(text: str) -> str:
+    """The text for a label or title that Streamlit would read as Markdown."""
+    return _MARKDOWN.sub(r"\\\1", text)
 
 
 def refuse(sentence: str) -> NoReturn:

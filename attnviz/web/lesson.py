@@ -1,0 +1,221 @@
+"""What every lesson shares: its settings and their link, and the parts it is made of.
+
+A lesson is a page with one rhythm: a question to predict, the mechanism with real numbers, one or two controls, what
+changed in a sentence, the formula, the code that ran, and things to try. Its settings are one frozen dataclass; each
+field is the value of one widget and one parameter of the address.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import streamlit as st
+
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.web import cache, shell
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+T = TypeVar("T")
+LONGEST = 64  # tokens that a lesson shows: more would be too small to read from the last row
+
+
+@dataclass(frozen=True)
+class Try:
+    """Something to try: one click sets the page up."""
+
+    label: str
+    set: Mapping[str, Any]  # settings by field; the others keep their value
+    text: str | None = None  # another text, if it needs one
+    model: str | None = None
+
+
+class Lesson(Generic[T]):
+    """One lesson's settings, kept in the session and in the address.
+
+    Arguments
+        name: of the page, as in its address.
+        first: the settings that a new visitor finds. Its `__post_init__` raises InvalidParameterError for values
+            out of range: what a link asks for beyond them is ignored, field by field.
+    """
+
+    def __init__(self, name: str, first: T) -> None:
+        self.name, self.first = name, first
+        state = st.session_state
+        linked = state.pop("linked", None)
+        kept = from_query(first, linked) if linked is not None else state.get(self._kept, first)
+        for field in fields(first):  # type: ignore[arg-type]
+            if linked is not None or self.key(field.name) not in state:
+                state[self.key(field.name)] = getattr(kept, field.name)
+
+    def key(self, field: str) -> str:
+        """The key of the widget that holds a field."""
+        assert hasattr(self.first, field), field
+        return f"{self.name}.{field}"
+
+    @property
+    def _kept(self) -> str:
+        return f"{self.name}:kept"
+
+    def chosen(self) -> T:
+        """The settings now; a value that no widget offers (a browser may send anything) is the first one."""
+        state = st.session_state
+        if state.pop("whole_page", False):  # a thing to try has changed the sidebar
+            st.rerun()
+        found = {f.name: state.get(self.key(f.name), getattr(self.first, f.name)) for f in fields(self.first)}  # type: ignore[arg-type]
+        chosen = accept(self.first, found)
+        state[self._kept] = chosen
+        return chosen
+
+    def choose(self, **values: Any) -> None:
+        """Sets fields, from a callback or before their widgets are drawn."""
+        for field, value in values.items():
+            st.session_state[self.key(field)] = value
+
+    def inputs(self) -> shell.Inputs:
+        """Model and text of the sidebar, the text cut to what a lesson shows; errors end the page in a sentence."""
+        given = shell.inputs()
+        try:
+            text, left_out = cache.shortened(given.model, given.text, LONGEST)
+        except (InvalidParameterError, ModelError) as error:
+            shell.refuse(str(error))
+        if left_out:
+            st.caption(
+                f"This page shows the first {LONGEST} tokens of your text; {left_out} more are left out here, "
+                "not in the sidebar."
+            )
+        return shell.Inputs(given.model, text)
+
+    # ---- the parts of a lesson ---------------------------------------------------------------
+
+    def question(self, question: str) -> None:
+        """The page's one question, its heading."""
+        st.title(question, anchor=False)
+
+    def sentence(self, text: str, part: str = "main") -> None:
+        """What the numbers say now, under the question or a section's title. Not interpreted; `part` names it."""
+        with st.container(key=f"lesson-sentence-{part}"):
+            st.text(text)
+
+    def section(self, title: str) -> None:
+        """A further question of the lesson."""
+        st.header(shell.escaped(title), anchor=False)
+
+    def predict(self, field: str, question: str, options: Sequence[str], truth: str, because: str) -> None:
+        """A question to answer before looking; the answer is computed, and said once the reader has chosen.
+
+        Arguments
+            field: the str setting that holds the reader's guess ("" at first).
+            truth: the right one among the options, worked out from the numbers on the page.
+            because: a sentence with the numbers.
+        """
+        assert truth in options, (truth, options)
+        with st.container(key=f"lesson-predict-{field}"):
+            guess = st.pills(question, options, key=self.key(field), format_func=shell.escaped)
+            if guess:
+                st.text(f"✓ {because}" if guess == truth else f"You said “{guess}”. {because}")
+
+    def picture(
+        self, figure: go.Figure, *, title: str, alt: str, data: pd.DataFrame, file: str, key: str | None = None
+    ) -> None:
+        """A plotly figure under a title that states its point, with a text alternative and its data as CSV."""
+        name = key or file
+        with st.container(key=f"lesson-picture-{name}"):
+            st.subheader(shell.escaped(title), anchor=False)
+            st.plotly_chart(
+                figure, theme=None, config={"displayModeBar": False}, alt=alt, key=f"{self.name}-chart-{name}"
+            )
+            st.download_button(
+                "Data (CSV)", lambda: data.to_csv(index=False), f"attnviz-{file}.csv", "text/csv", type="tertiary",
+                key=f"{self.name}-data-{name}", on_click="ignore",
+            )  # fmt: skip
+
+    def tries(self, *tries: Try) -> None:
+        """Two or three things to try, each a click that sets the page up."""
+        with st.container(key="lesson-tries", horizontal=True):
+            st.text("Try")
+            for number, one in enumerate(tries):
+                st.button(
+                    shell.escaped(one.label), key=f"{self.name}-try-{number}", on_click=self._take, args=(one,)
+                )  # fmt: skip
+
+    def _take(self, one: Try) -> None:
+        self.choose(**one.set)
+        for name, value in (("text", one.text), ("model", one.model)):
+            if value is not None and st.session_state.get(name) != value:
+                st.session_state[name] = value
+                st.session_state["whole_page"] = True
+
+    def behind(self, formula: str, source: str, *functions: Callable[..., Any]) -> None:
+        """The formula with where it comes from, and the source of the functions that ran, sent when opened."""
+        st.latex(formula)
+        st.caption(source)
+        more = st.expander("The code that ran", key=f"{self.name}-code", on_change="rerun")
+        if more.open:  # its highlighter costs half a second
+            for function in functions:
+                more.code(inspect.getsource(function), language="python")
+
+    def write_link(self, inputs: shell.Inputs, view: Mapping[str, str] | None = None) -> None:
+        """Puts the settings (and `view`: further parameters) into the address."""
+        shell.write_link(inputs, {**to_query(self.first, self.chosen()), **(view or {})})
+
+
+def to_query(first: T, chosen: T) -> dict[str, str]:
+    """The fields that differ from the first settings, as parameters of an address."""
+    return {
+        field.name: _write(getattr(chosen, field.name))
+        for field in fields(first)  # type: ignore[arg-type]
+        if getattr(chosen, field.name) != getattr(first, field.name)
+    }
+
+
+def from_query(first: T, query: Mapping[str, str]) -> T:
+    """The settings that an address asks for; what cannot be read, or is out of range, stays as in `first`."""
+    found = {}
+    for field in fields(first):  # type: ignore[arg-type]
+        if field.name in query:
+            try:
+                found[field.name] = _read(query[field.name], getattr(first, field.name))
+            except ValueError:
+                continue
+    return accept(first, found)
+
+
+def accept(first: T, values: Mapping[str, Any]) -> T:
+    """`first` with the values that it allows, each checked on its own and then together."""
+    chosen = first
+    for name, value in values.items():
+        default = getattr(first, name)
+        if isinstance(default, str) and value is None:  # pills and segmented controls give None for no choice
+            value = ""
+        if isinstance(default, tuple) and isinstance(value, list):
+            value = tuple(value)
+        if type(value) is not type(default) and not (type(default) is float and type(value) is int):
+            continue
+        try:
+            chosen = replace(chosen, **{name: value})  # type: ignore[type-var]
+        except InvalidParameterError:
+            continue
+    return chosen
+
+
+def _write(value: Any) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, tuple):
+        return ",".join(map(_write, value))
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _read(text: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        return {"1": True, "0": False}[text] if text in ("0", "1") else default
+    if isinstance(default, tuple):
+        example = default[0] if default else 0
+        return tuple(_read(part, example) for part in text.split(",")) if text else ()
+    return type(default)(text)
