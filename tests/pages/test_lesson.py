@@ -1,0 +1,113 @@
+"""What every lesson shares: settings in session and address, pages that keep what was chosen, text that is not Markdown."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+import attnviz
+from attnviz.errors import InvalidParameterError
+from attnviz.web import cache, lesson, shell
+from tests.unit.hostile import HOSTILE
+
+APP = str(Path(__file__).parents[2] / "app.py")
+
+
+@dataclass(frozen=True)
+class Settings:
+    temperature: float = 1.0
+    layer: int = 3
+    scaled: bool = True
+    mask: str = "none"
+    cells: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0.05 <= self.temperature <= 20:
+            raise InvalidParameterError(f"temperature={self.temperature} is not within 0.05 … 20")
+        if self.mask not in ("none", "causal"):
+            raise InvalidParameterError(f"mask={self.mask!r} is neither none nor causal")
+        if not all(isinstance(cell, int) for cell in self.cells):
+            raise InvalidParameterError("cells are whole numbers")
+
+
+FIRST = Settings()
+SETTINGS = st.builds(
+    Settings,
+    temperature=st.floats(0.05, 20).map(lambda x: float(f"{x:.12g}")).filter(lambda x: 0.05 <= x <= 20),
+    layer=st.integers(), scaled=st.booleans(), mask=st.sampled_from(["none", "causal"]),
+    cells=st.lists(st.integers()).map(tuple),
+)  # fmt: skip
+
+
+@given(SETTINGS)
+def test_an_address_restores_the_settings(chosen: Settings) -> None:
+    query = lesson.to_query(FIRST, chosen)
+    assert all(isinstance(value, str) for value in query.values())
+    assert lesson.from_query(FIRST, query) == chosen
+
+
+def test_what_stands_at_its_first_value_leaves_the_address() -> None:
+    assert lesson.to_query(FIRST, FIRST) == {}
+    assert lesson.to_query(FIRST, replace(FIRST, scaled=False, cells=(1, 2))) == {"scaled": "0", "cells": "1,2"}
+
+
+@given(st.dictionaries(st.sampled_from(["temperature", "layer", "scaled", "mask", "cells", "other"]), st.text()))
+def test_what_an_address_cannot_ask_for_stays(query: dict[str, str]) -> None:
+    found = lesson.from_query(FIRST, query)
+    assert 0.05 <= found.temperature <= 20 and found.mask in ("none", "causal")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e9", "-1", "", "1,2", "<script>", "None"])
+def test_numbers_out_of_range_are_ignored_one_by_one(value: str) -> None:
+    assert lesson.from_query(FIRST, {"temperature": value, "layer": "5"}) == replace(FIRST, layer=5)
+
+
+def test_values_of_another_type_are_ignored() -> None:
+    """A browser may send anything as a widget's value."""
+    sent = {"temperature": "hot", "layer": 2.5, "scaled": 1, "mask": ["causal"], "cells": "1"}
+    assert lesson.accept(FIRST, sent) == FIRST
+    assert lesson.accept(FIRST, {"temperature": 2, "cells": [1, 2]}) == replace(FIRST, temperature=2, cells=(1, 2))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_escaped_text_has_no_sign_that_markdown_reads(text: str) -> None:
+    marked = shell.escaped(text)
+    plain, i = [], 0
+    while i < len(marked):  # what Markdown makes of it: a backslash and a sign are that sign
+        i += marked[i] == "\\"
+        plain.append(marked[i])
+        i += 1
+    assert "".join(plain) == text
+
+
+@pytest.mark.parametrize("n_tokens", [3, 4, 8, 64])
+@pytest.mark.parametrize(
+    "text", ["a " * 300, "unbelievably " * 40, "x" * 5000, "短いテキスト" * 30, "one", *HOSTILE[:12]]
+)
+def test_a_shortened_text_fits_and_says_what_is_left_out(text: str, n_tokens: int) -> None:
+    model = attnviz.load("minilm")
+    whole = len(model.tokenizer.encode(text))
+    short, left_out = cache.shortened("minilm", text, n_tokens)
+    assert text.startswith(short)
+    assert len(model.encode(short)) <= n_tokens
+    if whole <= n_tokens:
+        assert (short, left_out) == (text, 0)
+    else:
+        assert left_out > 0
+
+
+def test_a_page_that_is_left_and_opened_again_is_as_it_was() -> None:
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    app.session_state["explore"] = {"view": {"layer": 5, "head": 2, "temperature": 0.5}}
+    app.run()
+    assert app.query_params["layer"] in ("5", ["5"])
+    app.query_params.clear()
+    app.switch_page("pages/softmax.py").run()
+    assert not app.exception
+    assert "explore" not in app.session_state  # Streamlit forgets what is not drawn
+    app.query_params.clear()
+    app.switch_page("pages/explore.py").run()
+    assert app.query_params["layer"] in ("5", ["5"]) and app.query_params["head"] in ("2", ["2"])
