@@ -1,4 +1,4 @@
-"""What every lesson shares: settings in session and address, pages that keep what was chosen, text that is not Markdown."""
+"""What every lesson shares: settings, their address, pages that keep what was chosen, plain text."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
