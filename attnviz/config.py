@@ -31,7 +31,8 @@ class ModelConfig:
     Arguments
         kind: "encoder" (BERT), "decoder" (GPT: causal) or "encoder-decoder" (the original transformer).
         vocab_size, max_len: tokens known, and tokens in a text at most.
-        d_model, n_heads, n_layers, d_ff: width C, heads H (dividing C), layers per stack, feed-forward width.
+        d_model, n_heads, n_layers, d_ff: width C, heads H (dividing C), layers per stack, feed-forward width
+            (0: layers of attention only).
         norm_first: pre-norm (GPT-2) instead of post-norm (BERT, Vaswani et al.).
         final_norm: a LayerNorm after the last layer, usual with pre-norm.
         positions: "none", "sinusoidal", "learned", "rope" or "alibi".
@@ -65,11 +66,11 @@ class ModelConfig:
     def __post_init__(self) -> None:
         check_sizes(
             vocab_size=self.vocab_size, max_len=self.max_len, d_model=self.d_model,
-            n_heads=self.n_heads, n_layers=self.n_layers, d_ff=self.d_ff,
+            n_heads=self.n_heads, n_layers=self.n_layers,
         )  # fmt: skip
         check_divisible("d_model", self.d_model, "n_heads", self.n_heads)
         check_probability("dropout", self.dropout)
-        for name in ("n_types", "n_classes"):
+        for name in ("d_ff", "n_types", "n_classes"):
             check_index(name, getattr(self, name))
         for name in ("norm_first", "final_norm", "bias", "embed_norm", "tied", "head_transform"):
             check_bool(name, getattr(self, name))
@@ -102,7 +103,7 @@ class ModelConfig:
         c, f, b = self.d_model, self.d_ff, int(self.bias)
         attention = 4 * c * c + 4 * c * b
         norm = c + c * b
-        layer = attention + 2 * c * f + (c + f) * b + 2 * norm
+        layer = attention + norm + (2 * c * f + (c + f) * b + norm if f else 0)
         stacks = self.n_layers * layer
         if self.kind == "encoder-decoder":
             stacks += self.n_layers * (layer + attention + norm) + norm * self.final_norm

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnviz.attention import AttentionTrace
-from attnviz.checks import check_finite, check_probability, check_sizes, check_tensor
+from attnviz.checks import check_finite, check_index, check_probability, check_sizes, check_tensor
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.multihead import MultiheadAttention
 
@@ -61,7 +61,8 @@ class _Layer(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(d_model=d_model, nhead=nhead, dim_feedforward=dim_feedforward)
+        check_sizes(d_model=d_model, nhead=nhead)
+        check_index("dim_feedforward", dim_feedforward)
         check_probability("dropout", dropout)
         check_finite("layer_norm_eps", layer_norm_eps)
         self.batch_first, self.norm_first = batch_first, norm_first
@@ -82,10 +83,12 @@ class _Layer(nn.Module):
         self.self_attn = attention()
         if decoder:
             self.multihead_attn = attention()
-        self.linear1 = nn.Linear(d_model, dim_feedforward, bias=bias, **place)
-        self.dropout = nn.Dropout(dropout)
-        self.linear2 = nn.Linear(dim_feedforward, d_model, bias=bias, **place)
-        for i in range(1, 4 if decoder else 3):
+        self.attention_only = dim_feedforward == 0
+        if not self.attention_only:
+            self.linear1 = nn.Linear(d_model, dim_feedforward, bias=bias, **place)
+            self.dropout = nn.Dropout(dropout)
+            self.linear2 = nn.Linear(dim_feedforward, d_model, bias=bias, **place)
+        for i in range(1, 2 + decoder + (not self.attention_only)):
             self.add_module(f"norm{i}", nn.LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **place))
             self.add_module(f"dropout{i}", nn.Dropout(dropout))
 
@@ -98,7 +101,8 @@ class TransformerEncoderLayer(_Layer):
     """Self-attention, then a feed-forward network; a drop-in for torch.nn.TransformerEncoderLayer.
 
     Arguments as there: activation is "relu", "gelu", "gelu_tanh" or a callable; norm_first for pre-norm;
-    inputs are (T, B, C) unless batch_first, or unbatched (T, C).
+    dim_feedforward=0 for a layer of attention only (Elhage et al. 2021), which has no second norm; inputs are
+    (T, B, C) unless batch_first, or unbatched (T, C).
     Errors: InvalidParameterError, ShapeError, DTypeError. Source: Vaswani et al. 2017, section 3.1.
     """
 
@@ -123,10 +127,12 @@ class TransformerEncoderLayer(_Layer):
         attended = self.self_attn.trace_batch_first(self.norm1(x) if self.norm_first else x, **attention)
         assert attended.out is not None
         mid = x + self.dropout1(attended.out)
+        mid = mid if self.norm_first else self.norm1(mid)
+        if self.attention_only:
+            return LayerTrace(x, attended, mid, None, None, mid)
         if self.norm_first:
             post = mid + self.dropout2(self.feed_forward(self.norm2(mid)))
         else:
-            mid = self.norm1(mid)
             post = self.norm2(mid + self.dropout2(self.feed_forward(mid)))
         return LayerTrace(x, attended, mid, None, None, post)
 
@@ -177,6 +183,8 @@ class TransformerDecoderLayer(_Layer):
         assert crossed.out is not None
         cross = mid + self.dropout2(crossed.out)
         cross = cross if first else self.norm2(cross)
+        if self.attention_only:
+            return LayerTrace(x, attended, mid, crossed, cross, cross)
         post = cross + self.dropout3(self.feed_forward(self.norm3(cross) if first else cross))
         return LayerTrace(x, attended, mid, crossed, cross, post if first else self.norm3(post))
 

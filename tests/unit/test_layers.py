@@ -381,7 +381,7 @@ def test_starved_and_fully_padded_rows_stay_finite() -> None:
         ({"d_model": 30, "nhead": 4}, ["30", "4"]),
         ({"d_model": 0, "nhead": 1}, ["d_model=0"]),
         ({"d_model": 8, "nhead": -1}, ["nhead=-1"]),
-        ({"d_model": 8, "nhead": 2, "dim_feedforward": 0}, ["dim_feedforward=0"]),
+        ({"d_model": 8, "nhead": 2, "dim_feedforward": -1}, ["dim_feedforward -1"]),
         ({"d_model": 8, "nhead": 2, "dropout": 2}, ["dropout=2"]),
         ({"d_model": 8, "nhead": 2, "activation": "swish"}, ["'swish'", "gelu"]),
         ({"d_model": 8, "nhead": 2, "layer_norm_eps": "x"}, ["layer_norm_eps='x'"]),
@@ -439,3 +439,32 @@ def test_an_encoder_is_equivariant_to_permutation(seed: int, norm_first: bool) -
     stack = TransformerEncoder(layer, 2)
     x, order = torch.randn(2, 6, 8, dtype=F64), torch.randperm(6)
     close(stack(x[:, order]), stack(x)[:, order])
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_without_feed_forward_a_layer_is_attention_add_and_norm(norm_first: bool) -> None:
+    torch.manual_seed(3)
+    layer = attnviz.TransformerEncoderLayer(8, 2, 0, 0.0, batch_first=True, norm_first=norm_first).eval()
+    assert {name.split(".")[0] for name in layer.state_dict()} == {"self_attn", "norm1"}
+    x = torch.randn(2, 5, 8)
+    before = layer.norm1(x) if norm_first else x
+    added = x + layer.self_attn(before, before, before, need_weights=False)[0]
+    torch.testing.assert_close(layer(x), added if norm_first else layer.norm1(added))
+
+
+def test_without_feed_forward_a_decoder_layer_keeps_both_attentions() -> None:
+    torch.manual_seed(3)
+    layer = attnviz.TransformerDecoderLayer(8, 2, 0, 0.0, batch_first=True, norm_first=True).eval()
+    x, memory = torch.randn(2, 5, 8), torch.randn(2, 4, 8)
+    first = layer.norm1(x)
+    mid = x + layer.self_attn(first, first, first, need_weights=False)[0]
+    torch.testing.assert_close(
+        layer(x, memory), mid + layer.multihead_attn(layer.norm2(mid), memory, memory, need_weights=False)[0]
+    )
+
+
+@pytest.mark.parametrize("kind", ["encoder", "decoder", "encoder-decoder"])
+def test_parameters_without_feed_forward_are_counted(kind: str) -> None:
+    config = attnviz.ModelConfig(kind=kind, d_ff=0, d_model=16, n_heads=2, vocab_size=20, max_len=8, head="lm")
+    model = attnviz.Transformer(config)
+    assert sum(p.numel() for p in model.parameters()) == config.n_parameters
