@@ -13,11 +13,11 @@ from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
 MIN_TEMPERATURE = 1e-30  # the smallest τ by which float32 scores can still be divided
 
 
-def check_sizes(**sizes: int) -> None:
-    """Errors: InvalidParameterError unless every size is a whole number from 1."""
+def check_sizes(least: int = 1, /, **sizes: int) -> None:
+    """Errors: InvalidParameterError unless every size is a whole number from `least`."""
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise InvalidParameterError(f"{name}={size!r} is not a whole number from 1")
+        if isinstance(size, bool) or not isinstance(size, int) or size < least:
+            raise InvalidParameterError(f"{name}={size!r} is not a whole number from {least}")
 
 
 def check_divisible(name: str, size: int, by_name: str, by: int) -> None:

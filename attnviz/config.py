@@ -70,7 +70,8 @@ class ModelConfig:
         )  # fmt: skip
         check_divisible("d_model", self.d_model, "n_heads", self.n_heads)
         check_probability("dropout", self.dropout)
-        for name in ("d_ff", "n_types", "n_classes"):
+        check_sizes(0, d_ff=self.d_ff)
+        for name in ("n_types", "n_classes"):
             check_index(name, getattr(self, name))
         for name in ("norm_first", "final_norm", "bias", "embed_norm", "tied", "head_transform"):
             check_bool(name, getattr(self, name))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnviz.attention import AttentionTrace
-from attnviz.checks import check_finite, check_index, check_probability, check_sizes, check_tensor
+from attnviz.checks import check_finite, check_probability, check_sizes, check_tensor
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.multihead import MultiheadAttention
 
@@ -62,7 +62,7 @@ class _Layer(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(d_model=d_model, nhead=nhead)
-        check_index("dim_feedforward", dim_feedforward)
+        check_sizes(0, dim_feedforward=dim_feedforward)
         check_probability("dropout", dropout)
         check_finite("layer_norm_eps", layer_norm_eps)
         self.batch_first, self.norm_first = batch_first, norm_first

@@ -381,7 +381,7 @@ def test_starved_and_fully_padded_rows_stay_finite() -> None:
         ({"d_model": 30, "nhead": 4}, ["30", "4"]),
         ({"d_model": 0, "nhead": 1}, ["d_model=0"]),
         ({"d_model": 8, "nhead": -1}, ["nhead=-1"]),
-        ({"d_model": 8, "nhead": 2, "dim_feedforward": -1}, ["dim_feedforward -1"]),
+        ({"d_model": 8, "nhead": 2, "dim_feedforward": -1}, ["dim_feedforward=-1"]),
         ({"d_model": 8, "nhead": 2, "dropout": 2}, ["dropout=2"]),
         ({"d_model": 8, "nhead": 2, "activation": "swish"}, ["'swish'", "gelu"]),
         ({"d_model": 8, "nhead": 2, "layer_norm_eps": "x"}, ["layer_norm_eps='x'"]),
