@@ -104,7 +104,6 @@ class Mask:
         return F.pad(keep.expand(*keep.shape[:-1], n_keys), (0, self.extra), value=True)
 
     def _unblocked(self, n_queries: int, n_keys: int, n_heads: int, device: torch.device | None) -> Tensor:
-        keep = torch.ones(1, n_heads, n_queries, n_keys, dtype=torch.bool, device=device)
         for head, query, key in self.blocked:
             if not (0 <= query < n_queries and 0 <= key < n_keys):
                 raise InvalidParameterError(
@@ -112,7 +111,13 @@ class Mask:
                 )
             if head is not None and not 0 <= head < n_heads:
                 raise InvalidParameterError(f"blocked head {head} is outside 0…{n_heads - 1}")
-            keep[:, slice(None) if head is None else head, query, key] = False
+        keep = torch.ones(1, n_heads, n_queries, n_keys, dtype=torch.bool, device=device)
+        everywhere = torch.tensor([cell[1:] for cell in self.blocked if cell[0] is None], dtype=torch.long)
+        in_heads = torch.tensor([cell for cell in self.blocked if cell[0] is not None], dtype=torch.long)
+        if len(everywhere):  # one write for all cells: a painted mask has thousands
+            keep[:, :, everywhere[:, 0], everywhere[:, 1]] = False
+        if len(in_heads):
+            keep[:, in_heads[:, 0], in_heads[:, 1], in_heads[:, 2]] = False
         return keep
 
     @property
