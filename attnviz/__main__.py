@@ -1,4 +1,4 @@
-"""The command line: python -m attnviz serve | models | run | report | bench."""
+"""The command line: python -m attnviz serve | models | run | report | train | bench."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from attnviz import Intervention, Trace, analysis, catalogue, load
-from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError
+from attnviz import Intervention, Trace, analysis, catalogue, load, training
+from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError
 from attnviz.places import APP
+from attnviz.tasks import TASKS
+from attnviz.tasks.texts import unwrapped
 
 BENCHMARKS = ("forward", "app", "view")
 
@@ -23,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # any token prints, also where the terminal is not UTF-8
     try:
         return int(options.command(options) or 0)
-    except (InvalidParameterError, ShapeError, DTypeError, ModelError, OSError) as error:
+    except (InvalidParameterError, ShapeError, DTypeError, ModelError, TrainingError, OSError) as error:
         sys.stderr.write(f"attnviz: {error}\n")
         return 1
 
@@ -48,6 +50,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_run_options(report)
     report.add_argument("--out", type=Path, default=Path("attention.html"), help="the file (attention.html)")
     report.set_defaults(command=_report)
+
+    train = commands.add_parser("train", help="train a model on a task and write it as a folder")
+    train.add_argument("task", choices=tuple(TASKS), help="what to learn")
+    train.add_argument("--preset", choices=tuple(training.PRESETS), default="default", help="small, default or large")
+    train.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings, such as d_model=64")
+    train.add_argument("--text", type=Path, help="the text to train on, for tasks on text")
+    train.add_argument("--unwrap", action="store_true", help="join the lines of each paragraph of the text first")
+    train.add_argument("--out", type=Path, default=Path("model"), help="the folder to write (model)")
+    train.add_argument("--title", help="the model's name in lists")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+    train.set_defaults(command=_train)
 
     bench = commands.add_parser("bench", help="measure speed and memory, as ratios in one run (in a checkout)")
     bench.add_argument("what", nargs="?", choices=BENCHMARKS, help="one benchmark; without it: forward and app")
@@ -118,6 +131,17 @@ def _report(options: argparse.Namespace) -> None:
     sys.stdout.write(f"{options.out} ({len(page) / 1e6:.1f} MB) opens without a network\n")
 
 
+def _train(options: argparse.Namespace) -> None:
+    from attnviz import workshop
+
+    text = None if options.text is None else options.text.read_text(encoding="utf-8")
+    settings = dict(workshop.setting(pair) for pair in options.set)
+    workshop.run(
+        training.preset(options.task, options.preset, **settings), unwrapped(text) if text and options.unwrap else text,
+        options.out, title=options.title, resume=options.resume, command=sys.argv[1:],
+    )  # fmt: skip
+
+
 def _trace(options: argparse.Namespace) -> Trace:
     change = Intervention(
         temperature=options.temperature, mask=options.mask, scaled=not options.unscaled
@@ -130,6 +154,7 @@ def _bench(options: argparse.Namespace) -> int:
     if not folder.is_dir():
         sys.stderr.write("attnviz: the benchmarks are part of the source checkout, not of the installed package\n")
         return 1
+    sys.path.insert(0, str(folder.parents[1]))  # the benchmarks share tests/browser.py
     for name in [options.what] if options.what else BENCHMARKS[:2]:
         runpy.run_path(str(folder / f"bench_{name}.py"), run_name="__main__")
     return 0

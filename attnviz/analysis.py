@@ -64,3 +64,17 @@ def relative_change(before: Trace, after: Trace) -> Tensor:
             for a, b in zip(before.layers, after.layers, strict=True)
         ]
     )
+
+
+def offset_weights(trace: Trace, offset: int, *, first: int) -> Tensor:
+    """Each head's mean weight on the token `offset` places before the query, over queries from `first` on: (L, H).
+
+    `offset` 1 finds previous-token heads; on a sequence said twice with period P, P − 1 finds induction heads.
+    Source: Olsson et al. 2022, "Head activation evaluators".
+    """
+    check_sizes(offset=offset)
+    n = trace.final.shape[1]
+    queries = torch.arange(max(first, offset), n)
+    return torch.stack(
+        [layer.attention.weights[:, :, queries, queries - offset].mean(dim=(0, 2)) for layer in trace.layers]
+    )

@@ -15,3 +15,7 @@ class DTypeError(TypeError):
 
 class ModelError(ValueError):
     """A model, its weights or its tokenizer cannot be loaded; the message is one clear sentence."""
+
+
+class TrainingError(ValueError):
+    """A training that cannot go on; the message says at which step, why, and what to change."""

@@ -1,0 +1,101 @@
+"""Our own models as folders: config.json, model.safetensors (float16), tokenizer.json, training.json and a model card.
+
+The same form serves the models that come with the app, those trained in a session, and `python -m attnviz train --out`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from attnviz.checkpoints import write_whole
+from attnviz.config import ModelConfig
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.tokenizers import Tokenizer
+from attnviz.transformer import Transformer
+from attnviz.weights import MAX_FILE_BYTES, build, read_json, read_safetensors
+
+FORMAT = "attnviz 1"
+CARD = "README.md"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A folder, read."""
+
+    title: str
+    transformer: Transformer
+    tokenizer: Tokenizer
+    training: dict[str, Any]  # what training.json says: command, config, metrics, log
+
+
+def write(
+    folder: Path, model: Transformer, tokenizer: Tokenizer, *, title: str, training: dict[str, Any], card: str
+) -> None:
+    """Writes a model as a folder. Errors: ModelError."""
+    for name, data in files(model, tokenizer, title=title, training=training, card=card).items():
+        write_whole(folder / name, data)
+
+
+def files(
+    model: Transformer, tokenizer: Tokenizer, *, title: str, training: dict[str, Any], card: str
+) -> dict[str, bytes]:
+    """The folder's files by name, the weights rounded to float16; a tied output matrix is stored once."""
+    from safetensors.torch import save
+
+    weights = dict(model.state_dict())
+    if model.config.head == "lm" and model.config.tied:
+        del weights["head.out.weight"]
+    half = {name: x.detach().to(torch.float16).contiguous() for name, x in weights.items()}
+    config = {"format": FORMAT, "title": title, **json.loads(model.config.to_json())}
+    return {
+        "model.safetensors": save(half, {"format": FORMAT}),
+        "tokenizer.json": tokenizer.library.to_str().encode(),
+        "training.json": _json(training),
+        CARD: card.encode(),
+        "config.json": _json(config),
+    }
+
+
+def read(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Bundle:
+    """A model from its folder. Errors: ModelError in one sentence."""
+    given = read_json(folder / "config.json")
+    if given.pop("format", None) != FORMAT:
+        raise ModelError(f"{folder.name} is not a model of this app.")
+    title = given.pop("title", folder.name)
+    try:
+        config = ModelConfig.from_json(json.dumps(given))
+    except (InvalidParameterError, TypeError) as error:
+        raise ModelError(f"The config of {folder.name} cannot be used: {error}.") from None
+    tokenizer = Tokenizer.from_file(folder)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
+    log = folder / "training.json"
+    transformer = build(config, read_safetensors(folder / "model.safetensors", max_bytes))
+    return Bundle(str(title), transformer, tokenizer, read_json(log) if log.exists() else {})
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a model in this form."""
+    try:
+        return read_json(folder / "config.json").get("format") == FORMAT
+    except ModelError:
+        return False
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    """JSON with numbers of six digits: a log is read by people too."""
+    return (json.dumps(_rounded(content), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value

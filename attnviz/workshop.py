@@ -1,0 +1,135 @@
+"""Training from the command line: a progress bar, checkpoints, and at the end a folder with the model and its log."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from attnviz import bundles
+from attnviz.checkpoints import write_whole
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.training import Step, TrainConfig, Training
+
+CHECKPOINT = "checkpoint.safetensors"
+LOGGED = 200  # points of the log's curves
+
+
+def setting(pair: str) -> tuple[str, Any]:
+    """ "d_model=64" → ("d_model", 64). Errors: InvalidParameterError."""
+    name, sign, value = pair.partition("=")
+    if not sign:
+        raise InvalidParameterError(f"--set {pair!r} is not of the form name=value")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value  # a word, such as cosine
+
+
+def run(
+    config: TrainConfig, text: str | None, folder: Path, *, title: str | None, resume: bool, command: list[str]
+) -> None:
+    """Trains, shows how it goes, writes a checkpoint at every evaluation and the model at the end."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    checkpoint = folder / CHECKPOINT
+    training = Training.resume(checkpoint, text) if resume else Training(config, text)
+    log = Log(folder / "training.json" if resume else None)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        bar = progress.add_task("starting", total=training.config.steps, completed=training.done)
+        for step in training.steps():
+            log.add(step, training.config)
+            progress.update(bar, completed=step.number, description=f"loss {step.smoothed:.3f}")
+            if step.metrics is not None:
+                shown = ", ".join(f"{name} {value:.3f}" for name, value in step.metrics.items())
+                progress.console.print(f"step {step.number}: {shown}", markup=False)
+                training.save(checkpoint)
+                write_whole(folder / "training.json", json.dumps(log.content).encode())
+    write(training, log, folder, title or training.task.title, command)
+    checkpoint.unlink(missing_ok=True)
+
+
+def write(training: Training, log: Log, folder: Path, title: str, command: list[str]) -> None:
+    """The folder of a trained model, its metrics measured on the test split with the weights as stored."""
+    stored = {k: v.half().float() for k, v in training.model.state_dict().items()}
+    training.model.load_state_dict(stored)  # the metrics are those of the weights that are written
+    metrics = training.evaluate("test")
+    about = {
+        "command": "python -m attnviz " + shlex.join(command),
+        "config": asdict(training.config),
+        "metrics": metrics,
+        "steps": training.done,
+        "seconds": log.seconds,
+        "torch": torch.__version__,
+        **log.content,
+    }
+    model, tokenizer = training.model, training.task.tokenizer
+    bundles.write(folder, model, tokenizer, title=title, training=about, card=card(title, training, about))
+
+
+class Log:
+    """The curves of a training: about `LOGGED` points, and every evaluation."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """`path`: a log to go on with. Errors: ModelError."""
+        self.began = time.monotonic()
+        self.content: dict[str, Any] = {"curve": [], "evaluations": [], "seconds_before": 0.0}
+        if path is not None:
+            try:
+                self.content = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise ModelError(f"{path.name} cannot be read: {error}.") from None
+            self.content["seconds_before"] = self.content.get("seconds_so_far", 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """Of training in all, pauses between a stop and a resume left out."""
+        return float(self.content["seconds_before"]) + time.monotonic() - self.began
+
+    def add(self, step: Step, config: TrainConfig) -> None:
+        """Keeps a step, if it is due."""
+        self.content["seconds_so_far"] = self.seconds
+        if step.number % math.ceil(config.steps / LOGGED) == 0 or step.number == 1:
+            self.content["curve"].append([step.number, step.smoothed, step.learning_rate, step.grad_norm])
+        if step.metrics is not None:
+            self.content["evaluations"].append({"step": step.number, **step.metrics})
+
+
+def card(title: str, training: Training, about: dict[str, Any]) -> str:
+    """The model card: what it is, how it was made, how good it is."""
+    config, task = training.model.config, training.task
+    minutes = f"{about['steps']:,} steps, {about['seconds'] / 60:.0f} minutes, torch {about['torch']}"
+    metrics = "\n".join(f"| {name} | {value:.4g} |" for name, value in about["metrics"].items())
+    return f"""# {title}
+
+{task.explains}
+
+{config.kind}, {config.n_layers} layers, {config.n_heads} heads, width {config.d_model}, feed-forward {config.d_ff},
+positions {config.positions}, {config.n_parameters:,} parameters; stored as float16. Licence: MIT, like the rest.
+
+Made by (seed {training.config.seed}, {minutes}):
+
+    {about["command"]}
+
+Measured on examples that were held out of the training:
+
+| metric | value |
+|---|---|
+{metrics}
+
+`training.json` holds the settings and the curves.
+"""
