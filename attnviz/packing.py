@@ -12,13 +12,13 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attnviz.attention import AttentionTrace
-from attnviz.errors import InvalidParameterError
+from attnviz.errors import InvalidParameterError, ShapeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +32,7 @@ VERSION = 1
 EXACT_TOKENS = 64  # up to here float32 is sent, above it float16
 STACKS = ("self", "cross", "encoder")
 _LARGEST_HALF = 65504.0
+_OWN_SCORES = ("entropy", "previous", "next", "self", "first", "special", "induction")  # frontend/scores.js
 
 
 def pack(
@@ -42,6 +43,7 @@ def pack(
     before: Trace | None = None,
     batch: int = 0,
     stack: str = "self",
+    scores: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The message for one text of a trace.
 
@@ -51,18 +53,34 @@ def pack(
         batch: which text of a padded batch, counted from 0.
         stack: "self" the attention among the trace's own tokens, "cross" from target (queries) to source
             (keys), "encoder" the source's own attention in an encoder-decoder model.
+        scores: a number per head, (L, H), by name, which the reader may choose as order or colour of the heads;
+            names are lower-case words joined by "-". NaN or infinite: this head has none.
 
     Up to 64 tokens q and k are float32; above, float16 (weights within 0.0021 at 512 tokens and temperature
     1), unless a value exceeds float16's range. Errors: InvalidParameterError for a stack or a text that the
-    trace does not have.
+    trace does not have, or a name that is not one; ShapeError for scores of another shape.
     """
     payload = _Payload()
     header = _describe(trace, payload, title=title, name=name, batch=batch, stack=stack)
     if before is not None:
         header["before"] = _describe(before, payload, title=title, name=name, batch=batch, stack=stack)
+    header["scores"] = _scores(scores or {}, [layer["heads"] for layer in header["layers"]])
     text = json.dumps(header, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode("ascii")
     text += b" " * (-(4 + len(text)) % 8)
     return b"".join([len(text).to_bytes(4, "little"), text, *payload.parts])
+
+
+def _scores(scores: Mapping[str, Any], heads: Sequence[int]) -> dict[str, list[list[float | None]]]:
+    """Scores by name as nested lists; what is not a finite number becomes null."""
+    found = {}
+    for name, values in scores.items():
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name) or name in ("layer", "weights", *_OWN_SCORES):
+            raise InvalidParameterError(f"scores: {name!r} is not a free lower-case name of at most 32 letters")
+        table = np.asarray(values, dtype=np.float64)
+        if table.shape != (len(heads), max(heads)):
+            raise ShapeError(f"scores[{name!r}] has shape {table.shape}, not (L, H) = {(len(heads), max(heads))}")
+        found[name] = [[float(f"{x:.6g}") if math.isfinite(x) else None for x in row] for row in table]
+    return found
 
 
 class _Payload:

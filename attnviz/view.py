@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from attnviz.cells import read_cells, write_cells
 from attnviz.errors import InvalidParameterError
 from attnviz.intervention import Intervention
 
 SIDES = ("q", "k")
-MASKS = ("model", "causal", "none", "window")
+MASKS = ("model", "causal", "none", "window", "painted")
 COLOURS = ("sqrt", "linear", "log")
 TEMPERATURE_RANGE = (0.01, 100.0)
 LARGEST_INDEX = 1_000_000  # tokens, layers and heads: nothing real is larger, and a link cannot ask for more
 LONGEST_LIST = 64  # tokens or heads selected together
+MOST_PAINTED = 4096  # cells blocked by hand: all of 64 × 64
+LONGEST_PAINTING = 4000  # characters of a link; hand-drawn shapes need a few dozen, only scattered dots need more
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class ViewState:
     scaled: bool = True  # False: scores without the factor 1/√d
     mask: str = "model"
     window: int = 4  # |query - key| <= window; used when mask is "window"
+    painted: tuple[tuple[int, int], ...] = ()  # (query, key) blocked beside the model's own mask; for "painted"
     threshold: float = 0.0  # smallest weight drawn, 0 to 1
     join: bool = False  # pieces merged into words
     hide: bool = False  # special tokens hidden
@@ -41,7 +45,8 @@ class ViewState:
     colour: str = "sqrt"
     diff: bool = False  # draw the change against the model as trained
     whole: bool = False  # the same change runs through the whole model
-    sort: str = "layer"  # order of the grid: "layer", "entropy" or the name of a score the page sent
+    sort: str = "layer"  # order of the grid: "layer" or a score ("entropy", "previous" …, or one that the page sent)
+    tint: str = "weights"  # what colours the heads of the grid: "weights" or a score
     heads: tuple[tuple[int, int], ...] = ()  # further (layer, head) pairs drawn in Lines
     horizontal: bool | None = None  # Lines lie (True), stand (False), or follow the script of the text (None)
     sentences: tuple[int, int] | None = None  # only from this sentence to that one
@@ -52,12 +57,15 @@ class ViewState:
             object.__setattr__(self, name, check(getattr(self, name)))
 
     def to_query(self) -> dict[str, str]:
-        """Short names and values for a link; what has its default value is left out."""
-        return {
-            key: _write(getattr(self, name))
+        """Short names and values for a link; what has its default value is left out, and so is a painting too long."""
+        link = {
+            key: write_cells(self.painted) if name == "painted" else _write(getattr(self, name))
             for name, key in _QUERY_KEYS.items()
             if getattr(self, name) != getattr(DEFAULT, name)
         }
+        if len(link.get("cells", "")) > LONGEST_PAINTING:
+            del link["cells"]
+        return link
 
     @classmethod
     def from_query(cls, query: Mapping[str, Any]) -> "ViewState":
@@ -84,9 +92,10 @@ class ViewState:
 
     def to_intervention(self) -> Intervention:
         """What the temperature, the factor 1/√d and the mask ask of the whole model."""
-        others: dict[str, Any] = {"model": None, "window": ("window", self.window)}
+        others: dict[str, Any] = {"model": None, "painted": None, "window": ("window", self.window)}
+        blocked = self.painted if self.mask == "painted" else ()
         mask = others.get(self.mask, self.mask)
-        return Intervention(temperature=self.temperature, scaled=self.scaled, mask=mask)
+        return Intervention(temperature=self.temperature, scaled=self.scaled, mask=mask, blocked=blocked)
 
     def clamp(self, n_layers: int, n_heads: int, n_tokens: int, n_keys: int | None = None) -> "ViewState":
         """The same choices without what this trace lacks; n_keys: source tokens in cross-attention."""
@@ -100,6 +109,7 @@ class ViewState:
             head=min(self.head, max(0, n_heads - 1)),
             queries=tuple(i for i in self.queries if i < n_tokens),
             key=self.key if self.key is not None and self.key < keys else None,
+            painted=tuple(cell for cell in self.painted if cell[0] < n_tokens and cell[1] < keys),
             heads=tuple(pair for pair in self.heads if pair[0] < n_layers and pair[1] < n_heads),
             zoom=zoom,
         )
@@ -166,6 +176,14 @@ def _group(size: int) -> Callable[[Any], tuple[int, ...]]:
     return check
 
 
+def _cells(value: Any) -> tuple[tuple[int, ...], ...]:
+    if not isinstance(value, (list, tuple)):
+        raise InvalidParameterError(f"{value!r} is not a list")
+    if len(value) > MOST_PAINTED:
+        raise InvalidParameterError(f"{len(value)} painted cells, at most {MOST_PAINTED}")
+    return tuple(sorted({_group(2)(item) for item in value}))
+
+
 def _ranges(value: Any) -> tuple[int, ...]:
     zoom = _group(4)(value)
     if zoom[0] >= zoom[1] or zoom[2] >= zoom[3]:
@@ -187,6 +205,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "scaled": _flag,
     "mask": _one_of(MASKS),
     "window": _integer,
+    "painted": _cells,
     "threshold": _number(0.0, 1.0),
     "join": _flag,
     "hide": _flag,
@@ -195,6 +214,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "diff": _flag,
     "whole": _flag,
     "sort": _word,
+    "tint": _word,
     "heads": _many(_group(2)),
     "horizontal": _optional(_flag),
     "sentences": _optional(_group(2)),
@@ -211,6 +231,7 @@ _QUERY_KEYS = {
     "scaled": "scaled",
     "mask": "mask",
     "window": "window",
+    "painted": "cells",
     "threshold": "min",
     "join": "join",
     "hide": "hide",
@@ -219,6 +240,7 @@ _QUERY_KEYS = {
     "diff": "diff",
     "whole": "whole",
     "sort": "sort",
+    "tint": "tint",
     "heads": "heads",
     "horizontal": "flat",
     "sentences": "from",
@@ -257,6 +279,12 @@ def _read_list(text: str) -> list[int]:
     return [_read_integer(part) for part in text[: 8 * LONGEST_LIST].split("_")] if text else []
 
 
+def _read_painting(text: str) -> tuple[tuple[int, int], ...]:
+    if len(text) > LONGEST_PAINTING:
+        raise InvalidParameterError(f"{len(text)} characters, at most {LONGEST_PAINTING}")
+    return read_cells(text, MOST_PAINTED)
+
+
 def _read_pairs(text: str) -> list[list[int]]:
     parts = text[: 16 * LONGEST_LIST].split("_") if text else []
     return [[_read_integer(number) for number in part.split(".")] for part in parts]
@@ -266,9 +294,10 @@ _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("layer", "head", "key", "window"), _read_integer),
     **dict.fromkeys(("temperature", "threshold"), _read_number),
     **dict.fromkeys(("scaled", "join", "hide", "renormalise", "diff", "whole", "horizontal"), _read_flag),
-    **dict.fromkeys(("side", "mask", "colour", "sort"), str),
+    **dict.fromkeys(("side", "mask", "colour", "sort", "tint"), str),
     **dict.fromkeys(("queries", "sentences", "zoom"), _read_list),
     "heads": _read_pairs,
+    "painted": _read_painting,
 }
 
 

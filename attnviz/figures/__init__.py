@@ -3,7 +3,61 @@
 A figure's title states its point in words above it, on the page; axes carry their units.
 """
 
+from attnviz.figures.block import block_diagram
+from attnviz.figures.cost import cache_dots, cost_lines, error_dots, implied_matrices
 from attnviz.figures.downstream import downstream_lines
+from attnviz.figures.encoder import (
+    activation_curves,
+    branch_bars,
+    depth_lines,
+    drift_paths,
+    norm_rows,
+)
+from attnviz.figures.masks import token_bars
+from attnviz.figures.positions import (
+    distance_rows,
+    encoding_heatmap,
+    moved_bars,
+    offset_band,
+    similarity_heatmap,
+    wave_lines,
+)
+from attnviz.figures.softmax import (
+    carried_lines,
+    saturation_lines,
+    temperature_curves,
+    token_dots,
+    variance_lines,
+    weight_bars,
+)
 from attnviz.figures.theme import DARK, LIGHT, Palette
 
-__all__ = ["DARK", "LIGHT", "Palette", "downstream_lines"]
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "Palette",
+    "activation_curves",
+    "block_diagram",
+    "branch_bars",
+    "cache_dots",
+    "carried_lines",
+    "cost_lines",
+    "depth_lines",
+    "distance_rows",
+    "downstream_lines",
+    "drift_paths",
+    "encoding_heatmap",
+    "error_dots",
+    "implied_matrices",
+    "moved_bars",
+    "norm_rows",
+    "offset_band",
+    "saturation_lines",
+    "similarity_heatmap",
+    "temperature_curves",
+    "token_bars",
+    "token_dots",
+    "variance_lines",
+    "wave_lines",
+    "weight_bars",
+]

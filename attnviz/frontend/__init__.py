@@ -6,7 +6,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.js)";[ \t]*\n?', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\.\.?/([\w-]+\.js)";[ \t]*\n?', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default\b)(?=(?:async )?(?:function|const|let|class)\b)", re.MULTILINE)
 _TOP_LEVEL = re.compile(r"^(?:async )?(?:function\*?|const|let|class)\s+([\w$]+)", re.MULTILINE)
 _LEFT_OVER = re.compile(r"^(?:import\b|export (?!default\b)).*", re.MULTILINE)
@@ -20,16 +20,20 @@ class BundleError(ValueError):
 def javascript(entry: str = "streamlit.js") -> str:
     """One module: `entry` and everything it imports, each once and after what it imports itself.
 
-    Modules import by `import {a, b} from "./x.js";` on one line, and no two of them define the same
-    top-level name. Errors: BundleError for a double name, a circle of imports or any other import or export.
+    Modules import by `import {a, b} from "./x.js";` (or "../x.js") on one line; no two files, in whatever folder,
+    have the same name, and no two modules define the same top-level name. Errors: BundleError for a double name, a
+    circle of imports or any other import or export.
     """
-    return bundle({path.name: path.read_text("utf-8") for path in FOLDER.glob("*.js")}, entry)
+    files = sorted(FOLDER.rglob("*.js"))
+    if double := {path.name for path in files if sum(path.name == other.name for other in files) > 1}:
+        raise BundleError(f"two modules are called {', '.join(sorted(double))}")
+    return bundle({path.name: path.read_text("utf-8") for path in files}, entry)
 
 
 @cache
-def css() -> str:
-    """The view's style sheet."""
-    return (FOLDER / "view.css").read_text("utf-8")
+def css(*more: str) -> str:
+    """The view's style sheet, which holds colours and type, and after it those of the named files."""
+    return "\n".join((FOLDER / name).read_text("utf-8") for name in ("view.css", *more))
 
 
 def bundle(modules: dict[str, str], entry: str) -> str:

@@ -1,6 +1,7 @@
 /* controls.js: what can be changed. Each control writes one field of the state through view.set and follows it in sync(). */
 import {el} from "./kit.js";
 import {pct} from "./maths.js";
+import {brushBar, paintedText} from "./brush.js";
 
 /** A group of which one is chosen: [value, text, title]. Arrow keys move the choice. */
 function segment(label, options, get, set) {
@@ -104,14 +105,14 @@ export function whatIf(view) {
   const { state, set } = view, s = (name) => () => state[name], parts = [];
   const add = (part) => { parts.push(part); return part.node; };
   const reset = el("button", { class: "av-link", type: "button", onclick: () => view.reset() }, "Reset");
-  const gloss = el("div", { class: "av-gloss" }), steps = stepper("window", s("window"), (v) => set({ window: v }));
+  const gloss = el("div", { class: "av-gloss" }), steps = stepper("window", s("window"), (v) => set({ window: v })), brush = brushBar(view);
   const root = el("span", {}, "Divide by ", el("span", { class: "av-root-d", role: "img", "aria-label": "the square root of d" }, "√", el("span", {}, "d")));
   const scaled = toggle(root, s("scaled"), (v) => set({ scaled: v }));
   const places = [
     [false, "Each head alone", "Recomputed here, from the queries and keys of the unchanged model"],
     [true, "The whole model", "The model runs again with the change, so later layers see it too"],
   ];
-  const masks = [["model", "As trained"], ["causal", "Causal", "Only the past and itself"], ["none", "None"], ["window", "Window", "Only words nearby"]];
+  const masks = [["model", "As trained"], ["causal", "Causal", "Only the past and itself"], ["none", "None"], ["window", "Window", "Only words nearby"], ["painted", "Painted", "Blocked by hand, on top of the model's own mask"]];
   const temperature = slider("Temperature", {
     min: -1, max: 1, step: 0.01, mark: 0, ends: ["sharp", "1", "even"],
     show: () => temperatureText(state.temperature), get: () => Math.log10(state.temperature),
@@ -119,7 +120,7 @@ export function whatIf(view) {
   });
   const nodes = [
     add(temperature),
-    el("div", { class: "av-field" }, el("span", {}, "Mask"), steps.node, add(segment("Mask", masks, s("mask"), (v) => set({ mask: v }))), gloss),
+    el("div", { class: "av-field" }, el("span", {}, "Mask"), steps.node, brush.node, add(segment("Mask", masks, s("mask"), (v) => set({ mask: v }))), gloss),
     add(scaled),
     view.live && el("div", { class: "av-field" }, el("span", {}, "Applies to"), add(segment("Applies to", places, s("whole"), (v) => set({ whole: v })))),
   ];
@@ -128,7 +129,8 @@ export function whatIf(view) {
     parts.forEach((p) => p.sync());
     steps.sync();
     steps.node.hidden = state.mask !== "window";
-    gloss.textContent = MASK_GLOSS[state.mask === "model" ? "model " + asTrained(view.plainModel().mask, view.model.S) : state.mask];
+    [brush, view.brush].forEach((bar) => bar.sync());
+    gloss.textContent = view.painting() ? `painted: ${paintedText(view)}` : MASK_GLOSS[state.mask === "model" ? "model " + asTrained(view.plainModel().mask, view.model.S) : state.mask];
     reset.hidden = !view.changed() && !state.threshold && !state.join && !state.hide;
   };
   return { node, sync };
@@ -164,11 +166,9 @@ export function moreSettings(view) {
     min: 0, max: 0.7, step: 0.01, show: () => state.threshold ? pct(state.threshold) : "all",
     get: () => Math.sqrt(state.threshold), set: (x) => set({ threshold: Number((x * x).toFixed(4)) }),
   });
-  const orders = [["layer", "Layer"], ["entropy", "Entropy", "From the sharpest head to the most even one; the bar below a head is its entropy"]];
   const choices = el("div", { class: "av-more-grid" },
     add(threshold),
     field("Colour of a weight", segment("Colour of a weight", [["sqrt", "√ root"], ["linear", "Linear"], ["log", "Log"]], s("colour"), (v) => set({ colour: v }))),
-    field("Heads in order of", segment("Heads in order of", orders, s("sort"), (v) => set({ sort: v }))),
     field("Curves", segment("Curves", [[null, "By script"], [false, "Columns"], [true, "Rows"]], s("horizontal"), (v) => set({ horizontal: v }))),
     pair && add(pair), add(renormalise), el("div", {}, read), list);
   const node = el("details", { class: "av-more", ontoggle: () => view.mark("words") }, el("summary", {}, "More settings"), choices);

@@ -3,13 +3,14 @@
 //   scores  = q·k · scale + bias        (bias: the model's own, or ALiBi's -slope · |i - j|)
 //   weights = softmax(scores / temperature) over the keys that the mask lets a query see
 //
-// Settings {temperature, scaled, mask, window} replace what the layer ran with; null or undefined keeps it:
+// Settings {temperature, scaled, mask, window, painted, under} replace what the layer ran with; null or undefined keeps it:
 //   scaled       true: the model's own factor, 1/√d in nearly all; false: 1
 //   temperature  a number divides the scores
 //   mask         "model": as run; "causal", "window" (|i - j| <= window, causal if the model is) and "none" replace it.
+//                "painted" keeps the mask (of the model `under`, if given) and blocks where the T × S bitmap `painted` is 1.
 //                Which keys are real (padding), keys beyond the text and blocked cells stay, as in Intervention.mask.
 
-const rawCache = new Map(); // "model:layer:head" → Float32Array, the oldest first
+const rawCache = new Map(); // "model:layer:head", with ":past" where later keys are left out → Float32Array, the oldest first
 const rawCacheLimit = 96 << 20;
 let rawCacheBytes = 0;
 
@@ -39,15 +40,18 @@ export function ownSettings() {
   return {temperature: null, scaled: null, mask: "model", window: null};
 }
 
-/** q·k of one head, T × S, kept for the next call; keep = false (a sweep over all heads) pushes nothing out of the cache. */
-export function raw(model, layer, head, keep = true) {
-  const name = `${model.id}:${layer}:${head}`, known = rawCache.get(name);
+/**
+ * q·k of one head, T × S, kept for the next call; keep = false (a sweep over all heads) pushes nothing out of the cache.
+ * `past`: keys after the query are not needed, and may stay 0.
+ */
+export function raw(model, layer, head, keep = true, past = false) {
+  const full = `${model.id}:${layer}:${head}`, name = past && !rawCache.has(full) ? full + ":past" : full, known = rawCache.get(name);
   if (known) {
     rawCache.delete(name);
     rawCache.set(name, known);
     return known;
   }
-  const out = rawHead(model, layer, head);
+  const out = rawHead(model, layer, head, past);
   if (keep || rawCacheBytes + out.byteLength <= rawCacheLimit) {
     rawCache.set(name, out);
     rawCacheBytes += out.byteLength;
@@ -61,11 +65,11 @@ export function raw(model, layer, head, keep = true) {
 }
 
 /** All rows of q·k, four queries by two keys at a time: each number read from memory serves several products. */
-function rawHead(model, layer, head) {
+function rawHead(model, layer, head, past) {
   const {T, S, d} = model, {q, k} = model.layers[layer], out = new Float32Array(T * S);
-  const Q = new Float64Array(q.subarray(head * T * d, (head + 1) * T * d)), K = new Float64Array(k.subarray(head * S * d, (head + 1) * S * d));
+  const Q = rawCopy(0, q, head * T * d, T * d), K = rawCopy(1, k, head * S * d, S * d);
   const rows = T - T % 4, columns = S - S % 2;
-  for (let i = 0; i < rows; i += 4) for (let j = 0; j < columns; j += 2) {
+  for (let i = 0; i < rows; i += 4) for (let j = 0, end = past ? Math.min(columns, i + 4) : columns; j < end; j += 2) {
     let a0 = 0, a1 = 0, b0 = 0, b1 = 0, c0 = 0, c1 = 0, d0 = 0, d1 = 0;
     for (let at = i * d, to = j * d, end = to + d; to < end; at++, to++) {
       const x = K[to], y = K[to + d], a = Q[at], b = Q[at + d], c = Q[at + 2 * d], e = Q[at + 3 * d];
@@ -77,6 +81,15 @@ function rawHead(model, layer, head) {
   }
   for (let i = 0; i < T; i++) rawRow(model, layer, head, i, out, i * S, i < rows ? columns : 0);
   return out;
+}
+
+const rawCopies = [new Float64Array(0), new Float64Array(0)];
+
+/** A part of an array as doubles, in memory that the next call takes again. */
+function rawCopy(which, values, from, count) {
+  if (rawCopies[which].length < count) rawCopies[which] = new Float64Array(count);
+  rawCopies[which].set(values.subarray(from, from + count));
+  return rawCopies[which];
 }
 
 /** q·k of one query with the keys from `start` on. */
@@ -91,7 +104,8 @@ function rawRow(model, layer, head, i, out, at, start = 0) {
 
 /** One head's attention weights, T × S (into `out` if given); a query that may see nothing gets zeros. */
 export function weights(model, layer, head, settings = {}, out = null, keep = true) {
-  const {T, S} = model, products = raw(model, layer, head, keep), rule = layerRule(model, layer, head, settings);
+  const {T, S} = model, rule = layerRule(model, layer, head, settings), past = rule.causal && rule.end === S && T === S;
+  const products = raw(model, layer, head, keep, past);
   out ||= new Float32Array(T * S);
   for (let i = 0; i < T; i++) rowWeights(rule, i, products, i * S, out, i * S);
   return out;
@@ -111,23 +125,23 @@ export function weightsRow(model, layer, head, i, settings = {}, out = null) {
 }
 
 /**
- * The mask under these settings: {causal, window, length, dense, keys, blocked}. Length is the number of keys that can be
+ * The mask under these settings: {causal, window, length, dense, keys, blocked, painted}. Length is the number of keys that can be
  * seen before the `extra` ones at the end, which every query sees.
  */
-export function maskOf(model, layer, {mask, window}) {
-  const own = model.layers[layer].mask, replaced = mask === "causal" || mask === "window" || mask === "none", {extra} = own;
+export function maskOf(model, layer, {mask, window, painted, under}) {
+  const own = (mask === "painted" && under || model).layers[layer].mask, replaced = mask === "causal" || mask === "window" || mask === "none", {extra} = own;
   return {
     causal: mask === "causal" || mask !== "none" && own.causal, window: replaced ? (mask === "window" ? window ?? 0 : null) : own.window,
-    dense: replaced ? null : own.dense, keys: own.keys, blocked: own.blocked, extra, length: Math.min(own.length ?? model.S, model.S - extra),
+    dense: replaced ? null : own.dense, keys: own.keys, blocked: own.blocked, painted: mask === "painted" && painted || null, extra, length: Math.min(own.length ?? model.S, model.S - extra),
   };
 }
 
 /** What the layer ran with, after the settings replaced what they replace. */
 function layerRule(model, layer, head, settings) {
-  const own = model.layers[layer], {causal, window, dense, keys, blocked, extra, length} = maskOf(model, layer, settings), {temperature, scaled} = settings;
+  const own = model.layers[layer], {causal, window, dense, keys, blocked, painted, extra, length} = maskOf(model, layer, settings), {temperature, scaled} = settings;
   return {
     S: model.S, end: model.S - extra, length, causal, window, dense: dense && denseOf(dense, head), keys: keys && denseOf(keys, head),
-    blocked: blockedOf(blocked, head, model.S), bias: own.bias && denseOf(own.bias, head), slope: own.alibi ? own.alibi[head] : 0,
+    blocked: blockedOf(blocked, head, model.S), painted, bias: own.bias && denseOf(own.bias, head), slope: own.alibi ? own.alibi[head] : 0,
     scale: scaled == null ? own.scale : scaled ? own.base : 1, temperature: temperature ?? own.temperature,
   };
 }
@@ -137,9 +151,17 @@ function denseOf({shape: [h, t, s], values}, head) {
   return {values, start: h > 1 ? head * t * s : 0, row: t > 1 ? s : 0, step: s > 1 ? 1 : 0};
 }
 
+const blockedKnown = new WeakMap(); // a mask's list of cells → head → their set, because every frame asks for it
+
 function blockedOf(cells, head, S) {
-  const here = cells.filter(([only]) => only === null || only === head);
-  return here.length ? new Set(here.map(([, i, j]) => i * S + j)) : null;
+  if (!cells.length) return null;
+  if (!blockedKnown.has(cells)) blockedKnown.set(cells, new Map());
+  const heads = blockedKnown.get(cells);
+  if (!heads.has(head)) {
+    const here = cells.filter(([only]) => only === null || only === head);
+    heads.set(head, here.length ? new Set(here.map(([, i, j]) => i * S + j)) : null);
+  }
+  return heads.get(head);
 }
 
 /** Keys [low, high) that query i may see by causality, window and length. */
@@ -150,14 +172,14 @@ function keyRange({length, causal, window}, i) {
 }
 
 /** Whether nothing but the range decides what a query sees. */
-const isRange = rule => !rule.dense && !rule.keys && !rule.blocked && rule.end === rule.S;
+const isRange = rule => !rule.dense && !rule.keys && !rule.blocked && !rule.painted && rule.end === rule.S;
 
 const bitOf = (bits, i, j) => bits.values[bits.start + i * bits.row + j * bits.step] === 1;
 
 /** Whether query i, whose range is [low, high), sees key j. */
 function openCell(rule, i, j, low, high) {
   if (j >= rule.end) return true;
-  return j >= low && j < high && (!rule.dense || bitOf(rule.dense, i, j)) && (!rule.keys || bitOf(rule.keys, i, j)) && !rule.blocked?.has(i * rule.S + j);
+  return j >= low && j < high && (!rule.dense || bitOf(rule.dense, i, j)) && (!rule.keys || bitOf(rule.keys, i, j)) && !rule.blocked?.has(i * rule.S + j) && !rule.painted?.[i * rule.S + j];
 }
 
 function rowWeights(rule, i, products, from, out, to) {
@@ -186,8 +208,13 @@ function biasOf({bias, slope}, i, j) {
 
 /** Whether query i may attend to key j. */
 export function allowed(model, layer, head, i, j, settings = {}) {
+  return opener(model, layer, head, settings)(i, j);
+}
+
+/** The same as a function of i and j, for many pairs. */
+export function opener(model, layer, head, settings = {}) {
   const rule = layerRule(model, layer, head, settings);
-  return openCell(rule, i, j, ...keyRange(rule, i));
+  return (i, j) => openCell(rule, i, j, ...keyRange(rule, i));
 }
 
 /** Every step from products to weight for one query and key. */

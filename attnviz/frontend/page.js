@@ -1,5 +1,6 @@
 /* page.js: the elements of the view, and their sizes. Methods of the view. */
 import {el} from "./kit.js";
+import {brushBar} from "./brush.js";
 import {changeSwitch, moreSettings, tokenSwitches, whatIf} from "./controls.js";
 import {saveMenu} from "./save.js";
 import {listenChips, listenGrid, listenLines, listenMatrix, listenWhy} from "./pointer.js";
@@ -34,22 +35,25 @@ export const pageMethods = {
     n.why = stage(n.whyCanvas);
     n.shareBox = el("div", { class: "av-share" }, n.share);
     this.panel = whatIf(this);
+    this.brush = brushBar(this); // on phones beside the matrix: the panel is far below it
+    this.brush.node.classList.add("near");
     this.switches = tokenSwitches(this);
     this.changing = changeSwitch(this);
     this.more = moreSettings(this);
+    this.orders = this.ordering();
     n.tools.append(...this.switches.nodes, saveMenu(this));
     n.foot = el("div", { class: "av-foot" }, n.legend, n.entropy);
     n.matrixOver.setAttribute("aria-describedby", n.summary.id);
     n.main = el("div", { class: "av-main" },
-      el("section", { class: "av-heads", "aria-label": "All heads" }, el("h2", {}, "All heads ", n.gridInfo), n.gridStage),
-      el("section", { class: "av-matrix", "aria-label": "Attention matrix" }, el("h2", {}, n.matrixTitle, " ", n.matrixInfo, this.changing.node), n.matrix, n.foot, n.summary),
+      el("section", { class: "av-heads", "aria-label": "All heads" }, el("h2", {}, "All heads ", n.gridInfo), this.orders.node, n.gridStage),
+      el("section", { class: "av-matrix", "aria-label": "Attention matrix" }, el("h2", {}, n.matrixTitle, " ", n.matrixInfo, this.changing.node, this.brush.node), n.matrix, n.foot, n.summary),
       el("section", { class: "av-lines", "aria-label": "Who looks at whom" }, el("h2", {}, "Who looks at whom ", n.linesInfo), n.linesHeads, n.lines),
       el("section", { class: "av-why", "aria-label": "Why this weight" }, el("h2", {}, "Why this weight ", n.whyPair), n.why, n.sum, n.shareBox),
       this.panel.node);
     const head = el("div", { class: "av-head" }, this.question ? el("h1", {}, this.question) : null, n.tools, n.say, n.live);
     this.root.textContent = "";
     this.root.append(head, n.note, n.chips, n.main, this.more.node, n.tip);
-    listenGrid(this, n.gridOver, (k) => `Layer ${this.layerOf(k)}, head ${this.headOf(k)}`);
+    listenGrid(this, n.gridOver, (k) => this.headLabel(k));
     listenMatrix(this, n.matrixOver);
     listenLines(this, n.linesOver);
     listenWhy(this, n.whyCanvas);

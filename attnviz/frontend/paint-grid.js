@@ -1,10 +1,11 @@
 /* paint-grid.js: every head as a small picture, layers × heads. Pure functions of a 2D context. */
 import {colourPixels} from "./theme.js";
-import {roundBox} from "./kit.js";
+import {roundBox, textWidth} from "./kit.js";
 
-/** Where each head stands in w × h pixels. Heads or layers run across, whichever gives larger pictures; `order` lists heads (layer * heads + head) by rank, or null. */
-export function layoutGrid(w, h, layers, heads, order) {
-  const plain = order === null, labelWidth = plain ? 22 : 3, top = plain ? 22 : 3, foot = plain ? 0 : 5;
+/** Where each head stands in w × h pixels. Heads or layers run across, whichever gives larger pictures; `order` lists heads (layer * heads + head) by rank, or null.
+    `bars`: leaves room for their scores; `across`: whether heads ran across so far, which changes only where that makes the pictures much larger. */
+export function layoutGrid(w, h, layers, heads, order, { bars = true, across: before = null } = {}) {
+  const plain = order === null, labelWidth = plain ? 22 : 3, top = plain ? 22 : 3, foot = plain || !bars ? 0 : 5;
   const shape = (nx, ny) => {
     const gap = nx > 16 || ny > 16 ? 2 : 4;
     let cw = Math.max(5, Math.floor((w - labelWidth - 3 + gap) / nx - gap)), ch = Math.max(5, Math.floor((h - top - 3 + gap) / ny - gap - foot));
@@ -12,7 +13,8 @@ export function layoutGrid(w, h, layers, heads, order) {
     ch = Math.min(ch, cw);
     return { nx, ny, gap, cw, ch };
   };
-  const wide = shape(heads, layers), tall = shape(layers, heads), across = wide.cw * wide.ch > tall.cw * tall.ch, { nx, ny, gap, cw, ch } = across ? wide : tall;
+  const wide = shape(heads, layers), tall = shape(layers, heads), gain = wide.cw * wide.ch / (tall.cw * tall.ch);
+  const across = before === null ? gain > 1 : before ? gain > 1 / 2 : gain > 2, { nx, ny, gap, cw, ch } = across ? wide : tall;
   const px = cw + gap, py = ch + gap + foot, place = new Int32Array(layers * heads).fill(-1);
   for (let p = 0; p < layers * heads; p++) {
     if (order) { if (p < order.length) place[order[p]] = p; }
@@ -49,22 +51,41 @@ export function poolHead(a, nq, nk, rows, columns) {
   return { values: out, rows: R, columns: P };
 }
 
-/** Colours a pooled head into its own small canvas. */
-export function colourThumb(canvas, pooled, { theme, threshold, colour, signed }) {
-  canvas.width = pooled.columns;
-  canvas.height = pooled.rows;
-  const g = canvas.getContext("2d"), image = g.createImageData(pooled.columns, pooled.rows), px = new Uint32Array(image.data.buffer);
-  colourPixels(theme, { threshold, colour, signed }, pooled.values, px);
-  g.putImageData(image, 0, 0);
+/** The pixels of a pooled head, W × H of them, each cell as large as it comes out. */
+function thumbPixels(pooled, W, H, theme, options) {
+  const { values, rows, columns } = pooled, cells = new Uint32Array(values.length), image = new ImageData(W, H), px = new Uint32Array(image.data.buffer);
+  colourPixels(theme, options, values, cells);
+  for (let y = 0, p = 0; y < H; y++) {
+    const from = (y * rows / H | 0) * columns;
+    for (let x = 0; x < W; x++) px[p++] = cells[from + (x * columns / W | 0)];
+  }
+  return image;
 }
 
-/** One head's picture in its place, with the bar of its score below when the grid is sorted. `snap` rounds to device pixels. */
-export function paintThumb(g, lay, k, thumb, theme, ratio, score) {
-  const [x, y] = lay.at(k), snap = (v) => Math.round(v * ratio) / ratio;
+let thumbCanvas = null;
+
+/** The same as a small canvas of its own, for pictures that are scaled later; it lasts until the next one. */
+function thumbPicture(pooled, theme, options) {
+  thumbCanvas ||= document.createElement("canvas");
+  thumbCanvas.width = pooled.columns;
+  thumbCanvas.height = pooled.rows;
+  thumbCanvas.getContext("2d").putImageData(thumbPixels(pooled, pooled.columns, pooled.rows, theme, options), 0, 0);
+  return thumbCanvas;
+}
+
+/** One head's picture (pooled, or null) in its place, with the bar of its score below when the grid is sorted.
+    `ratio`: device pixels per CSS pixel of a canvas that is not transformed otherwise; null: any context. `options`: what colourPixels takes. */
+export function paintThumb(g, lay, k, pooled, theme, ratio, score, options) {
+  const [x, y] = lay.at(k);
   g.fillStyle = theme.paper;
   g.fillRect(x - 1, y - 1, lay.cw + 2, lay.ch + 2 + lay.foot);
-  g.imageSmoothingEnabled = false;
-  if (thumb) g.drawImage(thumb, snap(x), snap(y), snap(x + lay.cw) - snap(x), snap(y + lay.ch) - snap(y));
+  if (pooled && ratio) {
+    const X = Math.round(x * ratio), Y = Math.round(y * ratio), W = Math.round((x + lay.cw) * ratio) - X, H = Math.round((y + lay.ch) * ratio) - Y;
+    g.putImageData(thumbPixels(pooled, W, H, theme, options), X, Y);
+  } else if (pooled) {
+    g.imageSmoothingEnabled = false;
+    g.drawImage(thumbPicture(pooled, theme, options), x, y, lay.cw, lay.ch);
+  }
   g.strokeStyle = theme.line;
   g.lineWidth = 1;
   g.strokeRect(x - 0.5, y - 0.5, lay.cw + 1, lay.ch + 1);
@@ -72,6 +93,24 @@ export function paintThumb(g, lay, k, thumb, theme, ratio, score) {
     g.fillStyle = theme.ink2;
     g.fillRect(x, y + lay.ch + 2, Math.max(1, lay.cw * score), 2.5);
   }
+}
+
+/** One head as a cell in the colour of its score, with the number where it fits. */
+export function paintCell(g, lay, k, theme, { fill, ink, text }) {
+  const [x, y] = lay.at(k), size = lay.cw >= 28 ? 13 : 11;
+  g.fillStyle = theme.paper;
+  g.fillRect(x - 1, y - 1, lay.cw + 2, lay.ch + 2);
+  g.fillStyle = fill;
+  g.fillRect(x, y, lay.cw, lay.ch);
+  g.strokeStyle = theme.line;
+  g.lineWidth = 1;
+  g.strokeRect(x - 0.5, y - 0.5, lay.cw + 1, lay.ch + 1);
+  g.font = `400 ${size}px ${theme.sans}`;
+  if (!text || lay.ch < size || textWidth(g, text) > lay.cw - 1) return;
+  g.fillStyle = ink;
+  g.textAlign = "center";
+  g.textBaseline = "middle";
+  g.fillText(text, x + lay.cw / 2, y + lay.ch / 2 + 0.5);
 }
 
 function axisNumbers(g, lay, theme, current, horizontal) {

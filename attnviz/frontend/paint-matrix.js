@@ -42,6 +42,10 @@ export function layoutMatrix(g, w, h, queries, keys, view, theme) {
       const q = py >= top && py < top + height ? Math.floor((py - top) / cell + view.q0) : -1;
       return { q: q < nq ? q : -1, k: k < nk ? k : -1 };
     },
+    near(px, py) { // the same, or the cell at the edge that is next to it
+      const x = Math.max(left, Math.min(left + width - 0.01, px)), y = Math.max(top, Math.min(top + height - 0.01, py));
+      return { ...lay.at(x, y), inside: x === px && y === py };
+    },
   };
   lay.rows = [Math.max(0, Math.floor(view.q0)), Math.min(nq, Math.ceil(view.q1))];
   lay.columns = [Math.max(0, Math.floor(view.k0)), Math.min(nk, Math.ceil(view.k1))];
@@ -95,7 +99,7 @@ function matrixNumbers(g, lay, scene, theme, lut) {
   const m = scene.change || scene.a, [i0, i1] = lay.rows, [j0, j1] = lay.columns, least = Math.max(scene.change ? 0 : scene.threshold, 0.00995);
   g.textAlign = "center";
   g.textBaseline = "middle";
-  g.font = `500 ${lay.c >= 32 ? 13 : 12}px ${theme.sans}`;
+  g.font = `500 ${lay.c >= 32 ? 13 : lay.c >= 25 ? 12 : 11}px ${theme.sans}`;
   for (let i = i0; i < i1; i++) {
     for (let j = j0; j < j1; j++) {
       const v = m[i * lay.nk + j], points = Math.round(Math.abs(v) * 100);
@@ -127,6 +131,22 @@ function matrixEdge(g, lay, allowed, theme) {
   g.setLineDash([]);
 }
 
+/** A stroke through every cell that was blocked by hand, so that it differs from one that merely gets nothing. */
+function matrixStrokes(g, lay, scene, theme, lut) {
+  const [i0, i1] = lay.rows, [j0, j1] = lay.columns, inset = Math.max(1, lay.c * 0.2), far = lay.c - lay.gap - inset;
+  g.lineWidth = lay.c >= 14 ? 1.5 : 1;
+  for (let i = i0; i < i1; i++) {
+    for (let j = j0; j < j1; j++) {
+      if (!scene.painted(i, j)) continue;
+      g.strokeStyle = scene.change ? onColour(lut, cellIndex(scene, scene.change[i * lay.nk + j])) : theme.edge;
+      g.beginPath();
+      g.moveTo(lay.x(j) + inset, lay.y(i) + far);
+      g.lineTo(lay.x(j) + far, lay.y(i) + inset);
+      g.stroke();
+    }
+  }
+}
+
 /** Cells, lines between them, numbers where they fit, the edge of the mask, the names of the axes. */
 export function paintMatrix(g, lay, scene, theme) {
   const lut = scene.change ? theme.div : theme.lut, { left, top, width, height, gap, c } = lay;
@@ -143,8 +163,9 @@ export function paintMatrix(g, lay, scene, theme) {
     for (let i = Math.max(1, lay.rows[0]); i < lay.rows[1]; i++) g.fillRect(left, lay.y(i) - 1, width, 1);
     for (let j = Math.max(1, lay.columns[0]); j < lay.columns[1]; j++) g.fillRect(lay.x(j) - 1, top, 1, height);
   }
-  if (c >= 25) matrixNumbers(g, lay, scene, theme, lut);
+  if (c >= (scene.change ? 25 : 20)) matrixNumbers(g, lay, scene, theme, lut);
   if (scene.allowed && c >= 3) matrixEdge(g, lay, scene.allowed, theme);
+  if (scene.painted && c >= 3) matrixStrokes(g, lay, scene, theme, lut);
   g.restore();
   g.strokeStyle = theme.line;
   g.lineWidth = 1;

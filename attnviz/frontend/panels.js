@@ -1,14 +1,13 @@
 /* panels.js: paints each part of the view when it has changed. Methods of the view. */
 import {explain, num, pct, products} from "./maths.js";
 import {el, fitCanvas, tokenNode} from "./kit.js";
-import {layoutGrid, paintGridOver, paintThumb} from "./paint-grid.js";
+import {SETTLED} from "./choices.js";
 import {layoutMatrix, paintLegend, paintMatrix, paintMatrixOver} from "./paint-matrix.js";
 import {layoutLines, paintLinesBase, paintLinesOver, strongCurves} from "./paint-lines.js";
 import {paintShare, paintWhy} from "./paint-why.js";
 import {entropyNodes, headSummary, headText, meanEntropy, sentence} from "./say.js";
 
 const CURVES = 300; // at most so many curves of a head are drawn
-export const SETTLED = 200; // ms after its last change a slider counts as still
 
 export const panelMethods = {
   frame() {
@@ -42,8 +41,10 @@ export const panelMethods = {
     put(focus || d.has("why"), "why");
     put(head || d.has("words"), "words");
     this.paintLater(this.moving || focus && !head);
-    if (all || d.has("controls")) [this.panel, this.switches, this.changing, this.more].forEach((c) => c.sync());
+    if (all || d.has("controls")) this.syncControls();
   },
+
+  syncControls() { [this.panel, this.switches, this.changing, this.more, this.orders].forEach((c) => c.sync()); },
 
   /** What stands beside the matrix: all of it, or in turn, one part per frame, while a slider or the pointer moves. */
   paintLater(inTurn) {
@@ -63,39 +64,6 @@ export const panelMethods = {
     }
     if (this.moving && !this.later.size) this.later.add("cells"); // once more, with all their detail, when it stands still
     if (this.later.size) this.frame();
-  },
-
-  /** Heads from the sharpest to the most even one, or null for the order of the layers. */
-  order() {
-    if (this.state.sort === "layer") return null;
-    const known = [];
-    for (let k = 0; k < this.heads; k++) if (this.headAt(k) !== null) known.push(k);
-    if (this.queue.length || known.some((k) => this.thumbs[k]?.score == null)) return this.lastOrder || known;
-    return this.lastOrder = known.sort((x, y) => this.thumbs[x].score - this.thumbs[y].score);
-  },
-
-  paintGrid() {
-    const { w, h } = this.box.grid, { model } = this, lay = this.lay.grid = layoutGrid(w, h, model.layersN, model.headsN, this.order());
-    if (this.kind === "phone") this.node.gridStage.style.height = lay.h + "px";
-    this.repool();
-    this.gridPen = fitCanvas(this.node.grid, w, this.kind === "phone" ? lay.h : h, this.ratio);
-    this.fresh = [];
-    for (let k = 0; k < this.heads; k++) if (this.headAt(k) !== null) this.fresh.push(k);
-    this.paintThumbs();
-  },
-
-  paintThumbs() {
-    const most = Math.log2(Math.max(2, this.scene.nk));
-    for (const k of this.fresh) {
-      const thumb = this.thumbs[k], score = this.state.sort === "layer" ? null : Math.min(1, (thumb?.score ?? 0) / most);
-      paintThumb(this.gridPen, this.lay.grid, k, thumb?.pooled ? thumb.canvas : null, this.theme, this.ratio, score);
-    }
-    this.fresh = [];
-  },
-
-  paintRings() {
-    const { w, h } = this.box.grid, g = fitCanvas(this.node.gridOver, w, this.kind === "phone" ? this.lay.grid.h : h, this.ratio);
-    paintGridOver(g, this.lay.grid, this.theme, { head: this.head(), hover: this.hoverHead, extra: this.state.heads.map(([l, hd]) => l * this.model.headsN + hd) });
   },
 
   /** The cells in the layout they have. */
@@ -206,7 +174,7 @@ export const panelMethods = {
     const { node: n, scene: s, state, model } = this, k = this.shown(), layer = this.layerOf(k), head = this.headOf(k), what = state.join ? "words" : "tokens";
     n.say.replaceChildren(...sentence(s, layer, head));
     n.matrixTitle.textContent = `Layer ${layer}, head ${head}`;
-    n.gridInfo.textContent = state.sort !== "layer" ? "sharpest first" : this.lay.grid.across ? "heads → layers ↓" : "layers → heads ↓";
+    n.gridInfo.textContent = this.lay.grid.order ? "" : this.lay.grid.across ? "heads → layers ↓" : "layers → heads ↓";
     n.linesInfo.textContent = this.curves.heads.length > 1 ? "" : "heavier: more attention";
     this.headChips();
     s.mean ??= meanEntropy(s.a, s.nq, s.nk);
@@ -234,6 +202,7 @@ export const panelMethods = {
     const { linesHeads: box } = this.node, { heads } = this.curves, key = heads.map((h) => h.name).join() + this.theme.id;
     if (box.dataset.key === key) return;
     box.dataset.key = key;
+    if (heads.length < 2 && box.hidden) return; // nothing above the curves, as before
     box.hidden = heads.length < 2;
     box.replaceChildren(...(heads.length < 2 ? [] : heads.map((h, i) => {
       const name = `layer ${h.layer}, head ${h.head}`, label = i ? `${name}: take it out of the curves` : `${name}: show it alone`;

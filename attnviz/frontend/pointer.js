@@ -47,7 +47,7 @@ export function listenGrid(view, canvas, label) {
 
 function matrixTip(view, q, k) {
   const s = view.scene, at = q * s.nk + k, value = el("b");
-  if (s.allowed && !s.allowed(q, k)) value.textContent = "masked";
+  if (s.allowed && !s.allowed(q, k)) value.textContent = s.painted?.(q, k) ? "blocked" : "masked";
   else value.textContent = s.change ? `${points(s.change[at])} points` : pct(s.a[at]);
   const name = (item) => { const b = el("bdi"); b.textContent = item.label; return b; };
   const l = view.lay.matrix;
@@ -73,7 +73,7 @@ function listenZoom(view, canvas) {
     const now = centre();
     if (!last || now.n !== last.n) return void (last = now);
     const far = Math.hypot(now.x - last.x, now.y - last.y);
-    if (!moved && far < 4 && now.n < 2) return;
+    if (!moved && far < 4 && now.n < 2 || view.stroke) return;
     if (!view.zoomed() && now.n < 2) return;
     if (!moved) canvas.setPointerCapture(e.pointerId);
     moved = true;
@@ -95,24 +95,53 @@ function listenZoom(view, canvas) {
     e.preventDefault();
     view.zoomBy(Math.exp(-Math.max(-60, Math.min(60, e.deltaY)) / 120), ...pointIn(e, canvas));
   }, { passive: false });
-  return { busy: () => moved && fingers.size > 0, moved: () => moved };
+  return { busy: () => moved && fingers.size > 0, moved: () => moved, fingers: () => fingers.size };
+}
+
+/** Where a mask is painted, one finger or the mouse draws a stroke; a second finger takes it back, and zooms. */
+function listenBrush(view, canvas, fingers) {
+  const end = (e) => {
+    if (!view.stroke) return;
+    const { last } = view.stroke;
+    view.strokeEnd();
+    if (e.pointerType === "touch" && last) view.setLock({ side: "q", queries: [last[0]], key: last[1] }); // no pointer stays to point
+    else if (last) matrixTip(view, ...last);
+  };
+  canvas.addEventListener("pointerdown", (e) => {
+    if (!view.painting() || e.button) return;
+    if (fingers() > 1) return view.strokeCancel();
+    const { q, k } = view.lay.matrix.at(...pointIn(e, canvas));
+    if (q < 0 || k < 0 || many(e)) return;
+    canvas.setPointerCapture(e.pointerId);
+    view.strokeStart(q, k);
+  });
+  canvas.addEventListener("pointermove", (e) => {
+    if (!view.stroke) return;
+    const { q, k, inside } = view.lay.matrix.near(...pointIn(e, canvas));
+    if (inside || view.stroke.last) view.strokeTo(q, k, inside);
+  });
+  canvas.addEventListener("pointerup", end);
+  canvas.addEventListener("pointercancel", () => view.strokeCancel());
+  canvas.addEventListener("lostpointercapture", end);
 }
 
 export function listenMatrix(view, canvas) {
   const drag = listenZoom(view, canvas);
+  listenBrush(view, canvas, drag.fingers);
   canvas.addEventListener("pointermove", (e) => {
     if (drag.busy()) { view.hideTip(); return; }
     if (e.pointerType === "touch") return;
     const { q, k } = view.lay.matrix.at(...pointIn(e, canvas));
     if (q < 0 && k < 0) { view.hideTip(); return view.setHover(null); }
     view.setHover(q >= 0 ? { side: "q", queries: [q], key: k >= 0 ? k : null } : { side: "k", queries: [], key: k });
-    if (q >= 0 && k >= 0) matrixTip(view, q, k);
+    if (q >= 0 && k >= 0 && !view.stroke) matrixTip(view, q, k); // it would cover what is being painted
     else view.hideTip();
   });
   canvas.addEventListener("pointerleave", () => { view.hideTip(); view.setHover(null); });
   canvas.addEventListener("click", (e) => {
     if (drag.moved()) return;
     const { q, k } = view.lay.matrix.at(...pointIn(e, canvas));
+    if (view.painting() && q >= 0 && k >= 0 && !many(e)) return; // the stroke was all
     if (q >= 0 && many(e)) view.toggleQuery(q);
     else if (q >= 0) view.setLock({ side: "q", queries: [q], key: k >= 0 ? k : null });
     else if (k >= 0) view.setLock({ side: "k", queries: [], key: k });
@@ -122,7 +151,14 @@ export function listenMatrix(view, canvas) {
     if (e.key === "+" || e.key === "=") view.zoomBy(1.5);
     else if (e.key === "-" || e.key === "_") view.zoomBy(1 / 1.5);
     else if (e.key === "0") view.zoomBy(0);
-    else if (e.key === "Enter" || e.key === " ") {
+    else if (view.undoKey(e)) return;
+    else if (e.key === " " && view.painting()) {
+      if (q >= 0 && k >= 0) {
+        view.strokeStart(q, k);
+        view.strokeEnd();
+        view.speak();
+      }
+    } else if (e.key === "Enter" || e.key === " ") {
       if (q >= 0 && e.shiftKey) view.toggleQuery(q);
       else if (q >= 0) view.setLock({ side: "q", queries: [q], key: k });
     } else if ((arrow || e.key === "Home" || e.key === "End") && !e.altKey && !e.ctrlKey && !e.metaKey) {

@@ -1,7 +1,7 @@
 /* save.js: the view as files: one picture of all its parts, the head's weights as a table, and what only the server can write. */
 import {el} from "./kit.js";
 import {download, toCsv, toPng, toSvg} from "./export.js";
-import {layoutGrid, paintGridOver, paintThumb} from "./paint-grid.js";
+import {layoutGrid, paintGridOver} from "./paint-grid.js";
 import {layoutMatrix, paintLegend, paintMatrix, paintMatrixOver} from "./paint-matrix.js";
 import {layoutLines, paintLinesBase, paintLinesOver} from "./paint-lines.js";
 import {paintShare, paintWhy} from "./paint-why.js";
@@ -22,6 +22,20 @@ function picturePart(g, theme, x, y, title, draw) {
   g.restore();
 }
 
+/** Small text in lines of at most `width`, the first at y. */
+function pictureText(g, theme, text, y, width) {
+  g.font = `400 13px ${theme.sans}`;
+  g.textAlign = "left";
+  g.fillStyle = theme.ink2;
+  let line = "";
+  for (const word of [...text.split(" "), null]) {
+    if (word !== null && (!line || g.measureText(`${line} ${word}`).width <= width)) { line += (line ? " " : "") + word; continue; }
+    g.fillText(line, 0, y);
+    y += 17;
+    line = word;
+  }
+}
+
 /** Grid, matrix, curves and products side by side, as they stand in the view, with its sentence above. */
 export function paintPicture(view, g) {
   const p = PICTURE, { theme, scene, state, model, curves } = view, heads = p.margin + p.heads + p.gap, right = p.width - p.margin - p.lines, matrix = right - p.gap - heads;
@@ -31,9 +45,10 @@ export function paintPicture(view, g) {
   g.fillStyle = theme.ink1;
   g.fillText(view.node.say.textContent, p.margin, 44);
   picturePart(g, theme, p.margin, p.top, "All heads", () => {
-    const lay = layoutGrid(p.heads, 470, model.layersN, model.headsN, view.order());
-    for (let k = 0; k < view.heads; k++) if (view.headAt(k) !== null) paintThumb(g, lay, k, view.thumbs[k]?.pooled ? view.thumbs[k].canvas : null, theme, 2, null);
+    const lay = layoutGrid(p.heads, 470, model.layersN, model.headsN, view.order(), { bars: !view.score(state.tint), across: view.lay.grid.across });
+    for (const k of view.headList()) view.paintHead(g, lay, k, null);
     paintGridOver(g, lay, theme, { head: view.head(), hover: null, extra: state.heads.map(([l, h]) => l * model.headsN + h) });
+    pictureText(g, theme, view.scoreGloss(), lay.h + 20, p.heads);
   });
   picturePart(g, theme, heads, p.top, view.node.matrixTitle.textContent, () => {
     if (!scene.nq || !scene.nk) return;

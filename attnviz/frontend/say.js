@@ -15,6 +15,9 @@ function sayTokens(list, indices, kind) {
   return nodes;
 }
 
+/** Whether the mask leaves a query no key at all. */
+const seesNothing = (scene, q) => scene.allowed !== null && !scene.keys.some((_, j) => scene.allowed(q, j));
+
 /** The sentence under the question, as nodes. */
 export function sentence(scene, layer, head) {
   const { a, nk, focus, queries, keys } = scene, where = `In layer ${layer}, head ${head}, `;
@@ -27,19 +30,22 @@ export function sentence(scene, layer, head) {
     const n = focus.queries.length, share = [sayStrong(`${num(sum)} of ${n}`), ` (${pct(sum / n)})`];
     return [where, ...sayTokens(queries, focus.queries, "q"), " together give ", ...share, " to ", ...sayTokens(keys, [focus.k], "k"), "."];
   }
-  if (scene.allowed && !scene.allowed(focus.q, focus.k)) return [where, ...sayTokens(queries, [focus.q], "q"), " cannot see ", ...sayTokens(keys, [focus.k], "k"), ": the mask hides it."];
+  if (scene.allowed && !scene.allowed(focus.q, focus.k)) {
+    if (seesNothing(scene, focus.q)) return [where, ...sayTokens(queries, [focus.q], "q"), " may attend to nothing: the mask leaves it no key, so all its weights are ", sayStrong("0"), "."];
+    return [where, ...sayTokens(queries, [focus.q], "q"), " cannot see ", ...sayTokens(keys, [focus.k], "k"), scene.painted?.(focus.q, focus.k) ? ": the cell is blocked by hand." : ": the mask hides it."];
+  }
   const change = scene.change ? scene.change[focus.q * nk + focus.k] : null;
   return [where, ...sayTokens(queries, [focus.q], "q"), " gives ", sayStrong(pct(value)), " of its attention to ", ...sayTokens(keys, [focus.k], "k"),
     change === null ? "." : `, ${points(change)} points against the model as trained.`];
 }
 
-/** What a screen reader hears for the cell in focus. */
-export function spoken(scene, layer, head) {
-  const { a, nk, focus, queries, keys } = scene;
-  if (focus.q < 0 || focus.k < 0) return `layer ${layer}, head ${head}: no token chosen`;
+/** What a screen reader hears for the cell in focus; `name` tells the head. */
+export function spoken(scene, name) {
+  const { a, nk, focus, queries, keys } = scene, start = name[0].toLowerCase() + name.slice(1);
+  if (focus.q < 0 || focus.k < 0) return `${start}: no token chosen`;
   const value = a[focus.q * nk + focus.k];
   const masked = scene.allowed && !scene.allowed(focus.q, focus.k);
-  return `layer ${layer}, head ${head}: '${plainLabel(queries[focus.q])}' attends to '${plainLabel(keys[focus.k])}' ${masked ? "not at all, masked" : pct(value)}`;
+  return `${start}: '${plainLabel(queries[focus.q])}' attends to '${plainLabel(keys[focus.k])}' ${!masked ? pct(value) : seesNothing(scene, focus.q) ? "not at all, its whole row is masked" : "not at all, masked"}`;
 }
 
 /** Mean entropy of a head's rows, in bits; rows that see nothing, or hold NaN, are left out. */
@@ -61,7 +67,8 @@ export function entropyNodes(scene, mean, meanBefore, what) {
   const bits = (now, was) => was == null || Math.abs(now - was) < 0.005 ? [sayStrong(num(now)), " bits"] : [sayStrong(num(now)), ` bits (${now > was ? "+" : ""}${num(now - was)})`];
   if (focus.q >= 0 && !Number.isNaN(a[focus.q * nk + focus.k])) {
     const now = entropy(a, focus.q * nk, nk), was = before ? entropy(before, focus.q * nk, nk) : null;
-    lines.push(el("span", {}, "“", tokenNode(queries[focus.q], "name"), "” spreads over ", sayStrong((2 ** now).toFixed(1)), ` of ${nk} ${what}, entropy `, ...bits(now, was)));
+    if (seesNothing(scene, focus.q)) lines.push(el("span", {}, "“", tokenNode(queries[focus.q], "name"), "” may attend to nothing"));
+    else lines.push(el("span", {}, "“", tokenNode(queries[focus.q], "name"), "” spreads over ", sayStrong((2 ** now).toFixed(1)), ` of ${nk} ${what}, entropy `, ...bits(now, was)));
   }
   lines.push(el("span", {}, "the head on average over ", sayStrong((2 ** mean).toFixed(1)), ", entropy ", ...bits(mean, meanBefore)));
   return lines;

@@ -4,7 +4,9 @@ import {mount} from "./view.js";
 
 /** The bytes of a message that the page holds as base64. */
 function embeddedBytes(stack) {
-  const text = atob(document.getElementById(`attnviz-${stack}`).textContent.trim()), bytes = new Uint8Array(text.length);
+  const base64 = document.getElementById(`attnviz-${stack}`).textContent.trim();
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64); // several times as fast, in browsers since 2025
+  const text = atob(base64), bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
 }

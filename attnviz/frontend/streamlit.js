@@ -1,5 +1,5 @@
 /* streamlit.js: the view as a Streamlit component (components v2).
-   The data is u32 n | n bytes of JSON {state, question, live, message: its length, file} | the message | a file to save. */
+   The data is u32 n | n bytes of JSON {state, question, compact, live, message: its length, file} | the message | a file to save. */
 import {download} from "./export.js";
 import {mount} from "./view.js";
 
@@ -13,12 +13,12 @@ export default function attentionComponent({ data, parentElement, setStateValue,
     mountedViews.set(parentElement, entry = {});
     const root = parentElement.querySelector(".av-root");
     entry.view = mount(root, {
-      message, state: given.state, question: given.question,
+      message, state: given.state, question: given.question, compact: given.compact,
       onState: (state) => entry.setState("view", state),
       onRun: given.live ? () => {} : null,
       onExport: (kind) => entry.trigger("export", kind),
     });
-  } else entry.view.update({ message, state: given.state });
+  } else entry.view.update({ message, state: given.state, compact: given.compact });
   if (given.file && entry.file !== given.file.number) {
     entry.file = given.file.number;
     download(given.file.name, new Blob([bytes.slice(4 + length + given.message)]));

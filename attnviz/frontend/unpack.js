@@ -1,7 +1,6 @@
 // The message of packing.py becomes a model: tokens, masks and numbers, and per layer the queries and keys.
 
 let unpackCount = 0;
-let halfTable = null;
 
 /** Bytes of one message (at any offset of their buffer) to a model; queries and keys are decoded when first asked for. */
 export function unpack(bytes) {
@@ -29,7 +28,7 @@ function unpackModel(header, buffer, start) {
     sentences: header.sentences, keySentences: header.keySentences || header.sentences,
     mask, scale, temperature, alibi, bias,
     dir: header.dir, keyDir: header.keyDir || header.dir, cjk: header.cjk, dtype: header.dtype,
-    finite: layers.every(layer => !layer.broken.length), intervention: header.intervention,
+    finite: layers.every(layer => !layer.broken.length), intervention: header.intervention, scores: header.scores,
     before: header.before ? unpackModel(header.before, buffer, start) : null,
   };
 }
@@ -57,8 +56,12 @@ function unpackLayer(layer, {header, buffer, start, masks, biases, T, S}) {
 
 function unpackNumbers(buffer, at, count, half) {
   if (!half) return new Float32Array(buffer, at, count);
-  const bits = new Uint16Array(buffer, at, count), table = halfTable ||= halfValues(), out = new Float32Array(count);
-  for (let i = 0; i < count; i++) out[i] = table[bits[i]];
+  const halves = new Uint16Array(buffer, at, count), out = new Float32Array(count), bits = new Uint32Array(out.buffer);
+  for (let i = 0; i < count; i++) {
+    const h = halves[i], special = (h & 0x7c00) === 0x7c00; // infinite or NaN
+    bits[i] = (h & 0x8000) << 16 | (h & 0x7fff) << 13 | (special ? 0x7f800000 : 0);
+    if (!special) out[i] *= 2 ** 112; // the exponents of the two formats differ by 112, those of subnormal numbers too
+  }
   return out;
 }
 
@@ -67,15 +70,4 @@ function unpackBits({shape, at}, buffer, start) {
   const count = shape[0] * shape[1] * shape[2], bits = new Uint8Array(buffer, start + at, Math.ceil(count / 8)), values = new Uint8Array(count);
   for (let i = 0; i < count; i++) values[i] = bits[i >> 3] >> (i & 7) & 1;
   return {shape, values};
-}
-
-/** The value of every 16-bit float, by its bits. */
-function halfValues() {
-  const table = new Float32Array(65536);
-  for (let bits = 0; bits < 65536; bits++) {
-    const exponent = bits >> 10 & 31, fraction = bits & 1023;
-    const size = exponent === 31 ? (fraction ? NaN : Infinity) : exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction;
-    table[bits] = bits >> 15 ? -size : size;
-  }
-  return table;
 }

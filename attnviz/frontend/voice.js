@@ -16,7 +16,7 @@ export const voiceMethods = {
   /** Reads the cell in focus aloud. */
   speak() {
     this.scene.focus = this.focus();
-    const k = this.shown(), text = spoken(this.scene, this.layerOf(k), this.headOf(k));
+    const k = this.shown(), text = spoken(this.scene, this.headLabel(k));
     if (this.node.live.textContent !== text) this.node.live.textContent = text;
   },
 

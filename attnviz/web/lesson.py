@@ -16,6 +16,7 @@ import streamlit as st
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.web import cache, shell
+from attnviz.web.chart import steady_chart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +66,7 @@ class Lesson(Generic[T]):
     def chosen(self) -> T:
         """The settings now; a value that no widget offers (a browser may send anything) is the first one."""
         state = st.session_state
-        if state.pop("whole_page", False):  # a thing to try has changed the sidebar
+        if state.pop("whole_page", False):  # a thing to try has changed more than this fragment
             st.rerun()
         found = {f.name: state.get(self.key(f.name), getattr(self.first, f.name)) for f in fields(self.first)}  # type: ignore[arg-type]
         chosen = accept(self.first, found)
@@ -127,25 +128,26 @@ class Lesson(Generic[T]):
         name = key or file
         with st.container(key=f"lesson-picture-{name}"):
             st.subheader(shell.escaped(title), anchor=False)
-            st.plotly_chart(
-                figure, theme=None, config={"displayModeBar": False}, alt=alt, key=f"{self.name}-chart-{name}"
-            )
+            steady_chart(figure, alt=alt, key=f"{self.name}-chart-{name}")
             st.download_button(
                 "Data (CSV)", lambda: data.to_csv(index=False), f"attnviz-{file}.csv", "text/csv", type="tertiary",
                 key=f"{self.name}-data-{name}", on_click="ignore",
             )  # fmt: skip
 
-    def tries(self, *tries: Try) -> None:
-        """Two or three things to try, each a click that sets the page up."""
+    def tries(self, *tries: Try, everywhere: bool = False) -> None:
+        """Two or three things to try, each a click that sets the page up; `everywhere`: in other fragments too."""
         with st.container(key="lesson-tries", horizontal=True):
             st.text("Try")
             for number, one in enumerate(tries):
                 st.button(
-                    shell.escaped(one.label), key=f"{self.name}-try-{number}", on_click=self._take, args=(one,)
+                    shell.escaped(one.label), key=f"{self.name}-try-{number}", on_click=self._take,
+                    args=(one, everywhere),
                 )  # fmt: skip
 
-    def _take(self, one: Try) -> None:
+    def _take(self, one: Try, everywhere: bool) -> None:
         self.choose(**one.set)
+        if everywhere:
+            st.session_state["whole_page"] = True
         for name, value in (("text", one.text), ("model", one.model)):
             if value is not None and st.session_state.get(name) != value:
                 st.session_state[name] = value

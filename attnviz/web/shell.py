@@ -93,7 +93,7 @@ def view_state(key: str, inputs: Inputs, first_look: ViewState) -> ViewState:
         component.choose_state(key, first_look if at_home else ViewState.from_query(linked))
     elif state.get(seen) != inputs:
         chosen = component.current_state(key, ViewState())
-        component.choose_state(key, replace(chosen, queries=(), key=None, sentences=None, zoom=None))
+        component.choose_state(key, replace(chosen, queries=(), key=None, painted=(), sentences=None, zoom=None))
     state[seen] = inputs
     state[kept] = component.current_state(key, ViewState())
     return state[kept]

@@ -9,17 +9,13 @@ costs it nothing. A time ends with the frame that shows the result. Medians; the
 from __future__ import annotations
 
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,15 +27,12 @@ from rich.table import Table
 import attnviz
 from attnviz import preset, report
 from attnviz.packing import EXACT_TOKENS, pack
+from tests.browser import ROOT, launch, serve
 
-ROOT = Path(__file__).parents[2]
 LENGTHS = (64, 128, 512)
 PATIENCE = 60  # seconds that a BertViz page has to open
+ONE_LINE = "[data-testid=stText]"
 SCREEN = {"width": 1440, "height": 900}
-ARGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 LIBRARIES = {  # what BertViz asks the CDN for; jQuery 2.0.0 is not on npm
     "require.min.js": ("requirejs@2.3.6", "require.js"),
     "d3.min.js": ("d3@5.7.0", "dist/d3.min.js"),
@@ -146,6 +139,7 @@ class Measured:
 
     size: float | None = None  # bytes
     first: float | None = None
+    empty: float | None = None  # the same of an app that shows one line of text: what Streamlit itself takes
     again: float | None = None  # the next navigation in the same tab, which has Streamlit's scripts already
     hover: float | None = None
     switch: float | None = None
@@ -165,56 +159,33 @@ def text_of(model: attnviz.Model, n_tokens: int) -> str:
 # ---- attnviz -----------------------------------------------------------------------------------------
 
 
-@contextmanager
-def app() -> Iterator[str]:
-    """The address of the app on a server of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", *options],
-        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1)
-                break
-            except OSError:
-                if server.poll() is not None:
-                    raise RuntimeError("the server did not start") from None
-                time.sleep(0.1)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def visit(browser: Browser, address: str) -> tuple[float, BrowserContext, Page]:
-    """A new visitor: seconds from navigation to the painted view."""
+def visit(browser: Browser, address: str, sign: str = ".av-say") -> tuple[float, BrowserContext, Page]:
+    """A new visitor: seconds from navigation to the painted view, of which `sign` is the last part to appear."""
     context = browser.new_context(viewport=SCREEN)
     context.add_init_script(TOOLS)
     page = context.new_page()
-    return navigate(page, address), context, page
+    return navigate(page, address, sign), context, page
 
 
-def navigate(page: Page, address: str) -> float:
+def navigate(page: Page, address: str, sign: str = ".av-say") -> float:
     """Seconds from navigation to the painted view."""
     page.goto(address, wait_until="commit")
-    page.wait_for_selector(".av-say", timeout=60_000)
+    page.wait_for_selector(sign, timeout=60_000)
     seconds: float = page.evaluate("bench.painted()") / 1000
     return seconds
 
 
-def measure_ours(browser: Browser, address: str, model: attnviz.Model, n_tokens: int) -> Measured:
+def measure_ours(browser: Browser, address: str, empty: str, model: attnviz.Model, n_tokens: int) -> Measured:
     """Everything about our view at one length, in the app as it is."""
     text = text_of(model, n_tokens)
     link = f"{address}/?{urllib.parse.urlencode({'text': text, 'layer': 2, 'head': 3})}"
     visit(browser, link)[1].close()  # loads the model and runs the text: from here on the server is warm
-    first = []
+    visit(browser, empty, ONE_LINE)[1].close()
+    first, floor = [], []
     for _ in range(5):
+        seconds, context, _ = visit(browser, empty, ONE_LINE)
+        floor.append(seconds)
+        context.close()
         seconds, context, page = visit(browser, link)
         first.append(seconds)
         if len(first) < 5:
@@ -229,7 +200,7 @@ def measure_ours(browser: Browser, address: str, model: attnviz.Model, n_tokens:
     assert said > 10 and seen > 4 and entropies > 4, "the view did not follow"
     context.close()
     return Measured(
-        len(pack(model.run(text))), statistics.median(first), statistics.median(again),
+        len(pack(model.run(text))), statistics.median(first), statistics.median(floor), statistics.median(again),
         statistics.median(hover) / 1000, statistics.median(switch) / 1000, frames,
     )  # fmt: skip
 
@@ -342,6 +313,7 @@ def per_second(value: float) -> str:
 ROWS: tuple[tuple[str, str, Callable[[float], str], dict[int, str]], ...] = (
     ("message / BertViz's file", "size", megabytes, {64: "≤ 1.1 × q, k", 128: "≤ 1.1 × q, k", 512: "< 6 MB"}),
     ("first view, new visitor", "first", seconds, {64: "≤ 1 s", 128: "≤ 1 s", 512: "≤ 2 s"}),
+    ("… of which an empty Streamlit page", "empty", seconds, dict.fromkeys(LENGTHS, "")),
     ("first view, same tab again", "again", seconds, {64: "≤ 1 s", 128: "≤ 1 s", 512: "≤ 2 s"}),
     ("hover to repaint", "hover", seconds, {64: "≤ 16 ms", 128: "≤ 16 ms", 512: "≤ 16 ms"}),
     ("switch head or layer / BertViz's layer", "switch", seconds, {64: "≤ 50 ms", 128: "≤ 50 ms", 512: "≤ 250 ms"}),
@@ -372,15 +344,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         folder = Path(temporary)
         served = libraries(folder)
-        with app() as address:
+        (folder / "empty.py").write_text('import streamlit as st\n\nst.text("One line.")\n', "utf-8")
+        with serve() as server, serve(folder / "empty.py") as empty:
             for n in LENGTHS:
-                browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
-                ours[n] = measure_ours(browser, address, model, n)
+                browser = launch(playwright)
+                ours[n] = measure_ours(browser, server.address, empty.address, model, n)
                 browser.close()
-                browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
+                browser = launch(playwright)
                 theirs[n] = measure_bertviz(browser, model, n, served, folder)
                 browser.close()
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
+        browser = launch(playwright)
         whole, version = overview(browser, folder), browser.version
         browser.close()
     print_table(out, ours, theirs)

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +11,8 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from attnviz import Model, Trace, load
 from attnviz.frontend import FOLDER
-from tests.e2e.harness import ARGS, HARNESS, ROOT, SENTENCE, TYPES, settle
+from tests.browser import launch, serve
+from tests.e2e.harness import HARNESS, SENTENCE, TYPES, settle
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def browser() -> Iterator[Browser]:
     """One Chromium per test module: Playwright allows only one of its loops at a time."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
+        chromium = launch(playwright)
         yield chromium
         chromium.close()
 
@@ -38,30 +33,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def app_server() -> Iterator[str]:
     """The address of the app, started once for all tests."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true",
-        "--server.address=127.0.0.1", f"--server.port={port}", "--browser.gatherUsageStats=false",
-    ]  # fmt: skip
-    server = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1)
-                break
-            except OSError:
-                assert server.poll() is None, "the app did not start"
-                time.sleep(0.1)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(10)
+    with serve() as server:
+        yield server.address
 
 
 @pytest.fixture(scope="session")

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
 
 from attnviz import Trace
 
-ROOT = Path(__file__).parents[2]
-ARGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 SENTENCE = "The animal didn't cross the street because it was too tired."
 HARNESS = """<!doctype html><html lang="en"><head><meta charset="utf-8">

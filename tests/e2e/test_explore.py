@@ -153,6 +153,7 @@ def test_nothing_scrolls_sideways(visit: Any, width: int, dark: bool) -> None:
     page = visit(width=width, height=844 if width < 800 else 900, dark=dark)
     main = page.locator("[data-testid=stMain]")
     assert main.evaluate("e => e.scrollWidth - e.clientWidth") <= 0
+    assert page.locator(".av-root").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
 
 
 def test_a_dropped_connection_leaves_the_view_and_comes_back(visit: Any, minilm: Model) -> None:

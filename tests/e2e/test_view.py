@@ -215,7 +215,8 @@ def test_the_keyboard_reaches_everything(open_view: Open, message: bytes) -> Non
             break
         stops.append(name)
     expected = [
-        "Join pieces into words", "Hide special tokens", "Save …", "it", "All heads", "Attention matrix",
+        "Join pieces into words", "Hide special tokens", "Save …", "it", "Order of the heads", "Colour of the heads",
+        "All heads", "Attention matrix",
         "Curves", "The products", "Temperature", "As trained", "Divide by", "More settings",
     ]  # fmt: skip
     found = [next((e for e in expected if stop.startswith(e)), stop) for stop in stops]
@@ -464,20 +465,154 @@ def test_zoom_and_pan(open_view: Open, long_message: bytes) -> None:
     assert state_of(page)["zoom"] is None
 
 
+Finger = tuple[float, float]
+
+
+def swipe(page: Page, *fingers: tuple[Finger, Finger], steps: int = 5) -> None:
+    """Fingers that go down together, move each from one place of the matrix to another, and lift one by one."""
+    session = page.context.new_cdp_session(page)
+    box = matrix(page).bounding_box()
+    assert box is not None
+
+    def send(kind: str, part: float, count: int) -> None:
+        points = [
+            {"x": box["x"] + a[0] + part * (b[0] - a[0]), "y": box["y"] + a[1] + part * (b[1] - a[1]), "id": i}
+            for i, (a, b) in enumerate(fingers[:count])
+        ]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    for count in range(1, len(fingers) + 1):
+        send("touchStart", 0, count)
+    for step in range(1, steps + 1):
+        send("touchMove", step / steps, len(fingers))
+    settle(page)
+    for count in range(len(fingers) - 1, -1, -1):
+        send("touchEnd", 1, count)
+    settle(page)
+
+
+def test_two_fingers_zoom_the_matrix(open_view: Open, long_message: bytes) -> None:
+    page = open_view(long_message, state={"layer": 3, "head": 1}, size=(390, 844), has_touch=True, is_mobile=True)
+    matrix(page).scroll_into_view_if_needed()
+    tokens, scrolled = page.evaluate("[view.model.T, scrollY]")
+    for ax, ay, anchored in [(1.0, 0.0, False), (0.0, 1.0, False), (0.7, 0.7, True), (0.0, 1.0, True)]:
+
+        def at(distance: float) -> Finger:
+            return 220 + ax * distance, 240 + ay * distance  # noqa: B023
+
+        swipe(page, (at(-30), at(-30) if anchored else at(-90)), (at(30), at(90)))
+        seen = page.evaluate("(() => { const v = view.visible(); return v.q1 - v.q0; })()")
+        wanted = 30 / (60 if anchored else 90) * tokens  # as much closer as the fingers went apart
+        assert seen == pytest.approx(wanted, rel=0.25), (ax, ay, anchored)
+        assert page.evaluate("[visualViewport.scale, scrollY]") == [1, scrolled]  # the page itself stayed
+        assert state_of(page)["queries"] == [] and state_of(page)["zoom"] is not None
+        swipe(page, (at(-90), at(-20)), (at(90), at(20)))
+        assert state_of(page)["zoom"] is None and not page.evaluate("view.zoomed()")
+
+
+def test_one_finger_scrolls_the_page_and_pans_the_zoomed_matrix(open_view: Open, long_message: bytes) -> None:
+    page = open_view(long_message, state={"layer": 3, "head": 1}, size=(390, 844), has_touch=True, is_mobile=True)
+    page.evaluate("view.zoomBy(4)")
+    settle(page)
+    before = page.evaluate("view.visible().q0")
+    swipe(page, ((200, 250), (200, 150)))
+    assert page.evaluate("view.visible().q0") > before + 3
+    assert page.evaluate("scrollY") == 0 and state_of(page)["queries"] == []
+    page.evaluate("view.zoomBy(0)")
+    settle(page)
+    swipe(page, ((200, 250), (200, 50)))
+    page.wait_for_function("scrollY > 50")
+    assert not page.evaluate("view.zoomed()")
+
+
 def test_sentences_filter_the_curves(open_view: Open, long_message: bytes) -> None:
     page = open_view(long_message, state={"layer": 3, "head": 1, "sentences": [1, 0]})
     first, second = page.evaluate("view.model.sentences.slice(0, 2).map(([a, b]) => b - a)")
     assert page.evaluate("[view.curves.nq, view.curves.nk]") == [second, first]
 
 
+# ---- scores of heads -----------------------------------------------------------------------------
+
+
+def in_the_grid(page: Page) -> None:
+    """Until every head has its score and is painted."""
+    page.wait_for_function("view.scored() && !view.queue.length")
+    settle(page)
+
+
 def test_heads_in_order_of_entropy(open_view: Open, message: bytes, trace: Trace) -> None:
     page = open_view(message, state={**CHOSEN, "sort": "entropy"})
-    page.wait_for_function("view.order().length === 72 && !view.queue.length")
+    in_the_grid(page)
     order = page.evaluate("view.order()")
     w = torch.stack([layer.attention.weights[0] for layer in trace.layers]).double()
     bits = -(w * w.clamp_min(1e-30).log2()).sum(-1).mean(-1).flatten()
     assert sorted(order) == list(range(72))
     assert torch.all(bits[order].diff() > -1e-4)
+
+
+def test_order_and_colour_by_the_previous_token(open_view: Open, message: bytes, trace: Trace) -> None:
+    w = torch.stack([layer.attention.weights[0] for layer in trace.layers])
+    score = w.diagonal(-1, -2, -1).mean(-1).flatten()
+    best = int(score.argmax())
+    page = open_view(message, state=CHOSEN)
+    page.get_by_role("combobox", name="Order of the heads").select_option("previous token")
+    in_the_grid(page)
+    order = page.evaluate("view.order()")
+    assert order[0] == best and torch.all(score[order].diff() < 1e-5)
+    assert page.locator(".av-order").inner_text().endswith("Order: mean weight on the token before, largest first.")
+    page.get_by_role("combobox", name="Order of the heads").select_option("layer")
+    page.get_by_role("combobox", name="Colour of the heads").select_option("previous token")
+    in_the_grid(page)
+    assert page.evaluate("view.order()") is None
+    light = np.array(
+        page.evaluate(
+            """() => {
+              const canvas = document.querySelector('.av-heads canvas.base'), pen = canvas.getContext('2d');
+              return view.headList().map((k) => {
+                const [x, y] = view.lay.grid.at(k), [r, g, b] = pen.getImageData(x + 1, y + 1, 1, 1).data;
+                return r + g + b;
+              });
+            }"""
+        )
+    )
+    assert np.all(np.diff(light[np.argsort(score.numpy())]) <= 3)  # darker with every larger score
+    assert light[best] < 250 and light.max() > 500
+    assert (state_of(page)["sort"], state_of(page)["tint"]) == ("layer", "previous")
+    page.locator(".av-heads canvas.over").focus()
+    page.keyboard.press("ArrowRight")
+    head = state_of(page)["layer"] * 12 + state_of(page)["head"]
+    share = f"{float(score[head]) * 100:.{0 if score[head] >= 0.0995 else 1}f} %"
+    assert f"previous token {share}: 'it' attends" in live(page)
+    x, y = page.evaluate(f"view.lay.grid.at({best})")
+    page.locator(".av-heads canvas.over").hover(position={"x": x + 4, "y": y + 4})
+    settle(page)
+    tip = page.locator(".av-tip").inner_text().replace("\u202f", " ")
+    assert tip == f"Layer {best // 12}, head {best % 12}: previous token {percent(float(score[best]))}"
+
+
+def test_scores_follow_the_temperature(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={**CHOSEN, "tint": "special"})
+    page.evaluate("view.set({temperature: 0.3})")
+    in_the_grid(page)
+    sharp = (trace.layers[2].attention.scores[0, 5] / 0.3).softmax(-1)
+    shown = page.evaluate("view.scoreAt(view.score('special'), 2 * 12 + 5)")
+    assert shown == pytest.approx(float(sharp[:, [0, 15]].sum(-1).mean()), abs=1e-5)
+
+
+def test_a_score_that_the_page_sent(open_view: Open, trace: Trace, message: bytes) -> None:
+    values = torch.linspace(-2, 2, 72).reshape(6, 12)
+    scored = pack(trace, name="minilm", scores={"ablation-effect": values})
+    page = open_view(scored, message, state={**CHOSEN, "sort": "ablation-effect", "tint": "ablation-effect"})
+    in_the_grid(page)
+    assert page.evaluate("view.order()") == list(range(71, -1, -1))
+    assert "ablation effect; largest first, red −2.00 to blue 2.00" in page.locator(".av-order").inner_text()
+    svg = saved(page, "SVG").decode()
+    texts = [node.text for node in ET.fromstring(svg).iter() if node.tag.endswith("}text")]
+    assert "2.00" in texts and "1.94" in texts
+    page.evaluate("async () => mounted.update({message: await load(1), state: null})")  # a run that lacks it
+    in_the_grid(page)
+    assert page.evaluate("view.order()") is None
+    expect(page.get_by_role("combobox", name="Colour of the heads")).to_have_value("weights")
 
 
 # ---- strangers' texts ----------------------------------------------------------------------------

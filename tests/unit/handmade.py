@@ -94,13 +94,13 @@ def encoding_of(
 def run_node(script: str, message: bytes = b"", inputs: Any = None) -> Any:
     """What a script run by Node hands to `give` (JSON) or `giveFloats` (float32 array).
 
-    In scope: unpack, maths and files (export.js); `message`, a Uint8Array; `inputs`, from JSON.
+    In scope: unpack, maths, scores and files (export.js); `message`, a Uint8Array; `inputs`, from JSON.
     """
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "message.bin").write_bytes(message)
         (place / "inputs.json").write_text(json.dumps(inputs), "utf-8")
-        names = {"unpack": "unpack", "maths": "maths", "files": "export"}
+        names = {"unpack": "unpack", "maths": "maths", "scores": "scores", "files": "export"}
         imports = "".join(
             f'import * as {name} from "{(FOLDER / f"{module}.js").as_uri()}";\n' for name, module in names.items()
         )

@@ -21,22 +21,13 @@ from attnviz.frontend import FOLDER, bundle
 from attnviz.packing import pack
 from attnviz.positions import alibi_slopes
 from attnviz.view import ViewState
-
-BROWSER = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.browser import launch
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=BROWSER)
+        browser = launch(playwright)
         yield browser
         browser.close()
 

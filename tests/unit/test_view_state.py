@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attnviz import Intervention, InvalidParameterError
-from attnviz.view import COLOURS, DEFAULT, LARGEST_INDEX, LONGEST_LIST, MASKS, SIDES, ViewState
+from attnviz.cells import read_cells, write_cells
+from attnviz.view import (
+    COLOURS,
+    DEFAULT,
+    LARGEST_INDEX,
+    LONGEST_LIST,
+    LONGEST_PAINTING,
+    MASKS,
+    MOST_PAINTED,
+    SIDES,
+    ViewState,
+)
 
 index = st.integers(0, LARGEST_INDEX)
 
@@ -18,6 +29,17 @@ index = st.integers(0, LARGEST_INDEX)
 def ranges() -> st.SearchStrategy[tuple[int, int]]:
     return st.tuples(index, index).filter(lambda ends: ends[0] < ends[1])
 
+
+def rectangle(q: int, k: int, rows: int, columns: int) -> set[tuple[int, int]]:
+    return {(q + i, k + j) for i in range(rows) for j in range(columns)}
+
+
+side = st.integers(1, 6)
+rectangles = st.builds(rectangle, st.integers(0, 60), st.integers(0, 60), side, side)
+shapes = st.lists(rectangles, max_size=6).map(lambda some: set[tuple[int, int]]().union(*some))
+paintings = (
+    shapes | st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9))) | st.sets(st.tuples(index, index), max_size=40)
+)
 
 states = st.builds(
     ViewState,
@@ -30,6 +52,7 @@ states = st.builds(
     scaled=st.booleans(),
     mask=st.sampled_from(MASKS),
     window=index,
+    painted=paintings.map(lambda cells: tuple(sorted(cells))),
     threshold=st.floats(0, 1),
     join=st.booleans(),
     hide=st.booleans(),
@@ -38,6 +61,7 @@ states = st.builds(
     diff=st.booleans(),
     whole=st.booleans(),
     sort=st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True),
+    tint=st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True),
     heads=st.lists(st.tuples(index, index), max_size=LONGEST_LIST, unique=True).map(tuple),
     horizontal=st.none() | st.booleans(),
     sentences=st.none() | st.tuples(index, index),
@@ -97,6 +121,7 @@ def test_link_values_need_no_escaping() -> None:
                 "join",
                 "sort",
                 "window",
+                "cells",
             ]
         ),
         st.text() | st.lists(st.text(), max_size=2),
@@ -142,7 +167,7 @@ def test_bad_values_fall_back_one_by_one() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_link_values(text: str) -> None:
-    for key in ("layer", "q", "temp", "mask", "sort", "heads", "zoom", "join"):
+    for key in ("layer", "q", "temp", "mask", "sort", "heads", "zoom", "join", "cells"):
         state = ViewState.from_query({key: text})
         assert state == DEFAULT or (key == "sort" and state.sort == text)
 
@@ -160,6 +185,10 @@ def test_hostile_link_values(text: str) -> None:
         {"threshold": 1.1},
         {"zoom": (1, 1, 0, 2)},
         {"heads": ((1,),)},
+        {"painted": ((1,),)},
+        {"painted": ((0, -1),)},
+        {"painted": 3},
+        {"painted": tuple((0, j) for j in range(MOST_PAINTED + 1))},
         {"sort": "No Word"},
     ],
 )
@@ -190,3 +219,69 @@ def test_settings_as_an_intervention() -> None:
     assert DEFAULT.to_intervention() == Intervention()
     state = ViewState(temperature=0.5, scaled=False, mask="window", window=3)
     assert state.to_intervention() == Intervention(temperature=0.5, scaled=False, mask=("window", 3))
+
+
+# ---- a mask painted by hand ----------------------------------------------------------------------
+
+
+@given(paintings)
+def test_painted_cells_are_written_and_read(cells: set[tuple[int, int]]) -> None:
+    assert read_cells(write_cells(cells), MOST_PAINTED) == tuple(sorted(cells))
+
+
+@pytest.mark.parametrize(
+    ("cells", "text"),
+    [
+        ([], ""),
+        ([(2, 5)], "2.5"),
+        ([(2, 0), (2, 1), (3, 0), (3, 1)], "2-3.0-1"),
+        ([(i, 4) for i in range(64)], "0-63.4"),
+        ([(0, 1), (1, 1), (3, 1), (1, 7)], "0-1.1_1.7_3.1"),
+        ([(i, j) for i in range(4) for j in range(4) if j > i], "0.1-3_1.2-3_2.3"),
+    ],
+)
+def test_shapes_have_short_links(cells: list[tuple[int, int]], text: str) -> None:
+    assert write_cells(cells) == text
+    assert ViewState.from_query({"mask": "painted", "cells": text}).painted == tuple(sorted(cells))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1",
+        "1.",
+        "1.2_",
+        "3-1.0",
+        "3-1.3-1",
+        "0.1-99999999",
+        "0-64.0-64",
+        "1.2.3",
+        "-1.2",
+        "1.2_x",
+        "٣.1",
+        "0.0_" * 1001,
+    ],
+)
+def test_cells_that_are_none_are_ignored(text: str) -> None:
+    assert ViewState.from_query({"mask": "painted", "cells": text, "layer": "2"}) == ViewState(mask="painted", layer=2)
+
+
+def test_the_largest_painting_fits_its_link_and_a_scattered_one_is_left_out() -> None:
+    full = ViewState(mask="painted", painted=tuple((i, j) for i in range(64) for j in range(64)))
+    assert full.to_query() == {"mask": "painted", "cells": "0-63.0-63"}
+    scattered = ViewState(mask="painted", painted=tuple((i, j) for i in range(64) for j in range(i % 2, 64, 2)))
+    assert len(write_cells(scattered.painted)) > LONGEST_PAINTING
+    assert scattered.to_query() == {"mask": "painted"}
+
+
+def test_painted_cells_are_an_intervention_while_they_are_the_mask() -> None:
+    state = ViewState(mask="painted", painted=((3, 1), (0, 2), (3, 1)), temperature=2)
+    assert state.painted == ((0, 2), (3, 1))
+    assert state.to_intervention() == Intervention(temperature=2, blocked=[(0, 2), (3, 1)])
+    assert ViewState(mask="causal", painted=state.painted).to_intervention() == Intervention(mask="causal")
+
+
+def test_clamp_drops_painted_cells_beyond_the_trace() -> None:
+    state = ViewState(painted=((0, 4), (2, 1), (5, 0)))
+    assert state.clamp(1, 1, 5).painted == ((0, 4), (2, 1))
+    assert state.clamp(1, 1, 6, 4).painted == ((2, 1), (5, 0))

@@ -1,0 +1,282 @@
+"""What the variants of attention come to, how far they are off, and what they cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnviz.figures.theme import Palette, assembled, colour_scale, plain
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLUMNS = 3  # matrices in a row
+LEAST = 1e-9  # nothing that is drawn on a logarithmic axis may be nought
+Note = dict[str, Any]  # an annotation
+
+
+@dataclass(frozen=True)
+class Line:
+    """A measured line: one variant's cost at each length."""
+
+    name: str
+    n_tokens: tuple[int, ...]
+    cost: tuple[float, ...]
+
+
+def implied_matrices(
+    matrices: Sequence[tuple[str, str, np.ndarray]], labels: Sequence[str], palette: Palette
+) -> go.Figure:
+    """The weights (T, T) that each variant comes to, one small heatmap each, with a title and a second line.
+
+    Colour is √weight from 0 to 100 %, the same in all; a row is a token that looks. All are tiles of one heatmap,
+    which a browser draws in a fraction of the time of six.
+    """
+    n, rows = len(labels), -(-len(matrices) // COLUMNS)
+    beside, above = max(1, round(0.1 * n)), max(1, math.ceil(0.36 * n))  # between tiles, in cells
+    table = np.full((rows * (n + above) - above, COLUMNS * (n + beside) - beside), np.nan, dtype=np.float32)
+    tiles: list[Note] = []
+    notes: list[Note] = []
+    for place, (title, second, weights) in enumerate(matrices):
+        top, left = place // COLUMNS * (n + above), place % COLUMNS * (n + beside)
+        table[top : top + n, left : left + n] = weights
+        tiles.append({
+            "type": "rect", "layer": "below", "fillcolor": palette.line, "line": {"width": 0},
+            "x0": left - 0.5, "x1": left + n - 0.5, "y0": top - 0.5, "y1": top + n - 0.5,
+        })  # fmt: skip
+        notes.append({
+            "x": left - 0.5, "y": top - 0.5, "xanchor": "left", "yanchor": "bottom", "align": "left", "xshift": -2,
+            "text": f"<b>{plain(title)}</b><br>{plain(second)}", "showarrow": False,
+            "font": {"size": 14, "color": palette.ink1},
+        })  # fmt: skip
+    gap = 1 if n <= 32 else 0
+    trace = {
+        "type": "heatmap", "z": np.sqrt(table), "customdata": 100 * table, "coloraxis": "coloraxis", "xgap": gap,
+        "ygap": gap, "x": _axis_names(labels, COLUMNS, beside), "y": _axis_names(labels, rows, above),
+        "hoverongaps": False, "hovertemplate": "%{y} looks at %{x}: %{customdata:.1f}\u202f%<extra></extra>",
+    }  # fmt: skip
+    axis = {"type": "category", "showticklabels": False, "showgrid": False, "constrain": "domain"}
+    layout = {
+        "xaxis": {**axis, "constraintoward": "left"}, "shapes": tiles, "annotations": notes,
+        "yaxis": {**axis, "autorange": "reversed", "constraintoward": "top", "scaleanchor": "x", "scaleratio": 1},
+        "margin": {"t": 92}, "coloraxis": _key(palette),
+    }  # fmt: skip
+    return assembled([trace], layout, palette, height=96 + 240 * rows)
+
+
+def _axis_names(labels: Sequence[str], tiles: int, gap: int) -> list[str]:
+    """A name for every row or column: position and token, and what nobody sees to tell the tiles' names apart."""
+    names: list[str] = []
+    for tile in range(tiles):
+        names += ["\u2060" * (tile * gap + i + 1) for i in range(gap)] if tile else []
+        names += [f"{i} {plain(label)}" + "\u200b" * tile for i, label in enumerate(labels)]
+    return names
+
+
+def _key(palette: Palette) -> dict[str, Any]:
+    """The colours' key: √weight, with the weights written at it."""
+    shares = (0, 1, 5, 10, 25, 50, 100)
+    bar = {
+        "orientation": "h", "x": 0, "xanchor": "left", "xpad": 8, "yref": "container", "y": 1, "yanchor": "top",
+        "ypad": 12, "thickness": 10, "len": 280, "lenmode": "pixels", "outlinewidth": 0,
+        "tickfont": {"size": 12, "color": palette.ink2}, "tickvals": [math.sqrt(share / 100) for share in shares],
+        "ticktext": [*(f"{share}" for share in shares[:-1]), "100\u202f%"],
+    }  # fmt: skip
+    return {"cmin": 0, "cmax": 1, "colorscale": colour_scale(palette.sequential), "colorbar": bar}
+
+
+def error_dots(errors: Sequence[tuple[str, Sequence[float]]], head: int, even: float, palette: Palette) -> go.Figure:
+    """Each variant's relative error in every head of a layer, the chosen one in ink; a line where even weights stand.
+
+    errors: (variant, one error per head), 1 = 100 % of full attention's output. The axis is logarithmic, from 1 %.
+    """
+    least = 0.01
+    traces = []
+    for name, values in reversed(errors):
+        order = sorted(range(len(values)), key=lambda i: i == head)  # the chosen one last, on top
+        traces.append({
+            "type": "scatter", "mode": "markers", "x": [100 * max(values[i], least) for i in order],
+            "y": [name] * len(values), "customdata": [[i, 100 * values[i]] for i in order],
+            "marker": {
+                "size": [14 if i == head else 9 for i in order],
+                "color": [palette.ink if i == head else palette.positive for i in order],
+                "opacity": [1 if i == head else 0.35 for i in order],
+            },
+            "hovertemplate": "head %{customdata[0]}: off by %{customdata[1]:.1f}\u202f%<extra>%{y}</extra>",
+        })  # fmt: skip
+    ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000]
+    layout: dict[str, Any] = {
+        "xaxis": {
+            "type": "log", "title": {"text": "error, share of the output’s length"}, "tickvals": ticks,
+            "ticktext": [f"{'≤ ' if tick == 1 else ''}{tick}\u202f%" for tick in ticks], "showgrid": True,
+            "gridcolor": palette.line,
+        },
+        "yaxis": {"showgrid": False}, "margin": {"t": 26},
+    }  # fmt: skip
+    if even > least:
+        x = 100 * even
+        layout["shapes"] = [
+            {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper",
+             "line": {"color": palette.ink2, "width": 1, "dash": "dot"}}
+        ]  # fmt: skip
+        layout["annotations"] = [
+            {"x": math.log10(x), "y": 1, "yref": "paper", "yanchor": "bottom", "text": "looking evenly",
+             "showarrow": False, "font": {"size": 13, "color": palette.ink2}}
+        ]  # fmt: skip
+    return assembled(traces, layout, palette, height=56 + 34 * len(errors))
+
+
+def cost_lines(lines: Sequence[Line], unit: str, palette: Palette) -> go.Figure:
+    """Cost against length, both logarithmic, with the lines of growth by n and by n² through two last points.
+
+    unit: "seconds" or "bytes". The first line is full attention's, in ink, and carries n²; the last one carries n.
+    """
+    lines = [line for line in lines if line.n_tokens]
+    write = duration if unit == "seconds" else size
+    colours = [palette.ink, *palette.categories]
+    lengths = sorted({n for line in lines for n in line.n_tokens}, reverse=True) or [1]
+    costs = [one for line in lines for one in line.cost] or [1.0]
+    low, high = math.log10(max(min(costs), LEAST)) - 0.15, math.log10(max(*costs, LEAST)) + 0.25
+    traces: list[dict[str, Any]] = []
+    notes: list[Note] = []
+    for power, line in ((2, lines[0]), (1, lines[-1])) if lines else ():
+        trace, note = _guide(line, power, lengths[-1], lengths[0], low, palette)
+        traces.append(trace)
+        notes.append(note)
+    for line, colour in zip(lines, colours, strict=False):
+        traces.append({
+            "type": "scatter", "mode": "lines+markers", "x": line.n_tokens, "y": line.cost, "name": line.name,
+            "marker": {"size": 7}, "line": {"color": colour, "width": 2.25},
+            "customdata": [write(one) for one in line.cost],
+            "hovertemplate": "%{fullData.name}<br>%{x:,} tokens: %{customdata}<extra></extra>",
+        })  # fmt: skip
+    ends = [
+        (math.log10(max(line.cost[-1], LEAST)), line.name, colour) for line, colour in zip(lines, colours, strict=False)
+    ]
+    for y, name, colour in apart(ends, 0.058 * (high - low)):
+        notes.append(_note(math.log10(lengths[0]), y, name, colour) | {"xanchor": "left", "xshift": 10})
+    across = lengths[:: 1 if len(lengths) < 5 else 2]  # all would touch on a phone
+    up = [10.0**i for i in range(-9, 4)] if unit == "seconds" else [2.0**i for i in range(2, 60, 4)]
+    layout = {
+        "xaxis": {
+            "type": "log", "title": {"text": "tokens n"}, "tickvals": across, "tickangle": 0,
+            "ticktext": [f"{n:,}" for n in across],
+        },
+        "yaxis": {
+            "type": "log", "range": [low, high], "tickvals": up, "ticktext": [write(tick) for tick in up],
+            "title": {"text": "time of one head" if unit == "seconds" else "memory of one head"},
+        },
+        "margin": {"r": 78}, "annotations": notes,
+    }  # fmt: skip
+    return assembled(traces, layout, palette, height=360)
+
+
+def _guide(line: Line, power: int, first: int, last: int, low: float, palette: Palette) -> tuple[dict[str, Any], Note]:
+    """n^power through the line's last point, from where it enters the picture, dotted and named."""
+    n, cost = line.n_tokens[-1], max(line.cost[-1], LEAST)
+    begin = max(float(first), n * (10**low / cost) ** (1 / power))
+    share = 0.55 if power == 2 else 0.3  # of the way up: two names that stand apart
+    middle = (1 - share) * math.log10(begin) + share * math.log10(last)
+    name = "n²" if power == 2 else "n"
+    trace = {
+        "type": "scatter", "mode": "lines", "x": [begin, last], "y": [cost * (x / n) ** power for x in (begin, last)],
+        "line": {"color": palette.ink2, "width": 1, "dash": "dot"}, "hoverinfo": "skip", "name": name,
+    }  # fmt: skip
+    note = _note(middle, math.log10(cost) + power * (middle - math.log10(n)), name, palette.ink2)
+    return trace, note | {"yshift": 12, "xshift": -8}
+
+
+def cache_dots(rows: Sequence[tuple[str, int, int, bool]], palette: Palette) -> go.Figure:
+    """The key-value cache of known models: what it takes, and what it would with a key head for every query head.
+
+    rows: (model, bytes, bytes with H key heads, whether the model was made for so long a text), top to bottom.
+    """
+    rows = rows[::-1]
+    strength = [1 if reaches else 0.4 for *_, reaches in rows]
+    bars = {
+        "type": "scatter", "mode": "lines", "hoverinfo": "skip", "line": {"color": palette.line, "width": 6},
+        "x": [x for _, own, many, _ in rows for x in (own, many, None)],
+        "y": [y for row in rows for y in (row[0],) * 3],
+    }  # fmt: skip
+    traces: list[dict[str, Any]] = [bars]
+    notes: list[Note] = []
+    for column, edge, fill, what in (
+        (2, palette.ink2, palette.paper, "if no heads shared keys"),
+        (1, palette.positive, palette.positive, "as published"),
+    ):
+        traces.append({
+            "type": "scatter", "mode": "markers", "x": [row[column] for row in rows], "y": [row[0] for row in rows],
+            "name": what, "customdata": [size(float(row[column])) for row in rows],
+            "marker": {"size": 13, "color": fill, "opacity": strength, "line": {"color": edge, "width": 2}},
+            "hovertemplate": "%{y} %{fullData.name}: %{customdata}<extra></extra>",
+        })  # fmt: skip
+    for name, own, many, _ in rows:
+        side = {"xanchor": "right", "xshift": -11}
+        notes.append(_note(math.log10(own), name, size(own), palette.ink1, 13) | side)
+        if many > own:
+            side = {"xanchor": "left", "xshift": 11}
+            notes.append(_note(math.log10(many), name, size(many), palette.ink2, 13) | side)
+    low, high = (math.log10(pick(value for row in rows for value in row[1:3])) for pick in (min, max))
+    room = 0.45 * (high - low)  # for the labels at the ends, on a phone too
+    ticks = [2.0**i for i in range(0, 60, 6)]  # 16 MiB, 1 GiB, 64 GiB …
+    layout = {
+        "xaxis": {
+            "type": "log", "range": [low - room, high + room], "tickvals": ticks, "showgrid": True,
+            "ticktext": [size(tick) for tick in ticks], "gridcolor": palette.line,
+            "title": {"text": "cache of one text"},
+        },
+        "yaxis": {"showgrid": False}, "annotations": notes,
+    }  # fmt: skip
+    return assembled(traces, layout, palette, height=70 + 32 * len(rows))
+
+
+def _note(x: float, y: float | str, text: str, colour: str, points: int = 14) -> Note:
+    return {"x": x, "y": y, "text": text, "showarrow": False, "font": {"color": colour, "size": points}}
+
+
+def size(n_bytes: float) -> str:
+    """Bytes in words: "512 B", "36 MiB", "1.3 GiB"; powers of 1,024."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if n_bytes < 999.5 or unit == "TiB":
+            break
+        n_bytes /= 1024
+    return (
+        f"{n_bytes:.1f}\u202f{unit}" if n_bytes < 9.95 and n_bytes != round(n_bytes) else f"{n_bytes:,.0f}\u202f{unit}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "21 µs", "1.8 ms", "0.14 s"."""
+    for unit, factor in (("µs", 1e6), ("ms", 1e3)):
+        value = seconds * factor
+        if value < 99.5 or (unit == "ms" and value < 999.5):
+            break
+    else:
+        value, unit = seconds, "s"
+    digits = 0 if value >= 9.95 or value == round(value) else 1
+    return f"{value:,.{digits}f}\u202f{unit}"
+
+
+def apart(ends: Sequence[tuple[float, str, str]], least: float) -> list[tuple[float, str, str]]:
+    """Labels (y, text, colour) moved as little as it takes to stand `least` apart, their order kept."""
+    groups: list[list[tuple[float, str, str]]] = []
+    for end in sorted(ends):
+        groups.append([end])
+        while (
+            len(groups) > 1
+            and _middle(groups[-1]) - _middle(groups[-2]) < least * (len(groups[-1]) + len(groups[-2])) / 2
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [
+        (_middle(group) + (i - (len(group) - 1) / 2) * least, text, colour)
+        for group in groups
+        for i, (_, text, colour) in enumerate(group)
+    ]
+
+
+def _middle(group: Sequence[tuple[float, str, str]]) -> float:
+    return sum(y for y, _, _ in group) / len(group)

@@ -1,0 +1,81 @@
+"""What a mask, or a word that it hides, does to every token's output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attnviz.figures.theme import Palette, plain, styled
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+LONGEST_LABEL = 12  # characters of a token under its bar
+ROW = 132  # px of one row of bars
+
+
+def token_bars(
+    rows: Sequence[tuple[str, Sequence[float]]],
+    labels: Sequence[str],
+    palette: Palette,
+    *,
+    marked: int | None = None,
+    zero: float = 0.0,
+) -> go.Figure:
+    """A bar per token, in one row or in several above each other on one scale.
+
+    `rows`: a name and the T shares of it (0.5 is drawn as 50 %). `marked` is the token in question, drawn in its query
+    colour. Shares up to `zero` have no bar but a 0: an output that did not change is a finding, not a gap.
+    """
+    import plotly.graph_objects as go
+
+    names = [plain(f"{i} {_short(label)}") for i, label in enumerate(labels)]
+    top = max(1.0, *(100 * share for _, shares in rows for share in shares))
+    figure = go.Figure()
+    colours = [palette.query if i == marked else palette.positive for i in range(len(names))]
+    for number, (name, shares) in enumerate(rows):
+        axis = "" if number == 0 else str(number + 1)
+        figure.add_bar(
+            x=names, y=[100 * share for share in shares], name=plain(name), yaxis=f"y{axis}",
+            marker={"color": colours, "line": {"width": 0}}, text=["0" if share <= zero else "" for share in shares],
+            textposition="outside", textfont={"size": 13, "color": palette.ink2}, cliponaxis=False,
+            customdata=[_words(share) for share in shares],
+            hovertemplate="%{x}: %{customdata}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+    several = len(rows) > 1
+    styled(figure, palette, height=ROW * len(rows) + 96)
+    for number, (name, _) in enumerate(rows):
+        domain = _domain(number, len(rows))
+        figure.update_layout(
+            {f"yaxis{number + 1 if number else ''}": {
+                **figure.layout.yaxis.to_plotly_json(), "domain": domain, "range": [0, 1.15 * top],
+                "ticksuffix": "\u202f%", "nticks": 4,
+            }}
+        )  # fmt: skip
+        if several:
+            figure.add_annotation(
+                text=plain(name), x=0, y=domain[1], xref="paper", yref="paper", xanchor="left", yanchor="bottom",
+                showarrow=False, font={"size": 14, "color": palette.ink},
+            )  # fmt: skip
+    figure.update_xaxes(type="category", anchor=f"y{len(rows) if several else ''}", title_text="position and token")
+    figure.update_layout(margin={"t": 36 if several else 12})
+    return figure
+
+
+def _domain(number: int, rows: int) -> list[float]:
+    """The part of the height that a row takes, the first on top."""
+    gap = 0.16 if rows > 1 else 0.0
+    height = (1 - gap * (rows - 1)) / rows
+    start = (rows - 1 - number) * (height + gap)
+    return [start, min(1.0, start + height)]
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+
+
+def _words(share: float) -> str:
+    """0, 3e-07 or 12.3 %: small enough to be rounding is not the same as nothing."""
+    if share == 0:
+        return "0"
+    return f"{share:.0e}" if share < 1e-5 else f"{100 * share:.1f}\u202f%"

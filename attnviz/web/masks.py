@@ -1,0 +1,211 @@
+"""Parts of the page "Masks": its settings, the mask that they describe, and what it did, in words."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from attnviz import leak, packing, patterns
+from attnviz.cells import read_cells, write_cells
+from attnviz.errors import InvalidParameterError
+from attnviz.figures import Palette
+from attnviz.intervention import Intervention
+from attnviz.models import Model
+from attnviz.tokenizers import Encoding
+from attnviz.transformer import Trace
+from attnviz.view import MOST_PAINTED, ViewState
+from attnviz.web import component
+from attnviz.web.lesson import Lesson
+
+VIEWS = ("before", "after", "change")  # the matrices, each under the key "masks-…"
+PASSED = "masks:passed"
+MOST_PADS = 16  # of [PAD] drawn one by one
+KINDS = {
+    "trained": "As trained",
+    "none": "None",
+    "causal": "Causal",
+    "window": "Local window",
+    "block": "Blocks",
+    "strided": "Strided",
+    "prefix": "Prefix",
+    "painted": "Painted by hand",
+}
+SIZED: dict[str, Callable[..., Tensor]] = {
+    "window": patterns.window,
+    "block": patterns.block,
+    "strided": patterns.strided,
+    "prefix": patterns.prefix,
+}
+LARGEST = 16  # of n
+OTHER_TEXTS = ("Birds sing at dawn.", "Yes.")  # the rest of the padded batch
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the reader chose on the page; tokens, layers and heads count from 0."""
+
+    mask: str = "causal"
+    n: int = 2
+    layer: int = 3
+    head: int = 1
+    token: int = 10  # the query locked in the matrices, and the key; −1: none
+    key: int = -1
+    zoom: tuple[int, ...] = ()
+    painted: str = ""  # the cells hidden by hand, as `attnviz.cells` writes them
+    guess: str = ""
+    position: int = 13  # of the word that is exchanged
+    word: str = leak.WORDS[0]
+    leak_guess: str = ""
+    row: int = 2  # of the batch
+
+    def __post_init__(self) -> None:
+        read_cells(self.painted, MOST_PAINTED)
+        if self.mask not in KINDS:
+            raise InvalidParameterError(f"mask={self.mask!r} is not one of {', '.join(KINDS)}")
+        if not 1 <= self.n <= LARGEST:
+            raise InvalidParameterError(f"n={self.n} is outside 1…{LARGEST}")
+        if min(self.layer, self.head, self.position, self.token + 1, self.key + 1) < 0:
+            raise InvalidParameterError("layers, heads and positions count from 0")
+        if not 0 <= self.row <= len(OTHER_TEXTS):
+            raise InvalidParameterError(f"row={self.row} is outside 0…{len(OTHER_TEXTS)}")
+        self.look()
+
+    def look(self) -> ViewState:
+        """What the matrices show."""
+        return ViewState(
+            layer=self.layer, head=self.head, queries=() if self.token < 0 else (self.token,),
+            key=None if self.key < 0 else self.key, side="k" if self.token < 0 <= self.key else "q",
+            zoom=self.zoom or None,  # type: ignore[arg-type]  # its length is checked there
+            painted=read_cells(self.painted, MOST_PAINTED),
+        )  # fmt: skip
+
+
+def pattern(kind: str, n_tokens: int, n: int, causal: bool) -> Tensor:
+    """The keep array (T, T) of a mask with a size n.
+
+    In a `causal` model window, blocks and strides stay causal; a prefix is what it is in any model.
+    """
+    keep = SIZED[kind](n_tokens, 1, n) if kind == "strided" else SIZED[kind](n_tokens, n)
+    return keep & patterns.causal(n_tokens) if causal and kind != "prefix" else keep
+
+
+def intervention(chosen: Settings, n_tokens: int, causal: bool) -> Intervention | None:
+    """The mask as a change to the run; None for the model as trained. Cells beyond the text are left out."""
+    if chosen.mask == "trained":
+        return None
+    if chosen.mask in ("none", "causal"):
+        return Intervention(mask=chosen.mask)
+    if chosen.mask == "window":  # the same cells by their formula: faster
+        return Intervention(mask=("window", chosen.n))
+    if chosen.mask == "painted":
+        cells = read_cells(chosen.painted, MOST_PAINTED)
+        return Intervention(blocked=[cell for cell in cells if max(cell) < n_tokens])
+    hidden = ~pattern(chosen.mask, n_tokens, chosen.n, causal)
+    return Intervention(mask="none", blocked=[tuple(cell) for cell in hidden.nonzero().tolist()])
+
+
+def allowed(trace: Trace) -> Tensor:
+    """Bool (T, T): the pairs (query, key) that a run allowed in its layers."""
+    attention = trace.layers[0].attention
+    size = attention.q.shape[2]
+    keep = attention.keep
+    everything = torch.ones(size, size, dtype=torch.bool)
+    return everything if keep is None else keep.broadcast_to(1, attention.q.shape[1], size, size)[0, 0]
+
+
+def one_layer(trace: Trace, layer: int) -> Trace:
+    """The trace with every head of one layer and one head of the others: all that the picture of one head needs."""
+    layers = []
+    for number, one in enumerate(trace.layers):
+        attention = one.attention
+        if number != layer:
+            alibi = None if attention.alibi is None else attention.alibi[:1]
+            attention = replace(attention, q=attention.q[:, :1], k=attention.k[:, :1], alibi=alibi)
+        layers.append(replace(one, attention=attention))
+    return replace(trace, layers=tuple(layers))
+
+
+def adopt(lesson: Lesson[Settings], n_layers: int, n_heads: int) -> Settings:
+    """The settings, with what the reader did in one of the matrices since they were drawn, and within the model."""
+    chosen, passed = lesson.chosen(), st.session_state.get(PASSED)
+    if passed is not None and passed == chosen.look():  # else a control or a link has the last word
+        for view in VIEWS:
+            seen = component.current_state(f"masks-{view}", passed)
+            if any(getattr(seen, part) != getattr(passed, part) for part in ("queries", "key", "zoom", "painted")):
+                lesson.choose(
+                    token=seen.queries[-1] if seen.queries else -1, key=-1 if seen.key is None else seen.key,
+                    zoom=seen.zoom or (), painted=write_cells(seen.painted),
+                )  # fmt: skip
+                break
+    if chosen.layer >= n_layers or chosen.head >= n_heads:
+        lesson.choose(layer=min(chosen.layer, n_layers - 1), head=min(chosen.head, n_heads - 1))
+    return lesson.chosen()
+
+
+def matrices(chosen: Settings, plain: Trace, trace: Trace, name: str) -> None:
+    """One head before, after, and the difference; the one in the middle is where a mask is painted."""
+    before, after = (one_layer(run, chosen.layer) for run in (plain, trace))
+    state = st.session_state[PASSED] = chosen.look()
+    painting, where = chosen.mask == "painted", f"Layer {chosen.layer}, head {chosen.head}"
+    titles = {"before": f"{where}, as trained", "after": KINDS[chosen.mask], "change": "The difference"}
+    messages = {
+        "before": packing.pack(before, name=name),
+        "after": packing.pack(
+            after, name=name, before=before if painting else None
+        ),  # without it, nothing to take back
+        "change": packing.pack(after, name=name, before=before),
+    }
+    for column, view in zip(st.columns(3, gap="medium"), VIEWS, strict=True):
+        paint = painting and view == "after"
+        with column:
+            component.attention_view(
+                messages[view], replace(state, diff=view == "change", mask="painted" if paint else "model"),
+                key=f"masks-{view}", compact=True, title="Paint here" if paint else titles[view], paint=paint,
+            )  # fmt: skip
+
+
+def hidden_column(key: int, n_tokens: int) -> str:
+    """Every pair in which another token looks at `key`, as `Settings.painted`."""
+    return write_cells((query, key) for query in range(n_tokens) if query != key)
+
+
+def last_word(encoding: Encoding) -> int:
+    """The position of the last token that is not special (of the last at all, if all are)."""
+    plain = [i for i, special in enumerate(encoding.special) if not special]
+    return plain[-1] if plain else len(encoding) - 1
+
+
+def exchange(model: Model, old_id: int, word: str) -> tuple[int, str]:
+    """The id to put in the place of another, and a sentence where it cannot be the reader's word."""
+    found = leak.word_id(model.tokenizer, word) if word.strip() else None
+    if found is not None and found != old_id:
+        return found, ""
+    new_id = leak.replacement(model.tokenizer, old_id)
+    name = leak.token_label(model.tokenizer, new_id)
+    if found is None:
+        return new_id, f"− “{word}” is not one token of this model’s vocabulary; “{name}” stands in its place."
+    return new_id, f"− “{word}” is the word that stands there; “{name}” takes its place."
+
+
+def token_rows(encodings: Sequence[Encoding], palette: Palette) -> str:
+    """The batch as HTML: a row of tokens per text, filled up with [PAD]; every token is escaped."""
+    longest = max(map(len, encodings))
+    chip = f"border:1px solid {palette.line};border-radius:6px;padding:1px 8px;color:{palette.ink1}"
+    pad = f"border:1px dashed {palette.line};border-radius:6px;padding:3px 6px;color:{palette.ink2};font:13px monospace"
+    rows = []
+    for number, encoding in enumerate(encodings):
+        missing = longest - len(encoding)
+        chips = [f'<span style="{chip}"><bdi>{html.escape(label)}</bdi></span>' for label in encoding.labels]
+        many = missing > MOST_PADS
+        chips += [f'<span style="{pad}">[PAD]{f" × {missing}" if many else ""}</span>'] * (1 if many else missing)
+        rows.append(
+            f'<div style="color:{palette.ink2};font-size:14px;margin:12px 0 4px">Text {number}: {len(encoding)} '
+            f"tokens{f' and {missing} [PAD]' if missing else ''}</div>"
+            f'<div style="display:flex;flex-wrap:wrap;gap:4px">{"".join(chips)}</div>'
+        )
+    return "".join(rows)

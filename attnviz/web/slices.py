@@ -1,0 +1,51 @@
+"""Long work in slices: a generator that a page takes a few steps of at a time, so that no reader is kept waiting.
+
+A fragment that calls `advance` and runs again by its own clock (`run_every`) goes through the steps; between two slices
+every other control answers, and `cancel` stops. Steps and generator are the session's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any
+
+import streamlit as st
+
+SECONDS = 0.3  # of work between two looks at what the reader does
+
+
+def start(name: str, steps: Generator[Any, None, None]) -> None:
+    """Begins the work `name`, in the place of what was under way or done under that name."""
+    cancel(name)
+    st.session_state[f"{name}:steps"] = []
+    st.session_state[f"{name}:running"] = steps
+
+
+def cancel(name: str) -> None:
+    """Stops between two steps; what was done stays."""
+    steps = st.session_state.pop(f"{name}:running", None)
+    if steps is not None:
+        steps.close()
+
+
+def running(name: str) -> bool:
+    """Whether there is more to do."""
+    return f"{name}:running" in st.session_state
+
+
+def done(name: str) -> list[Any] | None:
+    """The steps so far; None if the work was never begun in this session."""
+    found: list[Any] | None = st.session_state.get(f"{name}:steps")
+    return found
+
+
+def advance(name: str) -> None:
+    """Takes steps for SECONDS, and the step that is then under way to its end."""
+    until = time.perf_counter() + SECONDS
+    while running(name) and time.perf_counter() < until:
+        step = next(st.session_state[f"{name}:running"], None)
+        if step is None:
+            cancel(name)
+        else:
+            st.session_state[f"{name}:steps"].append(step)

@@ -1,0 +1,76 @@
+"""A real Chromium, and a server of the app: what the tests in a browser and the benchmarks share."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, Playwright
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 60  # seconds that a server has to start
+# Every new window would load 400 files for the popup of its own address bar, in the very second in which its page loads.
+# Chromium reads the last list only, so that of Playwright is repeated.
+WITHOUT = [
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding",
+    "ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints",
+    "NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch",
+]  # fmt: skip
+ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", f"--disable-features={','.join(WITHOUT)}",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Streamlit server of its own on this machine."""
+
+    address: str
+    seconds: float  # from its start to its first healthy answer
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Debian's Chromium, without anything that would ask the network on its own."""
+    return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
+
+
+@contextmanager
+def serve(script: Path = ROOT / "app.py") -> Iterator[Server]:
+    """A server for `script` under this project's settings, ended with the block. Errors: RuntimeError."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    begin = time.perf_counter()
+    options = ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", str(script), *options],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        while not _healthy(address):
+            if server.poll() is not None or time.perf_counter() - begin > PATIENCE:
+                raise RuntimeError(f"{script.name}: the server did not start")
+            time.sleep(0.02)
+        yield Server(address, time.perf_counter() - begin)
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _healthy(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
+            return True
+    except OSError:
+        return False

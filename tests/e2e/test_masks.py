@@ -1,0 +1,209 @@
+"""The page "Masks" in a real Chromium: every control, every try, painting by pointer and keyboard, the link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from attnviz import Intervention, Model, leak
+from attnviz.analysis import relative_change
+from attnviz.cells import read_cells
+from attnviz.report import percent
+from tests.e2e.harness import QUIET, SENTENCE
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(browser: Browser, app_server: str) -> Iterator[Visit]:
+    """visit(query, …) opens the page in a fresh context; errors and requests to elsewhere fail the test."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(query: str = "", *, width: int = 1440, height: int = 900) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url),
+        )
+        page.goto(f"{app_server}/masks{query}")
+        page.wait_for_selector(".st-key-masks-pad-with .av-say", timeout=60_000)
+        page.wait_for_selector(QUIET)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def sentence(page: Page, part: str = "main") -> Locator:
+    return page.locator(f".st-key-lesson-sentence-{part}")
+
+
+def matrix(page: Page, which: str) -> Locator:
+    return page.locator(f".st-key-masks-{which} canvas.over")
+
+
+def pick(page: Page, name: str) -> None:
+    page.get_by_role("radio", name=name, exact=True).click()
+
+
+def moved(minilm: Model, change: Intervention) -> tuple[str, str]:
+    """What “it” and the average token move under a change, as the page writes it."""
+    found = relative_change(minilm.run(SENTENCE), minilm.run(SENTENCE, intervention=change))[-1, 0]
+    return percent(float(found[10])), percent(float(found.mean()))
+
+
+def test_every_mask_and_every_control(visit: Visit, minilm: Model) -> None:
+    page = visit()
+    expect(page.locator("h1")).to_have_text("Who may look at whom?")
+    it, mean = moved(minilm, Intervention(mask="causal"))
+    expect(sentence(page)).to_contain_text(f"“it” ends {it}")
+    expect(sentence(page)).to_contain_text(f"the average token {mean}")
+    for name, words in {
+        "As trained": "As trained = none", "None": "Without a mask", "Blocks": "In blocks of 2",
+        "Strided": "every 2nd token", "Prefix": "the first 2 tokens", "Painted by hand": "Drag over the matrix",
+        "Causal": "itself and the past", "Local window": "at most 2 away",
+    }.items():  # fmt: skip
+        pick(page, name)
+        expect(sentence(page)).to_contain_text(words)
+    page.get_by_role("slider").focus()
+    page.keyboard.press("ArrowRight")
+    expect(sentence(page)).to_contain_text("at most 3 away")
+    it, _ = moved(minilm, Intervention(mask=("window", 3)))
+    expect(sentence(page)).to_contain_text(f"“it” ends {it}")
+    for label, value in (("Layer", "5"), ("Head", "7")):
+        page.get_by_role("combobox", name=label).click()
+        page.get_by_role("option", name=value, exact=True).click()
+    expect(page.locator(".st-key-masks-before .av-say")).to_contain_text("In layer 5, head 7")
+    expect(page.locator(".st-key-masks-change .av-say")).to_contain_text("points against the model as trained")
+    page.wait_for_url("**head=7**")
+    words = sentence(page).inner_text()
+    again = visit(page.url[page.url.index("?") :])
+    assert sentence(again).inner_text() == words
+    expect(again.locator(".st-key-masks-after .av-say")).to_contain_text("In layer 5, head 7")
+
+
+def test_the_predictions(visit: Visit) -> None:
+    page = visit()
+    pick(page, "those of the last third")
+    expect(page.locator(".st-key-lesson-predict-guess")).to_contain_text("You said “those of the last third”.")
+    pick(page, "its own and those after it")
+    expect(page.locator(".st-key-lesson-predict-leak_guess")).to_contain_text("✓ 3 of 16 outputs change")
+
+
+def test_the_leak_test_follows_its_controls(visit: Visit, minilm: Model) -> None:
+    page = visit()
+    expect(sentence(page, "leak")).to_contain_text("“tired” at position 13 becomes “banana”")
+    where = page.get_by_role("combobox", name="Exchange")
+    where.click()
+    where.press_sequentially("street")  # its list is drawn in part
+    page.get_by_role("option", name="8 street").click()
+    expect(sentence(page, "leak")).to_contain_text("With the causal mask 8 do; the 8 before it change by exactly 0")
+    field = page.get_by_role("textbox", name="for", exact=True)
+    field.fill("river")
+    field.press("Enter")
+    expect(sentence(page, "leak")).to_contain_text("becomes “river”")
+    river = leak.word_id(minilm.tokenizer, "river")
+    found = leak.leak(minilm, SENTENCE, 8, river, Intervention(mask="causal"))
+    assert found.noticed == tuple(range(8, 16))
+    page.wait_for_url("**word=river**")
+    field.fill("zzgrmpf")
+    field.press("Enter")
+    expect(page.get_by_text("“zzgrmpf” is not one token of this model’s vocabulary")).to_be_visible()
+
+
+def test_the_padded_batch(visit: Visit) -> None:
+    page = visit()
+    expect(sentence(page, "padding")).to_contain_text("of text 2’s attention")
+    pick(page, "Text 1")
+    expect(sentence(page, "padding")).to_contain_text("of text 1’s attention")
+    pick(page, "Text 0")
+    expect(sentence(page, "padding")).to_contain_text("is the longest and needs none")
+    page.wait_for_url("**row=0**")
+
+
+def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Visit, minilm: Model) -> None:
+    page = visit("?mask=painted", height=1300)
+    box = matrix(page, "after").bounding_box()
+    assert box is not None
+    x, y = box["x"] + 0.5 * box["width"], box["y"] + 0.6 * box["height"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 70, y + 1, steps=7)
+    page.mouse.up()
+    page.wait_for_url("**painted=**")
+    link = page.url[page.url.index("?") :]
+    expect(sentence(page)).to_contain_text("“it” ends")
+    words = sentence(page).inner_text()
+    painted = link.split("painted=")[-1].split("&")[0]
+    it, mean = moved(minilm, Intervention(blocked=read_cells(painted, 256)))
+    assert f"ends {it}" in words and f"the average token {mean}" in words
+    again = visit(link)
+    assert sentence(again).inner_text() == words
+    page.get_by_role("button", name="Undo").click()
+    expect(sentence(page)).to_contain_text("256 of 256 pairs")
+    page.get_by_role("button", name="Let “it” look at nothing").click()
+    expect(sentence(page)).to_contain_text("240 of 256 pairs")
+    page.get_by_role("button", name="Clear").click()
+    expect(sentence(page)).to_contain_text("256 of 256 pairs")
+
+
+def test_painting_from_the_keyboard(visit: Visit) -> None:
+    page = visit("?mask=painted&token=-1", height=1300)
+    expect(sentence(page)).to_contain_text("arrow keys and Space")
+    matrix(page, "after").focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "Space"):
+        page.keyboard.press(key)
+    expect(sentence(page)).to_contain_text("255 of 256 pairs")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("See only the neighbours", "46 of 256 pairs"),
+        ("Hide “it” from all others", "241 of 256 pairs"),
+        ("Let “it” look at nothing", "240 of 256 pairs"),
+        ("Hide everything from everyone", "; 0 of 256 pairs"),
+    ],
+)
+def test_each_try(visit: Visit, name: str, words: str) -> None:
+    page = visit()
+    page.get_by_role("button", name=name).click()
+    expect(sentence(page)).to_contain_text(words)
+    if "nothing" in name or "everything" in name:
+        expect(sentence(page, "starved")).to_contain_text("not NaN, and not 1/16")
+    page.wait_for_url("**mask=**")
+    again = visit(page.url[page.url.index("?") :])
+    assert sentence(again).inner_text() == sentence(page).inner_text()
+
+
+def test_a_word_locked_in_one_matrix_is_locked_in_all(visit: Visit) -> None:
+    page = visit("?token=-1", height=1300)
+    box = matrix(page, "before").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 0.62 * box["width"], box["y"] + 0.62 * box["height"])
+    page.wait_for_url("**key=**")
+    said = [page.locator(f".st-key-masks-{which} .av-say").inner_text() for which in ("before", "after")]
+    assert said[0].split(" gives ")[0] == said[1].replace(" cannot see ", " gives ").split(" gives ")[0]
+
+
+@pytest.mark.parametrize("width", [1440, 900, 390])
+def test_nothing_scrolls_sideways(visit: Visit, width: int) -> None:
+    page = visit("?mask=painted", width=width)
+    for selector in ("html", "[data-testid=stMain]"):
+        wide = page.locator(selector).first.evaluate("node => node.scrollWidth - node.clientWidth")
+        assert wide <= 0, (selector, wide)
+
+
+def test_the_code_that_ran(visit: Visit) -> None:
+    page = visit()
+    page.get_by_text("The code that ran").click()
+    expect(page.get_by_text("def attend(").first).to_be_visible()

@@ -1,0 +1,502 @@
+"""Painting a mask by hand, and the compact form of the view, in Chromium."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from attnviz import Intervention, Model, Trace, attend
+from attnviz.packing import pack
+from attnviz.report import percent
+from attnviz.view import ViewState
+from tests.e2e.harness import SENTENCE, settle, state_of
+
+Open = Callable[..., Page]
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
+IT, ANIMAL, N = 10, 2, 16
+HEAD = {"layer": 3, "head": 1}
+PAINTING = {**HEAD, "mask": "painted"}
+PHONE = {"size": (390, 844), "has_touch": True, "is_mobile": True}
+
+
+@pytest.fixture(scope="module")
+def message(trace: Trace) -> bytes:
+    return pack(trace, title="MiniLM", name="minilm")
+
+
+def matrix(page: Page) -> Locator:
+    return page.locator(".av-matrix canvas.over").first
+
+
+def place(page: Page, query: int, key: int) -> tuple[float, float]:
+    """The middle of a cell, on the page."""
+    x, y = page.evaluate(
+        """([q, k]) => {
+          const l = view.lay.matrix, r = view.node.matrixOver.getBoundingClientRect();
+          return [r.left + l.x(k) + l.c / 2, r.top + l.y(q) + l.c / 2];
+        }""",
+        [query, key],
+    )
+    return x, y
+
+
+def drag(page: Page, *cells: tuple[int, int]) -> None:
+    page.mouse.move(*place(page, *cells[0]))
+    page.mouse.down()
+    for cell in cells[1:]:
+        page.mouse.move(*place(page, *cell))
+    page.mouse.up()
+    settle(page)
+
+
+def painted(page: Page) -> list[tuple[int, int]]:
+    return [(q, k) for q, k in state_of(page)["painted"]]
+
+
+def say(page: Page) -> str:
+    return page.locator(".av-say").inner_text().replace("\u202f", " ")
+
+
+def shown(page: Page) -> np.ndarray:
+    """The weights that the matrix shows."""
+    return np.array(page.evaluate("[...view.scene.a]")).reshape(page.evaluate("[view.scene.nq, view.scene.nk]"))
+
+
+def masked(trace: Trace, cells: list[tuple[int, int]], layer: int = 3, head: int = 1) -> np.ndarray:
+    """What torch gives with these cells blocked."""
+    a, keep = trace.layers[layer].attention, torch.ones(N, N, dtype=torch.bool)
+    for q, k in cells:
+        keep[q, k] = False
+    return attend(a.q, a.k, a.v, keep=keep).weights[0, head].numpy()
+
+
+# ---- painting ------------------------------------------------------------------------------------
+
+
+def test_a_drag_blocks_what_it_crosses_and_torch_agrees(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state=HEAD)
+    assert page.get_by_role("button", name="Undo").count() == 0
+    page.get_by_role("radio", name="Painted").click()
+    drag(page, (IT, 1), (IT, 5))
+    cells = [(IT, k) for k in range(1, 6)]
+    assert painted(page) == cells
+    assert np.abs(shown(page) - masked(trace, cells)).max() < 1e-5
+    assert say(page) == "In layer 3, head 1, it cannot see t: the cell is blocked by hand."
+    assert page.locator(".av-tip").inner_text().endswith("blocked")
+    assert page.locator(".av-controls .av-gloss").inner_text() == "painted: 5 cells blocked"
+    drag(page, (IT, 2), (IT, 3), (IT - 1, 3))  # the first cell is blocked: this stroke allows
+    assert painted(page) == [(IT, 1), (IT, 4), (IT, 5)]
+    page.mouse.click(*place(page, 6, 8))
+    settle(page)
+    assert (6, 8) in painted(page) and state_of(page)["queries"] == []  # a click paints, and locks nothing
+    assert np.abs(shown(page) - masked(trace, painted(page))).max() < 1e-5
+
+
+def test_a_fast_stroke_has_no_gaps_and_stops_at_the_edge(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=PAINTING)
+    drag(page, (0, 0), (15, 15))
+    assert painted(page) == [(i, i) for i in range(N)]
+    page.get_by_role("button", name="Clear").click()
+    x, y = place(page, 4, 12)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 400, y)
+    page.mouse.up()
+    settle(page)
+    assert painted(page) == [(4, k) for k in range(12, N)]
+
+
+def test_undo_and_clear(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state=PAINTING)
+    undo, clear = page.get_by_role("button", name="Undo"), page.get_by_role("button", name="Clear")
+    expect(undo).to_be_disabled()
+    expect(clear).to_be_disabled()
+    drag(page, (2, 2), (2, 6))
+    drag(page, (5, 1), (7, 1))
+    both = painted(page)
+    assert len(both) == 8
+    undo.click()  # a whole stroke, not a cell
+    assert painted(page) == [(2, k) for k in range(2, 7)]
+    undo.click()
+    assert painted(page) == []
+    expect(undo).to_be_disabled()
+    settle(page)
+    assert np.abs(shown(page) - masked(trace, [])).max() < 1e-5
+    drag(page, (2, 2), (2, 6))
+    clear.click()
+    assert painted(page) == []
+    page.keyboard.press("Control+z")  # on the button that was pressed
+    assert len(painted(page)) == 5
+    page.get_by_role("radio", name="Causal").click()
+    expect(undo).to_have_count(0)
+    page.get_by_role("radio", name="Painted").click()
+    assert len(painted(page)) == 5
+    page.get_by_role("button", name="Reset").click()
+    assert painted(page) == [] and state_of(page)["mask"] == "model"
+
+
+def test_the_keyboard_paints(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={**PAINTING, "queries": [IT], "key": ANIMAL})
+    assert "Space blocks or allows the cell" in str(matrix(page).get_attribute("aria-label"))
+    matrix(page).focus()
+    for key in ("ArrowDown", "Space", "ArrowRight", "Space"):
+        page.keyboard.press(key)
+    settle(page)
+    assert painted(page) == [(IT + 1, ANIMAL), (IT + 1, ANIMAL + 1)]
+    assert np.abs(shown(page) - masked(trace, painted(page))).max() < 1e-5
+    live = page.locator(".av-sr[role=status]")
+    expect(live).to_have_text("layer 3, head 1: 'was' attends to 'didn' not at all, masked")
+    page.keyboard.press("Space")
+    assert painted(page) == [(IT + 1, ANIMAL)]
+    page.keyboard.press("z")
+    page.keyboard.press("Control+z")
+    assert painted(page) == [(IT + 1, ANIMAL)]
+    page.keyboard.press("z")
+    page.keyboard.press("z")
+    assert painted(page) == []
+    page.keyboard.press("Enter")
+    assert (state_of(page)["queries"], state_of(page)["key"]) == ([IT + 1], ANIMAL + 1)
+
+
+def test_a_row_with_nothing_left_is_said(open_view: Open, message: bytes) -> None:
+    cells = [[IT, k] for k in range(N)]
+    page = open_view(message, state={**PAINTING, "queries": [IT], "painted": cells})
+    assert (
+        say(page)
+        == "In layer 3, head 1, it may attend to nothing: the mask leaves it no key, so all its weights are 0."
+    )
+    assert (shown(page)[IT] == 0).all() and np.isfinite(shown(page)).all()
+    assert "“it” may attend to nothing" in page.locator(".av-entropy").inner_text()
+    expect(page.locator(".av-sum .res b")).to_have_text("masked")
+    page.get_by_text("More settings").click()
+    page.get_by_role("button", name="Read this head as a list").click()
+    expect(page.locator(".av-list")).to_contain_text("it → nothing")
+    matrix(page).focus()
+    page.keyboard.press("Home")
+    expect(page.locator(".av-sr[role=status]")).to_have_text(
+        "layer 3, head 1: 'it' attends to '[CLS]' not at all, its whole row is masked"
+    )
+
+
+def test_a_blocked_cell_looks_different_from_one_that_gets_nothing(open_view: Open, message: bytes) -> None:
+    colours = """([q, k]) => {
+      const c = view.node.matrixBase, r = c.width / c.offsetWidth, l = view.lay.matrix;
+      const side = Math.floor((l.c - 6) * r), seen = new Set();
+      const { data } = c.getContext('2d').getImageData((l.x(k) + 2) * r, (l.y(q) + 2) * r, side, side);
+      for (let i = 0; i < data.length; i += 4) seen.add(data[i]);
+      return seen.size;
+    }"""
+    for dark in (False, True):  # from 100 % on nothing else is drawn: both cells are paper, and one has its stroke
+        page = open_view(message, state={**PAINTING, "threshold": 1, "painted": [[6, 6]]}, dark=dark)
+        assert page.evaluate(colours, [6, 9]) == 1
+        assert page.evaluate(colours, [6, 6]) > 3
+
+
+def test_touch_paints_and_two_fingers_do_not(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=PAINTING, **PHONE)
+    matrix(page).scroll_into_view_if_needed()
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *cells: tuple[int, int]) -> None:
+        points = [dict(zip("xy", place(page, *cell), strict=True), id=i) for i, cell in enumerate(cells)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        settle(page)
+
+    scrolled = page.evaluate("scrollY")
+    touch("touchStart", (3, 3))
+    touch("touchMove", (5, 3))
+    touch("touchMove", (7, 3))
+    touch("touchEnd")
+    assert painted(page) == [(q, 3) for q in range(3, 8)]
+    assert page.evaluate("scrollY") == scrolled
+    assert say(page).endswith("the cell is blocked by hand.")  # nothing points, so the last cell stays in view
+    touch("touchStart", (10, 4))
+    touch("touchStart", (10, 4), (12, 12))  # a second finger: the first was no stroke
+    touch("touchEnd", (10, 4))
+    touch("touchEnd")
+    assert painted(page) == [(q, 3) for q in range(3, 8)]
+    for name in ("Undo", "Clear"):
+        box = page.get_by_role("button", name=name).bounding_box()
+        assert box is not None and box["height"] >= 32
+    page.get_by_role("button", name="Undo").tap()
+    assert painted(page) == []
+
+
+def test_joined_words_and_hidden_tokens(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={**PAINTING, "join": True, "hide": True})
+    words = page.evaluate("view.scene.keys.map((item) => item.label)")
+    didnt, it = words.index("didn't"), words.index("it")
+    page.mouse.click(*place(page, it, didnt))
+    page.mouse.click(*place(page, didnt, it))
+    settle(page)
+    pieces = page.evaluate("(k) => view.scene.keys[k].toks", didnt)
+    assert len(pieces) == 3
+    cells = sorted([*((IT, t) for t in pieces), *((t, IT) for t in pieces)])
+    assert painted(page) == cells
+    true = masked(trace, cells)
+    found = shown(page)
+    assert found[it, didnt] == 0 and found[didnt, it] == 0
+    assert found[it, words.index("animal")] == pytest.approx(true[IT, ANIMAL], abs=1e-5)
+    page.mouse.click(*place(page, it, didnt))
+    settle(page)
+    assert painted(page) == [(t, IT) for t in pieces]
+
+
+def test_cells_that_the_models_own_mask_forbids_cannot_be_painted(open_view: Open, minilm: Model) -> None:
+    causal = pack(minilm.run(SENTENCE, intervention=Intervention(mask="causal")))
+    page = open_view(causal, state=PAINTING)
+    drag(page, (4, 2), (4, 9))
+    assert painted(page) == [(4, 2), (4, 3), (4, 4)]
+    drag(page, (2, 9), (9, 9))  # begins where nothing can be changed
+    assert painted(page) == [(4, 2), (4, 3), (4, 4)]
+
+
+def test_a_link_restores_the_painting(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state=PAINTING)
+    drag(page, (IT, 0), (IT, 4))
+    drag(page, (6, 8), (8, 8))
+    cells = painted(page)
+    link = ViewState.from_dict(json.loads(json.dumps(state_of(page)))).to_query()
+    assert link["cells"] == "6-8.8_10.0-4"
+    again = open_view(message, state=ViewState.from_query(link).clamp(6, 12, N).to_dict())
+    assert painted(again) == cells
+    assert np.abs(shown(again) - masked(trace, cells)).max() < 1e-5
+
+
+def test_a_stroke_is_reported_once_and_after_it_ends(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=PAINTING, live=True)
+    page.get_by_role("radio", name="The whole model").click()
+    page.wait_for_function("states.length === 1")
+    page.mouse.move(*place(page, 3, 3))
+    page.mouse.down()
+    for key in (4, 5, 6):
+        page.mouse.move(*place(page, 3, key))
+        page.wait_for_timeout(100)
+    assert page.evaluate("states.length") == 1
+    page.mouse.up()
+    page.wait_for_function("states.length === 2")
+    assert page.evaluate("states[1].painted") == [[3, 3], [3, 4], [3, 5], [3, 6]]
+
+
+def test_the_whole_model_with_a_painted_mask(open_view: Open, minilm: Model, trace: Trace, message: bytes) -> None:
+    """The answer of a run does not move the first layer, and what is painted over it shows before the next answer."""
+    cells = ((IT, 1), (IT, 2), (7, 7))
+    state = ViewState(layer=0, head=1, mask="painted", painted=cells, whole=True)
+    run = minilm.run(SENTENCE, intervention=state.to_intervention())
+    page = open_view(message, pack(run, before=trace), state=state.to_dict(), live=True)
+    alone = shown(page)
+    page.evaluate("async () => mounted.update({message: await load(1)})")
+    settle(page)
+    assert np.abs(shown(page) - alone).max() < 1e-5
+    page.evaluate("view.set({layer: 3})")
+    settle(page)
+    true = run.layers[3].attention.weights[0, 1].numpy()
+    assert np.abs(shown(page) - true).max() < 1e-5
+    assert np.abs(true - masked(trace, list(cells))).max() > 1e-3
+    drag(page, (5, 5), (5, 6))
+    assert (shown(page)[5, 5:7] == 0).all() and shown(page)[5].sum() == pytest.approx(1, abs=1e-5)
+    assert page.evaluate("view.pending")
+
+
+def test_painting_and_pointing_fit_into_a_frame(open_view: Open, minilm: Model) -> None:
+    """At 64 tokens; the median, of what runs before the frame is handed to the browser."""
+    text = " ".join([SENTENCE] * 5)[:300]
+    encoding = minilm.run(text)
+    n = len(encoding.encodings[0])
+    assert 60 <= n <= 75
+    page = open_view(pack(encoding), state=PAINTING)
+    times = page.evaluate(
+        """async () => {
+          const frame = () => new Promise(requestAnimationFrame);
+          const middle = (a) => a.sort((x, y) => x - y)[a.length >> 1];
+          const pump = view.pump;
+          view.pump = () => {}; // heads that are not in view take what is left of a frame
+          const paint = [], hover = [];
+          view.strokeStart(1, 1);
+          for (let i = 2; i < 42; i++) {
+            const t = performance.now();
+            view.strokeTo(i, i);
+            view.paint();
+            paint.push(performance.now() - t);
+            await frame();
+          }
+          view.strokeEnd();
+          for (let i = 2; i < 42; i++) {
+            const t = performance.now();
+            view.setHover({ side: "q", queries: [i], key: i });
+            view.paint();
+            hover.push(performance.now() - t);
+            await frame();
+          }
+          view.pump = pump;
+          return [middle(paint), middle(hover)];
+        }"""
+    )
+    assert max(times) <= 16, times
+
+
+# ---- the compact form ----------------------------------------------------------------------------
+
+MOUNT = """async ({widths, options, state}) => {
+  const {mount} = await import("/view.js");
+  mounted.destroy();
+  const root = document.getElementById("root"), row = document.createElement("div");
+  row.style.cssText = "display:flex;gap:24px;flex-wrap:wrap";
+  root.replaceWith(row);
+  window.all = [];
+  for (const width of widths) {
+    const one = document.createElement("div");
+    one.style.width = width + "px";
+    row.append(one);
+    const compact = {title: null, height: null, ...options};
+    window.all.push(mount(one, {message: await load(0), state, compact, onState: (s) => states.push(s)}));
+  }
+  window.view = all[0].view;
+}"""
+
+
+def compact(page: Page, *widths: int, state: dict[str, Any] | None = None, **options: Any) -> Page:
+    page.evaluate(MOUNT, {"widths": widths, "options": options, "state": state})
+    settle(page)
+    return page
+
+
+def test_compact_shows_the_matrix_and_its_sentence_only(open_view: Open, message: bytes) -> None:
+    page = compact(open_view(message), 420, state={**HEAD, "queries": [IT]})
+    assert page.locator("h1, .av-chips, .av-heads, .av-lines, .av-why, .av-controls, .av-tools").count() == 0
+    assert page.locator("h2").inner_text() == "Layer 3, head 1"
+    assert say(page) == "In layer 3, head 1, it gives 68 % of its attention to animal."
+    assert page.evaluate("getComputedStyle(document.querySelector('.av-say')).fontSize") == "15px"
+    page.get_by_text("Read as text").click()
+    settle(page)
+    assert "it → animal 68 %, " in page.locator(".av-list").inner_text().replace("\u202f", " ")
+    page.mouse.move(*place(page, 8, 1))
+    settle(page)
+    assert "street gives" in say(page)
+    page.mouse.click(*place(page, 8, 1))
+    page.wait_for_function("states.length === 1")
+    assert (state_of(page)["queries"], state_of(page)["key"]) == ([8], 1)
+    matrix(page).focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".av-sr[role=status]")).to_have_text("layer 3, head 1: 'because' attends to 'the' 11\u202f%")
+    for key in ("Escape", "+", "+"):
+        page.keyboard.press(key)
+    settle(page)
+    assert state_of(page)["queries"] == [] and page.evaluate("view.zoomed()")
+
+
+@pytest.mark.parametrize("widths", [(300, 300, 300), (420, 640), (900,)])
+def test_compact_fits_its_column(open_view: Open, message: bytes, widths: tuple[int, ...]) -> None:
+    page = compact(open_view(message), *widths, state={**PAINTING, "queries": [IT]})
+    out = page.evaluate(
+        """() => all.flatMap(({view: v}, n) => {
+          const r = v.root.getBoundingClientRect();
+          return [...v.root.querySelectorAll('h2, canvas, .av-say, summary, button')].filter((e) => {
+            const b = e.getBoundingClientRect();
+            return b.right > r.right + 0.5 || b.left < r.left - 0.5;
+          }).map((e) => `${n} ${e.className}`);
+        })"""
+    )
+    assert out == []
+    for width, (w, h, tall, c) in zip(
+        widths,
+        page.evaluate(
+            "all.map(({view: {lay: {matrix: l}, node, root}}) => [l.width, l.height, node.matrix.offsetHeight, l.c])"
+        ),
+        strict=True,
+    ):
+        assert w == h and w <= width and tall <= 460 and c >= 12
+
+
+def test_compact_takes_a_title_and_a_height_and_follows_the_page(open_view: Open, message: bytes, trace: Trace) -> None:
+    other = pack(trace, before=trace)
+    page = compact(open_view(message, other), 500, 500, state=HEAD, title="As <b>trained</b>", height=300)
+    assert page.locator("h2").first.inner_text() == "As <b>trained</b>"
+    assert page.evaluate("view.node.matrix.offsetHeight") <= 300
+    page.evaluate("state => all[0].update({state, compact: {title: 'Another', height: 400}})", {**HEAD, "head": 4})
+    settle(page)
+    assert page.locator("h2").first.inner_text() == "Another"
+    assert page.evaluate("view.node.matrix.offsetHeight") > 300
+    assert np.abs(shown(page) - trace.layers[3].attention.weights[0, 4].numpy()).max() < 1e-5
+    assert page.evaluate("all[1].view.state.head") == 1
+
+
+def test_compact_shows_the_change_of_a_run(open_view: Open, minilm: Model, trace: Trace) -> None:
+    run = minilm.run(SENTENCE, intervention=Intervention(mask="causal"))
+    state = {**HEAD, "queries": [IT], "key": ANIMAL, "diff": True}
+    page = compact(open_view(pack(run, before=trace)), 420, state=state)
+    now, was = (float(t.layers[3].attention.weights[0, 1, IT, ANIMAL]) for t in (run, trace))
+    assert f"{(now - was) * 100:+.0f} points".replace("-", "−") in say(page)
+    assert "change in percentage points" in page.locator("h2").inner_text()
+
+
+def test_compact_paints(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = compact(open_view(message, **PHONE), 358, state=PAINTING)
+    assert "drag over cells to block them" in page.locator("h2").inner_text()
+    drag(page, (IT, 1), (IT, 4))
+    cells = [(IT, k) for k in range(1, 5)]
+    assert painted(page) == cells
+    assert "4 cells blocked" in page.locator("h2").inner_text()
+    assert np.abs(shown(page) - masked(trace, cells)).max() < 1e-5
+    for name in ("Undo", "Clear"):
+        box = page.get_by_role("button", name=name).bounding_box()
+        assert box is not None and box["height"] >= 32
+    page.get_by_role("button", name="Undo").click()
+    assert painted(page) == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious(open_view: Open, message: bytes, dark: bool) -> None:
+    page = open_view(message, dark=dark)
+    page.evaluate(AXE)
+    for painting in (False, True):
+        if painting:
+            compact(page, 400, 400, state={**PAINTING, "painted": [[3, 3]], "queries": [IT]})
+        else:
+            page.evaluate("view.set({mask: 'painted', painted: [[3, 3]]})")
+            settle(page)
+        found = page.evaluate(
+            "async () => (await axe.run('.av')).violations.map((v) => [v.id, v.impact, v.nodes[0].html])"
+        )
+        assert [v for v in found if v[1] in ("serious", "critical")] == []
+
+
+# ---- in the app ----------------------------------------------------------------------------------
+
+
+def test_explore_runs_the_whole_model_with_the_painted_mask(
+    browser: Browser, app_server: str, minilm: Model, trace: Trace
+) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    trouble: list[str] = []
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.goto(f"{app_server}/?layer=3&head=1&q=10&k=0&mask=painted&cells=10.1-3&whole=1")
+    expect(page.locator(".av-gloss", has_text="3 cells blocked")).to_be_visible(timeout=60_000)
+    told = page.locator(".av-say")
+
+    def truth(cells: list[tuple[int, int]], key: int) -> str:
+        run = minilm.run(SENTENCE, intervention=Intervention(blocked=cells))
+        return percent(float(run.layers[3].attention.weights[0, 1, IT, key]))
+
+    cells = [(IT, 1), (IT, 2), (IT, 3)]
+    alone = masked(trace, cells)[IT, 0]
+    assert percent(float(alone)) != truth(cells, 0)  # the head alone would say another number
+    expect(told).to_have_text(f"In layer 3, head 1, it gives {truth(cells, 0)} of its attention to [CLS].")
+    matrix(page).focus()
+    page.keyboard.press("Space")
+    cells.append((IT, 0))
+    page.wait_for_url(re.compile(r"cells=10\.0-3"))
+    expect(page.locator(".av-main")).to_have_attribute("aria-busy", "false", timeout=20_000)
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+    expect(told).to_have_text(f"In layer 3, head 1, it gives {truth(cells, 8)} of its attention to street.")
+    context.close()
+    assert trouble == []

@@ -1,0 +1,357 @@
+"""Step by step in a real Chromium: every step by keyboard alone, any number traced, weights edited, links restored."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from attnviz import Model
+from attnviz.by_hand import by_hand
+from attnviz.walk import walk
+from tests.e2e.harness import QUIET, SENTENCE
+
+ROOT = "[...document.querySelectorAll('*')].map((e) => e.shadowRoot).find((s) => s?.querySelector('.aw'))"
+STEPS = ("x", "q", "k", "v", "split", "scores", "scaled", "mask", "softmax", "values", "concat", "out")
+
+
+@pytest.fixture
+def visit(browser: Browser, app_server: str) -> Iterator[Any]:
+    """visit(query, …) opens the page in a fresh context; errors and requests to elsewhere fail the test."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(query: str = "", *, width: int = 1440, height: int = 900, dark: bool = False) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: trouble.append(dialog.message))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url),
+        )
+        page.goto(f"{app_server}/step_by_step{query}" if not query.startswith("http") else query)
+        page.wait_for_selector(".aw-m [data-cell]", timeout=60_000)
+        page.wait_for_selector(QUIET)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def cell(page: Page, name: str) -> Any:
+    return page.locator(f'.aw-stage [data-cell="{name}"]')
+
+
+def crumbs(page: Page) -> list[str]:
+    return page.locator(".aw-crumbs li").all_inner_texts()
+
+
+def result(page: Page) -> str:
+    return page.locator(".aw-cell output").inner_text()
+
+
+def shown(value: float, decimals: int) -> str:
+    text = f"{abs(value):.{decimals}f}"
+    return text if value >= 0 or float(text) == 0 else f"−{text}"
+
+
+def held(page: Page) -> str:
+    """The key of the cell, or the text of the element, under the keyboard."""
+    return page.evaluate(f"((e) => e?.dataset.cell ?? e?.textContent ?? '')({ROOT}.activeElement)")
+
+
+def scrolls_sideways(page: Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+def test_every_number_of_the_example_is_the_librarys(visit: Any) -> None:
+    page, one, seen = visit(), by_hand(), set()
+    for step in STEPS:
+        page.locator(f'[data-step="{step}"]').click()
+        expect(page.locator(f'[data-step="{step}"]')).to_have_attribute("aria-selected", "true")
+        for key, text in page.eval_on_selector_all(
+            ".aw-stage [data-cell]", "cells => cells.map((c) => [c.dataset.cell, c.textContent])"
+        ):
+            name, row, col = key.split(":")
+            values = one[name].values
+            whole = (values[np.isfinite(values)] % 1 == 0).all()
+            value = one[name].at(int(row), int(col))
+            assert text == ("−∞" if value == -np.inf else shown(value, 0 if whole else 2)), key
+            seen.add(name)
+        for number, of in page.eval_on_selector_all(
+            ".aw-trace .aw-f", "all => all.map((f) => [f.textContent, f.dataset.factor])"
+        ):
+            assert number == cell_text(one, of)
+    assert seen == set(one.matrices) - {f"{kind}.1" for kind in ("scores", "scaled", "mask", "masked", "weights")}
+
+
+def cell_text(one: Any, key: str) -> str:
+    name, row, col = key.split(":")
+    values = one[name].values
+    whole = (values[np.isfinite(values)] % 1 == 0).all()
+    value = one[name].at(int(row), int(col))
+    return "−∞" if value == -np.inf else shown(value, 0 if whole else 2)
+
+
+def test_from_an_output_down_to_the_embedding_and_back(visit: Any) -> None:
+    page = visit("?step=out")
+    cell(page, "out:1:0").click()
+    for factor in ("concat:1:0", "z.0:1:0", "V:0:0", "x:0:2", "E:0:2"):
+        page.locator(f'.aw-trace [data-factor="{factor}"]').click()
+        name = factor.split(":")[0]
+        expect(cell(page, factor)).to_have_class(re.compile(r"\bon\b"))
+        assert crumbs(page)[-1].startswith(name.split(".")[0])
+    expect(page.locator(".aw-what")).to_contain_text("table of 3 token embeddings")
+    assert crumbs(page) == ["out[1,0]", "concat[1,0]", "z0[1,0]", "V[0,0]", "x[0,2]", "E[0,2]"]
+    page.locator(".aw-up").click()
+    assert len(crumbs(page)) == 5 and page.locator('[aria-selected="true"]').get_attribute("data-step") == "x"
+    page.locator(".aw-crumbs button").first.click()
+    assert crumbs(page) == ["out[1,0]"] and result(page) == shown(by_hand()["out"].at(1, 0), 2)
+
+
+def test_by_keyboard_alone_through_all_steps(visit: Any) -> None:
+    page = visit()
+    page.locator('[data-step="x"]').focus()
+    for step in STEPS[1:]:
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate(f"{ROOT}.activeElement.dataset.step") == step
+    page.keyboard.press("Home")
+    page.keyboard.press("End")
+    assert page.evaluate(f"{ROOT}.activeElement.dataset.step") == "out"
+    page.keyboard.press("Tab")
+    assert held(page) == "‹ Back"
+    page.keyboard.press("Enter")
+    expect(page.locator('[data-step="concat"]')).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("PageDown")
+    page.keyboard.press("Tab")  # Next
+    page.keyboard.press("Tab")
+    assert held(page).startswith("concat:")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert held(page).startswith("out:")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert held(page) == "out:2:1" and crumbs(page) == ["out[2,1]"]
+    expect(page.locator("[aria-live=polite]", has_text="out")).to_have_text(re.compile("the sum of 4 terms"))
+    page.keyboard.press("Tab")  # the crumbs
+    while page.evaluate(f"{ROOT}.activeElement.dataset.factor") is None:
+        page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert crumbs(page) == ["out[2,1]", "concat[2,1]"]
+    page.keyboard.press("Enter")
+    assert len(crumbs(page)) == 3
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Escape")
+    assert crumbs(page) == ["out[2,1]"]
+
+
+def test_hover_previews_and_leaves(visit: Any) -> None:
+    page = visit("?step=scores")
+    before = result(page)
+    cell(page, "scores.0:2:2").hover()
+    assert result(page) == "−1" and "hz" in cell(page, "Q:2:0").get_attribute("class")
+    assert "vt" in cell(page, "K:2:1").get_attribute("class")
+    page.mouse.move(5, 5)
+    assert result(page) == before
+
+
+def test_a_weight_is_changed_and_everything_after_it(visit: Any) -> None:
+    page = visit("?step=q")
+    cell(page, "W_Q:1:0").click()
+    field = page.locator(".aw-edit input")
+    field.fill("−1/2")
+    field.press("Enter")
+    one = by_hand("W_Q.1.0:-1/2")
+    expect(cell(page, "Q:1:0")).to_have_text("−0.50")
+    expect(page.locator(".aw-foot")).to_contain_text("1 weight changed")
+    page.locator('[data-step="out"]').click()
+    expect(cell(page, "out:1:0")).to_have_text(shown(one["out"].at(1, 0), 2))
+    page.wait_for_url(re.compile("step=out.*edits=W_Q.1.0"))
+    other = visit(page.url)
+    expect(cell(other, "out:1:0")).to_have_text(shown(one["out"].at(1, 0), 2))
+    other.locator(".aw-foot button").click()
+    expect(cell(other, "out:1:0")).to_have_text(shown(by_hand()["out"].at(1, 0), 2))
+
+
+def test_what_is_no_weight_gets_a_sentence_and_stays(visit: Any) -> None:
+    page = visit("?step=q")
+    field, note = page.locator(".aw-edit input"), page.locator(".aw-edit p")
+    refused = {
+        "abc": "is not a number",
+        "1e30": "is outside −1000 … 1000",
+        "1/0": "is not a number",
+        "<b>x</b>": "is not a number",
+    }
+    for typed, says in refused.items():
+        cell(page, "W_Q:1:0").click()
+        field.fill(typed)
+        field.press("Enter")
+        expect(note).to_contain_text(says)
+        expect(note).to_contain_text("stays 2")
+        assert field.get_attribute("aria-invalid") == "true" and field.input_value() == typed
+        cell(page, "Q:1:0").click()
+        assert result(page) == "2"
+        cell(page, "W_Q:1:0").click()
+        assert field.input_value() == typed
+        expect(note).to_contain_text(says)
+
+
+def test_a_finger_sees_the_sum_under_the_matrices(visit: Any) -> None:
+    page = visit("?step=q", width=390, height=844)
+    cell(page, "x:1:0").scroll_into_view_if_needed()
+    page.mouse.wheel(0, 200)
+    cell(page, "x:0:2").click()
+    expect(page.locator(".aw-cell output")).to_be_in_viewport()
+    expect(cell(page, "x:0:2")).to_be_in_viewport()
+
+
+def test_another_head_keeps_the_place(visit: Any) -> None:
+    page = visit("?step=scores&path=scores.0:2:0")
+    choose(page, "Head", "1")
+    expect(cell(page, "scores.1:2:0")).to_have_class(re.compile(r"\bon\b"))
+    page.locator('[data-step="q"]').click()
+    assert crumbs(page) == ["Q[2,2]"]
+    choose(page, "Head", "0")
+    expect(page.locator(".aw-crumbs li")).to_have_text("Q[2,0]")
+
+
+def test_minilm_is_elided_and_any_cell_is_reached(visit: Any, minilm: Model) -> None:
+    page = visit("?of=text&layer=0&head=3&step=q")
+    one = walk(minilm.transformer, minilm.run(SENTENCE), 0)
+    assert page.locator(".aw-stage [data-cell]").count() < 300
+    for key, text in page.eval_on_selector_all(
+        ".aw-stage [data-cell]", "cells => cells.map((c) => [c.dataset.cell, c.textContent])"
+    ):
+        name, row, col = key.split(":")
+        assert text == shown(one[name].at(int(row), int(col)), len(text.partition(".")[2])), key
+    cell(page, "Q:0:96").focus()
+    for _ in range(11):
+        page.keyboard.press("ArrowRight")
+    for _ in range(9):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert held(page) == "Q:9:107" and result(page) == shown(one["Q"].at(9, 107), 2)
+    expect(page.locator(".aw-terms")).to_contain_text("+ 376 smaller terms")
+    numbers = [float(t.replace("−", "-")) for t in page.locator(".aw-terms td.num").all_inner_texts()]
+    assert sum(numbers[:-1]) == pytest.approx(numbers[-1], abs=0.06)
+    page.locator(".aw-terms .av-link").click()
+    expect(page.locator(".aw-terms tbody tr")).to_have_count(385)
+
+
+def test_tracing_into_another_head_brings_its_numbers(visit: Any, minilm: Model) -> None:
+    page = visit("?of=text&layer=2&head=0&step=concat&path=concat:4:200")
+    one = walk(minilm.transformer, minilm.run(SENTENCE), 2)
+    page.locator('.aw-trace [data-factor="z.6:4:200"]').click()
+    expect(page.locator(".aw-terms tbody tr").first).to_be_visible()
+    expect(page.locator(".aw-what")).to_contain_text("Every word's value")
+    assert result(page) == shown(one["z.6"].at(4, 200), 2) and crumbs(page)[0] == "concat[4,200]"
+    page.wait_for_url(re.compile("head=6"))
+
+
+def test_controls_and_the_link(visit: Any) -> None:
+    page = visit("?of=text&layer=1&head=2&step=softmax")
+    choose(page, "Layer", "4")
+    expect(page.locator(".st-key-lesson-sentence-main")).to_contain_text("In layer 4, head 2")
+    choose(page, "Head", "7")
+    expect(page.locator(".st-key-lesson-sentence-main")).to_contain_text("In layer 4, head 7")
+    expect(cell(page, "weights.7:0:0")).to_be_visible()
+    choose(page, "Mask", "causal (only the past)")
+    page.locator('[data-step="mask"]').click()
+    expect(cell(page, "mask.7:0:1")).to_have_text("−∞")
+    page.locator('[data-step="softmax"]').click()
+    cell(page, "weights.7:3:0").click()
+    page.wait_for_url(re.compile(r"path=weights.7%3A3%3A0"))
+    other = visit(page.url)
+    expect(cell(other, "weights.7:3:0")).to_have_class(re.compile(r"\bon\b"))
+    assert result(other) == result(page)
+    other.get_by_role("radio", name="By hand").or_(other.get_by_text("By hand: 4 numbers a word")).first.click()
+    expect(other.locator(".aw-stage th.tok").first).to_have_text("cats")
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    page.get_by_role("combobox", name=re.compile(label)).first.click()
+    page.get_by_role("option", name=option, exact=True).click()
+    page.wait_for_selector(QUIET)
+
+
+def test_every_try(visit: Any) -> None:
+    page = visit()
+    seen = [("E:0:2", "2"), ("weights.0:1:1", "0.94"), ("weights.1:0:2", "0.40"), ("weights.1:1:2", "0.52")]
+    for number, (key, text) in enumerate(seen):
+        page.locator(f".st-key-step_by_step-try-{number} button").click()
+        expect(cell(page, key)).to_have_text(text)
+        expect(page.locator(".aw-crumbs li")).to_have_count(6 if number == 0 else 1)
+    expect(page).to_have_url(re.compile("of=text.*layer=3"))
+
+
+def test_hostile_words_are_only_text(visit: Any) -> None:
+    text = "%3Cimg src=x onerror=alert(1)%3E **b** `c` $x$ [l](http://a.b)"
+    page = visit(f"?of=text&step=scores&text={text}")
+    assert page.locator(".aw-stage img, .aw-trace img, .aw-stage a").count() == 0
+    assert "<" in page.locator(".aw-stage th.tok").all_inner_texts()
+    for step in STEPS:
+        page.locator(f'[data-step="{step}"]').click()
+
+
+def test_one_token(visit: Any) -> None:
+    page = visit("?of=text&model=scratch:gpt&text=a&step=softmax")
+    for step in STEPS:
+        page.locator(f'[data-step="{step}"]').click()
+        expect(page.locator(".aw-terms, .aw-what").first).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "query"), [(1440, "?of=text"), (900, ""), (390, "?of=text&step=q")])
+def test_nothing_scrolls_sideways(visit: Any, width: int, query: str) -> None:
+    page = visit(query, width=width, height=844)
+    for step in STEPS:
+        page.locator(f'[data-step="{step}"]').click()
+        assert not scrolls_sideways(page), step
+        inside = "(e) => e.getBoundingClientRect().right <= innerWidth + 1"
+        assert page.evaluate(f"[...{ROOT}.querySelectorAll('figure, table, button')].every({inside})"), step
+
+
+@pytest.mark.parametrize(
+    ("query", "dark"), [("?step=q&path=W_Q:1:0", False), ("?of=text&step=scores&layer=2", True), ("?step=mask", False)]
+)
+def test_axe_finds_nothing_serious(visit: Any, query: str, dark: bool) -> None:
+    page = visit(query, dark=dark)
+    page.locator(".aw").evaluate("(e) => { e.getRootNode().host.id = 'walk-host'; }")
+    context = {"include": [{"fromShadowDom": ["#walk-host", ".aw"]}]}
+    found = Axe().run(page, context=context, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+    bad = [v for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    assert not bad, [(v["id"], [n["html"][:200] for n in v["nodes"][:3]]) for v in bad]
+
+
+def test_a_step_takes_less_than_50_ms(visit: Any) -> None:
+    page = visit("?of=text&layer=1&step=q")
+    times = page.evaluate(
+        f"const root = {ROOT};"
+        + """(async () => {
+      const times = [], frame = () => new Promise(requestAnimationFrame);
+      const timed = (element) => {
+        const t = performance.now();
+        element.click();
+        root.querySelector("#aw-panel").offsetHeight;
+        times.push(performance.now() - t);
+      };
+      for (let i = 0; i < 24; i++) {
+        timed(root.querySelectorAll(".aw-steps button")[(i * 5) % 12]);
+        timed([...root.querySelectorAll(".aw-stage [data-cell]")].at(-3));
+        await frame();
+      }
+      return times.sort((a, b) => a - b);
+    })()"""
+    )
+    assert times[len(times) // 2] < 50, times

@@ -1,0 +1,192 @@
+"""Step by step: what the page says and sends is what the library computes."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+import attnviz
+from attnviz import Intervention
+from attnviz.by_hand import by_hand
+from attnviz.errors import InvalidParameterError
+from attnviz.walk import walk
+from attnviz.web.lesson import from_query, to_query
+from attnviz.web.steps import Settings
+from tests.unit.hostile import HOSTILE
+
+APP = str(Path(__file__).parents[2] / "app.py")
+TEXT = "The animal didn't cross the street because it was too tired."
+
+
+def open_page(query: dict[str, str] | None = None, **state: Any) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.run()
+    app.query_params.clear()  # what Explore wrote
+    for name, value in (query or {}).items():
+        app.query_params[name] = value
+    for name, value in state.items():
+        app.session_state[name] = value
+    app.switch_page("pages/step_by_step.py").run()
+    assert not app.exception
+    return app
+
+
+def sent(app: AppTest) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
+    """What the browser got: the page's settings, the message's header and its matrices."""
+    data = bytes(app.get("bidi_component")[0].proto.bytes)
+    length = int.from_bytes(data[:4], "little")
+    about, message = json.loads(data[4 : 4 + length]), data[4 + length :]
+    length = int.from_bytes(message[:4], "little")
+    header, body = json.loads(message[4 : 4 + length]), message[4 + length :]
+    kind = np.dtype("<f8" if header["bytes"] == 8 else "<f4")
+    matrices = {
+        m["name"]: np.frombuffer(body, kind, m["rows"] * m["stored"], m["at"]).reshape(m["rows"], m["stored"])
+        for m in header["matrices"]
+    }
+    return about, header, matrices
+
+
+def texts(app: AppTest) -> str:
+    return "\n".join(text.value for text in app.text).replace("\u202f", " ")
+
+
+def test_opens_on_the_example_by_hand() -> None:
+    app = open_page()
+    assert "In head 0, “chase” gives 94 % of its attention to “cats”." in texts(app)
+    about, header, matrices = sent(app)
+    one = by_hand()
+    assert about["state"] == {"step": "x", "path": [], "head": 0, "edits": []}
+    assert header["labels"] == ["cats", "chase", "mice"] and header["editable"] == ["W_Q", "W_K", "W_V", "W_O"]
+    assert set(matrices) == set(one.matrices)
+    for name, values in matrices.items():
+        np.testing.assert_array_equal(values, one[name].values)
+
+
+def test_the_readers_text_in_minilm() -> None:
+    app = open_page({"of": "text", "layer": "3", "head": "1", "path": "weights.1:10:2", "step": "softmax"})
+    run = attnviz.load("minilm").run(TEXT)
+    weights = run.layers[3].attention.weights[0, 1]
+    assert f"In layer 3, head 1, “it” gives {100 * weights[10, 2]:.0f} % of its attention to “animal”." in texts(app)
+    about, header, matrices = sent(app)
+    assert about["state"]["path"] == [["weights.1", 10, 2]] and header["head"] == 1
+    np.testing.assert_array_equal(matrices["weights.1"], weights.numpy())
+    np.testing.assert_array_equal(matrices["out"], run.layers[3].attention.out[0].numpy())
+    assert "scores.0" not in matrices
+
+
+def test_the_mask_is_the_models_intervention() -> None:
+    app = open_page({"of": "text"})
+    app.selectbox(key="step_by_step.mask").select("causal").run()
+    model = attnviz.load("minilm")
+    run = model.run(TEXT, intervention=Intervention(mask="causal", layers=0))
+    expected = walk(model.transformer, run, 0)
+    _, header, matrices = sent(app)
+    assert header["causal"]
+    np.testing.assert_array_equal(matrices["weights.0"], expected["weights.0"].values)
+
+
+@pytest.mark.parametrize(("of", "head"), [("hand", "0"), ("hand", "1"), ("text", "4")])
+def test_two_programs_agree(of: str, head: str) -> None:
+    app = open_page({"of": of, "head": head})
+    assert [metric.label for metric in app.metric] == ["PyTorch", "NumPy"]
+    a, b = (float(metric.value) for metric in app.metric)
+    assert abs(a - b) <= 1e-6
+    assert a == pytest.approx(sent(app)[2][f"weights.{head}"][1].max(), abs=1e-7)
+
+
+def test_the_guess_is_answered_from_the_numbers() -> None:
+    app = open_page()
+    app.session_state["step_by_step.guess"] = "the width of the model"
+    app.run()
+    assert "You said “the width of the model”. A query and a key of one head have 2 numbers each" in texts(app)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_every_try_sets_the_page_up(number: int) -> None:
+    app = open_page()
+    app.button(key=f"step_by_step-try-{number}").click().run()
+    assert not app.exception
+    about, header, matrices = sent(app)
+    state = about["state"]
+    if number == 0:
+        assert state["step"] == "x" and state["path"][0] == ["out", 1, 0] and state["path"][-1] == ["E", 0, 2]
+    elif number == 1:
+        assert state["edits"] == [["W_Q:1:0", "-2"]] and matrices["Q"][1, 0] == -2
+        assert "“chase” gives 94 % of its attention to itself" in texts(app)
+    elif number == 2:
+        assert not header["causal"] and matrices["weights.1"][0, 2] > 0
+    else:
+        assert header["layer"] == 3 and header["head"] == 1 and header["title"] == "MiniLM"
+
+
+def test_what_the_reader_does_in_the_view_goes_to_the_address() -> None:
+    app = open_page()
+    before = bytes(app.get("bidi_component")[0].proto.bytes)
+    app.session_state["walk"] = {"walk": {"step": "out", "path": "out:2:1", "head": 1, "edits": "W_O.0.0:1/2"}}
+    for field, value in (("step", "out"), ("path", "out:2:1"), ("head", 1), ("edits", "W_O.0.0:1/2")):
+        app.session_state[f"step_by_step.{field}"] = value
+    app.run()
+    query = {name: value[0] if isinstance(value, list) else value for name, value in app.query_params.items()}
+    assert query == {"step": "out", "path": "out:2:1", "head": "1", "edits": "W_O.0.0:1/2"}
+    about, _, matrices = sent(app)
+    assert about["number"] == 1 and about["state"]["step"] == "x"  # what the view reported is not sent back to it
+    assert matrices["W_O"][0, 0] == 0.5 and bytes(app.get("bidi_component")[0].proto.bytes) != before
+
+
+@pytest.mark.parametrize("model", ["scratch:gpt", "scratch:tiny", "scratch:bert", "scratch:test"])
+def test_other_models(model: str) -> None:
+    app = open_page({"of": "text", "model": model, "head": "99", "layer": "99"})
+    _, header, _ = sent(app)
+    assert header["layer"] == header["layers"] - 1 and header["head"] == header["heads"] - 1
+    assert header["causal"] == (model == "scratch:gpt")
+
+
+def test_a_model_that_cannot_be_walked_says_so() -> None:
+    app = open_page({"of": "text", "model": "scratch:base"})
+    assert "target" in texts(app) and not app.get("bidi_component")
+
+
+@pytest.mark.parametrize("text", ["a", "x " * 300, *HOSTILE[15:30]])
+def test_any_text(text: str) -> None:
+    app = open_page({"of": "text"}, text=text)
+    if app.get("bidi_component"):
+        _, header, _ = sent(app)
+        assert 1 <= len(header["labels"]) <= 64
+    else:
+        assert texts(app)
+
+
+def test_an_empty_text_leaves_the_example_alone() -> None:
+    assert sent(open_page(text=""))[1]["labels"] == ["cats", "chase", "mice"]
+
+
+@given(
+    st.builds(
+        Settings, of=st.sampled_from(["hand", "text"]), layer=st.integers(0, 11), head=st.integers(0, 11),
+        mask=st.sampled_from(["own", "causal", "none"]), step=st.sampled_from(["x", "scores", "out"]),
+        path=st.sampled_from(["", "out:1:0", "z.11:3:380/weights.11:3:0", "γ_e:0:1"]),
+        edits=st.sampled_from(["", "W_Q.0.0:1/2", "W_Q.0.0:-1,W_O.3.3:.5"]),
+    )
+)  # fmt: skip
+def test_an_address_restores_the_page(chosen: Settings) -> None:
+    assert from_query(Settings(), to_query(Settings(), chosen)) == chosen
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"step": "y"}, {"path": "x"}, {"path": "x:1:1/"}, {"path": "x:1:9999999"}, {"path": "<b>:1:1"},
+        {"path": "x:1:1/" * 99 + "x:1:1"}, {"edits": "W_Q.0.0:1e30"}, {"edits": "W_Q.0.0:nan"}, {"head": "-1"},
+        {"layer": "1e9"}, {"of": "all"}, {"mask": "padding"},
+    ],
+)  # fmt: skip
+def test_an_address_that_asks_for_the_impossible_is_ignored(query: dict[str, str]) -> None:
+    assert from_query(Settings(), query) == Settings()
+    with pytest.raises((InvalidParameterError, ValueError)):
+        Settings(**{name: int(float(v)) if re.fullmatch(r"-?[\de]+", v) else v for name, v in query.items()})  # type: ignore[arg-type]

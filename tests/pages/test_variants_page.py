@@ -1,0 +1,350 @@
+"""Variants and their cost through AppTest: what is on screen is what the library computes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import attnviz
+from attnviz import cost, variants
+from attnviz.cost import Step
+from attnviz.figures.cost import duration, size
+from attnviz.report import percent
+from attnviz.variants import Survey, Variant
+from attnviz.web import slices
+from attnviz.web import variants as words
+from tests.unit.hostile import HOSTILE
+
+APP = str(Path(__file__).parents[2] / "app.py")
+TIRED = "The animal didn't cross the street because it was too tired."
+PAGE = "pages/variants.py"
+MATRICES, ERRORS, SECONDS, BYTES, CACHE = range(5)
+
+
+@pytest.fixture
+def app() -> Iterator[AppTest]:
+    """The page as a new visitor finds it."""
+    yield opened()
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params.update(query)
+    app.run()
+    app.query_params.update(query)
+    return app.switch_page(PAGE).run()
+
+
+def choose(app: AppTest, **values: Any) -> AppTest:
+    for field, value in values.items():
+        app.session_state[f"variants.{field}"] = value
+    return app.run()
+
+
+def figure(app: AppTest, number: int) -> dict[str, Any]:
+    return json.loads(app.get("plotly_chart")[number].proto.spec)
+
+
+def numbers(values: Any) -> np.ndarray:
+    """A column of a figure: a list, or plotly's packed array."""
+    if isinstance(values, dict):
+        flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
+        return flat.reshape([int(n) for n in values["shape"].split(",")]) if "shape" in values else flat
+    return np.array(values)
+
+
+def tiles(app: AppTest) -> list[np.ndarray]:
+    """The matrices on screen, as shares of 1."""
+    drawn = figure(app, MATRICES)
+    table = numbers(drawn["data"][0]["customdata"]) / 100
+    corners = [(int(s["y0"] + 0.5), int(s["x0"] + 0.5), int(s["x1"] - s["x0"])) for s in drawn["layout"]["shapes"]]
+    return [table[top : top + n, left : left + n] for top, left, n in corners]
+
+
+def surveyed(layer: int, size: int, groups: int, model: str = "minilm", text: str = TIRED) -> Survey:
+    a = attnviz.load(model).run(text).layers[layer].attention
+    q, k, v = a.q[0], a.k[0], a.v[0]
+    return variants.survey(q, k, v, size=size, groups=groups, scale=a.scale, causal=a.mask.causal)
+
+
+def said(app: AppTest) -> str:
+    return " ".join(text.value for text in app.text)
+
+
+# The same head ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "head", "window", "groups"), [(3, 1, 2, 3), (0, 2, 2, 6), (4, 5, 0, 2), (5, 11, 32, 4)]
+)
+def test_matrices_errors_and_sentence_are_the_librarys(
+    app: AppTest, layer: int, head: int, window: int, groups: int
+) -> None:
+    choose(app, layer=layer, head=head, size=window, groups=groups)
+    assert not app.exception
+    survey = surveyed(layer, window, groups)
+    for drawn, one in zip(tiles(app), survey.found.values(), strict=True):
+        np.testing.assert_allclose(drawn, one.weights[head].numpy(), atol=1e-6)
+    dots = {trace["y"][0]: trace for trace in figure(app, ERRORS)["data"]}
+    for kind, one in survey.found.items():
+        if kind != "full":
+            shown = {int(i): off for i, off in numbers(dots[words.NAMES[kind]]["customdata"])}
+            np.testing.assert_allclose([shown[i] for i in range(12)], 100 * one.error.numpy(), rtol=1e-5)
+    off = words.errors(survey, head)
+    best = min(off, key=off.__getitem__)
+    assert f"layer {layer}, head {head}. {words.NAMES[best].capitalize()} attention comes closest" in said(app)
+    assert f"{percent(off[best])} off" in said(app) and f"{percent(survey.even[head].item())} off" in said(app)
+    titles = [note["text"] for note in figure(app, MATRICES)["layout"]["annotations"]]
+    assert titles[1] == f"<b>local</b><br>{percent(off['local'])} off"
+
+
+def test_full_attention_on_screen_is_the_models_own(app: AppTest) -> None:
+    weights = attnviz.load("minilm").run(TIRED).layers[3].attention.weights[0, 1]
+    np.testing.assert_allclose(tiles(app)[0], weights.numpy(), atol=1e-6)
+
+
+def test_the_share_of_pairs_is_counted(app: AppTest) -> None:
+    """16 tokens, 2 to each side: 16 · 5 − 2 · (1 + 2) = 74 of 256."""
+    assert any(f"Local computes {percent(74 / 256)} of the pairs" in caption.value for caption in app.caption)
+
+
+def test_a_head_that_lives_on_one_token_is_said_so(app: AppTest) -> None:
+    choose(app, layer=4, head=5)
+    taken = attnviz.load("minilm").run(TIRED).layers[4].attention.weights[0, 5].mean(0)
+    assert f"rests on “[CLS]”, which takes {percent(taken[0].item())} of it" in said(app)
+
+
+@pytest.mark.parametrize("model", ["scratch:gpt", "scratch:tiny", "scratch:bert", "scratch:base"])
+def test_other_models_causal_ones_too(model: str) -> None:
+    app = opened(model=model, layer="1", head="1")
+    if app.get("plotly_chart"):
+        assert not app.exception
+        survey = surveyed(1, 2, 2, model)
+        np.testing.assert_allclose(tiles(app)[1], survey.found["local"].weights[1].numpy(), atol=1e-6)
+        if model == "scratch:gpt":
+            assert all(not np.triu(tile, 1).any() for tile in tiles(app))
+    else:  # one that needs two texts
+        assert "− " in said(app)
+
+
+@pytest.mark.parametrize("text", ["a", "I", "⟨", *HOSTILE])
+def test_short_and_hostile_texts(text: str) -> None:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["text"] = text
+    app.run()
+    app.switch_page(PAGE).run()
+    assert not app.exception
+    if text.strip():
+        assert len(app.get("plotly_chart")) == 5
+
+
+def test_a_text_longer_than_the_page_is_cut_in_words() -> None:
+    app = opened(text="word " * 300)
+    assert not app.exception and tiles(app)[0].shape == (64, 64)
+    assert any("first 64 tokens" in caption.value for caption in app.caption)
+
+
+# The link -----------------------------------------------------------------------------------------------------
+
+
+def test_a_link_restores_what_was_set(app: AppTest) -> None:
+    choose(app, layer=0, head=2, size=5, groups=6, context=131_072)
+    link = {k: v[-1] if isinstance(v, list) else v for k, v in app.query_params.items()}
+    assert link == {"layer": "0", "head": "2", "size": "5", "groups": "6", "context": "131072"}
+    again = opened(**link)
+    assert said(again) == said(app)
+    for before, after in zip(tiles(app), tiles(again), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"layer": "99", "head": "99"}, {"layer": "-1", "size": "33"}, {"groups": "0"}, {"groups": "5"},
+        {"context": "1000"}, {"longest": "5"}, {"size": "two", "head": "<b>"}, {"guess": "nonsense"},
+    ],
+)  # fmt: skip
+def test_what_a_link_cannot_ask_for_does_no_harm(query: dict[str, str]) -> None:
+    app = opened(**query)
+    assert not app.exception and len(app.get("plotly_chart")) == 5
+
+
+def test_things_to_try_set_the_page_up(app: AppTest) -> None:
+    app.button(key="variants-try-0").click().run()
+    assert "layer 0, head 2" in said(app) and not app.exception
+    app.button(key="variants-try-1").click().run()
+    assert "layer 4, head 5" in said(app)
+    app.button(key="variants-try-2").click().run()
+    assert "131,072 tokens" in said(app)
+    app.selectbox(key="model").select("scratch:tiny").run()
+    app.button(key="variants-try-0").click().run()
+    assert app.selectbox(key="model").value == "minilm" and "layer 0, head 2" in said(app)
+
+
+# Measuring ----------------------------------------------------------------------------------------------------
+
+
+def steps(total: int = 4, took: tuple[float | None, ...] = (0.001, 0.0005, 0.0042, 0.0011)) -> list[Step]:
+    kinds = ("full", "linear") * (total // 2)
+    return [
+        Step(kind, 1024 * 2 ** (i // 2), took[i], 3, None if took[i] is None else 1000 * (i + 1), i + 1, total)
+        for i, kind in enumerate(kinds)
+    ]
+
+
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """cost.measure gives prepared steps, one per slice."""
+    log: dict[str, Any] = {"asked": [], "closed": 0, "steps": steps()}
+
+    def measure(**options: Any) -> Iterator[Step]:
+        log["asked"].append(options)
+        try:
+            yield from log["steps"]
+        finally:
+            log["closed"] += 1
+
+    monkeypatch.setattr(cost, "measure", measure)
+    monkeypatch.setattr(slices, "SECONDS", 1e-9)
+    return log
+
+
+def test_there_is_something_measured_before_the_first_click(app: AppTest) -> None:
+    assert "At 512 tokens, for one head: full" in said(app)
+    lines = {trace["name"]: trace for trace in figure(app, SECONDS)["data"]}
+    assert {"full", "full, fused", "local", "strided", "linear", "n", "n²"} == set(lines)
+    assert numbers(lines["full"]["x"]).tolist() == [64, 128, 256, 512]
+
+
+def test_measuring_goes_on_in_slices_and_shows_what_was_measured(app: AppTest, by_hand: dict[str, Any]) -> None:
+    app.button(key="variants-measure").click().run()
+    assert by_hand["asked"] == [{"lengths": list(cost.LENGTHS), "head_dim": 32, "causal": False}]
+    seen = []
+    for _ in range(10):
+        if not slices_running(app):
+            break
+        (bar,) = app.get("progress")
+        seen.append((bar.proto.value, bar.proto.text))
+        app.run()
+    assert (25, "full, 1,024 tokens") in seen and sorted(seen) == seen
+    lines = {trace["name"]: trace for trace in figure(app, SECONDS)["data"]}
+    assert numbers(lines["full"]["y"]).tolist() == [0.001, 0.0042]
+    assert numbers(lines["linear"]["y"]).tolist() == [0.0005, 0.0011]
+    assert numbers({t["name"]: t for t in figure(app, BYTES)["data"]}["full"]["y"]).tolist() == [1000, 3000]
+    assert f"At 2,048 tokens, for one head: full {duration(0.0042)} and {size(3000)}; linear" in said(app)
+    assert app.button(key="variants-measure") and not app.get("progress")
+    assert not app.exception
+
+
+def slices_running(app: AppTest) -> bool:
+    return "cost:running" in app.session_state
+
+
+def test_cancel_stops_between_two_steps_and_keeps_what_was_done(app: AppTest, by_hand: dict[str, Any]) -> None:
+    app.button(key="variants-measure").click().run()
+    app.button(key="variants-cancel").click().run()
+    assert by_hand["closed"] == 1 and not slices_running(app) and not app.exception
+    lines = {trace["name"]: trace for trace in figure(app, SECONDS)["data"]}
+    done = app.session_state["cost:steps"]
+    assert 1 <= len(done) < 4 and numbers(lines["full"]["y"]).tolist() == [0.001]
+    app.run()
+    assert app.session_state["cost:steps"] == done
+
+
+def test_other_controls_answer_while_it_measures(app: AppTest, by_hand: dict[str, Any]) -> None:
+    app.button(key="variants-measure").click().run()
+    choose(app, layer=0, head=2)
+    assert "layer 0, head 2" in said(app) and not app.exception
+    assert slices_running(app) and app.get("progress")
+
+
+def test_how_far_to_measure_is_chosen(app: AppTest, by_hand: dict[str, Any]) -> None:
+    choose(app, longest=1024)
+    app.button(key="variants-measure").click().run()
+    assert by_hand["asked"][0]["lengths"] == [64, 128, 256, 512, 1024]
+
+
+def test_what_was_left_out_is_said(app: AppTest, by_hand: dict[str, Any]) -> None:
+    by_hand["steps"] = steps(took=(0.9, 0.0005, None, 0.0011))
+    app.button(key="variants-measure").click().run()
+    while slices_running(app):
+        app.run()
+    assert any("Left out, as it would have taken too long: full at 2,048 tokens." in c.value for c in app.caption)
+    lines = {trace["name"]: trace for trace in figure(app, SECONDS)["data"]}
+    assert numbers(lines["full"]["x"]).tolist() == [1024] and numbers(lines["linear"]["x"]).tolist() == [1024, 2048]
+
+
+def test_the_prediction_is_judged_by_what_was_measured(app: AppTest, by_hand: dict[str, Any]) -> None:
+    app.button(key="variants-measure").click().run()
+    while slices_running(app):
+        app.run()
+    choose(app, guess="twice as long")
+    assert "You said “twice as long”. From 1,024 to 2,048 tokens it went from" in said(app) and "4.2 times" in said(app)
+    choose(app, guess="four times as long")
+    assert "✓ From 1,024" in said(app)
+
+
+# The cache ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("context", [1024, 8192, 131_072])
+def test_caches_are_the_formulas(app: AppTest, context: int) -> None:
+    choose(app, context=context)
+    _, hollow, filled = figure(app, CACHE)["data"]
+    own = dict(zip(filled["y"], numbers(filled["x"]).tolist(), strict=True))
+    many = dict(zip(hollow["y"], numbers(hollow["x"]).tolist(), strict=True))
+    for model in cost.MODELS:
+        kept = min(context, model.window or context)
+        assert own[model.name] == 2 * model.n_layers * model.n_kv_heads * model.head_dim * kept * 2
+        assert many[model.name] == own[model.name] * model.n_heads // model.n_kv_heads
+    assert f"At {context:,} tokens that is {size(own['Llama-2-70B'])} for Llama-2-70B" in said(app)
+    pale = dict(zip(filled["y"], filled["marker"]["opacity"], strict=True))
+    assert all((pale[model.name] < 1) == (context > model.context) for model in cost.MODELS)
+
+
+def test_a_larger_model_may_keep_less(app: AppTest) -> None:
+    choose(app, guess_cache="ten times as large")
+    assert f"2.5\u202fGiB against 4\u202fGiB, {percent(0.625)} of it" in said(app)
+    choose(app, guess_cache="smaller")
+    assert "✓ 2.5" in said(app)
+
+
+# Words --------------------------------------------------------------------------------------------------------
+
+
+def test_every_layer_of_which_one_variant_suits_all_heads_is_named() -> None:
+    q = k = v = __import__("torch").ones(2, 3, 4)
+    survey = variants.survey(q, k, v, size=9, groups=1)
+    assert words.across_heads(survey, 7) == "Local attention comes closest in every head of layer 7"
+    assert (
+        words.across_heads(surveyed(3, 2, 3), 3)
+        == "What suits one head does not suit the next: the 12 heads of layer 3"
+    )
+
+
+def test_nothing_measured_yet_is_said() -> None:
+    assert words.longest({}) == "Measuring: the shortest texts come first."
+    assert words.doubled({}) is None and words.share({}, "seconds") == "Time"
+    uneven = {"full": [steps()[0], Step("full", 4096, 0.1, 1, 1, 1, 1)]}
+    assert words.doubled(uneven) is None  # 1,024 and 4,096 are no doubling
+
+
+def test_the_code_shown_is_the_code_that_ran(app: AppTest) -> None:
+    import inspect
+
+    choose_open(app)
+    shown = [code.value for code in app.code]
+    assert inspect.getsource(variants.linear) in shown and inspect.getsource(cost.cache_bytes) in shown
+    assert Variant("linear").kind == "linear"
+
+
+def choose_open(app: AppTest) -> None:
+    app.session_state["variants-code"] = True
+    app.run()
