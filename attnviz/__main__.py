@@ -15,7 +15,7 @@ from attnviz.places import APP
 from attnviz.tasks import TASKS
 from attnviz.tasks.texts import unwrapped
 
-BENCHMARKS = ("forward", "app", "view")
+BENCHMARKS = ("forward", "app", "view", "lessons")
 
 
 def main(arguments: list[str] | None = None) -> int:

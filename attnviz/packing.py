@@ -13,6 +13,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,6 +190,18 @@ def _layer(
         "headScale": None if layer.head_scale is None else layer.head_scale.tolist(),
         "broken": np.flatnonzero(broken).tolist(),
     }
+
+
+def one_layer(trace: Trace, layer: int) -> Trace:
+    """The trace with every head of one layer and one head of the others: all that the picture of one head needs."""
+    layers = []
+    for number, one in enumerate(trace.layers):
+        attention = one.attention
+        if number != layer:
+            alibi = None if attention.alibi is None else attention.alibi[:1]
+            attention = replace(attention, q=attention.q[:, :1], k=attention.k[:, :1], alibi=alibi)
+        layers.append(replace(one, attention=attention))
+    return replace(trace, layers=tuple(layers))
 
 
 class _Tables:

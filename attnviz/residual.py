@@ -66,6 +66,7 @@ def block(model: Transformer, trace: Trace, layer: int, *, norm_first: bool | No
         x = run.resid_pre
         attention_in = chosen.norm1(x) if first else x
         attention = run.attention.out if first == chosen.norm_first else _attend(chosen, attention_in, trace, run)
+        assert attention is not None
         attention_sum = x + attention
         middle = attention_sum if first else chosen.norm1(attention_sum)
         feed_in = chosen.norm2(middle) if first else middle

@@ -134,7 +134,7 @@ def what_is_padding() -> None:
     state = ViewState(layer=head[0], head=head[1])
     for column, batch, what in zip(st.columns(2, gap="medium"), (bare, masked), ("without", "with"), strict=True):
         with column:
-            message = packing.pack(masks.one_layer(batch, head[0]), name=inputs.model, batch=chosen.row)
+            message = packing.pack(packing.one_layer(batch, head[0]), name=inputs.model, batch=chosen.row)
             title = f"Text {chosen.row}, layer {head[0]}, head {head[1]}, {what} the padding mask"
             component.attention_view(message, state, key=f"masks-pad-{what}", compact=True, title=title)
     if len(labels) < len(masked.layers[0].resid_post[0]):

@@ -128,12 +128,12 @@ def page() -> None:
         Try("Let words see the future", {**EXAMPLE, "head": 1, "mask": "none", "path": "weights.1:0:2"}),
         Try("Your text in MiniLM", {**EXAMPLE, "of": "text", "layer": 3, "head": 1}, model="minilm"),
     )
-    two_programs(found, head, row)
     st.latex(
         r"\mathrm{MultiHead}(x)=\mathrm{Concat}(z_0,\dots,z_{H-1})\,W_O,\qquad "
         r"z_h=\mathrm{softmax}\!\left(\frac{Q_hK_h^\top}{\sqrt{d_k}}+M\right)V_h"
     )
     st.caption("Vaswani et al. 2017, sections 3.2.1 and 3.2.2; M holds 0 where a word may look and −∞ where not.")
+    two_programs(found, head, row)
     lesson.write_link(shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"]))
 
 

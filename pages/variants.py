@@ -8,7 +8,7 @@ import streamlit as st
 
 from attnviz import cost, figures, variants
 from attnviz.cost import Step
-from attnviz.errors import InvalidParameterError
+from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.figures.cost import Line, size
 from attnviz.report import percent
 from attnviz.web import cache, shell, slices
@@ -43,7 +43,10 @@ class Settings:
 
 lesson = Lesson("variants", Settings())
 inputs = lesson.inputs()
-trace = cache.trace(inputs.model, inputs.text)
+try:
+    trace = cache.trace(inputs.model, inputs.text)
+except (InvalidParameterError, ModelError) as error:
+    shell.refuse(str(error))
 config, labels = trace.config, trace.encodings[0].labels
 CAUSAL = trace.layers[0].attention.mask.causal
 KEY_HEADS = [n for n in range(2, config.n_heads) if config.n_heads % n == 0] or [config.n_heads]

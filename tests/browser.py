@@ -17,11 +17,12 @@ from playwright.sync_api import Browser, Playwright
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60  # seconds that a server has to start
-# Every new window would load 400 files for the popup of its own address bar, in the very second in which its page loads.
+# Every new window would load 400 files for the popup of its address bar, in the very second in which its page loads.
 # Chromium reads the last list only, so that of Playwright is repeated.
 WITHOUT = [
-    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose",
-    "HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding",
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup",
+    "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding",
     "ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints",
     "NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch",
 ]  # fmt: skip

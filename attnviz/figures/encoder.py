@@ -160,8 +160,8 @@ def drift_paths(points: Array, shares: Array, labels: Sequence[str], token: int,
     steps = ["before the layers", *(f"after layer {state}" for state in range(states - 1))]
     text = [f"{plain(label)}<br>{step}" for label in labels for step in [*steps, ""]]
     start, next_one = points[0, token], points[min(1, states - 1), token]
-    hover = {"hovertemplate": "%{text}<extra></extra>", "type": "scatter"}
-    traces = [
+    hover: dict[str, Any] = {"hovertemplate": "%{text}<extra></extra>", "type": "scatter"}
+    traces: list[dict[str, Any]] = [
         {
             **hover, "x": x, "y": y, "text": text, "mode": "lines", "opacity": 0.45, "name": "all tokens",
             "line": {"color": palette.ink2, "width": 1},
@@ -176,10 +176,12 @@ def drift_paths(points: Array, shares: Array, labels: Sequence[str], token: int,
             "line": {"color": palette.query, "width": 3}, "marker": {"size": 8, "color": palette.query},
         },
     ]  # fmt: skip
-    notes = [note(*start, "embedding", palette.ink2, 12) | {"yshift": 13 if start[1] > next_one[1] else -13}]
+    notes = [
+        note(start[0], start[1], "embedding", palette.ink2, 12) | {"yshift": 13 if start[1] > next_one[1] else -13}
+    ]
     for i in _roomy(points[-1], points.reshape(-1, 2), labels, token):
         size, colour = (15, palette.ink) if i == token else (13, palette.ink2)
-        end_note = note(*points[-1, i], plain(_short(labels[i])), colour, size, "left")
+        end_note = note(points[-1, i, 0], points[-1, i, 1], plain(_short(labels[i])), colour, size, "left")
         notes.append(end_note | {"xshift": 7, "bgcolor": tint(palette.paper, 0.8), "borderpad": 0})
     names = [f"direction {i}: {100 * share:.0f}\u202f% of the variance" for i, share in enumerate(shares)]
     bare = {"showticklabels": False, "showgrid": False, **_STILL}
@@ -241,12 +243,11 @@ def _edges(values: Array, n: int, *, zero: bool = False) -> Array:
     low, high = float(values.min()), float(values.max())
     step = (high - low) / n or 1.0
     start = np.floor(low / step) if zero else low / step
-    edges: Array = step * (start + np.arange(int(np.ceil(high / step - start)) + 2))
-    return edges
+    return np.asarray(step * (start + np.arange(int(np.ceil(high / step - start)) + 2)), dtype=np.float64)
 
 
 def _middles(edges: Array) -> Array:
-    return (edges[:-1] + edges[1:]) / 2
+    return 0.5 * (edges[:-1] + edges[1:])
 
 
 def note(x: float, y: float, text: str, colour: str, size: int, anchor: str = "center") -> dict[str, Any]:

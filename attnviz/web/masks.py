@@ -118,18 +118,6 @@ def allowed(trace: Trace) -> Tensor:
     return everything if keep is None else keep.broadcast_to(1, attention.q.shape[1], size, size)[0, 0]
 
 
-def one_layer(trace: Trace, layer: int) -> Trace:
-    """The trace with every head of one layer and one head of the others: all that the picture of one head needs."""
-    layers = []
-    for number, one in enumerate(trace.layers):
-        attention = one.attention
-        if number != layer:
-            alibi = None if attention.alibi is None else attention.alibi[:1]
-            attention = replace(attention, q=attention.q[:, :1], k=attention.k[:, :1], alibi=alibi)
-        layers.append(replace(one, attention=attention))
-    return replace(trace, layers=tuple(layers))
-
-
 def adopt(lesson: Lesson[Settings], n_layers: int, n_heads: int) -> Settings:
     """The settings, with what the reader did in one of the matrices since they were drawn, and within the model."""
     chosen, passed = lesson.chosen(), st.session_state.get(PASSED)
@@ -149,7 +137,7 @@ def adopt(lesson: Lesson[Settings], n_layers: int, n_heads: int) -> Settings:
 
 def matrices(chosen: Settings, plain: Trace, trace: Trace, name: str) -> None:
     """One head before, after, and the difference; the one in the middle is where a mask is painted."""
-    before, after = (one_layer(run, chosen.layer) for run in (plain, trace))
+    before, after = (packing.one_layer(run, chosen.layer) for run in (plain, trace))
     state = st.session_state[PASSED] = chosen.look()
     painting, where = chosen.mask == "painted", f"Layer {chosen.layer}, head {chosen.head}"
     titles = {"before": f"{where}, as trained", "after": KINDS[chosen.mask], "change": "The difference"}

@@ -24,7 +24,6 @@ from attnviz.web import cache, component, shell
 from attnviz.web import positions_words as words
 from attnviz.web.dial import dial
 from attnviz.web.lesson import Lesson
-from attnviz.web.masks import one_layer
 
 LARGEST = 9_999  # of any number in the link
 SHOWN = 128  # positions in a picture of an encoding
@@ -179,7 +178,7 @@ def _change(scheme: str | None) -> Intervention | None:
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _message(name: str, text: str, scheme: str | None, layer: int) -> bytes:
-    return packing.pack(one_layer(cache.trace(name, text, _change(scheme)), layer), name=name)
+    return packing.pack(packing.one_layer(cache.trace(name, text, _change(scheme)), layer), name=name)
 
 
 def _weights(inputs: shell.Inputs, scheme: str | None, layer: int, head: int) -> torch.Tensor:

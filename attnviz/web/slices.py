@@ -41,11 +41,13 @@ def done(name: str) -> list[Any] | None:
 
 
 def advance(name: str) -> None:
-    """Takes steps for SECONDS, and the step that is then under way to its end."""
+    """Takes one step, and more until SECONDS are over: the one that is then under way is taken to its end."""
     until = time.perf_counter() + SECONDS
-    while running(name) and time.perf_counter() < until:
+    while running(name):
         step = next(st.session_state[f"{name}:running"], None)
         if step is None:
             cancel(name)
         else:
             st.session_state[f"{name}:steps"].append(step)
+        if time.perf_counter() > until:
+            return

@@ -241,3 +241,41 @@ def test_an_encoder_decoder_says_what_it_needs(minilm, monkeypatch, capsys) -> N
     monkeypatch.setattr(__main__, "load", lambda name: model)
     assert main(["run", "a b"]) == 1
     assert "target" in capsys.readouterr().err
+
+
+TINY = ["--preset", "small", "--set", "d_model=16", "n_layers=1", "batch=4", "steps=4", "warmup=1", "eval_every=2"]
+
+
+def test_train_writes_a_folder_that_run_takes(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["attnviz", "train", "copy"])
+    assert main(["train", "copy", *TINY, "length=12", "--out", str(tmp_path / "copy"), "--title", "My copier"]) == 0
+    assert "step 4: loss" in capsys.readouterr().out
+    assert main(["run", "abcabc", "--model", str(tmp_path / "copy")]) == 0
+    assert "My copier: 1 layers × 2 heads" in capsys.readouterr().out
+
+
+def test_train_reads_a_text_and_joins_its_lines(tmp_path: Path, capsys) -> None:
+    text = tmp_path / "book.txt"
+    text.write_text("One line\nand the next one of it.\n\n" * 60, "utf-8")
+    settings = [*TINY, "vocab_size=300", "length=16"]
+    assert main(["train", "language", *settings, "--text", str(text), "--unwrap", "--out", str(tmp_path / "m")]) == 0
+    assert "bits_per_byte" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["copy", "--set", "d_model=30"], "d_model=30 is not divisible by n_heads=4"),
+        (["copy", "--set", "speed=3"], "no setting speed"),
+        (["copy", "--set", "speed"], "name=value"),
+        (["copy", "--set", "learning_rate=1e3"], "learning_rate=1000 is not within"),
+        (["language", "--text", "nowhere.txt"], "nowhere.txt"),
+        (["copy", "--resume", "--out", "nowhere"], "checkpoint.safetensors cannot be read"),
+    ],
+)
+def test_train_refuses_in_a_sentence(arguments: list[str], words: str, capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *arguments]) == 1
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -18,8 +18,9 @@ TEXT = encoding_of(LABELS, special=SPECIAL)
 ALL_SCORES = """
 const model = unpack.unpack(message), found = {};
 for (const score of scores.scoreTable(model)) {
-  found[score.name] = model.layers.map((layer, l) => Array.from({length: layer.heads}, (_, h) =>
-    score.kind === "given" ? score.values[l][h] : scores.scoreHead(model, score, maths.weights(model, l, h, inputs || {}))));
+  const of = (l, h) => scores.scoreHead(model, score, maths.weights(model, l, h, inputs || {}));
+  const value = (l, h) => score.kind === "given" ? score.values[l][h] : of(l, h);
+  found[score.name] = model.layers.map((layer, l) => Array.from({length: layer.heads}, (_, h) => value(l, h)));
 }
 give(found);
 """

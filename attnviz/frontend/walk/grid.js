@@ -56,8 +56,7 @@ export function matrixFigure(view, item) {
   for (const r of down.at) body.append(r === null ? gapRow(across.at.length) : bodyRow(view, item, m, down.axis, r, across));
   table.append(body);
   const ribbon = !walk.whole && (m.axes[1] === "inner" || item.name === "W_O") && walk.heads > 1 ? headRibbon(walk, view, item) : null;
-  const made = item.name === view.result() && "made";
-  return el("figure", { class: ["aw-m", made].filter(Boolean).join(" "), "data-name": item.name },
+  return el("figure", { class: "aw-m" },
     el("figcaption", {}, symbolNode(title), el("span", {}, size)), ribbon, table);
 }
 
@@ -133,9 +132,7 @@ export function paintThumb(canvas, theme, m, from, to) {
   const image = g.createImageData(w, h);
   for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
     const r = Math.floor(y * m.rows / h), c = from + Math.floor(x * (to - from) / w), v = m.values[r * m.stored + c - m.first];
-    const rgb = /\d+/.test(cellColours(theme, m, v)[0]) && cellColours(theme, m, v)[0].startsWith("rgb") ? cellColours(theme, m, v)[0].match(/\d+/g).map(Number) : null;
-    const at = 4 * (y * w + x);
-    if (rgb) image.data.set([...rgb, 255], at);
+    if (Number.isFinite(v)) image.data.set([...cellColours(theme, m, v)[0].match(/\d+/g).map(Number), 255], 4 * (y * w + x));
   }
   g.putImageData(image, 0, 0);
 }

@@ -45,7 +45,7 @@ export function symbolText(text) {
 
 function panelSentence(walk, cell, found) {
   const [name, r, c] = cell, rule = walk.matrices[name]?.rule, n = found.terms.length, bias = found.terms.some((t) => t.bias);
-  const word = (i) => isolated(walk.tokens[i].label), symbol = symbolOf(walk, name);
+  const word = (i) => isolated(walk.tokens[i].label);
   switch (found.kind) {
     case "given": return givenSentence(walk, cell, rule);
     case "remote": return `Head ${ownerOf(name)} made this number; its own numbers are on their way.`;
@@ -57,7 +57,7 @@ function panelSentence(walk, cell, found) {
   }
   if (name.startsWith("scores.")) return `The query of ${word(r)} times the key of ${word(c)}: ${n} products, added.`;
   if (name.startsWith("z.")) return `Every word's value, times the share that ${word(r)} gives it, added.`;
-  return `Row ${isolated(walk.tokens[r].label)} of ${symbolOf(walk, rule.a)} times column ${c} of ${symbolOf(walk, rule.b)}: ${n - bias} products${bias ? " and a bias" : ""}, added to ${symbol}.`;
+  return `Row ${isolated(walk.tokens[r].label)} of ${symbolOf(walk, rule.a)} times column ${c} of ${symbolOf(walk, rule.b)}: ${n - bias} products${bias ? " and a bias" : ""}, added.`;
 }
 
 function givenSentence(walk, [name, r], rule) {

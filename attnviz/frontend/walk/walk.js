@@ -46,6 +46,8 @@ class WalkView {
     this.root.addEventListener("keydown", (e) => {
       if ((e.key === "PageDown" || e.key === "PageUp") && !e.target.matches("input")) { e.preventDefault(); this.move(e.key === "PageDown" ? 1 : -1); }
     });
+    this.root.addEventListener("pointerleave", () => this.report());
+    this.root.addEventListener("focusout", (e) => { if (!this.root.contains(e.relatedTarget)) this.report(); });
     const cellAt = (e) => e.target.closest?.("[data-cell]")?.dataset.cell;
     n.stage.addEventListener("pointerover", (e) => { if (e.pointerType !== "touch") this.preview(cellAt(e)); });
     n.stage.addEventListener("pointerleave", () => this.preview(null));
@@ -78,8 +80,6 @@ class WalkView {
 
   /** The head on stage: the chosen one once its numbers are here. */
   head() { return this.walk.matrices[`scores.${this.state.head}`] ? this.state.head : this.walk.head; }
-
-  result() { return resultOf(this.walk, this.state.step, this.head()); }
 
   /** The cell that a step opens on: the row and column the reader looked at last. */
   first(step) {
@@ -144,7 +144,8 @@ class WalkView {
     n.next.setAttribute("aria-disabled", String(at === STEPS.length - 1));
     this.cells.clear();
     n.stage.replaceChildren(...stageOf(walk, state.step, this.head()).map((item) => item.name ? matrixFigure(this, item) : el("span", { class: item.op.length > 4 ? "aw-op long" : "aw-op" }, item.op)));
-    for (const table of n.stage.querySelectorAll("table")) (this.cells.get(state.path.at(-1).join(":")) ?? null)?.closest("table") === table || table.querySelector("[data-cell]")?.setAttribute("tabindex", "0");
+    const own = this.cells.get(state.path.at(-1).join(":"));
+    for (const table of n.stage.querySelectorAll("table")) if (!table.contains(own ?? null)) table.querySelector("[data-cell]").tabIndex = 0;
     this.drawFoot();
     this.mark(state.path);
     if (held) this.cells.get(held)?.focus();
@@ -165,13 +166,13 @@ class WalkView {
     trace.replaceChildren(el("h3", {}, "How this number was made"), ...panelNodes(this, path));
     const factors = trace.querySelectorAll(".aw-f");
     if (factors[0]) factors[0].tabIndex = 0;
-    if (typing) (trace.querySelector("input") || factors[0] || trace.querySelector("button[aria-current]"))?.focus();
+    if (typing && path === this.state.path && !this.previewed) (trace.querySelector("input") || factors[0] || trace.querySelector("button[aria-current]"))?.focus({ preventScroll: true });
   }
 
   preview(key) {
     if (key === this.previewed) return;
     this.previewed = key;
-    if (this.node.trace.contains(this.root.getRootNode().activeElement)) return;
+    if (this.root.getRootNode().activeElement?.matches("input")) return; // what is being typed stays
     this.mark(key ? [this.parse(key)] : this.state.path);
   }
 
@@ -241,10 +242,17 @@ class WalkView {
 
   send(now) {
     clearTimeout(this.sending);
+    this.sending = setTimeout(() => this.report(), SEND_AFTER);
+    if (now) this.report();
+  }
+
+  /** Tells the page what waits to be told; at once when the reader turns to something else on it. */
+  report() {
+    if (!this.sending) return;
+    clearTimeout(this.sending);
+    this.sending = 0;
     const { step, path, head } = this.state;
-    const give = () => this.onState({ step, path: path.map((c) => c.join(":")).join("/"), head, edits: this.editText() });
-    if (now) give();
-    else this.sending = setTimeout(give, SEND_AFTER);
+    this.onState({ step, path: path.map((c) => c.join(":")).join("/"), head, edits: this.editText() });
   }
 
   destroy() {

@@ -1,0 +1,235 @@
+"""The lessons in a real Chromium: from a control's change to the frame with the updated picture, for every page.
+
+    python -m attnviz bench lessons
+
+MiniLM on a text of 32 tokens, a warm server. A time begins with the event in the browser (key down or click) and ends
+with the first frame after the picture's nodes have changed. Also the first visit of each page, by a new visitor and
+from another page of the app.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playwright.sync_api import Browser, Page, sync_playwright
+from rich.console import Console
+from rich.table import Table
+
+import attnviz
+from tests import browser as chromium
+
+TEXT = (
+    "The keys to the old wooden cabinet in the hall are on the table, but nobody who lives in this house knows "
+    "which of them opens the small door"
+)
+N_TOKENS = 32
+TIMES = 14  # of each control
+SCREEN = {"width": 1440, "height": 900}
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+WATCH = """
+window.watch = selector => {
+  const found = [], look = root => {
+    found.push(...root.querySelectorAll(selector));
+    root.querySelectorAll("*").forEach(node => node.shadowRoot && look(node.shadowRoot));
+  };
+  look(document);
+  if (!found.length) throw new Error(`nothing matches ${selector}`);
+  let began = null;
+  const begin = event => { began ??= performance.now(); };
+  for (const name of ["pointerdown", "keydown"]) window.addEventListener(name, begin, {capture: true, once: true});
+  window.watched = new Promise((done, failed) => {
+    const observer = new MutationObserver(() => {
+      if (began === null) return;
+      observer.disconnect();
+      requestAnimationFrame(() => {
+        const channel = new MessageChannel();
+        channel.port1.onmessage = () => done(performance.now() - began);
+        channel.port2.postMessage(0);
+      });
+    });
+    const what = {childList: true, subtree: true, characterData: true, attributes: true};
+    for (const node of found) {
+      observer.observe(node, what);
+      for (const inner of node.querySelectorAll("*")) if (inner.shadowRoot) observer.observe(inner.shadowRoot, what);
+    }
+    setTimeout(() => failed(new Error(`${selector} did not change in 20 s`)), 20000);
+  });
+  window.watched.catch(() => {});
+};
+"""
+
+Act = Callable[[Page, int], None]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control of a page: how to move it the n-th time, and what then shows the picture."""
+
+    page: str
+    name: str
+    act: Act
+    picture: str
+    link: str = ""  # parameters that the page is opened with
+
+
+def key(selector: str) -> Act:
+    """Moves a slider to and fro with the arrow keys."""
+    return lambda page, n: page.locator(selector).first.press("ArrowLeft" if n % 2 else "ArrowRight")
+
+
+def radio(*names: str) -> Act:
+    """Clicks pills one after the other."""
+    return lambda page, n: page.get_by_role("radio", name=names[n % len(names)], exact=True).click()
+
+
+def label(scope: str, *names: str) -> Act:
+    """Clicks the choices of one widget one after the other."""
+    return lambda page, n: page.locator(scope).get_by_text(names[n % len(names)], exact=True).click()
+
+
+def button(name: str) -> Act:
+    """Clicks a button."""
+    return lambda page, n: page.get_by_role("button", name=name, exact=True).click()
+
+
+def inside(selector: str) -> Act:
+    """Clicks an element of a component, or one of two by turns."""
+    parts = selector.split(" | ")
+    return lambda page, n: page.locator(parts[n % len(parts)]).first.click()
+
+
+def option(scope: str, *names: str) -> Act:
+    """Chooses in a list with the keyboard: what is timed begins with Enter."""
+
+    def act(page: Page, n: int) -> None:
+        box = page.locator(scope).get_by_role("combobox")
+        box.click()
+        box.press_sequentially(names[n % len(names)])
+        page.get_by_role("option", name=names[n % len(names)], exact=True).wait_for()
+        page.evaluate("window.again()")
+        box.press("Enter")
+
+    return act
+
+
+def bars(name: str) -> str:
+    """A plotly picture of a lesson."""
+    return f".st-key-lesson-picture-{name} .js-plotly-plot"
+
+
+def measure(browser: Browser, server: str, control: Control) -> list[float]:
+    """Seconds of each change, the first (which may fill a cache) left out."""
+    context = browser.new_context(viewport=SCREEN)
+    context.add_init_script(WATCH)
+    page = context.new_page()
+    query = urllib.parse.urlencode({"text": TEXT})
+    page.goto(f"{server}/{control.page}?{query}&{control.link}")
+    settled(page, control.picture)
+    times = []
+    for n in range(TIMES + 2):
+        page.evaluate("selector => { window.again = () => window.watch(selector); window.again(); }", control.picture)
+        control.act(page, n)
+        times.append(page.evaluate("window.watched") / 1000)
+        page.wait_for_selector(QUIET)
+        page.wait_for_timeout(120)
+    context.close()
+    return times[2:]
+
+
+def settled(page: Page, picture: str) -> None:
+    page.wait_for_selector(QUIET, timeout=60_000)
+    page.locator(picture).first.wait_for(state="attached", timeout=60_000)
+    page.wait_for_timeout(700)
+    page.wait_for_selector(QUIET)
+
+
+def first_visits(browser: Browser, server: str, page_name: str, picture: str, title: str) -> tuple[float, float]:
+    """Seconds to the first picture: a new visitor by link, and a visitor of Explore by the navigation."""
+    fresh, moved = [], []
+    for _ in range(3):
+        context = browser.new_context(viewport=SCREEN)
+        page = context.new_page()
+        page.goto(f"{server}/{page_name}", wait_until="commit")
+        page.locator(picture).first.wait_for(state="attached", timeout=60_000)
+        fresh.append(page.evaluate("performance.now()") / 1000)
+        context.close()
+        context = browser.new_context(viewport=SCREEN)
+        page = context.new_page()
+        page.goto(server)
+        page.locator(".av-say").first.wait_for(timeout=60_000)
+        settled(page, ".av-say")
+        page.get_by_text("Learn", exact=True).first.click()
+        link = page.get_by_role("link", name=title, exact=True)
+        link.wait_for()
+        begun = page.evaluate("performance.now()")
+        link.click()
+        page.locator(picture).first.wait_for(state="attached", timeout=60_000)
+        moved.append((page.evaluate("performance.now()") - begun) / 1000)
+        context.close()
+    return statistics.median(fresh), statistics.median(moved)
+
+
+MASK = "masks", ".st-key-masks-after"
+CONTROLS = [
+    Control("step_by_step", "step (browser)", key(".aw-strip [aria-selected=true]"), ".aw-bar h2", "of=text"),
+    Control("step_by_step", "trace a cell (browser)", inside('[data-cell="Q:1:0"] | [data-cell="Q:2:0"]'), ".aw-trace",
+            "of=text&step=q"),
+    Control("step_by_step", "head", option(".st-key-step_by_step\\.head", "7", "5"), ".aw-stage", "of=text&step=softmax"),
+    Control("softmax", "temperature", key(".st-key-softmax-temperature-dial input"), ".st-key-softmax-chart-row"),
+    Control("softmax", "head", option(".st-key-softmax-head", "7", "5"), ".st-key-softmax-chart-row"),
+    Control("softmax", "temperature, through the model", key(".st-key-softmax-temperature-dialsampling input"),
+            ".st-key-softmax-chart-sampling"),
+    Control("softmax", "new random vectors", button("New random vectors"), ".st-key-softmax-chart-variance"),
+    Control("masks", "mask", radio("Local window", "Strided", "Causal"), bars("masks")),
+    Control("masks", "n", key("[role=slider]"), bars("masks"), "mask=window"),
+    Control("masks", "leak: new word", lambda page, n: _word(page, ("river", "book")[n % 2]), bars("leak")),
+    Control("positions", "shuffle again", button("Shuffle again"), bars("positions-shuffle")),
+    Control("positions", "scheme of the head", label(".st-key-positions-scheme", "ALiBi", "RoPE", "None"),
+            ".st-key-lesson-sentence-attention"),
+    Control("positions", "scheme", label(".st-key-positions-encoding", "Learned", "RoPE", "Sinusoidal"),
+            bars("positions-encoding")),
+    Control("positions", "pair of dimensions", key(".st-key-positions-pair-dial input"), bars("positions-waves")),
+    Control("encoder_block", "layer", label(".st-key-encoder_block\\.layer", "2", "4"), bars("encoder-stream")),
+    Control("encoder_block", "depth", key("[role=slider]"), bars("encoder-depth")),
+    Control("variants", "window", key(".st-key-variants-window-dial input"), bars("variants-weights")),
+    Control("variants", "context", key(".st-key-variants-context-dial input"), bars("variants-cache")),
+]  # fmt: skip
+
+
+def _word(page: Page, word: str) -> None:
+    box = page.get_by_role("textbox", name="for", exact=True)
+    box.fill(word)
+    page.evaluate("window.again()")
+    box.press("Enter")
+
+
+def main() -> None:
+    """Prints the tables."""
+    assert len(attnviz.load("minilm").encode(TEXT)) == N_TOKENS
+    out = Console(width=110)
+    table = Table(title=f"Control → picture, minilm, {N_TOKENS} tokens", title_justify="left", box=None, pad_edge=False)
+    for title in ("page", "control"):
+        table.add_column(title)
+    for title in ("median (≤ 150 ms)", "95 % (≤ 400 ms)"):
+        table.add_column(title, justify="right", no_wrap=True)
+    every: list[float] = []
+    with sync_playwright() as playwright, chromium.serve() as app:
+        engine = chromium.launch(playwright)
+        for control in CONTROLS:
+            times = measure(engine, app.address, control)
+            every += times
+            high = statistics.quantiles(times, n=20)[-1]
+            table.add_row(control.page, control.name, f"{1000 * statistics.median(times):.0f} ms", f"{1000 * high:.0f} ms")
+        engine.close()
+    out.print(table)
+    high = statistics.quantiles(every, n=20)[-1]
+    out.print(f"all: median {1000 * statistics.median(every):.0f} ms, 95 % within {1000 * high:.0f} ms, {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Variants and their cost in a real Chromium: every control, measuring and cancelling, every try, the link."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from attnviz import Model, variants
+from attnviz.report import percent
+from attnviz.variants import Survey
+from attnviz.web import variants as words
+from tests.e2e.harness import QUIET, SENTENCE
+
+Visit = Callable[..., Page]
+PICTURES = ("variants", "variants-errors", "variants-seconds", "variants-bytes", "variants-cache")
+
+
+@pytest.fixture
+def visit(browser: Browser, app_server: str) -> Iterator[Visit]:
+    """visit(query, …) opens the page in a fresh context; errors and requests to elsewhere fail the test."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(query: str = "", *, width: int = 1440, height: int = 900, dark: bool = False) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url),
+        )
+        page.goto(f"{app_server}/variants{query}")
+        for picture in PICTURES:
+            expect(chart(page, picture)).to_be_attached(timeout=60_000)
+        page.wait_for_selector(QUIET)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def chart(page: Page, picture: str) -> Locator:
+    return page.locator(f".st-key-lesson-picture-{picture} .js-plotly-plot .main-svg").first
+
+
+def sentence(page: Page, part: str = "main") -> Locator:
+    return page.locator(f".st-key-lesson-sentence-{part}")
+
+
+def dial(page: Page, field: str) -> Locator:
+    return page.locator(f".st-key-variants-{field}-dial input")
+
+
+def pick(page: Page, field: str, option: int) -> None:
+    page.locator(f".st-key-variants-{field} [role=combobox]").click()
+    page.get_by_role("option", name=str(option), exact=True).click()
+
+
+def surveyed(minilm: Model, layer: int, size: int = 2, groups: int = 3) -> Survey:
+    a = minilm.run(SENTENCE).layers[layer].attention
+    return variants.survey(a.q[0], a.k[0], a.v[0], size=size, groups=groups, scale=a.scale)
+
+
+def written(minilm: Model, layer: int, head: int, **chosen: int) -> re.Pattern[str]:
+    """The sentence's beginning, as the library's numbers make it; browsers may show its narrow spaces as others."""
+    labels = minilm.encode(SENTENCE).labels
+    whole = words.closest(surveyed(minilm, layer, **chosen), layer, head, labels)
+    return re.compile(re.escape(whole).replace("\u202f", r"\s"))
+
+
+def test_every_control_of_the_head_recomputes(visit: Visit, minilm: Model) -> None:
+    page = visit()
+    expect(sentence(page)).to_have_text(written(minilm, 3, 1))
+    pick(page, "layer", 4)
+    expect(sentence(page)).to_have_text(written(minilm, 4, 1))
+    pick(page, "head", 5)
+    expect(sentence(page)).to_have_text(written(minilm, 4, 5))
+    dial(page, "size").focus()
+    page.keyboard.press("ArrowRight")
+    expect(sentence(page)).to_have_text(written(minilm, 4, 5, size=3))
+    off = percent(words.errors(surveyed(minilm, 4, 3), 5)["local"])
+    titles = page.locator(".st-key-lesson-picture-variants .annotation-text")
+    expect(titles.nth(1)).to_contain_text(re.compile(re.escape(off).replace("\u202f", r"\s")))
+    dial(page, "groups").focus()
+    page.keyboard.press("ArrowRight")
+    expect(sentence(page)).to_have_text(written(minilm, 4, 5, size=3, groups=4))
+    expect(page).to_have_url(re.compile(r"layer=4.*head=5.*size=3.*groups=4"))
+
+
+def test_the_context_moves_the_caches(visit: Visit) -> None:
+    page = visit()
+    before = page.locator(".st-key-lesson-picture-variants-cache .annotation-text").all_text_contents()
+    dial(page, "context").focus()
+    page.keyboard.press("End")
+    expect(sentence(page, "cache")).to_contain_text(re.compile(r"At 131,072 tokens that is 40\sGiB for Llama-2-70B"))
+    expect(page.locator(".st-key-lesson-picture-variants-cache .annotation-text").first).not_to_have_text(before[0])
+
+
+def test_measuring_shows_its_progress_and_other_controls_answer(visit: Visit, minilm: Model) -> None:
+    page = visit("?longest=1024")
+    page.locator(".st-key-variants-measure button").click()
+    expect(page.locator(".st-key-variants-cancel button")).to_be_visible()
+    dial(page, "size").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(sentence(page)).to_have_text(written(minilm, 3, 1, size=1))
+    expect(page.locator(".st-key-variants-measure button")).to_be_visible(timeout=60_000)
+    expect(sentence(page, "measured")).to_contain_text("At 1,024 tokens, for one head: full")
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+    page.locator(".st-key-lesson-predict-guess").get_by_role("radio", name="four times as long").or_(
+        page.locator(".st-key-lesson-predict-guess button", has_text="four times as long")
+    ).first.click()
+    expect(page.locator(".st-key-lesson-predict-guess")).to_contain_text("From 512 to 1,024 tokens it went from")
+
+
+def test_cancel_stops_and_keeps_what_was_measured(visit: Visit) -> None:
+    page = visit()
+    page.locator(".st-key-variants-measure button").click()
+    page.locator(".st-key-variants-cancel button").click()
+    expect(page.locator(".st-key-variants-measure button")).to_be_visible(timeout=20_000)
+    expect(page.locator(".st-key-variants-cancel")).to_have_count(0)
+    expect(chart(page, "variants-seconds")).to_be_visible()
+    page.wait_for_selector(QUIET)
+
+
+def test_every_try_sets_the_page_up(visit: Visit, minilm: Model) -> None:
+    page = visit()
+    buttons = page.locator(".st-key-lesson-tries button")
+    buttons.nth(0).click()
+    expect(sentence(page)).to_have_text(written(minilm, 0, 2))
+    buttons.nth(1).click()
+    expect(sentence(page)).to_have_text(written(minilm, 4, 5))
+    buttons.nth(2).click()
+    expect(sentence(page, "cache")).to_contain_text("131,072 tokens")
+
+
+def test_a_link_opened_elsewhere_shows_the_same(visit: Visit) -> None:
+    page = visit()
+    pick(page, "layer", 0)
+    expect(sentence(page)).to_contain_text("layer 0, head 1")
+    dial(page, "context").focus()
+    page.keyboard.press("Home")
+    expect(sentence(page, "cache")).to_contain_text("1,024 tokens")
+    expect(page).to_have_url(re.compile("context=1024"))
+    query = page.url[page.url.index("?") :]
+    other = visit(query)
+    for part in ("main", "cache"):
+        assert sentence(other, part).inner_text() == sentence(page, part).inner_text()
+    titles = ".st-key-lesson-picture-variants .annotation-text"
+    assert other.locator(titles).all_text_contents() == page.locator(titles).all_text_contents()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1440, 900, 390])
+def test_nothing_scrolls_sideways_or_leaves_its_picture(visit: Visit, width: int, dark: bool) -> None:
+    page = visit("?layer=4&head=5&context=131072", width=width, dark=dark)
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("e => e.scrollWidth <= e.clientWidth")
+    outside = page.evaluate("""() => [...document.querySelectorAll(".js-plotly-plot")].flatMap((plot) => {
+      const frame = plot.getBoundingClientRect();
+      return [...plot.querySelectorAll("text")].filter((one) => {
+        const box = one.getBoundingClientRect();
+        return box.width && (box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1);
+      }).map((one) => one.textContent);
+    })""")
+    assert outside == []
