@@ -207,5 +207,5 @@ def next_tokens(logits: Tensor, changed: Tensor, temperature: float, n: int = 8)
     inside = tempered(changed, (1.0,))[0]
     n = min(n, logits.shape[-1])
     ids, first = logits.topk(n).indices, changed.topk(n).indices
-    shares = (tuple(row[ids].tolist()) for row in (plain, inside, outside))
-    return NextTokens(tuple(ids.tolist()), *shares, tuple(first.tolist()))
+    at_1, within, after = (tuple(row[ids].tolist()) for row in (plain, inside, outside))
+    return NextTokens(tuple(ids.tolist()), at_1, within, after, tuple(first.tolist()))

@@ -73,7 +73,7 @@ def same_head() -> None:
             f"Local computes {percent(survey.pairs['local'])} of the pairs; strided, which also sees every token "
             f"{survey.found['strided'].variant.stride} apart, {percent(survey.pairs['strided'])}. Multi-query has one "
             "head of keys. Off: length of the difference ÷ length of full attention’s output, over all tokens. "
-            "Nothing was trained for any of them; a model made for one does better with it."
+            "The model was trained for none of them."
         )
     with right:
         draw_matrices(survey, layer, head)

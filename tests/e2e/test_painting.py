@@ -305,43 +305,6 @@ def test_the_whole_model_with_a_painted_mask(open_view: Open, minilm: Model, tra
     assert page.evaluate("view.pending")
 
 
-def test_painting_and_pointing_fit_into_a_frame(open_view: Open, minilm: Model) -> None:
-    """At 64 tokens; the median, of what runs before the frame is handed to the browser."""
-    text = " ".join([SENTENCE] * 5)[:300]
-    encoding = minilm.run(text)
-    n = len(encoding.encodings[0])
-    assert 60 <= n <= 75
-    page = open_view(pack(encoding), state=PAINTING)
-    times = page.evaluate(
-        """async () => {
-          const frame = () => new Promise(requestAnimationFrame);
-          const middle = (a) => a.sort((x, y) => x - y)[a.length >> 1];
-          const pump = view.pump;
-          view.pump = () => {}; // heads that are not in view take what is left of a frame
-          const paint = [], hover = [];
-          view.strokeStart(1, 1);
-          for (let i = 2; i < 42; i++) {
-            const t = performance.now();
-            view.strokeTo(i, i);
-            view.paint();
-            paint.push(performance.now() - t);
-            await frame();
-          }
-          view.strokeEnd();
-          for (let i = 2; i < 42; i++) {
-            const t = performance.now();
-            view.setHover({ side: "q", queries: [i], key: i });
-            view.paint();
-            hover.push(performance.now() - t);
-            await frame();
-          }
-          view.pump = pump;
-          return [middle(paint), middle(hover)];
-        }"""
-    )
-    assert max(times) <= 16, times
-
-
 # ---- the compact form ----------------------------------------------------------------------------
 
 MOUNT = """async ({widths, options, state}) => {

@@ -332,26 +332,3 @@ def test_axe_finds_nothing_serious(visit: Any, query: str, dark: bool) -> None:
     found = Axe().run(page, context=context, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
     bad = [v for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
     assert not bad, [(v["id"], [n["html"][:200] for n in v["nodes"][:3]]) for v in bad]
-
-
-def test_a_step_takes_less_than_50_ms(visit: Any) -> None:
-    page = visit("?of=text&layer=1&step=q")
-    times = page.evaluate(
-        f"const root = {ROOT};"
-        + """(async () => {
-      const times = [], frame = () => new Promise(requestAnimationFrame);
-      const timed = (element) => {
-        const t = performance.now();
-        element.click();
-        root.querySelector("#aw-panel").offsetHeight;
-        times.push(performance.now() - t);
-      };
-      for (let i = 0; i < 24; i++) {
-        timed(root.querySelectorAll(".aw-steps button")[(i * 5) % 12]);
-        timed([...root.querySelectorAll(".aw-stage [data-cell]")].at(-3));
-        await frame();
-      }
-      return times.sort((a, b) => a - b);
-    })()"""
-    )
-    assert times[len(times) // 4] < 50, times  # the lower quartile: other programs share the cores
