@@ -81,9 +81,9 @@ class Control:
     link: str = ""  # parameters that the page is opened with
 
 
-def key(selector: str) -> Act:
+def key(selector: str, there: str = "ArrowRight", back: str = "ArrowLeft") -> Act:
     """Moves a slider to and fro with the arrow keys."""
-    return lambda page, n: page.locator(selector).first.press("ArrowLeft" if n % 2 else "ArrowRight")
+    return lambda page, n: page.locator(selector).first.press(back if n % 2 else there)
 
 
 def radio(*names: str) -> Act:
@@ -227,7 +227,8 @@ CONTROLS = [
     Control("encoder_block", "layer", inside(layer(2) + " | " + layer(4)), bars("block-post")),
     Control("encoder_block", "which LayerNorm", inside(".st-key-encoder_block-norm button >> nth=1 | "
             ".st-key-encoder_block-norm button >> nth=0"), bars("layernorm")),
-    Control("encoder_block", "depth", key(".st-key-encoder_block-depth-dial input"), bars("gradients")),
+    Control("encoder_block", "depth", key(".st-key-encoder_block-depth-dial input", "ArrowLeft", "ArrowRight"),
+            bars("gradients")),
     Control("variants", "window", key(".st-key-variants-size-dial input"), bars("variants")),
     Control("variants", "context", key(".st-key-variants-context-dial input"), bars("variants-cache")),
 ]  # fmt: skip
