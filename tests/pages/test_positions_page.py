@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 import attnviz
 from attnviz import order, packing, positions
 from attnviz.web import positions_words as words
-from attnviz.web.masks import one_layer
+from attnviz.packing import one_layer
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."
