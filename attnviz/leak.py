@@ -144,6 +144,12 @@ def against_alone(batch: Trace, row: int, alone: Trace) -> Tensor:
     return (found - expected).norm(dim=-1) / expected.norm(dim=-1)
 
 
+def final_change(before: Trace, after: Trace) -> Tensor:
+    """‖x′ − x‖ / ‖x‖ of each vector after the last layer: (B, T); the last row of `analysis.relative_change`."""
+    old, new = before.layers[-1].resid_post, after.layers[-1].resid_post
+    return (new - old).norm(dim=-1) / old.norm(dim=-1)
+
+
 def padding_share(batch: Trace, row: int) -> Tensor:
     """What [PAD] takes of the attention of one text's real tokens, on average: (L, H), shares of 1."""
     real = len(batch.encodings[row])

@@ -15,6 +15,7 @@ from attnviz.web import cache, encoder, shell
 from attnviz.web import encoder_said as said
 from attnviz.web.dial import dial
 from attnviz.web.lesson import Lesson, Try
+from attnviz.web.pause import breathe
 
 shell.ensure()
 DEPTHS = range(1, 13)
@@ -23,11 +24,12 @@ FORMULA = r"""\begin{aligned}
 \text{post-norm}\enspace x &\leftarrow \mathrm{LN}\bigl(x + \mathrm{Sublayer}(x)\bigr) \\
 \text{pre-norm}\enspace x &\leftarrow x + \mathrm{Sublayer}\bigl(\mathrm{LN}(x)\bigr) \\
 \mathrm{LN}(x) &= \frac{x-\mu}{\sqrt{\sigma^2+\varepsilon}}\odot\gamma+\beta \\
-\mathrm{FFN}(x) &= W_2\,\sigma(W_1x+b_1)+b_2
+\mathrm{FFN}(x) &= W_2\,\varphi(W_1x+b_1)+b_2
 \end{aligned}"""
 SOURCES = (
     "Post-norm: Vaswani et al. 2017, section 3.1. Pre-norm and its gradients: Xiong et al. 2020, section 3. "
-    "LN is LayerNorm: Ba et al. 2016. GELU: Hendrycks & Gimpel 2016."
+    "LN is LayerNorm: Ba et al. 2016; μ and σ² are mean and variance of the token’s own numbers. φ is ReLU or GELU "
+    "(Hendrycks & Gimpel 2016)."
 )
 
 
@@ -53,8 +55,6 @@ class Settings:
 lesson = Lesson("encoder_block", Settings())
 inputs = lesson.inputs()
 model = cache.model(inputs.model)
-if model.transformer.config.kind == "encoder-decoder":
-    shell.refuse(f"{model.info.title} reads two texts, one per stack; this page shows one. Pick another model.")
 try:
     trace = cache.trace(inputs.model, inputs.text)
     shares = encoder.branches(inputs.model, inputs.text)
@@ -83,7 +83,7 @@ def where() -> tuple[int, int]:
 
 @st.fragment
 def way() -> None:
-    """The block as a diagram, for one token in one layer."""
+    """The block as a diagram, for one token in one layer; and what else there is to see of the two."""
     token, layer = where()
     lesson.question("What does one block do to a word?")
     lengths = encoder.block(inputs.model, inputs.text, layer, first).lengths(token)
@@ -97,12 +97,15 @@ def way() -> None:
     for_layer.pills("Layer", range(len(trace.layers)), key=lesson.key("layer"), required=True)
     diagrams(token, layer)
     st.caption(
-        "A band is as wide as its vector is long. Two vectors add with their directions, so a sum is shorter than its "
-        "parts together. Layers and positions count from 0."
+        "A band is as wide as its vector is long. Two vectors add with their directions, so a sum is never longer "
+        "than its parts together. Layers and positions count from 0."
     )
     lesson.write_link(inputs)
-    if st.session_state["encoder_block:drawn"] != (token, layer):  # the sections below follow the picture
-        st.rerun()
+    breathe("encoder_block", (inputs, token, layer))  # the sections below follow the picture
+    norm()
+    hidden_units()
+    additions()
+    paths()
 
 
 def diagrams(token: int, layer: int) -> None:
@@ -127,7 +130,7 @@ def diagrams(token: int, layer: int) -> None:
 def norm() -> None:
     """What one LayerNorm does to the token."""
     token, layer = where()
-    step = residual.normed(model.transformer, trace, layer, token, second=lesson.chosen().norm == SUBLAYERS[1])
+    step = encoder.normed(inputs.model, inputs.text, layer, token, lesson.chosen().norm == SUBLAYERS[1])
     lesson.section("What does LayerNorm do to one token?")
     lesson.sentence(said.norm(labels[token], step), part="norm")
     side = "before" if first else "after"
@@ -216,6 +219,8 @@ def depth() -> None:
         ("stream", "Length of the stream: post-norm resets it, pre-norm lets it grow", "layers passed", "mean length"),
     )
     for column, (name, title, x, y) in zip(st.columns(2, gap="large"), pictures, strict=True):
+        if name == "stream":
+            breathe("encoder_block:depth", (chosen.depth, chosen.seed))
         values = getattr(post, name), getattr(pre, name)
         with column:
             lesson.picture(
@@ -242,12 +247,7 @@ def behind() -> None:
 
 
 settle()
-st.session_state["encoder_block:drawn"] = where()
 way()
-norm()
-hidden_units()
-additions()
-paths()
 depth()
 lesson.tries(
     Try("An untrained pre-norm model", {}, model="scratch:gpt"),

@@ -21,6 +21,7 @@ inputs = shell.inputs()
 def explore() -> None:
     """The view and what follows from it; what the reader does in it reruns only this."""
     try:
+        shell.one_text(inputs.model)
         plain = cache.run(inputs.model, inputs.text, None)
         state = shell.view_state(KEY, inputs, FIRST_LOOK).clamp(plain.n_layers, plain.n_heads, plain.n_tokens)
         change = state.to_intervention() if state.whole else None

@@ -1,10 +1,11 @@
 """Masks: who may look at whom, what that changes, and the test that nothing leaks."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
 from attnviz import attention, figures, leak, packing, patterns, reference
-from attnviz.analysis import relative_change
 from attnviz.intervention import Intervention
 from attnviz.masks import Mask
 from attnviz.report import percent
@@ -36,27 +37,33 @@ def batches(name: str, text: str) -> tuple[Trace, Trace]:
     return leak.padded(run, texts), leak.padded(run, texts, masked=False)
 
 
+@st.cache_resource(max_entries=16, show_spinner=False)
+def question(name: str, text: str) -> tuple[str, list[str], str, str]:
+    """The first prediction: the mask that the model was not trained with."""
+    other = "none" if causal else "causal"
+    changed = cache.trace(name, text, Intervention(mask=other))
+    return masks_said.thirds(cache.trace(name, text), changed, other)
+
+
 @st.fragment
 def who_may_look() -> None:
     """The mask, one head before and after it, and what became of the outputs."""
-    plain = cache.trace(inputs.model, inputs.text)
-    config, labels = plain.config, plain.encodings[0].labels
-    chosen = masks.adopt(lesson, config.n_layers, config.n_heads)
-    trace = cache.trace(inputs.model, inputs.text, masks.intervention(chosen, len(labels), causal))
-    keep, moved = masks.allowed(trace), relative_change(plain, trace)[-1, 0].tolist()
+    encoding, config = model.encode(inputs.text), model.transformer.config
+    chosen, labels = masks.adopt(lesson, config.n_layers, config.n_heads), encoding.labels
+    found = masks.effect(chosen, inputs.model, inputs.text)
     lesson.question("Who may look at whom?")
-    lesson.sentence(masks_said.in_words(chosen, keep, moved, labels, causal))
-    other = "none" if causal else "causal"
-    changed = cache.trace(inputs.model, inputs.text, Intervention(mask=other))
-    lesson.predict("guess", *masks_said.thirds(plain, changed, other))
+    lesson.sentence(masks_said.in_words(chosen, found.keep, found.moved, labels, causal))
+    lesson.predict("guess", *question(inputs.model, inputs.text))
     controls(config.n_layers, config.n_heads)
-    masks.matrices(chosen, plain, trace, inputs.model)
+    above = st.container()
     token = min(chosen.token, len(labels) - 1)
-    if hungry := masks_said.starving(plain, trace, keep, chosen.layer):
-        lesson.sentence(hungry, part="starved")
-    elif chosen.mask in masks.SIZED and token >= 0:
-        lesson.sentence(masks_said.depth_in_words(keep, token, labels[token], config.n_layers), part="depth")
-    outputs(moved, labels, token)
+    outputs(found.moved, labels, token)  # sent before what stands above it: the browser takes longer for the matrices
+    with above:
+        masks.matrices(chosen, inputs.model, inputs.text)
+        if hungry := masks_said.starving(found.plain, found.trace, found.keep, chosen.layer):
+            lesson.sentence(hungry, part="starved")
+        elif chosen.mask in masks.SIZED and token >= 0:
+            lesson.sentence(masks_said.depth_in_words(found.keep, token, labels[token], config.n_layers), part="depth")
     to_try(labels)
     lesson.write_link(inputs)
 
@@ -65,12 +72,15 @@ def controls(n_layers: int, n_heads: int) -> None:
     """The mask and its size; the head to look at."""
     st.pills("Mask", list(masks.KINDS), key=lesson.key("mask"), format_func=masks.KINDS.__getitem__, required=True)
     size, layer, head, _ = st.columns([4, 2, 2, 3], gap="medium")
-    size.slider("n, of local window, blocks, strided and prefix", 1, masks.LARGEST, key=lesson.key("n"))
+    size.slider(
+        "n, of local window, blocks, strided and prefix", 1, masks.LARGEST, key=lesson.key("n"),
+        disabled=lesson.chosen().mask not in masks.SIZED,  # it would move nothing
+    )  # fmt: skip
     layer.selectbox("Layer", range(n_layers), key=lesson.key("layer"))
     head.selectbox("Head", range(n_heads), key=lesson.key("head"))
 
 
-def outputs(moved: list[float], labels: tuple[str, ...], token: int) -> None:
+def outputs(moved: Sequence[float], labels: tuple[str, ...], token: int) -> None:
     """How far each token's final vector moved."""
     most = max(range(len(moved)), key=moved.__getitem__)
     title = f"How far each output moves: “{labels[most]}” at {most} furthest, {percent(moved[most])} of its length"
@@ -155,8 +165,8 @@ who_may_look()
 does_it_leak()
 what_is_padding()
 lesson.behind(
-    r"\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}+M\right)V,\qquad "
-    r"M_{ij}=\begin{cases}0&\text{query } i \text{ may attend to key } j\\-\infty&\text{otherwise}\end{cases}",
+    r"\begin{aligned}&\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}+M\right)V\\ "
+    r"&M_{ij}=\begin{cases}0&\text{query } i \text{ may see key } j\\-\infty&\text{otherwise}\end{cases}\end{aligned}",
     "Vaswani et al. 2017, section 3.2.3. A row of nothing but −∞ would be 0/0: it gets weights 0 here.",
     patterns.strided, patterns.block, patterns.prefix, Mask.keep, attention.attend, reference.attention, leak.leak,
 )  # fmt: skip

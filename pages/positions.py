@@ -94,13 +94,16 @@ def behind() -> None:
 
 
 shuffling()
+lesson.tries(
+    Try("A causal model, which counts without positions", {"guess": ""}, model="scratch:gpt"),
+    Try("Is the rest only rounding? Compute in float64", {"exact": True}),
+    first=2,
+)
 attention()
-encoding()
-beyond()
 lesson.tries(
     Try("Turn queries and keys instead (RoPE)", {"scheme": "rope", "encoding": "rope", "turn": 3}),
     Try("The table that the model learned", {"scheme": "learned", "encoding": "learned", "pair": 0}),
-    Try("A causal model, which counts without positions", {"guess": ""}, model="scratch:gpt"),
-    Try("Is the rest only rounding? Compute in float64", {"exact": True}),
 )
+encoding()
+beyond()
 behind()

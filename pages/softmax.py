@@ -20,9 +20,11 @@ shell.ensure()
 MARKS = {0.05: "sharp", 1.0: "1", 20.0: "even"}
 PAIRS, QUERIES, KEYS = 1_000, 64, 16
 SEEDS = 10_000
-FORMULA = r"""\mathrm{weights}=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)\qquad
-P(\mathrm{next})=\mathrm{softmax}\!\left(\frac{\mathrm{logits}}{\tau}\right)\qquad
-\mathrm{Var}(q\cdot k)=d_k"""
+FORMULA = r"""\begin{aligned}
+&\mathrm{weights}=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)\\
+&P(\mathrm{next})=\mathrm{softmax}\!\left(\frac{\mathrm{logits}}{\tau}\right)\\
+&\mathrm{Var}(q\cdot k)=d_k
+\end{aligned}"""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def clamped(trace: Trace) -> Settings:
         ("layer", trace.config.n_layers), ("head", trace.config.n_heads), ("query", len(trace.encodings[0])),
     ):  # fmt: skip
         if getattr(chosen, field) >= count:
-            lesson.choose(**{field: count - 1})
+            special = trace.encodings[0].special if field == "query" else ()  # a word, if there is one
+            lesson.choose(**{field: max((i for i, one in enumerate(special) if not one), default=count - 1)})
     return lesson.chosen()
 
 
@@ -116,6 +119,11 @@ def one_row() -> None:
         title = "Small τ: all to one token. Large τ: the same to all"
         alt = f"At τ = {now[0]:g} the row spreads over {now[1]:.2f} tokens, its top weight is {now[2]:.3f}."
         lesson.picture(figure, title=title, alt=alt, data=data, file="temperature")
+    lesson.tries(
+        Try("Almost argmax: τ = 0.05", {"temperature": 0.05}),
+        Try("Almost even: τ = 20", {"temperature": 20.0}),
+        Try("A model that predicts words (untrained)", {"temperature": 0.5}, model="scratch:gpt"),
+    )
     sampling(chosen)
     lesson.write_link(inputs)
 
@@ -184,7 +192,7 @@ def saturation(measured: tuple[scaling.Saturation, ...]) -> None:
         figure = figures.saturation_lines(
             widths, [one.top for one in measured], [one.top_scaled for one in measured], "%", shell.palette()
         )
-        title = "Without the factor, one key takes everything"
+        title = "Without the factor, one key takes nearly everything"
         lesson.picture(figure, title=title, alt=title, data=data, file="saturation")
     with right:
         figure = figures.saturation_lines(
@@ -202,14 +210,8 @@ def tau(temperature: float) -> str:
 
 @st.fragment
 def behind() -> None:
-    """Things to try, the formula and the code."""
+    """The formula and the code."""
     lesson.chosen()
-    lesson.tries(
-        Try("Almost argmax: τ = 0.05", {"temperature": 0.05}),
-        Try("Almost even: τ = 20", {"temperature": 20.0}),
-        Try("A model that predicts words (untrained)", {"temperature": 0.5}, model="scratch:gpt"),
-        everywhere=True,
-    )
     lesson.behind(
         FORMULA, "Vaswani et al. 2017, section 3.2.1 and its footnote 4; temperature: Hinton et al. 2015, equation 1.",
         scaling.tempered, attention.attend, scaling.dot_products, scaling.variance_interval, scaling.gradient_size,

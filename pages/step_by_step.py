@@ -129,8 +129,8 @@ def page() -> None:
         Try("Your text in MiniLM", {**EXAMPLE, "of": "text", "layer": 3, "head": 1}, model="minilm"),
     )
     st.latex(
-        r"\mathrm{MultiHead}(x)=\mathrm{Concat}(z_0,\dots,z_{H-1})\,W_O,\qquad "
-        r"z_h=\mathrm{softmax}\!\left(\frac{Q_hK_h^\top}{\sqrt{d_k}}+M\right)V_h"
+        r"\begin{aligned}&\mathrm{MultiHead}(x)=\mathrm{Concat}(z_0,\dots,z_{H-1})\,W_O\\ "
+        r"&z_h=\mathrm{softmax}\!\left(\frac{Q_hK_h^\top}{\sqrt{d_k}}+M\right)V_h\end{aligned}"
     )
     st.caption("Vaswani et al. 2017, sections 3.2.1 and 3.2.2; M holds 0 where a word may look and −∞ where not.")
     two_programs(found, head, row)

@@ -15,6 +15,7 @@ from attnviz.web import cache, shell, slices
 from attnviz.web import variants as words
 from attnviz.web.dial import dial
 from attnviz.web.lesson import Lesson, Try
+from attnviz.web.pause import breathe
 
 shell.ensure()
 CONTEXTS = tuple(2**i for i in range(10, 18))
@@ -52,6 +53,14 @@ CAUSAL = trace.layers[0].attention.mask.causal
 KEY_HEADS = [n for n in range(2, config.n_heads) if config.n_heads % n == 0] or [config.n_heads]
 
 
+@st.cache_resource(max_entries=32, show_spinner=False)
+def surveyed(name: str, text: str, layer: int, size: int, groups: int) -> variants.Survey:
+    """`variants.survey` of a layer."""
+    a = cache.trace(name, text).layers[layer].attention
+    causal = a.mask.causal
+    return variants.survey(a.q[0], a.k[0], a.v[0], size=size, groups=groups, scale=a.scale, causal=causal)
+
+
 @st.fragment
 def same_head() -> None:
     """The variants on one head's q, k and v: what each comes to, and how far it is off."""
@@ -59,8 +68,7 @@ def same_head() -> None:
     layer, head = min(chosen.layer, config.n_layers - 1), min(chosen.head, config.n_heads - 1)
     groups = max((n for n in KEY_HEADS if n <= chosen.groups), default=KEY_HEADS[0])
     lesson.choose(layer=layer, head=head, groups=groups)
-    a = trace.layers[layer].attention
-    survey = variants.survey(a.q[0], a.k[0], a.v[0], size=chosen.size, groups=groups, scale=a.scale, causal=CAUSAL)
+    survey = surveyed(inputs.model, inputs.text, layer, chosen.size, groups)
     lesson.question("What does attention cost, and what can it save?")
     lesson.sentence(words.closest(survey, layer, head, labels))
     left, right = st.columns([1, 3], gap="medium")
@@ -77,6 +85,7 @@ def same_head() -> None:
         )
     with right:
         draw_matrices(survey, layer, head)
+        breathe("variants", (inputs, layer, head, chosen.size, groups))
         draw_errors(survey, layer, head)
     lesson.write_link(inputs)
 
@@ -224,17 +233,18 @@ def behind() -> None:
         r"z_i=\frac{\varphi(q_i)\sum_j\varphi(k_j)^{\top}v_j}{\varphi(q_i)\cdot\sum_j\varphi(k_j)}"
         r"\\[1em] \mathrm{bytes}=2\,L\,H_{kv}\,D\,T\cdot 2\end{array}",
         "Linear attention: Katharopoulos et al. 2020, equation 5, φ(x) = elu(x) + 1. Local: Beltagy et al. 2020. "
-        "Strided: Child et al. 2019. Multi-query: Shazeer 2019. Grouped-query, mean-pooled: Ainslie et al. 2023.",
+        "Strided: Child et al. 2019. Multi-query: Shazeer 2019. Grouped-query, mean-pooled: Ainslie et al. 2023. "
+        "Bytes of the cache: key and value (2), L layers, H_kv heads of keys, D numbers each, T tokens, 2 bytes each.",
         variants.linear, variants.local, variants.strided, variants.pooled, cost.measure, cost.cache_bytes,
     )  # fmt: skip
 
 
 same_head()
-st.fragment(measured, run_every=0.1 if slices.running("cost") else None)(slices.running("cost"))
-kept()
 lesson.tries(
     Try("A head that needs its neighbours only", {"layer": 0, "head": 2, "size": 2}, model="minilm"),
     Try("A head that rests on one far token", {"layer": 4, "head": 5, "size": 2}, model="minilm"),
-    Try("A book’s length: 131,072 tokens", {"context": 131_072}),
 )
+st.fragment(measured, run_every=0.1 if slices.running("cost") else None)(slices.running("cost"))
+kept()
+lesson.tries(Try("A book’s length: 131,072 tokens", {"context": 131_072}), first=2)
 behind()

@@ -111,7 +111,7 @@ def error_dots(errors: Sequence[tuple[str, Sequence[float]]], head: int, even: f
     ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000]
     layout: dict[str, Any] = {
         "xaxis": {
-            "type": "log", "title": {"text": "error, share of the output’s length"}, "tickvals": ticks,
+            "type": "log", "title": {"text": "error, share of the output’s length (log)"}, "tickvals": ticks,
             "ticktext": [f"{'≤ ' if tick == 1 else ''}{tick}\u202f%" for tick in ticks], "showgrid": True,
             "gridcolor": palette.line,
         },

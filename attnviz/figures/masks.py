@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from attnviz.figures.theme import Palette, plain, styled
+from attnviz.figures.theme import Palette, assembled, plain
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -27,39 +27,35 @@ def token_bars(
     `rows`: a name and the T shares of it (0.5 is drawn as 50 %). `marked` is the token in question, drawn in its query
     colour. Shares up to `zero` have no bar but a 0: an output that did not change is a finding, not a gap.
     """
-    import plotly.graph_objects as go
-
     names = [plain(f"{i} {_short(label)}") for i, label in enumerate(labels)]
     top = max(1.0, *(100 * share for _, shares in rows for share in shares))
-    figure = go.Figure()
     colours = [palette.query if i == marked else palette.positive for i in range(len(names))]
-    for number, (name, shares) in enumerate(rows):
-        axis = "" if number == 0 else str(number + 1)
-        figure.add_bar(
-            x=names, y=[100 * share for share in shares], name=plain(name), yaxis=f"y{axis}",
-            marker={"color": colours, "line": {"width": 0}}, text=["0" if share <= zero else "" for share in shares],
-            textposition="outside", textfont={"size": 13, "color": palette.ink2}, cliponaxis=False,
-            customdata=[_words(share) for share in shares],
-            hovertemplate="%{x}: %{customdata}<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
     several = len(rows) > 1
-    styled(figure, palette, height=ROW * len(rows) + 96)
-    for number, (name, _) in enumerate(rows):
-        domain = _domain(number, len(rows))
-        figure.update_layout(
-            {f"yaxis{number + 1 if number else ''}": {
-                **figure.layout.yaxis.to_plotly_json(), "domain": domain, "range": [0, 1.15 * top],
-                "ticksuffix": "\u202f%", "nticks": 4,
-            }}
-        )  # fmt: skip
+    layout: dict[str, Any] = {
+        "annotations": [], "margin": {"t": 36 if several else 12},
+        "xaxis": {
+            "type": "category", "anchor": f"y{len(rows) if several else ''}", "title": {"text": "position and token"}
+        },
+    }  # fmt: skip
+    traces: list[dict[str, Any]] = []
+    for number, (name, shares) in enumerate(rows):
+        axis, domain = str(number + 1) if number else "", _domain(number, len(rows))
+        traces.append({
+            "type": "bar", "x": names, "y": [100 * share for share in shares], "name": plain(name), "yaxis": f"y{axis}",
+            "marker": {"color": colours, "line": {"width": 0}}, "text": ["0" if s <= zero else "" for s in shares],
+            "textposition": "outside", "textfont": {"size": 13, "color": palette.ink2}, "cliponaxis": False,
+            "customdata": [_words(share) for share in shares],
+            "hovertemplate": "%{x}: %{customdata}<extra>%{fullData.name}</extra>",
+        })  # fmt: skip
+        layout[f"yaxis{axis}"] = {
+            "domain": domain, "range": [0, 1.15 * top], "ticksuffix": "\u202f%", "nticks": 4,
+        }  # fmt: skip
         if several:
-            figure.add_annotation(
-                text=plain(name), x=0, y=domain[1], xref="paper", yref="paper", xanchor="left", yanchor="bottom",
-                showarrow=False, font={"size": 14, "color": palette.ink},
-            )  # fmt: skip
-    figure.update_xaxes(type="category", anchor=f"y{len(rows) if several else ''}", title_text="position and token")
-    figure.update_layout(margin={"t": 36 if several else 12})
-    return figure
+            layout["annotations"].append({
+                "text": plain(name), "x": 0, "y": domain[1], "xref": "paper", "yref": "paper", "xanchor": "left",
+                "yanchor": "bottom", "showarrow": False, "font": {"size": 14, "color": palette.ink},
+            })  # fmt: skip
+    return assembled(traces, layout, palette, height=ROW * len(rows) + 96)
 
 
 def _domain(number: int, rows: int) -> list[float]:

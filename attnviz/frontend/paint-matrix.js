@@ -175,6 +175,8 @@ export function paintMatrix(g, lay, scene, theme) {
   g.textBaseline = "alphabetic";
   g.textAlign = "right";
   const short = [AXIS_QUERY[0], AXIS_KEY[0]].some((t) => textWidth(g, t) > left - 10) ? 1 : 0;
+  const room = Math.max(textWidth(g, AXIS_QUERY[short]), textWidth(g, AXIS_KEY[short])) / (left - 10);
+  if (room > 1) g.font = `italic 400 ${Math.max(11, 13 / room)}px ${theme.serif}`;
   g.fillText(AXIS_QUERY[short], left - 10, top - 24);
   g.fillText(AXIS_KEY[short], left - 10, top - 8);
 }

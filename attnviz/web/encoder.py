@@ -14,6 +14,12 @@ def block(model: str, text: str, layer: int, norm_first: bool) -> residual.Block
     return residual.block(cache.model(model).transformer, cache.trace(model, text), layer, norm_first=norm_first)
 
 
+@st.cache_resource(max_entries=64, show_spinner=False)
+def normed(model: str, text: str, layer: int, token: int, second: bool) -> residual.Normed:
+    """`residual.normed` of a text. Errors: as there, and as `cache.trace`."""
+    return residual.normed(cache.model(model).transformer, cache.trace(model, text), layer, token, second=second)
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
 def branches(model: str, text: str) -> residual.Branches:
     """`residual.branches` of a text. Errors: as there, and as `cache.trace`."""

@@ -106,4 +106,7 @@ def depth(post: residual.Depth, pre: residual.Depth) -> str:
     )
     if larger(*last, LARGER) != LARGER[0]:
         return said
-    return f"{said} The deeper the stack, the more: this is why post-norm starts with a small, rising learning rate."
+    return (
+        f"{said} The deeper the stack, the more: this is why post-norm needs warm-up, a learning rate that starts "
+        "small and rises."
+    )

@@ -82,6 +82,7 @@ class Lesson(Generic[T]):
         given = shell.inputs()
         try:
             text, left_out = cache.shortened(given.model, given.text, LONGEST)
+            shell.one_text(given.model)
         except (InvalidParameterError, ModelError) as error:
             shell.refuse(str(error))
         if left_out:
@@ -135,11 +136,14 @@ class Lesson(Generic[T]):
                 key=f"{self.name}-data-{name}", on_click="ignore",
             )  # fmt: skip
 
-    def tries(self, *tries: Try, everywhere: bool = False) -> None:
-        """Two or three things to try, each a click that sets the page up; `everywhere`: in other fragments too."""
-        with st.container(key="lesson-tries", horizontal=True):
+    def tries(self, *tries: Try, everywhere: bool = False, first: int = 0) -> None:
+        """Things to try, each a click that sets the page up, below what they change; `everywhere`: other fragments too.
+
+        `first` numbers the buttons of a page's second row on from its first.
+        """
+        with st.container(key=f"lesson-tries-{first}" if first else "lesson-tries", horizontal=True):
             st.text("Try")
-            for number, one in enumerate(tries):
+            for number, one in enumerate(tries, first):
                 st.button(
                     shell.escaped(one.label), key=f"{self.name}-try-{number}", on_click=self._take,
                     args=(one, everywhere),

@@ -19,7 +19,7 @@ from attnviz.models import Model
 from attnviz.tokenizers import Encoding
 from attnviz.transformer import Trace
 from attnviz.view import MOST_PAINTED, ViewState
-from attnviz.web import component
+from attnviz.web import cache, component
 from attnviz.web.lesson import Lesson
 
 VIEWS = ("before", "after", "change")  # the matrices, each under the key "masks-…"
@@ -135,19 +135,52 @@ def adopt(lesson: Lesson[Settings], n_layers: int, n_heads: int) -> Settings:
     return lesson.chosen()
 
 
-def matrices(chosen: Settings, plain: Trace, trace: Trace, name: str) -> None:
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """One text under one mask, beside the model as trained."""
+
+    plain: Trace
+    trace: Trace
+    keep: Tensor  # bool (T, T), the pairs (query, key) that the mask allows
+    moved: tuple[float, ...]  # of each final vector, ‖x′ − x‖ / ‖x‖
+
+
+def effect(chosen: Settings, name: str, text: str) -> Effect:
+    """What the mask that was chosen does. Errors: as `Model.run`."""
+    return _effect(name, text, *_mask(chosen))
+
+
+def _mask(chosen: Settings) -> tuple[str, int, str]:
+    """The settings that say which mask it is: its kind, and n or the painted cells if they matter."""
+    return chosen.mask, chosen.n if chosen.mask in SIZED else 1, chosen.painted if chosen.mask == "painted" else ""
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _effect(name: str, text: str, mask: str, n: int, painted: str) -> Effect:
+    plain, model = cache.trace(name, text), cache.model(name)
+    chosen, n_tokens = Settings(mask=mask, n=n, painted=painted), plain.final.shape[1]
+    change = intervention(chosen, n_tokens, plain.config.kind == "decoder")
+    # its thousands of blocked cells would be a slow key of the shared cache; the small ones are there already
+    trace = model.run(text, intervention=change) if change and change.blocked else cache.trace(name, text, change)
+    return Effect(plain, trace, allowed(trace), tuple(leak.final_change(plain, trace)[0].tolist()))
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _messages(name: str, text: str, mask: tuple[str, int, str], layer: int) -> dict[str, bytes]:
+    """What each of the matrices is sent. A mask is painted with the run before it at hand: else what to take back?"""
+    found = _effect(name, text, *mask)
+    before, after = (packing.one_layer(run, layer) for run in (found.plain, found.trace))
+    change = packing.pack(after, name=name, before=before)
+    shown = change if mask[0] == "painted" else packing.pack(after, name=name)
+    return {"before": packing.pack(before, name=name), "after": shown, "change": change}
+
+
+def matrices(chosen: Settings, name: str, text: str) -> None:
     """One head before, after, and the difference; the one in the middle is where a mask is painted."""
-    before, after = (packing.one_layer(run, chosen.layer) for run in (plain, trace))
     state = st.session_state[PASSED] = chosen.look()
     painting, where = chosen.mask == "painted", f"Layer {chosen.layer}, head {chosen.head}"
     titles = {"before": f"{where}, as trained", "after": KINDS[chosen.mask], "change": "The difference"}
-    messages = {
-        "before": packing.pack(before, name=name),
-        "after": packing.pack(
-            after, name=name, before=before if painting else None
-        ),  # without it, nothing to take back
-        "change": packing.pack(after, name=name, before=before),
-    }
+    messages = _messages(name, text, _mask(chosen), chosen.layer)
     for column, view in zip(st.columns(3, gap="medium"), VIEWS, strict=True):
         paint = painting and view == "after"
         with column:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from attnviz import leak
-from attnviz.analysis import relative_change
 from attnviz.report import percent
 from attnviz.transformer import Trace
 from attnviz.web.masks import Settings, allowed
@@ -97,7 +96,7 @@ def _length(trace: Trace, layer: int, rows: list[int]) -> float:
 
 def thirds(plain: Trace, changed: Trace, mask: str) -> tuple[str, list[str], str, str]:
     """Question, options, truth and reason: which end of the text changes more under another mask?"""
-    moved = relative_change(plain, changed)[-1, 0]
+    moved = leak.final_change(plain, changed)[0]
     size = max(1, len(moved) // 3)
     first, last = float(moved[:size].mean()), float(moved[-size:].mean())
     truth = ALIKE if max(first, last) <= 1.2 * min(first, last) else FIRST if first > last else LAST
@@ -173,7 +172,10 @@ def padding_in_words(
 
 
 def _size(share: float) -> str:
-    """Exactly 0, or 3e-07, or 12 %."""
+    """Exactly 0, or 3 × 10⁻⁷, or 12 %."""
     if share == 0:
         return "exactly 0"
-    return f"{share:.0e}".replace("e-0", "e−").replace("e-", "e−") if share < 1e-4 else percent(share)
+    if share >= 1e-4:
+        return percent(share)
+    digit, power = f"{share:.0e}".split("e")
+    return f"{digit} × 10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"

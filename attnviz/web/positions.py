@@ -31,6 +31,8 @@ OUTLINED = 64  # dimensions: of more, a chosen one is too thin to outline, and t
 TIMES = 4  # how far beyond the model's length scores are followed
 COLUMNS = [236, 900]  # px: controls and picture
 
+_Run = tuple[str, str, str | None]  # name, scheme and mask
+
 _one_copy = threading.Lock()  # a model in float64 takes twice its memory
 
 
@@ -38,7 +40,7 @@ _one_copy = threading.Lock()  # a model in float64 takes twice its memory
 
 
 def shuffle_part(lesson: Lesson[Any], inputs: shell.Inputs, seed: int, exact: bool) -> None:
-    """Sentence, prediction, both texts and the bars."""
+    """Prediction, sentence, both texts and the bars."""
     model = cache.model(inputs.model)
     encoding, own = model.encode(inputs.text), model.transformer.config.positions
     if len(set(encoding.words) - {None}) < 2:
@@ -46,9 +48,9 @@ def shuffle_part(lesson: Lesson[Any], inputs: shell.Inputs, seed: int, exact: bo
         return
     rows = (_shuffled_exactly if exact else _shuffled)(inputs.model, inputs.text, seed)
     said = words.order_sentence(rows, model.info.title, own, exact)
-    lesson.sentence(said)
     asked = "Take the positions away and shuffle the words. What happens to each word’s output?"
     lesson.predict("guess", asked, words.GUESSES, *words.prediction(rows))
+    lesson.sentence(said)  # after the prediction: it holds the answer
     controls, picture = st.columns(COLUMNS, gap="large")
     with controls:
         st.button("Shuffle again", on_click=_next_seed, args=(lesson, seed), key="positions-again")
@@ -79,9 +81,9 @@ def _both_texts(encoding: Encoding, drawn: Sequence[int]) -> None:
             st.text(" ".join(labels), width="stretch")
 
 
-def _runs(config: ModelConfig) -> list[tuple[str, str, str | None]]:
+def _runs(config: ModelConfig) -> list[_Run]:
     """What the shuffle test runs: name, scheme and mask; a causal model once without its mask too."""
-    runs: list[tuple[str, str, str | None]] = [(scheme, scheme, None) for scheme in order.schemes_of(config)]
+    runs: list[_Run] = [(scheme, scheme, None) for scheme in order.schemes_of(config)]
     if config.kind == "decoder":
         runs.insert(1, ("unmasked", "none", "none"))
     return runs
@@ -114,7 +116,7 @@ def _test(
 ) -> dict[str, order.Shuffled]:
     drawn = order.word_order(encoding.words, seed)
 
-    def one(run: tuple[str, str, str | None]) -> tuple[str, order.Shuffled]:
+    def one(run: _Run) -> tuple[str, order.Shuffled]:
         name, scheme, mask = run
         known = originals.get(name)
         return name, order.shuffle_test(transformer, encoding.ids, drawn, scheme, mask=mask, original=known)
@@ -231,13 +233,9 @@ def _encoding_pictures(lesson: Lesson[Any], inputs: shell.Inputs, scheme: str, t
         title = words.ENCODING_TITLES[scheme]
         data = pd.DataFrame(table.numpy()).rename_axis("position").reset_index()
         heat = figures.encoding_heatmap(
-            table.numpy(),
-            shell.palette(),
-            rows=rows,
-            columns=across,
-            share=scheme == "alibi",
+            table.numpy(), shell.palette(), rows=rows, columns=across, share=scheme == "alibi",
             marked=marked if width <= OUTLINED else (),
-        )
+        )  # fmt: skip
         lesson.picture(heat, title=title, alt=title, data=data, file="positions-encoding")
     lines = {words.line_name(scheme, i): table[:, i].numpy() for i in marked}
     title = words.wave_title(scheme, index, table)

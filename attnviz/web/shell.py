@@ -159,6 +159,13 @@ def inputs() -> Inputs:
     return Inputs(model, text)
 
 
+def one_text(name: str) -> None:
+    """Ends the page with a sentence if the model reads two texts, for a page shows one. Errors: those of the model."""
+    model = cache.model(name)
+    if model.transformer.config.kind == "encoder-decoder":
+        refuse(f"{model.info.title} reads two texts, one per stack; this page shows one. Pick another model.")
+
+
 def escaped(text: str) -> str:
     """The text for a label or title that Streamlit would read as Markdown."""
     return _MARKDOWN.sub(r"\\\1", text)

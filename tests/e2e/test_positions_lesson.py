@@ -113,7 +113,7 @@ def test_each_thing_to_try(visit: Open) -> None:
     page = visit()
 
     def take(label: str) -> Callable[[], None]:
-        return page.locator(".st-key-lesson-tries").get_by_role("button", name=label).click
+        return page.locator("[class*=st-key-lesson-tries]").get_by_role("button", name=label).click
 
     changes(page, sentence("attention"), take("Turn queries"))
     assert "Run with RoPE" in said(page, "attention") and "turns queries and keys" in said(page, "encoding")

@@ -111,3 +111,11 @@ def test_a_page_that_is_left_and_opened_again_is_as_it_was() -> None:
     app.query_params.clear()
     app.switch_page("pages/explore.py").run()
     assert app.query_params["layer"] in ("5", ["5"]) and app.query_params["head"] in ("2", ["2"])
+
+
+@pytest.mark.parametrize("page", ["explore", "softmax", "masks", "positions", "variants"])
+def test_a_model_that_reads_two_texts_is_refused_in_words(page: str) -> None:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["model"] = "scratch:base"
+    app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception and any("reads two texts" in text.value for text in app.text)

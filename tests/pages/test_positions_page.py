@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz import order, packing, positions
-from attnviz.web import positions_words as words
 from attnviz.packing import one_layer
+from attnviz.web import positions_words as words
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."

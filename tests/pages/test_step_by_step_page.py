@@ -149,7 +149,7 @@ def test_other_models(model: str) -> None:
 
 def test_a_model_that_cannot_be_walked_says_so() -> None:
     app = open_page({"of": "text", "model": "scratch:base"})
-    assert "target" in texts(app) and not app.get("bidi_component")
+    assert "reads two texts" in texts(app) and not app.get("bidi_component")
 
 
 @pytest.mark.parametrize("text", ["a", "x " * 300, *HOSTILE[15:30]])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnviz import Intervention, InvalidParameterError, Model, leak, load, patterns
+from attnviz.analysis import relative_change
 from attnviz.tokenizers import Tokenizer
 
 TEXT = "The animal was too tired to cross it."
@@ -30,6 +31,12 @@ def test_under_the_causal_mask_exactly_the_earlier_positions_notice_nothing(name
         assert found.change.shape == (model.info.n_layers, n)
         assert float(found.change[:, :position].max()) <= 1e-6, "an earlier position, in some layer"
         assert found.noticed == tuple(range(position, n))
+
+
+def test_the_final_change_is_the_last_row_of_the_relative_change(tiny: Model) -> None:
+    before, after = (tiny.run(TEXT, intervention=change) for change in (None, Intervention(mask=("window", 1))))
+    found = leak.final_change(before, after)
+    assert float(found.max()) > 0 and torch.equal(found, relative_change(before, after)[-1])
 
 
 @pytest.mark.parametrize("name", ALONE)

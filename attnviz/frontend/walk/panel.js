@@ -51,12 +51,12 @@ function panelSentence(walk, cell, found) {
     case "remote": return `Head ${ownerOf(name)} made this number; its own numbers are on their way.`;
     case "sum": return `${n} numbers at the same place, added.`;
     case "scale": return `The score times 1 ÷ √${walk.width} = ${shown(found.by, 3)}.`;
-    case "softmax": return `e to the power of each score (less the row's largest), then the share of ${word(c)} in their sum.`;
-    case "norm": return `The row's mean ${shown(found.mean, 2)} taken off, divided by its spread ${shown(found.deviation, 3)}, times γ${bias ? ", plus β" : ""}.`;
+    case "softmax": return `e to the power of each score (less the row’s largest), then the share of ${word(c)} in their sum.`;
+    case "norm": return `The row’s mean ${shown(found.mean, 2)} taken off, divided by its spread ${shown(found.deviation, 3)}, times γ${bias ? ", plus β" : ""}.`;
     case "concat": return `Copied from head ${Math.floor(c / walk.width)}: heads stand side by side, ${walk.width} columns each.`;
   }
   if (name.startsWith("scores.")) return `The query of ${word(r)} times the key of ${word(c)}: ${n} products, added.`;
-  if (name.startsWith("z.")) return `Every word's value, times the share that ${word(r)} gives it, added.`;
+  if (name.startsWith("z.")) return `Every word’s value, times the share that ${word(r)} gives it, added.`;
   return `Row ${isolated(walk.tokens[r].label)} of ${symbolOf(walk, rule.a)} times column ${c} of ${symbolOf(walk, rule.b)}: ${n - bias} products${bias ? " and a bias" : ""}, added.`;
 }
 

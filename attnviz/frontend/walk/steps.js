@@ -87,7 +87,7 @@ export function stepSentence(walk, id, head, at) {
   const cut = `head ${head} has columns ${first} to ${first + d - 1}`;
   return {
     x: () => walk.layer ? `Layer ${walk.layer} gets ${c} numbers per word from layer ${walk.layer - 1}${walk.matrices.n ? ", and evens out their size by LayerNorm" : ""}.`
-      : `Each word is ${c} numbers: its own row of a table, plus ${walk.matrices.P ? "a row for its position" : "nothing for its position"}${walk.matrices.e || walk.matrices.n ? ", then LayerNorm" : ""}.`,
+      : `Each word is ${c} numbers: its own row of a table, plus ${walk.matrices.P ? "a row for its position" : "nothing for its position"}${walk.matrices.S ? ", plus one for its segment" : ""}${walk.matrices.e || walk.matrices.n ? ", then LayerNorm" : ""}.`,
     q: () => `x times W_Q gives every word its query; ${cut}.`,
     k: () => `x times W_K gives every word its key; ${cut}.`,
     v: () => `x times W_V gives every word its value; ${cut}.`,
@@ -96,7 +96,7 @@ export function stepSentence(walk, id, head, at) {
     scaled: () => `Sums of ${d} products grow with √${d} = ${shown(Math.sqrt(d), 2)}; dividing by it keeps softmax from becoming all or nothing.`,
     mask: () => maskSentence(walk, head, at),
     softmax: () => `Each row becomes shares of 100 %: ${quote(at.query)} gives ${percentOf(walk, head, at)} of its attention to ${quote(at.key)}.`,
-    values: () => `The result for ${quote(at.query)} is every word's value times its share, added up.`,
+    values: () => `The result for ${quote(at.query)} is every word’s value times its share, added up.`,
     concat: () => `The ${walk.heads} heads' results stand side by side again: ${walk.heads} × ${d} = ${c} numbers per word.`,
     out: () => "W_O mixes the heads: every number of the output draws on all of them. The layer adds this to x.",
   }[id]();
