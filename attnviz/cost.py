@@ -24,7 +24,7 @@ LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 MEASURED = ("full", "fused", "local", "strided", "linear")  # grouped does full's products: only its cache is smaller
 MAX_TOKENS = 4096  # full attention's matrix is then 64 MiB a head, and two of them are alive at once
 WINDOW = 64  # keys to each side, for local
-RUNS = (3, 25)  # a median is of so many runs, if step_seconds allows them, until LOOK seconds have gone by
+RUNS = (3, 1001)  # a median is of so many runs, if step_seconds allows them, until LOOK seconds have gone by
 LOOK = 0.1
 _alone = threading.Lock()  # two measurements at once would time each other, and need twice the memory
 

@@ -255,7 +255,7 @@ def test_tracing_into_another_head_brings_its_numbers(visit: Any, minilm: Model)
     one = walk(minilm.transformer, minilm.run(SENTENCE), 2)
     page.locator('.aw-trace [data-factor="z.6:4:200"]').click()
     expect(page.locator(".aw-terms tbody tr").first).to_be_visible()
-    expect(page.locator(".aw-what")).to_contain_text("Every word's value")
+    expect(page.locator(".aw-what")).to_contain_text("Every word’s value")
     assert result(page) == shown(one["z.6"].at(4, 200), 2) and crumbs(page)[0] == "concat[4,200]"
     page.wait_for_url(re.compile("head=6"))
 

@@ -105,19 +105,19 @@ def test_the_context_moves_the_caches(visit: Visit) -> None:
 
 
 def test_measuring_shows_its_progress_and_other_controls_answer(visit: Visit, minilm: Model) -> None:
-    page = visit("?longest=1024")
+    page = visit("?longest=2048")
     page.locator(".st-key-variants-measure button").click()
     expect(page.locator(".st-key-variants-cancel button")).to_be_visible()
     dial(page, "size").focus()
     page.keyboard.press("ArrowLeft")
     expect(sentence(page)).to_have_text(written(minilm, 3, 1, size=1))
     expect(page.locator(".st-key-variants-measure button")).to_be_visible(timeout=60_000)
-    expect(sentence(page, "measured")).to_contain_text("At 1,024 tokens, for one head: full")
+    expect(sentence(page, "measured")).to_contain_text("At 2,048 tokens, for one head: full")
     expect(page.get_by_role("progressbar")).to_have_count(0)
     page.locator(".st-key-lesson-predict-guess").get_by_role("radio", name="four times as long").or_(
         page.locator(".st-key-lesson-predict-guess button", has_text="four times as long")
     ).first.click()
-    expect(page.locator(".st-key-lesson-predict-guess")).to_contain_text("From 512 to 1,024 tokens it went from")
+    expect(page.locator(".st-key-lesson-predict-guess")).to_contain_text("From 1,024 to 2,048 tokens it went from")
 
 
 def test_cancel_stops_and_keeps_what_was_measured(visit: Visit) -> None:
