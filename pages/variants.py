@@ -15,7 +15,6 @@ from attnviz.web import cache, shell, slices
 from attnviz.web import variants as words
 from attnviz.web.dial import dial
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.pause import breathe
 
 shell.ensure()
 CONTEXTS = tuple(2**i for i in range(10, 18))
@@ -85,7 +84,6 @@ def same_head() -> None:
         )
     with right:
         draw_matrices(survey, layer, head)
-        breathe("variants", (inputs, layer, head, chosen.size, groups))
         draw_errors(survey, layer, head)
     lesson.write_link(inputs)
 

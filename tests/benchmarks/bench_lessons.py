@@ -234,6 +234,16 @@ CONTROLS = [
 ]  # fmt: skip
 
 
+PAGES = [  # name, title in the navigation, first picture
+    ("step_by_step", "Step by step", ".aw-stage"),
+    ("softmax", "Softmax and temperature", bars("row")),
+    ("masks", "Masks", ".st-key-masks-after .av-root"),
+    ("positions", "Positions", bars("positions-shuffle")),
+    ("encoder_block", "The encoder block", bars("block-post")),
+    ("variants", "Variants and their cost", bars("variants")),
+]
+
+
 def main() -> None:
     """Prints the tables."""
     assert len(attnviz.load("minilm").encode(TEXT)) == N_TOKENS
@@ -253,11 +263,18 @@ def main() -> None:
             table.add_row(
                 control.page, control.name, f"{1000 * statistics.median(times):.0f} ms", f"{1000 * high:.0f} ms"
             )
+        visits = Table(title="First picture (≤ 1.5 s)", title_justify="left", box=None, pad_edge=False)
+        for title in ("page", "from another page", "new visitor, by link"):
+            visits.add_column(title, justify="left" if title == "page" else "right")
+        for name, title, picture in PAGES:
+            fresh, moved = first_visits(engine, app.address, name, picture, title)
+            visits.add_row(name, f"{moved:.2f} s", f"{fresh:.2f} s")
         engine.close()
     out.print(table)
     high = statistics.quantiles(every, n=20)[-1]
     middle = statistics.median(every)
     out.print(f"all: median {1000 * middle:.0f} ms, 95 % within {1000 * high:.0f} ms, {os.cpu_count()} cores")
+    out.print(visits)
 
 
 if __name__ == "__main__":

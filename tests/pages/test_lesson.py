@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.errors import InvalidParameterError
-from attnviz.web import cache, lesson, shell
+from attnviz.web import cache, lesson, pause, shell
 from tests.unit.hostile import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -119,3 +120,27 @@ def test_a_model_that_reads_two_texts_is_refused_in_words(page: str) -> None:
     app.query_params["model"] = "scratch:base"
     app.switch_page(f"pages/{page}.py").run()
     assert not app.exception and any("reads two texts" in text.value for text in app.text)
+
+
+def test_a_breath_is_taken_only_when_the_picture_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    clock = iter(range(1000))
+    time = SimpleNamespace(sleep=waits.append, monotonic=lambda: next(clock) * pause.BREATH / 4)
+    monkeypatch.setattr(pause, "time", time)
+
+    def page() -> None:
+        import streamlit as st
+
+        from attnviz.web.pause import breathe
+
+        breathe("here", st.session_state.get("shown"))
+        st.text("what follows")
+
+    app = AppTest.from_function(page)
+    app.session_state["shown"] = (1, 2)
+    assert app.run().text[0].value == "what follows" and not waits  # the first look waits for nothing
+    app.run()
+    assert not waits
+    app.session_state["shown"] = (1, 3)
+    assert app.run().text[0].value == "what follows"
+    assert waits and set(waits) == {pause.SLICE} and len(waits) <= 4
