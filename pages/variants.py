@@ -135,12 +135,11 @@ def start() -> None:
 def measured(timed: bool) -> None:
     """Time and memory on this machine. `timed`: this fragment runs again by itself, a slice of measuring each time."""
     lesson.chosen()
-    slices.advance("cost")
-    running, steps = slices.running("cost"), slices.done("cost")
+    running, own = slices.running("cost"), slices.done("cost")
     if timed != running:
         st.rerun()  # the whole page, for that is where a fragment's clock is set
     head_dim, causal = st.session_state.get("cost:of", (config.head_dim, CAUSAL))
-    steps = steps or first_look(head_dim, causal)
+    steps = own or first_look(head_dim, causal)
     lines = words.finished(steps)
     lesson.section("Does it take n² on this machine?")
     lesson.sentence(words.longest(lines), part="measured")
@@ -153,8 +152,9 @@ def measured(timed: bool) -> None:
             "Up to, tokens", LONGEST, key=lesson.key("longest"), format_func=lambda n: f"{n:,}", disabled=running
         )
         if running:
-            now = steps[-1]
-            st.progress(now.done / now.total, f"{words.NAMES[now.kind]}, {now.n_tokens:,} tokens")
+            now = own[-1] if own else None
+            doing = f"{words.NAMES[now.kind]}, {now.n_tokens:,} tokens" if now else "Starting …"
+            st.progress(now.done / now.total if now else 0.0, doing)
             st.button("Cancel", on_click=slices.cancel, args=("cost",), key="variants-cancel")
         else:
             st.button("Measure on this machine", on_click=start, key="variants-measure")
@@ -173,6 +173,10 @@ def measured(timed: bool) -> None:
             with place:
                 draw_cost(lines, unit)
     lesson.write_link(inputs)
+    if running:  # last, so that Cancel is on screen before the first slice
+        slices.advance("cost")
+        if not slices.running("cost"):
+            st.rerun()  # to show the end
 
 
 def draw_cost(lines: words.Lines, unit: str) -> None:

@@ -104,9 +104,16 @@ def test_the_context_moves_the_caches(visit: Visit) -> None:
     expect(page.locator(".st-key-lesson-picture-variants-cache .annotation-text").first).not_to_have_text(before[0])
 
 
+def measure(page: Page) -> None:
+    """Starts the measuring, once the whole page stands: a click on a button that is being drawn anew is lost."""
+    expect(chart(page, "variants-cache")).to_be_visible()
+    page.wait_for_selector(QUIET)
+    page.locator(".st-key-variants-measure button").click()
+
+
 def test_measuring_shows_its_progress_and_other_controls_answer(visit: Visit, minilm: Model) -> None:
     page = visit("?longest=2048")
-    page.locator(".st-key-variants-measure button").click()
+    measure(page)
     expect(page.locator(".st-key-variants-cancel button")).to_be_visible()
     dial(page, "size").focus()
     page.keyboard.press("ArrowLeft")
@@ -122,7 +129,7 @@ def test_measuring_shows_its_progress_and_other_controls_answer(visit: Visit, mi
 
 def test_cancel_stops_and_keeps_what_was_measured(visit: Visit) -> None:
     page = visit()
-    page.locator(".st-key-variants-measure button").click()
+    measure(page)
     page.locator(".st-key-variants-cancel button").click()
     expect(page.locator(".st-key-variants-measure button")).to_be_visible(timeout=20_000)
     expect(page.locator(".st-key-variants-cancel")).to_have_count(0)
