@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -105,8 +104,3 @@ def padded(rows: list[list[int]], filler: int) -> tuple[Tensor, tuple[int, ...]]
     lengths = tuple(map(len, rows))
     longest = max(lengths)
     return torch.tensor([row + [filler] * (longest - len(row)) for row in rows]), lengths
-
-
-def perplexity(nats: float) -> float:
-    """exp(loss): among how many equally likely tokens the model is as unsure."""
-    return math.exp(min(nats, 700.0))
