@@ -9,6 +9,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.report import percent
 from attnviz.view import ViewState
 from attnviz.web import cache, component, shell
+from attnviz.web.chart import chart
 
 shell.ensure()
 KEY = "explore"
@@ -54,12 +55,7 @@ def downstream(moved: tuple[tuple[float, ...], ...], labels: tuple[str, ...], st
     )
     sentence = f"Run through every layer, {own}the average token {percent(mean)}."
     st.text(sentence)
-    st.plotly_chart(
-        figures.downstream_lines(moved, labels, token, shell.palette()),
-        theme=None,
-        config={"displayModeBar": False},
-        alt=sentence,
-    )
+    chart(figures.downstream_lines(moved, labels, token, shell.palette()), alt=sentence, key="downstream")
 
 
 def behind_it() -> None:

@@ -16,6 +16,7 @@ import streamlit as st
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.web import cache, shell
+from attnviz.web.chart import chart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,9 +129,7 @@ class Lesson(Generic[T]):
         name = key or file
         with st.container(key=f"lesson-picture-{name}"):
             st.subheader(shell.escaped(title), anchor=False)
-            st.plotly_chart(
-                figure, theme=None, config={"displayModeBar": False}, alt=alt, key=f"{self.name}-chart-{name}"
-            )
+            chart(figure, alt=alt, key=f"{self.name}-chart-{name}")
             st.download_button(
                 "Data (CSV)", lambda: data.to_csv(index=False), f"attnviz-{file}.csv", "text/csv", type="tertiary",
                 key=f"{self.name}-data-{name}", on_click="ignore",

@@ -1,7 +1,6 @@
 """The encoder block through AppTest: what is on screen is what the library computes; bad input gets a sentence."""
 
 import base64
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz import report, residual
+from tests.mounted import charts
 from tests.unit.hostile import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -46,9 +46,9 @@ def plain(value: Any) -> Any:
 
 
 def pictures(app: AppTest) -> dict[str, Figure]:
-    charts = app.get("plotly_chart")
-    assert len(charts) == len(PICTURES)
-    return {name: Figure(plain(json.loads(chart.proto.spec))) for name, chart in zip(PICTURES, charts, strict=True)}
+    found = charts(app)
+    assert len(found) == len(PICTURES)
+    return {name: Figure(plain(spec)) for name, spec in zip(PICTURES, found, strict=True)}
 
 
 def notes(figure: Figure) -> str:
@@ -182,7 +182,7 @@ def test_one_token_and_hostile_texts(text: str) -> None:
 
 def test_a_model_that_reads_two_texts_is_refused_in_words() -> None:
     app = start(model="scratch:base")
-    assert not app.exception and not app.get("plotly_chart")
+    assert not app.exception and not charts(app)
     assert "reads two texts" in said(app)
 
 

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 import attnviz
 from attnviz import packing
 from attnviz.web import cache
+from tests.mounted import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."
@@ -25,7 +26,7 @@ def app() -> Iterator[AppTest]:
 
 def message(app: AppTest) -> bytes:
     """The bytes of the view: u32 length of {state, …}, that JSON, then the packed runs."""
-    (view,) = app.get("bidi_component")
+    (view,) = mounted(app, "attnviz_view")
     data: bytes = view.proto.bytes
     return data
 
@@ -154,7 +155,7 @@ def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
 @pytest.mark.parametrize("text", ["", "   \n\t "])
 def test_no_text_gets_a_sentence(app: AppTest, text: str) -> None:
     app.text_area(key="text").set_value(text).run()
-    assert not app.exception and not app.get("bidi_component")
+    assert not app.exception and not mounted(app, "attnviz_view")
     assert "Type a sentence" in said(app)
 
 
@@ -181,7 +182,7 @@ def test_a_huge_text_is_refused_with_its_size(app: AppTest) -> None:
 def test_any_text_runs(app: AppTest, text: str) -> None:
     app.text_area(key="text").set_value(text).run()
     assert not app.exception
-    if app.get("bidi_component"):
+    if mounted(app, "attnviz_view"):
         assert packed(app) == packing.pack(attnviz.load("minilm").run(text), name="minilm")
 
 
@@ -190,7 +191,7 @@ def test_a_model_that_does_not_exist_gets_a_sentence(name: str) -> None:
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["model"] = name
     app.run()
-    assert not app.exception and not app.get("bidi_component")
+    assert not app.exception and not mounted(app, "attnviz_view")
     assert name.removeprefix("hf:") in said(app)
 
 
@@ -201,13 +202,13 @@ def test_a_hub_out_of_reach_leaves_the_app_usable(monkeypatch: pytest.MonkeyPatc
     app.run()
     assert not app.exception and "cannot be reached" in said(app)
     app.selectbox(key="model").select("minilm").run()
-    assert app.get("bidi_component")
+    assert mounted(app, "attnviz_view")
 
 
 def test_a_cold_deep_link_runs_the_whole_app() -> None:
     app = AppTest.from_file(str(Path(APP).parent / "pages" / "explore.py"), default_timeout=60).run()
     assert not app.exception
-    assert app.get("bidi_component") and app.text_area(key="text").value == TIRED
+    assert mounted(app, "attnviz_view") and app.text_area(key="text").value == TIRED
 
 
 def test_sessions_do_not_see_each_other() -> None:

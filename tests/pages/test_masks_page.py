@@ -14,6 +14,7 @@ import attnviz
 from attnviz import Intervention, leak, packing, patterns
 from attnviz.analysis import relative_change
 from attnviz.report import percent
+from tests.mounted import charts, mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."
@@ -48,14 +49,14 @@ def choose(app: AppTest, **values: object) -> AppTest:
 
 def bars(app: AppTest, chart: int) -> list[list[float]]:
     """The rows of a figure, as shares of 1."""
-    figure = json.loads(app.get("plotly_chart")[chart].proto.spec)
+    figure = charts(app)[chart]
     return [[y / 100 for y in row["y"]] for row in figure["data"]]
 
 
 def views(app: AppTest) -> list[tuple[dict, bytes]]:
     """What each attention view was sent: its settings and its message."""
     found = []
-    for view in app.get("bidi_component"):
+    for view in mounted(app, "attnviz_view"):
         data: bytes = view.proto.bytes
         length = int.from_bytes(data[:4], "little")
         about = json.loads(data[4 : 4 + length])
@@ -159,7 +160,7 @@ def test_padding_is_a_real_batch(app: AppTest) -> None:
 
 def test_the_longest_text_needs_no_padding(app: AppTest) -> None:
     choose(app, row=0)
-    assert not app.exception and "is the longest and needs none" in said(app) and len(app.get("plotly_chart")) == 2
+    assert not app.exception and "is the longest and needs none" in said(app) and len(charts(app)) == 2
 
 
 def test_the_predictions_are_judged_by_the_numbers(app: AppTest) -> None:

@@ -17,6 +17,7 @@ import attnviz
 from attnviz import order, packing, positions
 from attnviz.packing import one_layer
 from attnviz.web import positions_words as words
+from tests.mounted import charts
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."
@@ -50,7 +51,7 @@ def titles(app: AppTest) -> list[str]:
 
 def figures(app: AppTest) -> list[dict[str, Any]]:
     """The plotly figures from top to bottom: bars, heatmap, waves, similarity, offsets, distances."""
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    return charts(app)
 
 
 def numbers(value: Any) -> np.ndarray:

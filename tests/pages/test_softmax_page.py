@@ -1,6 +1,5 @@
 """Softmax and temperature through AppTest: what is on screen is what the library computes."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import attnviz
 from attnviz import analysis, scaling
 from attnviz.report import percent
 from attnviz.web import softmax as words
+from tests.mounted import charts
 from tests.unit.hostile import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -34,7 +34,7 @@ def choose(app: AppTest, **values: Any) -> AppTest:
 
 
 def figure(app: AppTest, number: int) -> dict[str, Any]:
-    return json.loads(app.get("plotly_chart")[number].proto.spec)
+    return charts(app)[number]
 
 
 def numbers(values: Any) -> list[float]:
@@ -182,10 +182,10 @@ def test_other_models_and_short_texts(app: AppTest, model: str) -> None:
     for text, query in (("word " * 100, 63), ("a a", 2), ("a", 2)):  # brought to the last word
         app.session_state["text"] = text
         app.run()
-        assert not app.exception and len(app.get("plotly_chart")) == 6
+        assert not app.exception and len(charts(app)) == 6
         assert app.session_state["softmax.query"] == (10 if query == 63 else query)
         choose(app, query=query, temperature=0.05)
-        assert not app.exception and len(app.get("plotly_chart")) == 6
+        assert not app.exception and len(charts(app)) == 6
 
 
 def test_strangers_text_is_text(app: AppTest) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import inspect
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from attnviz.report import percent
 from attnviz.variants import Survey
 from attnviz.web import slices
 from attnviz.web import variants as words
+from tests.mounted import charts
 from tests.unit.hostile import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -50,7 +50,7 @@ def choose(app: AppTest, **values: Any) -> AppTest:
 
 
 def figure(app: AppTest, number: int) -> dict[str, Any]:
-    return json.loads(app.get("plotly_chart")[number].proto.spec)
+    return charts(app)[number]
 
 
 def numbers(values: Any) -> np.ndarray:
@@ -125,7 +125,7 @@ def test_a_head_that_lives_on_one_token_is_said_so(app: AppTest) -> None:
 @pytest.mark.parametrize("model", ["scratch:gpt", "scratch:tiny", "scratch:bert", "scratch:base"])
 def test_other_models_causal_ones_too(model: str) -> None:
     app = opened(model=model, layer="1", head="1")
-    if app.get("plotly_chart"):
+    if charts(app):
         assert not app.exception
         survey = surveyed(1, 2, 2, model)
         np.testing.assert_allclose(tiles(app)[1], survey.found["local"].weights[1].numpy(), atol=1e-6)
@@ -139,7 +139,7 @@ def test_short_and_hostile_texts(app: AppTest) -> None:
     for text in ("a", "⟨", *HOSTILE[::8]):
         app.text_area(key="text").set_value(text).run()
         assert not app.exception, text
-        assert len(app.get("plotly_chart")) == 5 or not text.strip(), text
+        assert len(charts(app)) == 5 or not text.strip(), text
 
 
 def test_a_text_longer_than_the_page_is_cut_in_words() -> None:
@@ -170,7 +170,7 @@ def test_a_link_restores_what_was_set(app: AppTest) -> None:
 )  # fmt: skip
 def test_what_a_link_cannot_ask_for_does_no_harm(query: dict[str, str]) -> None:
     app = opened(**query)
-    assert not app.exception and len(app.get("plotly_chart")) == 5
+    assert not app.exception and len(charts(app)) == 5
 
 
 def test_things_to_try_set_the_page_up(app: AppTest) -> None:

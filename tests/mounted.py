@@ -1,0 +1,16 @@
+"""The app's own components on a page, as AppTest sees them."""
+
+import json
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+
+def mounted(app: AppTest, name: str) -> list[Any]:
+    """The components registered under a name, from top to bottom."""
+    return [part for part in app.get("bidi_component") if part.proto.component_name == name]
+
+
+def charts(app: AppTest) -> list[dict[str, Any]]:
+    """The plotly figures from top to bottom, each as plotly's JSON."""
+    return [json.loads(json.loads(part.proto.json)["figure"]) for part in mounted(app, "attnviz_chart")]
