@@ -31,11 +31,14 @@ from attnviz.figures.softmax import (
     weight_bars,
 )
 from attnviz.figures.theme import DARK, LIGHT, Palette
+from attnviz.figures.training import Curve, Panel, training_curves
 
 __all__ = [
     "DARK",
     "LIGHT",
+    "Curve",
     "Palette",
+    "Panel",
     "activation_curves",
     "block_diagram",
     "branch_bars",
@@ -57,6 +60,7 @@ __all__ = [
     "temperature_curves",
     "token_bars",
     "token_dots",
+    "training_curves",
     "variance_lines",
     "wave_lines",
     "weight_bars",
