@@ -1,4 +1,4 @@
-"""The command line: python -m attnviz serve | models | run | report | train | bench."""
+"""The command line: python -m attnviz serve | models | run | report | train | export | bench."""
 
 from __future__ import annotations
 
@@ -61,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--title", help="the model's name in lists")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
     train.set_defaults(command=_train)
+
+    export = commands.add_parser("export", help="write a model as a folder, .npz, .json or .onnx")
+    export.add_argument("model", help="a name from `models`, hf:org/name, or a folder")
+    export.add_argument("--out", type=Path, required=True, help="a folder, or a file ending in .npz, .json or .onnx")
+    export.set_defaults(command=_export)
 
     bench = commands.add_parser("bench", help="measure speed and memory, as ratios in one run (in a checkout)")
     bench.add_argument("what", nargs="?", choices=BENCHMARKS, help="one benchmark; without it: forward and app")
@@ -140,6 +145,15 @@ def _train(options: argparse.Namespace) -> None:
         training.preset(options.task, options.preset, **settings), unwrapped(text) if text and options.unwrap else text,
         options.out, title=options.title, resume=options.resume, command=sys.argv[1:],
     )  # fmt: skip
+
+
+def _export(options: argparse.Namespace) -> None:
+    from attnviz import exporting
+
+    model = load(options.model)
+    training, card = exporting.notes(options.model)
+    done = exporting.export(model, options.out, training=training, card=card)
+    sys.stdout.write(f"{done.path} ({done.n_bytes / 1e6:.1f} MB): {done.says}\n")
 
 
 def _trace(options: argparse.Namespace) -> Trace:

@@ -210,7 +210,7 @@ def test_help_names_every_command(capsys) -> None:
         main(["--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
-    for name in ("serve", "models", "run", "report", "bench"):
+    for name in ("serve", "models", "run", "report", "train", "export", "bench"):
         assert name in out
 
 

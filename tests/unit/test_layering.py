@@ -48,6 +48,7 @@ TABLE: dict[str, set[str]] = {
         *("weights", "hub", "bundles", "transformer", "config", "tokenizers"),
         *("intervention", "checks", "places"),
     },
+    "exporting": {"models", "bundles", "checkpoints", "weights", "transformer", "config", "masks", "positions"},
     "patterns": {"masks", "checks"},
     "scaling": {"attention", "checks"},
     "reference": set(),
