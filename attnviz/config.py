@@ -19,8 +19,9 @@ from attnviz.errors import InvalidParameterError
 KINDS = ("encoder", "decoder", "encoder-decoder")
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh")
 POSITIONS = ("none", "sinusoidal", "learned", "rope", "alibi")
-HEADS = (None, "lm", "classification")
+HEADS = (None, "lm", "classification", "distillation")
 MAX_LAYERS = 512
+MAX_PATCHES = 16_384  # of an image: their attention already takes 1 GB a head
 MAX_PARAMETERS = 2_000_000_000  # 8 GB as float32: refused before memory is taken
 
 
@@ -30,16 +31,20 @@ class ModelConfig:
 
     Arguments
         kind: "encoder" (BERT), "decoder" (GPT: causal) or "encoder-decoder" (the original transformer).
-        vocab_size, max_len: tokens known, and tokens in a text at most.
+        vocab_size, max_len: tokens known, and tokens in a text at most; with images see `for_images`.
         d_model, n_heads, n_layers, d_ff: width C, heads H (dividing C), layers per stack, feed-forward width
             (0: layers of attention only).
         norm_first: pre-norm (GPT-2) instead of post-norm (BERT, Vaswani et al.).
         final_norm: a LayerNorm after the last layer, usual with pre-norm.
         positions: "none", "sinusoidal", "learned", "rope" or "alibi".
         n_types: segment embeddings (BERT has 2), 0 for none; embed_norm: a LayerNorm on the embeddings.
-        head: None, "lm" (a score per token of the vocabulary) or "classification" (n_classes scores a text).
+        head: None, "lm" (a score per token of the vocabulary), "classification" (n_classes scores a text or image) or
+            "distillation" (the mean of two classifiers, on the class token and the distillation token).
         tied: the language-model head reuses the embedding matrix.
         head_transform: BERT's dense layer and norm before that head.
+        image_size, patch_size, channels: of a vision transformer, which reads images of image_size × image_size
+            pixels in square patches after a class token; 0: it reads token ids. Dosovitskiy et al. 2021, section 3.1.
+        distilled: a second token after the class token. Touvron et al. 2021, section 4.
     """
 
     kind: str = "encoder"
@@ -62,18 +67,19 @@ class ModelConfig:
     n_classes: int = 0
     tied: bool = True
     head_transform: bool = False
+    image_size: int = 0
+    patch_size: int = 0
+    channels: int = 0
+    distilled: bool = False
 
     def __post_init__(self) -> None:
-        check_sizes(
-            vocab_size=self.vocab_size, max_len=self.max_len, d_model=self.d_model,
-            n_heads=self.n_heads, n_layers=self.n_layers,
-        )  # fmt: skip
+        check_sizes(max_len=self.max_len, d_model=self.d_model, n_heads=self.n_heads, n_layers=self.n_layers)
         check_divisible("d_model", self.d_model, "n_heads", self.n_heads)
         check_probability("dropout", self.dropout)
         check_sizes(0, d_ff=self.d_ff)
         for name in ("n_types", "n_classes"):
             check_index(name, getattr(self, name))
-        for name in ("norm_first", "final_norm", "bias", "embed_norm", "tied", "head_transform"):
+        for name in ("norm_first", "final_norm", "bias", "embed_norm", "tied", "head_transform", "distilled"):
             check_bool(name, getattr(self, name))
         if check_finite("norm_eps", self.norm_eps) <= 0:
             raise InvalidParameterError(f"norm_eps={self.norm_eps} is not positive")
@@ -86,12 +92,48 @@ class ModelConfig:
             check_divisible("d_model", self.d_model, "sin and cos pairs of", 2)
         if self.positions == "rope":
             check_divisible("head width", self.head_dim, "rotary pairs of", 2)
-        if self.head == "classification" and self.n_classes < 2:
-            raise InvalidParameterError(f"n_classes={self.n_classes} is below 2 for a classification head")
+        if self.head in ("classification", "distillation") and self.n_classes < 2:
+            raise InvalidParameterError(f"n_classes={self.n_classes} is below 2 for a {self.head} head")
+        self._check_input()
         if self.n_parameters > MAX_PARAMETERS:
             raise InvalidParameterError(
                 f"{self.n_parameters:,} parameters are more than the {MAX_PARAMETERS:,} allowed"
             )
+
+    def _check_input(self) -> None:
+        """Token ids or images, not a little of both."""
+        check_sizes(0, channels=self.channels, image_size=self.image_size, patch_size=self.patch_size)
+        if self.head == "distillation" and not self.distilled:
+            raise InvalidParameterError("head='distillation' needs distilled=True: it reads the distillation token")
+        if not self.channels:
+            check_sizes(vocab_size=self.vocab_size)
+            if self.image_size or self.patch_size or self.distilled:
+                raise InvalidParameterError("image_size, patch_size and distilled need channels=1 or more")
+            return
+        if self.kind != "encoder" or self.head == "lm" or self.n_types or self.vocab_size:
+            raise InvalidParameterError(
+                f"a model of images is an encoder without vocabulary, segments or head='lm', not kind={self.kind!r}, "
+                f"vocab_size={self.vocab_size}, n_types={self.n_types}, head={self.head!r}"
+            )
+        n_tokens = _image_tokens(self.image_size, self.patch_size, self.distilled)
+        if self.max_len != n_tokens:
+            raise InvalidParameterError(f"max_len={self.max_len}, but such an image makes {n_tokens} tokens")
+
+    @classmethod
+    def for_images(
+        cls, image_size: int, patch_size: int, channels: int, *, distilled: bool = False, **others: Any
+    ) -> ModelConfig:
+        """A vision transformer: no vocabulary, and as many tokens as patches and special tokens. Errors: as above."""
+        max_len = _image_tokens(image_size, patch_size, distilled)
+        return cls(
+            vocab_size=0, max_len=max_len, image_size=image_size, patch_size=patch_size, channels=channels,
+            distilled=distilled, **others,
+        )  # fmt: skip
+
+    @property
+    def n_special(self) -> int:
+        """Tokens before the patches of an image: the class token, and the distillation token; 0 for text."""
+        return 1 + self.distilled if self.channels else 0
 
     @property
     def head_dim(self) -> int:
@@ -108,13 +150,15 @@ class ModelConfig:
         stacks = self.n_layers * layer
         if self.kind == "encoder-decoder":
             stacks += self.n_layers * (layer + attention + norm) + norm * self.final_norm
-        embed = (self.vocab_size + self.max_len * (self.positions == "learned") + self.n_types) * c
+        embed = (self.vocab_size + self.max_len * (self.positions == "learned") + self.n_types + self.n_special) * c
+        if self.channels:
+            embed += c * (self.channels * self.patch_size**2 + 1)
         head = 0
         if self.head == "lm":
             head = self.vocab_size + self.vocab_size * c * (not self.tied)
             head += self.head_transform * (c * c + c + 2 * c)
-        if self.head == "classification":
-            head = self.n_classes * (c + 1)
+        if self.head in ("classification", "distillation"):
+            head = self.n_classes * (c + 1) * (1 + (self.head == "distillation"))
         return stacks + embed + 2 * c * self.embed_norm + norm * self.final_norm + head
 
     def to_json(self) -> str:
@@ -134,6 +178,16 @@ class ModelConfig:
         if unknown:
             raise InvalidParameterError(f"the config names unknown fields: {', '.join(unknown)}")
         return cls(**given)
+
+
+def _image_tokens(image_size: int, patch_size: int, distilled: bool) -> int:
+    """Patches and special tokens of an image. Errors: InvalidParameterError."""
+    check_sizes(image_size=image_size, patch_size=patch_size)
+    check_divisible("image_size", image_size, "patch_size", patch_size)
+    n_patches = (image_size // patch_size) ** 2
+    if n_patches > MAX_PATCHES:
+        raise InvalidParameterError(f"{n_patches:,} patches are more than the {MAX_PATCHES:,} allowed")
+    return n_patches + 1 + distilled
 
 
 CHOICES: dict[str, tuple[Any, ...]] = {

@@ -47,7 +47,6 @@ def downstream(moved: tuple[tuple[float, ...], ...], labels: tuple[str, ...], st
     """What the change did to the vectors that the layers pass on; `moved` is (L, T)."""
     token = state.queries[0] if state.queries else None
     mean = sum(moved[-1]) / len(moved[-1])
-    st.subheader("How far the change carries", anchor=False)
     own = (
         ""
         if token is None
@@ -55,7 +54,10 @@ def downstream(moved: tuple[tuple[float, ...], ...], labels: tuple[str, ...], st
     )
     sentence = f"Run through every layer, {own}the average token {percent(mean)}."
     st.text(sentence)
-    chart(figures.downstream_lines(moved, labels, token, shell.palette()), alt=sentence, key="downstream")
+    chart(
+        figures.downstream_lines(moved, labels, token, shell.palette()),
+        title="How far the change carries", alt=sentence, key="downstream",
+    )  # fmt: skip
 
 
 def behind_it() -> None:

@@ -13,4 +13,13 @@ def mounted(app: AppTest, name: str) -> list[Any]:
 
 def charts(app: AppTest) -> list[dict[str, Any]]:
     """The plotly figures from top to bottom, each as plotly's JSON."""
-    return [json.loads(json.loads(part.proto.json)["figure"]) for part in mounted(app, "attnviz_chart")]
+    return [json.loads(sent["figure"]) for sent in _charts(app)]
+
+
+def chart_titles(app: AppTest) -> list[str]:
+    """What stands above each of them."""
+    return [sent["title"] for sent in _charts(app)]
+
+
+def _charts(app: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(part.proto.json) for part in mounted(app, "attnviz_chart")]

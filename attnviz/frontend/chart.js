@@ -1,5 +1,9 @@
-/* chart.js: a plotly figure as a Streamlit component (components v2) that changes in place; Streamlit's own chart is made anew for every change.
-   The data is {figure: JSON as a string, alt, library: path of plotly.js on this server}. */
+/* chart.js: a plotly figure with its title and its data, as a Streamlit component (components v2) that changes in place;
+   Streamlit's own chart is taken down and made anew for every change.
+   The data is {figure: JSON as a string, title, alt, height, saves: offers the data, library: path of plotly.js on this server,
+   file: {name, text, number} in answer to the trigger "csv"}. */
+import {download} from "./download.js";
+
 const charts = new WeakMap();
 const CHART_CONFIG = { displayModeBar: false, showTips: false };
 
@@ -26,34 +30,43 @@ async function drawChart(chart) {
   try {
     plotly = await plotlyLibrary(chart.library);
   } catch {
-    chart.host.textContent = "The chart’s library did not arrive. Reload the page to try again.";
+    chart.plot.textContent = "The chart’s library did not arrive. Reload the page to try again.";
     return;
   }
-  const width = chart.host.clientWidth;
+  const width = chart.plot.clientWidth;
   if (chart.gone || !width || (chart.drawn === chart.figure && chart.width === width)) return;
   [chart.drawn, chart.width] = [chart.figure, width];
   const { data, layout } = JSON.parse(chart.figure);
-  plotly.react(chart.host, data, { ...layout, width }, CHART_CONFIG);
+  plotly.react(chart.plot, data, { ...layout, width }, CHART_CONFIG);
 }
 
-function mountChart(host) {
-  const chart = { host };
+function mountChart(root) {
+  const [title, plot, save] = ["figcaption", ".av-chart-plot", "button"].map(part => root.querySelector(part));
+  const chart = { title, plot, save };
+  save.addEventListener("click", () => chart.trigger("csv", true));
   chart.resize = new ResizeObserver(() => drawChart(chart));
-  chart.resize.observe(host);
+  chart.resize.observe(plot);
   return chart;
 }
 
-export default function chartComponent({ data, parentElement }) {
+export default function chartComponent({ data, parentElement, setTriggerValue }) {
   let chart = charts.get(parentElement);
   if (!chart) charts.set(parentElement, chart = mountChart(parentElement.querySelector(".av-chart")));
-  [chart.figure, chart.library] = [data.figure, data.library];
-  chart.host.setAttribute("aria-label", data.alt);
-  chart.host.style.minHeight = `${data.height}px`;
+  [chart.figure, chart.library, chart.trigger] = [data.figure, data.library, setTriggerValue];
+  chart.title.textContent = data.title;
+  chart.title.hidden = !data.title;
+  chart.plot.setAttribute("aria-label", data.alt);
+  chart.plot.style.minHeight = `${data.height}px`;
+  chart.save.hidden = !data.saves;
+  if (data.file && chart.file !== data.file.number) {
+    chart.file = data.file.number;
+    download(data.file.name, new Blob([data.file.text], {type: "text/csv"}));
+  }
   drawChart(chart);
   return () => {
     chart.gone = true;
     chart.resize.disconnect();
-    window.Plotly?.purge(chart.host);
+    window.Plotly?.purge(chart.plot);
     charts.delete(parentElement);
   };
 }

@@ -252,13 +252,3 @@ const csvNumber = x => Number.isFinite(x) ? String(Number(x.toPrecision(9))) : "
 function csvCell(text) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
-
-/** Hands the visitor a file. */
-export function download(name, blob) {
-  const url = URL.createObjectURL(blob), link = document.createElement("a");
-  Object.assign(link, {href: url, download: name.replace(/[^\p{L}\p{N}._-]+/gu, "-")});
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}

@@ -1,6 +1,7 @@
 /* save.js: the view as files: one picture of all its parts, the head's weights as a table, and what only the server can write. */
 import {el} from "./kit.js";
-import {download, toCsv, toPng, toSvg} from "./export.js";
+import {download} from "./download.js";
+import {toCsv, toPng, toSvg} from "./export.js";
 import {layoutGrid, paintGridOver} from "./paint-grid.js";
 import {layoutMatrix, paintLegend, paintMatrix, paintMatrixOver} from "./paint-matrix.js";
 import {layoutLines, paintLinesBase, paintLinesOver} from "./paint-lines.js";

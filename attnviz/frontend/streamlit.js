@@ -1,6 +1,6 @@
 /* streamlit.js: the view as a Streamlit component (components v2).
    The data is u32 n | n bytes of JSON {state, question, compact, live, message: its length, file} | the message | a file to save. */
-import {download} from "./export.js";
+import {download} from "./download.js";
 import {mount} from "./view.js";
 
 const mountedViews = new WeakMap();

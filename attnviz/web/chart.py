@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import plotly
 import streamlit as st
@@ -11,6 +11,7 @@ import streamlit as st
 from attnviz import frontend
 
 if TYPE_CHECKING:
+    import pandas as pd
     import plotly.graph_objects as go
 
 # plotly.js lies in plotly's own package; declaring a component is how Streamlit serves a folder.
@@ -19,20 +20,38 @@ _LIBRARY = f"component/{_served.name}/plotly.min.js"
 
 _mount = st.components.v2.component(
     "attnviz_chart",
-    html='<div class="av-chart" role="figure"></div>',
+    html=(
+        '<figure class="av-chart"><figcaption></figcaption><div class="av-chart-plot" role="img"></div>'
+        '<button type="button">Data (CSV)</button></figure>'
+    ),
+    css=(frontend.FOLDER / "chart.css").read_text("utf-8"),
     js=frontend.javascript("chart.js"),
     isolate_styles=False,  # plotly.js puts its style sheet into the document
 )
 
 
-def chart(figure: go.Figure, *, alt: str, key: str) -> None:
-    """Draws a figure of `attnviz.figures` as wide as its column, `alt` being its text alternative."""
-    _mount(
-        data={
-            "figure": figure.to_json(validate=False),
-            "alt": alt,
-            "height": figure.layout.height,
-            "library": _LIBRARY,
-        },
-        key=key,
-    )
+def chart(
+    figure: go.Figure, *, alt: str, key: str, title: str = "", data: pd.DataFrame | None = None, file: str = "data"
+) -> None:
+    """Draws a figure of `attnviz.figures` as wide as its column.
+
+    Arguments
+        alt: its text alternative. title: above it, plain text; "" for none.
+        data: its numbers, which the reader may save as attnviz-`file`.csv; None for none.
+    """
+    about: dict[str, Any] = {
+        "figure": figure.to_json(validate=False), "title": title, "alt": alt, "height": figure.layout.height,
+        "saves": data is not None, "library": _LIBRARY,
+    }  # fmt: skip
+    if data is not None and _asked(key):
+        number = st.session_state[f"{key}:files"] = st.session_state.get(f"{key}:files", 0) + 1
+        about["file"] = {"name": f"attnviz-{file}.csv", "text": data.to_csv(index=False), "number": number}
+    _mount(data=about, key=key, on_csv_change=lambda: None)
+
+
+def _asked(key: str) -> bool:
+    """Whether the reader asked for the data, in the one run that answers."""
+    try:
+        return bool(st.session_state[key]["csv"])
+    except (KeyError, TypeError):
+        return False

@@ -126,14 +126,7 @@ class Lesson(Generic[T]):
         self, figure: go.Figure, *, title: str, alt: str, data: pd.DataFrame, file: str, key: str | None = None
     ) -> None:
         """A plotly figure under a title that states its point, with a text alternative and its data as CSV."""
-        name = key or file
-        with st.container(key=f"lesson-picture-{name}"):
-            st.subheader(shell.escaped(title), anchor=False)
-            chart(figure, alt=alt, key=f"{self.name}-chart-{name}")
-            st.download_button(
-                "Data (CSV)", lambda: data.to_csv(index=False), f"attnviz-{file}.csv", "text/csv", type="tertiary",
-                key=f"{self.name}-data-{name}", on_click="ignore",
-            )  # fmt: skip
+        chart(figure, title=title, alt=alt, data=data, file=file, key=f"lesson-picture-{key or file}")
 
     def tries(self, *tries: Try, everywhere: bool = False, first: int = 0) -> None:
         """Things to try, each a click that sets the page up, below what they change; `everywhere`: other fragments too.

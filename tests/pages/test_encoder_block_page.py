@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz import report, residual
-from tests.mounted import charts
+from tests.mounted import chart_titles, charts
 from tests.unit.hostile import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -101,8 +101,8 @@ def check(app: AppTest, name: str, text: str, token: int, layer: int, second: bo
 def test_opens_on_the_words_it_in_a_trained_model(app: AppTest) -> None:
     check(app, "minilm", TIRED, 10, 3)
     assert app.title[0].value == "What does one block do to a word?"
-    assert "(as in MiniLM)" in app.subheader[0].value.replace("\\", "")
-    assert "the same weights, norms moved" in app.subheader[1].value.replace("\\", "")
+    assert "(as in MiniLM)" in chart_titles(app)[0]
+    assert "the same weights, norms moved" in chart_titles(app)[1]
     assert link(app) == {}
 
 

@@ -17,7 +17,7 @@ import attnviz
 from attnviz import order, packing, positions
 from attnviz.packing import one_layer
 from attnviz.web import positions_words as words
-from tests.mounted import charts
+from tests.mounted import chart_titles, charts
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."
@@ -46,7 +46,7 @@ def said(app: AppTest) -> str:
 
 
 def titles(app: AppTest) -> list[str]:
-    return [title.value.replace("\\", "") for title in app.subheader]
+    return chart_titles(app)
 
 
 def figures(app: AppTest) -> list[dict[str, Any]]:

@@ -387,7 +387,7 @@ def test_svg_and_png_look_like_the_canvas(page: Page) -> None:
 def test_download_gives_a_file_with_a_safe_name(page: Page, tmp_path: Path) -> None:
     (tmp_path / "empty.html").write_text("<!doctype html><body></body>", "utf-8")
     page.goto((tmp_path / "empty.html").as_uri())
-    source = bundle({path.name: path.read_text("utf-8") for path in FOLDER.glob("*.js")}, "export.js")
+    source = bundle({path.name: path.read_text("utf-8") for path in FOLDER.glob("*.js")}, "download.js")
     page.evaluate(f"{source}; window.download = download; 0")
     with page.expect_download() as waiting:
         page.evaluate("download('../a/b <c>.csv', new Blob(['1,2']))")
