@@ -1,0 +1,270 @@
+"""Trainings beside the app: what they compute, how they are paused, stopped and bounded, and that they end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from attnviz import checkpoints
+from attnviz.errors import InvalidParameterError, ModelError, TrainingError
+from attnviz.tasks.texts import MOST_BYTES
+from attnviz.training import Step, TrainConfig, Training, preset, train
+from attnviz.web import runs
+from attnviz.web.runs import Run
+
+TINY = preset(
+    "copy", d_model=16, n_heads=2, n_layers=1, d_ff=16, length=8, batch=4, steps=12, warmup=2, eval_every=4, seed=3
+)
+
+
+@pytest.fixture(autouse=True)
+def every_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The session is asked for after every step, which is where the tests step in; no thread outlives a test."""
+    monkeypatch.setattr(runs, "ABSENT", 0.0)
+    monkeypatch.setattr(runs, "BREATH", 0.0)
+    yield
+    for run in list(runs._running):
+        run.pause()
+        run.wait()
+    assert not runs._running
+
+
+def started(config: TrainConfig = TINY, at: int = 0, act: Callable[[Run], object] | None = None) -> Run:
+    """A run that was started, for which `act` is done in its thread right after step `at`."""
+
+    def present() -> bool:
+        if act is not None and run.done == at:
+            act(run)
+        return True
+
+    run = Run(config, None, present)
+    run.go_on()
+    return run
+
+
+def uninterrupted(config: TrainConfig = TINY) -> list[Step]:
+    return list(train(config))
+
+
+def losses(steps: list[Step]) -> list[tuple[int, float, float, dict[str, float] | None]]:
+    return [(step.number, step.loss, step.learning_rate, step.metrics) for step in steps]
+
+
+def test_a_run_is_the_training_it_says() -> None:
+    run = started()
+    run.wait()
+    assert run.status == "done" and not run.error
+    assert losses(run.steps) == losses(uninterrupted())
+    assert [step.number for step in run.evaluations] == [4, 8, 12]
+    assert run.seconds > 0
+
+
+def test_the_probe_is_the_model_before_and_after() -> None:
+    run = started()
+    run.wait()
+    before = Training(TINY)
+    after = Training(TINY)
+    list(after.steps())
+    assert run.first is not None and run.probe is not None and run.probe[0] == 12
+    for trace, fresh in ((run.first, before.probe()), (run.probe[1], after.probe())):
+        torch.testing.assert_close(trace.layers[0].attention.weights, fresh.layers[0].attention.weights, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("wish", [Run.pause, Run.stop])
+def test_what_is_interrupted_goes_on_as_if_it_had_not_been(wish: Callable[[Run], None]) -> None:
+    run = started(at=5, act=wish)
+    run.wait()
+    assert run.status == {"pause": "paused", "stop": "stopped"}[wish.__name__] and run.done == 5
+    run.present = lambda: True
+    run.go_on()
+    run.wait()
+    assert run.status == "done"
+    assert losses(run.steps) == losses(uninterrupted())
+
+
+def test_a_stopped_run_keeps_its_checkpoint_and_its_model() -> None:
+    run = started(at=5, act=Run.stop)
+    run.wait()
+    kept = Training.resume(run._checkpoint)
+    assert kept.done == 5
+    files, model = run.files(), run.model()
+    assert set(files) == {"README.md", "config.json", "model.safetensors", "tokenizer.json", "training.json"}
+    about = json.loads(files["training.json"])
+    assert about["steps"] == 5 and about["config"]["seed"] == 3
+    assert about["command"].startswith("python -m attnviz train copy --set d_model=16")
+    for name, value in model.transformer.state_dict().items():  # the folder holds float16
+        torch.testing.assert_close(value, kept.model.state_dict()[name], rtol=1e-3, atol=1e-6)
+    assert model.run("abc>ab").logits is not None
+
+
+def test_a_paused_run_can_be_stopped() -> None:
+    run = started(at=5, act=Run.pause)
+    run.wait()
+    run.stop()
+    run.wait()
+    assert run.status == "stopped" and run.done == 5 and run.model().info.n_layers == 1
+
+
+def test_a_run_ends_when_its_session_does() -> None:
+    here = True
+
+    def leave(_: Run) -> None:
+        nonlocal here
+        here = False
+
+    run = started(at=3, act=leave)
+    run.present = lambda was=run.present: was() and here
+    run.wait()
+    assert run.status == "paused" and run.done in (3, 4) and not runs._running
+    assert Training.resume(run._checkpoint).done == run.done
+
+
+def test_a_network_that_stumbles_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "ABSENT", 1e9)
+    run = Run(TINY, None, lambda: False)
+    run.go_on()
+    run.wait()
+    assert run.status == "done"
+
+
+def test_a_server_has_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "MAX_RUNS", 2)
+    go = threading.Event()
+    first, second = (started(at=3, act=lambda _: go.wait(60)) for _ in range(2))
+    third = Run(TINY, None, lambda: True)
+    with pytest.raises(TrainingError, match="2 trainings run on this server now, as many as it takes"):
+        third.go_on()
+    go.set()
+    first.wait()
+    second.wait()
+    third.go_on()
+    third.wait()
+    assert [run.status for run in (first, second, third)] == ["done"] * 3
+
+
+def test_a_paused_run_holds_no_room_and_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "MAX_RUNS", 1)
+    paused = started(at=2, act=Run.pause)
+    paused.wait()
+    go = threading.Event()
+    other = started(at=2, act=lambda _: go.wait(60))
+    with pytest.raises(TrainingError, match="1 trainings? run"):
+        paused.go_on()
+    assert paused.status == "paused"
+    go.set()
+    other.wait()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"steps": 10_001}, "10,001 steps are more than the 10,000"),
+        ({"batch": 4096, "length": 8}, r"32,768 tokens a step \(4096 × 8\) are more than the 8,192"),
+        ({"n_layers": 200, "d_model": 64}, "parameters are more than the 3,000,000"),
+        ({"batch": 8, "length": 1024, "n_heads": 2}, "attention weights a step"),
+    ],
+)
+def test_what_is_too_large_is_refused_with_the_numbers(changes: dict[str, int], says: str) -> None:
+    with pytest.raises(InvalidParameterError, match=says):
+        runs.check(replace(TINY, **changes), None)  # type: ignore[arg-type]
+
+
+def test_a_text_that_is_too_large_is_refused() -> None:
+    language = preset("language", "small")
+    runs.check(language, "é" * (MOST_BYTES // 2))
+    with pytest.raises(InvalidParameterError, match="10,000,001 bytes of text are more than the 10,000,000"):
+        runs.check(language, "é" * (MOST_BYTES // 2) + "a")
+
+
+@pytest.mark.parametrize("size", ["small", "default", "large"])
+@pytest.mark.parametrize("task", runs.TASKS)
+def test_every_preset_is_allowed(task: str, size: str) -> None:
+    runs.check(preset(task, size), None)
+
+
+def test_a_loss_that_runs_away_is_said() -> None:
+    run = started(replace(TINY, learning_rate=10.0, optimizer="sgd", clip=0.0, norm_first=False, steps=200))
+    run.wait()
+    assert run.status == "failed" and "the weights have run away" in run.error
+    assert 0 < run.done < 200 and not runs._running
+
+
+def test_a_text_that_is_too_short_is_said() -> None:
+    run = Run(preset("language", "small"), "twenty bytes of text", lambda: True)
+    run.go_on()
+    run.wait()
+    assert run.status == "failed" and "windows of 64 need at least 195" in run.error
+
+
+def test_a_full_disk_pauses_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise ModelError("checkpoint.safetensors cannot be written: No space left on device.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "write_whole", full)
+        run = started()
+        run.wait()
+    assert run.status == "paused" and run.done == 4
+    assert "No space left on device" in run.error and "Continue" in run.error
+    run.go_on()
+    run.wait()
+    assert run.status == "done" and not run.error
+    assert losses(run.steps) == losses(uninterrupted())
+
+
+def test_a_thread_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Training) -> Step:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(Training, "_step", broken)
+    run = started()
+    run.wait()
+    assert run.status == "failed" and "KeyError" in run.error and not runs._running
+
+
+def test_the_end_of_the_server_ends_every_run() -> None:
+    run = started(replace(TINY, steps=10_000, eval_every=10_000))
+    runs._end_all()
+    assert run.status == "paused" and run.done < 10_000
+
+
+def test_the_command_of_a_run_is_one_that_the_command_line_reads() -> None:
+    from attnviz import __main__, workshop
+
+    options = __main__._parser().parse_args(runs.command(TINY))
+    assert preset(options.task, options.preset, **dict(workshop.setting(pair) for pair in options.set)) == TINY
+    assert runs.command(preset("copy")) == ["train", "copy"]
+
+
+def test_a_session_has_one_run_and_sees_no_other() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from attnviz.errors import TrainingError
+        from attnviz.training import preset
+        from attnviz.web import runs
+
+        if st.session_state.get("go"):
+            try:
+                runs.begin(preset("copy", d_model=16, n_heads=2, length=8, batch=4, steps=10_000, eval_every=10_000))
+            except TrainingError as error:
+                st.text(str(error))
+        st.text(repr(runs.mine()))
+
+    one, other = AppTest.from_function(page), AppTest.from_function(page)
+    one.session_state["go"] = True
+    one.run()
+    other.run()
+    run = one.session_state["training"]
+    assert run.active and one.text[-1].value == repr(run) and other.text[-1].value == "None"
+    one.run()
+    assert "This session trains already" in one.text[0].value and one.session_state["training"] is run
+    other.session_state["go"] = True
+    other.run()
+    assert other.session_state["training"] is not run and len(runs._running) == 2
