@@ -221,7 +221,7 @@ def scores_by_distance(transformer: Transformer, token: int, scheme: str, n_dist
     layer: Any = cast(nn.ModuleList, cast(nn.ModuleDict, stack)["layers"])[0]
     n = n_distances if scheme in ("sinusoidal", "learned") else 1  # the others give every position the same vector
     with torch.inference_mode():
-        x = transformer._embed(torch.full((1, n + 1), token), None, scheme)  # (1, n + 1, C)
+        x = transformer.embed(torch.full((1, n + 1), token), None, scheme)  # (1, n + 1, C)
         x = layer.norm1(x) if layer.norm_first else x
         q, k, v = layer.self_attn._heads(x[:, 1:], x[:, 1:2], x[:, 1:2])  # (1, H, n, D), (1, H, 1, D) twice
         q = q.expand(-1, -1, n_distances, -1)

@@ -1,6 +1,6 @@
-"""The transformer: embeddings, layers, head; encoder-only, decoder-only and encoder-decoder in one class.
+"""The transformer: embeddings, layers, head; encoder-only, decoder-only, encoder-decoder and vision in one class.
 
-    ids ─▶ tokens + positions (+ segments) ─▶ layers ─▶ norm ─▶ logits
+    ids or pixels ─▶ embeddings ─▶ layers ─▶ norm ─▶ logits
 
 `Transformer.forward` returns one frozen `Trace`. The model keeps nothing of a run, so that any number of
 sessions can share it.
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from attnviz import positions
 from attnviz.attention import AttentionTrace
-from attnviz.checks import check_tensor
 from attnviz.config import ModelConfig
-from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
+from attnviz.embeddings import Embeddings, patch_names
+from attnviz.errors import InvalidParameterError
 from attnviz.intervention import Intervention
 from attnviz.layers import ACTIVATIONS, LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer
 from attnviz.masks import Mask
@@ -29,7 +29,7 @@ from attnviz.tokenizers import Encoding
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Everything one run computed on a batch of texts.
+    """Everything one run computed on a batch of texts or images.
 
     In an encoder-decoder model the trace is the decoder's, and `source` the encoder's.
     """
@@ -39,7 +39,7 @@ class Trace:
     final: Tensor  # (B, T, C) after the last layer and the final norm
     logits: Tensor | None = None  # (B, T, V) of a language model, (B, n_classes) of a classifier
     lengths: tuple[int, ...] = ()  # real tokens of each text, the rest is padding: (B,)
-    encodings: tuple[Encoding, ...] = ()  # the texts as tokens, unless the run was given bare ids
+    encodings: tuple[Encoding, ...] = ()  # the texts as tokens, unless the run was given bare ids; an image's patches
     source: Trace | None = None
     intervention: Intervention | None = None
     title: str = ""  # the model's, for exports
@@ -91,14 +91,7 @@ class Transformer(nn.Module):
         """`generator` draws the random weights, torch's global one by default (which threads share)."""
         super().__init__()
         self.config = config
-        c = config.d_model
-        self.embed = nn.ModuleDict({"tokens": nn.Embedding(config.vocab_size, c)})
-        if config.positions == "learned":
-            self.embed["positions"] = nn.Embedding(config.max_len, c)
-        if config.n_types:
-            self.embed["types"] = nn.Embedding(config.n_types, c)
-        if config.embed_norm:
-            self.embed["norm"] = nn.LayerNorm(c, eps=config.norm_eps)
+        self.embed = Embeddings(config)
         self.encoder = self._stack(TransformerEncoderLayer) if config.kind != "decoder" else None
         self.decoder = None
         if config.kind != "encoder":
@@ -127,8 +120,9 @@ class Transformer(nn.Module):
         config, c = self.config, self.config.d_model
         if config.head is None:
             return None
-        if config.head == "classification":
-            return nn.ModuleDict({"out": nn.Linear(c, config.n_classes)})
+        if config.head != "lm":
+            names = ["out", "distilled"] if config.head == "distillation" else ["out"]
+            return nn.ModuleDict({name: nn.Linear(c, config.n_classes) for name in names})
         head = nn.ModuleDict({"out": nn.Linear(c, config.vocab_size)})
         if config.head_transform:
             head["dense"], head["norm"] = nn.Linear(c, c), nn.LayerNorm(c, eps=config.norm_eps)
@@ -136,7 +130,7 @@ class Transformer(nn.Module):
 
     def forward(
         self,
-        ids: Tensor,
+        inputs: Tensor,
         target: Tensor | None = None,
         *,
         lengths: Sequence[int] | None = None,
@@ -144,10 +138,11 @@ class Transformer(nn.Module):
         types: Tensor | None = None,
         intervention: Intervention | None = None,
     ) -> Trace:
-        """Runs the model on token ids.
+        """Runs the model on token ids, or a vision model on pixels.
 
         Arguments
-            ids: int (B, T); target: int (B, T') for the decoder of an encoder-decoder model.
+            inputs: int (B, T); of a vision model, float (B, channels, height, width).
+            target: int (B, T') for the decoder of an encoder-decoder model.
             lengths, target_lengths: real tokens per text (the rest is padding), default all.
             types: int (B, T), BERT's segments; default 0.
             intervention: what to do differently in this run.
@@ -160,12 +155,12 @@ class Transformer(nn.Module):
             raise InvalidParameterError(f"a model of kind {self.config.kind!r} {needs} a target")
         source = None
         if self.encoder is not None:
-            source = self._run(self.encoder, "encoder", ids, lengths, types, intervention)
+            source = self._run(self.encoder, "encoder", inputs, lengths, types, intervention)
         if self.decoder is None:
             assert source is not None
             return source
         if source is None:
-            return self._run(self.decoder, "decoder", ids, lengths, types, intervention)
+            return self._run(self.decoder, "decoder", inputs, lengths, types, intervention)
         assert target is not None
         return self._run(self.decoder, "decoder", target, target_lengths, None, intervention, source)
 
@@ -173,19 +168,19 @@ class Transformer(nn.Module):
         self,
         stack: nn.ModuleDict,
         place: str,
-        ids: Tensor,
+        inputs: Tensor,
         lengths: Sequence[int] | None,
         types: Tensor | None,
         intervention: Intervention | None,
         source: Trace | None = None,
     ) -> Trace:
-        """One stack on one batch of ids."""
-        real = self._check_ids(ids, lengths)
+        """One stack on one batch."""
+        real = self.embed.lengths(inputs, lengths)
         scheme = self.config.positions
         if intervention is not None and intervention.positions and intervention.where in ("all", place):
             scheme = intervention.positions
-        x = self._embed(ids, types, scheme)  # (B, T, C)
-        padded = real if min(real) < ids.shape[1] else None
+        x = self.embed(inputs, types, scheme)  # (B, T, C)
+        padded = real if min(real) < x.shape[1] else None
         options: dict[str, Any] = {"mask": Mask(causal=place == "decoder", lengths=padded)}
         cross: dict[str, Any] = {}
         if source is not None:
@@ -210,7 +205,8 @@ class Transformer(nn.Module):
         final = stack["norm"](x)
         speaks = self.head is not None and (place == "decoder" or self.decoder is None)
         logits = self._logits(final, real) if speaks else None
-        return Trace(self.config, tuple(layers), final, logits, real, (), source, intervention)
+        names = (patch_names(self.config),) * len(real) if self.config.channels else ()
+        return Trace(self.config, tuple(layers), final, logits, real, names, source, intervention)
 
     def _layer_scheme(self, scheme: str, change: Intervention | None, intervention: Intervention | None) -> str:
         """The scheme of a layer's own positions (rope, alibi): changed only where the intervention acts."""
@@ -218,25 +214,11 @@ class Transformer(nn.Module):
             return scheme
         return self.config.positions
 
-    def _embed(self, ids: Tensor, types: Tensor | None, scheme: str) -> Tensor:
-        """Token, position and segment embeddings, summed and normed: (B, T) → (B, T, C)."""
-        n = ids.shape[1]
-        x = self.embed["tokens"](ids)
-        if types is not None:
-            self._check_types(types, ids)
-        if self.config.n_types:
-            x = x + self.embed["types"](torch.zeros_like(ids) if types is None else types)
-        if scheme == "learned":
-            if "positions" not in self.embed:
-                raise InvalidParameterError("this model has no learned positions to switch to")
-            x = x + positions.learned(cast(nn.Embedding, self.embed["positions"]).weight, n)
-        elif scheme == "sinusoidal":
-            x = x + positions.sinusoidal(n, self.config.d_model).to(x)
-        return self.embed["norm"](x) if self.config.embed_norm else x
-
     def _logits(self, final: Tensor, lengths: tuple[int, ...]) -> Tensor:
         """(B, T, V) of a language model; (B, n_classes) from [CLS], or from a decoder's last real token."""
         assert self.head is not None
+        if self.config.head == "distillation":
+            return (self.head["out"](final[:, 0]) + self.head["distilled"](final[:, 1])) / 2
         if self.config.head == "classification":
             rows = torch.arange(len(lengths), device=final.device)
             last = torch.tensor(lengths, device=final.device) - 1
@@ -244,37 +226,6 @@ class Transformer(nn.Module):
         if self.config.head_transform:
             final = self.head["norm"](ACTIVATIONS[self.config.activation](self.head["dense"](final)))
         return self.head["out"](final)
-
-    def _check_ids(self, ids: Tensor, lengths: Sequence[int] | None) -> tuple[int, ...]:
-        config = self.config
-        check_tensor("token ids", ids)
-        if ids.dtype not in (torch.int64, torch.int32):
-            raise DTypeError(f"token ids are {ids.dtype}; they have to be int64")
-        if ids.dim() != 2 or 0 in ids.shape:
-            raise ShapeError(f"token ids are (B, T) with at least one token, not {tuple(ids.shape)}")
-        if ids.shape[1] > config.max_len:
-            raise ShapeError(f"{ids.shape[1]} tokens are more than the model's {config.max_len}")
-        low, high = int(ids.min()), int(ids.max())
-        if low < 0 or high >= config.vocab_size:
-            raise InvalidParameterError(f"token ids {low}…{high} are outside 0…{config.vocab_size - 1}")
-        real = (ids.shape[1],) * ids.shape[0]
-        if lengths is not None:
-            if not isinstance(lengths, Sequence) or not all(isinstance(n, int) for n in lengths):
-                raise ShapeError(f"lengths={lengths!r} is not a list with one length per text")
-            real = tuple(lengths)
-        if len(real) != ids.shape[0] or not all(1 <= n <= ids.shape[1] for n in real):
-            raise ShapeError(f"lengths {real} do not fit token ids {tuple(ids.shape)}")
-        return real
-
-    def _check_types(self, types: Tensor, ids: Tensor) -> None:
-        n = self.config.n_types
-        check_tensor("types", types)
-        if types.shape != ids.shape:
-            raise ShapeError(f"types {tuple(types.shape)} do not match token ids {tuple(ids.shape)}")
-        if types.dtype not in (torch.int64, torch.int32):
-            raise DTypeError(f"types are {types.dtype}; they have to be int64")
-        if not n or int(types.min()) < 0 or int(types.max()) >= n:
-            raise InvalidParameterError(f"types reach {int(types.max())}, but the model has {n} of them")
 
     def _check_layers(self, intervention: Intervention | None) -> None:
         if intervention is None:
@@ -292,9 +243,9 @@ class Transformer(nn.Module):
 
 def _initialise(module: nn.Module, generator: torch.Generator | None) -> None:
     """N(0, 0.02²) for embeddings and matrices, 0 for biases: GPT-2's (Radford et al. 2019) and BERT's."""
-    if isinstance(module, nn.Linear | nn.Embedding):
+    if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02, generator=generator)
-    if isinstance(module, nn.Linear) and module.bias is not None:
+    if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
         nn.init.zeros_(module.bias)
     weight = getattr(module, "in_proj_weight", None)
     if weight is not None:

@@ -32,15 +32,18 @@ TABLE: dict[str, set[str]] = {
     "attention": {"checks", "masks", "positions", "intervention"},
     "multihead": {"attention", "checks", "masks", "positions", "intervention"},
     "layers": {"attention", "multihead", "checks", "masks", "intervention"},
+    "embeddings": {"config", "checks", "positions", "tokenizers"},
+    "images": {"checks"},
     "transformer": {
-        *("attention", "multihead", "layers", "config", "checks"),
+        *("attention", "multihead", "layers", "config", "embeddings", "checks"),
         *("masks", "positions", "intervention", "tokenizers"),
     },
     "weights": {"transformer", "config", "attention", "tokenizers", "checks"},
     "hub": {"transformer", "config", "attention", "tokenizers", "checks"},
     "schedules": set(),
     "bundles": {"weights", "config", "tokenizers", "transformer", "checkpoints"},
-    "workshop": {"bundles", "checkpoints", "training"},
+    "history": {"bundles", "checkpoints", "config", "transformer", "weights"},
+    "workshop": {"bundles", "checkpoints", "history", "training"},
     "checkpoints": {"weights"},
     "tasks": {"transformer", "tokenizers", "analysis", "checks", "places"},
     "training": {"transformer", "config", "tasks", "schedules", "checkpoints", "checks"},
@@ -64,6 +67,7 @@ TABLE: dict[str, set[str]] = {
     "walk_message": {"terms"},
     "by_hand": {"terms", "walk", "multihead", "masks"},
     "report": {"packing", "view", "frontend", "figures", "analysis", "models", "transformer", "places"},
+    "training_report": {"report", "weights", "models", "training", "tasks", "frontend", "intervention"},
 }
 LIBRARY = set(TABLE)
 TABLE["__init__"] = LIBRARY
