@@ -146,7 +146,7 @@ class _Graph(nn.Module):
         self, stack: Any, ids: Tensor, real: Tensor, source: Tensor | None = None, source_real: Tensor | None = None
     ) -> Tensor:
         config = self.model.config
-        x = self.model._embed(ids, None, config.positions)
+        x = self.model.embed(ids, None, config.positions)
         options = {
             "mask": Mask(causal=stack is self.model.decoder, keys=_keys(real)),
             "rotary": config.positions == "rope",
