@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import runpy
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from attnviz.places import APP
 from attnviz.tasks import TASKS
 from attnviz.tasks.texts import unwrapped
 
+MODEL = "minilm"
 BENCHMARKS = ("forward", "app", "view", "lessons")
 
 
@@ -46,9 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--links", type=int, default=10, help="how many links to print (10)")
     run.set_defaults(command=_run)
 
-    report = commands.add_parser("report", help="write one HTML file with the interactive view")
-    _add_run_options(report)
-    report.add_argument("--out", type=Path, default=Path("attention.html"), help="the file (attention.html)")
+    report = commands.add_parser("report", help="write one HTML file: the view of a text, or how a model was trained")
+    _add_run_options(report, "the text to run on, or the folder of a model trained here")
+    report.add_argument("--out", type=Path, help="the file (attention.html; of a folder: training.html)")
     report.set_defaults(command=_report)
 
     train = commands.add_parser("train", help="train a model on a task and write it as a folder")
@@ -59,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--unwrap", action="store_true", help="join the lines of each paragraph of the text first")
     train.add_argument("--out", type=Path, default=Path("model"), help="the folder to write (model)")
     train.add_argument("--title", help="the model's name in lists")
+    train.add_argument("--keep", type=int, default=0, metavar="N", help="write a history of N checkpoints beside it")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
     train.set_defaults(command=_train)
 
@@ -73,10 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", help="the text to run on")
+def _add_run_options(parser: argparse.ArgumentParser, text: str = "the text to run on") -> None:
+    parser.add_argument("text", help=text)
     parser.add_argument("--target", help="the decoder's text, for an encoder-decoder model")
-    parser.add_argument("--model", default="minilm", help="a name from `models`, hf:org/name, or a folder")
+    parser.add_argument("--model", default=MODEL, help="a name from `models`, hf:org/name, or a folder")
     parser.add_argument("--temperature", type=float, default=1.0, help="temperature in the attention softmax")
     parser.add_argument("--mask", choices=("causal", "none"), help="instead of the model's own mask")
     parser.add_argument("--unscaled", action="store_true", help="leave out the factor 1/√d")
@@ -129,11 +132,19 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from attnviz import report
+    from attnviz import bundles, report, training_report
 
-    page = report.html(_trace(options))
-    options.out.write_text(page, encoding="utf-8")
-    sys.stdout.write(f"{options.out} ({len(page) / 1e6:.1f} MB) opens without a network\n")
+    folder, out = Path(options.text), options.out
+    if bundles.is_bundle(folder):
+        if options.target is not None or options.model != MODEL:
+            raise InvalidParameterError("the report of a folder shows its own model on its own example")
+        page, out = training_report.html(folder, _change(options)), out or Path("training.html")
+    elif os.sep in options.text and os.path.isdir(options.text):
+        raise ModelError(f"{folder} holds no model trained here.")
+    else:
+        page, out = report.html(_trace(options)), out or Path("attention.html")
+    out.write_text(page, encoding="utf-8")
+    sys.stdout.write(f"{out} ({len(page) / 1e6:.1f} MB) opens without a network\n")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -144,6 +155,7 @@ def _train(options: argparse.Namespace) -> None:
     workshop.run(
         training.preset(options.task, options.preset, **settings), unwrapped(text) if text and options.unwrap else text,
         options.out, title=options.title, resume=options.resume, command=sys.argv[1:],
+        keep=options.keep,
     )  # fmt: skip
 
 
@@ -156,10 +168,12 @@ def _export(options: argparse.Namespace) -> None:
     sys.stdout.write(f"{done.path} ({done.n_bytes / 1e6:.1f} MB): {done.says}\n")
 
 
+def _change(options: argparse.Namespace) -> Intervention:
+    return Intervention(temperature=options.temperature, mask=options.mask, scaled=not options.unscaled)
+
+
 def _trace(options: argparse.Namespace) -> Trace:
-    change = Intervention(
-        temperature=options.temperature, mask=options.mask, scaled=not options.unscaled
-    )  # checked before the model is loaded
+    change = _change(options)  # checked before the model is loaded
     return load(options.model).run(options.text, options.target, intervention=change)
 
 

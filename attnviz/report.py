@@ -34,7 +34,13 @@ _NOT_IN_HTML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\uf
 
 
 def html(
-    trace: Trace, *, title: str = "", state: ViewState = DEFAULT, before: Trace | None = None, batch: int = 0
+    trace: Trace,
+    *,
+    title: str = "",
+    state: ViewState = DEFAULT,
+    before: Trace | None = None,
+    batch: int = 0,
+    lead: str = "",
 ) -> str:
     """One self-contained page with the interactive view of a trace; it opens without a network.
 
@@ -43,6 +49,7 @@ def html(
         state: what is selected and set when the page opens.
         before: the run to compare with, shown as "as trained".
         batch: which text of a padded batch, counted from 0.
+        lead: HTML to stand above the view, made by this library's own templates: nothing in it is escaped here.
 
     Below the view stands what every head does, in words. The page may load nothing and send nothing: its
     Content-Security-Policy allows this one script only. Errors: InvalidParameterError for a text that the
@@ -69,6 +76,7 @@ def html(
     return _template().render(
         title=_plain(title or _title(trace, batch)),
         about=_plain(_about(trace, batch)),
+        lead=_plain(lead),
         stacks=stacks,
         settings=json.dumps(settings).replace("<", "\\u003c"),
         css=css(),

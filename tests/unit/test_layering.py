@@ -52,6 +52,7 @@ TABLE: dict[str, set[str]] = {
         *("intervention", "checks", "places"),
     },
     "exporting": {"models", "bundles", "checkpoints", "weights", "transformer", "config", "masks", "positions"},
+    "generate": {"models", "checks"},
     "patterns": {"masks", "checks"},
     "scaling": {"attention", "checks"},
     "reference": set(),
