@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from attnviz.analysis import offset_weights
 from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError
+from attnviz.intervention import Intervention
 from attnviz.tasks.batch import IGNORED, Batch, Task
 from attnviz.tokenizers import Tokenizer
 from attnviz.transformer import Transformer
@@ -145,15 +149,28 @@ class Induction(Task):
 
     def evaluate(self, model: Transformer, split: str) -> dict[str, float]:
         """Also "induction" and "previous": see `head_scores`."""
-        return {**super().evaluate(model, split), **head_scores(model, self.words, self.bos, self.length)}
+        return {**super().evaluate(model, split), **head_scores(model, self.twice())}
+
+    def twice(self) -> Tensor:
+        """The sequences on which heads are scored, (16, 2P + 1): no word comes twice in the P."""
+        return said_twice(self.words, self.bos, self.length, each_once=True)
 
     def example(self) -> tuple[str, str | None]:
         return "the cat sees a red bird and the cat sees a red bird and the cat", None
 
 
-def repeated(size: int, length: int, alphabet: Tensor, bos: int, generator: torch.Generator) -> Batch:
-    """[BOS], random tokens, then a stretch of them again and again to the end; only what repeats is asked for."""
-    spans = torch.randint(max(2, length // 8), max(3, length // 2), (size,), generator=generator)
+def repeated(
+    size: int, length: int, alphabet: Tensor, bos: int, generator: torch.Generator, shortest: int = 0
+) -> Batch:
+    """[BOS], random tokens, then a stretch of them again and again to the end; only what repeats is asked for.
+
+    A stretch is an eighth to a half of the length; from `shortest` on, short ones being more frequent, if it is given.
+    """
+    if shortest:
+        octaves = math.log2(max(1.0, length / 2 / shortest))
+        spans = (shortest * 2 ** (octaves * torch.rand(size, generator=generator))).long().clamp(2, length // 2)
+    else:
+        spans = torch.randint(max(2, length // 8), max(3, length // 2), (size,), generator=generator)
     lead = (torch.rand(size, generator=generator) * (length - 2 * spans).clamp_min(1)).long()
     drawn = alphabet[torch.randint(len(alphabet), (size, length), generator=generator)]
     at = torch.arange(length).expand(size, length)
@@ -164,18 +181,47 @@ def repeated(size: int, length: int, alphabet: Tensor, bos: int, generator: torc
     return Batch(torch.cat([torch.full((size, 1), bos), stream[:, :-1]], dim=1), labels)
 
 
-def head_scores(model: Transformer, alphabet: Tensor, bos: int, length: int) -> dict[str, float]:
-    """The best head's mean weight on the previous token, and on the one after the present token's last place.
+def said_twice(alphabet: Tensor, bos: int, length: int, *, each_once: bool = False) -> Tensor:
+    """16 fixed sequences: [BOS], random tokens, and the same ones again, of at most `length` in all: (16, 2P + 1).
 
-    Measured on 16 sequences of random tokens, said twice: "previous" and "induction", 0 to 1. Olsson et al. 2022.
+    each_once: no token twice in the P, if there are enough of them, so that there is one place to look for.
     """
-    half = (length - 1) // 2
-    once = alphabet[torch.randint(len(alphabet), (16, half), generator=torch.Generator().manual_seed(7))]
-    trace = model(torch.cat([torch.full((16, 1), bos), once, once], dim=1))
-    return {
-        "previous": float(offset_weights(trace, 1, first=2).max()),
-        "induction": float(offset_weights(trace, half - 1, first=half + 1).max()),
-    }
+    half, generator = (length - 1) // 2, torch.Generator().manual_seed(7)
+    if each_once and half <= len(alphabet):
+        drawn = torch.stack([torch.randperm(len(alphabet), generator=generator)[:half] for _ in range(16)])
+    else:
+        drawn = torch.randint(len(alphabet), (16, half), generator=generator)
+    once = alphabet[drawn]
+    return torch.cat([torch.full((16, 1), bos), once, once], dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a model does with random tokens that are said twice; weights from 0 to 1, losses in nats per token."""
+
+    previous: Tensor  # (L, H): each head's mean weight on the token before
+    induction: Tensor  # (L, H): on the token after the one that stood where the present token stood first
+    first: float  # loss on the tokens the first time, when nothing tells them
+    again: float  # and the second time, the first of them left out: nothing tells that it starts again
+
+
+def scores(model: Transformer, twice: Tensor, intervention: Intervention | None = None) -> Scores:
+    """The scores on sequences as `said_twice` makes them. Source: Olsson et al. 2022, "Head activation evaluators"."""
+    with torch.inference_mode():
+        trace = model(twice, intervention=intervention)
+        assert trace.logits is not None
+        nats = F.cross_entropy(trace.logits[:, :-1].transpose(1, 2), twice[:, 1:], reduction="none")  # (16, 2P)
+        half = twice.shape[1] // 2
+        return Scores(
+            offset_weights(trace, 1, first=2), offset_weights(trace, half - 1, first=half + 1),
+            float(nats[:, :half].mean()), float(nats[:, half + 1 :].mean()),
+        )  # fmt: skip
+
+
+def head_scores(model: Transformer, twice: Tensor) -> dict[str, float]:
+    """The best head's scores on sequences said twice: "previous" and "induction", 0 to 1."""
+    found = scores(model, twice)
+    return {"previous": float(found.previous.max()), "induction": float(found.induction.max())}
 
 
 WORDS = (

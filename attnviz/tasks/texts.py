@@ -15,7 +15,7 @@ from torch import Tensor
 from attnviz.errors import InvalidParameterError
 from attnviz.places import ASSETS
 from attnviz.tasks.batch import IGNORED, Batch, Task
-from attnviz.tasks.sequences import head_scores, repeated
+from attnviz.tasks.sequences import head_scores, repeated, said_twice
 from attnviz.tokenizers import Tokenizer
 from attnviz.transformer import Transformer
 
@@ -77,7 +77,7 @@ class Language(Task):
         plain = self._windows(self.splits["train"], starts)
         if not doubled:
             return plain
-        more = repeated(doubled, self.length, self.alphabet, self.bos, generator)
+        more = repeated(doubled, self.length, self.alphabet, self.bos, generator, shortest=8)
         return Batch(torch.cat([plain.ids, more.ids]), torch.cat([plain.labels, more.labels]))
 
     def held_out(self, split: str) -> Iterable[Batch]:
@@ -97,7 +97,7 @@ class Language(Task):
         found = super().evaluate(model, split)
         del found["exact"]
         found["bits_per_byte"] = found["loss"] / math.log(2) / self.bytes_per_token
-        return {**found, **head_scores(model, self.alphabet, self.bos, self.length)}
+        return {**found, **head_scores(model, said_twice(self.alphabet, self.bos, self.length))}
 
     def example(self) -> tuple[str, str | None]:
         return self.tokenizer.decode(self.splits["test"][: min(24, self.length - 1)].tolist()), None
