@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import plotly.graph_objects as go
 from streamlit.testing.v1 import AppTest
 
 
@@ -12,8 +13,11 @@ def mounted(app: AppTest, name: str) -> list[Any]:
 
 
 def charts(app: AppTest) -> list[dict[str, Any]]:
-    """The plotly figures from top to bottom, each as plotly's JSON."""
-    return [json.loads(sent["figure"]) for sent in _charts(app)]
+    """The plotly figures from top to bottom, each as plotly's JSON; plotly checks every name and value in them."""
+    found = [json.loads(sent["figure"]) for sent in _charts(app)]
+    for figure in found:
+        go.Figure(figure)
+    return found
 
 
 def chart_titles(app: AppTest) -> list[str]:

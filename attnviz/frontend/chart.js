@@ -24,15 +24,29 @@ function plotlyLibrary(path) {
   });
 }
 
-/** Draws the newest figure as wide as its column. */
-async function drawChart(chart) {
-  let plotly;
+/** Draws what has changed, a chart per frame: the first one need not wait for the others. */
+const waitingCharts = new Set();
+function drawSoon(chart) {
+  waitingCharts.add(chart);
+  if (waitingCharts.size === 1) drawNext();
+}
+
+async function drawNext() {
+  const [chart] = waitingCharts;
   try {
-    plotly = await plotlyLibrary(chart.library);
-  } catch {
-    chart.plot.textContent = "The chart’s library did not arrive. Reload the page to try again.";
-    return;
+    drawChart(chart, await plotlyLibrary(chart.library));
+  } catch (error) {
+    if (window.Plotly) console.error(error);
+    chart.plot.textContent = "This chart could not be drawn. Reload the page to try again.";
   }
+  requestAnimationFrame(() => setTimeout(() => {
+    waitingCharts.delete(chart);
+    if (waitingCharts.size) drawNext();
+  }));
+}
+
+/** Draws the newest figure as wide as its column. */
+function drawChart(chart, plotly) {
   const width = chart.plot.clientWidth;
   if (chart.gone || !width || (chart.drawn === chart.figure && chart.width === width)) return;
   [chart.drawn, chart.width] = [chart.figure, width];
@@ -44,7 +58,7 @@ function mountChart(root) {
   const [title, plot, save] = ["figcaption", ".av-chart-plot", "button"].map(part => root.querySelector(part));
   const chart = { title, plot, save };
   save.addEventListener("click", () => chart.trigger("csv", true));
-  chart.resize = new ResizeObserver(() => drawChart(chart));
+  chart.resize = new ResizeObserver(() => drawSoon(chart));
   chart.resize.observe(plot);
   return chart;
 }
@@ -62,7 +76,7 @@ export default function chartComponent({ data, parentElement, setTriggerValue })
     chart.file = data.file.number;
     download(data.file.name, new Blob([data.file.text], {type: "text/csv"}));
   }
-  drawChart(chart);
+  drawSoon(chart);
   return () => {
     chart.gone = true;
     chart.resize.disconnect();
