@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from attnviz.images import Preprocessing
 from attnviz.tokenizers import Tokenizer
 from attnviz.transformer import Trace, Transformer
 
@@ -21,8 +22,9 @@ IGNORED = -100  # the label of a position that is asked for nothing
 class Batch:
     """Examples as tensors, padded."""
 
-    ids: Tensor  # int (B, T): what the model reads
-    labels: Tensor  # int (B, T), or (B, T') with a target: what each position is to say, IGNORED where nothing
+    ids: Tensor  # int (B, T): what the model reads; float (B, channels, height, width) of images
+    labels: Tensor  # int (B, T), or (B, T') with a target: what each position is to say, IGNORED where nothing;
+    #                 (B,) the classes of images
     lengths: tuple[int, ...] | None = None  # real tokens of `ids`, None: all
     target: Tensor | None = None  # int (B, T'): what a decoder has read so far
     target_lengths: tuple[int, ...] | None = None
@@ -40,6 +42,18 @@ class Batch:
         return model(self.ids, self.target, lengths=self.lengths, target_lengths=self.target_lengths)
 
 
+@dataclass(frozen=True)
+class Role:
+    """What one head does, by an argmax with a known answer: chosen on "val", measured on "test"."""
+
+    what: str
+    layer: int  # counted from 0, like head
+    head: int
+    score: float  # how often it is right, 0 to 1
+    by_place: float  # what the best rule reaches that knows only positions
+    by_chance: float  # what picking at random reaches
+
+
 class Task(ABC):
     """A task: where batches come from, and what counts as success."""
 
@@ -50,7 +64,7 @@ class Task(ABC):
     metric: ClassVar[str]  # the one that says how well it goes
     defaults: ClassVar[dict[str, Any]] = {}  # settings of `TrainConfig` that suit it better than the preset's
 
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer  # of tasks on text
     max_len: int
     fingerprint: str  # equal for equal data: a checkpoint goes on only on its own
 
@@ -58,6 +72,16 @@ class Task(ABC):
     def of(cls, length: int, vocab_size: int, repeats: float, text: str | None) -> Task:
         """The task with examples of `length` tokens; the rest is for tasks on text. Errors: InvalidParameterError."""
         return cls(length)  # type: ignore[call-arg]
+
+    @property
+    def reader(self) -> Tokenizer | Preprocessing:
+        """What makes a person's text or image the model's input; kept with the trained model."""
+        return self.tokenizer
+
+    @property
+    def model_fields(self) -> dict[str, Any]:
+        """Fields of the model's config that the task decides on."""
+        return {"kind": self.kind, "vocab_size": self.tokenizer.vocab_size, "max_len": self.max_len}
 
     @abstractmethod
     def batch(self, size: int, generator: torch.Generator) -> Batch:
@@ -67,9 +91,9 @@ class Task(ABC):
     def held_out(self, split: str) -> Iterable[Batch]:
         """The same examples each time, of "val" or "test": no batch of `batch` has them."""
 
-    @abstractmethod
     def example(self) -> tuple[str, str | None]:
-        """The probe: a text, and a target for an encoder-decoder model."""
+        """The probe of a task on text: a text, and a target for an encoder-decoder model."""
+        raise NotImplementedError
 
     def evaluate(self, model: Transformer, split: str) -> dict[str, float]:
         """ "loss" (nats per label), "accuracy" (labels), "exact" (examples with every label right)."""
@@ -82,9 +106,13 @@ class Task(ABC):
             hit = (logits.argmax(-1) == batch.labels) | ~asked
             right += float((hit & asked).sum())
             count += float(asked.sum())
-            whole += float(hit.all(dim=1).sum())
+            whole += float(hit.flatten(1).all(dim=1).sum() if hit.dim() > 1 else hit.sum())
             examples += len(hit)
         return {"loss": nats / count, "accuracy": right / count, "exact": whole / examples}
+
+    def roles(self, model: Transformer) -> list[Role]:
+        """Heads with a job whose answer the task knows; none for most tasks."""
+        return []
 
     def probe(self, model: Transformer) -> Trace:
         """The model's run on the example, with its tokens."""
