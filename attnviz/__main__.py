@@ -17,7 +17,7 @@ from attnviz.tasks import TASKS
 from attnviz.tasks.texts import unwrapped
 
 MODEL = "minilm"
-BENCHMARKS = ("forward", "app", "view", "lessons")
+BENCHMARKS = ("forward", "app", "view", "lessons", "training")
 
 
 def main(arguments: list[str] | None = None) -> int:
