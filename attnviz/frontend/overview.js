@@ -5,8 +5,7 @@ import {rankHeads, scoreCell, scoreHead, scoreRange, scoreText} from "./scores.j
 import {divergingIndex, lutIndex, onColour} from "./theme.js";
 
 const FRAME_BUDGET = 7; // ms of each frame that may go into heads that are not in view,
-const FIRST_BUDGET = 100; // before anybody has touched anything,
-const IDLE_BUDGET = 40; // while nobody does,
+const IDLE_BUDGET = 40; // while nobody touches anything,
 const DRAG_BUDGET = 1; // and while a slider moves
 const LONG = 256 * 256; // weights of a head that takes longer than a frame's budget
 
@@ -16,7 +15,7 @@ export const overviewMethods = {
     if (!this.queue.length) return;
     const start = performance.now(), idle = start - this.touched;
     if (idle < 120 && this.scene.a.length > LONG) return; // long text: the hand goes first
-    const budget = !this.touched ? FIRST_BUDGET : idle > 300 ? IDLE_BUDGET : idle > 60 ? FRAME_BUDGET : DRAG_BUDGET, { nq, nk } = this.scene, { ch, cw } = this.lay.grid, wanted = this.scoresWanted();
+    const budget = idle > 300 ? IDLE_BUDGET : idle > 60 ? FRAME_BUDGET : DRAG_BUDGET, { nq, nk } = this.scene, { ch, cw } = this.lay.grid, wanted = this.scoresWanted();
     if (this.spare?.length !== this.full.length) this.spare = new Float32Array(this.full.length);
     const { spare } = this;
     do {

@@ -14,7 +14,8 @@ export const panelMethods = {
     if (this.raf || this.dead) return;
     this.raf = requestAnimationFrame(() => {
       this.raf = 0;
-      this.pump();
+      if (this.onScreen) this.pump(); // what is in view is seen before the others are worked out
+      this.onScreen = true;
       this.paint();
       if (this.queue.length) this.frame();
     });
