@@ -31,7 +31,7 @@ from attnviz.figures.softmax import (
     weight_bars,
 )
 from attnviz.figures.theme import DARK, LIGHT, Palette
-from attnviz.figures.training import Curve, Panel, training_curves
+from attnviz.figures.training import Curve, Panel, head_tiles, training_curves
 
 __all__ = [
     "DARK",
@@ -51,6 +51,7 @@ __all__ = [
     "drift_paths",
     "encoding_heatmap",
     "error_dots",
+    "head_tiles",
     "implied_matrices",
     "moved_bars",
     "norm_rows",

@@ -1,4 +1,4 @@
-"""How a training goes: curves over its steps, one panel above the other."""
+"""How a training goes: curves over its steps, one panel above the other, and the attention of every head."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from attnviz.figures.cost import apart
-from attnviz.figures.theme import Palette, assembled, plain
+from attnviz.figures.theme import Palette, assembled, colour_scale, plain
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-GAP = 0.13  # between two panels, in their heights: room for the lower one's title
+GAP = 0.22  # between two panels, in their heights: room for the lower one's title
 ROW, FOOT = 170, 60  # px
 LINE_PX = 16  # between two names at the right end
 MOST_NAMED = 4  # as many as there are colours
+TILES, TILE, ABOVE = 470, 118, 54  # px: the width that heads share, the largest of them, and the names above
 
 
 @dataclass(frozen=True)
@@ -46,39 +49,44 @@ def training_curves(
     last: the training's steps, so that the curves of one that runs grow into the figure; marked: the step looked at,
     a line through all panels with a dot on every curve that is not faint.
     """
-    each = 1 / (len(panels) + GAP * (len(panels) - 1))
     height = height or ROW * len(panels) + FOOT
+    spans = [_span(panel) for panel in panels]
+    bands = _bands(len(panels))
+    pixels = (height - FOOT) * (bands[0][1] - bands[0][0])
     traces: list[dict[str, Any]] = []
-    notes: list[dict[str, Any]] = []
+    notes = [_heading(panel, top, palette) for panel, (_, top) in zip(panels, bands, strict=True)]
+    for row, panel in enumerate(panels):
+        traces += _lines(panel, row, palette)
+        traces += [] if marked is None else _dots(panel, row, marked, palette)
+        notes += _names(panel, row, spans[row], palette, pixels)
     layout: dict[str, Any] = {
         "xaxis": {
             "range": [0, last], "title": {"text": "steps"}, "anchor": _axis("y", len(panels) - 1), "tickformat": ",d",
         },
-        "margin": {"t": 30, "r": 8 if not any(_named(panel) for panel in panels) else 96}, "annotations": notes,
-        "hovermode": "closest",
-    }  # fmt: skip
-    for row, panel in enumerate(panels):
-        bottom = 1 - each * (row + 1 + GAP * row)
-        span = _span(panel)
-        layout[_axis("yaxis", row)] = {
-            "domain": [max(0.0, bottom), bottom + each], "range": span, "nticks": 4, "showgrid": True,
-            "gridcolor": palette.line, "tickformat": ".0%" if panel.share else "",
-        }  # fmt: skip
-        notes.append({
-            "x": 0, "xref": "paper", "xanchor": "left", "y": bottom + each, "yref": "paper", "yanchor": "bottom",
-            "text": plain(panel.title), "showarrow": False, "font": {"size": 14, "color": palette.ink2},
-        })  # fmt: skip
-        lines = _lines(panel, row, palette)
-        traces += lines
-        notes += _names(panel, row, span, palette, (height - FOOT) * each)
-        if marked is not None:
-            traces += _dots(panel, row, marked, palette)
-    if marked is not None:
-        layout["shapes"] = [{
+        "margin": {"t": 30, "r": 96 if any(map(_named, panels)) else 8}, "annotations": notes, "hovermode": "closest",
+        "shapes": [] if marked is None else [{
             "type": "line", "x0": marked, "x1": marked, "y0": 0, "y1": 1, "yref": "paper", "layer": "below",
             "line": {"color": palette.ink, "width": 1},
-        }]  # fmt: skip
+        }],
+    }  # fmt: skip
+    for row, panel in enumerate(panels):
+        layout[_axis("yaxis", row)] = {
+            "domain": [*bands[row]], "range": spans[row], "nticks": 4, "tickformat": ".0%" if panel.share else "",
+        }  # fmt: skip
     return assembled(traces, layout, palette, height=height)
+
+
+def _bands(n: int) -> list[tuple[float, float]]:
+    """Bottom and top of each panel in the figure's height, the first one on top."""
+    each = 1 / (n + GAP * (n - 1))
+    return [(max(0.0, 1 - each * (row + 1 + GAP * row)), 1 - each * row * (1 + GAP)) for row in range(n)]
+
+
+def _heading(panel: Panel, top: float, palette: Palette) -> dict[str, Any]:
+    return {
+        "x": 0, "xref": "paper", "xanchor": "left", "y": top, "yref": "paper", "yanchor": "bottom",
+        "text": plain(panel.title), "showarrow": False, "font": {"size": 14, "color": palette.ink2},
+    }  # fmt: skip
 
 
 def _axis(name: str, row: int) -> str:
@@ -150,3 +158,53 @@ def _names(panel: Panel, row: int, span: list[float], palette: Palette, pixels: 
         }
         for y, text, colour in apart(ends, least)
     ]  # fmt: skip
+
+
+def head_tiles(weights: np.ndarray, palette: Palette, *, marked: tuple[int, int] | None = None) -> go.Figure:
+    """The attention of every head as a small heatmap: a row per layer, a column per head.
+
+    weights: (L, H, T, S) from 0 to 1; colour is √weight, the same in all. marked: (layer, head) in an ink frame. All
+    are tiles of one heatmap, which a browser draws in a fraction of the time of many.
+    """
+    n_layers, n_heads, n_queries, n_keys = weights.shape
+    table, down, right = _tiled(weights)
+    trace = {
+        "type": "heatmap", "z": np.sqrt(table), "customdata": 100 * table, "zmin": 0, "zmax": 1,
+        "colorscale": colour_scale(palette.sequential), "showscale": False, "hoverongaps": False,
+        "hovertemplate": "%{customdata:.1f}\u202f%<extra></extra>",
+    }  # fmt: skip
+    axis = {"showgrid": False, "constrain": "domain", "fixedrange": True}
+    layout = {
+        "margin": {"t": ABOVE},
+        "xaxis": {
+            **axis, "side": "top", "constraintoward": "left", "title": {"text": "head"},
+            "ticktext": list(range(n_heads)), "tickvals": [i * right + (n_keys - 1) / 2 for i in range(n_heads)],
+        },
+        "yaxis": {
+            **axis, "autorange": "reversed", "constraintoward": "top", "scaleanchor": "x",
+            "scaleratio": n_keys / n_queries, "title": {"text": "layer"}, "ticktext": list(range(n_layers)),
+            "tickvals": [i * down + (n_queries - 1) / 2 for i in range(n_layers)],
+        },
+        "shapes": [
+            {
+                "type": "rect", "x0": head * right - 0.5, "x1": head * right + n_keys - 0.5,
+                "y0": layer * down - 0.5, "y1": layer * down + n_queries - 0.5,
+                "line": {
+                    "color": palette.ink if (layer, head) == marked else palette.line,
+                    "width": 2.25 if (layer, head) == marked else 1,
+                },
+            }
+            for layer in range(n_layers) for head in range(n_heads)
+        ],
+    }  # fmt: skip
+    return assembled([trace], layout, palette, height=ABOVE + round(min(TILE, TILES / n_heads) * n_layers) + 8)
+
+
+def _tiled(weights: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """(L, H, T, S) as one table with gaps of nothing, and how many rows and columns a tile takes with its gap."""
+    n_layers, n_heads, n_queries, n_keys = weights.shape
+    down, right = n_queries + max(1, round(0.08 * n_queries)), n_keys + max(1, round(0.08 * n_keys))
+    table = np.full((n_layers, down, n_heads, right), np.nan, dtype=np.float32)
+    table[:, :n_queries, :, :n_keys] = weights.transpose(0, 2, 1, 3)
+    whole = table.reshape(n_layers * down, n_heads * right)
+    return whole[: n_queries - down, : n_keys - right], down, right
