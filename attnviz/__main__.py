@@ -14,7 +14,7 @@ from attnviz import Intervention, Trace, analysis, catalogue, load, training
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError
 from attnviz.places import APP
 from attnviz.tasks import TASKS
-from attnviz.tasks.texts import unwrapped
+from attnviz.tasks.texts import MOST_BYTES, unwrapped
 
 MODEL = "minilm"
 BENCHMARKS = ("forward", "app", "view", "lessons", "training")
@@ -150,13 +150,24 @@ def _report(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     from attnviz import workshop
 
-    text = None if options.text is None else options.text.read_text(encoding="utf-8")
+    text = None if options.text is None else _text(options.text)
     settings = dict(workshop.setting(pair) for pair in options.set)
     workshop.run(
         training.preset(options.task, options.preset, **settings), unwrapped(text) if text and options.unwrap else text,
         options.out, title=options.title, resume=options.resume, command=sys.argv[1:],
         keep=options.keep,
     )  # fmt: skip
+
+
+def _text(path: Path) -> str:
+    """What a file holds. Errors: InvalidParameterError if it is too long, or is no text."""
+    if (size := path.stat().st_size) > MOST_BYTES:  # before it is read
+        raise InvalidParameterError(f"{path.name} has {size:,} bytes; at most {MOST_BYTES:,} are trained on")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise InvalidParameterError(f"{path.name} is no text in UTF-8: byte {byte:#04x} at {error.start:,}") from None
 
 
 def _export(options: argparse.Namespace) -> None:

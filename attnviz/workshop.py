@@ -47,6 +47,7 @@ def run(
 
     checkpoint = folder / CHECKPOINT
     training = Training.resume(checkpoint, text) if resume else Training(config, text)
+    _check_same(training.config, config)
     log = Log(folder / "training.json" if resume else None)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress:
@@ -61,6 +62,13 @@ def run(
                 write_whole(folder / "training.json", json.dumps(log.content).encode())
     write(training, log, folder, title or training.task.title, command)
     checkpoint.unlink(missing_ok=True)
+
+
+def _check_same(found: TrainConfig, asked: TrainConfig) -> None:
+    """Errors: InvalidParameterError if a checkpoint's training is not the one that was asked for."""
+    for name, value in asdict(asked).items():
+        if getattr(found, name) != value:
+            raise InvalidParameterError(f"the checkpoint is of a training with {name}={getattr(found, name)}, not {value}")
 
 
 def write(training: Training, log: Log, folder: Path, title: str, command: list[str]) -> None:

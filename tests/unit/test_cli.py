@@ -15,6 +15,8 @@ import pytest
 
 from attnviz import Model, Transformer, __main__, analysis, catalogue, preset
 from attnviz.__main__ import main
+from attnviz.training import Training
+from attnviz.training import preset as training_preset
 
 ROOT = Path(__file__).parents[2]
 TIRED = "The animal didn't cross the street because it was too tired."
@@ -270,6 +272,7 @@ def test_train_reads_a_text_and_joins_its_lines(tmp_path: Path, capsys) -> None:
         (["copy", "--set", "speed"], "name=value"),
         (["copy", "--set", "learning_rate=1e3"], "learning_rate=1000 is not within"),
         (["language", "--text", "nowhere.txt"], "nowhere.txt"),
+        (["language", "--text", "."], "Is a directory"),
         (["copy", "--resume", "--out", "nowhere"], "checkpoint.safetensors cannot be read"),
     ],
 )
@@ -279,3 +282,53 @@ def test_train_refuses_in_a_sentence(arguments: list[str], words: str, capsys, t
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "The text is empty"),
+        (b"twenty bytes, or so.", "windows of 64 need at least"),
+        (bytes([72, 105, 0xFE]) * 1000, "book.txt is no text in UTF-8: byte 0xfe at 2"),
+        (None, "book.txt has 10,000,001 bytes; at most 10,000,000"),
+    ],
+)
+def test_train_refuses_a_text_that_cannot_be_trained_on(content, words: str, capsys, tmp_path: Path) -> None:
+    book = tmp_path / "book.txt"
+    with book.open("wb") as file:
+        file.truncate(10_000_001) if content is None else file.write(content)
+    assert (
+        main(["train", "language", "--set", "vocab_size=300", "--text", str(book), "--out", str(tmp_path / "m")]) == 1
+    )
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+    assert not (tmp_path / "m").exists()
+
+
+def test_train_goes_on_only_with_the_same_training(capsys, tmp_path: Path) -> None:
+    run = Training(training_preset("copy", "small", length=12, d_model=16))
+    run.save(tmp_path / "checkpoint.safetensors")
+    (tmp_path / "training.json").write_text("{}")
+    for arguments, words in (
+        (["sort"], "task=copy, not sort"),
+        (["copy", "--set", "length=12", "d_model=32"], "d_model=16, not 32"),
+    ):
+        assert main(["train", *arguments, "--preset", "small", "--resume", "--out", str(tmp_path)]) == 1
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1
+
+
+def test_train_on_a_full_disk_says_so_and_keeps_the_checkpoint(capsys, tmp_path: Path, monkeypatch) -> None:
+    sync = os.fsync
+    room = iter([True, True, False])  # checkpoint and log of the first evaluation, then no more
+
+    def full(descriptor: int) -> None:
+        if not next(room, False):
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["train", "copy", *TINY, "length=12", "--out", str(tmp_path / "m")]) == 1
+    said = capsys.readouterr().err
+    assert "No space left on device. What stood there is untouched." in said and said.count("\n") == 1
+    assert Training.resume(tmp_path / "m" / "checkpoint.safetensors").done == 2
