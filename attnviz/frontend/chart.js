@@ -24,23 +24,27 @@ function plotlyLibrary(path) {
   });
 }
 
-/** Draws what has changed, a chart per frame: the first one need not wait for the others. */
 const waitingCharts = new Set();
+let drawingCharts = false;
+
+/** Draws what has changed, a chart per frame: the first one need not wait for the others. */
 function drawSoon(chart) {
   waitingCharts.add(chart);
-  if (waitingCharts.size === 1) drawNext();
+  if (!drawingCharts) drawNext();
 }
 
 async function drawNext() {
   const [chart] = waitingCharts;
+  waitingCharts.delete(chart);
+  drawingCharts = true;
   try {
     drawChart(chart, await plotlyLibrary(chart.library));
   } catch (error) {
-    if (window.Plotly) console.error(error);
+    console.error(error);
     chart.plot.textContent = "This chart could not be drawn. Reload the page to try again.";
   }
   requestAnimationFrame(() => setTimeout(() => {
-    waitingCharts.delete(chart);
+    drawingCharts = false;
     if (waitingCharts.size) drawNext();
   }));
 }
