@@ -1,5 +1,6 @@
 """Our own models as folders: config.json, model.safetensors (float16), tokenizer.json, training.json and a model card.
 
+A model of images has a preprocessor_config.json in the place of the tokenizer.
 The same form serves the models that come with the app, those trained in a session, and `python -m attnviz train --out`.
 """
 
@@ -12,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from attnviz import images
 from attnviz.checkpoints import write_whole
 from attnviz.config import ModelConfig
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.images import Preprocessing
 from attnviz.tokenizers import Tokenizer
 from attnviz.transformer import Transformer
 from attnviz.weights import MAX_FILE_BYTES, build, read_json, read_safetensors
@@ -30,36 +34,49 @@ class Bundle:
 
     title: str
     transformer: Transformer
-    tokenizer: Tokenizer
+    reader: Tokenizer | Preprocessing
     training: dict[str, Any]  # what training.json says: command, config, metrics, log
 
 
 def write(
-    folder: Path, model: Transformer, tokenizer: Tokenizer, *, title: str, training: dict[str, Any], card: str
+    folder: Path,
+    model: Transformer,
+    reader: Tokenizer | Preprocessing,
+    *,
+    title: str,
+    training: dict[str, Any],
+    card: str,
 ) -> None:
     """Writes a model as a folder. Errors: ModelError."""
-    for name, data in files(model, tokenizer, title=title, training=training, card=card).items():
+    for name, data in files(model, reader, title=title, training=training, card=card).items():
         write_whole(folder / name, data)
 
 
 def files(
-    model: Transformer, tokenizer: Tokenizer, *, title: str, training: dict[str, Any], card: str
+    model: Transformer, reader: Tokenizer | Preprocessing, *, title: str, training: dict[str, Any], card: str
 ) -> dict[str, bytes]:
     """The folder's files by name, the weights rounded to float16; a tied output matrix is stored once."""
     from safetensors.torch import save
 
-    weights = dict(model.state_dict())
-    if model.config.head == "lm" and model.config.tied:
-        del weights["head.out.weight"]
-    half = {name: x.detach().to(torch.float16).contiguous() for name, x in weights.items()}
+    half = half_weights(model)
+    text = isinstance(reader, Tokenizer)
+    own = reader.library.to_str().encode() if isinstance(reader, Tokenizer) else _json(reader.to_json())
     config = {"format": FORMAT, "title": title, **json.loads(model.config.to_json())}
     return {
         "model.safetensors": save(half, {"format": FORMAT}),
-        "tokenizer.json": tokenizer.library.to_str().encode(),
+        "tokenizer.json" if text else images.FILE: own,
         "training.json": _json(training),
         CARD: card.encode(),
         "config.json": _json(config),
     }
+
+
+def half_weights(model: Transformer) -> dict[str, Tensor]:
+    """A copy of the weights by name, rounded to float16; without the output matrix that is the embedding again."""
+    weights = dict(model.state_dict())
+    if model.config.head == "lm" and model.config.tied:
+        del weights["head.out.weight"]
+    return {name: x.detach().to(torch.float16).contiguous() for name, x in weights.items()}
 
 
 def describe(folder: Path) -> tuple[Path, str, ModelConfig]:
@@ -77,12 +94,20 @@ def describe(folder: Path) -> tuple[Path, str, ModelConfig]:
 def read(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Bundle:
     """A model from its folder. Errors: ModelError in one sentence."""
     _, title, config = describe(folder)
+    reader = read_reader(folder, config)
+    log = folder / "training.json"
+    transformer = build(config, read_safetensors(folder / "model.safetensors", max_bytes))
+    return Bundle(title, transformer, reader, read_json(log) if log.exists() else {})
+
+
+def read_reader(folder: Path, config: ModelConfig) -> Tokenizer | Preprocessing:
+    """A folder's tokenizer, or what it says of images. Errors: ModelError."""
+    if config.channels:
+        return Preprocessing.of(read_json(folder / images.FILE), config.image_size, config.channels)
     tokenizer = Tokenizer.from_file(folder)
     if tokenizer.vocab_size > config.vocab_size:
         raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
-    log = folder / "training.json"
-    transformer = build(config, read_safetensors(folder / "model.safetensors", max_bytes))
-    return Bundle(title, transformer, tokenizer, read_json(log) if log.exists() else {})
+    return tokenizer
 
 
 def is_bundle(folder: Path) -> bool:

@@ -23,6 +23,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+FILE = "preprocessor_config.json"
 FORMATS = ("PNG", "JPEG")
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 25_000_000  # decoded, 100 MB

