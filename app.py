@@ -25,6 +25,9 @@ page = st.navigation(
             st.Page(pages / "encoder_block.py", title="The encoder block"),
             st.Page(pages / "variants.py", title="Variants and their cost"),
         ],
+        "Train": [
+            st.Page(pages / "train.py", title="Watch attention form"),
+        ],
     },
     position="top",
 )

@@ -1,18 +1,22 @@
 """What all sessions of a server share: loaded models, and the messages made from their runs.
 
-Cached functions take names, text and frozen dataclasses only, and what they return is never changed.
+Cached functions take names, text and frozen dataclasses only, and what they return is never changed. A model that was
+trained in a session stays in that session: it has a name that nobody can guess, so that what is cached under it is
+found by nobody else.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
 
 import streamlit as st
 import torch
 
 from attnviz import analysis, packing, report
+from attnviz.errors import ModelError
 from attnviz.intervention import Intervention
 from attnviz.models import Model, catalogue, load
 from attnviz.transformer import Trace
@@ -22,6 +26,12 @@ from attnviz.view import ViewState
 MAX_MODEL_BYTES = int(os.environ.get("ATTNVIZ_MAX_MODEL_BYTES", 600_000_000))
 MAX_CHARACTERS = int(os.environ.get("ATTNVIZ_MAX_CHARACTERS", 100_000))
 THREADS = int(os.environ.get("ATTNVIZ_THREADS", 1))  # per run: many sessions share the cores
+OWN = "session:"  # how the names of a session's own models begin
+MOST_OWN = 3
+ELSEWHERE = (
+    "This model was trained in another session, and lived only there. Pick one in the sidebar, or train one on the "
+    "page “Watch attention form”."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +48,35 @@ class Run:
     moved: tuple[tuple[float, ...], ...] | None  # relative change per layer and token, if something was changed
 
 
-@st.cache_resource(max_entries=3, show_spinner="Loading the model …")
 def model(name: str) -> Model:
-    """A loaded model. Errors: ModelError."""
+    """A loaded model, or one of this session's own. Errors: ModelError."""
+    if not name.startswith(OWN):
+        return _shared(name)
+    if name not in own_models():
+        raise ModelError(ELSEWHERE)
+    return own_models()[name]
+
+
+def own_models() -> dict[str, Model]:
+    """The models that were trained in this session, by name, the oldest first."""
+    found: dict[str, Model] = st.session_state.setdefault("own models", {})
+    return found
+
+
+def keep(trained: Model) -> str:
+    """Adds a model to this session's own, in the place of the oldest of many; returns its name."""
+    own, state = own_models(), st.session_state
+    state["own models so far"] = number = state.get("own models so far", 0) + 1
+    name = f"{OWN}{secrets.token_hex(8)}"
+    title, source = f"Yours {number}: {trained.info.title}", "trained in this session"
+    own[name] = replace(trained, info=replace(trained.info, name=name, title=title, source=source))
+    for oldest in list(own)[:-MOST_OWN]:
+        del own[oldest]
+    return name
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the model …")
+def _shared(name: str) -> Model:
     torch.set_num_threads(THREADS)
     loaded = load(name, max_bytes=MAX_MODEL_BYTES)
     gc.collect()
@@ -99,9 +135,9 @@ def file(kind: str, name: str, text: str, change: Intervention | None, state: Vi
 
 
 def model_names() -> dict[str, str]:
-    """The models that run on one text alone, name → title with its size."""
+    """The models that run on one text alone, name → title with its size; this session's own ones first."""
     return {
         info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)"
-        for info in catalogue()
-        if info.family != "Encoder-decoder" and info.name != "scratch:test"
+        for info in (*(own.info for own in own_models().values()), *catalogue())
+        if info.family not in ("Encoder-decoder", "Vision") and info.name != "scratch:test"
     }

@@ -68,7 +68,9 @@ class Lesson(Generic[T]):
         state = st.session_state
         if state.pop("whole_page", False):  # a thing to try has changed more than this fragment
             st.rerun()
-        found = {f.name: state.get(self.key(f.name), getattr(self.first, f.name)) for f in fields(self.first)}  # type: ignore[arg-type]
+        kept = state.get(self._kept, self.first)  # Streamlit forgets a widget as soon as it is not drawn
+        names = [field.name for field in fields(self.first)]  # type: ignore[arg-type]
+        found = {name: state.setdefault(self.key(name), getattr(kept, name)) for name in names}
         chosen = accept(self.first, found)
         state[self._kept] = chosen
         return chosen

@@ -18,6 +18,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import streamlit as st
+import torch
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -28,6 +29,7 @@ from attnviz.tasks import TASKS
 from attnviz.tasks.texts import MOST_BYTES, Language
 from attnviz.training import Step, TrainConfig, Training
 from attnviz.transformer import Trace
+from attnviz.web import cache
 
 # Limits of a public server, each with a variable of the environment to raise it.
 MAX_RUNS = int(os.environ.get("ATTNVIZ_MAX_TRAININGS", 2))  # at a time, all sessions together
@@ -150,6 +152,7 @@ class Run:
         """The thread: as many steps as there are, or until somebody wishes otherwise."""
         ended = "failed"
         try:
+            torch.set_num_threads(cache.THREADS)  # of the whole process: a page may not have run a model yet
             self._journal.began = time.monotonic()
             self._training = self._training or self._open()
             self._look()
@@ -224,7 +227,7 @@ class Run:
         finished = bool(self.steps) and self.steps[-1].done
         if self._wish == "pause" and not finished:
             return "paused"
-        title = f"Trained here: {self.config.task}, {trained.done:,} steps"
+        title = f"{self.config.task} after {trained.done:,} steps"
         workshop.write(trained, self._journal, self._model, title, command(self.config))
         self._training = None  # its weights are rounded now: going on starts from the checkpoint
         return "done" if finished else "stopped"
@@ -266,7 +269,8 @@ def check(config: TrainConfig, text: str | None) -> None:
 def _full() -> str:
     left = min((run.seconds_left for run in _running if run.seconds_left is not None), default=None)
     soon = "" if left is None else f"; the first of them has about {minutes(left)} left"
-    return f"{len(_running)} trainings run on this server now, as many as it takes{soon}. Try again a little later."
+    many = f"{len(_running)} trainings run" if len(_running) > 1 else "1 training runs"
+    return f"{many} on this server now, as many as it takes{soon}. Try again a little later."
 
 
 def minutes(seconds: float) -> str:

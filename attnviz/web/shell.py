@@ -155,13 +155,17 @@ def inputs() -> Inputs:
     if len(text) > cache.MAX_CHARACTERS:
         refuse(f"The text has {len(text):,} characters; this page reads {cache.MAX_CHARACTERS:,}. Please shorten it.")
     if not (model in cache.model_names() or model.startswith(("scratch:", "hf:"))):
+        if model.startswith(cache.OWN):
+            refuse(cache.ELSEWHERE)
         refuse(f"There is no model “{model}”. Pick one in the sidebar, or type hf:org/name.")
     return Inputs(model, text)
 
 
 def one_text(name: str) -> None:
-    """Ends the page with a sentence if the model reads two texts, for a page shows one. Errors: those of the model."""
+    """Ends the page with a sentence if the model does not read one text, as pages do. Errors: those of the model."""
     model = cache.model(name)
+    if model.transformer.config.channels:
+        refuse(f"{model.info.title} reads images; this page shows a text. Pick another model.")
     if model.transformer.config.kind == "encoder-decoder":
         refuse(f"{model.info.title} reads two texts, one per stack; this page shows one. Pick another model.")
 

@@ -154,7 +154,7 @@ def test_a_paused_run_holds_no_room_and_asks_again(monkeypatch: pytest.MonkeyPat
     paused.wait()
     go = threading.Event()
     other = started(at=2, act=lambda _: go.wait(60))
-    with pytest.raises(TrainingError, match="1 trainings? run"):
+    with pytest.raises(TrainingError, match="1 training runs on this server"):
         paused.go_on()
     assert paused.status == "paused"
     go.set()

@@ -1,0 +1,261 @@
+"""Watch attention form: a small transformer learns while its attention is on screen."""
+
+import streamlit as st
+
+from attnviz import figures, packing, schedules, training
+from attnviz.config import POSITIONS
+from attnviz.errors import InvalidParameterError, ModelError, TrainingError
+from attnviz.tasks import TASKS
+from attnviz.view import ViewState
+from attnviz.web import cache, component, runs, shell, train
+from attnviz.web import train_said as words
+from attnviz.web.lesson import Lesson, Try, to_query
+from attnviz.web.runs import Run
+
+shell.ensure()
+TICK = 0.8  # seconds between two looks at a training under way
+state = st.session_state
+if "linked" in state:
+    state.pop("train-corpus", None)  # the link's text comes in its place
+lesson = Lesson("train", train.Settings())
+
+
+# ---- what the reader does --------------------------------------------------------------------------------
+
+
+def take_preset() -> None:
+    """Another task or size brings its own numbers."""
+    chosen = lesson.chosen()
+    lesson.choose(**train.suggested(chosen.task, chosen.size))
+    state["train:refused"] = ""
+
+
+def take_text() -> None:
+    """What was typed."""
+    state.pop("train:upload", None)
+    lesson.choose(corpus=state["train-corpus"], vocab_size=train.vocabulary(len(state["train-corpus"].encode())))
+
+
+def take_file() -> None:
+    """What was uploaded, if it is text; what was there before stays if it is not."""
+    given = state["train-file"]
+    if given is None:
+        return
+    try:
+        text = train.decoded(given.name, given.getvalue())
+        lesson.choose(vocab_size=train.vocabulary(given.size))
+        state["train:upload"], state["train:refused"] = (given.name, text), ""
+    except InvalidParameterError as error:
+        state["train:refused"] = str(error)
+
+
+def start() -> None:
+    """Starts what is set, or says why not."""
+    chosen = lesson.chosen()
+    state.pop("train:used", None)
+    attempt(lambda: runs.begin(train.config_of(chosen), text_of(chosen)))
+
+
+def attempt(act) -> None:
+    """Does something with the run and draws the whole page again, for its clock; says why if it cannot be."""
+    state["train:refused"] = ""
+    try:
+        act()
+    except (InvalidParameterError, TrainingError, ModelError, OSError) as error:
+        state["train:refused"] = str(error)
+    state["whole_page"] = True
+
+
+def use(run: Run) -> None:
+    """The trained model becomes the one of every page, on a text that it can read."""
+    trained = run.model()
+    state["model"] = state["train:used"] = cache.keep(trained)
+    if not runs.reads_text(run.config.task):
+        state["text"] = trained.tokenizer.decode(list(run.probe[1].encodings[0].ids))
+
+
+def text_of(chosen: train.Settings) -> str | None:
+    """The text to train on; None for tasks that make their own examples."""
+    if not runs.reads_text(chosen.task):
+        return None
+    return state["train:upload"][1] if "train:upload" in state else chosen.corpus
+
+
+# ---- the page --------------------------------------------------------------------------------------------
+
+
+def page(timed: bool) -> None:
+    """All of it; while a training is under way, this fragment runs again by itself."""
+    chosen, run = lesson.chosen(), runs.mine()
+    if timed != (run is not None and run.active):
+        st.rerun()  # the whole page, for that is where a fragment's clock is set
+    lesson.question("How does attention form?")
+    lesson.sentence(words.sentence(run))
+    if run is not None and (run.active or run.status == "paused"):
+        under_way(run)
+    else:
+        choices(chosen)
+        buttons(chosen, run)
+        settings(chosen)
+    if run is not None and run.probe is not None:
+        pictures(chosen, run)
+    if run is None or not run.active:
+        suggestions()
+    link(chosen)
+
+
+def under_way(run: Run) -> None:
+    """How far it is, and what can be done about it; what it was started with."""
+    bar, buttons = st.columns([3, 1], gap="medium", vertical_alignment="bottom")
+    bar.progress(run.done / run.config.steps, words.progress(run))
+    with buttons.container(horizontal=True, key="train-buttons"):
+        if run.active:
+            st.button("Pause", on_click=run.pause)
+            st.button("Stop", on_click=run.stop)
+        else:
+            st.button("Continue", on_click=attempt, args=(run.go_on,))
+            st.button("Stop", on_click=attempt, args=(run.stop,))
+    say_refused()
+    st.caption(shell.escaped(words.architecture(run.config)))
+
+
+def choices(chosen: train.Settings) -> None:
+    """The task, with its explanation, and its text if it needs one."""
+    st.pills(
+        "Task", list(TASKS), key=lesson.key("task"), format_func=lambda name: TASKS[name].title, required=True,
+        on_change=take_preset,
+    )  # fmt: skip
+    st.caption(shell.escaped(TASKS[chosen.task].explains))
+    if not runs.reads_text(chosen.task):
+        return
+    field, file = st.columns([2, 1], gap="medium")
+    state.setdefault("train-corpus", chosen.corpus)
+    field.text_area("Your text", key="train-corpus", height=150, max_chars=cache.MAX_CHARACTERS, on_change=take_text)
+    file.file_uploader("or a file", "txt", key="train-file", on_change=take_file)
+    if "train:upload" in state:
+        name, text = state["train:upload"]
+        file.caption(shell.escaped(f"Trains on {name}, {len(text.encode()):,} bytes, not on the field."))
+
+
+def buttons(chosen: train.Settings, run: Run | None) -> None:
+    """Size and start; what can be done with the last training."""
+    wrong = why_not(chosen)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="train-buttons"):
+        st.segmented_control(
+            "Size", list(words.SIZES), key=lesson.key("size"), format_func=words.SIZES.__getitem__, required=True,
+            on_change=take_preset,
+        )  # fmt: skip
+        st.button("Start", on_click=start, disabled=bool(wrong))
+        if run is not None and run.status == "stopped":
+            st.button("Continue", on_click=attempt, args=(run.go_on,))
+        if run is not None and run.status in ("stopped", "done"):
+            after(run)
+    if wrong:
+        st.text(f"− {wrong}")
+    say_refused()
+
+
+def say_refused() -> None:
+    """Why the last thing that was asked for did not happen."""
+    if state.get("train:refused"):
+        st.text(f"− {state['train:refused']}")
+
+
+def why_not(chosen: train.Settings) -> str:
+    """Why the settings cannot be trained; "" if they can."""
+    try:
+        text = text_of(chosen)
+        if text is not None and not text.strip():
+            return "The text is empty: there is nothing to train on."
+        runs.check(train.config_of(chosen), text)
+    except InvalidParameterError as error:
+        return str(error)
+    return ""
+
+
+def after(run: Run) -> None:
+    """What can be done with a trained model."""
+    st.download_button(
+        "Download (.zip)", lambda: train.zipped(run), f"attnviz-{run.config.task}.zip", "application/zip",
+        on_click="ignore",
+    )  # fmt: skip
+    if unfit := words.unfit(run.probe[1].config):
+        st.caption(unfit)
+    elif state.get("train:used") == state["model"]:
+        st.page_link("pages/explore.py", label="Every page runs it now: open Explore")
+    else:
+        st.button("Use it in every page", on_click=attempt, args=(lambda: use(run),))
+
+
+def settings(chosen: train.Settings) -> None:
+    """Everything that can be changed."""
+    with st.expander("Change the model and the training", key="train-settings"):
+        first, second, third = (st.columns(4, gap="medium") for _ in range(3))
+        for place, field, label in (
+            (first[0], "n_layers", "Layers"), (first[1], "n_heads", "Heads"), (first[2], "d_model", "Width"),
+            (second[1], "steps", "Steps"), (second[2], "batch", "Examples a step"),
+            (second[3], "length", "Tokens an example"), (third[0], "d_ff", "Feed-forward width"),
+            (third[1], "seed", "Seed"),
+        ):  # fmt: skip
+            place.number_input(label, step=1, key=lesson.key(field))
+        first[3].selectbox("Positions", POSITIONS, key=lesson.key("positions"), format_func=words.POSITIONS.__getitem__)
+        second[0].number_input("Learning rate", step=1e-4, format="%.4g", key=lesson.key("learning_rate"))
+        if runs.reads_text(chosen.task):
+            third[2].number_input("Vocabulary, tokens", step=1, key=lesson.key("vocab_size"))
+
+
+def pictures(chosen: train.Settings, run: Run) -> None:
+    """Every head, one of them, and the curves."""
+    number, trace = run.probe
+    found = train.weights(trace)
+    best, says = words.most_changed(train.moved(run.first, trace))
+    n_layers, n_heads = found.shape[:2]
+    shown = divmod(chosen.head, n_heads) if 0 <= chosen.head < n_layers * n_heads else best
+    heads, curves = st.columns(2, gap="large")
+    with heads:
+        figure = figures.head_tiles(found, shell.palette(), marked=shown)
+        title = f"Every head after {words.count(number, 'step')}"
+        lesson.picture(figure, title=title, alt=f"{title}. {says}.", data=train.head_table(found), file="heads")
+        names = {-1: "the one that has changed most"}  # a name that stays: the choice is shown as it was made
+        names |= {i: words.name_of(divmod(i, n_heads)) for i in range(n_layers * n_heads)}
+        st.selectbox("Head", list(names), key=lesson.key("head"), format_func=names.__getitem__)
+        kind = train.stack(trace)
+        message = packing.pack(trace if kind == "cross" else packing.one_layer(trace, shown[0]), stack=kind)
+        view, title = ViewState(layer=shown[0], head=shown[1]), words.name_of(shown).capitalize()
+        component.attention_view(message, view, key="train-head", compact=True, title=title)
+    with curves:
+        if run.steps:
+            figure = figures.training_curves(train.panels(run), shell.palette(), last=run.config.steps)
+            alt = words.sentence(run)
+            lesson.picture(figure, title=words.title(run), alt=alt, data=train.table(run), file="training")
+
+
+@st.fragment
+def behind() -> None:
+    """The formula and the code."""
+    lesson.behind(
+        r"\begin{aligned}&\mathcal{L}=-\frac{1}{N}\sum_{n}\log p_\theta(y_n)\\ "
+        r"&\theta\leftarrow\theta-\eta\left(\frac{\hat m}{\sqrt{\hat v}+\epsilon}+\lambda\theta\right)\end{aligned}",
+        "The loss is the mean cross-entropy over the N tokens asked for; AdamW: Loshchilov and Hutter 2019, algorithm "
+        "2; the learning rate η warms up and falls as a cosine: Loshchilov and Hutter 2017, equation 5.",
+        training.Training._step, training.batch_loss, training.optimizer_for, schedules.cosine,
+    )  # fmt: skip
+
+
+def suggestions() -> None:
+    """Trainings that teach something, one click away."""
+    lesson.tries(*(Try(label, train.suggested(task, size) | {"task": task, "size": size} | changes)
+                   for label, task, size, changes in words.TRIES))  # fmt: skip
+
+
+def link(chosen: train.Settings) -> None:
+    """The settings in the address; a long text stays out of it."""
+    query = to_query(lesson.first, chosen)
+    if len(query.get("corpus", "")) > shell.LONGEST_LINK:
+        del query["corpus"]
+    shell.write_link(shell.Inputs(state["model"] or "minilm", state["text"]), query)
+
+
+active = (run := runs.mine()) is not None and run.active
+st.fragment(page, run_every=TICK if active else None)(active)
+behind()

@@ -1,0 +1,405 @@
+"""The Train page through AppTest: what is on screen is what the run computed, and what cannot be trained is said."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from attnviz import bundles
+from attnviz.errors import InvalidParameterError
+from attnviz.report import percent
+from attnviz.tasks import TASKS
+from attnviz.training import Training, train
+from attnviz.web import cache, runs
+from attnviz.web import train as page
+from attnviz.web.runs import Run
+from tests.mounted import charts, mounted
+from tests.unit.hostile import HOSTILE
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGE = "pages/train.py"
+SMALL: dict[str, Any] = {
+    "task": "copy", "size": "small", "n_layers": 2, "d_model": 16, "n_heads": 2, "d_ff": 16, "length": 12, "batch": 4,
+    "steps": 16, "positions": "learned",
+}  # fmt: skip
+CONFIG = page.config_of(page.Settings(**SMALL))
+
+
+@pytest.fixture(autouse=True)
+def no_run_outlives_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(runs, "ABSENT", 0.0)  # the session is asked for after every step
+    monkeypatch.setattr(runs, "BREATH", 0.0)
+    yield
+    runs._end_all()
+    assert not runs._running
+
+
+def opened(**settings: Any) -> AppTest:
+    """The page, as its link with these settings shows it."""
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    app.query_params.clear()
+    app.query_params.update({name: str(value) for name, value in settings.items()})
+    return app.switch_page(PAGE).run()
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    """Clicks, waits for the training to come to rest and looks again."""
+    next(button for button in app.button if button.label == label).click().run()
+    assert not app.exception
+    if "training" in app.session_state:
+        app.session_state["training"].wait()
+    app.run()
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    return " ".join(text.value for text in app.text)
+
+
+def labels(app: AppTest) -> list[str]:
+    return [button.label for button in app.button]
+
+
+def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[Run], object]) -> None:
+    """Does something in the thread of the next training, once, right after a step."""
+    acted: list[Run] = []
+
+    def presence() -> Callable[[], bool]:
+        def here() -> bool:
+            for run in runs._running:
+                if run.done == number and run not in acted:
+                    acted.append(run)
+                    act(run)
+            return True
+
+        return here
+
+    monkeypatch.setattr(runs, "presence", presence)
+
+
+def numbers(values: Any) -> np.ndarray:
+    """A column of a figure: a list, or plotly's packed array."""
+    if isinstance(values, dict):
+        flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
+        return flat.reshape([int(n) for n in values["shape"].split(",")]) if "shape" in values else flat
+    return np.array(values, dtype=float)
+
+
+def test_the_first_look_says_what_to_do() -> None:
+    app = opened()
+    assert app.title[0].value == "How does attention form?" and "press Start" in said(app)
+    assert list(app.get("button_group")[0].options) == [task.title for task in TASKS.values()]
+    assert "an induction head" in app.caption[0].value
+    assert not charts(app) and labels(app)[0] == "Start"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_brings_its_explanation_and_its_preset(task: str) -> None:
+    app = opened(**{"task": task, **page.suggested(task, "default")})
+    assert TASKS[task].explains[:40] in app.caption[0].value.replace("\\", "")
+    assert not app.exception and not next(b for b in app.button if b.label == "Start").disabled
+
+
+def test_numbers_on_screen_are_those_of_the_training() -> None:
+    app = press(opened(**SMALL), "Start")
+    steps = list(train(CONFIG))
+    run = app.session_state["training"]
+    assert run.config == CONFIG and run.status == "done"
+    last, loss = steps[-1], [step.loss for step in steps]
+    assert "Done after 16 steps" in said(app)
+    assert f"the loss fell from {loss[0]:.2f} to {np.mean(loss[-10:]):.2f}" in said(app)
+    assert last.metrics is not None
+    assert f"{percent(last.metrics['exact'])} of the held-out examples come out without a mistake" in said(app)
+    tiles, curves = charts(app)
+    by_name = {trace["name"]: trace for trace in curves["data"]}
+    np.testing.assert_allclose(numbers(by_name["each step"]["y"]), loss)
+    np.testing.assert_allclose(numbers(by_name["training"]["y"]), loss)  # a twentieth of 16 steps is one
+    held_out = [step for step in steps if step.metrics]
+    assert numbers(by_name["held out"]["x"]).tolist() == [step.number for step in held_out] == list(range(1, 17))
+    np.testing.assert_allclose(numbers(by_name["held out"]["y"]), [step.metrics["loss"] for step in held_out])
+    np.testing.assert_allclose(numbers(by_name["all right"]["y"]), [step.metrics["exact"] for step in held_out])
+    np.testing.assert_allclose(numbers(by_name[""]["y"]), [step.learning_rate for step in steps])
+    trained = Training(CONFIG)
+    list(trained.steps())
+    probe = trained.probe()
+    table = numbers(tiles["data"][0]["customdata"])
+    n = len(probe.encodings[0])
+    for layer in range(2):
+        for head in range(2):
+            top, left = layer * (n + 1), head * (n + 1)
+            expected = 100 * probe.layers[layer].attention.weights[0, head].numpy()
+            np.testing.assert_allclose(table[top : top + n, left : left + n], expected, atol=1e-4)
+
+
+def test_the_head_that_changed_most_is_shown_unless_one_is_chosen() -> None:
+    app = press(opened(**SMALL), "Start")
+    run = app.session_state["training"]
+    change = page.moved(run.first, run.probe[1])
+    before, now = page.weights(run.first), page.weights(run.probe[1])
+    for layer in range(2):
+        for head in range(2):
+            share = np.mean(
+                [np.abs(now[layer, head, t] - before[layer, head, t]).sum() / 2 for t in range(now.shape[2])]
+            )
+            assert change[layer, head] == pytest.approx(share, abs=1e-6)
+    layer, head = np.unravel_index(change.argmax(), change.shape)
+    assert framed(app) == (layer, head)
+    app.session_state["train.head"] = 1
+    app.run()
+    assert framed(app) == (0, 1)
+
+
+def framed(app: AppTest) -> tuple[int, int]:
+    """The head in the ink frame; the view below shows the same."""
+    shapes = charts(app)[0]["layout"]["shapes"]
+    wide = [i for i, shape in enumerate(shapes) if shape["line"]["width"] > 1]
+    assert len(wide) == 1
+    data = mounted(app, "attnviz_view")[0].proto.bytes
+    state = json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")])["state"]
+    assert (state["layer"], state["head"]) == divmod(wide[0], 2)
+    return divmod(wide[0], 2)
+
+
+def test_pause_continue_and_another_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_step(monkeypatch, 5, Run.pause)
+    app = press(opened(**SMALL), "Start")
+    assert "Paused at step 5 of 16" in said(app) and {"Continue", "Stop"} <= set(labels(app))
+    assert "Start" not in labels(app)
+    app.switch_page("pages/softmax.py").run()
+    app.switch_page(PAGE).run()
+    assert "Paused at step 5 of 16" in said(app)
+    press(app, "Continue")
+    assert "Done after 16 steps" in said(app)
+    assert [step.loss for step in app.session_state["training"].steps] == [step.loss for step in train(CONFIG)]
+    assert app.session_state["train.d_model"] == 16  # what is not drawn meanwhile is not forgotten
+
+
+def test_a_paused_run_can_be_stopped_and_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_step(monkeypatch, 5, Run.pause)
+    app = press(press(opened(**SMALL), "Start"), "Stop")
+    assert "Stopped at step 5 of 16, and nothing is lost" in said(app)
+    assert {"Start", "Continue", "Use it in every page"} <= set(labels(app))
+
+
+def trained() -> AppTest:
+    """A page that shows a model, chosen for every page."""
+    app = press(opened(**SMALL), "Start")
+    return press(app, "Use it in every page")
+
+
+def test_a_trained_model_works_in_every_page_of_its_session_and_in_no_other() -> None:
+    app = trained()
+    name = app.session_state["model"]
+    assert name.startswith(cache.OWN) and name != cache.OWN + "1"
+    model = app.sidebar.selectbox[1]
+    assert model.options[0] == "Yours 1: copy after 16 steps (2 × 2 heads)"
+    assert app.session_state["text"] == app.session_state["training"].probe[1].encodings[0].text
+    stranger = AppTest.from_file(APP, default_timeout=60).run()
+    assert not any("Yours" in option for option in stranger.sidebar.selectbox[1].options)
+    for other in ("explore", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants"):
+        app.query_params.clear()
+        app.switch_page(f"pages/{other}.py").run()
+        assert not app.exception and app.session_state["model"] == name
+        assert app.get("bidi_component"), (other, said(app))  # a picture, not a refusal
+        of = {"of": "text"} if other == "step_by_step" else {}
+        stranger.query_params.update({"model": name, "text": app.session_state["text"], **of})
+        stranger.switch_page(f"pages/{other}.py").run()
+        assert not stranger.exception and "trained in another session" in said(stranger), other
+
+
+def test_only_so_many_models_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = trained()
+    first = app.session_state["model"]
+    for _ in range(cache.MOST_OWN):
+        press(press(app, "Start"), "Use it in every page")
+    own = app.session_state["own models"]
+    assert len(own) == cache.MOST_OWN and first not in own and app.session_state["model"] in own
+    assert [model.info.title.split(":")[0] for model in own.values()] == ["Yours 2", "Yours 3", "Yours 4"]
+
+
+def test_the_download_is_the_model(tmp_path: Path) -> None:
+    app = press(opened(**SMALL), "Start")
+    run = app.session_state["training"]
+    with zipfile.ZipFile(io.BytesIO(page.zipped(run))) as archive:
+        archive.extractall(tmp_path)
+    found = bundles.read(tmp_path / "attnviz-copy")
+    expected = run.model().transformer.state_dict()
+    for name, value in found.transformer.state_dict().items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+
+
+def test_models_of_two_texts_or_of_images_stay_a_download() -> None:
+    small = {**SMALL, "task": "dates", "steps": 2, "length": 40}
+    app = press(opened(**small), "Start")
+    assert (
+        "Use it in every page" not in labels(app) and "reads two texts" in app.caption[-2].value + app.caption[1].value
+    )
+    assert len(charts(app)) == 2 and len(mounted(app, "attnviz_view")) == 1
+
+
+def test_a_link_restores_everything_and_leaves_a_long_text_out() -> None:
+    app = opened(**SMALL, seed=7, learning_rate=0.01, corpus="a b c")
+    app.query_params.update({})
+    assert {name: app.session_state[f"train.{name}"] for name in SMALL} == SMALL
+    query = {name: value[0] if isinstance(value, list) else value for name, value in app.query_params.items()}
+    again = opened(**query)
+    assert all(
+        again.session_state[f"train.{f}"] == app.session_state[f"train.{f}"] for f in page.Settings.__annotations__
+    )
+    app.session_state["train.corpus"] = "long " * 1000
+    app.run()
+    assert "corpus" not in app.query_params and app.query_params["seed"] in ("7", ["7"])
+
+
+def test_another_task_or_size_brings_its_own_numbers() -> None:
+    app = opened()
+    app.get("button_group")[0].set_value("copy").run()
+    for field, value in page.suggested("copy", "default").items():
+        assert app.session_state[f"train.{field}"] == value
+    app.get("button_group")[1].set_value("small").run()
+    assert (app.session_state["train.n_heads"], app.session_state["train.d_model"]) == (2, 32)
+    assert page.config_of(page.Settings()).steps == page.preset("induction", "default").steps  # the first look
+    assert page.suggested("induction", "default").items() <= asdict(page.Settings()).items()
+
+
+# ---- what cannot be trained ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"d_model": 30, "n_heads": 4}, "d_model=30 is not divisible by n_heads=4"),
+        ({"learning_rate": 1e3}, "learning_rate=1000 is not within 0 … 10"),
+        ({"learning_rate": 0}, "learning_rate=0 is not within 0 … 10"),
+        ({"steps": 0}, "steps"),
+        ({"n_layers": -1}, "n_layers"),
+        ({"steps": 20_000}, "20,000 steps are more than the 10,000 that this server allows"),
+        ({"batch": 10_000}, "that this server allows"),
+        ({"d_model": 4096}, "parameters are more than the 3,000,000"),
+        ({"n_layers": 1_000_000}, "n_layers"),
+        ({"task": "language", "corpus": " \n "}, "The text is empty"),
+    ],
+)
+def test_settings_that_cannot_be_are_said_and_kept(settings: dict[str, Any], says: str) -> None:
+    app = opened(**{**SMALL, **settings})
+    assert not app.exception and "− " in said(app) and says in said(app)
+    assert next(button for button in app.button if button.label == "Start").disabled
+    for name, value in settings.items():
+        assert app.session_state[f"train.{name}"] == value
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "one", ""])
+def test_what_is_no_number_is_ignored_in_a_link(value: str) -> None:
+    app = opened(**{**SMALL, "learning_rate": value, "steps": value})
+    assert not app.exception and app.session_state["train.learning_rate"] == page.Settings().learning_rate
+
+
+def test_twenty_bytes_of_text_are_too_few_and_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "twenty bytes of text"
+    app = press(opened(**{**SMALL, "task": "language", "corpus": text, "vocab_size": 300, "length": 64}), "Start")
+    assert "− The text makes" in said(app) and "windows of 64 need at least 195" in said(app)
+    assert app.text_area[0].value == text or app.text_area[-1].value == text
+    assert app.session_state["train.d_model"] == 16 and "Start" in labels(app)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"\xff\xfe\x00binary", "notes.txt is not text in UTF-8: byte 0 is 0xFF"),
+        (b"text \x00 text", "notes.txt is not text: byte 5 is 0"),
+        (bytes(range(1, 256)), "byte 127 is 0x80"),
+    ],
+)
+def test_a_binary_file_is_refused(data: bytes, says: str) -> None:
+    with pytest.raises(InvalidParameterError, match=says):
+        page.decoded("notes.txt", data)
+
+
+def upload(app: AppTest, data: bytes) -> AppTest:
+    app.get("file_uploader")[0].upload("notes.txt", data, "text/plain")
+    return app.run()
+
+
+def test_a_file_is_trained_on_and_a_bad_one_changes_nothing() -> None:
+    app = opened(task="language", **{k: v for k, v in SMALL.items() if k != "task"})
+    good = page.RHYME.encode() * 2
+    upload(app, b"\xef\xbb\xbf" + good)
+    assert app.session_state["train:upload"] == ("notes.txt", good.decode())
+    assert any(f"Trains on notes\\.txt, {len(good):,} bytes" in caption.value for caption in app.caption)
+    upload(app, b"\xff\xfe\x00")
+    assert "− notes.txt is not text in UTF-8" in said(app)
+    assert app.session_state["train:upload"][1] == good.decode()
+    press(app, "Start")
+    assert app.session_state["training"].text == good.decode()
+
+
+def test_a_file_over_ten_megabytes_is_refused() -> None:
+    app = opened(task="language")
+    upload(app, b"a" * 10_000_001)
+    assert "10,000,001 bytes of text are more than the 10,000,000" in said(app)
+    assert next(button for button in app.button if button.label == "Start").disabled
+
+
+def test_a_server_without_room_says_so_and_keeps_what_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "MAX_RUNS", 0)
+    app = opened(**SMALL)
+    next(button for button in app.button if button.label == "Start").click().run()
+    app.run()
+    assert not app.exception and "as many as it takes" in said(app)
+    assert app.session_state["train.steps"] == 16 and "Start" in labels(app)
+
+
+def test_a_loss_that_runs_away_is_said_and_what_was_set_stays() -> None:
+    config = replace(CONFIG, learning_rate=10.0)
+    app = opened(**SMALL, learning_rate=10.0)
+    assert page.config_of(page.Settings(**SMALL, learning_rate=10.0)) == config
+    app = press(app, "Start")
+    run = app.session_state["training"]
+    run.status, run.error = "failed", "The loss is nan."  # AdamW takes much: the sentence is what counts here
+    app.run()
+    assert not app.exception and "− The loss is nan. What you set is still there" in said(app)
+    assert app.session_state["train.learning_rate"] == 10.0 and "Start" in labels(app)
+
+
+@pytest.mark.parametrize("text", HOSTILE[:12])
+def test_a_strangers_text_is_shown_as_text(text: str) -> None:
+    app = opened(task="language", corpus=(text + " ") * 3)
+    assert not app.exception
+
+
+# ---- pure parts -----------------------------------------------------------------------------------------
+
+
+def test_the_rhyme_says_each_verse_again() -> None:
+    verses = page.RHYME.split("\n\n")
+    assert len(verses) == 12 and len(page.RHYME) == 2340
+    for before, after in pairwise(verses):
+        assert after.endswith(before.removeprefix("This is ")) and after.startswith("This is the")
+
+
+def test_a_trailing_mean_is_that_of_the_last_values() -> None:
+    values = np.random.default_rng(0).normal(size=50).tolist()
+    for window in (1, 7, 80):
+        expected = [np.mean(values[max(0, i + 1 - window) : i + 1]) for i in range(50)]
+        np.testing.assert_allclose(page.trailing(values, window), expected)
+
+
+@pytest.mark.parametrize("n", [0, 1, 299, 300, 301, 10_000])
+def test_thinned_curves_keep_their_end(n: int) -> None:
+    places = list(page.thinned(n))
+    assert len(places) <= page.POINTS and (not n or places[-1] == n - 1)
+    assert n > page.POINTS or places == list(range(n))
+    assert len({b - a for a, b in pairwise(places)}) <= 1
