@@ -94,7 +94,7 @@ def _activation_line(name: str, x: Array, y: Array, own: bool, palette: Palette)
     colour = branch_colours(palette)["feed_forward"] if own else palette.ink2
     return {
         "type": "scatter", "x": x, "y": y, "mode": "lines", "name": name,
-        "line": {"color": colour, "width": 3 if own else 2},
+        "line": {"color": colour, "width": 3 if own else 2, "simplify": False},  # or the bend shows corners
         "hovertemplate": "%{fullData.name}(%{x:.2f}) = %{y:.2f}<extra></extra>",
     }  # fmt: skip
 

@@ -102,7 +102,7 @@ def temperature_curves(
             **_STILL,
         },
         "yaxis2": {
-            "domain": [0, 0.45], "range": [0, 112], "anchor": "x", "title": {"text": "top weight"}, **_SHARES, **_STILL
+            "domain": [0, 0.45], "range": [-9, 112], "anchor": "x", "title": {"text": "top weight"}, **_SHARES, **_STILL
         },
     }  # fmt: skip
     return assembled(traces, layout, palette, height=400)

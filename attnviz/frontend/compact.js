@@ -14,13 +14,13 @@ let compactCount = 0;
 export const compactMethods = {
   build() {
     const n = this.node = {
-      title: el("span"), info: el("small"), say: el("p", { class: "av-say" }),
+      title: el("span", { id: `av-compact-title-${++compactCount}` }), info: el("small"), say: el("p", { class: "av-say" }),
       live: el("p", { class: "av-sr", "aria-live": "polite", role: "status" }),
       note: el("p", { class: "av-note", role: "alert", hidden: true }),
       matrixBase: el("canvas", { class: "base", "aria-hidden": "true" }),
       matrixOver: el("canvas", { class: "over", tabindex: "0", role: "application", "aria-label": "Attention matrix. Arrow keys move the cell, Enter locks it, Escape lets go, plus and minus zoom." }),
       legend: el("canvas", { class: "legend", "aria-hidden": "true" }),
-      summary: el("p", { class: "av-sr", id: `av-compact-${++compactCount}` }),
+      summary: el("p", { class: "av-sr", id: `av-compact-${compactCount}` }),
       tip: el("div", { class: "av-tip", hidden: true, "aria-hidden": "true" }),
     };
     const list = el("ol", { class: "av-list", tabindex: "0", "aria-label": "This head in words" });
@@ -29,7 +29,7 @@ export const compactMethods = {
     n.matrix = el("div", { class: "av-stage" }, n.matrixBase, n.matrixOver);
     n.foot = el("div", { class: "av-foot" }, n.legend, n.say);
     n.matrixOver.setAttribute("aria-describedby", n.summary.id);
-    n.main = el("section", { class: "av-matrix", "aria-label": "Attention matrix" }, el("h2", {}, n.title, n.info, this.brush.node), n.note, n.matrix, n.foot, n.live, n.summary);
+    n.main = el("section", { class: "av-matrix", "aria-labelledby": n.title.id }, el("h2", {}, n.title, n.info, this.brush.node), n.note, n.matrix, n.foot, n.live, n.summary);
     this.root.classList.add("av-compact");
     this.root.replaceChildren(n.main, this.more.node, n.tip);
     listenMatrix(this, n.matrixOver);
