@@ -61,7 +61,8 @@ class Embeddings(nn.ModuleDict):
     def _patches(self, pixels: Tensor) -> Tensor:
         """The special tokens, then the patches row by row: (B, channels, height, width) → (B, T, C)."""
         patches = self["patches"](pixels).flatten(2).transpose(1, 2)  # (B, T − special, C)
-        special = cast(nn.Embedding, self["special"]).weight.expand(len(pixels), -1, -1)
+        batch = pixels.shape[0]  # unlike len(pixels), this stays free in an export
+        special = cast(nn.Embedding, self["special"]).weight.expand(batch, -1, -1)
         return torch.cat([special, patches], dim=1)
 
     def lengths(self, inputs: Tensor, lengths: Sequence[int] | None) -> tuple[int, ...]:

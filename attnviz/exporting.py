@@ -81,9 +81,7 @@ def _folder(model: Model, path: Path, training: dict[str, Any], card: str) -> Ex
     if path.is_dir() and any(path.iterdir()) and not bundles.is_bundle(path):
         raise InvalidParameterError(f"the folder {path.name} holds other files; give an empty or a new one")
     title = model.info.title
-    files = bundles.files(
-        model.transformer, model.tokenizer, title=title, training=training, card=card or f"# {title}\n"
-    )
+    files = bundles.files(model.transformer, model.reader, title=title, training=training, card=card or f"# {title}\n")
     for name, data in files.items():
         write_whole(path / name, data)
     return Exported(path, sum(map(len, files.values())), "weights as float16; load() and --model take the folder")
@@ -133,35 +131,44 @@ class _Graph(nn.Module):
         self.model = model
 
     def forward(
-        self, ids: Tensor, real: Tensor, target: Tensor | None = None, target_real: Tensor | None = None
+        self,
+        inputs: Tensor,
+        real: Tensor | None = None,
+        target: Tensor | None = None,
+        target_real: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """Final hidden states, and logits where there is a head; `real` is 1 at tokens and 0 at padding: (B, T)."""
         model = self.model
-        hidden = self._stack(model.encoder or model.decoder, ids, real)
-        if target is not None and target_real is not None:
+        hidden = self._stack(model.encoder or model.decoder, inputs, real)
+        if target is not None:
             hidden = self._stack(model.decoder, target, target_real, hidden, real)
         return (hidden,) if model.head is None else (hidden, model._logits(hidden, ()))
 
     def _stack(
-        self, stack: Any, ids: Tensor, real: Tensor, source: Tensor | None = None, source_real: Tensor | None = None
+        self,
+        stack: Any,
+        inputs: Tensor,
+        real: Tensor | None,
+        source: Tensor | None = None,
+        source_real: Tensor | None = None,
     ) -> Tensor:
         config = self.model.config
-        x = self.model.embed(ids, None, config.positions)
+        x = self.model.embed(inputs, None, config.positions)
         options = {
             "mask": Mask(causal=stack is self.model.decoder, keys=_keys(real)),
             "rotary": config.positions == "rope",
             "alibi": positions.alibi_slopes(config.n_heads, x) if config.positions == "alibi" else None,
         }
         for layer in stack["layers"]:
-            if source is None or source_real is None:
+            if source is None:
                 x = layer.trace(x, **options).resid_post
             else:
                 x = layer.trace(x, source, options, {"mask": Mask(keys=_keys(source_real))}).resid_post
         return stack["norm"](x)
 
 
-def _keys(real: Tensor) -> Tensor:
-    return (real != 0)[:, None, None, :]  # (B, 1, 1, S)
+def _keys(real: Tensor | None) -> Tensor | None:
+    return None if real is None else (real != 0)[:, None, None, :]  # (B, 1, 1, S)
 
 
 def _onnx(model: Model) -> tuple[bytes, str]:
@@ -176,9 +183,14 @@ def _onnx(model: Model) -> tuple[bytes, str]:
             output_names=outputs, dynamic_shapes=shapes, dynamo=True, verbose=False,
         )  # fmt: skip
     assert program is not None
+    how = (
+        f"batch × {config.channels} × {config.image_size} × {config.image_size}, the batch free"
+        if config.channels
+        else f"batch × length, both free, at most {config.max_len} tokens; a mask is 1 at tokens and 0 at padding, "
+        "which stands at the end"
+    )
     says = (
-        f"{', '.join(inputs)} (batch × length, both free, at most {config.max_len} tokens; a mask is 1 at tokens and 0 "
-        f"at padding, which stands at the end) → {', '.join(outputs)}; float32, without the tokenizer"
+        f"{', '.join(inputs)} ({how}) → {', '.join(outputs)}; float32, without what makes a text or an image its input"
     )
     return program.model_proto.SerializeToString(), says
 
@@ -205,9 +217,12 @@ def _examples(config: ModelConfig) -> tuple[dict[str, Tensor], tuple[dict[int, A
         free = {0: batch} | ({1: torch.export.Dim(name, max=config.max_len)} if config.max_len > size else {})
         shapes.extend([free, free])
 
+    batch = torch.export.Dim("batch")
+    if config.channels:
+        side = config.image_size
+        return {"pixel_values": torch.zeros(2, config.channels, side, side)}, ({0: batch},)
     inputs: dict[str, Tensor] = {}
     shapes: list[dict[int, Any]] = []
-    batch = torch.export.Dim("batch")
     pair("", "length")
     if config.kind == "encoder-decoder":
         pair("decoder_", "target_length")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from attnviz import models, report
 from attnviz.errors import ModelError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import jinja2
 
     from attnviz.intervention import Intervention
+    from attnviz.models import Model
+    from attnviz.transformer import Trace
 
 WIDTH, HEIGHT = 560, 170  # of a chart's plot, in units of its SVG
 TICKS = 4  # about so many on an axis
@@ -53,24 +57,33 @@ def html(folder: Path, intervention: Intervention | None = None) -> str:
 
     `intervention` changes the run that the view shows. Errors: ModelError, or InvalidParameterError.
     """
+    from jinja2 import UndefinedError
+
     log = read_json(folder / "training.json")
     model = models.load(str(folder.absolute()))
     config = TrainConfig.of(log.get("config", {}))
-    trace = model.run(*example(config), intervention=intervention)
-    lead = _template().render(
-        title=model.info.title, explains=TASKS[config.task].explains, log=log, charts=charts(log, config.steps),
-        metrics=_rows(log.get("metrics", {})), settings=_rows(log.get("config", {})),
-        n_parameters=model.info.n_parameters,
-    )  # fmt: skip
+    drawn = charts(log, config.steps)
+    try:
+        lead = _template().render(
+            title=model.info.title, n_parameters=model.info.n_parameters, explains=TASKS[config.task].explains, log=log,
+            charts=drawn, metrics=_rows(log.get("metrics")), settings=_rows(log["config"]), heads=log.get("heads"),
+        )  # fmt: skip
+    except (TypeError, ValueError, UndefinedError) as error:
+        raise ModelError(f"training.json holds what cannot be shown: {error}.") from None
+    trace = probe(model, config, intervention)
     return report.html(trace, title=f"How it was trained: {model.info.title}", lead=lead)
 
 
-def example(config: TrainConfig) -> tuple[str, str | None]:
-    """The task's probe; a task on a reader's text, which is not part of the folder, shows the app's first example."""
+def probe(model: Model, config: TrainConfig, intervention: Intervention | None = None) -> Trace:
+    """The model on its task's example; on a reader's text, which is not part of the folder: on the app's first one."""
     task = TASKS[config.task]
     if issubclass(task, Language):
-        return example_text().splitlines()[0], None
-    return task.of(config.length, config.vocab_size, config.repeats, None).example()
+        return model.run(example_text().splitlines()[0], intervention=intervention)
+    changed: Any = partial(model.transformer, intervention=intervention)
+    with torch.inference_mode():
+        trace = task.of(config.length, config.vocab_size, config.repeats, None).probe(changed)
+    source = None if trace.source is None else replace(trace.source, title=model.info.title)
+    return replace(trace, source=source, title=model.info.title)
 
 
 def charts(log: dict[str, Any], steps: int) -> list[Chart]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import attnviz
-from attnviz import Model, Transformer, bundles, exporting, preset
+from attnviz import Model, Trace, Transformer, bundles, exporting, preset
 from attnviz.__main__ import main
 from attnviz.config import ModelConfig
 from attnviz.errors import InvalidParameterError, ModelError
@@ -35,6 +35,7 @@ def test_a_folder_is_the_model_again(minilm, tmp_path: Path) -> None:
     done = exporting.export(small, tmp_path / "copy", training={"seconds": 3.0}, card="# About it\n")
     found = bundles.read(tmp_path / "copy")
     assert done.n_bytes == sum(file.stat().st_size for file in (tmp_path / "copy").iterdir())
+    assert found.reader.library.to_str() == minilm.tokenizer.library.to_str()
     assert (found.title, found.training) == (minilm.info.title, {"seconds": 3.0})
     assert (tmp_path / "copy" / "README.md").read_text() == "# About it\n"
     expected = small.transformer.state_dict()
@@ -75,6 +76,15 @@ GRAPHS = {
     "rotary decoder": {"kind": "decoder", "positions": "rope", "norm_first": True, "final_norm": True},
     "attention only": {"kind": "decoder", "positions": "alibi", "d_ff": 0, "head": None},
     "encoder-decoder": {"kind": "encoder-decoder", "activation": "relu"},
+    "vision": {
+        "head": "classification",
+        "n_classes": 3,
+        "channels": 1,
+        "image_size": 8,
+        "patch_size": 2,
+        "max_len": 17,
+        "vocab_size": 0,
+    },
 }
 
 
@@ -82,11 +92,15 @@ GRAPHS = {
 def test_onnxruntime_computes_what_torch_computes(minilm, tmp_path: Path, which: str) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
-    small = model(minilm, vocab_size=64, **GRAPHS[which])
+    small = model(minilm, **{"vocab_size": 64} | GRAPHS[which])
     config = small.transformer.config
     exporting.export(small, tmp_path / "m.onnx")
     session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     for batch, n, m in ((1, 1, 1), (3, 11, 5), (2, 64, 64)):
+        if config.channels:
+            pixels = torch.randn(batch, 1, 8, 8)
+            compare(small.transformer(pixels), session.run(None, {"pixel_values": pixels.numpy()}))
+            continue
         lengths, goals = ([max(1, size - 3 * i) for i in range(batch)] for size in (n, m))
         ids, target = torch.randint(64, (batch, n)), torch.randint(64, (batch, m))
         given = {"input_ids": ids, "attention_mask": mask(lengths, n)}
@@ -96,14 +110,17 @@ def test_onnxruntime_computes_what_torch_computes(minilm, tmp_path: Path, which:
             options |= {"target": target, "target_lengths": goals}
         found = session.run(None, {name: x.numpy() for name, x in given.items()})
         with torch.inference_mode():
-            trace = small.transformer(ids, **options)
-        expected = [trace.final] if trace.logits is None else [trace.final, trace.logits]
-        assert len(found) == len(expected)
-        real = mask(list(trace.lengths), trace.final.shape[1]).bool()
-        for ours, theirs in zip(expected, found, strict=True):
-            both = (ours, torch.from_numpy(theirs))
-            ours, theirs = (x[real] for x in both) if ours.dim() == 3 else both
-            torch.testing.assert_close(theirs, ours, atol=1e-4, rtol=1e-4)
+            compare(small.transformer(ids, **options), found)
+
+
+def compare(trace: Trace, found: list) -> None:
+    """The graph's outputs against the trace, padding aside."""
+    expected = [trace.final] if trace.logits is None else [trace.final, trace.logits]
+    assert len(found) == len(expected)
+    real = mask(list(trace.lengths), trace.final.shape[1]).bool()
+    for ours, theirs in zip(expected, map(torch.from_numpy, found), strict=True):
+        picked = (lambda x: x[real]) if ours.dim() == 3 else (lambda x: x)
+        torch.testing.assert_close(picked(theirs), picked(ours), atol=1e-4, rtol=1e-4)
 
 
 def mask(lengths: list[int], n: int) -> torch.Tensor:

@@ -68,7 +68,7 @@ TABLE: dict[str, set[str]] = {
     "walk_message": {"terms"},
     "by_hand": {"terms", "walk", "multihead", "masks"},
     "report": {"packing", "view", "frontend", "figures", "analysis", "models", "transformer", "places"},
-    "training_report": {"report", "weights", "models", "training", "tasks", "frontend", "intervention"},
+    "training_report": {"report", "weights", "models", "training", "tasks", "frontend", "intervention", "transformer"},
 }
 LIBRARY = set(TABLE)
 TABLE["__init__"] = LIBRARY

@@ -124,6 +124,20 @@ def test_what_a_folder_says_is_text(made, tmp_path: Path) -> None:
     assert page.text.count(HOSTILE) >= 5
 
 
+def test_heads_with_a_job_stand_in_a_table(made, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(made["copy"], folder)
+    log = json.loads((folder / "training.json").read_text())
+    role = {"what": "verb → <noun>", "layer": 1, "head": 2, "score": 0.987, "by_place": 0.5, "by_chance": 0.125}
+    (folder / "training.json").write_text(json.dumps(log | {"heads": [role]}))
+    text = Tags(training_report.html(folder)).text
+    assert all(said in text for said in ("verb → <noun>", "layer 1, head 2", "98.7 %", "50.0 %", "12.5 %"))
+    for broken in ([{"what": "a"}], 3, [dict(role, score="high")]):
+        (folder / "training.json").write_text(json.dumps(log | {"heads": broken}))
+        with pytest.raises(ModelError, match=r"training\.json holds what cannot be shown"):
+            training_report.html(folder)
+
+
 def test_it_opens_in_a_browser_without_a_network(made, tmp_path: Path) -> None:
     file, trouble = tmp_path / "training.html", []
     file.write_text(training_report.html(made["dates"]), "utf-8")
