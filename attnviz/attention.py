@@ -51,6 +51,16 @@ class AttentionTrace:
     scale: float = 1.0  # the factor on q·k
     temperature: float = 1.0
     head_scale: Tensor | None = None  # (H,)
+    kv_heads: int | None = None  # of grouped-query attention: so many keys and values, repeated here for each head
+
+    @property
+    def groups(self) -> tuple[int, ...] | None:
+        """(H,): which keys and values a head shares with others, counted from 0; None where each has its own.
+
+        Source: Ainslie et al. 2023, "GQA", section 2.2.
+        """
+        heads = self.q.shape[1]
+        return None if self.kv_heads is None else tuple(h * self.kv_heads // heads for h in range(heads))
 
     @property
     def keep(self) -> Tensor | None:

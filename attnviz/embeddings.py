@@ -70,29 +70,11 @@ class Embeddings(nn.ModuleDict):
 
         Errors: ShapeError, DTypeError or InvalidParameterError for what the model cannot read, with the numbers.
         """
-        what, longest = self._check_pixels(inputs) if self.config.channels else self._check_ids(inputs)
-        if lengths is None:
-            return (longest,) * len(inputs)
-        if not isinstance(lengths, Sequence) or not all(isinstance(n, int) for n in lengths):
-            raise ShapeError(f"lengths={lengths!r} is not a list with one length per text")
-        if len(lengths) != len(inputs) or not all(1 <= n <= longest for n in lengths):
-            raise ShapeError(f"lengths {tuple(lengths)} do not fit {what} {tuple(inputs.shape)}")
-        return tuple(lengths)
+        if self.config.channels:
+            return real_lengths("pixels", inputs, self._check_pixels(inputs), lengths)
+        return real_lengths("token ids", inputs, check_ids(inputs, self.config), lengths)
 
-    def _check_ids(self, ids: Tensor) -> tuple[str, int]:
-        check_tensor("token ids", ids)
-        if ids.dtype not in (torch.int64, torch.int32):
-            raise DTypeError(f"token ids are {ids.dtype}; they have to be int64")
-        if ids.dim() != 2 or 0 in ids.shape:
-            raise ShapeError(f"token ids are (B, T) with at least one token, not {tuple(ids.shape)}")
-        if ids.shape[1] > self.config.max_len:
-            raise ShapeError(f"{ids.shape[1]} tokens are more than the model's {self.config.max_len}")
-        low, high = int(ids.min()), int(ids.max())
-        if low < 0 or high >= self.config.vocab_size:
-            raise InvalidParameterError(f"token ids {low}…{high} are outside 0…{self.config.vocab_size - 1}")
-        return "token ids", ids.shape[1]
-
-    def _check_pixels(self, pixels: Tensor) -> tuple[str, int]:
+    def _check_pixels(self, pixels: Tensor) -> int:
         check_tensor("pixels", pixels)
         expected = cast(nn.Conv2d, self["patches"]).weight.dtype
         if pixels.dtype != expected:
@@ -103,7 +85,7 @@ class Embeddings(nn.ModuleDict):
             raise ShapeError(f"pixels are {wanted} with at least one image, not {tuple(pixels.shape)}")
         if broken := int((~torch.isfinite(pixels)).sum()):
             raise InvalidParameterError(f"{broken} of {pixels.numel()} pixels are NaN or infinite")
-        return "pixels", self.config.max_len
+        return self.config.max_len
 
     def _check_types(self, types: Tensor, inputs: Tensor) -> None:
         n = self.config.n_types
@@ -114,6 +96,32 @@ class Embeddings(nn.ModuleDict):
             raise DTypeError(f"types are {types.dtype}; they have to be int64")
         if not n or int(types.min()) < 0 or int(types.max()) >= n:
             raise InvalidParameterError(f"types reach {int(types.max())}, but the model has {n} of them")
+
+
+def check_ids(ids: Tensor, config: ModelConfig) -> int:
+    """How many tokens (B, T) has per text. Errors: ShapeError, DTypeError or InvalidParameterError."""
+    check_tensor("token ids", ids)
+    if ids.dtype not in (torch.int64, torch.int32):
+        raise DTypeError(f"token ids are {ids.dtype}; they have to be int64")
+    if ids.dim() != 2 or 0 in ids.shape:
+        raise ShapeError(f"token ids are (B, T) with at least one token, not {tuple(ids.shape)}")
+    if ids.shape[1] > config.max_len:
+        raise ShapeError(f"{ids.shape[1]} tokens are more than the model's {config.max_len}")
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= config.vocab_size:
+        raise InvalidParameterError(f"token ids {low}…{high} are outside 0…{config.vocab_size - 1}")
+    return ids.shape[1]
+
+
+def real_lengths(what: str, inputs: Tensor, longest: int, lengths: Sequence[int] | None) -> tuple[int, ...]:
+    """The real tokens of each text or image: `lengths` if given, else all. Errors: ShapeError."""
+    if lengths is None:
+        return (longest,) * len(inputs)
+    if not isinstance(lengths, Sequence) or not all(isinstance(n, int) for n in lengths):
+        raise ShapeError(f"lengths={lengths!r} is not a list with one length per text")
+    if len(lengths) != len(inputs) or not all(1 <= n <= longest for n in lengths):
+        raise ShapeError(f"lengths {tuple(lengths)} do not fit {what} {tuple(inputs.shape)}")
+    return tuple(lengths)
 
 
 @lru_cache(maxsize=16)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from attnviz import bundles, positions
 from attnviz.checkpoints import write_whole
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.foreign import HubModel
 from attnviz.masks import Mask
 from attnviz.models import BUNDLED, Model
 from attnviz.transformer import Transformer
@@ -54,7 +55,7 @@ def export(model: Model, path: Path, *, training: dict[str, Any] | None = None, 
 
     `training` and `card` go into the folder. Errors: InvalidParameterError or ModelError in one sentence.
     """
-    if not isinstance(model.transformer, Transformer):
+    if isinstance(model.transformer, HubModel):
         raise InvalidParameterError(
             f"{model.info.name} runs in another library's code; only models of ours are exported"
         )

@@ -37,7 +37,7 @@ class LayerTrace:
 
     resid_pre: Tensor  # (B, T, C) into the layer
     attention: AttentionTrace  # self-attention
-    resid_mid: Tensor  # (B, T, C) after self-attention (and its norm, if post-norm)
+    resid_mid: Tensor | None  # (B, T, C) after self-attention (and its norm, if post-norm); None: another library's
     cross_attention: AttentionTrace | None  # decoder of an encoder-decoder only
     resid_cross: Tensor | None  # (B, T, C) after cross-attention, likewise
     resid_post: Tensor  # (B, T, C) after the feed-forward network

@@ -3,7 +3,7 @@
 "minilm"                  trained weights, from the installed package or the hub
 "induction" …             small models trained by this project, which come with it
 "scratch:tiny?seed=1"     random weights of a preset: what "untrained" looks like
-"hf:org/name"             a BERT, ViT or DeiT from the Hugging Face hub
+"hf:org/name"             from the Hugging Face hub: BERT, ViT and DeiT as our own, most others through transformers
 a folder                  config.json, safetensors, and tokenizer.json or preprocessor_config.json: one of these, or a
                           model trained here
 """
@@ -24,9 +24,10 @@ from typing import Any, TypeVar
 
 import torch
 
-from attnviz import bundles
+from attnviz import bundles, hub
 from attnviz.config import PRESETS, ModelConfig, preset
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.foreign import HubModel
 from attnviz.images import FILE, Preprocessing
 from attnviz.intervention import Intervention
 from attnviz.places import ASSETS
@@ -40,8 +41,11 @@ MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SCRATCH_VOCAB = 30_522  # the untrained models read MiniLM's word pieces
 HUB_DEADLINE = 5.0  # seconds until a hub that does not answer is given up: with imports, below 10 on a busy machine
-VISION = ("vit", "deit")
-HUB_FILES = ("config.json", FILE, "tokenizer.json", "vocab.txt", "tokenizer_config.json", "*.safetensors")
+OURS = {"bert": ("BERT", load_bert), "vit": ("Vision", load_vit), "deit": ("Vision", load_vit)}  # by model_type
+HUB_FILES = (
+    "config.json", FILE, "tokenizer.json", "vocab.txt", "tokenizer_config.json", "*.safetensors",
+    "model.safetensors.index.json",
+)  # fmt: skip
 
 T = TypeVar("T")
 
@@ -103,7 +107,7 @@ class Model:
         texts = _texts("text", text)
         encodings = [self.encode(one) for one in texts]
         ids, lengths = self._pad(encodings)
-        goals = [] if target is None else [self.encode(one) for one in _texts("target", target)]
+        goals = [] if target is None else [self._goal(one) for one in _texts("target", target)]
         target_ids, target_lengths = self._pad(goals) if goals else (None, None)
         with torch.inference_mode():  # here, because every Streamlit run is a new thread
             trace = self.transformer(
@@ -114,6 +118,11 @@ class Model:
             return replace(trace, encodings=tuple(encodings), title=title)
         source = replace(trace.source, encodings=tuple(encodings), title=title)
         return replace(trace, encodings=tuple(goals), source=source, title=title)
+
+    def _goal(self, text: str) -> Encoding:
+        """A target as the decoder reads it."""
+        found = self.encode(text)
+        return found if not isinstance(self.transformer, HubModel) else self.transformer.goal(found, self.tokenizer)
 
     def _pad(self, encodings: Sequence[Encoding]) -> tuple[torch.Tensor, list[int]]:
         """Ids padded to the longest text, (B, T), and the real lengths."""
@@ -209,16 +218,17 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
         raise ModelError(f"{str(folder)[:200]} is not a folder.")
     if bundles.is_bundle(folder):
         return _load_bundle(folder, name, source, max_bytes)
-    vision = read_json(folder / "config.json").get("model_type") in VISION
-    loaded = (load_vit if vision else load_bert)(folder, max_bytes)
+    kind = str(read_json(folder / "config.json").get("model_type"))
+    family, read = OURS.get(kind, (kind, hub.load))
+    loaded = read(folder, max_bytes)
     config = loaded.transformer.config
     title = folder.name if source.startswith("the folder") else name
-    info = replace(_bundle_info(name, title, config, source), family="Vision" if vision else "BERT")
-    reader = bundles.read_reader(folder, config) if vision else _bert_tokenizer(folder, config)
+    info = replace(_bundle_info(name, title, config, source), family=family)
+    reader = bundles.read_reader(folder, config) if config.channels else _tokenizer(folder, config)
     return Model(info, loaded.transformer, reader, loaded.left_over, loaded.classes)
 
 
-def _bert_tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
+def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
     if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
         tokenizer = Tokenizer.from_file(folder)
     else:

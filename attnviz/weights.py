@@ -85,19 +85,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_safetensors(path: Path, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Tensor]:
-    """All tensors of a safetensors file, or of all in a folder. Errors: ModelError in one sentence."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+def weight_files(path: Path, max_bytes: int = MAX_FILE_BYTES) -> list[Path]:
+    """A safetensors file, or all in a folder. Errors: ModelError if there is none, or they are too large together."""
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     if not files:
         raise ModelError(f"{path} holds no .safetensors file; other weight formats are not read.")
     size = sum(file.stat().st_size for file in files if file.exists())
     if size > max_bytes:
         raise ModelError(f"The weights take {size:,} bytes, more than the {max_bytes:,} allowed.")
+    return files
+
+
+def read_safetensors(path: Path, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, or of all in a folder. Errors: ModelError in one sentence."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     tensors: dict[str, Tensor] = {}
-    for file in files:
+    for file in weight_files(path, max_bytes):
         try:
             tensors |= load_file(file)
         except (SafetensorError, OSError, ValueError) as error:
@@ -211,8 +216,8 @@ def build(config: ModelConfig, weights: dict[str, Tensor]) -> Transformer:
     if config.head == "lm" and config.tied:
         weights.setdefault("head.out.weight", weights.get("embed.tokens.weight", torch.empty(0)))
     expected = model.state_dict()
-    _report("are missing from the file", expected.keys() - weights.keys())
-    _report("are unknown to the model", weights.keys() - expected.keys())
+    report("are missing from the file", expected.keys() - weights.keys())
+    report("are unknown to the model", weights.keys() - expected.keys())
     for name, x in weights.items():
         if x.shape != expected[name].shape:
             raise ModelError(f"{name} is {tuple(x.shape)}, but the config needs {tuple(expected[name].shape)}.")
@@ -236,7 +241,8 @@ def _laid_out(x: Tensor) -> Tensor:
     return x.t().contiguous().t() if x.dim() == 2 and x.shape[0] <= x.shape[1] else x
 
 
-def _report(what: str, names: set[str]) -> None:
+def report(what: str, names: set[str]) -> None:
+    """Errors: ModelError that names tensors, if there are any."""
     if names:
         shown = ", ".join(sorted(names)[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         raise ModelError(f"{len(names)} tensors {what}: {shown}.")
@@ -260,7 +266,7 @@ def _vit_tokens(tensors: dict[str, Tensor], config: ModelConfig) -> dict[str, Te
     special = ("embeddings.cls_token", "embeddings.distillation_token")[: config.n_special]
     needed = dict.fromkeys(special, (1, 1, config.d_model))
     needed["embeddings.position_embeddings"] = (1, config.max_len, config.d_model)
-    _report("are missing from the file", needed.keys() - tensors.keys())
+    report("are missing from the file", needed.keys() - tensors.keys())
     for name, shape in needed.items():
         if tensors[name].shape != shape:
             raise ModelError(f"{name} is {tuple(tensors[name].shape)}, but the config needs {shape}.")

@@ -428,7 +428,7 @@ def test_a_text_without_any_token(minilm) -> None:
     from attnviz.tokenizers import Tokenizer
 
     bare = Tokenizer.train_char(["abc"], start=None, end=None)
-    model = replace(tiny_model(minilm, "encoder"), tokenizer=bare)
+    model = replace(tiny_model(minilm, "encoder"), reader=bare)
     with pytest.raises(InvalidParameterError, match="text 1 is empty"):
         model.run(["abc", ""])
 
