@@ -60,7 +60,7 @@ def files(
 
     half = half_weights(model)
     text = isinstance(reader, Tokenizer)
-    own = reader.library.to_str().encode() if isinstance(reader, Tokenizer) else _json(reader.to_json())
+    own = reader.library.to_str().encode() if isinstance(reader, Tokenizer) else json.dumps(reader.to_json()).encode()
     config = {"format": FORMAT, "title": title, **json.loads(model.config.to_json())}
     return {
         "model.safetensors": save(half, {"format": FORMAT}),

@@ -124,6 +124,7 @@ class ModelConfig:
         cls, image_size: int, patch_size: int, channels: int, *, distilled: bool = False, **others: Any
     ) -> ModelConfig:
         """A vision transformer: no vocabulary, and as many tokens as patches and special tokens. Errors: as above."""
+        check_sizes(channels=channels)
         max_len = _image_tokens(image_size, patch_size, distilled)
         return cls(
             vocab_size=0, max_len=max_len, image_size=image_size, patch_size=patch_size, channels=channels,

@@ -180,7 +180,7 @@ class Preprocessing:
 def _tensor(given: Any) -> Tensor | None:
     """An array of bytes or floating-point numbers as a tensor; None for anything else."""
     if isinstance(given, np.ndarray) and (given.dtype.kind == "f" or given.dtype == np.uint8):
-        given = torch.from_numpy(np.ascontiguousarray(given, np.float32 if given.dtype.kind == "f" else np.uint8))
+        given = torch.tensor(np.ascontiguousarray(given, np.float32 if given.dtype.kind == "f" else np.uint8))
     return given.detach() if isinstance(given, Tensor) else None
 
 

@@ -33,6 +33,7 @@ from attnviz import (
     preset,
 )
 from attnviz.config import PRESETS
+from attnviz.embeddings import patch_names
 
 TIRED = "The animal didn't cross the street because it was too tired."
 TEXTS = [
@@ -193,15 +194,22 @@ def test_every_line_of_the_catalogue_loads_as_announced(info) -> None:
     )  # fmt: skip
     assert sum(p.numel() for p in model.transformer.parameters()) == info.n_parameters
     target = "Das Tier war müde." if config.kind == "encoder-decoder" else None
-    trace = model.run(TIRED, target)
+    image = torch.zeros(config.channels, config.image_size, config.image_size)
+    trace = model.run(image if config.channels else TIRED, target)
     assert trace.title == info.title
     assert trace.final.isfinite().all()
-    assert trace.tokens == list(model.encode(target or TIRED).tokens)
+    expected = patch_names(config) if config.channels else model.encode(target or TIRED)
+    assert trace.tokens == list(expected.tokens)
 
 
 def test_the_catalogues_names_are_unique_and_the_trained_model_is_first() -> None:
     names = [info.name for info in catalogue()]
-    assert len(set(names)) == len(names) == 1 + len(PRESETS)
+    bundled = {folder.parent.name for folder in models.BUNDLED.glob("*/config.json")}
+    assert len(set(names)) == len(names) and set(names) == {
+        "minilm",
+        *bundled,
+        *(f"scratch:{name}" for name in PRESETS),
+    }
     assert catalogue()[0].trained
     with pytest.raises(FrozenInstanceError):
         catalogue()[0].name = "mine"  # type: ignore[misc]
