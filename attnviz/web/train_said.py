@@ -127,6 +127,8 @@ def most_changed(moved: np.ndarray) -> tuple[tuple[int, int], str]:
 
 def unfit(config: ModelConfig) -> str:
     """Why a trained model cannot be chosen in the sidebar; "" if it can."""
+    if config.channels:
+        return "This model reads images, and the other pages show a text: download it, and open it in Python."
     if config.kind == "encoder-decoder":
         return "This model reads two texts, and the other pages show one: download it, and open it in Python."
     return ""
