@@ -47,7 +47,7 @@ def training_curves(
     """Loss, metrics or the learning rate over the steps of a training, one panel per axis, steps below the last.
 
     last: the training's steps, so that the curves of one that runs grow into the figure; marked: the step looked at,
-    a line through all panels with a dot on every curve that is not faint.
+    a line through each panel with a dot on every curve that is not faint.
     """
     height = height or ROW * len(panels) + FOOT
     spans = [_span(panel) for panel in panels]
@@ -64,10 +64,13 @@ def training_curves(
             "range": [0, last], "title": {"text": "steps"}, "anchor": _axis("y", len(panels) - 1), "tickformat": ",d",
         },
         "margin": {"t": 30, "r": 96 if any(map(_named, panels)) else 8}, "annotations": notes, "hovermode": "closest",
-        "shapes": [] if marked is None else [{
-            "type": "line", "x0": marked, "x1": marked, "y0": 0, "y1": 1, "yref": "paper", "layer": "below",
-            "line": {"color": palette.ink, "width": 1},
-        }],
+        "shapes": [] if marked is None else [
+            {
+                "type": "line", "x0": marked, "x1": marked, "y0": bottom, "y1": top, "yref": "paper", "layer": "below",
+                "line": {"color": palette.ink, "width": 1},
+            }
+            for bottom, top in bands
+        ],
     }  # fmt: skip
     for row, panel in enumerate(panels):
         layout[_axis("yaxis", row)] = {

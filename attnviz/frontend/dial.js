@@ -1,6 +1,8 @@
 /* dial.js: a slider as a Streamlit component (components v2) that reports while it moves; Streamlit's own waits for the release.
-   The data is {label, texts: one per step, index, marks: [[index, text], …], number: of the last report that the page has seen}. */
+   The data is {label, texts: one per step, index, marks: [[index, text], …], number: of the last report that the page has seen,
+   play: whether it offers to move by itself}. */
 const DIAL_PAUSE = 40; // ms between two reports of one drag: the page cannot paint faster
+const DIAL_PLAY = 600; // ms between two steps of one that moves by itself: time to look
 const mountedDials = new WeakMap();
 
 /** Where step i of n stands, in % of the way. */
@@ -40,12 +42,35 @@ function reportDial(dial) {
   }, DIAL_PAUSE);
 }
 
+/** Moves the thumb, and says so. */
+function moveDial(dial, index) {
+  dial.input.value = index;
+  paintDial(dial, index);
+  reportDial(dial);
+}
+
+/** Begins to move by itself, from the start if the thumb stands at the end; or stops. */
+function playDial(dial, playing) {
+  clearInterval(dial.playing);
+  dial.playing = 0;
+  dial.button.textContent = playing ? "Pause" : "Play";
+  if (!playing) return;
+  const last = dial.data.texts.length - 1;
+  if (Number(dial.input.value) >= last) moveDial(dial, 0);
+  dial.playing = setInterval(() => {
+    if (dial.data.number < dial.number) return; // the picture of the last step is not there yet
+    const next = Number(dial.input.value) + 1;
+    if (next <= last) moveDial(dial, next);
+    if (next >= last) playDial(dial, false);
+  }, DIAL_PLAY);
+}
+
 function mountDial(parent) {
-  const root = parent.querySelector(".av-dial"), dial = { root, input: root.querySelector("input"), number: 0, timer: 0 };
-  dial.input.addEventListener("input", () => {
-    paintDial(dial, Number(dial.input.value));
-    reportDial(dial);
-  });
+  const root = parent.querySelector(".av-dial");
+  const dial = { root, input: root.querySelector("input"), button: root.querySelector("button"), number: 0, timer: 0, playing: 0 };
+  dial.input.addEventListener("input", () => moveDial(dial, Number(dial.input.value)));
+  for (const hand of ["pointerdown", "keydown"]) dial.input.addEventListener(hand, () => playDial(dial, false));
+  dial.button.addEventListener("click", () => playDial(dial, !dial.playing));
   return dial;
 }
 
@@ -55,6 +80,8 @@ export default function dialComponent({ data, parentElement, setStateValue }) {
   if (fresh) {
     mountedDials.set(parentElement, dial = mountDial(parentElement));
     dial.number = data.number;
+    dial.button.hidden = !data.play;
+    dial.button.textContent = "Play";
   }
   dial.data = data;
   dial.report = setStateValue;
@@ -67,6 +94,7 @@ export default function dialComponent({ data, parentElement, setStateValue }) {
   paintDial(dial, Number(dial.input.value));
   return () => {
     clearTimeout(dial.timer);
+    clearInterval(dial.playing);
     mountedDials.delete(parentElement);
   };
 }

@@ -14,7 +14,8 @@ T = TypeVar("T")
 _mount = st.components.v2.component(
     "attnviz_dial",
     html=(
-        '<div class="av-dial"><div class="av-dial-head"><label for="av-dial-input"></label><output></output></div>'
+        '<div class="av-dial"><div class="av-dial-head"><label for="av-dial-input"></label><button type="button" hidden></button>'
+        "<output></output></div>"
         '<input id="av-dial-input" type="range" min="0" step="1">'
         '<div class="av-dial-marks" aria-hidden="true"></div></div>'
     ),
@@ -31,6 +32,7 @@ def dial(
     format_func: Callable[[T], str] = str,
     marks: Mapping[T, str] | None = None,
     at: str = "",
+    play: bool = False,
 ) -> T:
     """Draws a slider over `options` and returns the chosen one.
 
@@ -40,6 +42,7 @@ def dial(
             A number that is no option stands at the nearest one, anything else at the first.
         marks: words under the track, by option.
         at: names this dial where several on a page hold the same value; they move together.
+        play: offers to go through the options by itself, each step when the page has shown the one before.
 
     Every step of a drag, and every key, reruns the fragment around it.
     """
@@ -53,6 +56,7 @@ def dial(
             "index": index,
             "marks": [[options.index(option), text] for option, text in (marks or {}).items()],
             "number": _moved(own).get("number", 0),
+            "play": play,
         },
         key=own,
         on_moved_change=lambda: _take(own, key, options),

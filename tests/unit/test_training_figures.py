@@ -31,8 +31,10 @@ def test_every_curve_is_drawn_on_its_panels_axis(palette: figures.Palette) -> No
 )
 def test_the_marked_step_is_a_line_and_a_dot_on_each_curve(marked: int, dots: set) -> None:
     figure = figures.training_curves([LOSS, EXACT], figures.LIGHT, last=100, marked=marked)
-    (line,) = figure.layout.shapes
-    assert (line.x0, line.x1, line.yref) == (marked, marked, "paper")
+    upper, lower = figure.layout.shapes
+    for line, axis in ((upper, figure.layout.yaxis), (lower, figure.layout.yaxis2)):
+        assert (line.x0, line.x1, line.yref) == (marked, marked, "paper")
+        assert (line.y0, line.y1) == tuple(axis.domain)
     assert {(t.x[0], t.y[0]) for t in figure.data if t.mode == "markers"} == dots
 
 
