@@ -24,6 +24,7 @@ from attnviz.weights import MAX_FILE_BYTES, Loaded, class_names, read_json, repo
 
 NAME = "attnviz"  # of our attention in transformers' AttentionInterface
 MAX_NUMBER = 20_000_000  # of any size in a config
+SMALLER = {"layer": MAX_LAYERS, "expert": MAX_LAYERS, "block": MAX_LAYERS, "depth": MAX_LAYERS, "label": 100_000}
 MAX_TABLE = 200_000_000  # numbers in a table of positions
 
 
@@ -58,7 +59,7 @@ def _check_sizes(given: dict[str, Any]) -> None:
             _check_sizes(value)
         if isinstance(value, bool) or not isinstance(value, int):
             continue
-        most = MAX_LAYERS if any(part in name for part in ("layer", "expert", "block", "depth")) else MAX_NUMBER
+        most = next((limit for part, limit in SMALLER.items() if part in name), MAX_NUMBER)
         if value > most:
             raise ModelError(f"The config says {name}={value:,}; at most {most:,} is read.")
     positions, width = given.get("max_position_embeddings"), given.get("hidden_size", given.get("d_model"))

@@ -19,6 +19,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.transformer import Transformer
 
 MAX_FILE_BYTES = 4_000_000_000
+MAX_JSON_BYTES = 50_000_000
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 
@@ -75,9 +76,13 @@ class Loaded:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Errors: ModelError if it is missing or is none."""
     try:
+        if (size := path.stat().st_size) > MAX_JSON_BYTES:
+            raise ModelError(f"{path.name} has {size:,} bytes; at most {MAX_JSON_BYTES:,} are read.")
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read from {path.parent}: {error.strerror}.") from None
+    except ModelError:  # a ValueError too
+        raise
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path.name} is not JSON: {error}.") from None
     if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""Forward pass, memory of a trace and import time, as ratios measured side by side in one run.
+"""Forward pass, the adapter, memory of a trace and import time, as ratios measured side by side in one run.
 
     python -m attnviz bench forward
 
@@ -85,6 +85,39 @@ def forward(out: Console) -> None:
     out.print(table)
 
 
+def adapter(out: Console) -> None:
+    """A random GPT-2 of 12 layers, width 768, through our attention, against itself eager with attentions."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from attnviz import hub
+    from attnviz.foreign import HubModel
+
+    hub.register()
+    eager = GPT2LMHeadModel._from_config(GPT2Config(), attn_implementation="eager").eval()
+    inner = GPT2LMHeadModel._from_config(GPT2Config(), attn_implementation=hub.NAME)
+    inner.load_state_dict(eager.state_dict())
+    ours = HubModel(inner)
+    table = Table(title="The adapter on a GPT-2 of 12 layers", title_justify="left", box=None, pad_edge=False)
+    for title in ("threads", "tokens", "ours, full trace", "vs HF eager + attentions (≤ 1.0)"):
+        table.add_column(title, justify="right")
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        for n_tokens in (16, 128, 512):
+            ids = torch.randint(50_000, (1, n_tokens))
+            asked = {"attention_mask": torch.ones_like(ids), "output_attentions": True, "output_hidden_states": True}
+            with torch.inference_mode():
+                a, b = rounds(
+                    [
+                        lambda ids=ids: ours(ids),
+                        lambda ids=ids, asked=asked: eager(ids, use_cache=False, **asked),
+                    ],
+                    ROUNDS[n_tokens] // 2,
+                )
+            milliseconds = f"{statistics.median(a) * 1e3:.0f} ms"
+            table.add_row(str(threads), str(n_tokens), milliseconds, f"{ratio(a, b):.2f}")
+    out.print(table)
+
+
 def memory(out: Console) -> None:
     """What a trace of minilm holds, and what the weights alone would take."""
     model = attnviz.load("minilm").transformer
@@ -110,9 +143,10 @@ def imports(out: Console) -> None:
 
 
 def main() -> None:
-    """Prints all three."""
+    """Prints all four."""
     out = Console(width=110)
     forward(out)
+    adapter(out)
     memory(out)
     imports(out)
 

@@ -391,6 +391,7 @@ def folder(llama: Path, tmp_path: Path) -> Path:
     [
         ({"num_hidden_layers": 10**9}, "num_hidden_layers=1,000,000,000"),
         ({"num_hidden_layers": 4}, "are missing from the file: model.layers.3"),
+        ({"num_labels": 10**7}, "num_labels=10,000,000"),
         ({"hidden_size": 10**9}, "hidden_size=1,000,000,000"),
         ({"hidden_size": 400_000, "intermediate_size": 400_000}, "parameters, more than the 2,000,000,000"),
         ({"vocab_size": 10**7, "hidden_size": 4096}, "parameters, more than"),

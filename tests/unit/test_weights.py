@@ -410,3 +410,9 @@ def test_reading_alone(folder: Path, tmp_path: Path) -> None:
     assert bert_config(CONFIG).n_layers == 2
     with pytest.raises(ModelError, match="gone"):
         read_safetensors(folder / "gone.safetensors")
+
+
+def test_a_config_without_end_is_not_read(folder: Path) -> None:
+    with (folder / "config.json").open("wb") as file:
+        file.truncate(50_000_001)
+    refused(folder, "config.json has 50,000,001 bytes; at most 50,000,000")
