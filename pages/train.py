@@ -91,31 +91,32 @@ def page(timed: bool) -> None:
         st.rerun()  # the whole page, for that is where a fragment's clock is set
     lesson.question("How does attention form?")
     lesson.sentence(words.sentence(run))
-    if run is not None and (run.active or run.status == "paused"):
-        under_way(run)
-    else:
+    busy = run is not None and (run.active or run.status == "paused")
+    with st.container(key="train-choices"):  # hidden while a training is under way, not taken away: see page.css
         choices(chosen)
-        buttons(chosen, run)
+        buttons(chosen, run, busy)
         settings(chosen)
+    if busy:
+        under_way(run)
+    say_refused()
     if run is not None and run.probe is not None:
         pictures(chosen, run)
-    if run is None or not run.active:
+    if not busy:
         suggestions()
     link(chosen)
 
 
 def under_way(run: Run) -> None:
     """How far it is, and what can be done about it; what it was started with."""
-    bar, buttons = st.columns([3, 1], gap="medium", vertical_alignment="bottom")
+    bar, ends = st.columns([3, 1], gap="medium", vertical_alignment="bottom")
     bar.progress(run.done / run.config.steps, words.progress(run))
-    with buttons.container(horizontal=True, key="train-buttons"):
+    with ends.container(horizontal=True, key="train-under-way"):
         if run.active:
             st.button("Pause", on_click=run.pause)
             st.button("Stop", on_click=run.stop)
         else:
             st.button("Continue", on_click=attempt, args=(run.go_on,))
             st.button("Stop", on_click=attempt, args=(run.stop,))
-    say_refused()
     st.caption(shell.escaped(words.architecture(run.config)))
 
 
@@ -131,13 +132,13 @@ def choices(chosen: train.Settings) -> None:
     field, file = st.columns([2, 1], gap="medium")
     state.setdefault("train-corpus", chosen.corpus)
     field.text_area("Your text", key="train-corpus", height=150, max_chars=cache.MAX_CHARACTERS, on_change=take_text)
-    file.file_uploader("or a file", "txt", key="train-file", on_change=take_file)
+    file.file_uploader("or a file", "txt", max_upload_size=10, key="train-file", on_change=take_file)
     if "train:upload" in state:
         name, text = state["train:upload"]
         file.caption(shell.escaped(f"Trains on {name}, {len(text.encode()):,} bytes, not on the field."))
 
 
-def buttons(chosen: train.Settings, run: Run | None) -> None:
+def buttons(chosen: train.Settings, run: Run | None, busy: bool) -> None:
     """Size and start; what can be done with the last training."""
     wrong = why_not(chosen)
     with st.container(horizontal=True, vertical_alignment="bottom", key="train-buttons"):
@@ -145,14 +146,13 @@ def buttons(chosen: train.Settings, run: Run | None) -> None:
             "Size", list(words.SIZES), key=lesson.key("size"), format_func=words.SIZES.__getitem__, required=True,
             on_change=take_preset,
         )  # fmt: skip
-        st.button("Start", on_click=start, disabled=bool(wrong))
+        st.button("Start", on_click=start, disabled=bool(wrong) or busy)
         if run is not None and run.status == "stopped":
             st.button("Continue", on_click=attempt, args=(run.go_on,))
         if run is not None and run.status in ("stopped", "done"):
             after(run)
     if wrong:
         st.text(f"− {wrong}")
-    say_refused()
 
 
 def say_refused() -> None:
@@ -192,9 +192,9 @@ def settings(chosen: train.Settings) -> None:
     with st.expander("Change the model and the training", key="train-settings"):
         first, second, third = (st.columns(4, gap="medium") for _ in range(3))
         for place, field, label in (
-            (first[0], "n_layers", "Layers"), (first[1], "n_heads", "Heads"), (first[2], "d_model", "Width"),
-            (second[1], "steps", "Steps"), (second[2], "batch", "Examples a step"),
-            (second[3], "length", "Tokens an example"), (third[0], "d_ff", "Feed-forward width"),
+            (first[0], "n_layers", "Layers"), (first[1], "n_heads", "Heads"), (first[2], "d_model", "Width (d_model)"),
+            (second[1], "steps", "Steps"), (second[2], "batch", "Examples a step (batch)"),
+            (second[3], "length", "Tokens an example (length)"), (third[0], "d_ff", "Feed-forward width (d_ff)"),
             (third[1], "seed", "Seed"),
         ):  # fmt: skip
             place.number_input(label, step=1, key=lesson.key(field))
@@ -222,7 +222,7 @@ def pictures(chosen: train.Settings, run: Run) -> None:
         kind = train.stack(trace)
         message = packing.pack(trace if kind == "cross" else packing.one_layer(trace, shown[0]), stack=kind)
         view, title = ViewState(layer=shown[0], head=shown[1]), words.name_of(shown).capitalize()
-        component.attention_view(message, view, key="train-head", compact=True, title=title)
+        component.attention_view(message, view, key="train-view", compact=True, title=title)
     with curves:
         if run.steps:
             figure = figures.training_curves(train.panels(run), shell.palette(), last=run.config.steps)

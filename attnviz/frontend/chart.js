@@ -55,7 +55,7 @@ function drawChart(chart, plotly) {
   if (chart.gone || !width || (chart.drawn === chart.figure && chart.width === width)) return;
   [chart.drawn, chart.width] = [chart.figure, width];
   const { data, layout } = JSON.parse(chart.figure);
-  plotly.react(chart.plot, data, { ...layout, width }, CHART_CONFIG);
+  chart.work = plotly.react(chart.plot, data, { ...layout, width }, CHART_CONFIG);
 }
 
 function mountChart(root) {
@@ -84,7 +84,7 @@ export default function chartComponent({ data, parentElement, setTriggerValue })
   return () => {
     chart.gone = true;
     chart.resize.disconnect();
-    window.Plotly?.purge(chart.plot);
+    Promise.resolve(chart.work).finally(() => window.Plotly?.purge(chart.plot)); // not while it is still drawn
     charts.delete(parentElement);
   };
 }

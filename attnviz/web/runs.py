@@ -281,9 +281,11 @@ def minutes(seconds: float) -> str:
 @atexit.register
 def _end_all() -> None:
     """A thread inside torch when Python ends would take the whole process down with a message."""
-    for run in list(_running):
+    ending = list(_running)
+    for run in ending:
         run.pause()
-        run.wait(5)
+    for run in ending:
+        run.wait(2)
 
 
 # ---- of the session ----------------------------------------------------------------------------------

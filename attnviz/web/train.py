@@ -152,7 +152,8 @@ def measured(run: Run) -> list[str]:
     """The metrics that are shares of 1, the task's own first."""
     found = (run.evaluations[-1].metrics or {}) if run.evaluations else {}
     own = TASKS[run.config.task].metric
-    return sorted((name for name in found if name not in ("loss", "bits_per_byte")), key=lambda name: name != own)
+    others = [name for name in found if name not in ("loss", "bits_per_byte", "exact", own)]
+    return [*([own] if own in found and own != "loss" else []), *others]
 
 
 def trailing(values: Sequence[float], window: int) -> list[float]:

@@ -26,7 +26,7 @@ TRIES = (  # what it says, task, size, what to change
 METRICS: dict[str, Callable[[str], str]] = {
     "induction": lambda share: f"the best head puts {share} of its attention on the token that followed last time",
     "exact": lambda share: f"{share} of the held-out examples come out without a mistake",
-    "accuracy": lambda share: f"{share} of the held-out tokens are predicted right",
+    "accuracy": lambda share: f"{share} of what is held out is predicted right",
 }
 
 
@@ -131,4 +131,6 @@ def unfit(config: ModelConfig) -> str:
         return "This model reads images, and the other pages show a text: download it, and open it in Python."
     if config.kind == "encoder-decoder":
         return "This model reads two texts, and the other pages show one: download it, and open it in Python."
+    if config.channels:
+        return "This model reads images, and the other pages read text: download it, and open it in Python."
     return ""

@@ -1,0 +1,130 @@
+"""A training in a real Chromium: it grows, survives a change of page, stops, and its model is one of the app's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+PATIENCE = 60_000  # ms that a busy machine may take
+SENTENCE = ".st-key-lesson-sentence-main"
+CURVES = ".st-key-lesson-picture-training .js-plotly-plot"
+# Small enough for many steps a second, long enough to be stopped by hand.
+LONG = "task=copy&size=small&n_layers=2&d_model=16&n_heads=2&d_ff=16&length=12&batch=4&steps=10000&positions=learned"
+
+
+@pytest.fixture
+def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
+    """visit(query, size) gives the page in a new context; what it complains about fails the test."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(query: str = "", size: tuple[int, int] = (1440, 900)) -> Page:
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.goto(f"{app_server}/train?{query}")
+        expect(button(page, "Start")).to_be_enabled(timeout=PATIENCE)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_test_id("stMainBlockContainer").get_by_role("button", name=name, exact=True)
+
+
+def steps(page: Page) -> int:
+    """How far the sentence says that the training is."""
+    found = re.search(r"tep ([\d,]+) of 10,000", page.locator(SENTENCE).inner_text())
+    return int(found[1].replace(",", "")) if found else 0
+
+
+def reach(page: Page, number: int) -> None:
+    page.wait_for_function(
+        """([selector, number]) => {
+          const found = document.querySelector(selector)?.innerText.match(/tep ([\\d,]+) of/);
+          return found && Number(found[1].replaceAll(",", "")) >= number;
+        }""",
+        arg=[SENTENCE, number], timeout=PATIENCE,
+    )  # fmt: skip
+
+
+def points(page: Page) -> list[int]:
+    """The last step of each curve of the chart."""
+    return page.locator(CURVES).evaluate("plot => plot.data.map(line => line.x.at?.(-1) ?? 0)")
+
+
+def test_a_training_from_start_to_use(visit: Callable[..., Page]) -> None:
+    page = visit(LONG)
+    button(page, "Start").click()
+    reach(page, 5)
+    expect(page.locator(CURVES)).to_be_visible(timeout=PATIENCE)
+    before, seen = max(points(page)), steps(page)
+    reach(page, seen + 20)
+    page.wait_for_function(  # the chart follows the sentence
+        "([selector, before]) => document.querySelector(selector).data[0].x.at(-1) > before",
+        arg=[CURVES, before],
+    )
+    page.get_by_text("Learn", exact=True).first.click()
+    page.get_by_role("link", name="Masks", exact=True).click()
+    expect(page.get_by_role("heading", name="Who may look at whom?")).to_be_visible(timeout=PATIENCE)
+    page.get_by_text("Train", exact=True).first.click()
+    page.get_by_role("link", name="Watch attention form", exact=True).click()
+    reach(page, seen + 20)
+    button(page, "Pause").click()
+    expect(page.locator(SENTENCE)).to_contain_text("Paused at step", timeout=PATIENCE)
+    paused = steps(page)
+    button(page, "Continue").click()
+    reach(page, paused + 1)
+    button(page, "Stop").click()
+    expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost", timeout=PATIENCE)
+    with page.expect_download() as download:
+        button(page, "Download (.zip)").click()
+    assert download.value.suggested_filename == "attnviz-copy.zip"
+    button(page, "Use it in every page").click()
+    page.get_by_role("link", name="Every page runs it now: open Explore").click()
+    expect(page.locator(".av-say")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("combobox", name="Model")).to_have_value(
+        re.compile("Yours 1: copy after"), timeout=PATIENCE
+    )
+    assert "model=session%3A" in page.url
+
+
+def test_a_training_ends_with_its_session(visit: Callable[..., Page]) -> None:
+    """The server takes two: the third waits until one of the first two has closed the browser."""
+    first, second, third = (visit(LONG) for _ in range(3))
+    for page in (first, second):
+        button(page, "Start").click()
+        reach(page, 2)
+    button(third, "Start").click()
+    expect(third.get_by_text("2 trainings run on this server now, as many as it takes")).to_be_visible(timeout=PATIENCE)
+    first.context.close()
+
+    def try_again() -> bool:
+        if button(third, "Start").is_visible():
+            button(third, "Start").click()
+        third.wait_for_timeout(500)
+        return button(third, "Stop").is_visible()
+
+    assert any(try_again() for _ in range(60))
+    for page in (second, third):
+        button(page, "Stop").click()
+        expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost", timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (900, 900), (390, 844)])
+def test_nothing_scrolls_sideways(visit: Callable[..., Page], size: tuple[int, int]) -> None:
+    page = visit(LONG.replace("10000", "40"), size)
+    for state in ("Start", "Use it in every page"):
+        expect(button(page, state)).to_be_visible(timeout=PATIENCE)
+        main = page.locator("[data-testid=stMain]")
+        assert main.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+        if state == "Start":
+            button(page, "Start").click()
