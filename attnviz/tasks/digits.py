@@ -33,7 +33,10 @@ class Digits(Task):
 
     name = "digits"
     title = "Handwritten digits"
-    explains = "Name a handwritten digit from its 16 patches: see which of them the class token looks at."
+    explains = (
+        "Name a handwritten digit (UCI’s, as scikit-learn has them) from its 16 patches: see which of them the class "
+        "token looks at."
+    )
     kind = "encoder"
     metric = "accuracy"
     defaults: ClassVar[dict[str, Any]] = {

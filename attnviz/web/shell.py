@@ -15,6 +15,7 @@ from typing import NoReturn
 import streamlit as st
 
 from attnviz import figures
+from attnviz.models import catalogue
 from attnviz.places import APP, ASSETS
 from attnviz.view import ViewState
 from attnviz.web import cache, component
@@ -154,7 +155,8 @@ def inputs() -> Inputs:
         say("Type a sentence into the field in the sidebar, or pick an example there.")
     if len(text) > cache.MAX_CHARACTERS:
         refuse(f"The text has {len(text):,} characters; this page reads {cache.MAX_CHARACTERS:,}. Please shorten it.")
-    if not (model in cache.model_names() or model.startswith(("scratch:", "hf:"))):
+    known = {*cache.model_names(), *(info.name for info in catalogue())}  # what reads no text says so itself
+    if not (model in known or model.startswith(("scratch:", "hf:"))):
         if model.startswith(cache.OWN):
             refuse(cache.ELSEWHERE)
         refuse(f"There is no model “{model}”. Pick one in the sidebar, or type hf:org/name.")

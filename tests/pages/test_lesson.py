@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 import attnviz
+from attnviz import models
 from attnviz.errors import InvalidParameterError
 from attnviz.web import cache, lesson, pause, shell
 from tests.unit.hostile import HOSTILE
@@ -120,6 +121,16 @@ def test_a_model_that_reads_two_texts_is_refused_in_words(page: str) -> None:
     app.query_params["model"] = "scratch:base"
     app.switch_page(f"pages/{page}.py").run()
     assert not app.exception and any("reads two texts" in text.value for text in app.text)
+
+
+@pytest.mark.parametrize("name", ["digits", "hf:org/vit"])
+@pytest.mark.parametrize("page", ["explore", "softmax", "encoder_block"])
+def test_a_model_that_reads_images_is_refused_in_words(page: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_load_hub", lambda repo, max_bytes: models.load("digits"))
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["model"] = name
+    app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception and any("reads images" in text.value for text in app.text)
 
 
 def test_a_breath_is_taken_only_when_the_picture_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
