@@ -27,7 +27,7 @@ def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.goto(f"{app_server}/train?{query}")
-        expect(button(page, "Start")).to_be_enabled(timeout=PATIENCE)
+        expect(button(page, "Start")).to_be_enabled()
         return page
 
     yield open_page
@@ -65,32 +65,33 @@ def test_a_training_from_start_to_use(visit: Callable[..., Page]) -> None:
     page = visit(LONG)
     button(page, "Start").click()
     reach(page, 5)
-    expect(page.locator(CURVES)).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(CURVES)).to_be_visible()
     before, seen = max(points(page)), steps(page)
     reach(page, seen + 20)
     page.wait_for_function(  # the chart follows the sentence
         "([selector, before]) => document.querySelector(selector).data[0].x.at(-1) > before",
         arg=[CURVES, before],
     )
+    left = steps(page)
     page.get_by_text("Learn", exact=True).first.click()
-    page.get_by_role("link", name="Masks", exact=True).click()
-    expect(page.get_by_role("heading", name="Who may look at whom?")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("menuitem", name="Masks", exact=True).click()
+    expect(page.get_by_role("heading", name="Who may look at whom?")).to_be_visible()
     page.get_by_text("Train", exact=True).first.click()
-    page.get_by_role("link", name="Watch attention form", exact=True).click()
-    reach(page, seen + 20)
+    page.get_by_role("menuitem", name="Watch attention form", exact=True).click()
+    reach(page, left + 20)
     button(page, "Pause").click()
-    expect(page.locator(SENTENCE)).to_contain_text("Paused at step", timeout=PATIENCE)
+    expect(page.locator(SENTENCE)).to_contain_text("Paused at step")
     paused = steps(page)
     button(page, "Continue").click()
     reach(page, paused + 1)
     button(page, "Stop").click()
-    expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost", timeout=PATIENCE)
+    expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost")
     with page.expect_download() as download:
         button(page, "Download (.zip)").click()
     assert download.value.suggested_filename == "attnviz-copy.zip"
     button(page, "Use it in every page").click()
     page.get_by_role("link", name="Every page runs it now: open Explore").click()
-    expect(page.locator(".av-say")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".av-say")).to_be_visible()
     expect(page.get_by_role("combobox", name="Model")).to_have_value(
         re.compile("Yours 1: copy after"), timeout=PATIENCE
     )
@@ -104,7 +105,7 @@ def test_a_training_ends_with_its_session(visit: Callable[..., Page]) -> None:
         button(page, "Start").click()
         reach(page, 2)
     button(third, "Start").click()
-    expect(third.get_by_text("2 trainings run on this server now, as many as it takes")).to_be_visible(timeout=PATIENCE)
+    expect(third.get_by_text("2 trainings run on this server now, as many as it takes")).to_be_visible()
     first.context.close()
 
     def try_again() -> bool:
@@ -116,14 +117,14 @@ def test_a_training_ends_with_its_session(visit: Callable[..., Page]) -> None:
     assert any(try_again() for _ in range(60))
     for page in (second, third):
         button(page, "Stop").click()
-        expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost", timeout=PATIENCE)
+        expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost")
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (900, 900), (390, 844)])
 def test_nothing_scrolls_sideways(visit: Callable[..., Page], size: tuple[int, int]) -> None:
     page = visit(LONG.replace("10000", "40"), size)
     for state in ("Start", "Use it in every page"):
-        expect(button(page, state)).to_be_visible(timeout=PATIENCE)
+        expect(button(page, state)).to_be_visible()
         main = page.locator("[data-testid=stMain]")
         assert main.evaluate("e => e.scrollWidth - e.clientWidth") == 0
         if state == "Start":
