@@ -1,8 +1,8 @@
 """A small grammar of English whose sentences come with the answers: who a pronoun means, what a verb agrees with, which
 noun an adjective belongs to.
 
-    One day the queens near the lion see the shy boy because he wants the drum.
-    see → queens (not lion), shy → boy, he → boy (the queens are "they", the lion is "it")
+    One day the queens near the lion reward the shy boy because he wants the drum.
+    reward → queens (not lion), shy → boy, he → boy (the queens are "they", the lion is "it")
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 T = TypeVar("T")
 RELATIONS = ("pronoun", "verb", "adjective")  # each is a word that depends on one noun of its sentence
 
-# Of each noun: its plural, its pronoun, and the thing that it alone wants; a group shares its adjectives.
+# Of each noun: its plural, its pronoun, and the thing that it alone wants; a group shares its adjectives and its verbs.
 NOUNS: dict[str, dict[str, tuple[str, str, str]]] = {
     "royal": {
         "king": ("kings", "he", "ring"), "queen": ("queens", "she", "sword"), "prince": ("princes", "he", "mirror"),
@@ -53,10 +53,13 @@ ADJECTIVES = {
 }
 ANYTHING = tuple(NOUNS)
 ALIVE = ANYTHING[:-1]
-DOES = (
-    ("sees", "see"), ("calls", "call"), ("follows", "follow"), ("helps", "help"), ("finds", "find"),
-    ("hears", "hear"), ("loves", "love"), ("fears", "fear"),
-)  # fmt: skip
+DOES = {
+    "royal": (("commands", "command"), ("rewards", "reward"), ("pardons", "pardon")),
+    "child": (("teases", "tease"), ("hugs", "hug"), ("copies", "copy")),
+    "elder": (("advises", "advise"), ("scolds", "scold"), ("teaches", "teach")),
+    "beast": (("hunts", "hunt"), ("bites", "bite"), ("scares", "scare")),
+    "pet": (("licks", "lick"), ("sniffs", "sniff"), ("obeys", "obey")),
+}
 WANTS = (("wants", "want"), ("seeks", "seek"), ("has", "have"), ("loses", "lose"), ("keeps", "keep"))
 IS = ("is", "are")
 NEAR = ("near", "behind", "beside")
@@ -76,7 +79,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words, of which a full stop is one, and what is known of them."""
+    """Words, of which a comma or a full stop is one, and what is known of them."""
 
     words: tuple[str, ...]
     nouns: tuple[int, ...]  # places of all nouns: the candidates of every link
@@ -85,7 +88,7 @@ class Sentence:
     @property
     def text(self) -> str:
         """As one writes it."""
-        return " ".join(self.words).replace(" .", ".")
+        return " ".join(self.words).replace(" .", ".").replace(" ,", ",")
 
 
 @dataclass(frozen=True)
@@ -132,9 +135,9 @@ class _Draft:
         self.links.append(Link("verb", self.say(forms[subject.plural]), subject.at))
 
     def phrase(self, groups: Sequence[str]) -> _Noun:
-        """The, up to two adjectives, and a noun that the sentence does not have yet."""
-        group = self.pick(groups)
-        name = self.pick([name for name in NOUNS[group] if name not in {noun.name for noun in self.said}])
+        """The, up to two adjectives, and a noun of a group that the sentence does not have yet."""
+        group = self.pick([one for one in groups if one not in {noun.group for noun in self.said}])
+        name = self.pick([*NOUNS[group]])
         plural = self.happens(0.4)
         at = self._described(NOUNS[group][name][0] if plural else name, group)
         noun = _Noun(at, name, group, plural)
@@ -144,7 +147,7 @@ class _Draft:
     def _described(self, noun: str, group: str) -> int:
         """The, adjectives of the group, the noun; gives its place."""
         self.say("the")
-        places = [self._adjective(group) for _ in range(self.pick((0, 0, 0, 0, 1, 2)))]
+        places = [self._adjective(group) for _ in range(self.pick((0, 0, 0, 0, 0, 0, 0, 1, 1, 2)))]
         at = self.say(noun)
         self.places.append(at)
         self.links += [Link("adjective", place, at) for place in places]
@@ -154,54 +157,67 @@ class _Draft:
         """One that the sentence does not have yet, while there is one; gives its place."""
         return self.say(self.pick([one for one in ADJECTIVES[group] if one not in self.words] or ADJECTIVES[group]))
 
-    def beside(self, share: float) -> None:
-        """Something that stands between a noun and its verb: "near the …", or "that the … sees"."""
+    def beside(self, noun: _Noun, share: float) -> None:
+        """Something that stands between a noun and its verb: "near the …", "that the … licks", ", wild and strong,"."""
         if not self.happens(share):
             return
-        if self.happens(0.7):
+        which = self.source.random()
+        if which < 0.4:
             self.say(self.pick(NEAR))
             self.phrase(ANYTHING)
-        else:
+        elif which < 0.7:
             self.say("that")
             other = self.phrase(ALIVE)
-            self.verb(self.pick(DOES), other)
+            self.verb(self.pick(DOES[other.group]), other)
+        else:
+            self.besides(noun)
+            self.say(",")
 
-    def main(self) -> None:
-        """Who does what to whom, or who is how."""
-        if self.happens(0.45):
-            subject = self.phrase(ANYTHING)
-            self.beside(1.0)
-            self.verb(IS, subject)
-            self.how(subject)
-            return
+    def besides(self, noun: _Noun) -> None:
+        """, wild and strong: adjectives behind their noun."""
+        self.say(",")
+        self.links += [Link("adjective", place, noun.at) for place in self.how(noun)]
+
+    def main(self) -> bool:
+        """Who does what to whom; whether it ends behind a comma."""
         subject = self.phrase(ALIVE)
-        self.beside(0.6)
+        self.beside(subject, 0.75)
         if self.happens(0.3):
             self.say(self.pick(OFTEN))
-        self.verb(self.pick(DOES), subject)
-        self.phrase(ALIVE)
-        self.beside(0.2)
+        self.verb(self.pick(DOES[subject.group]), subject)
+        whom = self.phrase(ALIVE)
+        if self.happens(0.25):
+            self.say(self.pick(NEAR))
+            self.phrase(ANYTHING)
+        elif self.happens(0.25):
+            self.besides(whom)
+            return True
+        return False
 
-    def how(self, noun: _Noun) -> None:
-        """One adjective of a noun that stands further up, or two."""
+    def how(self, noun: _Noun) -> list[int]:
+        """One adjective of a noun that stands before it, or two; gives their places."""
         if self.happens(0.2):
             self.say("very")
-        self.links.append(Link("adjective", self._adjective(noun.group), noun.at))
-        if self.happens(0.3):
+        places = [self._adjective(noun.group)]
+        if self.happens(0.5):
             self.say("and")
-            self.links.append(Link("adjective", self._adjective(noun.group), noun.at))
+            places.append(self._adjective(noun.group))
+        return places
 
-    def reason(self) -> None:
-        """A clause about one of those named: the only one whom its pronoun can mean."""
+    def reason(self, comma: bool) -> None:
+        """A clause about one of those named: the only one whom its pronoun can mean.
+
+        Its verb and its adjectives belong to the pronoun, and to that noun only by way of it: they are no links.
+        """
         pronouns = [noun.pronoun for noun in self.said]
         clear = [noun for noun in self.said if noun.thing and pronouns.count(noun.pronoun) == 1]
         if not clear:
             return
         meant, joint = self.pick(clear), self.pick(JOINED)
-        self.say(joint)
+        self.say(*[","] * (comma and joint != "."), joint)
         pronoun = meant.pronoun.capitalize() if joint == "." else meant.pronoun
         self.links.append(Link("pronoun", self.say(pronoun), meant.at))
-        if self.happens(0.4):
+        if self.happens(0.5):
             self.say(IS[meant.plural])
             self.how(meant)
             return
@@ -215,9 +231,9 @@ def sentence(source: random.Random) -> Sentence:
     """A sentence drawn at random, with all its links."""
     draft = _Draft(source)
     draft.say(*draft.pick(INTROS))
-    draft.main()
+    comma = draft.main()
     if draft.happens(0.75):
-        draft.reason()
+        draft.reason(comma)
     draft.say(".")
     draft.words[0] = draft.words[0].capitalize()
     return Sentence(tuple(draft.words), tuple(draft.places), tuple(draft.links))
@@ -230,11 +246,13 @@ def kinds() -> list[list[str]]:
     return [
         sorted(form for name, (plural, _, _) in table.items() for form in (name, plural)),
         sorted({thing for _, _, thing in table.values()} - {""}),
-        sorted(form for forms in (*DOES, *WANTS, IS) for form in forms),
+        sorted(
+            form for forms in (*(forms for group in DOES.values() for forms in group), *WANTS, IS) for form in forms
+        ),
         sorted(one for group in ADJECTIVES.values() for one in group),
         pronouns,
         [one.capitalize() for one in pronouns],
         ["the", "that", "very", "and", *NEAR, *OFTEN, *JOINED[:-1], "day", "morning"],
         ["The", *(intro[0] for intro in INTROS if intro)],
-        ["."],
+        [".", ","],
     ]

@@ -148,15 +148,23 @@ class Induction(Task):
         yield self.batch(N_HELD_OUT, torch.Generator().manual_seed(seed % 2**63))
 
     def evaluate(self, model: Transformer, split: str) -> dict[str, float]:
-        """Also "induction" and "previous": see `head_scores`."""
-        return {**super().evaluate(model, split), **head_scores(model, self.twice())}
+        """Also "induction" and "previous": see `head_scores`.
+
+        "exact" is left out: nobody can know when a stretch begins again.
+        """
+        found = super().evaluate(model, split)
+        del found["exact"]
+        return {**found, **head_scores(model, self.twice())}
 
     def twice(self) -> Tensor:
         """The sequences on which heads are scored, (16, 2P + 1): no word comes twice in the P."""
         return said_twice(self.words, self.bos, self.length, each_once=True)
 
     def example(self) -> tuple[str, str | None]:
-        return "the cat sees a red bird and the cat sees a red bird and the cat", None
+        return (
+            " the cat sees a red bird and the cat sees a red bird and the cat",
+            None,
+        )  # words have a space before them
 
 
 def repeated(

@@ -21,8 +21,8 @@ PLURAL = {forms[0]: group for group, nouns in NOUNS.items() for forms in nouns.v
 THINGS = {forms[2] for nouns in NOUNS.values() for forms in nouns.values()} - {""}
 GROUP = {**SINGULAR, **PLURAL, **dict.fromkeys(THINGS, "thing")}
 PRONOUN = {name: forms[1] for nouns in NOUNS.values() for name, forms in nouns.items()} | dict.fromkeys(PLURAL, "they")
-ONE = {forms[0] for forms in (*DOES, *WANTS, IS)}
-MANY = {forms[1] for forms in (*DOES, *WANTS, IS)}
+VERBS = [*WANTS, IS, *(forms for group in DOES.values() for forms in group)]
+ONE, MANY = {forms[0] for forms in VERBS}, {forms[1] for forms in VERBS}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,20 @@ def test_a_pronoun_means_the_only_noun_that_it_can(seed: int) -> None:
 
 
 @given(SEEDS)
+def test_the_nouns_of_a_sentence_are_of_different_groups(seed: int) -> None:
+    groups = [GROUP[drawn(seed).words[place]] for place in drawn(seed).nouns]
+    assert len(groups) == len(set(groups))
+
+
+@given(SEEDS)
 def test_a_verb_agrees_with_its_noun(seed: int) -> None:
     one = drawn(seed)
     for link in one.links:
         if link.relation == "verb":
             assert one.words[link.word] in (MANY if one.words[link.noun] in PLURAL else ONE)
             assert one.words[link.noun] not in THINGS and link.noun < link.word
+            doing = {forms for group, all_ in DOES.items() for forms in all_ if group == GROUP[one.words[link.noun]]}
+            assert any(one.words[link.word] in forms for forms in doing)
 
 
 @given(SEEDS)
@@ -67,8 +75,10 @@ def test_every_word_that_depends_on_a_noun_has_one_link(seed: int) -> None:
     assert [i for i, word in enumerate(one.words) if word in GROUP] == sorted(one.nouns)
     linked = Counter(link.word for link in one.links)
     pronouns = [i for i, word in enumerate(one.words) if word.lower() in {*PRONOUN.values()}]
-    (after,) = pronouns or (len(one.words),)  # the verb behind it agrees with the pronoun
-    owed = {i for i, word in enumerate(one.words) if word in {a for all_ in ADJECTIVES.values() for a in all_}}
+    (after,) = pronouns or (len(one.words),)  # what stands behind it belongs to it, but for what describes a thing
+    things = [i for i, word in enumerate(one.words) if word in THINGS] or [0]
+    adjectives = {a for all_ in ADJECTIVES.values() for a in all_}
+    owed = {i for i, word in enumerate(one.words) if word in adjectives and (i < after or i < things[0])}
     owed |= {i for i, word in enumerate(one.words) if word in ONE | MANY and i < after} | {*pronouns}
     assert linked == Counter(owed)
 
@@ -90,7 +100,8 @@ def test_a_token_per_word_as_the_tokenizer_reads_the_text(task: Tales) -> None:
         encoding = task.tokenizer.encode(one.text)
         assert list(encoding.ids) == task.read(one) and len(encoding) <= 48 <= task.max_len
         assert encoding.labels[1:-1] == one.words
-        assert one.text[0].isupper() and one.text.endswith(".") and " ." not in one.text
+        assert one.text[0].isupper() and one.text.endswith(".")
+        assert " ." not in one.text and " ," not in one.text
 
     check()
 
@@ -122,7 +133,6 @@ def test_words_are_hidden_or_exchanged_for_their_like_and_asked_for(task: Tales)
                 how["hidden" if hidden else "same" if seen == label else "other"] += 1
                 assert hidden or kind[seen] == kind[label]
     asked = how["hidden"] + how["same"] + how["other"]
-    assert asked / how["words"] == pytest.approx(task.SHARE, abs=0.02)
     assert how["hidden"] / asked == pytest.approx(0.6, abs=0.03)
     assert how["other"] / asked == pytest.approx(0.28, abs=0.04)  # of its like one in a few is the word itself
 
