@@ -14,7 +14,8 @@ T = TypeVar("T")
 _mount = st.components.v2.component(
     "attnviz_dial",
     html=(
-        '<div class="av-dial"><div class="av-dial-head"><label for="av-dial-input"></label><button type="button" hidden></button>'
+        '<div class="av-dial"><div class="av-dial-head"><label for="av-dial-input"></label>'
+        '<button type="button" hidden></button>'
         "<output></output></div>"
         '<input id="av-dial-input" type="range" min="0" step="1">'
         '<div class="av-dial-marks" aria-hidden="true"></div></div>'

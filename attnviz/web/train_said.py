@@ -131,6 +131,4 @@ def unfit(config: ModelConfig) -> str:
         return "This model reads images, and the other pages show a text: download it, and open it in Python."
     if config.kind == "encoder-decoder":
         return "This model reads two texts, and the other pages show one: download it, and open it in Python."
-    if config.channels:
-        return "This model reads images, and the other pages read text: download it, and open it in Python."
     return ""
