@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from attnviz import Model, Trace, load
 from attnviz.frontend import FOLDER
 from tests.browser import launch, serve
 from tests.e2e.harness import HARNESS, SENTENCE, TYPES, settle
+
+expect.set_options(timeout=30_000)  # what comes on a busy machine comes late
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
