@@ -93,6 +93,7 @@ def recorder_for(training: Training, file: Path, keep: int, resume: bool) -> his
     if resume and file.exists():
         return history.Recorder.resume(file, training.model, training.done)
     if not keep:
+        file.unlink(missing_ok=True)  # that of another training
         return None
     if resume:
         raise InvalidParameterError("A history begins with the training: --keep goes with --resume only if it did.")

@@ -101,6 +101,12 @@ def test_a_history_begins_with_the_training(tmp_path: Path) -> None:
     assert workshop.recorder_for(Training(CONFIG), tmp_path / history.FILE, 0, resume=True) is None
 
 
+def test_the_history_of_another_training_does_not_stay(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / history.FILE).write_bytes((folder / history.FILE).read_bytes())
+    workshop.run(CONFIG, None, tmp_path, title=None, resume=False, command=[])
+    assert not (tmp_path / history.FILE).exists()
+
+
 def test_more_than_memory_should_hold_is_refused() -> None:
     large = Training(preset("induction", d_model=1024, n_heads=4)).model
     with pytest.raises(InvalidParameterError, match=r"200 checkpoints of [\d,]+ parameters take [\d,]+ bytes"):
