@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import attnviz
 from attnviz import history, workshop
+from attnviz.__main__ import main
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.training import Training, preset
 
@@ -24,6 +25,16 @@ def folder(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("history") / "model"
     workshop.run(CONFIG, None, place, title=None, resume=False, command=[], keep=4)
     return place
+
+
+def test_the_command_line_keeps_a_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = [f"{name}={value}" for name, value in TINY.items()]
+    arguments = ["train", "induction", "--preset", "small", "--set", *settings, "--out", str(tmp_path / "m")]
+    assert main([*arguments, "--keep", "3"]) == 0
+    assert history.read(tmp_path / "m").steps == (0, 2, 9)
+    capsys.readouterr()
+    assert main([*arguments, "--keep", "1"]) == 1
+    assert "keep=1 is not within 2 … 200" in capsys.readouterr().err
 
 
 @given(st.integers(1, 5000), st.integers(2, history.MOST))
