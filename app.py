@@ -27,6 +27,7 @@ page = st.navigation(
         ],
         "Train": [
             st.Page(pages / "train.py", title="Watch attention form"),
+            st.Page(pages / "replay.py", title="Replay: an induction head"),
         ],
     },
     position="top",

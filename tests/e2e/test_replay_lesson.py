@@ -1,0 +1,84 @@
+"""Replay in a real Chromium: the dial and its Play button, the link, and nothing that scrolls sideways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+DIAL = ".st-key-replay-step-dial input"
+SENTENCE = ".st-key-lesson-sentence-main"
+
+
+@pytest.fixture
+def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
+    """visit(query, size) gives the page in a new context; what it complains about fails the test."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(query: str = "", size: tuple[int, int] = (1440, 900), dark: bool = False) -> Page:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.goto(f"{app_server}/replay{query}")
+        expect(page.locator(".js-plotly-plot")).to_have_count(1, timeout=60_000)
+        expect(page.locator(".av-root canvas").first).to_be_visible(timeout=60_000)
+        page.wait_for_selector(QUIET, timeout=60_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def test_the_dial_goes_through_the_training(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.locator(DIAL).focus()
+    page.keyboard.press("Home")
+    expect(page.locator(SENTENCE)).to_contain_text("Before any training")
+    page.keyboard.press("End")
+    expect(page.locator(SENTENCE)).not_to_contain_text("Before any training")
+    expect(page.locator(SENTENCE)).to_contain_text("more than to any other")
+    before = page.locator(SENTENCE).inner_text()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(SENTENCE)).not_to_have_text(before)
+
+
+def test_play_goes_to_the_end_and_can_be_stopped(visit: Callable[..., Page]) -> None:
+    page = visit("?step=0")
+    play = page.get_by_role("button", name="Play", exact=True)
+    play.click()
+    pause = page.get_by_role("button", name="Pause", exact=True)
+    expect(pause).to_be_visible()
+    expect(page.locator(SENTENCE)).not_to_contain_text("Before any training")  # it moves
+    pause.click()
+    expect(play).to_be_visible()
+    last = page.locator(DIAL).get_attribute("max")
+    page.locator(DIAL).focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    play.click()
+    expect(page.locator(DIAL)).to_have_js_property("value", last)  # the last step, and there it stops by itself
+    expect(play).to_be_visible()
+    expect(page.locator(SENTENCE)).to_contain_text("more than to any other")
+
+
+def test_a_head_switched_off_and_the_link_in_another_browser(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.get_by_role("button", name="without layer").click()
+    expect(page.locator(SENTENCE)).to_contain_text("switched off")
+    page.wait_for_url("**off=1**")
+    again = visit("?" + page.url.partition("?")[2])
+    expect(again.locator(SENTENCE)).to_have_text(page.locator(SENTENCE).inner_text())
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (900, 900), (390, 844)])
+def test_nothing_scrolls_sideways(visit: Callable[..., Page], size: tuple[int, int]) -> None:
+    page = visit(size=size)
+    assert page.locator("[data-testid=stMain]").evaluate("e => e.scrollWidth - e.clientWidth") == 0

@@ -1,0 +1,235 @@
+"""The page "Replay" through AppTest: what is on screen is what the library finds at that checkpoint."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from attnviz import Intervention, ModelError, history, load
+from attnviz.models import BUNDLED
+from attnviz.report import percent
+from attnviz.tasks import Induction
+from attnviz.tasks.sequences import Scores, scores
+from attnviz.web import replay
+from tests.mounted import chart_titles, charts, mounted
+
+APP = str(Path(__file__).parents[2] / "app.py")
+
+
+def opened(**query: str) -> AppTest:
+    """The page as a link opens it in a new session."""
+    app = AppTest.from_file(APP, default_timeout=60).switch_page("pages/replay.py")
+    app.query_params.update(query)
+    return app.run()
+
+
+@pytest.fixture
+def app() -> Iterator[AppTest]:
+    yield opened()
+
+
+@pytest.fixture(scope="module")
+def past() -> history.History:
+    return history.read(BUNDLED / "induction")
+
+
+def measured(past: history.History, at: int, off: tuple[int, int] | None = None) -> Scores:
+    change = None if off is None else Intervention(head_scale=((*off, 0.0),))
+    return scores(past.model(at), Induction(past.config.max_len).twice(), change)
+
+
+def heads(past: history.History) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The best heads of the last checkpoint: previous token, induction."""
+    last = measured(past, len(past.steps) - 1)
+    return tuple(divmod(int(x.argmax()), x.shape[1]) for x in (last.previous, last.induction))  # type: ignore[return-value]
+
+
+def choose(app: AppTest, **values: object) -> AppTest:
+    for field, value in values.items():
+        app.session_state[f"replay.{field}"] = value
+    return app.run()
+
+
+def said(app: AppTest) -> str:
+    return app.text[0].value
+
+
+def link(app: AppTest) -> dict[str, str]:
+    return {k: v[-1] if isinstance(v, list) else v for k, v in app.query_params.items()}
+
+
+def views(app: AppTest) -> list[tuple[dict, bytes]]:
+    """What each attention view was sent: its settings and its message."""
+    found = []
+    for view in mounted(app, "attnviz_view"):
+        data: bytes = view.proto.bytes
+        length = int.from_bytes(data[:4], "little")
+        about = json.loads(data[4 : 4 + length])
+        found.append((about, data[4 + length : 4 + length + about["message"]]))
+    return found
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.7, 1.0])
+def test_the_sentence_says_what_the_checkpoint_does(app: AppTest, past: history.History, place: float) -> None:
+    at = round(place * (len(past.steps) - 1))
+    choose(app, step=past.steps[at])
+    assert not app.exception
+    found, (previous, induction) = measured(past, at), heads(past)
+    when = f"After {past.steps[at]:,} steps" if at else "Before any training"
+    share = percent(float(found.induction[induction]))
+    assert said(app).startswith(f"{when}, layer {induction[0]}, head {induction[1]} puts {share} of its attention")
+    assert f"layer {previous[0]}, head {previous[1]} puts {percent(float(found.previous[previous]))} on the" in said(
+        app
+    )
+    assert f"the loss is {found.again:.2f} nats a word" in said(app) and f"{found.first:.2f}." in said(app)
+    text = replay.text_of(0)
+    trace = load("induction").run(text)
+    ids, labels = torch.tensor([trace.encodings[0].ids]), trace.encodings[0].labels
+    with torch.inference_mode():
+        row = past.model(at)(ids).attentions[induction[0]][0, induction[1], 12]
+    assert f"At the second “{labels[12]}” it gives {percent(float(row[5]))} to “{labels[5]}”" in said(app)
+    assert ("more than to any other" in said(app)) == (int(row.argmax()) == 5)
+
+
+def test_the_curves_are_every_checkpoints_scores(app: AppTest, past: history.History) -> None:
+    step = past.steps[len(past.steps) // 2]
+    choose(app, step=step)
+    all_found, (previous, induction) = [measured(past, i) for i in range(len(past.steps))], heads(past)
+    figure = charts(app)[0]
+    lines = {(one["yaxis"], one["name"]): one for one in figure["data"] if one["mode"] == "lines"}
+    assert all(tuple(line["x"]) == past.steps for line in lines.values())
+    assert lines["y", "second time"]["y"] == pytest.approx([one.again for one in all_found])
+    assert lines["y", "first time"]["y"] == pytest.approx([one.first for one in all_found])
+    for axis, name, best in (("y2", "induction", induction), ("y3", "previous", previous)):
+        for layer in range(past.config.n_layers):
+            for head in range(past.config.n_heads):
+                line = lines[axis, f"layer {layer}, head {head}"]
+                assert line["y"] == pytest.approx([float(getattr(one, name)[layer, head]) for one in all_found])
+                assert (line["opacity"] == 1) == ((layer, head) == best)
+    assert {(mark["x0"], mark["x1"]) for mark in figure["layout"]["shapes"]} == {(step, step)}
+    shares = [float(one.induction[induction]) for one in all_found]
+    rises = [(shares[i + 1] - shares[i]) / (past.steps[i + 1] - past.steps[i]) for i in range(len(shares) - 1)]
+    at = rises.index(max(rises))
+    assert (
+        f"from step {past.steps[at]:,} to {past.steps[at + 1]:,}: {percent(shares[at])} become" in chart_titles(app)[0]
+    )
+
+
+def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: AppTest, past: history.History) -> None:
+    at = len(past.steps) // 2
+    choose(app, step=past.steps[at])
+    ids = torch.tensor([load("induction").encode(replay.text_of(0)).ids])
+    with torch.inference_mode():
+        trace = past.model(at)(ids)
+    assert len(views(app)) == 2
+    for (about, message), (layer, head) in zip(views(app), heads(past), strict=True):
+        assert (about["state"]["layer"], about["state"]["head"], about["state"]["queries"]) == (layer, head, [12])
+        start = 4 + int.from_bytes(message[:4], "little")
+        offset = json.loads(message[4:start])["layers"][layer]["at"] + start
+        q = trace.layers[layer].attention.q[0].numpy()
+        assert message[offset : offset + q.nbytes] == q.tobytes()
+
+
+def test_without_the_first_head_the_second_one_is_lost(app: AppTest, past: history.History) -> None:
+    last = len(past.steps) - 1
+    choose(app, step=past.steps[last], off=True)
+    previous, induction = heads(past)
+    found = measured(past, last, previous)
+    assert f"with layer {previous[0]}, head {previous[1]} switched off" in said(app)
+    assert f"puts {percent(float(found.induction[induction]))} of its attention" in said(app)
+    assert f"the second time is {found.again:.2f} nats a word, instead of" in said(app)
+    assert float(found.induction[induction]) < 0.5 * float(measured(past, last).induction[induction])
+    assert "switched off" in views(app)[0][0]["compact"]["title"]
+
+
+def test_the_prediction_is_judged_by_the_numbers(app: AppTest, past: history.History) -> None:
+    last, (previous, induction) = len(past.steps) - 1, heads(past)
+    with_it, without_it = (float(measured(past, last, off).induction[induction]) for off in (None, previous))
+    assert without_it < 0.1 * with_it
+    choose(app, guess=replay.LOST)
+    numbers = f"falls from {percent(with_it)} to {percent(without_it)}"
+    assert any(text.value.startswith("✓") and numbers in text.value for text in app.text)
+    choose(app, guess=replay.SAME)
+    assert any(f"You said “{replay.SAME}”" in text.value and numbers in text.value for text in app.text)
+
+
+def test_what_is_there_from_the_start_is_said(app: AppTest, past: history.History) -> None:
+    (layer, head), _ = heads(past)
+    first, end = (percent(float(measured(past, at).previous[layer, head])) for at in (0, len(past.steps) - 1))
+    sentence = next(text.value for text in app.text if "from the start" in text.value)
+    assert sentence.startswith(f"Layer {layer}, head {head} ") and first in sentence and f"in the end {end}" in sentence
+    slope = (0.25, 0.0625, 0.015625, 0.00390625, 0.5)[head]  # of five heads; Press et al. 2022
+    assert f"by {slope:g} per word" in sentence
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_each_try_sets_the_page_up_and_is_in_the_link(app: AppTest, past: history.History, number: int) -> None:
+    before = said(app)
+    app.button(key=f"replay-try-{number}").click().run()
+    assert not app.exception and said(app) != before
+    again = opened(**link(app))
+    assert said(again) == said(app)
+
+
+def test_a_token_chosen_in_one_matrix_is_chosen_in_both(app: AppTest) -> None:
+    shown = views(app)[0][0]["state"]
+    app.session_state["replay-previous"] = {"view": {**shown, "queries": [14]}}
+    app.run()
+    labels = load("induction").encode(replay.text_of(0)).labels
+    assert f"At the second “{labels[14]}”" in said(app) and link(app) == {"token": "14"}
+    assert views(app)[1][0]["state"]["queries"] == [14]
+    shown = views(app)[1][0]["state"]
+    app.session_state["replay-induction"] = {"view": {**shown, "queries": []}}
+    app.run()
+    assert "At the second" not in said(app) and link(app) == {"token": "-1"}
+
+
+def test_other_words_are_other_words(past: history.History) -> None:
+    texts = {replay.text_of(seed) for seed in range(20)}
+    task = Induction(64)
+    assert len(texts) == 20
+    for text in texts:
+        ids = task.tokenizer.encode(text).ids[1:]
+        assert len(ids) == 16 and ids[:8] == ids[8:] and len(set(ids)) == 8 and set(ids) <= set(task.words.tolist())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"step": "-1", "seed": "x", "off": "7", "token": "99", "guess": "<b>"},
+        {"step": "1e9", "seed": "-3", "token": "-2"},
+        {"step": "999999", "seed": "99", "token": "0"},
+    ],
+)
+def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
+    app = opened(**bad)
+    assert not app.exception and len(views(app)) == 2 and "of its attention on the word" in said(app)
+
+
+def test_the_sidebars_text_and_model_stay_as_they_were(app: AppTest) -> None:
+    app.text_area(key="text").set_value("Two words").run()
+    assert not app.exception and link(app) == {"text": "Two words"}
+
+
+def test_without_a_history_the_page_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def missing(*_: object) -> None:
+        raise ModelError("history.safetensors cannot be read: No such file or directory.")
+
+    monkeypatch.setattr(history, "read", missing)
+    replay.replay.clear()
+    app = opened()
+    assert not app.exception and app.text[0].value.startswith("− history.safetensors cannot be read")
+    replay.replay.clear()
+
+
+def test_the_code_that_ran_is_shown_when_asked_for(app: AppTest) -> None:
+    app.session_state["replay-code"] = True
+    app.run()
+    assert any("def offset_weights(" in code.value for code in app.code)
+    assert not math.isnan(measured(history.read(BUNDLED / "induction"), 0).first)
