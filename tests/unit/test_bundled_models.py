@@ -67,8 +67,14 @@ def test_it_is_in_the_catalogue(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "metric", "least"),
-    [("induction", "induction", 0.8), ("dates", "exact", 0.99), ("dates", "alignment", 0.85)]
-    + [("tales", "pronoun", 0.8), ("tales", "verb", 0.99), ("tales", "adjective", 0.99)],
+    [
+        ("induction", "induction", 0.8),
+        ("dates", "exact", 0.99),
+        ("dates", "alignment", 0.85),
+        ("tales", "pronoun", 0.8),
+        ("tales", "verb", 0.99),
+        ("tales", "adjective", 0.99),
+    ],
 )
 def test_it_is_good_enough_to_teach_with(name: str, metric: str, least: float) -> None:
     assert log_of(name)["metrics"][metric] >= least
