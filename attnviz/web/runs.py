@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -40,6 +41,7 @@ MAX_WEIGHTS = int(os.environ.get("ATTNVIZ_MAX_WEIGHTS", 16_000_000))  # of atten
 
 BREATH = 0.002  # seconds between two steps in which every other thread may take Python's lock
 LOOK = 0.5  # seconds between two looks at the probe's attention
+NICE = 10  # the thread's priority, where the system knows one per thread: the app's come first
 ABSENT = 5.0  # seconds without a browser, after which a run pauses: networks stumble for shorter
 ACTIVE = ("preparing", "running")
 
@@ -153,6 +155,7 @@ class Run:
         ended = "failed"
         try:
             torch.set_num_threads(cache.THREADS)  # of the whole process: a page may not have run a model yet
+            _step_back()
             self._journal.began = time.monotonic()
             self._training = self._training or self._open()
             self._look()
@@ -231,6 +234,13 @@ class Run:
         workshop.write(trained, self._journal, self._model, title, command(self.config))
         self._training = None  # its weights are rounded now: going on starts from the checkpoint
         return "done" if finished else "stopped"
+
+
+def _step_back() -> None:
+    """Lowers the priority of this thread, where threads have one of their own."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(NICE, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 class _Unsaved(Exception):

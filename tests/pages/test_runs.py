@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -226,6 +228,14 @@ def test_a_thread_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     run = started()
     run.wait()
     assert run.status == "failed" and "KeyError" in run.error and not runs._running
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_the_app_comes_first() -> None:
+    seen: list[int] = []
+    run = started(at=2, act=lambda _: seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
+    run.wait()
+    assert seen == [max(runs.NICE, os.getpriority(os.PRIO_PROCESS, 0))]
 
 
 def test_the_end_of_the_server_ends_every_run() -> None:
