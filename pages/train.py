@@ -1,5 +1,7 @@
 """Watch attention form: a small transformer learns while its attention is on screen."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from attnviz import figures, packing, schedules, training
@@ -39,7 +41,8 @@ def take_text() -> None:
 def take_file() -> None:
     """What was uploaded, if it is text; what was there before stays if it is not."""
     given = state["train-file"]
-    if given is None:
+    if given is None:  # taken away again: the field counts
+        take_text()
         return
     try:
         text = train.decoded(given.name, given.getvalue())
@@ -56,7 +59,7 @@ def start() -> None:
     attempt(lambda: runs.begin(train.config_of(chosen), text_of(chosen)))
 
 
-def attempt(act) -> None:
+def attempt(act: Callable[[], object]) -> None:
     """Does something with the run and draws the whole page again, for its clock; says why if it cannot be."""
     state["train:refused"] = ""
     try:

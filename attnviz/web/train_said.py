@@ -34,18 +34,18 @@ def sentence(run: Run | None) -> str:
     """What is going on now."""
     if run is None:
         return "Pick a task and press Start: a small transformer learns it here, and you see what its heads look at."
-    of = f"step {run.done:,} of {run.config.steps:,}"
     if run.status == "failed":
         return f"− {run.error} What you set is still there: change it, and start again."
+    error = f" − {run.error}" if run.error else ""
     if not run.steps:
-        return f"− {run.error}" if run.error else preparing(run)
+        return preparing(run) if run.active else f"{run.status.capitalize()} before the first step.{error}"
+    of = f"step {run.done:,} of {run.config.steps:,}"
     begins = {
         "preparing": f"Going on after {of}", "running": of.capitalize(), "paused": f"Paused at {of}",
         "stopped": f"Stopped at {of}, and nothing is lost",
         "done": f"Done after {run.done:,} steps in {minutes(run.seconds)}",
     }[run.status]  # fmt: skip
-    what = "; ".join([learned(run), *measured(run)])
-    return f"{begins}: {what}." + (f" − {run.error}" if run.error else "")
+    return f"{begins}: {'; '.join([learned(run), *measured(run)])}.{error}"
 
 
 def preparing(run: Run) -> str:

@@ -131,7 +131,8 @@ def test_cancel_stops_and_keeps_what_was_measured(visit: Visit) -> None:
     page = visit()
     measure(page)
     page.locator(".st-key-variants-cancel button").click()
-    expect(page.locator(".st-key-variants-measure button")).to_be_visible(timeout=20_000)
+    # A stale copy that Streamlit hides may stay beside the button for a while.
+    expect(page.locator(".st-key-variants-measure button").filter(visible=True)).to_have_count(1)
     expect(page.locator(".st-key-variants-cancel")).to_have_count(0)
     expect(chart(page, "variants-seconds")).to_be_visible()
     page.wait_for_selector(QUIET)

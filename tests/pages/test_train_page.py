@@ -187,6 +187,20 @@ def test_pause_continue_and_another_page(monkeypatch: pytest.MonkeyPatch) -> Non
     assert app.session_state["train.d_model"] == 16  # what is not drawn meanwhile is not forgotten
 
 
+def test_who_stops_before_the_first_step_reads_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Run._look
+
+    def stopped_at_once(run: Run) -> None:
+        look(run)
+        run.stop()
+
+    monkeypatch.setattr(Run, "_look", stopped_at_once)
+    app = press(opened(**SMALL), "Start")
+    assert "Stopped before the first step." in said(app) and len(charts(app)) == 1
+    monkeypatch.setattr(Run, "_look", look)
+    assert "Done after 16 steps" in said(press(app, "Continue"))
+
+
 def test_a_paused_run_can_be_stopped_and_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     at_step(monkeypatch, 5, Run.pause)
     app = press(press(opened(**SMALL), "Start"), "Stop")
