@@ -17,9 +17,13 @@ from attnviz.web.runs import Run
 shell.ensure()
 TICK = 0.8  # seconds between two looks at a training under way
 state = st.session_state
-if "linked" in state:
-    state.pop("train-corpus", None)  # the link's text comes in its place
+linked, corpus = state.get("linked"), state.get("train.corpus")
 lesson = Lesson("train", train.Settings())
+if linked is not None and "corpus" in linked:  # it comes in the place of what was typed
+    state.pop("train-corpus", None)
+    state.pop("train:upload", None)
+elif linked is not None and corpus is not None:  # a long text is in no link: going back does not lose it
+    lesson.choose(corpus=corpus)
 
 
 # ---- what the reader does --------------------------------------------------------------------------------

@@ -276,6 +276,21 @@ def test_a_link_restores_everything_and_leaves_a_long_text_out() -> None:
     assert "corpus" not in app.query_params and app.query_params["seed"] in ("7", ["7"])
 
 
+def test_going_back_to_a_link_without_the_text_keeps_the_text() -> None:
+    app = opened(task="language")
+    text = "A text of one's own. " * 200
+    app.text_area[-1].set_value(text).run()
+    assert app.session_state["train.corpus"] == text and "corpus" not in app.query_params
+    assert app.session_state["train.vocab_size"] == page.vocabulary(len(text))
+    app.query_params.clear()
+    app.query_params.update({"task": "masked", "seed": "3"})
+    app.run()
+    assert app.session_state["train.seed"] == 3 and app.text_area[-1].value == text
+    app.query_params.update({"corpus": "short"})
+    app.run()
+    assert app.text_area[-1].value == "short" == app.session_state["train.corpus"]
+
+
 def test_another_task_or_size_brings_its_own_numbers() -> None:
     app = opened()
     app.get("button_group")[0].set_value("copy").run()
