@@ -279,16 +279,16 @@ def test_a_link_restores_everything_and_leaves_a_long_text_out() -> None:
 def test_going_back_to_a_link_without_the_text_keeps_the_text() -> None:
     app = opened(task="language")
     text = "A text of one's own. " * 200
-    app.text_area[-1].set_value(text).run()
+    app.text_area(key="train-corpus").set_value(text).run()
     assert app.session_state["train.corpus"] == text and "corpus" not in app.query_params
     assert app.session_state["train.vocab_size"] == page.vocabulary(len(text))
     app.query_params.clear()
     app.query_params.update({"task": "masked", "seed": "3"})
     app.run()
-    assert app.session_state["train.seed"] == 3 and app.text_area[-1].value == text
+    assert app.session_state["train.seed"] == 3 and app.text_area(key="train-corpus").value == text
     app.query_params.update({"corpus": "short"})
     app.run()
-    assert app.text_area[-1].value == "short" == app.session_state["train.corpus"]
+    assert app.text_area(key="train-corpus").value == "short" == app.session_state["train.corpus"]
 
 
 def test_another_task_or_size_brings_its_own_numbers() -> None:
@@ -338,7 +338,7 @@ def test_twenty_bytes_of_text_are_too_few_and_stay(monkeypatch: pytest.MonkeyPat
     text = "twenty bytes of text"
     app = press(opened(**{**SMALL, "task": "language", "corpus": text, "vocab_size": 300, "length": 64}), "Start")
     assert "− The text makes" in said(app) and "windows of 64 need at least 195" in said(app)
-    assert app.text_area[0].value == text or app.text_area[-1].value == text
+    assert app.text_area(key="train-corpus").value == text
     assert app.session_state["train.d_model"] == 16 and "Start" in labels(app)
 
 
