@@ -156,10 +156,10 @@ def _names(panel: Panel, row: int, span: list[float], palette: Palette, pixels: 
     least = LINE_PX / pixels * (span[1] - span[0])
     return [
         {
-            "x": 1, "xref": "paper", "xanchor": "left", "xshift": 8, "y": y, "yref": _axis("y", row), "text": text,
-            "showarrow": False, "font": {"size": 14, "color": colour},
+            "x": 1, "xref": "paper", "xanchor": "left", "xshift": 8, "y": max(y, span[0] + i * least),
+            "yref": _axis("y", row), "text": text, "showarrow": False, "font": {"size": 14, "color": colour},
         }
-        for y, text, colour in apart(ends, least)
+        for i, (y, text, colour) in enumerate(apart(ends, least))  # plotly leaves out what lies below the axis
     ]  # fmt: skip
 
 

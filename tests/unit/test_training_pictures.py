@@ -31,3 +31,10 @@ def test_every_weight_stands_in_the_tile_of_its_head(shape: tuple[int, ...], pal
     middle = [(frame.x0 + frame.x1) / 2 for frame in frames[:n_heads]]
     np.testing.assert_allclose(figure.layout.xaxis.tickvals, middle)
     np.testing.assert_allclose(figure.layout.yaxis.tickvals, [(f.y0 + f.y1) / 2 for f in frames[::n_heads]])
+
+
+def test_names_of_curves_that_end_at_zero_stay_above_the_axis() -> None:
+    curves = [figures.Curve(name, [1, 2], [1.0, end]) for name, end in (("a", 0.0), ("b", 0.001), ("c", 0.002))]
+    figure = figures.training_curves([figures.Panel("loss", curves)], LIGHT, last=2)
+    heights = [note.y for note in figure.layout.annotations if note.text in "abc"]
+    assert heights[0] >= figure.layout.yaxis.range[0] and np.diff(heights).min() > 0.05
