@@ -17,6 +17,12 @@ pages = APP.parent / "pages"
 page = st.navigation(
     {
         "": [st.Page(pages / "explore.py", title="Explore", default=True)],
+        "Models": [
+            st.Page(pages / "models.py", title="All models"),
+            st.Page(pages / "generate.py", title="Generate"),
+            st.Page(pages / "translate.py", title="Translate"),
+            st.Page(pages / "vision.py", title="Vision"),
+        ],
         "Learn": [
             st.Page(pages / "step_by_step.py", title="Step by step"),
             st.Page(pages / "softmax.py", title="Softmax and temperature"),

@@ -72,7 +72,7 @@ class AttentionTrace:
     def scores(self) -> Tensor:
         """(B, H, T, S): q·k · scale + bias; −∞ where the mask forbids. Before the temperature."""
         scores = self.q @ self.k.mT * self.scale
-        bias = total_bias(self.bias, self.alibi, self.q.shape[2], self.k.shape[2])
+        bias = total_bias(self.bias, self.alibi, self.q.shape[2], self.k.shape[2], self.mask.start)
         if bias is not None:
             scores = scores + bias.to(scores.dtype)
         keep = self.keep
@@ -146,7 +146,7 @@ def _fused(trace: AttentionTrace, dropout: float) -> Tensor:
         return F.dropout(trace.weights, dropout) @ trace.v
     only_causal = trace.scale > 0 and trace.mask.only_causal and trace.bias is None and trace.alibi is None
     attn_mask = None if only_causal else trace.keep
-    bias = total_bias(trace.bias, trace.alibi, trace.q.shape[2], trace.k.shape[2])
+    bias = total_bias(trace.bias, trace.alibi, trace.q.shape[2], trace.k.shape[2], trace.mask.start)
     if bias is not None:
         bias = bias.to(trace.q.dtype) / trace.temperature
         attn_mask = bias if attn_mask is None else bias.masked_fill(~attn_mask, -math.inf)
@@ -156,9 +156,9 @@ def _fused(trace: AttentionTrace, dropout: float) -> Tensor:
     )  # fmt: skip
 
 
-def total_bias(bias: Tensor | None, alibi: Tensor | None, n_queries: int, n_keys: int) -> Tensor | None:
+def total_bias(bias: Tensor | None, alibi: Tensor | None, n_queries: int, n_keys: int, start: int = 0) -> Tensor | None:
     """The given bias plus ALiBi's, broadcastable to (B, H, T, S); None if there is neither."""
     if alibi is None:
         return bias
-    linear = alibi_bias(alibi, n_queries, n_keys)[None]
+    linear = alibi_bias(alibi, n_queries, n_keys, start=start)[None]
     return linear if bias is None else bias + linear

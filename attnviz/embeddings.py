@@ -40,10 +40,10 @@ class Embeddings(nn.ModuleDict):
         if config.embed_norm:
             self["norm"] = nn.LayerNorm(c, eps=config.norm_eps)
 
-    def forward(self, inputs: Tensor, types: Tensor | None, scheme: str) -> Tensor:
+    def forward(self, inputs: Tensor, types: Tensor | None, scheme: str, start: int = 0) -> Tensor:
         """Ids (B, T), or pixels (B, channels, height, width) → (B, T, C).
 
-        `types` are segments (B, T), `scheme` is the kind of positions. Errors: as `lengths`.
+        `types` are segments (B, T), `scheme` is the kind of positions, `start` the first token's. Errors: as `lengths`.
         """
         if types is not None:
             self._check_types(types, inputs)
@@ -53,9 +53,10 @@ class Embeddings(nn.ModuleDict):
         if scheme == "learned":
             if "positions" not in self:
                 raise InvalidParameterError("this model has no learned positions to switch to")
-            x = x + positions.learned(cast(nn.Embedding, self["positions"]).weight, x.shape[1])
+            table = cast(nn.Embedding, self["positions"]).weight
+            x = x + positions.learned(table, start + x.shape[1])[start:]
         elif scheme == "sinusoidal":
-            x = x + positions.sinusoidal(x.shape[1], self.config.d_model).to(x)
+            x = x + positions.sinusoidal(start + x.shape[1], self.config.d_model)[start:].to(x)
         return self["norm"](x) if self.config.embed_norm else x
 
     def _patches(self, pixels: Tensor) -> Tensor:
@@ -65,14 +66,14 @@ class Embeddings(nn.ModuleDict):
         special = cast(nn.Embedding, self["special"]).weight.expand(batch, -1, -1)
         return torch.cat([special, patches], dim=1)
 
-    def lengths(self, inputs: Tensor, lengths: Sequence[int] | None) -> tuple[int, ...]:
-        """Real tokens of each text or image of a batch, `lengths` if given.
+    def lengths(self, inputs: Tensor, lengths: Sequence[int] | None, start: int = 0) -> tuple[int, ...]:
+        """Real tokens of each text or image of a batch, `lengths` if given, after `start` earlier ones.
 
         Errors: ShapeError, DTypeError or InvalidParameterError for what the model cannot read, with the numbers.
         """
         if self.config.channels:
             return real_lengths("pixels", inputs, self._check_pixels(inputs), lengths)
-        return real_lengths("token ids", inputs, check_ids(inputs, self.config), lengths)
+        return real_lengths("token ids", inputs, check_ids(inputs, self.config, start), lengths)
 
     def _check_pixels(self, pixels: Tensor) -> int:
         check_tensor("pixels", pixels)
@@ -98,15 +99,15 @@ class Embeddings(nn.ModuleDict):
             raise InvalidParameterError(f"types reach {int(types.max())}, but the model has {n} of them")
 
 
-def check_ids(ids: Tensor, config: ModelConfig) -> int:
-    """How many tokens (B, T) has per text. Errors: ShapeError, DTypeError or InvalidParameterError."""
+def check_ids(ids: Tensor, config: ModelConfig, start: int = 0) -> int:
+    """How many tokens (B, T) has per text, after `start` ones. Errors: as `Embeddings.lengths`."""
     check_tensor("token ids", ids)
     if ids.dtype not in (torch.int64, torch.int32):
         raise DTypeError(f"token ids are {ids.dtype}; they have to be int64")
     if ids.dim() != 2 or 0 in ids.shape:
         raise ShapeError(f"token ids are (B, T) with at least one token, not {tuple(ids.shape)}")
-    if ids.shape[1] > config.max_len:
-        raise ShapeError(f"{ids.shape[1]} tokens are more than the model's {config.max_len}")
+    if start + ids.shape[1] > config.max_len:
+        raise ShapeError(f"{start + ids.shape[1]} tokens are more than the model's {config.max_len}")
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or high >= config.vocab_size:
         raise InvalidParameterError(f"token ids {low}…{high} are outside 0…{config.vocab_size - 1}")

@@ -30,12 +30,13 @@ def window(
     size: int | None,
     device: torch.device | None = None,
     past_only: bool = False,
+    start: int = 0,
 ) -> Tensor:
     """Bool (T, S): query i may attend to keys at most `size` away (Beltagy et al. 2020, section 3.1).
 
-    `size` None means any distance; `past_only` also forbids every later key.
+    `size` None means any distance; `past_only` also forbids every later key; `start` is the first query's position.
     """
-    i = torch.arange(n_queries, device=device)[:, None]
+    i = torch.arange(start, start + n_queries, device=device)[:, None]
     j = torch.arange(n_queries if n_keys is None else n_keys, device=device)[None, :]
     keep = torch.ones(i.shape[0], j.shape[1], dtype=torch.bool, device=device)
     if past_only:
@@ -69,6 +70,7 @@ class Mask:
         keys: bool (B, 1, 1, S), the real keys where padding is not at the end.
         dense: bool, broadcastable to (B, H, T, S), True = may attend; for patterns that have no formula.
         extra: keys at the end that no condition concerns (those of `add_bias_kv` and `add_zero_attn`).
+        start: the position of the first query, where the keys before it are remembered from earlier runs.
     """
 
     causal: bool = False
@@ -78,6 +80,7 @@ class Mask:
     keys: Tensor | None = None
     dense: Tensor | None = None
     extra: int = 0
+    start: int = 0
 
     def __post_init__(self) -> None:
         if self.window is not None and self.window < 0:
@@ -92,8 +95,13 @@ class Mask:
         """Bool, broadcastable to (B, H, T, S), True = may attend; None if every pair may."""
         n_keys -= self.extra
         parts: list[Tensor | None] = [self.keys, self.dense]
-        if self.causal or self.window is not None:
-            parts.append(window(n_queries, n_keys, size=self.window, device=device, past_only=self.causal))
+        later = self.causal and self.start < n_keys - 1  # a key that the first query may not see
+        if later or self.window is not None:
+            parts.append(
+                window(
+                    n_queries, n_keys, size=self.window, device=device, past_only=self.causal, start=self.start
+                )
+            )  # fmt: skip
         if self.lengths and min(self.lengths) < n_keys:
             parts.append(padding(self.lengths, n_keys, device))
         if self.blocked:
@@ -104,7 +112,10 @@ class Mask:
         return F.pad(keep.expand(*keep.shape[:-1], n_keys), (0, self.extra), value=True)
 
     def _unblocked(self, n_queries: int, n_keys: int, n_heads: int, device: torch.device | None) -> Tensor:
-        for head, query, key in self.blocked:
+        cells = [(head, query - self.start, key) for head, query, key in self.blocked]
+        if self.start:  # cells of queries that ran before, or are still to come, are no concern of this run
+            cells = [cell for cell in cells if 0 <= cell[1] < n_queries and 0 <= cell[2] < n_keys]
+        for head, query, key in cells:
             if not (0 <= query < n_queries and 0 <= key < n_keys):
                 raise InvalidParameterError(
                     f"blocked cell ({query}, {key}) is outside the {n_queries} × {n_keys} matrix"
@@ -112,8 +123,8 @@ class Mask:
             if head is not None and not 0 <= head < n_heads:
                 raise InvalidParameterError(f"blocked head {head} is outside 0…{n_heads - 1}")
         keep = torch.ones(1, n_heads, n_queries, n_keys, dtype=torch.bool, device=device)
-        everywhere = torch.tensor([cell[1:] for cell in self.blocked if cell[0] is None], dtype=torch.long)
-        in_heads = torch.tensor([cell for cell in self.blocked if cell[0] is not None], dtype=torch.long)
+        everywhere = torch.tensor([cell[1:] for cell in cells if cell[0] is None], dtype=torch.long)
+        in_heads = torch.tensor([cell for cell in cells if cell[0] is not None], dtype=torch.long)
         if len(everywhere):  # one write for all cells: a painted mask has thousands
             keep[:, :, everywhere[:, 0], everywhere[:, 1]] = False
         if len(in_heads):
@@ -124,7 +135,8 @@ class Mask:
     def only_causal(self) -> bool:
         """Whether causality is the one condition."""
         others = (self.window, self.lengths, self.keys, self.dense)
-        return self.causal and all(x is None for x in others) and not self.blocked and not self.extra
+        plain = not self.blocked and not self.extra and not self.start
+        return self.causal and all(x is None for x in others) and plain
 
     def replaced(self, pattern: str | tuple[str, int]) -> Mask:
         """The same padding under another pattern: "causal", "none" or ("window", n).

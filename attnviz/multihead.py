@@ -182,14 +182,25 @@ class MultiheadAttention(nn.Module):
         alibi: Tensor | None = None,
         rotary: bool = False,
         intervention: Intervention | None = None,
+        past: AttentionTrace | None = None,
     ) -> AttentionTrace:
-        """`trace` on (B, T, C) inputs, whatever batch_first says: the layers' inner path."""
+        """`trace` on (B, T, C) inputs, whatever batch_first says: the layers' inner path.
+
+        `past`: the same attention's run on the queries before. Its keys and values stand before the new ones in
+        self-attention, and serve again as they are where `key` is another sequence. `mask.start` counts its queries.
+        """
         key = query if key is None else key
         value = key if value is None else value
         self._check_inputs(query, key, value)
-        q, k, v = self._heads(query, key, value)  # (B, H, T, D), (B, H, S, D) twice
-        if rotary:
-            q, k = rope(q), rope(k)
+        if past is not None and key is not query:
+            (q,), k, v = self._heads(query), past.k, past.v
+        else:
+            q, k, v = self._heads(query, key, value)  # (B, H, T, D), (B, H, S, D) twice
+            start = 0 if past is None else past.k.shape[2]
+            if rotary:
+                q, k = rope(q, start=start), rope(k, start=start)
+            if past is not None:
+                k, v = torch.cat((past.k, k), dim=2), torch.cat((past.v, v), dim=2)
         full, bias = self._masks(q, k, key_padding_mask, attn_mask, is_causal, mask)
         scale, temperature, head_scale = 1.0 / math.sqrt(self.head_dim), 1.0, None
         if intervention is not None:
@@ -204,16 +215,16 @@ class MultiheadAttention(nn.Module):
         )  # fmt: skip
         return replace(trace, out=self.out_proj(trace.z.transpose(1, 2).flatten(2)))
 
-    def _heads(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x W + b for q, k and v, cut into heads: three of (B, H, T or S, D)."""
+    def _heads(self, *inputs: Tensor) -> list[Tensor]:
+        """x W + b for query, key and value, or for the query alone, cut into heads: (B, H, T or S, D) each."""
 
         def cut(x: Tensor) -> Tensor:
             return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
 
-        if key is query and value is query and self._qkv_same_embed_dim:
-            packed = F.linear(query, self.in_proj_weight, self.in_proj_bias)  # (B, T, 3C)
-            q, k, v = packed.chunk(3, dim=-1)
-            return cut(q), cut(k), cut(v)
+        same = len(inputs) == 3 and all(x is inputs[0] for x in inputs)
+        if same and self._qkv_same_embed_dim:
+            packed = F.linear(inputs[0], self.in_proj_weight, self.in_proj_bias)  # (B, T, 3C)
+            return [cut(part) for part in packed.chunk(3, dim=-1)]
         if self._qkv_same_embed_dim:
             weights: Sequence[Tensor] = self.in_proj_weight.chunk(3)
         else:
@@ -221,9 +232,7 @@ class MultiheadAttention(nn.Module):
         biases: Sequence[Tensor | None] = (None,) * 3
         if self.in_proj_bias is not None:
             biases = self.in_proj_bias.chunk(3)
-        inputs = (query, key, value)
-        q, k, v = (F.linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=True))
-        return cut(q), cut(k), cut(v)
+        return [cut(F.linear(x, w, b)) for x, w, b in zip(inputs, weights, biases, strict=False)]
 
     def _masks(
         self,

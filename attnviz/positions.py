@@ -77,12 +77,13 @@ def alibi_slopes(n_heads: int, like: Tensor | None = None) -> Tensor:
     return torch.tensor(slopes + extra, dtype=dtype, device=like.device)
 
 
-def alibi_bias(slopes: Tensor, n_queries: int, n_keys: int) -> Tensor:
+def alibi_bias(slopes: Tensor, n_queries: int, n_keys: int, *, start: int = 0) -> Tensor:
     """−m_h · |i − j| as (H, T, S), added to the scores: the further away, the less attention.
 
+    `start`: the position of the first query.
     Source: Press et al. 2022, section 3 (stated there for j ≤ i; |i − j| is its symmetric form for encoders).
     """
-    i = torch.arange(n_queries, device=slopes.device)[:, None]
+    i = torch.arange(start, start + n_queries, device=slopes.device)[:, None]
     j = torch.arange(n_keys, device=slopes.device)[None, :]
     return -slopes[:, None, None] * (i - j).abs()
 

@@ -139,6 +139,26 @@ class Tokenizer:
                 raise InvalidParameterError(f"id {i} is outside the vocabulary of {self.vocab_size}")
         return self.library.decode(ids, skip_special_tokens=skip_special)
 
+    def encoding(self, ids: Sequence[int]) -> Encoding:
+        """Ids as they are, with their text: what a model said, which `encode` might cut into other pieces.
+
+        A token's place is where the text grew when it was added. Errors: InvalidParameterError.
+        """
+        names = [self.library.id_to_token(i) or str(i) for i in ids]
+        special = tuple(name in self._special_names for name in names)
+        text, end = self.decode(ids), 0
+        spans: list[tuple[int, int]] = []
+        for n, is_special in enumerate(special, 1):
+            start = end
+            if not is_special:  # an unfinished character is one that the next token may still replace
+                end = max(start, min(len(text), len(self.decode(ids[:n]).rstrip("\ufffd"))))
+                spans.append((start, end))
+        offsets = _without_blanks(text, spans, special)
+        labels = tuple(map(self._label, names))
+        return Encoding(
+            text, tuple(ids), tuple(names), labels, offsets, _number_words(text, offsets, special), special
+        )  # fmt: skip
+
     def _label(self, token: str) -> str:
         if token in self._special_names:
             return token

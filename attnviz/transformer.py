@@ -9,7 +9,7 @@ sessions can share it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -65,6 +65,11 @@ class Trace:
     def hidden_states(self) -> tuple[Tensor, ...]:
         """The embeddings and each layer's output, (B, T, C) each, as Hugging Face returns them."""
         return (*(layer.resid_pre for layer in self.layers), self.final)
+
+    @property
+    def n_so_far(self) -> int:
+        """Tokens up to the last one of this run, those of earlier runs counted: `Transformer.step` continues there."""
+        return self.layers[0].attention.k.shape[2]
 
     @property
     def nbytes(self) -> int:
@@ -164,6 +169,21 @@ class Transformer(nn.Module):
         assert target is not None
         return self._run(self.decoder, "decoder", target, target_lengths, None, intervention, source)
 
+    def step(self, ids: Tensor, past: Trace) -> Trace:
+        """Runs the decoder on the tokens after those of `past`, whose keys and values serve again (a KV cache).
+
+        Arguments
+            ids: int (B, T), the new tokens.
+            past: the trace of the tokens before, from `forward` or `step`, of texts of one length. Its intervention
+                goes on, and its encoder's run serves again.
+
+        Returns the trace of the new tokens; in its self-attention k and v are those of all tokens so far.
+        Errors: as `forward`. `joined` makes one trace of several.
+        """
+        if self.decoder is None:
+            raise InvalidParameterError(f"a model of kind {self.config.kind!r} decodes nothing, so it takes no step")
+        return self._run(self.decoder, "decoder", ids, None, None, past.intervention, past.source, past)
+
     def _run(
         self,
         stack: nn.ModuleDict,
@@ -173,19 +193,21 @@ class Transformer(nn.Module):
         types: Tensor | None,
         intervention: Intervention | None,
         source: Trace | None = None,
+        past: Trace | None = None,
     ) -> Trace:
         """One stack on one batch."""
-        real = self.embed.lengths(inputs, lengths)
+        start = 0 if past is None else past.n_so_far
+        real = self.embed.lengths(inputs, lengths, start)
         scheme = self.config.positions
         if intervention is not None and intervention.positions and intervention.where in ("all", place):
             scheme = intervention.positions
-        x = self.embed(inputs, types, scheme)  # (B, T, C)
+        x = self.embed(inputs, types, scheme, start)  # (B, T, C)
         padded = real if min(real) < x.shape[1] else None
-        options: dict[str, Any] = {"mask": Mask(causal=place == "decoder", lengths=padded)}
+        options: dict[str, Any] = {"mask": Mask(causal=place == "decoder", lengths=padded, start=start)}
         cross: dict[str, Any] = {}
         if source is not None:
             short = min(source.lengths) < source.final.shape[1]
-            cross = {"mask": Mask(lengths=source.lengths if short else None)}
+            cross = {"mask": Mask(lengths=source.lengths if short else None, start=start)}
         layers: list[LayerTrace] = []
         layer: Any  # an encoder or a decoder layer, as `source` says
         for i, layer in enumerate(cast(nn.ModuleList, stack["layers"])):
@@ -196,6 +218,8 @@ class Transformer(nn.Module):
                 "rotary": own == "rope",
                 "alibi": positions.alibi_slopes(self.config.n_heads, x) if own == "alibi" else None,
             }
+            if past is not None:
+                options["past"], cross["past"] = past.layers[i].attention, past.layers[i].cross_attention
             if source is None:
                 layers.append(layer.trace(x, **options))
             else:
@@ -239,6 +263,45 @@ class Transformer(nn.Module):
         off = [head for _, head, _ in intervention.head_scale if head >= heads]
         if off:
             raise InvalidParameterError(f"the intervention names head {off[0]} of {heads} (counted from 0)")
+
+
+def joined(runs: Sequence[Trace]) -> Trace:
+    """One trace of all tokens, from a run and the steps after it: as if the model had run once on the whole.
+
+    Errors: InvalidParameterError unless each begins where the one before ended.
+    """
+    ends = [run.n_so_far for run in runs]
+    begins = [end - run.final.shape[1] for end, run in zip(ends, runs, strict=True)]
+    if begins != [0, *ends[:-1]]:
+        raise InvalidParameterError(f"runs that begin at {begins} and end at {ends} do not follow each other")
+    if len(runs) == 1:
+        return runs[0]
+    layers = tuple(map(_joined_layer, zip(*(run.layers for run in runs), strict=True)))
+    logits = [run.logits for run in runs if run.logits is not None]
+    return replace(
+        runs[0], layers=layers, final=torch.cat([run.final for run in runs], dim=1), encodings=(),
+        logits=torch.cat(logits, dim=1) if logits else None, lengths=(ends[-1],) * len(runs[0].final),
+    )  # fmt: skip
+
+
+def _joined_layer(parts: tuple[LayerTrace, ...]) -> LayerTrace:
+    def attention(runs: list[AttentionTrace]) -> AttentionTrace:
+        q, z = (torch.cat([getattr(run, name) for run in runs], dim=2) for name in ("q", "z"))
+        return replace(runs[-1], q=q, z=z, out=stream([run.out for run in runs]), mask=runs[0].mask)
+
+    def stream(found: list[Tensor | None]) -> Tensor | None:
+        given = [x for x in found if x is not None]
+        return torch.cat(given, dim=1) if given else None
+
+    crossed = [part.cross_attention for part in parts if part.cross_attention is not None]
+    return LayerTrace(
+        resid_pre=torch.cat([part.resid_pre for part in parts], dim=1),
+        attention=attention([part.attention for part in parts]),
+        resid_mid=stream([part.resid_mid for part in parts]),
+        cross_attention=attention(crossed) if crossed else None,
+        resid_cross=stream([part.resid_cross for part in parts]),
+        resid_post=torch.cat([part.resid_post for part in parts], dim=1),
+    )
 
 
 def _initialise(module: nn.Module, generator: torch.Generator | None) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import plotly.graph_objects as go
 from streamlit.testing.v1 import AppTest
 
+DRAWN = {"scatter", "bar", "heatmap"}
+
 
 def mounted(app: AppTest, name: str) -> list[Any]:
     """The components registered under a name, from top to bottom."""
@@ -17,6 +19,7 @@ def charts(app: AppTest) -> list[dict[str, Any]]:
     found = [json.loads(sent["figure"]) for sent in _charts(app)]
     for figure in found:
         go.Figure(figure)
+        assert {trace["type"] for trace in figure["data"]} <= DRAWN  # what the build in assets/plotly can draw
     return found
 
 

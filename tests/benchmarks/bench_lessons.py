@@ -192,7 +192,7 @@ def first_visits(browser: Browser, server: str, page_name: str, picture: str, ti
         page.locator(".av-say").first.wait_for(timeout=60_000)
         settled(page, ".av-say")
         page.get_by_text("Learn", exact=True).first.click()
-        link = page.get_by_role("link", name=title, exact=True)
+        link = page.get_by_role("menuitem", name=title, exact=True)
         link.wait_for()
         begun = page.evaluate("performance.now()")
         link.click()

@@ -1,8 +1,14 @@
 """Figures show the numbers they are given, in the house style."""
 
+import re
+from pathlib import Path
+
+import plotly
 import pytest
 
 from attnviz import figures
+from attnviz.places import ASSETS
+from tests.mounted import DRAWN
 from tests.unit.hostile import HOSTILE
 
 MOVED = [[0.1, 0.2, 0.0], [0.3, 0.1, 0.2]]
@@ -39,3 +45,15 @@ def test_tokens_are_text_for_plotly(label: str) -> None:
     figure = figures.downstream_lines(MOVED, [label, "b", "c"], 0, figures.LIGHT)
     assert all("<" not in (a.text or "") for a in figure.layout.annotations)
     assert all("<" not in trace.name for trace in figure.data)
+
+
+def test_the_charts_library_is_the_one_that_plotly_checks_for() -> None:
+    """plotly's package checks our figures in the tests; what draws them is a smaller build of the same version."""
+    version = re.compile(r"plotly\.js (?:\(cartesian - minified\) )?v([\d.]+)")
+    theirs = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    ours = ASSETS / "plotly" / "plotly-cartesian.min.js"
+    heads = [version.search(path.read_text("utf-8")[:300]) for path in (theirs, ours)]
+    assert heads[0] and heads[1] and heads[0][1] == heads[1][1]
+    source = ours.read_text("utf-8")
+    for kind in DRAWN:
+        assert f'moduleType:"trace",name:"{kind}"' in source, kind

@@ -38,7 +38,9 @@ TABLE: dict[str, set[str]] = {
         *("attention", "multihead", "layers", "config", "embeddings", "checks"),
         *("masks", "positions", "intervention", "tokenizers"),
     },
-    "weights": {"transformer", "config", "attention", "tokenizers", "checks"},
+    "weights": {"transformer", "config"},
+    "tensor_names": set(),
+    "families": {"config", "tensor_names", "weights"},
     "adapter": {"attention", "intervention", "masks", "multihead"},
     "foreign": {"adapter", "attention", "config", "embeddings", "intervention", "layers", "tokenizers", "transformer"},
     "hub": {"adapter", "foreign", "config", "weights"},
@@ -50,14 +52,15 @@ TABLE: dict[str, set[str]] = {
     "tasks": {"images", "transformer", "intervention", "tokenizers", "analysis", "checks", "places"},
     "training": {"transformer", "config", "tasks", "schedules", "checkpoints", "checks"},
     "models": {
-        *("weights", "hub", "foreign", "bundles", "images", "transformer", "config", "tokenizers"),
+        *("weights", "families", "hub", "foreign", "bundles", "images", "transformer", "config", "tokenizers"),
         *("intervention", "checks", "places"),
     },
     "exporting": {
         *("models", "foreign", "bundles", "checkpoints", "weights"),
         *("transformer", "config", "masks", "positions"),
     },
-    "generate": {"models", "checks"},
+    "generate": {"models", "foreign", "transformer", "intervention", "checks"},
+    "beams": {"generate", "models", "foreign", "transformer", "layers", "attention", "checks"},
     "patterns": {"masks", "checks"},
     "scaling": {"attention", "checks"},
     "reference": set(),
@@ -204,6 +207,7 @@ NEVER = [
 @pytest.mark.parametrize("pattern", NEVER)
 def test_what_would_run_a_strangers_code_is_never_written(pattern):
     scripts = [path for folder in ("attnviz", "assets") for path in (ROOT / folder).rglob("*.js")]
+    scripts = [path for path in scripts if path.parent.name != "plotly"]  # a library's, of which we write nothing
     hits = [
         f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
         for file in [*sources(), *scripts]

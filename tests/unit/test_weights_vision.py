@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from attnviz import ModelError, load
-from attnviz.weights import load_vit
+from attnviz.families import load_vit
 
 SIZES = {
     "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12, "image_size": 12,

@@ -1,0 +1,5 @@
+"""generate: being built."""
+
+from attnviz.web import shell
+
+shell.ensure()

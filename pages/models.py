@@ -1,0 +1,5 @@
+"""models: being built."""
+
+from attnviz.web import shell
+
+shell.ensure()

@@ -1,0 +1,5 @@
+"""translate: being built."""
+
+from attnviz.web import shell
+
+shell.ensure()

@@ -1,0 +1,5 @@
+"""vision: being built."""
+
+from attnviz.web import shell
+
+shell.ensure()
