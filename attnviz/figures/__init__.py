@@ -22,6 +22,7 @@ from attnviz.figures.positions import (
     similarity_heatmap,
     wave_lines,
 )
+from attnviz.figures.sinks import head_shares, paired_bars
 from attnviz.figures.softmax import (
     carried_lines,
     saturation_lines,
@@ -51,11 +52,13 @@ __all__ = [
     "drift_paths",
     "encoding_heatmap",
     "error_dots",
+    "head_shares",
     "head_tiles",
     "implied_matrices",
     "moved_bars",
     "norm_rows",
     "offset_band",
+    "paired_bars",
     "saturation_lines",
     "similarity_heatmap",
     "temperature_curves",

@@ -28,8 +28,8 @@ EVAL_BATCH = 16
 class Language(Task):
     """The next token of a text. Windows start anywhere; the end of the text is held out.
 
-    `repeats`: the share of a batch's windows that are random tokens said again and again, which makes induction heads
-    form early (Olsson et al. 2022).
+    `repeats`: the share of a batch's windows that are random tokens of the text said again and again, which makes
+    induction heads form early (Olsson et al. 2022).
     """
 
     name = "language"
@@ -77,7 +77,8 @@ class Language(Task):
         plain = self._windows(self.splits["train"], starts)
         if not doubled:
             return plain
-        more = repeated(doubled, self.length, self.alphabet, self.bos, generator, shortest=8)
+        # Drawn as often as they stand in the text: with a vocabulary of thousands, even draws teach no head in time.
+        more = repeated(doubled, self.length, self.splits["train"], self.bos, generator, shortest=8)
         return Batch(torch.cat([plain.ids, more.ids]), torch.cat([plain.labels, more.labels]))
 
     def held_out(self, split: str) -> Iterable[Batch]:

@@ -45,6 +45,8 @@ TABLE: dict[str, set[str]] = {
     "foreign": {"adapter", "attention", "config", "embeddings", "intervention", "layers", "tokenizers", "transformer"},
     "hub": {"adapter", "foreign", "config", "weights"},
     "schedules": set(),
+    "download": {"images", "weights"},
+    "archives": {"download", "images", "weights"},
     "bundles": {"images", "weights", "config", "tokenizers", "transformer", "checkpoints"},
     "history": {"bundles", "checkpoints", "config", "transformer", "weights"},
     "workshop": {"bundles", "checkpoints", "history", "training"},
@@ -53,8 +55,9 @@ TABLE: dict[str, set[str]] = {
     "training": {"transformer", "config", "tasks", "schedules", "checkpoints", "checks"},
     "models": {
         *("weights", "families", "hub", "foreign", "bundles", "images", "transformer", "config", "tokenizers"),
-        *("intervention", "checks", "places"),
+        *("intervention", "checks", "places", "download", "archives"),
     },
+    "anatomy": {"config", "foreign", "transformer"},
     "exporting": {
         *("models", "foreign", "bundles", "checkpoints", "weights"),
         *("transformer", "config", "masks", "positions"),
@@ -70,6 +73,7 @@ TABLE: dict[str, set[str]] = {
     "leak": {"analysis", "models", "transformer", "intervention", "tokenizers", "checks", "words"},
     "order": {"positions", "attention", "transformer", "config", "intervention"},
     "analysis": {"attention", "transformer", "masks", "intervention", "tokenizers", "checks"},
+    "sinks": {"intervention", "models", "transformer"},
     "packing": {"attention", "transformer", "masks", "intervention", "tokenizers"},
     "terms": set(),
     "walk": {"terms", "attention", "multihead", "transformer", "positions"},
