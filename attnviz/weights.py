@@ -6,6 +6,7 @@ Every tensor's name and shape is checked; what is missing or left over is named.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from attnviz.transformer import Transformer
 
 MAX_FILE_BYTES = 4_000_000_000
 MAX_JSON_BYTES = 50_000_000
+MAX_HEADER_BYTES = 10_000_000  # of a safetensors file: what is in it, a hundred bytes a tensor
+BYTES_PER_NUMBER = 4  # in memory, where all weights are float32
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -57,6 +60,48 @@ def weight_files(path: Path, max_bytes: int = MAX_FILE_BYTES) -> list[Path]:
     if size > max_bytes:
         raise ModelError(f"The weights take {size:,} bytes, more than the {max_bytes:,} allowed.")
     return files
+
+
+def check_headers(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> None:
+    """Errors: ModelError if a folder's weights would take more memory than `max_bytes`, or a file is not whole.
+
+    Only what the files say of themselves is read: 8 bytes, the length of the JSON that follows (Hugging Face's
+    safetensors format).
+    """
+    n = sum(_count(file) for file in weight_files(folder, max_bytes))
+    if n * BYTES_PER_NUMBER > max_bytes:
+        raise ModelError(
+            f"The weights are {n:,} numbers: {n * BYTES_PER_NUMBER:,} bytes of memory as float32, more than the "
+            f"{max_bytes:,} allowed."
+        )
+
+
+def _count(file: Path) -> int:
+    """Numbers in a safetensors file, as its header has them. Errors: ModelError."""
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as data:
+            length = int.from_bytes(data.read(8), "little")
+            if length > MAX_HEADER_BYTES:
+                raise ModelError(
+                    f"{file.name} has a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read."
+                )
+            if 8 + length > size:
+                raise ModelError(f"{file.name} is not a whole safetensors file: it ends in its header.")
+            header = json.loads(data.read(length))
+        tensors = [entry for name, entry in header.items() if name != "__metadata__"]
+        ends = max((entry["data_offsets"][1] for entry in tensors), default=0)
+        if ends != size - 8 - length:
+            raise ModelError(
+                f"{file.name} is not a whole safetensors file: {size - 8 - length:,} of {ends:,} bytes are there."
+            )
+        return sum(math.prod(map(abs, entry["shape"])) for entry in tensors)
+    except OSError as error:
+        raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
+    except ModelError:  # a ValueError too
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        raise ModelError(f"{file.name} is not a safetensors file.") from None
 
 
 def read_safetensors(path: Path, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Tensor]:
