@@ -132,7 +132,7 @@ def first_token() -> None:
             figures.paired_bars(
                 labels, before, after, ("as it is", "first token forbidden"), "nats", shell.palette(), first=2
             ),
-            title="Loss of each token, with the first token and without", alt=says.sink_sentence(found),
+            title=says.loss_title(found), alt=says.loss_title(found),
             data=pd.DataFrame({"token": labels, "loss": before, "loss_without_first": after}), file="sink-loss",
         )  # fmt: skip
     lesson.behind(

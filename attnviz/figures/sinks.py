@@ -21,7 +21,7 @@ def head_shares(shares: np.ndarray, palette: Palette) -> go.Figure:
     n_layers, n_heads = shares.shape
     texts = [[f"{100 * value:.0f}" if n_heads <= 16 else "" for value in row] for row in shares]
     trace = {
-        "type": "heatmap", "z": np.sqrt(shares), "customdata": 100 * shares, "zmin": 0, "zmax": 1, "text": texts,
+        "type": "heatmap", "z": np.sqrt(shares).tolist(), "customdata": (100 * shares).tolist(), "zmin": 0, "zmax": 1, "text": texts,
         "texttemplate": "%{text}", "textfont": {"size": 14}, "colorscale": colour_scale(palette.sequential),
         "showscale": False, "xgap": 1, "ygap": 1,
         "hovertemplate": "layer %{y}, head %{x}: %{customdata:.1f}\u202f%<extra></extra>",
@@ -45,7 +45,7 @@ def paired_bars(
     *,
     first: int = 0,
 ) -> go.Figure:
-    """Two numbers per token, pale before and blue after a change, tokens from left to right from position `first` on."""
+    """Two numbers per token, pale before and blue after a change, for the tokens from position `first` on."""
     ticks = [plain(f"{i} {label[:LONGEST_LABEL]}") for i, label in enumerate(labels, first)]
     traces: list[dict[str, Any]] = [
         {

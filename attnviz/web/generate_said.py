@@ -78,15 +78,21 @@ def temperatures(found: NextTokens, labels: tuple[str, ...], inside: float, outs
 
 
 def sink_sentence(found: Sink) -> str:
-    """How much the heads look at the first token, and what forbidding it does."""
+    """How much the heads look at the first token."""
     share = float(found.shares.mean())
     layer, head = divmod(int(found.shares.argmax()), found.shares.shape[1])
-    before, now = found.losses.mean(dim=1).tolist()
-    top = f"Most of all looks layer {layer}, head {head}: {percent(float(found.shares.max()))}."
     return (
-        f"On average a head gives the first token {percent(share)}; looking at all alike would give "
-        f"{percent(found.even)}. {top} With the first token forbidden, the loss on this text goes from {before:.2f} "
-        f"to {now:.2f} nats per token, and {percent(1 - found.same)} of the likeliest tokens are others."
+        f"On average a head gives the first token {percent(share)} of its attention; looking at all alike would give "
+        f"{percent(found.even)}. Most of all looks layer {layer}, head {head}: {percent(float(found.shares.max()))}."
+    )
+
+
+def loss_title(found: Sink) -> str:
+    """What forbidding it does."""
+    before, now = found.losses.mean(dim=1).tolist()
+    return (
+        f"First token forbidden: loss {before:.2f} → {now:.2f} nats per token, "
+        f"{percent(1 - found.same)} of the likeliest tokens are others"
     )
 
 

@@ -1,0 +1,111 @@
+"""Generate in a real Chromium: tokens are said by click and by key, a branch forgets what followed, a link restores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+CHIPS = ".av-writer .av-chip:not(.next)"
+NEXT = ".av-writer ol button"
+SENTENCE = ".st-key-lesson-sentence-main"
+
+
+@pytest.fixture
+def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
+    """visit(query, size) gives the page in a new context; what it complains about fails the test."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(query: str = "?text=She+was&model=austen", size: tuple[int, int] = (1440, 900)) -> Page:
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.goto(f"{app_server}/generate{query}")
+        expect(page.locator(NEXT)).to_have_count(10, timeout=60_000)
+        page.wait_for_selector(QUIET, timeout=60_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def labels(page: Page) -> list[str]:
+    return page.locator(CHIPS).all_inner_texts()
+
+
+def test_a_token_is_said_by_a_click_and_a_branch_forgets_what_followed(visit: Callable[..., Page]) -> None:
+    page = visit()
+    begun = len(labels(page))
+    third = page.locator(f"{NEXT} >> nth=2")
+    name = third.locator("bdi").inner_text()
+    third.click()
+    expect(page.locator(CHIPS)).to_have_count(begun + 1)
+    assert labels(page)[-1] == name
+    page.get_by_role("button", name="20 more", exact=True).click()
+    expect(page.locator(CHIPS)).to_have_count(begun + 21)
+    page.locator(f"{CHIPS} >> nth={begun + 1}").click()
+    expect(page.locator(".av-writer .av-chip.here")).to_have_attribute("data-i", str(begun + 1))
+    expect(page.locator(SENTENCE)).to_contain_text("stands, and is the likeliest token")
+    other = page.locator(f"{NEXT}:not(.here)").first
+    name = other.locator("bdi").inner_text()
+    other.click()
+    expect(page.locator(CHIPS)).to_have_count(begun + 2)
+    assert labels(page)[-1] == name
+
+
+def test_the_text_and_the_list_work_from_the_keyboard(visit: Callable[..., Page]) -> None:
+    page = visit()
+    begun = len(labels(page))
+    page.locator(".av-writer .av-chip.next").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator(NEXT).first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(f"{NEXT} >> nth=1")).to_be_focused()
+    name = page.locator(f"{NEXT} >> nth=1").locator("bdi").inner_text()
+    page.keyboard.press("Enter")
+    expect(page.locator(CHIPS)).to_have_count(begun + 1)
+    assert labels(page)[-1] == name
+    expect(page.locator(NEXT).first).to_be_focused()  # one can go on at once
+    page.locator(".av-writer .av-chip.next").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.locator(".av-writer .av-chip.here")).to_have_attribute("data-i", str(begun))
+
+
+def test_the_link_gives_the_same_text_in_a_new_context(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.get_by_role("button", name="20 more", exact=True).click()
+    begun = 3
+    expect(page.locator(CHIPS)).to_have_count(begun + 20)
+    page.get_by_role("button", name="Attention at 4: it loses the thread").click()
+    expect(page.locator(".st-key-lesson-picture-temperatures figcaption")).to_contain_text("τ = 4 inside")
+    page.wait_for_url("**inside=4**")
+    page.wait_for_selector(QUIET)
+    again = visit("?" + page.url.partition("?")[2])
+    assert labels(again) == labels(page)
+    expect(again.locator(SENTENCE)).to_have_text(page.locator(SENTENCE).inner_text())
+
+
+def test_tokens_from_strangers_are_text(visit: Callable[..., Page]) -> None:
+    page = visit(
+        "?model=austen&text=%3Cimg+src%3Dx+onerror%3D%22window.hurt%3D1%22%3E%3Cscript%3Ewindow.hurt%3D1%3C%2Fscript%3E"
+    )
+    assert "<" in "".join(labels(page))
+    assert page.evaluate("window.hurt") is None
+    assert page.locator(".av-writer img").count() == 0
+
+
+@pytest.mark.parametrize("width", [390, 900])
+def test_nothing_scrolls_sideways(visit: Callable[..., Page], width: int) -> None:
+    page = visit(size=(width, 844))
+    page.get_by_role("button", name="Next token", exact=True).click()
+    page.wait_for_selector(QUIET)
+    assert page.evaluate(
+        "[document.querySelector('[data-testid=stMain]')].map(main => main.scrollWidth - main.clientWidth)[0]"
+    ) <= 0  # fmt: skip

@@ -1,0 +1,216 @@
+"""The page "Generate" through AppTest: candidates, answers and losses are what the library computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+import attnviz
+from attnviz import Intervention, generate, sinks
+from attnviz.generate import Sampling, prompt, tokens, whole
+from attnviz.models import Model
+from attnviz.report import percent
+from attnviz.web import cache
+from attnviz.web.generate import MOST_SAID
+from tests.mounted import chart_titles, charts, mounted
+
+APP = str(Path(__file__).parents[2] / "app.py")
+TEXT = "She was very fond of"
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60).switch_page("pages/generate.py")
+    app.query_params.update({"text": TEXT, "model": "austen"} | query)
+    return app.run()
+
+
+@pytest.fixture
+def app() -> Iterator[AppTest]:
+    yield opened()
+
+
+@pytest.fixture(scope="module")
+def austen() -> Model:
+    return attnviz.load("austen")
+
+
+def writer(app: AppTest) -> dict[str, Any]:
+    """What the text's component was sent."""
+    (part,) = mounted(app, "attnviz_writer")
+    return json.loads(part.proto.json)
+
+
+def press(app: AppTest, key: str) -> AppTest:
+    return app.button(key=key).click().run()
+
+
+def said(app: AppTest) -> tuple[int, ...]:
+    return tuple(app.session_state["generate.said"])
+
+
+def choose(app: AppTest, **values: object) -> AppTest:
+    for field, value in values.items():
+        app.session_state[f"generate.{field}"] = value
+    return app.run()
+
+
+def test_the_candidates_are_the_models(app: AppTest, austen: Model) -> None:
+    assert not app.exception
+    begin = prompt(austen, TEXT)
+    run = whole(austen, begin, ())
+    p = run.logits[0, -1].softmax(-1)  # type: ignore[index]
+    sent = writer(app)
+    assert [one["id"] for one in sent["candidates"]] == p.topk(10).indices.tolist()
+    assert [one["p"] for one in sent["candidates"]] == pytest.approx(p.topk(10).values.tolist(), rel=1e-5)
+    assert [token["label"] for token in sent["tokens"]] == list(run.encodings[0].labels)
+    assert sent["start"] == sent["focus"] == len(begin.start) and not sent["ended"]
+    weights = run.attentions[3][0, 2, -1]
+    assert sent["tints"] == pytest.approx(weights.tolist(), abs=1e-5)
+    best = austen.tokenizer.encoding([int(p.argmax())]).labels[0]
+    sentence = app.text[0].value
+    assert f"“{best}” is likeliest with {percent(float(p.max()))}" in sentence
+    assert percent(float(weights.max())) in sentence
+
+
+def test_the_buttons_say_what_the_library_says(app: AppTest, austen: Model) -> None:
+    begin = prompt(austen, TEXT)
+    wanted = [token.id for token, _ in zip(tokens(austen, begin), range(21), strict=False)]
+    press(app, "generate-next")
+    assert said(app) == tuple(wanted[:1])
+    press(app, "generate-many")
+    assert said(app) == tuple(wanted)
+    press(app, "generate-back")
+    assert said(app) == tuple(wanted[:-1])
+    p = whole(austen, begin, wanted[:-1]).logits[0].softmax(-1)  # type: ignore[index]
+    sent = writer(app)
+    chances = [token["p"] for token in sent["tokens"][sent["start"] :]]
+    start = len(begin.start)
+    assert chances == pytest.approx([float(p[start - 1 + i, token]) for i, token in enumerate(wanted[:-1])], rel=1e-4)
+    press(app, "generate-over")
+    assert said(app) == () and app.button(key="generate-back").disabled
+
+
+def test_drawn_tokens_follow_the_settings(app: AppTest, austen: Model) -> None:
+    choose(app, how="sampled", outside=1.4, top_k=5, top_p=0.9, seed=3)
+    press(app, "generate-many")
+    begin = prompt(austen, TEXT)
+    drawn = tokens(austen, begin, Sampling(1.4, 5, 0.9), seed=3 * MOST_SAID, intervention=Intervention())
+    assert said(app) == tuple(token.id for token, _ in zip(drawn, range(20), strict=False))
+    assert len(writer(app)["candidates"]) <= 5
+    assert sum(one["p"] for one in writer(app)["candidates"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_place_in_the_text_can_be_asked_for(app: AppTest, austen: Model) -> None:
+    press(app, "generate-next")
+    first = said(app)[0]
+    start = len(prompt(austen, TEXT).start)
+    choose(app, focus=start)
+    sent = writer(app)
+    assert sent["focus"] == start and [one["id"] for one in sent["candidates"] if one["here"]] == [first]
+    assert "stands, and is the likeliest token" in app.text[0].value
+    choose(app, focus=2)
+    here = prompt(austen, TEXT).start[2]
+    assert here in [one["id"] for one in writer(app)["candidates"]]
+    assert len(writer(app)["tints"]) == 2
+
+
+def test_the_two_temperatures_do_different_things(app: AppTest, austen: Model) -> None:
+    choose(app, inside=4.0, outside=0.5)
+    begin = prompt(austen, TEXT)
+    plain = whole(austen, begin, ()).logits[0, -1].double()  # type: ignore[index]
+    inside = whole(austen, begin, (), Intervention(temperature=4.0)).logits[0, -1].double()  # type: ignore[index]
+    ids = plain.topk(8).indices
+    dots = [trace["x"] for trace in charts(app)[0]["data"]]
+    for shown, expected in zip(dots, (plain, inside, plain / 0.5), strict=True):
+        assert shown == pytest.approx((100 * expected.softmax(-1)[ids]).tolist(), rel=1e-4)
+    assert "τ = 4 inside every attention row" in str(
+        [json.loads(p.proto.json)["title"] for p in mounted(app, "attnviz_chart")]
+    )
+
+
+def test_the_sink_is_measured(app: AppTest, austen: Model) -> None:
+    begin = prompt(austen, TEXT)
+    found = sinks.measure_sink(austen, whole(austen, begin, ()), begin.start)
+    sentence = next(text.value for text in app.text if "On average a head" in text.value)
+    before, after = found.losses.mean(dim=1).tolist()
+    assert percent(float(found.shares.mean())) in sentence
+    assert f"loss {before:.2f} → {after:.2f} nats per token" in str(chart_titles(app))
+    table, bars = charts(app)[1:3]
+    assert torch.allclose(torch.tensor(table["data"][0]["customdata"]), 100 * found.shares, atol=1e-4)
+    assert bars["data"][1]["y"] == pytest.approx(found.losses[1].tolist(), rel=1e-4)
+    choose(app, guess="Nothing changes")
+    assert any(f"from {before:.2f} to {after:.2f}" in text.value for text in app.text)
+
+
+def test_a_link_restores_the_page(app: AppTest) -> None:
+    press(app, "generate-many")
+    choose(app, layer=1, head=0, inside=2.0, top_k=20, focus=3)
+    link = dict(app.query_params)
+    again = AppTest.from_file(APP, default_timeout=60).switch_page("pages/generate.py")
+    again.query_params.update(link)
+    again.run()
+    assert writer(again) == writer(app) and again.text[0].value == app.text[0].value
+
+
+def test_another_text_forgets_what_was_said(app: AppTest) -> None:
+    press(app, "generate-next")
+    app.text_area(key="text").set_value("Mr Darcy").run()
+    assert said(app) == () and not app.exception
+
+
+@pytest.mark.parametrize(("model", "why"), [("minilm", "in both directions"), ("tales", "in both directions")])
+def test_a_model_that_goes_on_with_nothing_is_replaced(model: str, why: str) -> None:
+    app = opened(model=model)
+    assert not app.exception and len(writer(app)["candidates"]) == 10
+    assert any(why in caption.value and "this page uses Austen" in caption.value for caption in app.caption)
+
+
+def test_another_decoder_and_settings_that_it_does_not_have(app: AppTest) -> None:
+    other = opened(model="scratch:gpt", layer="9", head="9", said="1,2,999999,3")
+    assert not other.exception
+    assert len(writer(other)["tokens"]) == writer(other)["start"] + 3  # the vocabulary has no 999,999
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"said": "x"}, {"said": ",".join(["5"] * 99)}, {"focus": "-7"}, {"focus": "999"}, {"inside": "0"},
+        {"top_p": "nan"}, {"layer": "-1"}, {"seed": "99999999"}, {"how": "<b>"},
+    ],
+)  # fmt: skip
+def test_a_link_that_asks_for_what_there_is_not_opens_the_page(query: dict[str, str]) -> None:
+    app = opened(**query)
+    assert not app.exception and writer(app)["candidates"]
+
+
+def test_a_text_of_one_token_and_one_that_fills_the_model() -> None:
+    app = opened(text="a")
+    assert not app.exception and any("below three" in text.value for text in app.text)
+    full = opened(text="word " * 400)
+    assert not full.exception and any("the first 64 tokens" in caption.value for caption in full.caption)
+
+
+def test_the_end_of_what_is_kept_is_said(app: AppTest) -> None:
+    for _ in range(3):
+        press(app, "generate-many")
+    assert len(said(app)) == MOST_SAID
+    assert app.button(key="generate-next").disabled
+    assert any(f"{MOST_SAID} tokens are said" in caption.value for caption in app.caption)
+
+
+def test_a_shared_run_is_what_the_page_shows_when_another_session_changes_its_own(app: AppTest) -> None:
+    """Two sessions on one model: the settings of one never reach the other."""
+    other = opened()
+    choose(other, inside=8.0)
+    choose(app, layer=2)
+    assert writer(app)["candidates"] != writer(other)["candidates"]
+    assert cache.model("austen").transformer is not None
+    begin = prompt(attnviz.load("austen"), TEXT)
+    plain = generate.whole(attnviz.load("austen"), begin, ()).logits[0, -1].softmax(-1)  # type: ignore[index]
+    assert writer(app)["candidates"][0]["p"] == pytest.approx(float(plain.max()), rel=1e-5)
