@@ -50,6 +50,13 @@ def read(source: bytes | Path) -> Image:
     return _guarded(lambda: ImageOps.exif_transpose(picture))
 
 
+def frames(data: bytes) -> int:
+    """How many pictures a PNG or JPEG file holds: more than 1 in an animation. Errors: as `read`."""
+    from PIL import Image
+
+    return _guarded(lambda: getattr(Image.open(BytesIO(data), formats=FORMATS), "n_frames", 1))
+
+
 def check_size(picture: Image) -> None:
     """Errors: InvalidParameterError for a picture that is too large to decode, or too small to show anything."""
     width, height = picture.size
@@ -132,6 +139,26 @@ class Preprocessing:
         values = np.asarray(picture, dtype=np.float64).reshape(self.size, self.size, self.channels).transpose(2, 0, 1)
         return self._normal(torch.from_numpy((values * self.scale).astype(np.float32)))[None]
 
+    def from_brightness(self, brightness: Tensor) -> Tensor:
+        """Grey from 0 (black) to 1 (white), float (size, size), as the model reads it, without rounding to bytes.
+
+        Returns float32 (1, channels, size, size). Errors: InvalidParameterError.
+        """
+        if tuple(brightness.shape) != (self.size, self.size):
+            raise InvalidParameterError(
+                f"brightness is ({self.size}, {self.size}) for this model, not {tuple(brightness.shape)}"
+            )
+        return self._normal((255 * self.scale * brightness).float().expand(self.channels, -1, -1))[None]
+
+    def inverted(self, pixels: Tensor) -> Tensor:
+        """The negative of what the model reads: bright and dark change places. (B, channels, size, size) both."""
+        return self._normal(255 * self.scale - self._raw(pixels))
+
+    def seen(self, pixels: Tensor) -> np.ndarray:
+        """What the model reads, (1, channels, size, size), back as a picture: uint8 (size, size, channels)."""
+        values = self._raw(pixels[0]) / self.scale
+        return values.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+
     def batch(self, given: Any) -> Tensor:
         """What a person has → (B, channels, size, size).
 
@@ -173,8 +200,18 @@ class Preprocessing:
 
     def _normal(self, x: Tensor) -> Tensor:
         """(x − mean) / std per channel, of x (…, channels, height, width)."""
-        mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (self.mean, self.std))
+        mean, std = self._per_channel()
         return (x - mean) / std
+
+    def _raw(self, x: Tensor) -> Tensor:
+        """What `_normal` was given."""
+        mean, std = self._per_channel()
+        return x * std + mean
+
+    def _per_channel(self) -> tuple[Tensor, Tensor]:
+        """Mean and std, (channels, 1, 1) each."""
+        mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (self.mean, self.std))
+        return mean, std
 
 
 def _tensor(given: Any) -> Tensor | None:

@@ -19,7 +19,7 @@ from parity import close
 from PIL import Image, ImageFile
 
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.images import MAX_BYTES, MAX_PIXELS, Preprocessing, read
+from attnviz.images import MAX_BYTES, MAX_PIXELS, Preprocessing, frames, read
 
 GREY = Preprocessing(8, 1, 8)
 RGB = Preprocessing(16, 3, 16, mean=(0.5,) * 3, std=(0.25, 0.5, 1.0))
@@ -92,9 +92,9 @@ def test_what_is_transparent_is_white(mode: str) -> None:
 
 
 def test_the_first_frame_of_an_animation_is_taken() -> None:
-    frames = [Image.new("L", (16, 16), value) for value in (255, 0, 0)]
-    data = file(frames[0], save_all=True, append_images=frames[1:], default_image=False)
-    assert data.count(b"fcTL") == 3
+    shown = [Image.new("L", (16, 16), value) for value in (255, 0, 0)]
+    data = file(shown[0], save_all=True, append_images=shown[1:], default_image=False)
+    assert data.count(b"fcTL") == 3 and frames(data) == 3 and frames(file(shown[0])) == 1
     assert float(GREY.pixels(read(data)).min()) == 1.0
 
 
@@ -280,6 +280,27 @@ def test_a_recipe_that_is_not_followed_is_refused(recipe, words) -> None:
 def test_two_channels_are_refused() -> None:
     with pytest.raises(ModelError, match="2 channels"):
         Preprocessing.of({}, 16, 2)
+
+
+# ---- brightness, negatives, and back -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reader", [GREY, Preprocessing(8, 3, 8, mean=(0.5,) * 3, std=(0.25, 0.5, 1.0))])
+def test_brightness_is_read_as_the_same_grey_of_a_picture(reader: Preprocessing) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
+    close(reader.from_brightness(torch.from_numpy(values) / 255), reader.pixels(Image.fromarray(values)))
+    with pytest.raises(InvalidParameterError, match=r"\(8, 8\) for this model, not \(4, 8\)"):
+        reader.from_brightness(torch.zeros(4, 8))
+
+
+@pytest.mark.parametrize("reader", [GREY, RGB, Preprocessing(16, 1, 16, scale=1.0, mean=(0.0,), std=(1.0,))])
+def test_what_a_model_reads_comes_back_as_a_picture(reader: Preprocessing) -> None:
+    image = picture(width=reader.size, height=reader.size)
+    expected = np.asarray(image.convert("L" if reader.channels == 1 else "RGB")).reshape(reader.size, reader.size, -1)
+    pixels = reader.pixels(image)
+    assert np.array_equal(reader.seen(pixels), expected)
+    assert np.array_equal(reader.seen(reader.inverted(pixels)), 255 - expected)
+    close(reader.inverted(reader.inverted(pixels)), pixels, 1e-4)
 
 
 # ---- what a person has ---------------------------------------------------------------------------

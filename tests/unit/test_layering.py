@@ -34,6 +34,7 @@ TABLE: dict[str, set[str]] = {
     "layers": {"attention", "multihead", "checks", "masks", "intervention"},
     "embeddings": {"config", "checks", "positions", "tokenizers"},
     "images": {"checks"},
+    "rollout": {"transformer"},
     "transformer": {
         *("attention", "multihead", "layers", "config", "embeddings", "checks"),
         *("masks", "positions", "intervention", "tokenizers"),
