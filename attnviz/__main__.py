@@ -17,7 +17,7 @@ from attnviz.tasks import TASKS
 from attnviz.tasks.texts import MOST_BYTES, unwrapped
 
 MODEL = "minilm"
-BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page")
+BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page", "generate")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -57,7 +57,7 @@ def beam(model: Model, text: str, n_beams: int = 4, n_tokens: int = 64, *, lengt
             ended = token == begin.end
             if (ended or length == longest) and rank < n_beams and score > -torch.inf:
                 ids = running[parent] + (() if ended else (token,))
-                found = Beam(ids, model.tokenizer.decode(ids), ended, score / length**length_penalty)
+                found = Beam(ids, model.tokenizer.encoding(ids).text, ended, score / length**length_penalty)
                 finished.append(found)
             if not ended:
                 going.append((score, parent, token))

@@ -162,11 +162,11 @@ def say(model: Model, text: str, n_tokens: int = 64, sampling: Sampling | None =
     ids: list[int] = []
     for token in tokens(model, begin, sampling, seed=seed):
         if token.id == begin.end:
-            return Said(tuple(ids), model.tokenizer.decode(ids), True)
+            return Said(tuple(ids), model.tokenizer.encoding(ids).text, True)
         ids.append(token.id)
         if len(ids) == n_tokens:
             break
-    return Said(tuple(ids), model.tokenizer.decode(ids), False)
+    return Said(tuple(ids), model.tokenizer.encoding(ids).text, False)
 
 
 def whole(model: Model, begin: Prompt, said: Sequence[int], intervention: Intervention | None = None) -> Trace:

@@ -142,16 +142,22 @@ class Tokenizer:
     def encoding(self, ids: Sequence[int]) -> Encoding:
         """Ids as they are, with their text: what a model said, which `encode` might cut into other pieces.
 
-        A token's place is where the text grew when it was added. Errors: InvalidParameterError.
+        A token's place is where the text grew when it was added. An id beyond the vocabulary (a model may have more of
+        them) is a special token with its number for a name.
         """
         names = [self.library.id_to_token(i) or str(i) for i in ids]
-        special = tuple(name in self._special_names for name in names)
-        text, end = self.decode(ids), 0
+        special = tuple(i >= self.vocab_size or name in self._special_names for i, name in zip(ids, names, strict=True))
+        known = [i if i < self.vocab_size else None for i in ids]
+
+        def read(n: int) -> str:
+            return self.decode(i for i in known[:n] if i is not None)
+
+        text, end = read(len(ids)), 0
         spans: list[tuple[int, int]] = []
         for n, is_special in enumerate(special, 1):
             start = end
             if not is_special:  # an unfinished character is one that the next token may still replace
-                end = max(start, min(len(text), len(self.decode(ids[:n]).rstrip("\ufffd"))))
+                end = max(start, min(len(text), len(read(n).rstrip("\ufffd"))))
                 spans.append((start, end))
         offsets = _without_blanks(text, spans, special)
         labels = tuple(map(self._label, names))

@@ -574,3 +574,35 @@ def test_encoding_is_frozen(minilm):
     with pytest.raises(AttributeError):
         encoding.cut = 3
     assert isinstance(encoding, Encoding) and hash(encoding) == hash(minilm.encode("a"))
+
+
+# ---- ids that a model said -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_ids_of_a_text_give_its_encoding_again(text: str) -> None:
+    """For tokenizers that lose nothing: same labels, words and places, whatever bytes the characters fall into."""
+    tokenizer = Tokenizer.train_bpe(CORPUS, 400)
+    original = tokenizer.encode(text)
+    again = tokenizer.encoding(original.ids)
+    assert again.text == text and again.ids == original.ids and again.tokens == original.tokens
+    assert again.labels == original.labels and again.special == original.special
+    if text.isascii():  # elsewhere a token may hold a part of a character, which no text shows alone
+        assert again.offsets == original.offsets and again.words == original.words
+
+
+def test_an_id_beyond_the_vocabulary_is_shown_by_its_number() -> None:
+    tokenizer = Tokenizer.train_bpe(CORPUS, 300)
+    ids = tokenizer.encode("a cat").ids
+    found = tokenizer.encoding((*ids, tokenizer.vocab_size + 7))
+    assert found.labels[-1] == str(tokenizer.vocab_size + 7) and found.special[-1]
+    assert found.text == "a cat" and found.offsets[-1] == (5, 5)
+
+
+@given(st.lists(st.integers(0, 299), max_size=20))
+def test_any_ids_are_an_encoding(ids: list[int]) -> None:
+    tokenizer = Tokenizer.train_bpe(CORPUS, 300)
+    found = tokenizer.encoding(ids)
+    assert len(found) == len(ids) == len(found.offsets) == len(found.words)
+    assert all(0 <= start <= end <= len(found.text) for start, end in found.offsets)
+    assert [start for start, _ in found.offsets] == sorted(start for start, _ in found.offsets)
