@@ -1,5 +1,169 @@
-"""models: being built."""
+"""Models: which transformers there are, what they are made of, and how to bring another one."""
 
-from attnviz.web import shell
+import streamlit as st
+
+from attnviz import archives, download
+from attnviz.anatomy import anatomy
+from attnviz.errors import ModelError
+from attnviz.transformer import Transformer
+from attnviz.web import cache, downloads, models, shell
+from attnviz.web import models_said as words
+from attnviz.web.lesson import Lesson, Try
 
 shell.ensure()
+TICK = 0.5  # seconds between two looks at a download
+TABLE = "models-table"
+state = st.session_state
+lesson = Lesson("models", models.Settings())
+
+
+# ---- what the reader does --------------------------------------------------------------------------------
+
+
+def use(name: str) -> None:
+    """The model becomes the one of every page that shows a text."""
+    state["model"] = name
+
+
+def begin() -> None:
+    """Starts the download of what was typed, or says why not."""
+    typed = (state["models-typed"] or "").strip().removeprefix("hf:")
+    state["models:refused"] = ""
+    try:
+        downloads.begin(typed)
+    except ModelError as error:
+        state["models:refused"] = str(error)
+    state["whole_page"] = True
+
+
+def take_file() -> None:
+    """An uploaded archive becomes a model of this session, and its bytes are forgotten; or says why not."""
+    number = state.get("models:uploads", 0)
+    given = state[f"models-file-{number}"]
+    state["models:refused"] = ""
+    if given is None:
+        return
+    state["models:uploads"] = number + 1  # another field: Streamlit forgets the file with the one that held it
+    try:
+        lesson.choose(shown=models.upload(given.name, given.getvalue()), beside="")
+    except ModelError as error:
+        state["models:refused"] = str(error)
+
+
+# ---- the page --------------------------------------------------------------------------------------------
+
+
+def everything() -> None:
+    """The table, the chosen model taken apart, and another beside it."""
+    infos, chosen = models.lines(), lesson.chosen()
+    if (picked := models.choice(TABLE, infos)) is not None:
+        lesson.choose(shown=picked)
+        chosen = lesson.chosen()
+    shown = chosen.shown if chosen.shown in infos else models.FIRST
+    lesson.question("Which transformers are there?")
+    lesson.sentence(words.overview(list(infos.values()), cache.loaded(), cache.MODELS_BYTES))
+    models.table(list(infos.values()), shown, key=TABLE)
+    lesson.section("What is it made of?")
+    try:
+        taken = models.take_apart(infos[shown])
+        beside = infos.get(chosen.beside) if chosen.beside != shown else None
+        other = None if beside is None else models.take_apart(beside)
+    except ModelError as error:
+        st.text(f"− {error}")
+        return
+    if taken is None:
+        st.text(f"{infos[shown].title} is not on this computer yet: what it is made of is known once it is used.")
+        return
+    lesson.sentence(words.about(taken.info, taken.config, taken.anatomy), part="parts")
+    controls(infos, taken)
+    models.diagram([taken] if other is None else [taken, other], key="models-anatomy")
+    if other is not None:
+        models.comparison(taken, other, key="models-differences")
+
+
+def controls(infos: dict, taken: models.Taken) -> None:
+    """Where the model can be used, and which one stands beside it."""
+    name, page = taken.info.name, models.PAGES[cache.reads(taken.config)]
+    others = ["", *(other for other in infos if other != name)]
+    left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
+    if state[lesson.key("beside")] not in others:
+        lesson.choose(beside="")
+    left.selectbox(
+        "Compare with", others, key=lesson.key("beside"),
+        format_func=lambda other: infos[other].title if other else "no other model",
+    )  # fmt: skip
+    with right.container(horizontal=True, vertical_alignment="center", key="models-use"):
+        if page[2] == "model" and state["model"] != name:
+            st.button("Use it in every page", on_click=use, args=(name,))
+        st.page_link(page[0], label=page[1], query_params={page[2]: name})
+
+
+@st.fragment
+def catalogue_of_models() -> None:
+    """What answers a click in the table."""
+    everything()
+    lesson.tries(
+        Try("An encoder and a decoder", {"shown": "minilm", "beside": "austen"}),
+        Try("The original transformer", {"shown": "scratch:base", "beside": ""}),
+        Try("One that reads images", {"shown": "digits", "beside": "scratch:tiny"}),
+    )
+    lesson.write_link(shell.Inputs(state["model"] or "minilm", state["text"]))
+
+
+def bring(timed: bool) -> None:
+    """A model by its name on the hub, or as a file; while a download is under way, this runs again by itself."""
+    if state.pop("whole_page", False):
+        st.rerun()
+    found = downloads.mine()
+    if found is not None and found.status == "done":
+        take_downloaded(found)
+    if timed != (found is not None and found.active):
+        st.rerun()
+    lesson.section("Bring another one")
+    hub, file = st.columns(2, gap="large")
+    with hub:
+        most = models.LONGEST_NAME
+        st.text_input("From the Hugging Face hub", key="models-typed", placeholder="org/name", max_chars=most)
+        if found is not None and found.active:
+            st.progress(min(1.0, found.done / max(1, found.total)), words.progress(found.done, found.total))
+            st.button("Cancel", on_click=found.cancel)
+        else:
+            st.button("Load", on_click=begin)
+        st.caption(words.limits(cache.MAX_MODEL_BYTES))
+    with file:
+        st.file_uploader(
+            "From a folder, as .zip", "zip", max_upload_size=models.UPLOAD_MB, on_change=take_file,
+            key=f"models-file-{state.get('models:uploads', 0)}",
+        )  # fmt: skip
+        st.caption(words.FOLDER)
+    if why := state.get("models:refused") or (words.ended(found.status, found.repo, found.error) if found else ""):
+        st.text(f"− {why}")
+
+
+def take_downloaded(found: downloads.Download) -> None:
+    """Shows what has come, and draws the whole page again."""
+    state.pop("download")
+    try:
+        models.bring(found.name)
+        lesson.choose(shown=found.name, beside="")
+    except ModelError as error:
+        state["models:refused"] = str(error)
+    st.rerun()
+
+
+@st.fragment
+def behind() -> None:
+    """The formula and the code."""
+    lesson.behind(
+        r"\begin{aligned}&\text{attention: }4C^2+4C\qquad\text{feed-forward: }2CF+F+C\\"
+        r"&\text{embeddings: }(V+T_{\max})\,C\qquad\text{LayerNorm: }2C\end{aligned}",
+        "Parameters of each part of a transformer of width C, feed-forward width F, V tokens known and a context of T: "
+        "Vaswani et al. 2017, section 3.",
+        anatomy, Transformer.__init__, archives.wanted, download._check,
+    )  # fmt: skip
+
+
+catalogue_of_models()
+active = (now := downloads.mine()) is not None and now.active
+st.fragment(bring, run_every=TICK if active else None)(active)
+behind()

@@ -10,12 +10,16 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import threading
+import weakref
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 import streamlit as st
 import torch
 
 from attnviz import analysis, packing, report
+from attnviz.config import ModelConfig
 from attnviz.errors import ModelError
 from attnviz.intervention import Intervention
 from attnviz.models import Model, catalogue, load
@@ -24,14 +28,21 @@ from attnviz.view import ViewState
 
 # Limits of a public server, each with a variable of the environment to raise it.
 MAX_MODEL_BYTES = int(os.environ.get("ATTNVIZ_MAX_MODEL_BYTES", 600_000_000))
+MAX_UPLOAD_BYTES = int(os.environ.get("ATTNVIZ_MAX_UPLOAD_BYTES", 200_000_000))  # of an archive with a model
+MODELS_BYTES = int(os.environ.get("ATTNVIZ_MODELS_BYTES", 1_000_000_000))  # of memory for the models that all share
+OWN_BYTES = int(os.environ.get("ATTNVIZ_OWN_MODELS_BYTES", 1_000_000_000))  # and for those of single sessions, together
 MAX_CHARACTERS = int(os.environ.get("ATTNVIZ_MAX_CHARACTERS", 100_000))
 THREADS = int(os.environ.get("ATTNVIZ_THREADS", 1))  # per run: many sessions share the cores
 OWN = "session:"  # how the names of a session's own models begin
 MOST_OWN = 3
 ELSEWHERE = (
-    "This model was trained in another session, and lived only there. Pick one in the sidebar, or train one on the "
-    "page “Watch attention form”."
+    "This model was uploaded or trained in another session, and lived only there. Pick one in the sidebar, or train "
+    "one on the page “Watch attention form”."
 )
+
+_held: OrderedDict[str, int] = OrderedDict()  # bytes of the shared models, the one used last at the end
+_owned: weakref.WeakSet[Model] = weakref.WeakSet()  # the sessions' own ones
+_lock = threading.Lock()  # guards both
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,37 +62,80 @@ class Run:
 def model(name: str) -> Model:
     """A loaded model, or one of this session's own. Errors: ModelError."""
     if not name.startswith(OWN):
-        return _shared(name)
+        found = _shared(name)
+        _make_room(name, found)
+        return found
     if name not in own_models():
         raise ModelError(ELSEWHERE)
     return own_models()[name]
 
 
 def own_models() -> dict[str, Model]:
-    """The models that were trained in this session, by name, the oldest first."""
+    """The models that were trained or uploaded in this session, by name, the oldest first."""
     found: dict[str, Model] = st.session_state.setdefault("own models", {})
     return found
 
 
-def keep(trained: Model) -> str:
-    """Adds a model to this session's own, in the place of the oldest of many; returns its name."""
+def keep(found: Model, source: str = "trained in this session") -> str:
+    """Adds a model to this session's own, in the place of the oldest of many; returns its name.
+
+    Errors: ModelError if the sessions' own models would take more memory than there is for them.
+    """
     own, state = own_models(), st.session_state
-    state["own models so far"] = number = state.get("own models so far", 0) + 1
-    name = f"{OWN}{secrets.token_hex(8)}"
-    title, source = f"Yours {number}: {trained.info.title}", "trained in this session"
-    own[name] = replace(trained, info=replace(trained.info, name=name, title=title, source=source))
+    name, number = f"{OWN}{secrets.token_hex(8)}", state.get("own models so far", 0) + 1
+    title = f"Yours {number}: {found.info.title}"
+    kept = replace(found, info=replace(found.info, name=name, title=title, source=source))
+    with _lock:
+        before = sum(map(n_bytes, _owned)) - sum(map(n_bytes, list(own.values())[: max(0, len(own) + 1 - MOST_OWN)]))
+        if before + n_bytes(kept) > OWN_BYTES:
+            raise ModelError(
+                f"The model takes {n_bytes(kept):,} bytes and those of all sessions {before:,}: more than the "
+                f"{OWN_BYTES:,} that this server has for them. Try again later."
+            )
+        _owned.add(kept)
+    state["own models so far"] = number
+    own[name] = kept
     for oldest in list(own)[:-MOST_OWN]:
-        del own[oldest]
+        _owned.discard(own.pop(oldest))
     return name
 
 
-@st.cache_resource(max_entries=3, show_spinner="Loading the model …")
+def loaded() -> dict[str, int]:
+    """The shared models that are in memory now, by name, with their bytes."""
+    with _lock:
+        return dict(_held)
+
+
+def n_bytes(found: Model) -> int:
+    """Bytes of a model's weights, those that two parts share counted once."""
+    tensors = [*found.transformer.parameters(), *found.transformer.buffers()]
+    return sum({x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}.values())
+
+
+@st.cache_resource(show_spinner="Loading the model …")  # many sessions that ask at once make it load once
 def _shared(name: str) -> Model:
     torch.set_num_threads(THREADS)
-    loaded = load(name, max_bytes=MAX_MODEL_BYTES)
+    found = load(name, max_bytes=MAX_MODEL_BYTES)
     gc.collect()
     gc.freeze()  # or every rerun's garbage collection walks through all of torch
-    return loaded
+    return found
+
+
+def _make_room(name: str, found: Model) -> None:
+    """Notes that a shared model is used, and forgets those that were not for longest while all are too large together.
+
+    Who runs one of these at the moment keeps it until that run is done.
+    """
+    with _lock:
+        _held[name] = _held.pop(name, 0) or n_bytes(found)
+        dropped = []
+        while sum(_held.values()) > MODELS_BYTES and len(_held) > 1:
+            dropped.append(_held.popitem(last=False)[0])
+            _shared.clear(dropped[-1])
+    if dropped:
+        gc.unfreeze()  # what is frozen and goes round in circles would stay for ever
+        gc.collect()
+        gc.freeze()
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -136,8 +190,17 @@ def file(kind: str, name: str, text: str, change: Intervention | None, state: Vi
 
 def model_names() -> dict[str, str]:
     """The models that run on one text alone, name → title with its size; this session's own ones first."""
+    own = [one.info for one in own_models().values() if reads(one.transformer.config) == "text"]
+    known = [info for info in catalogue() if info.family not in ("Encoder-decoder", "Vision")]
     return {
         info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)"
-        for info in (*(own.info for own in own_models().values()), *catalogue())
-        if info.family not in ("Encoder-decoder", "Vision") and info.name != "scratch:test"
+        for info in (*own, *known)
+        if info.name != "scratch:test"
     }
+
+
+def reads(config: ModelConfig) -> str:
+    """What a model is given: a "text", a "pair" of texts, one per stack, or an "image"."""
+    if config.channels or not config.vocab_size:
+        return "image"
+    return "pair" if config.kind == "encoder-decoder" else "text"

@@ -137,7 +137,7 @@ def sidebar() -> None:
             options.append(state["model"])
         st.selectbox(
             "Model", options, key="model", format_func=lambda name: titles.get(name, name),
-            accept_new_options=True, help="Or type hf:org/name for a BERT from the Hugging Face hub",
+            accept_new_options=True, help="Or type hf:org/name: a model of any architecture from the Hugging Face hub",
         )  # fmt: skip
 
 
@@ -156,6 +156,9 @@ def inputs() -> Inputs:
     if len(text) > cache.MAX_CHARACTERS:
         refuse(f"The text has {len(text):,} characters; this page reads {cache.MAX_CHARACTERS:,}. Please shorten it.")
     known = {*cache.model_names(), *(info.name for info in catalogue())}  # what reads no text says so itself
+    if model.startswith("scratch:") and model.partition("?")[0] not in (*known, "scratch:"):
+        presets = ", ".join(name for name in cache.model_names() if name.startswith("scratch:"))
+        refuse(f"There is no untrained model “{model}”. There are {presets}.")
     if not (model in known or model.startswith(("scratch:", "hf:"))):
         if model.startswith(cache.OWN):
             refuse(cache.ELSEWHERE)

@@ -1,0 +1,114 @@
+"""Downloads from the hub beside the app: one for a session, a few for the server, each in a thread of its own.
+
+A download ends when its session does: the thread asks whether the session still has its browser.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import streamlit as st
+
+from attnviz import download
+from attnviz.errors import ModelError
+from attnviz.web import cache, runs
+
+MAX_DOWNLOADS = int(os.environ.get("ATTNVIZ_MAX_DOWNLOADS", 2))  # at a time, all sessions together
+ABSENT = 5.0  # seconds without a browser, after which a download ends
+
+_running: list[Download] = []  # guarded by the lock
+_lock = threading.Lock()
+_log = logging.getLogger(__name__)
+
+
+class Download:
+    """One repository on its way into the local cache. The thread writes, the page reads."""
+
+    def __init__(self, repo: str, present: Callable[[], bool]) -> None:
+        """`present` says whether the session still has its browser; it is asked from the thread."""
+        self.repo, self.present = repo, present
+        self.status = "running"  # "done", "cancelled", "failed"
+        self.error = ""  # why it failed; a sentence
+        self.done = self.total = 0  # bytes; total is 0 until the hub has answered
+        self._cancelled = False
+        self._seen = time.monotonic()
+        self._thread = threading.Thread(target=self._work, name="attnviz download", daemon=True)
+
+    @property
+    def name(self) -> str:
+        """What `cache.model` takes, once it is done."""
+        return f"hf:{self.repo}"
+
+    @property
+    def active(self) -> bool:
+        """Whether it is under way."""
+        return self.status == "running"
+
+    def start(self) -> None:
+        """Errors: ModelError if the server downloads enough already."""
+        with _lock:
+            if len(_running) >= MAX_DOWNLOADS:
+                raise ModelError(
+                    f"This server downloads {len(_running)} models now, as many as it takes. Try again soon."
+                )
+            _running.append(self)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ends it: for the page at once, in the thread with the next piece that comes."""
+        self._cancelled, self.status = True, "cancelled"
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until the thread is at its end."""
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        ended = "failed"
+        try:
+            download.fetch(self.repo, cache.MAX_MODEL_BYTES, self._told)
+            ended = "done"
+        except download.Cancelled:
+            ended = "cancelled"
+        except ModelError as error:
+            self.error = str(error)
+        except Exception as error:  # a page that waits for a thread that died would wait for ever
+            _log.exception("a download ended unexpectedly")
+            self.error = f"The download ended unexpectedly ({type(error).__name__}: {error})."[:300]
+        with _lock:
+            _running.remove(self)
+        if not self._cancelled:
+            self.status = ended
+
+    def _told(self, done: int, total: int) -> None:
+        """Hears how far it is. Errors: Cancelled if nobody wants it any more."""
+        self.done, self.total = done, total
+        now = time.monotonic()
+        if self.present():
+            self._seen = now
+        if self._cancelled or now - self._seen > ABSENT:
+            raise download.Cancelled(f"The download of {self.repo} was cancelled.")
+
+
+def mine() -> Download | None:
+    """The session's download, under way or ended; None if there was none."""
+    found: Download | None = st.session_state.get("download")
+    return found
+
+
+def begin(repo: str) -> Download:
+    """Starts a download for this session, in the place of one that has ended. Errors: ModelError."""
+    download.check_name(repo)
+    before = mine()
+    if before is not None and before.active:
+        raise ModelError(f"This session downloads {before.repo} already. Cancel it first.")
+    st.session_state["download"] = started = Download(repo, runs.presence())
+    try:
+        started.start()
+    except ModelError:
+        st.session_state["download"] = before
+        raise
+    return started
