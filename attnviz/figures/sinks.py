@@ -21,8 +21,9 @@ def head_shares(shares: np.ndarray, palette: Palette) -> go.Figure:
     n_layers, n_heads = shares.shape
     texts = [[f"{100 * value:.0f}" if n_heads <= 16 else "" for value in row] for row in shares]
     trace = {
-        "type": "heatmap", "z": np.sqrt(shares).tolist(), "customdata": (100 * shares).tolist(), "zmin": 0, "zmax": 1, "text": texts,
-        "texttemplate": "%{text}", "textfont": {"size": 14}, "colorscale": colour_scale(palette.sequential),
+        "type": "heatmap", "z": np.sqrt(shares).tolist(), "customdata": (100 * shares).tolist(), "zmin": 0, "zmax": 1,
+        "text": texts, "texttemplate": "%{text}", "textfont": {"size": 14},
+        "colorscale": colour_scale(palette.sequential),
         "showscale": False, "xgap": 1, "ygap": 1,
         "hovertemplate": "layer %{y}, head %{x}: %{customdata:.1f}\u202f%<extra></extra>",
     }  # fmt: skip
