@@ -8,6 +8,8 @@ Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -28,8 +30,13 @@ def rollout(trace: Trace) -> Tensor:
         raise InvalidParameterError(
             f"rollout needs the whole run: here are {trace.final.shape[1]} of {trace.n_so_far} tokens"
         )
+    return rolled_out(trace.attentions)
+
+
+def rolled_out(attentions: Sequence[Tensor]) -> Tensor:
+    """Weights of each layer from the first on, (B, H, T, T), to their rollout: (L, B, T, T)."""
     found: list[Tensor] = []
-    for weights in trace.attentions:
+    for weights in attentions:
         mixed = with_residual(weights.float())
         found.append(mixed @ found[-1] if found else mixed)
     return torch.stack(found)

@@ -32,32 +32,38 @@ def picture() -> None:
     except (InvalidParameterError, ModelError) as error:
         trouble = str(error) if isinstance(error, vision.Missing) else f"− {error}"
     lesson.question("What does a vision transformer look at?")
-    lesson.sentence(trouble if seen is None else vision_said.answer(seen, chosen))
-    if seen is not None:
-        lesson.predict("guess", *vision_said.prediction(seen))
     left, right = st.columns([25, 78], gap="medium")
-    with left:
+    with left:  # alone at its height: whatever the answer is, the drawing stays under the pen
         source(chosen, seen)
     with right:
+        lesson.sentence(trouble if seen is None else vision_said.answer(seen, chosen))
+        guess, view = st.container(), st.container()  # always: else the parts below would be made anew
         if seen is not None:
-            patches.patches_view(
-                seen.message, chosen.look, key=vision.VIEW, alt=vision_said.view(seen.trace, chosen.look),
-                answer=vision_said.bars(seen), changed=vision_said.what_changed(chosen, seen.trace.config),
-                on_change=lambda: vision.adopt(lesson),
-            )  # fmt: skip
+            with guess:
+                lesson.predict("guess", *vision_said.prediction(seen))
+            with view:
+                patches.patches_view(
+                    seen.message, chosen.look, key=vision.VIEW, alt=vision_said.view(seen.trace, chosen.look),
+                    answer=vision_said.bars(seen), changed=vision_said.what_changed(chosen, seen.trace.config),
+                    on_change=lambda: vision.adopt(lesson),
+                )  # fmt: skip
         controls()
-    wrong = vision.mistaken(chosen.vit) if seen is not None else ()
-    lesson.tries(
-        *(Try("One that it gets wrong", {"source": "draw", "drawing": one}) for one in wrong[:1]),
-        Try(
-            "Rollout through all layers",
-            {"layer": seen.plain.config.n_layers - 1 if seen else 0, "head": patches.ROLLOUT},
-        ),
-        Try("The first layer switched off", {"off": vision.whole_layer(seen.plain.config, 0) if seen else ""}),
+    if seen is not None:
+        lesson.tries(*tries(chosen, seen))
+    lesson.write_link(inputs)
+
+
+def tries(chosen: vision.Settings, seen: vision.Seen) -> list[Try]:
+    """Things to try with this model."""
+    config = seen.plain.config
+    wrong = [Try("One that it gets wrong", {"source": "draw", "drawing": one}) for one in vision.mistaken(chosen.vit)]
+    return [
+        *wrong[:1],
+        Try("Rollout through all layers", {"layer": config.n_layers - 1, "head": patches.ROLLOUT}),
+        Try("The first layer switched off", {"off": vision.whole_layer(config, 0)}),
         Try("Every head as even as can be: τ = 20", {"temperature": 20.0}),
         Try("As trained", {"off": "", "temperature": 1.0}),
-    )
-    lesson.write_link(inputs)
+    ]
 
 
 def source(chosen: vision.Settings, seen: vision.Seen | None) -> None:
@@ -107,7 +113,7 @@ def behind() -> None:
         "Patches: Dosovitskiy et al. 2021, equation 1. Rollout: Abnar and Zuidema 2020, section 3; it knows weights "
         "only, not what values, projections and feed-forward networks make of them. Attention shows where a model "
         "looks, not by itself why it answers: switch heads off to see what they do.",
-        Embeddings._patches, attention.attend, rollout.rollout, rollout.with_residual,
+        Embeddings._patches, attention.attend, rollout.rolled_out, rollout.with_residual,
     )  # fmt: skip
     st.caption(
         "Layers, heads, rows and columns count from 0. This page has a model of its own: the sidebar’s reads text."

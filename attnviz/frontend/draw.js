@@ -7,7 +7,7 @@ import {isDark, readTheme} from "./theme.js";
 
 const DRAW_SIDE = 8, DRAW_FINE = 4; // cells, and small squares of a cell, per side
 const DRAW_FULL = DRAW_FINE * DRAW_FINE;
-const DRAW_RADIUS = 2.3; // of the pen, in small squares
+const DRAW_RADIUS = 2; // of the pen, in small squares: strokes as thick as in the data
 const DRAW_PAUSE = 80; // ms between two reports of one stroke
 const drawPads = new WeakMap();
 

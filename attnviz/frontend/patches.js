@@ -10,7 +10,7 @@ import {isDark, lutIndex, onColour, readTheme} from "./theme.js";
 const PATCH_ROLLOUT = -1; // in the place of a head
 const PATCH_LARGEST = 420; // px of the picture's side
 const PATCH_SPECIAL = [["[CLS]", "the class token"], ["[DIST]", "the distillation token"]];
-const PATCH_WASH = 0.6; // how much of the picture's contrast stays under the attention
+const PATCH_INK = 0.6, PATCH_PHOTO = 0.4; // how much of the picture's contrast stays under the attention
 const patchViews = new WeakMap();
 
 export function readPatches(message) {
@@ -185,7 +185,7 @@ class PatchView {
     const g = canvas.getContext("2d"), image = g.createImageData(width, height);
     for (let i = 0; i < width * height; i++) {
       const at = i * channels, grey = channels === 1 ? pixels[at] / 255 : (0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2]) / 255;
-      const share = PATCH_WASH * (channels === 1 || this.theme.dark ? grey : 1 - grey);
+      const share = channels === 1 ? PATCH_INK * grey : PATCH_PHOTO * (this.theme.dark ? grey : 1 - grey);
       for (let c = 0; c < 3; c++) image.data[4 * i + c] = Math.round(paper[c] + share * (ink[c] - paper[c]));
       image.data[4 * i + 3] = 255;
     }

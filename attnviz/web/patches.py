@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from attnviz import frontend
-from attnviz.rollout import rollout
+from attnviz.rollout import rolled_out
 from attnviz.transformer import Trace
 
 ROLLOUT = -1  # in the place of a head
@@ -110,5 +110,6 @@ def pack(trace: Trace, seen: np.ndarray, query: int) -> bytes:
 
 def rows(trace: Trace, queries: list[int]) -> Tensor:
     """Attention rows of every layer and head, and after them of the layer's rollout: (L, H + 1, Q, T)."""
-    heads = torch.stack([weights[0][:, queries] for weights in trace.attentions])  # (L, H, Q, T)
-    return torch.cat([heads, rollout(trace)[:, :1][:, :, queries]], dim=1).contiguous()
+    attentions = trace.attentions
+    heads = torch.stack([weights[0][:, queries] for weights in attentions])  # (L, H, Q, T)
+    return torch.cat([heads, rolled_out(attentions)[:, :1, queries]], dim=1).contiguous()

@@ -270,7 +270,7 @@ def attention_row(trace: Trace, view: Look) -> Tensor:
     """The attention (or rollout) of the token that looks: (T,)."""
     if view.head == ROLLOUT:
         return rollout(trace)[view.layer, 0, view.query]
-    return trace.attentions[view.layer][0, view.head, view.query]
+    return trace.layers[view.layer].attention.weights[0, view.head, view.query]
 
 
 def adopt(lesson: Lesson[Settings]) -> None:

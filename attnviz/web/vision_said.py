@@ -101,7 +101,7 @@ def prediction(seen: Seen) -> tuple[str, Sequence[str], str, str]:
     amounts, thing = content(seen.pixels, config)
     half = len(amounts) // 2
     order = amounts.argsort(descending=True, stable=True)
-    row = seen.plain.attentions[-1][0, :, 0, config.n_special :].mean(dim=0)  # over heads: (patches,)
+    row = seen.plain.layers[-1].attention.weights[0, :, 0, config.n_special :].mean(dim=0)  # over heads: (patches,)
     share = float(row[order[:half]].sum() / (row[order[:half]].sum() + row[order[-half:]].sum()))
     truth = SAME if abs(share - 0.5) <= EVEN else MORE if share > 0.5 else LESS
     question = f"In the last layer, does the class token look where the most {thing} is, or where the least is?"
@@ -160,7 +160,7 @@ def about_drawing(seen: Seen) -> str:
     side = config.image_size // config.patch_size
     cut = f"cut into {side} × {side} patches of {config.patch_size} × {config.patch_size}"
     if reader.size == drawing.SIDE:
-        size = f"{drawing.SIDE} × {drawing.SIDE} pixels"
+        size = f"The digits that it knows are as high as the square: {drawing.SIDE} × {drawing.SIDE} pixels"
     else:
         size = f"Scaled to {reader.size} × {reader.size} pixels"
     return f"Ink is bright to the model, paper black. {size}, {cut}."

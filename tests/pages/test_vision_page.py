@@ -254,7 +254,7 @@ def test_the_code_that_ran_is_shown_when_asked_for(app: AppTest) -> None:
     app.session_state["vision-code"] = True
     app.run()
     shown = [code.value for code in app.code]
-    assert any("def rollout(" in one for one in shown) and any("def _patches(" in one for one in shown)
+    assert any("def rolled_out(" in one for one in shown) and any("def _patches(" in one for one in shown)
 
 
 # ---- bad pictures -----------------------------------------------------------------------------------
