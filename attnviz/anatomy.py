@@ -25,6 +25,7 @@ _KINDS = {  # the kind of a part of another library's model, by the first of the
     "embed": "embedding", "wte": "embedding", "wpe": "embedding", "shared": "embedding",
     "mlp": "feed-forward", "dense": "feed-forward", "fc": "feed-forward", "ff": "feed-forward",
     "intermediate": "feed-forward", "output": "feed-forward", "head": "head", "classifier": "head", "out": "head",
+    "bias": "head",
 }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ class Anatomy:
 
 def anatomy(model: Transformer) -> Anatomy:
     """The parts of a model; it may be one on torch's meta device, which takes no memory."""
-    return _foreign(model) if isinstance(model, HubModel) else _own(model)
+    return _foreign(model, model.config) if isinstance(model.config, HubConfig) else _own(model)
 
 
 # ---- our own ---------------------------------------------------------------------------------------------
@@ -135,8 +136,8 @@ def _lettered(columns: list[Column]) -> tuple[Column, ...]:
 def _embeddings(model: Transformer, *, new: bool) -> Block:
     """`new`: these are their own, not those of the other stack again."""
     config, names = model.config, {
-        "patches": "Patches", "special": "Class token", "tokens": "Tokens", "positions": "Positions",
-        "types": "Segments", "norm": "LayerNorm",
+        "patches": "Patches", "special": "Class token, put before them", "tokens": "Tokens",
+        "positions": "Positions, added", "types": "Segments, added", "norm": "LayerNorm",
     }  # fmt: skip
     parts = []
     for name, title in names.items():
@@ -144,7 +145,7 @@ def _embeddings(model: Transformer, *, new: bool) -> Block:
             own = _tensors(model.embed[name]) if new else ()
             parts.append(Part(title, "norm" if name == "norm" else "embedding", ("T", config.d_model), own))
     if config.positions == "sinusoidal":
-        parts.insert(1, Part("Positions: sines", "other", ("T", config.d_model), ()))
+        parts.insert(1, Part("Positions, added: sines", "other", ("T", config.d_model), ()))
     return Block("Embeddings" if new else "The same embeddings", 1, tuple(parts))
 
 
@@ -210,21 +211,22 @@ def _tensors(
 # ---- another library's -------------------------------------------------------------------------------------
 
 
-def _foreign(model: HubModel) -> Anatomy:
+def _foreign(model: Transformer, config: HubConfig) -> Anatomy:
     """By the parameters' names, in their library's order: a numbered list is layers, the rest is before or after."""
-    named = [(name, Weights(name, tuple(x.shape))) for name, x in model.inner.named_parameters()]
-    both = model.config.kind == "encoder-decoder"
+    inner = model.inner if isinstance(model, HubModel) else model
+    named = [(name, Weights(name, tuple(x.shape))) for name, x in inner.named_parameters()]
+    both = config.kind == "encoder-decoder"
     columns = []
-    for place in ("encoder", "decoder") if both else (model.config.kind,):
+    for place in ("encoder", "decoder") if both else (config.kind,):
         own = [(name, x) for name, x in named if not both or _place(name) == place]
-        reads = "token ids" if model.config.vocab_size else "an image"
-        columns.append(Column(place.capitalize(), reads, tuple(_foreign_blocks(own, model.config))))
+        reads = "token ids" if config.vocab_size else "an image"
+        columns.append(Column(place.capitalize(), reads, tuple(_foreign_blocks(own, config))))
     return Anatomy(_lettered(columns))
 
 
 def _place(name: str) -> str:
     """The stack that a parameter of an encoder-decoder belongs to; what both share stands with the encoder."""
-    return "decoder" if "decoder" in name or "head" in name else "encoder"
+    return "decoder" if "decoder" in name or "head" in name or name == "bias" else "encoder"
 
 
 def _foreign_blocks(named: list[tuple[str, Weights]], config: HubConfig) -> list[Block]:
@@ -235,7 +237,7 @@ def _foreign_blocks(named: list[tuple[str, Weights]], config: HubConfig) -> list
         if match := _IN_LAYER.fullmatch(name):
             layers.setdefault((match[1], match[2]), []).append((match[3], x))
         else:
-            early = "embed" in name or not (layers or _kind(name) == "norm")
+            early = "embed" in name or not (layers or _kind(name) in ("norm", "head"))
             (before if early else after).append((name, x))
     blocks = [Block("Embeddings", 1, _foreign_parts(before, config))] if before else []
     blocks += _grouped([(_foreign_parts(own, config), ()) for own in layers.values()])

@@ -23,6 +23,7 @@ lesson = Lesson("models", models.Settings())
 def use(name: str) -> None:
     """The model becomes the one of every page that shows a text."""
     state["model"] = name
+    state["whole_page"] = True
 
 
 def begin() -> None:
@@ -44,8 +45,19 @@ def take_file() -> None:
     if given is None:
         return
     state["models:uploads"] = number + 1  # another field: Streamlit forgets the file with the one that held it
+    state["whole_page"] = True
     try:
         lesson.choose(shown=models.upload(given.name, given.getvalue()), beside="")
+    except ModelError as error:
+        state["models:refused"] = str(error)
+
+
+def take_downloaded(found: downloads.Download) -> None:
+    """What has come is loaded and shown; before any widget is drawn."""
+    del state["download"]
+    try:
+        models.bring(found.name)
+        lesson.choose(shown=found.name, beside="")
     except ModelError as error:
         state["models:refused"] = str(error)
 
@@ -83,7 +95,8 @@ def everything() -> None:
 
 def controls(infos: dict, taken: models.Taken) -> None:
     """Where the model can be used, and which one stands beside it."""
-    name, page = taken.info.name, models.PAGES[cache.reads(taken.config)]
+    name, reads = taken.info.name, cache.reads(taken.config)
+    page, label, parameter = models.PAGES[reads]
     others = ["", *(other for other in infos if other != name)]
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
     if state[lesson.key("beside")] not in others:
@@ -93,9 +106,9 @@ def controls(infos: dict, taken: models.Taken) -> None:
         format_func=lambda other: infos[other].title if other else "no other model",
     )  # fmt: skip
     with right.container(horizontal=True, vertical_alignment="center", key="models-use"):
-        if page[2] == "model" and state["model"] != name:
+        if reads == "text" and state["model"] != name:
             st.button("Use it in every page", on_click=use, args=(name,))
-        st.page_link(page[0], label=page[1], query_params={page[2]: name})
+        st.page_link(page, label=label, query_params={parameter: name})
 
 
 @st.fragment
@@ -115,10 +128,8 @@ def bring(timed: bool) -> None:
     if state.pop("whole_page", False):
         st.rerun()
     found = downloads.mine()
-    if found is not None and found.status == "done":
-        take_downloaded(found)
     if timed != (found is not None and found.active):
-        st.rerun()
+        st.rerun()  # the whole page, for that is where a fragment's clock is set and what has come is taken
     lesson.section("Bring another one")
     hub, file = st.columns(2, gap="large")
     with hub:
@@ -140,17 +151,6 @@ def bring(timed: bool) -> None:
         st.text(f"− {why}")
 
 
-def take_downloaded(found: downloads.Download) -> None:
-    """Shows what has come, and draws the whole page again."""
-    state.pop("download")
-    try:
-        models.bring(found.name)
-        lesson.choose(shown=found.name, beside="")
-    except ModelError as error:
-        state["models:refused"] = str(error)
-    st.rerun()
-
-
 @st.fragment
 def behind() -> None:
     """The formula and the code."""
@@ -163,7 +163,10 @@ def behind() -> None:
     )  # fmt: skip
 
 
+now = downloads.mine()
+if now is not None and now.status == "done":
+    take_downloaded(now)
 catalogue_of_models()
-active = (now := downloads.mine()) is not None and now.active
+active = now is not None and now.active
 st.fragment(bring, run_every=TICK if active else None)(active)
 behind()

@@ -33,7 +33,7 @@ export function anatomyPlaces(column) {
   for (const block of column.blocks) {
     y += gap;
     const top = y, parts = [];
-    y += head;
+    y += head + (block.around.length ? gap / 2 : 0);
     block.parts.forEach((part, i) => {
       if (i) y += gap;
       parts.push(y);
@@ -53,7 +53,7 @@ function anatomyArrow(x, from, to) {
 
 /** A residual connection: from above the first part, past it, to the plus under the last. */
 function anatomyAround(parts, [first, last], x) {
-  const { left, box, gap } = ANATOMY, from = parts[first] - gap / 2 - 3, to = parts[last] + box + gap / 2;
+  const { left, box, gap } = ANATOMY, from = parts[first] - gap / 2, to = parts[last] + box + gap / 2;
   return anatomySvg("g", { class: "residual" },
     anatomySvg("path", { d: `M${x} ${from}H${left - 12}V${to}H${x - 8}` }),
     anatomySvg("circle", { cx: x, cy: to, r: 7 }),
@@ -87,7 +87,7 @@ function anatomyColumn(model, column) {
     svg.append(anatomySvg("rect", { class: block.layer ? "frame layer" : "frame", x: 2, y: top, width: width - 4, height: bottom - top, rx: 10 }),
       anatomyText(left, top + 17, block.title, "block"), anatomyText(width - right - 12, top + 17, block.count, "small", "end"));
     parts.forEach((y, i) => {
-      svg.append(anatomyArrow(x, i || !b ? from : from, y));
+      svg.append(anatomyArrow(x, from, y));
       svg.append(anatomyPart(model, block.parts[i], y, model.parts.length));
       from = y + ANATOMY.box;
     });

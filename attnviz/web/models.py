@@ -88,15 +88,14 @@ def upload(name: str, data: bytes) -> str:
 
 def take_apart(info: ModelInfo) -> Taken | None:
     """A model's parts; None for one that is not here, so that nobody can say. Errors: ModelError."""
-    if info.name in {known.name for known in catalogue()}:
-        return _known(info)
-    model = cache.model(info.name).transformer
-    return _taken(info, model)
+    if (bare := _known(info)) is not None or info.name == FIRST:  # MiniLM is not downloaded for it
+        return bare
+    return _taken(info, cache.model(info.name).transformer)
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _known(info: ModelInfo) -> Taken | None:
-    """Of the catalogue: nothing is loaded for it."""
+    """Of a model whose shape is known without loading it; None of others."""
     bare = skeleton(info)
     return None if bare is None else _taken(info, bare)
 
@@ -134,6 +133,8 @@ def table(infos: Sequence[ModelInfo], chosen: str, *, key: str) -> None:
 def choice(key: str, infos: dict[str, ModelInfo]) -> str | None:
     """What the reader chose in the table, in the run that hears of it; None if nothing new."""
     said, seen = _reported(key), f"{key}:seen"
+    if not said:  # a table that was just drawn, where the reader was on another page
+        st.session_state.pop(seen, None)
     if said.get("number", 0) == st.session_state.get(seen, 0) or said.get("key") not in infos:
         return None
     st.session_state[seen] = said.get("number", 0)

@@ -29,10 +29,10 @@ FOLDER = (
     "only; nothing stays on the disk, and no code is ever run."
 )
 DOES = {
-    "embedding": "looks up a row for each", "attention": "lets each token take from the others",
-    "cross": "lets each token take from the encoder's", "feed-forward": "works on each token alone",
-    "norm": "brings each token's numbers to mean 0 and spread 1, then scales them",
-    "head": "turns each token's numbers into scores", "other": "",
+    "embedding": ": a row of numbers for each", "attention": ": each token takes from the others",
+    "cross": ": each token takes from the encoder’s", "feed-forward": ": works on each token alone",
+    "norm": ": evens out each token’s numbers, then scales them", "head": ": scores, from each token’s numbers",
+    "other": "",
 }  # fmt: skip
 
 
@@ -69,7 +69,8 @@ def about(info: ModelInfo, config: ModelConfig, found: Anatomy) -> str:
     shared = f", {groups} for keys and values" if groups != config.n_heads else ""
     most, *others = [f"{share} are {name}" if i == 0 else f"{share} {name}" for i, (share, name) in enumerate(shares)]
     heads = f"{config.n_heads} heads{shared} of width {config.head_dim}"
-    return f"{info.title} has {heads} {stacks}{layers(config.n_layers)}. Of its {found.n:,} parameters, {listed([most, *others])}."
+    parts = f"Of its {found.n:,} parameters, {listed([most, *others])}."
+    return f"{info.title} has {heads} {stacks}{layers(config.n_layers)}. {parts}"
 
 
 def row(info: ModelInfo, n_bytes: int) -> list[list[str]]:
@@ -115,9 +116,8 @@ def _part(part: Part, times: int, total: int) -> dict[str, Any]:
 
 def says(part: Part, times: int, total: int) -> str:
     """What a part is, in a sentence or two."""
-    does = f" {DOES[part.kind]}" if DOES[part.kind] else ""
-    gives = f", and gives {shape(part.gives)}" if part.gives and does else ""
-    first = f"{part.title}{does}{gives}." if does else f"{part.title}."
+    gives = f" It gives {shape(part.gives)}." if part.gives else ""
+    first = f"{part.title}{DOES[part.kind]}.{gives}"
     if not part.n:
         return f"{first} It has no parameters that are not counted elsewhere."
     tensors = f"{len(part.weights)} tensors hold" if len(part.weights) > 1 else "1 tensor holds"

@@ -35,7 +35,10 @@ def check(found: Anatomy, model: Transformer) -> None:
 @pytest.mark.parametrize("name", list(CATALOGUE))
 def test_the_catalogues_models_are_the_sum_of_their_parts(name: str) -> None:
     skeleton = models.skeleton(CATALOGUE[name])
-    assert skeleton is not None and all(p.is_meta for p in skeleton.parameters())
+    if skeleton is None:  # its shape is in its weights
+        skeleton = load(name).transformer
+    else:
+        assert all(p.is_meta for p in skeleton.parameters())
     found = anatomy(skeleton)
     check(found, skeleton)
     assert found.n == CATALOGUE[name].n_parameters

@@ -1,0 +1,110 @@
+"""The page "Models" in a real Chromium: the table, the diagram from the keyboard, an upload, no sideways scrolling."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from attnviz import load
+from attnviz.models import BUNDLED
+
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+SENTENCE = ".st-key-lesson-sentence-parts"
+DETAILS = ".av-anatomy-part"
+
+
+@pytest.fixture
+def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
+    """visit(query, size) gives the page in a new context; what it complains about fails the test."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(query: str = "", size: tuple[int, int] = (1440, 900), dark: bool = False) -> Page:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
+        page.goto(f"{app_server}/models{query}")
+        expect(page.locator(".av-anatomy svg").first).to_be_visible(timeout=60_000)
+        page.wait_for_selector(QUIET, timeout=60_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def zipped(name: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for file in ("config.json", "model.safetensors", "tokenizer.json"):
+            archive.writestr(f"model/{file}", (BUNDLED / name / file).read_bytes())
+    return out.getvalue()
+
+
+def test_a_click_and_the_arrow_keys_choose_a_model(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.locator(".av-table tr", has_text="austen").locator("td").first.click()
+    expect(page.locator(SENTENCE)).to_contain_text("Austen has 4 heads")
+    page.wait_for_url("**shown=austen**")
+    page.get_by_role("radio", name="Austen").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(SENTENCE)).to_contain_text("Dates has 4 heads")
+    expect(page.get_by_role("radio", name="Dates")).to_be_checked()
+    expect(page.locator(".av-anatomy svg")).to_have_count(2)
+    again = visit("?" + page.url.partition("?")[2])
+    expect(again.locator(SENTENCE)).to_have_text(page.locator(SENTENCE).inner_text())
+
+
+def test_the_diagram_from_the_keyboard(visit: Callable[..., Page]) -> None:
+    page = visit("?shown=induction")
+    model = load("induction").transformer
+    parts = page.locator(".av-anatomy [role=option]")
+    page.locator(".av-anatomy [role=option][tabindex='0']").focus()
+    page.keyboard.press("Home")
+    expect(page.locator(DETAILS)).to_contain_text(f"{model.embed['tokens'].weight.numel():,}")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(f"{DETAILS} h4")).to_have_text("Self-attention")
+    expect(page.locator(DETAILS)).to_contain_text("150 × 50")
+    page.keyboard.press("End")
+    expect(parts.last).to_have_attribute("aria-selected", "true")
+    page.get_by_text("The same as a table").click()
+    total = page.locator(".av-anatomy details tr").last
+    expect(total).to_contain_text(f"{sum(p.numel() for p in model.parameters()):,}")
+
+
+def test_use_it_sets_the_model_of_every_page(visit: Callable[..., Page]) -> None:
+    page = visit("?shown=tales")
+    page.get_by_role("button", name="Use it in every page").click()
+    expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("Tales (3 × 2 heads)")
+    expect(page.get_by_role("button", name="Use it in every page")).to_have_count(0)
+
+
+def test_an_upload_and_a_bad_one(visit: Callable[..., Page]) -> None:
+    page = visit()
+    field = page.locator("[data-testid=stFileUploader] input[type=file]")
+    name = "<img src=x onerror=alert(1)>.zip"
+    field.set_input_files({"name": name, "mimeType": "application/zip", "buffer": zipped("induction")})
+    own = page.locator(".av-table tbody tr").first
+    expect(own).to_contain_text("Yours 1: <img src=x onerror=alert(1)>")
+    expect(own.locator("img")).to_have_count(0)
+    expect(page.locator(SENTENCE)).to_contain_text("has 5 heads of width 10 in 2 layers")
+    field = page.locator("[data-testid=stFileUploader] input[type=file]")
+    field.set_input_files({"name": "bad.zip", "mimeType": "application/zip", "buffer": b"not a zip"})
+    expect(page.get_by_text("− This is no .zip archive")).to_be_visible()
+    expect(own).to_contain_text("Yours 1")
+
+
+@pytest.mark.parametrize(("size", "dark"), [((1440, 900), True), ((900, 900), False), ((390, 844), False)])
+def test_nothing_scrolls_sideways(visit: Callable[..., Page], size: tuple[int, int], dark: bool) -> None:
+    page = visit("?shown=dates&beside=austen", size=size, dark=dark)
+    assert page.locator("[data-testid=stMain]").evaluate("e => e.scrollWidth - e.clientWidth") == 0

@@ -1,0 +1,378 @@
+"""The page "Models" through AppTest: its numbers are the models', and what is brought along is this session's."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import threading
+import weakref
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from attnviz import ModelError, catalogue, download, load, models
+from attnviz.config import ModelConfig
+from attnviz.models import BUNDLED
+from attnviz.report import percent
+from attnviz.web import cache, downloads
+from attnviz.web import models as page
+from tests.mounted import mounted
+from tests.unit.hostile import HOSTILE
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGE = "pages/models.py"
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60).switch_page(PAGE)
+    app.query_params.update(query)
+    app.run()
+    assert not app.exception
+    return app
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_under_way() -> Iterator[None]:
+    yield
+    for one in list(downloads._running):
+        one.cancel()
+        one.wait(30)
+    assert not downloads._running
+
+
+def sent(app: AppTest, name: str) -> list[dict[str, Any]]:
+    return [json.loads(part.proto.json) for part in mounted(app, name)]
+
+
+def rows(app: AppTest) -> dict[str, list[list[str]]]:
+    return {row["key"]: row["cells"] for row in sent(app, "attnviz_table")[0]["rows"]}
+
+
+def texts(app: AppTest) -> list[str]:
+    return [one.value for one in app.text]
+
+
+def choose(app: AppTest, key: str) -> AppTest:
+    number = sent(app, "attnviz_table")[0]["number"] + 1
+    app.session_state["models-table"] = {"chosen": {"key": key, "number": number}}
+    return app.run()
+
+
+def zipped(name: str, **changes: bytes) -> bytes:
+    out, kept = io.BytesIO(), ("config.json", "model.safetensors", "tokenizer.json", "preprocessor_config.json")
+    with zipfile.ZipFile(out, "w") as archive:
+        for file in kept:
+            if (BUNDLED / name / file).exists():
+                archive.writestr(file, changes.get(file.partition(".")[0], (BUNDLED / name / file).read_bytes()))
+    return out.getvalue()
+
+
+def upload(app: AppTest, name: str, data: bytes) -> AppTest:
+    app.get("file_uploader")[0].upload(name, data, "application/zip")
+    return app.run()
+
+
+def refused(app: AppTest) -> list[str]:
+    return [text for text in texts(app) if text.startswith("− ")]
+
+
+# --------------------------------------------------------------------------------------------- what there is
+
+
+def test_the_table_is_the_catalogue() -> None:
+    app = opened()
+    known = [info for info in catalogue() if info.name != "scratch:test"]
+    found = rows(app)
+    assert list(found) == [info.name for info in known]
+    for info in known:
+        cells = [cell[0] for cell in found[info.name]]
+        assert cells[0] == info.title and cells[1] == info.family
+        assert cells[3:6] == [f"{info.n_layers} × {info.n_heads}", f"{info.d_model:,}", f"{info.max_len:,}"]
+        assert cells[6:9] == ["trained" if info.trained else "random", info.licence or "–", info.source]
+    assert f"{len(known)} models, {sum(info.trained for info in known)} of them trained" in texts(app)[0]
+
+
+@pytest.mark.parametrize("name", [info.name for info in catalogue() if info.name != "scratch:test"])
+def test_the_diagrams_numbers_sum_to_the_model(name: str) -> None:
+    app = opened(shown=name)
+    drawn = sent(app, "attnviz_anatomy")[0]["models"][0]
+    blocks = [block for column in drawn["columns"] for block in column["blocks"]]
+    parts = [part for block in blocks for part in block["parts"]]
+    number = next(info.n_parameters for info in catalogue() if info.name == name)
+    assert int(drawn["total"].replace(",", "")) == number
+    assert sum(int(part["all"].replace(",", "")) for part in parts) == number
+    assert sum(int(block["count"].replace(",", "")) for block in blocks) == number
+    assert sum(part["share"] for part in parts) == pytest.approx(1)
+    for part in parts:
+        tensors = sum(int(n.replace(",", "")) for _, _, n in part["weights"])
+        assert tensors == int(part["count"].replace(",", ""))
+        assert int(part["all"].replace(",", "")) == part["times"] * tensors
+    assert not refused(app)
+
+
+def test_looking_at_a_model_loads_nothing() -> None:
+    before = cache.loaded()
+    opened(shown="scratch:base", beside="minilm")
+    assert cache.loaded() == before
+
+
+def test_a_click_in_the_table_shows_another_model_and_stands_in_the_link() -> None:
+    app = choose(opened(), "dates")
+    assert app.query_params["shown"] in ("dates", ["dates"])
+    drawn = sent(app, "attnviz_anatomy")[0]["models"][0]
+    assert [column["title"] for column in drawn["columns"]] == ["Encoder", "Decoder"]
+    cross = sum(p.numel() for n, p in load("dates").transformer.named_parameters() if "multihead_attn" in n)
+    assert f"{percent(cross / 107_068)} in cross-attention" in texts(app)[1]
+    assert choose(app, "no such model").query_params["shown"] in ("dates", ["dates"])
+
+
+def test_two_models_side_by_side_differ_in_their_configs() -> None:
+    app = opened(shown="scratch:bert", beside="scratch:gpt")
+    assert [one["title"] for one in sent(app, "attnviz_anatomy")[0]["models"]] == ["Untrained bert", "Untrained gpt"]
+    one, other = (models.preset(name, vocab_size=models.SCRATCH_VOCAB) for name in ("bert", "gpt"))
+    differ = {name for name, value in asdict(one).items() if value != asdict(other)[name]}
+    found = sent(app, "attnviz_table")[1]["rows"]
+    assert len(found) == len(differ) + 1  # and how many parameters in all
+    assert [row["cells"] for row in found if row["cells"][0] == ["kind of stack"]] == [
+        [["kind of stack"], ["encoder"], ["decoder"]]
+    ]
+
+
+@pytest.mark.parametrize(
+    "query", [{"shown": "x" * 999}, {"shown": "nothing"}, {"shown": "session:0"}, {"beside": "../x"}]
+)
+def test_a_link_to_what_is_not_there_shows_the_first(query: dict[str, str]) -> None:
+    app = opened(**query)
+    assert [one["title"] for one in sent(app, "attnviz_anatomy")[0]["models"]] == ["MiniLM"]
+
+
+def test_use_it_is_for_models_that_read_a_text() -> None:
+    app = opened(shown="austen")
+    next(button for button in app.button if button.label == "Use it in every page").click().run()
+    assert app.session_state["model"] == "austen" and not app.exception
+    for name in ("dates", "digits"):
+        assert "Use it in every page" not in [button.label for button in opened(shown=name).button]
+
+
+# ---------------------------------------------------------------------------------------------- an upload
+
+
+def test_an_upload_is_this_sessions_own_model() -> None:
+    app = upload(opened(), "my words.zip", zipped("induction"))
+    name = app.session_state["models.shown"]
+    assert name.startswith(cache.OWN) and next(iter(rows(app))) == name and not refused(app)
+    assert rows(app)[name][0] == ["Yours 1: my words", "of this session"]
+    assert name not in rows(opened())  # nobody else has it
+    next(button for button in app.button if button.label == "Use it in every page").click().run()
+    app.switch_page("pages/explore.py").run()
+    assert not app.exception and not refused(app)
+    assert app.selectbox(key="model").options[0].startswith("Yours 1: my words")
+
+
+def test_an_uploaded_translator_is_not_offered_to_pages_of_one_text() -> None:
+    app = upload(opened(), "dates.zip", zipped("dates"))
+    assert app.session_state["models.shown"].startswith(cache.OWN)
+    assert not any("Yours" in option for option in app.selectbox(key="model").options)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"no zip", "no .zip archive"),
+        (zipped("induction", tokenizer=b"{}"), "tokenizer.json is not a tokenizer.json that can be read"),
+        (zipped("induction", config=b"{}"), "which the installed transformers does not know"),
+        (zipped("induction", model=b"\xff" * 8), "has a header of"),
+    ],
+)
+def test_a_bad_upload_is_a_sentence_and_the_page_stays(data: bytes, says: str) -> None:
+    app = opened(shown="tales")
+    upload(app, "bad.zip", data)
+    assert not app.exception and len(refused(app)) == 1 and says in refused(app)[0]
+    assert app.session_state["models.shown"] == "tales" and cache.OWN not in str(list(rows(app)))
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE[::5] if "\0" not in name])
+def test_a_hostile_file_name_is_only_text(name: str) -> None:
+    app = upload(opened(), f"{name}.zip", zipped("induction"))
+    assert not app.exception and not refused(app)
+
+
+def test_uploads_of_all_sessions_have_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()
+    taken = sum(map(cache.n_bytes, cache._owned))
+    monkeypatch.setattr(cache, "OWN_BYTES", taken + 200_000)  # one of 152 kB, not two
+    app, other = opened(), opened()
+    assert not refused(upload(app, "a.zip", zipped("induction")))
+    upload(other, "b.zip", zipped("induction"))
+    assert "more than the" in refused(other)[0] and "Try again later" in refused(other)[0]
+
+
+# ---------------------------------------------------------------------------------------------- a download
+
+
+class Hub:
+    """A stand-in for the hub: a download goes on when the test says so."""
+
+    def __init__(self) -> None:
+        self.told, self.go = threading.Event(), threading.Event()
+        self.error: ModelError | None = None
+
+    def fetch(self, repo: str, max_bytes: int, report: Any = None) -> Path:
+        if report is not None:
+            report(3_000_000, 12_000_000)
+            self.told.set()
+            assert self.go.wait(60)
+            report(6_000_000, 12_000_000)
+        if self.error is not None:
+            raise self.error
+        return BUNDLED / "induction"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    stand_in = Hub()
+    monkeypatch.setattr(download, "fetch", stand_in.fetch)
+    yield stand_in
+    stand_in.go.set()
+
+
+def ask(app: AppTest, name: str) -> AppTest:
+    app.text_input(key="models-typed").set_value(name)
+    next(button for button in app.button if button.label == "Load").click().run()
+    assert not app.exception
+    return app
+
+
+def test_a_download_tells_how_far_it_is_and_becomes_a_model(hub: Hub) -> None:
+    app = ask(opened(), "hf:some/model")
+    assert hub.told.wait(60)
+    app.run()
+    bar = app.get("progress")[0].proto
+    assert (bar.value, bar.text) == (25, "3\u202fMB of 12\u202fMB")
+    assert "Load" not in [button.label for button in app.button]
+    hub.go.set()
+    app.session_state["download"].wait(60)
+    app.run()
+    assert not app.exception and not refused(app)
+    assert app.session_state["models.shown"] == "hf:some/model" and "hf:some/model" in rows(app)
+    assert rows(app)["hf:some/model"][8] == ["some/model on the Hugging Face hub"]
+    assert cache.loaded()["hf:some/model"] == cache.n_bytes(cache.model("hf:some/model")) > 0
+    assert "hf:some/model" not in rows(opened())
+
+
+def test_a_download_can_be_cancelled(hub: Hub) -> None:
+    app = ask(opened(), "some/model")
+    assert hub.told.wait(60)
+    app.run()
+    running = app.session_state["download"]
+    next(button for button in app.button if button.label == "Cancel").click().run()
+    assert "The download of some/model was cancelled" in refused(app)[0]
+    hub.go.set()
+    running.wait(60)
+    assert running.status == "cancelled" and running.done == 6_000_000 and not downloads._running
+    assert "hf:some/model" not in rows(app.run())
+
+
+def test_a_download_ends_with_its_session(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "ABSENT", -1.0)
+    alone = downloads.Download("some/model", lambda: False)
+    alone.start()
+    alone.wait(60)
+    assert alone.status == "cancelled" and not downloads._running
+
+
+def test_what_the_hub_refuses_is_said(hub: Hub) -> None:
+    hub.error = ModelError("some/model is gated: its owner has to grant access on the hub first.")
+    hub.go.set()
+    app = ask(opened(), "some/model")
+    app.session_state["download"].wait(60)
+    app.run()
+    assert refused(app) == ["− some/model is gated: its owner has to grant access on the hub first."]
+
+
+@pytest.mark.parametrize("name", ["", "bert", "a/b/c", "../..", "/x"])
+def test_a_name_that_is_none_is_said(name: str, hub: Hub) -> None:
+    hub.go.set()
+    app = ask(opened(), name)
+    if name != "../..":
+        assert "is not of the form hf:org/name" in refused(app)[0]
+        assert "download" not in app.session_state
+
+
+def test_a_server_downloads_only_so_much_at_a_time(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "MAX_DOWNLOADS", 1)
+    first = ask(opened(), "some/model")
+    assert hub.told.wait(60)
+    assert "This server downloads 1 models now" in refused(ask(opened(), "other/model"))[0]
+    hub.go.set()
+    first.session_state["download"].wait(60)
+
+
+# ------------------------------------------------------------------------------------------- memory for models
+
+
+@pytest.fixture
+def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    cache._shared.clear()
+    monkeypatch.setattr(cache, "_held", type(cache._held)())
+    yield
+    cache._shared.clear()
+    cache._held.clear()
+
+
+def test_models_are_evicted_by_bytes_the_longest_unused_first(empty: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {name: cache.n_bytes(load(name)) for name in ("induction", "tales", "digits")}
+    for name, size in sizes.items():
+        assert size == 4 * load(name).transformer.config.n_parameters
+    monkeypatch.setattr(cache, "MODELS_BYTES", sizes["induction"] + sizes["tales"] + 1)
+    gone = weakref.ref(cache.model("tales"))
+    first = cache.model("induction")
+    assert cache.loaded() == {"tales": sizes["tales"], "induction": sizes["induction"]}
+    cache.model("digits")  # too much: tales was used before induction
+    assert list(cache.loaded()) == ["induction", "digits"]
+    assert cache.model("induction") is first
+    gc.collect()
+    assert gone() is None  # its memory is free again
+    cache.model("scratch:tiny")  # more than all: it stays alone
+    assert list(cache.loaded()) == ["scratch:tiny"]
+
+
+def test_sessions_that_ask_at_once_share_one_model(empty: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(cache, "load", lambda name, **options: asked.append(name) or load(name, **options))
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(cache.model("tales"))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert asked == ["tales"] and len(found) == 6 and all(one is found[0] for one in found)
+    assert list(cache.loaded()) == ["tales"]
+
+
+def test_what_a_model_reads() -> None:
+    config = ModelConfig()
+    assert cache.reads(config) == "text"
+    assert cache.reads(replace(config, kind="encoder-decoder")) == "pair"
+    assert cache.reads(load("digits").transformer.config) == "image"
+
+
+def test_an_unknown_preset_offers_only_models_of_one_text() -> None:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["model"] = "scratch:huge"
+    app.run()
+    assert "There is no untrained model “scratch:huge”." in refused(app)[0]
+    assert "scratch:gpt" in refused(app)[0] and "base" not in refused(app)[0]
+
+
+def test_licences_are_those_of_the_cards() -> None:
+    folder = models.minilm_folder()
+    assert folder is not None and catalogue()[0].licence == models._licence(folder) == "apache-2.0"
+    for name in page.catalogue()[1:6]:
+        assert name.licence == "MIT" and "Licence: MIT" in (BUNDLED / name.name / "README.md").read_text()
