@@ -59,11 +59,12 @@ class DrawPad {
     n.kinds = [["Pen", false], ["Eraser", true]].map(([label, erasing]) => el("button", { type: "button", role: "radio", onclick: () => this.pick(erasing), onkeydown: (e) => this.swap(e) }, label));
     n.undo = tool("Undo", () => this.undo());
     n.clear = tool("Clear", () => this.become(this.ink.map(() => 0)));
-    n.examples = el("div", { class: "ad-examples" });
+    n.keys = el("p", { class: "ad-keys" }, "Arrow keys move, Space adds ink, Backspace takes it away");
+    n.examples = el("div", { class: "ad-examples", role: "group", "aria-label": "Examples: arrow keys move", onkeydown: (e) => this.exampleKey(e) });
     n.others = el("button", { type: "button", class: "av-link", onclick: () => this.others() }, "Others");
     n.live = el("div", { class: "av-sr", "aria-live": "polite" });
     this.root.replaceChildren(n.grid,
-      el("div", { class: "ad-tools" }, el("div", { class: "av-seg", role: "radiogroup", "aria-label": "Draw with" }, n.kinds), n.undo, n.clear),
+      el("div", { class: "ad-tools" }, el("div", { class: "av-seg", role: "radiogroup", "aria-label": "Draw with" }, n.kinds), n.undo, n.clear), n.keys,
       el("h2", {}, "Or one that it never saw", n.others), n.examples, n.live);
     this.pick(false);
   }
@@ -95,14 +96,14 @@ class DrawPad {
 
   paintExamples() {
     const { examples = [], page, first } = this, shown = examples.slice(first, first + page);
-    this.node.examples.replaceChildren(...shown.map(([name, drawing]) => {
+    this.node.examples.replaceChildren(...shown.map(([name, drawing], i) => {
       const canvas = el("canvas", { "aria-hidden": "true" }), g = fitCanvas(canvas, 32, 32, Math.ceil(window.devicePixelRatio || 1));
       readInk(drawing).forEach((v, i) => {
         g.globalAlpha = v / DRAW_FULL;
         g.fillStyle = this.theme.ink;
         g.fillRect(i % DRAW_SIDE * 4, Math.floor(i / DRAW_SIDE) * 4, 4, 4);
       });
-      return el("button", { type: "button", "aria-label": name, title: name, onclick: () => this.become(readInk(drawing)) }, canvas);
+      return el("button", { type: "button", tabindex: i ? "-1" : "0", "aria-label": name, title: name, onclick: () => this.become(readInk(drawing)) }, canvas);
     }));
     this.node.others.hidden = examples.length <= page;
   }
@@ -128,6 +129,14 @@ class DrawPad {
     this.first = this.first + this.page < this.examples.length ? this.first + this.page : 0;
     this.paintExamples();
     this.node.live.textContent = "Other examples";
+  }
+
+  exampleKey(e) {
+    const buttons = [...this.node.examples.children], by = { ArrowRight: 1, ArrowDown: 5, ArrowLeft: -1, ArrowUp: -5 }[e.key], at = buttons.indexOf(e.target) + by;
+    if (!by || !buttons[at]) return;
+    e.preventDefault();
+    buttons.forEach((button, i) => { button.tabIndex = i === at ? 0 : -1; });
+    buttons[at].focus();
   }
 
   /** Where a pointer stands, in small squares. */

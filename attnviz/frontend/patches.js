@@ -45,7 +45,7 @@ const patchRgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)
 class PatchView {
   /** `onLook` gets {layer, head, query, off}. */
   constructor(root) {
-    Object.assign(this, { root, tiles: new Map(), cells: [], key: null, cursor: 0 });
+    Object.assign(this, { root, tiles: new Map(), cells: [], key: null, cursor: 0, hover: null });
     root.classList.add("av", "ap");
     this.theme = readTheme(root);
     this.build();
@@ -76,6 +76,8 @@ class PatchView {
     n.over.addEventListener("focusin", (e) => this.point(this.tokenOf(e)));
     n.over.addEventListener("focusout", () => this.point(null));
     n.over.addEventListener("click", (e) => this.ask(this.tokenOf(e)));
+    n.heads.addEventListener("pointerover", (e) => { if (e.pointerType !== "touch") this.preview(e.target.closest("[data-head]")); });
+    n.heads.addEventListener("pointerleave", () => this.preview(null));
     n.heads.addEventListener("click", (e) => { const tile = e.target.closest("[data-head]"); if (tile) this.pick(+tile.dataset.layer, +tile.dataset.head); });
   }
 
@@ -99,7 +101,7 @@ class PatchView {
     }
     if (look) this.look = { ...look };
     this.node.canvas.setAttribute("aria-label", alt);
-    this.node.changed.textContent = changed;
+    this.node.changed.textContent = changed || "click a patch: where does it look?";
     this.showAnswer(answer, changed);
     this.paint();
   }
@@ -140,7 +142,10 @@ class PatchView {
   /** The token that looks, of those whose rows are here. */
   query() { return this.model.queries.includes(this.look.query) ? this.look.query : this.model.queries[0]; }
 
-  row(layer = this.look.layer, head = this.look.head) { return patchRow(this.model, layer, head, this.query()); }
+  /** What is on screen: the chosen head, or the one under the pointer. */
+  seen() { return { ...this.look, ...this.hover, query: this.query() }; }
+
+  row(layer = this.seen().layer, head = this.seen().head) { return patchRow(this.model, layer, head, this.query()); }
 
   offHeads() { return new Set(this.look.off.split(",").filter(Boolean)); }
 
@@ -153,9 +158,8 @@ class PatchView {
     this.root.classList.toggle("ap-narrow", narrow);
     this.side = Math.floor(Math.min(PATCH_LARGEST, room) / model.side) * model.side;
     this.paintTiles(Math.max(13, Math.min(56, Math.floor(((narrow ? width : Math.min(0.42 * width, 340)) - 22) / (model.heads + 1)) - 4)));
-    const rolled = look.head === PATCH_ROLLOUT, off = this.offHeads();
-    n.title.textContent = rolled ? `Rollout to layer ${look.layer}` : `Layer ${look.layer}, head ${look.head}`;
-    n.off.hidden = rolled;
+    const off = this.offHeads();
+    n.off.hidden = look.head === PATCH_ROLLOUT;
     n.off.textContent = off.has(`${look.layer}.${look.head}`) ? "Switch this head on again" : "Switch this head off";
     n.on.hidden = off.size < 2;
     for (const e of [n.over, n.over.parentNode]) e.style.width = e.style.height = `${this.side}px`;
@@ -210,7 +214,8 @@ class PatchView {
   }
 
   paintBig() {
-    const { node: n, model, theme, side } = this, g = fitCanvas(n.canvas, side, side, this.ratio), row = this.row(), query = this.query(), step = side / model.side;
+    const { node: n, model, theme, side } = this, g = fitCanvas(n.canvas, side, side, this.ratio), row = this.row(), { layer, head, query } = this.seen(), step = side / model.side;
+    n.title.textContent = head === PATCH_ROLLOUT ? `Rollout to layer ${layer}` : `Layer ${layer}, head ${head}`;
     this.overlay(g, side, row);
     g.strokeStyle = theme.line;
     g.lineWidth = 1;
@@ -263,7 +268,7 @@ class PatchView {
   /** The sentence, the ring around what is pointed at, the legend's mark: what follows the pointer. */
   paintFocus() {
     if (!this.model) return;
-    const { node: n, model } = this, row = this.row(), key = this.key ?? patchStrongest(row), look = { ...this.look, query: this.query() };
+    const { node: n, model } = this, row = this.row(), key = this.key ?? patchStrongest(row), look = this.seen();
     const [start, share, end] = patchSentence(model, look, key, row[key]);
     n.say.replaceChildren(start, el("b", {}, share), end);
     this.cells.forEach((cell, i) => cell.classList.toggle("k", model.special + i === key));
@@ -277,6 +282,15 @@ class PatchView {
   point(token) {
     if (token === this.key) return;
     this.key = token;
+    this.paintFocus();
+  }
+
+  /** Shows the head under the pointer. */
+  preview(tile) {
+    const hover = tile ? { layer: +tile.dataset.layer, head: +tile.dataset.head } : null;
+    if (hover?.layer === this.hover?.layer && hover?.head === this.hover?.head) return;
+    this.hover = hover;
+    this.paintBig();
     this.paintFocus();
   }
 
@@ -295,6 +309,7 @@ class PatchView {
   }
 
   choose(change) {
+    this.hover = null;
     Object.assign(this.look, change);
     this.paint();
     this.node.live.textContent = this.node.say.textContent;

@@ -244,7 +244,7 @@ def look(chosen: Settings) -> Seen:
     return Seen(made, found, plain, trace, _message(chosen.vit, data, what, chosen.query))
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)  # of a large model 60 MB each
 def _run(name: str, data: bytes, what: Intervention | None) -> Trace:
     """The model on pixels, as bytes of float32."""
     made = cache.model(name)

@@ -45,7 +45,7 @@ def answer(seen: Seen, chosen: Settings) -> str:
     first, second = order[0], order[min(1, len(order) - 1)]
     says = f"“{class_name(seen, first)}” with {percent(float(now[first]))}"
     if second != first and float(now[second]) >= WORTH_SAYING:
-        says += f", before “{class_name(seen, second)}” with {percent(float(now[second]))}"
+        says += f", ahead of “{class_name(seen, second)}” with {percent(float(now[second]))}"
     if not seen.changed:
         return f"The model’s answer is {says}.{truth(seen, chosen, first)}"
     top = int(before.argmax())

@@ -108,8 +108,9 @@ def test_the_keyboard_draws_erases_and_takes_back(visit: Callable[..., Page]) ->
     assert ink(page).sum() == 8
     page.keyboard.press("Control+z")
     assert ink(page).sum() == 24
-    page.get_by_role("button", name="A handwritten 7").focus()
-    page.keyboard.press("Enter")
+    page.get_by_role("button", name="A handwritten 0").focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
     expect(page.locator(ANSWER)).to_contain_text("The writer meant a 7")
     page.get_by_role("button", name="Clear", exact=True).press("Enter")
     expect(page.locator(ANSWER)).to_contain_text("The drawing is empty")
@@ -132,6 +133,10 @@ def test_the_sentence_follows_the_pointer_and_a_patch_can_look(visit: Callable[.
     patch(page, 3, 0).click()
     expect(say).to_have_text(expected(2, 0, 13, 13), use_inner_text=True)
     page.wait_for_url("**query=13**")
+    page.locator(".ap-tiles [data-layer='0'][data-head='2']").hover()
+    expect(say).to_contain_text("In layer 0, head 2, ")  # a look at another head, and back
+    say.hover()
+    expect(say).to_contain_text("In layer 2, head 0, ")
     page.locator(".ap-tiles [data-layer='1'][data-head='3']").click()
     page.wait_for_url("**head=3**")
     patch(page, 0, 1).hover()
