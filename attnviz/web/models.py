@@ -23,7 +23,7 @@ FIRST = "minilm"
 UPLOAD_MB = cache.MAX_UPLOAD_BYTES // 1_000_000
 PAGES = {  # where a model can be seen, by what it reads: the page, what the link says, its parameter of the address
     "text": ("pages/explore.py", "Open it in Explore", "model"),
-    "pair": ("pages/translate.py", "Open it in Translate", "model"),
+    "pair": ("pages/translate.py", "Open it in Translate", "translator"),
     "image": ("pages/vision.py", "Open it in Vision", "vit"),
 }
 

@@ -175,6 +175,31 @@ def test_an_upload_is_this_sessions_own_model() -> None:
     assert app.selectbox(key="model").options[0].startswith("Yours 1: my words")
 
 
+def test_a_model_trained_in_the_session_stands_there_too() -> None:
+    app, trained = opened(), load("tales")
+    name = f"{cache.OWN}0123"
+    info = replace(trained.info, name=name, title="Yours 1: tales", source="trained in this session")
+    app.session_state["own models"] = {name: replace(trained, info=info)}
+    choose(app.run(), name)
+    assert [cell[0] for cell in rows(app)[name]][8:] == ["trained in this session", "711\u202fkB"]
+    assert sent(app, "attnviz_anatomy")[0]["models"][0]["total"] == "177,770"
+
+
+def test_the_links_lead_to_the_page_that_can_show_it() -> None:
+    for name, place, parameter in (
+        ("austen", "", "model"),
+        ("dates", "translate", "translator"),
+        ("digits", "vision", "vit"),
+    ):
+        link = opened(shown=name).get("page_link")[0].proto
+        assert (link.page, link.query_string) == (place, f"{parameter}={name}")
+        there = AppTest.from_file(APP, default_timeout=60).switch_page(f"pages/{place or 'explore'}.py")
+        there.query_params[parameter] = name
+        assert not there.run().exception
+        state = there.session_state
+        assert name in (state["model"], *(state[key] for key in ("translate.translator", "vision.vit") if key in state))
+
+
 def test_an_uploaded_translator_is_not_offered_to_pages_of_one_text() -> None:
     app = upload(opened(), "dates.zip", zipped("dates"))
     assert app.session_state["models.shown"].startswith(cache.OWN)
