@@ -1,5 +1,125 @@
-"""translate: being built."""
+"""Translate: a source, an answer, and which words of the one each word of the other looks at."""
 
-from attnviz.web import shell
+import streamlit as st
+
+from attnviz import beams, generate, layers
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.web import shell, translate
+from attnviz.web import translate_said as says
+from attnviz.web.lesson import Lesson, Try
 
 shell.ensure()
+lesson = Lesson("translate", translate.Settings())
+inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"])  # for the link: not used here
+
+
+@st.fragment
+def aligned() -> None:
+    """Model and source, the answer, and the attention between them."""
+    chosen = lesson.chosen()
+    lesson.question("Which words is each word made from?")
+    place = st.container()
+    controls()
+    with place:
+        try:
+            found = translate.answer(chosen.translator, chosen.source, chosen.forced)
+        except (InvalidParameterError, ModelError) as error:
+            shell.refuse(str(error))
+        chosen = translate.fitted(lesson, found)
+        lesson.sentence(says.sentence(found))
+    question, truth, because = says.order(found, chosen.layer, chosen.head)
+    lesson.predict("guess", question, translate.GUESSES, truth, because)
+    stacks = [name for name in translate.STACKS if name != "self" or found.has_self]
+    st.segmented_control(
+        "Attention", stacks, key=lesson.key("stack"), format_func=translate.STACKS.get, required=True,
+        label_visibility="collapsed",
+    )  # fmt: skip
+    translate.view(lesson, found, "")
+    if note := says.note(found, chosen.translator):
+        st.caption(note)
+    lesson.section("Step by step: what could be said instead?")
+    translate.answer_view(lesson, found, says.heading(found, chosen.focus))
+    if chosen.forced:
+        st.button("Back to the model’s own answer", key="translate-own", on_click=translate.restart, args=(lesson,))
+    lesson.section("Greedy, or the best of several beams")
+    searched(found, lesson.chosen())
+    lesson.tries(*tries(found))
+    lesson.write_link(inputs)
+
+
+def tries(found: translate.Answer) -> list[Try]:
+    """Things to try; the translator where it is installed."""
+    own = {"forced": (), "stack": "cross"}
+    date = {**own, "translator": "dates", "source": "Friday, 11 September 1998", "layer": 0, "head": 0, "focus": 7}
+    found_here = [
+        Try("A month from its letters", date),
+        Try("What ends the answer", {"stack": "cross", "focus": len(found.said)}),
+        Try("How the source reads itself", {"stack": "encoder"}),
+    ]
+    name = "bergamot-en-pt"
+    if name in translate.models():
+        layer, head = translate.ALIGNING[name]
+        source = translate.EXAMPLES[name][0]
+        cat = {**own, "translator": name, "source": source, "layer": layer, "head": head, "focus": 2}
+        found_here.insert(0, Try("A translator: “black cat” turns round", cat))
+    return found_here
+
+
+def controls() -> None:
+    """The model and the source."""
+    model, source, example = st.columns([3, 5, 3], gap="medium")
+    titles = translate.models()
+    now = lesson.chosen().translator
+    model.selectbox(
+        "Model", [*titles, *([] if now in titles else [now])], key=lesson.key("translator"),
+        format_func=lambda name: titles.get(name, name), accept_new_options=True,
+        on_change=translate.another, args=(lesson,), help="Or type hf:Helsinki-NLP/opus-mt-en-de, from the hub",
+    )  # fmt: skip
+    source.text_input(
+        "Source",
+        key=lesson.key("source"),
+        max_chars=translate.LONGEST_TEXT,
+        on_change=translate.restart,
+        args=(lesson,),
+    )
+    texts = translate.EXAMPLES.get(now, translate.OTHER_EXAMPLES)
+    example.selectbox(
+        "Examples", texts, index=None, key="translate-example", placeholder="Pick an example",
+        on_change=take_example,
+    )  # fmt: skip
+
+
+def take_example() -> None:
+    """The example becomes the source."""
+    if picked := st.session_state["translate-example"]:
+        lesson.choose(source=picked)
+        translate.restart(lesson)
+        st.session_state["translate-example"] = None
+
+
+def searched(found: translate.Answer, chosen: translate.Settings) -> None:
+    """The best answers of a beam search beside the greedy one."""
+    if chosen.forced:
+        found = translate.answer(chosen.translator, chosen.source, ())
+    several = translate.beams(chosen.translator, chosen.source, chosen.beams)
+    lesson.sentence(says.beams_sentence(found, several, chosen.beams), part="beams")
+    st.segmented_control("Beams", translate.BEAMS, key=lesson.key("beams"), required=True)
+    st.dataframe(says.beams_table(several), hide_index=True, width="stretch")
+
+
+@st.fragment
+def behind() -> None:
+    """The formula and the code."""
+    lesson.chosen()
+    lesson.behind(
+        r"\mathrm{Cross}(X, M)=\mathrm{softmax}\!\left(\frac{(XW_Q)(MW_K)^\top}{\sqrt{d_k}}\right)MW_V",
+        "Vaswani et al. 2017, section 3.2.3: X are the decoder’s vectors, M the encoder’s output. "
+        "Beam search: Wu et al. 2016, section 7.",
+        layers.TransformerDecoderLayer.trace, generate.tokens, beams.beam,
+    )  # fmt: skip
+    st.caption("This page has a model and a source of its own: those in the sidebar are for the other pages.")
+    lesson.write_link(inputs)
+
+
+aligned()
+behind()

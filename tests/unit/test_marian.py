@@ -23,7 +23,8 @@ from attnviz.report import html, npz
 ENGLISH = [
     "Hello!", "Good morning, everyone.", "The black cat sleeps on the red sofa.", "My sister bought three old books.",
     "The small house has a green door.", "We drink cold water in the summer.",
-    "The doctor lives near the big hospital.", "He wrote a long letter to his mother.", "The white horse runs fast.", "They sell fresh bread every morning.",
+    "The doctor lives near the big hospital.", "He wrote a long letter to his mother.",
+    "The white horse runs fast.", "They sell fresh bread every morning.",
     "I have never seen such a beautiful garden.", "The keys to the cabinet are on the table.",
     "She didn't know that he had left the country in 1998.", "Where is the nearest train station?",
     "If it rains tomorrow, we will stay at home.", "The children were playing in the park when it began to snow.",

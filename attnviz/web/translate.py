@@ -1,0 +1,259 @@
+"""The page "Translate": what the reader chose, the answer, and the run on source and answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from attnviz import packing
+from attnviz.beams import Beam, beam
+from attnviz.errors import InvalidParameterError
+from attnviz.generate import Prompt, named, prompt, tokens
+from attnviz.models import Model, catalogue
+from attnviz.transformer import Trace
+from attnviz.view import ViewState
+from attnviz.web import cache, component
+from attnviz.web.lesson import Lesson
+from attnviz.web.writer import Candidate, Chip, writer, written
+
+MOST_SAID = 64
+LONGEST_TEXT = 400  # characters
+N_CANDIDATES = 6
+BEAMS = (1, 2, 4, 8)
+STACKS = {"cross": "answer on source", "self": "answer on itself", "encoder": "source on itself"}
+MONOTONE, REORDERED = "In the order of the source", "In another order"
+GUESSES = (MONOTONE, REORDERED)
+VIEW, WRITER = "translate-view", "translate-answer"
+EXAMPLES = {  # by model: texts to begin with
+    "dates": ("the 3rd of March 2021", "Friday, 11 September 1998", "7/4/1776"),
+    "bergamot-en-pt": (
+        "The black cat sleeps on the red sofa.", "My sister bought three old books.",
+        "The animal didn't cross the street because it was too tired.",
+    ),
+    "bergamot-pt-en": (
+        "O gato preto dorme no sofá vermelho.", "Minha irmã comprou três livros antigos.", "Ninguém sabia de nada.",
+    ),
+}  # fmt: skip
+OTHER_EXAMPLES = ("The black cat sleeps on the red sofa.",)
+ALIGNING = {"bergamot-en-pt": (1, 0), "bergamot-pt-en": (1, 0)}  # trained to align
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the reader can choose; `focus` is the token of the answer that is asked for, counted from 1."""
+
+    translator: str = "dates"
+    source: str = EXAMPLES["dates"][0]
+    forced: tuple[int, ...] = ()  # what the answer begins with, by the reader's choice
+    focus: int = 7  # the month's second digit, which is read off its letters
+    layer: int = 0
+    head: int = 0
+    stack: str = "cross"
+    beams: int = 4
+    guess: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.translator) <= 200 or len(self.source) > LONGEST_TEXT:
+            raise InvalidParameterError(f"a text of {len(self.source)} characters; {LONGEST_TEXT} are read")
+        if min(self.forced, default=0) < 0 or len(self.forced) > MOST_SAID:
+            raise InvalidParameterError(f"{len(self.forced)} ids are forced; at most {MOST_SAID} from 0 on are")
+        if min(self.focus - 1, self.layer, self.head) < 0:
+            raise InvalidParameterError("layer and head count from 0, tokens of the answer from 1")
+        if self.stack not in STACKS or self.beams not in BEAMS or self.guess not in ("", *GUESSES):
+            raise InvalidParameterError(f"{self.stack!r}, {self.beams} or {self.guess!r} is none of the choices")
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A source, what the model answers to it, and the run on both."""
+
+    model: Model
+    begin: Prompt
+    said: tuple[int, ...]  # the answer's tokens, with the one that ends it if it ended
+    chances: tuple[float, ...]  # p of each, given those before it
+    run: Trace
+
+    @property
+    def ended(self) -> bool:
+        """Whether the model ended it."""
+        return bool(self.said) and self.said[-1] == self.begin.end
+
+    @property
+    def text(self) -> str:
+        """The answer as a text."""
+        return self.model.tokenizer.encoding(self.said).text
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The answer's tokens as a person should read them."""
+        return self.model.tokenizer.encoding(self.said).labels
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source's."""
+        assert self.run.source is not None
+        return self.run.source.encodings[0].labels
+
+    @property
+    def has_self(self) -> bool:
+        """Whether the decoder has self-attention, and no recurrence in its place."""
+        return any(layer.attention is not None for layer in self.run.layers)
+
+    def row(self, layer: int, head: int, focus: int) -> Tensor:
+        """(S,): what the decoder looks at in the source when it says token `focus` of the answer."""
+        crossed = self.run.layers[layer].cross_attention
+        assert crossed is not None
+        return crossed.weights[0, head, focus - 1]
+
+    def probabilities(self, focus: int) -> Tensor:
+        """(V,): of each token to be the one at `focus`."""
+        assert self.run.logits is not None
+        return self.run.logits[0, focus - 1].softmax(dim=-1)
+
+
+def models() -> dict[str, str]:
+    """The models that answer a text, this session's own first: name → title."""
+    own = [one.info for one in cache.own_models().values() if _answers(one)]
+    found = [info for info in catalogue() if info.family == "Encoder-decoder" and info.trained]
+    return {info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)" for info in (*own, *found)}
+
+
+def _answers(model: Model) -> bool:
+    config = model.transformer.config
+    return config.kind == "encoder-decoder" and config.head == "lm" and not config.channels
+
+
+def load(name: str) -> Model:
+    """A model that answers a text. Errors: ModelError, or InvalidParameterError for one that does not."""
+    model = cache.model(name)
+    if not _answers(model):
+        raise InvalidParameterError(
+            f"{model.info.title} answers no text: it is no encoder-decoder model. Pick another."
+        )
+    return model
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def answer(name: str, source: str, forced: tuple[int, ...]) -> Answer:
+    """The greedy answer after what is forced, and the run on it. Errors: those of the model."""
+    model = load(name)
+    begin = prompt(model, source)
+    vocabulary = model.transformer.config.vocab_size
+    said = [i for i in forced if i < vocabulary][: begin.longest - len(begin.start) - 1]
+    while len(said) < MOST_SAID and (not said or said[-1] != begin.end):
+        more = len(said)
+        for token in tokens(model, begin, said=said):
+            said.append(token.id)
+            if len(said) >= MOST_SAID:
+                break
+        if len(said) == more:
+            break
+    run = named(model, begin, said[:-1], begin.run(model, said[:-1]))
+    assert run.logits is not None
+    p = run.logits[0].softmax(dim=-1)
+    start = len(begin.start) - 1
+    chances = tuple(float(p[start + i, token]) for i, token in enumerate(said))
+    return Answer(model, begin, tuple(said), chances, run)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def beams(name: str, source: str, n: int) -> list[Beam]:
+    """The best answers that n beams find."""
+    return beam(load(name), source, n, MOST_SAID)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def message(name: str, source: str, forced: tuple[int, ...], stack: str) -> bytes:
+    """What the view is sent. In the attention to the source a row is named by the token that it says."""
+    found = answer(name, source, forced)
+    run = found.run
+    if stack == "cross":
+        run = replace(run, encodings=(found.model.tokenizer.encoding(found.said),))
+    return packing.pack(run, name=name, stack=stack)
+
+
+def fitted(lesson: Lesson[Settings], found: Answer) -> Settings:
+    """The settings, on a layer, a head and a token that there are."""
+    chosen, config = lesson.chosen(), found.run.config
+    limits: dict[str, int] = {
+        "layer": len(found.run.layers) - 1, "head": config.n_heads - 1, "focus": max(1, len(found.said)),
+    }  # fmt: skip
+    for field, most in limits.items():
+        if getattr(chosen, field) > most:
+            lesson.choose(**{field: most})
+    if chosen.stack == "self" and not found.has_self:
+        lesson.choose(stack="cross")
+    return lesson.chosen()
+
+
+def view(lesson: Lesson[Settings], found: Answer, question: str) -> None:
+    """All heads of the chosen stack; what the reader picks in it becomes the settings."""
+    chosen = lesson.chosen()
+    queries = (chosen.focus - 1,) if chosen.stack == "cross" else ()
+    reported = component.attention_view(
+        message(chosen.translator, chosen.source, chosen.forced, chosen.stack),
+        ViewState(layer=chosen.layer, head=chosen.head, queries=queries),
+        key=f"{VIEW}-{chosen.stack}", question=question, live=False,
+    )  # fmt: skip
+    picked: dict[str, Any] = {"layer": reported.layer, "head": reported.head}
+    if chosen.stack == "cross" and reported.queries:
+        picked["focus"] = reported.queries[-1] + 1
+    if any(getattr(chosen, field) != value for field, value in picked.items()):
+        lesson.choose(**picked)
+
+
+def answer_view(lesson: Lesson[Settings], found: Answer, heading: str) -> None:
+    """The answer token by token, and what could be said in the place of one."""
+    chosen = lesson.chosen()
+    encoding = found.model.tokenizer.encoding(found.said)
+    chips = [
+        Chip(label, special, more, chance)
+        for label, special, more, chance in zip(
+            encoding.labels, encoding.special, encoding.continues, found.chances, strict=True
+        )
+    ]
+    start = found.run.encodings[0].labels[: len(found.begin.start)]
+    p = found.probabilities(chosen.focus)
+    here = found.said[chosen.focus - 1]
+    best = p.topk(N_CANDIDATES).indices.tolist()
+    ids = best if here in best else [*best, here]
+    candidates = [Candidate(i, found.model.tokenizer.encoding([i]).labels[0], float(p[i]), i == here) for i in ids]
+    writer(
+        [*(Chip(label, special=True) for label in start), *chips], candidates, start=len(start), focus=chosen.focus,
+        tints=(), heading=heading, ended=True, key=WRITER, on_write=lambda: take(lesson, found),
+    )  # fmt: skip
+
+
+def take(lesson: Lesson[Settings], found: Answer) -> None:
+    """Asks for a token of the answer, or says another one there, after which the model goes on."""
+    done = written(WRITER)
+    if done is None or not 1 <= done[0] <= len(found.said):
+        return
+    at, token = done
+    if token is None:
+        lesson.choose(focus=at)
+    elif 0 <= token < found.model.transformer.config.vocab_size:
+        forced = (*found.said[: at - 1], token)
+        lesson.choose(forced=forced[:MOST_SAID], focus=at)
+
+
+def restart(lesson: Lesson[Settings]) -> None:
+    """Another source: the answer begins anew."""
+    lesson.choose(forced=(), focus=1)
+
+
+def another(lesson: Lesson[Settings]) -> None:
+    """Another model: its own first example, and the head that is known to align, if one is."""
+    name = lesson.chosen().translator
+    layer, head = ALIGNING.get(name, (0, 0))
+    lesson.choose(source=EXAMPLES.get(name, OTHER_EXAMPLES)[0], forced=(), focus=1, layer=layer, head=head)
+
+
+def sharpness(found: Answer) -> Tensor:
+    """(L, H): the mean of each row's largest weight on the source, over the tokens of the answer."""
+    crossed = [layer.cross_attention for layer in found.run.layers]
+    return torch.stack([one.weights[0].amax(dim=-1).mean(dim=-1) for one in crossed if one is not None])

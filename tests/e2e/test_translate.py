@@ -1,0 +1,76 @@
+"""Translate in a real Chromium: the view, the answer and the search follow each other, by click and by key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+SENTENCE = ".st-key-lesson-sentence-main"
+CHIPS = ".av-writer .av-chip"
+
+
+@pytest.fixture
+def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
+    """visit(query, size) gives the page in a new context; what it complains about fails the test."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(query: str = "", size: tuple[int, int] = (1440, 900)) -> Page:
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.goto(f"{app_server}/translate{query}")
+        expect(page.locator(CHIPS).first).to_be_visible(timeout=60_000)
+        expect(page.locator(".av-root canvas").first).to_be_visible(timeout=60_000)
+        page.wait_for_selector(QUIET, timeout=60_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def test_a_chip_of_the_answer_moves_the_view(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.locator(f"{CHIPS} >> nth=10").click()
+    expect(page.locator(".av-say")).to_contain_text("of its attention to")
+    expect(page.locator(".av-writer .here[data-i]")).to_have_attribute("data-i", "10")
+    page.wait_for_url(re.compile("focus=10"))
+
+
+def test_another_token_and_back_to_the_models_own_answer(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.locator(f"{CHIPS} >> nth=1").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".av-writer .here[data-i]")).to_have_attribute("data-i", "1")
+    page.locator(".av-writer ol button:not(.here)").first.click()
+    expect(page.locator(SENTENCE)).not_to_contain_text("2021-03-03")
+    page.get_by_role("button", name="Back to the model’s own answer").click()
+    expect(page.locator(SENTENCE)).to_contain_text("2021-03-03")
+
+
+def test_another_source_is_answered_and_its_link_reopens(visit: Callable[..., Page]) -> None:
+    page = visit()
+    box = page.get_by_role("textbox", name="Source")
+    box.fill("Friday, 11 September 1998")
+    box.press("Enter")
+    expect(page.locator(SENTENCE)).to_contain_text("1998-09-11")
+    page.get_by_role("radio", name="source on itself").click()
+    page.wait_for_url(re.compile("stack=encoder"))
+    page.wait_for_selector(QUIET)
+    again = visit("?" + page.url.partition("?")[2])
+    expect(again.locator(SENTENCE)).to_have_text(page.locator(SENTENCE).inner_text())
+    expect(again.get_by_role("radio", name="source on itself")).to_be_checked()
+
+
+@pytest.mark.parametrize("width", [390, 900])
+def test_nothing_scrolls_sideways(visit: Callable[..., Page], width: int) -> None:
+    page = visit(size=(width, 844))
+    wide = "[document.querySelector('[data-testid=stMain]')].map(main => main.scrollWidth - main.clientWidth)[0]"
+    assert page.evaluate(wide) <= 0

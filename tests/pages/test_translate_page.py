@@ -1,0 +1,171 @@
+"""The page "Translate" through AppTest: answers, chances and the view's data are what the library computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+import attnviz
+from attnviz import packing
+from attnviz.beams import beam
+from attnviz.generate import prompt, say, whole
+from attnviz.models import Model
+from attnviz.web import translate
+from tests.mounted import mounted
+
+APP = str(Path(__file__).parents[2] / "app.py")
+DATE = "the 3rd of March 2021"
+CAT = "The black cat sleeps on the red sofa."
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60).switch_page("pages/translate.py")
+    app.query_params.update(query)
+    return app.run()
+
+
+@pytest.fixture
+def app() -> Iterator[AppTest]:
+    yield opened()
+
+
+@pytest.fixture(scope="module")
+def dates() -> Model:
+    return attnviz.load("dates")
+
+
+def writer(app: AppTest) -> dict[str, Any]:
+    (part,) = mounted(app, "attnviz_writer")
+    return json.loads(part.proto.json)
+
+
+def shown(app: AppTest) -> tuple[dict[str, Any], bytes]:
+    """What the view was told, and its message."""
+    (part,) = mounted(app, "attnviz_view")
+    data = part.proto.bytes
+    length = int.from_bytes(data[:4], "little")
+    about = json.loads(data[4 : 4 + length])
+    return about, data[4 + length : 4 + length + about["message"]]
+
+
+def choose(app: AppTest, **values: object) -> AppTest:
+    for field, value in values.items():
+        app.session_state[f"translate.{field}"] = value
+    return app.run()
+
+
+def test_the_answer_and_its_chances_are_the_models(app: AppTest, dates: Model) -> None:
+    assert not app.exception
+    said = say(dates, DATE)
+    assert said.text == "2021-03-03" and f"“{DATE}” becomes “{said.text}”." in app.text[0].value
+    begin = prompt(dates, DATE)
+    run = whole(dates, begin, said.ids)
+    sent = writer(app)
+    ids = (*said.ids, begin.end)
+    p = run.logits[0].softmax(-1)  # type: ignore[index]
+    assert [token["p"] for token in sent["tokens"][1:]] == pytest.approx(
+        [float(p[i, t]) for i, t in enumerate(ids)], rel=1e-4
+    )
+    assert sent["focus"] == 7
+    top = p[6].topk(6)
+    assert [one["id"] for one in sent["candidates"]] == top.indices.tolist()
+    assert [one["p"] for one in sent["candidates"]] == pytest.approx(top.values.tolist(), rel=1e-4)
+    assert [one["id"] for one in sent["candidates"] if one["here"]] == [ids[6]]
+
+
+def test_rows_of_the_view_are_named_by_what_they_say(app: AppTest, dates: Model) -> None:
+    about, message = shown(app)
+    assert about["state"]["queries"] == [6]
+    length = int.from_bytes(message[:4], "little")
+    header = json.loads(message[4 : 4 + length])
+    assert header["stack"] == "cross"
+    assert [label.removeprefix("·") for label in header["tokens"]["labels"]][:4] == list("2021")
+    found = translate.answer("dates", DATE, ())
+    crossed = found.run.layers[0].cross_attention
+    assert crossed is not None and crossed.q.shape[2] == len(found.said)
+    assert torch.equal(found.row(0, 2, 9), crossed.weights[0, 2, 8])
+
+
+@pytest.mark.parametrize("stack", ["self", "encoder"])
+def test_the_other_stacks_are_the_runs_own(app: AppTest, stack: str) -> None:
+    choose(app, stack=stack)
+    assert not app.exception
+    found = translate.answer("dates", DATE, ())
+    assert shown(app)[1] == packing.pack(found.run, name="dates", stack=stack)
+
+
+def test_another_token_is_gone_on_from(app: AppTest, dates: Model) -> None:
+    begin = prompt(dates, DATE)
+    nine = dates.encode("9").ids[1]
+    choose(app, forced=(nine,), focus=1)
+    assert writer(app)["tokens"][1]["label"] == "9" and writer(app)["candidates"][-1]["here"]
+    rest = [token["label"] for token in writer(app)["tokens"][1:]]
+    ids = [nine]
+    while ids[-1] != begin.end and len(ids) < 30:
+        ids.append(int(whole(dates, begin, ids).logits[0, -1].argmax()))  # type: ignore[index]
+    assert rest == list(dates.tokenizer.encoding(ids).labels)
+    app.button(key="translate-own").click().run()
+    assert "2021-03-03" in app.text[0].value
+
+
+def test_beams_are_the_librarys(app: AppTest, dates: Model) -> None:
+    choose(app, beams=8)
+    table = app.dataframe[0].value
+    found = beam(dates, DATE, 8, translate.MOST_SAID)
+    assert table["answer"].tolist() == [one.text + ("" if one.ended else " …") for one in found]
+    assert table["mean log p"].tolist() == [f"{one.score:.3f}".replace("-", "−") for one in found]
+
+
+def test_the_prediction_tells_where_the_head_goes_back() -> None:
+    app = opened(translator="bergamot-en-pt", source=CAT, layer="1", head="0", focus="2")
+    assert not app.exception and "O gato preto dorme no sofá vermelho." in app.text[0].value
+    choose(app, guess=translate.REORDERED)
+    told = next(text.value for text in app.text if text.value.startswith("✓"))
+    assert "After “gato”, which looks at “cat”, it says “preto” and goes back to “black”" in told
+    assert any("was trained to align words" in caption.value for caption in app.caption)
+    assert any("recurrence" in caption.value for caption in app.caption)
+
+
+def test_another_model_brings_an_example(app: AppTest) -> None:
+    app.selectbox(key="translate.translator").set_value("bergamot-pt-en").run()
+    assert not app.exception and "The black cat sleeps on the red sofa." in app.text[0].value
+    app.selectbox(key="translate-example").set_value("Minha irmã comprou três livros antigos.").run()
+    assert "My sister bought three old books." in app.text[0].value
+
+
+def test_a_link_restores_the_page(app: AppTest) -> None:
+    choose(app, source="7/4/1776", focus=3, head=2, stack="encoder", beams=2)
+    again = opened(**dict(app.query_params))
+    assert again.text[0].value == app.text[0].value and writer(again) == writer(app)
+    assert shown(again)[1] == shown(app)[1]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"translator": "minilm"}, "MiniLM answers no text"),
+        ({"translator": "digits"}, "Digits answers no text"),
+        ({"translator": "nobody"}, "There is no model 'nobody'"),
+        ({"source": "   "}, "becomes"),
+        ({"source": "1 " * 100}, "becomes"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_and_the_page_stays(query: dict[str, str], said: str) -> None:
+    app = opened(**query)
+    assert not app.exception
+    assert any(said in text.value for text in app.text)
+    assert app.text_input(key="translate.source").value == query.get("source", DATE)
+
+
+@pytest.mark.parametrize(
+    "query", [{"forced": "999999,3"}, {"focus": "99"}, {"layer": "9", "head": "9"}, {"stack": "<b>"}, {"beams": "0"}]
+)
+def test_a_link_that_asks_for_what_there_is_not_opens_the_page(query: dict[str, str]) -> None:
+    app = opened(**query)
+    assert not app.exception and writer(app)["candidates"]
