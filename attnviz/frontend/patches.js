@@ -1,44 +1,15 @@
 /* patches.js: attention laid over a picture, patch by patch, as a Streamlit component (components v2).
-   The data is u32 n | n bytes of JSON {id of the message, number of the state, look, alt, changed} | the message, which is
-   u32 n | JSON {layers, heads, tokens, special, side, queries, picture: [height, width, channels]} | float32 weights (L, H + 1, Q, T),
-   of each layer the heads and then its rollout | uint8 picture. Hovering, and choosing heads and patches, run without the server. */
+   The data is u32 n | n bytes of JSON {id of the message, number of the state, look, alt, answer, changed} | the message (patch-rows.js).
+   Hovering, and choosing heads and patches, run without the server. */
 import {el, fitCanvas} from "./kit.js";
 import {pct} from "./maths.js";
 import {paintLegend} from "./paint-matrix.js";
+import {PATCH_ROLLOUT, PATCH_SPECIAL, patchName, patchRow, patchSentence, patchStrongest, readPatches} from "./patch-rows.js";
 import {isDark, lutIndex, onColour, readTheme} from "./theme.js";
 
-const PATCH_ROLLOUT = -1; // in the place of a head
 const PATCH_LARGEST = 420; // px of the picture's side
-const PATCH_SPECIAL = [["[CLS]", "the class token"], ["[DIST]", "the distillation token"]];
 const PATCH_INK = 0.6, PATCH_PHOTO = 0.4; // how much of the picture's contrast stays under the attention
 const patchViews = new WeakMap();
-
-export function readPatches(message) {
-  const bytes = message.slice(), n = new DataView(bytes.buffer).getUint32(0, true), about = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + n)));
-  const count = about.layers * (about.heads + 1) * about.queries.length * about.tokens;
-  return { ...about, weights: new Float32Array(bytes.buffer, 4 + n, count), pixels: bytes.subarray(4 + n + 4 * count) };
-}
-
-/** The row of a token that looks, or of the first one that is here. */
-export function patchRow(model, layer, head, query) {
-  const at = Math.max(0, model.queries.indexOf(query)), column = head === PATCH_ROLLOUT ? model.heads : head;
-  const start = ((layer * (model.heads + 1) + column) * model.queries.length + at) * model.tokens;
-  return model.weights.subarray(start, start + model.tokens);
-}
-
-export function patchName(model, token) {
-  if (token < model.special) return PATCH_SPECIAL[token][1];
-  return `the patch in row ${Math.floor((token - model.special) / model.side)}, column ${(token - model.special) % model.side}`;
-}
-
-/** What the view says of one weight. */
-export function patchSentence(model, { layer, head, query }, key, value) {
-  const who = patchName(model, query), share = pct(value), itself = key === query ? "itself" : patchName(model, key);
-  if (head === PATCH_ROLLOUT) return [`Rolled out from the input to layer ${layer}, `, share, ` of ${who} goes back to ${itself}.`];
-  return [`In layer ${layer}, head ${head}, ${who} gives `, share, ` of its attention to ${itself}.`];
-}
-
-const patchStrongest = (row) => row.reduce((best, v, i) => v > row[best] ? i : best, 0);
 
 const patchRgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 

@@ -196,6 +196,16 @@ def test_a_file_is_brought_and_inverted(visit: Callable[..., Page], tmp_path: Pa
     expect(page.locator(ANSWER)).to_contain_text("The model’s answer is “3”")
 
 
+def test_a_finger_draws_and_chooses(visit: Callable[..., Page]) -> None:
+    page = visit(f"?drawing={drawing.EMPTY}", size=(390, 844), has_touch=True)
+    page.locator(CELLS).nth(27).tap()
+    expect(page.locator(ANSWER)).to_contain_text("The model’s answer is")
+    found = ink(page)
+    assert found[3, 3] > 8 and found.sum() == found[2:5, 2:5].sum()
+    patch(page, 1, 1).tap()
+    expect(page.locator(".ap .av-say")).to_contain_text("the patch in row 1, column 1 gives")
+
+
 @pytest.mark.parametrize("size", [(1440, 900), (900, 900), (390, 844)])
 def test_nothing_scrolls_sideways(visit: Callable[..., Page], size: tuple[int, int]) -> None:
     page = visit(size=size)
