@@ -9,7 +9,7 @@ from attnviz.config import POSITIONS
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.tasks import TASKS
 from attnviz.view import ViewState
-from attnviz.web import cache, component, runs, shell, train
+from attnviz.web import cache, component, models, runs, shell, train
 from attnviz.web import train_said as words
 from attnviz.web.lesson import Lesson, Try, to_query
 from attnviz.web.runs import Run
@@ -74,9 +74,12 @@ def attempt(act: Callable[[], object]) -> None:
 
 
 def use(run: Run) -> None:
-    """The trained model becomes the one of every page, on a text that it can read."""
+    """The trained model becomes the session's own; if it reads a text, that of every page, on one that it can read."""
     trained = run.model()
-    state["model"] = state["train:used"] = cache.keep(trained)
+    state["train:used"] = name = cache.keep(trained)
+    if cache.reads(trained.transformer.config) != "text":
+        return
+    state["model"] = name
     if not runs.reads_text(run.config.task):
         state["text"] = trained.tokenizer.decode(list(run.probe[1].encodings[0].ids))
 
@@ -186,12 +189,15 @@ def after(run: Run) -> None:
         "Download (.zip)", lambda: train.zipped(run), f"attnviz-{run.config.task}.zip", "application/zip",
         on_click="ignore",
     )  # fmt: skip
-    if unfit := words.unfit(run.probe[1].config):
-        st.caption(unfit)
-    elif state.get("train:used") == state["model"]:
-        st.page_link("pages/explore.py", label="Every page runs it now: open Explore")
+    reads, used = cache.reads(run.probe[1].config), state.get("train:used")
+    place, label, parameter = models.PAGES[reads]
+    if reads == "text" and used == state["model"]:
+        st.page_link(place, label="Every page runs it now: open Explore")
+    elif reads != "text" and used in cache.own_models():
+        st.page_link(place, label=label, query_params={parameter: used})
     else:
-        st.button("Use it in every page", on_click=attempt, args=(lambda: use(run),))
+        where = "in every page" if reads == "text" else "in this app"
+        st.button(f"Use it {where}", on_click=attempt, args=(lambda: use(run),))
 
 
 def settings(chosen: train.Settings) -> None:

@@ -7,7 +7,6 @@ from statistics import mean
 
 import numpy as np
 
-from attnviz.config import ModelConfig
 from attnviz.report import percent
 from attnviz.tasks import TASKS
 from attnviz.training import TrainConfig
@@ -123,12 +122,3 @@ def most_changed(moved: np.ndarray) -> tuple[tuple[int, int], str]:
         return found, "Before training, every head looks about as it was drawn at random"
     share = percent(float(moved[found]))
     return found, f"Most has changed in {name_of(found)}: {share} of its attention lies elsewhere than before"
-
-
-def unfit(config: ModelConfig) -> str:
-    """Why a trained model cannot be chosen in the sidebar; "" if it can."""
-    if config.channels:
-        return "This model reads images, and the other pages show a text: download it, and open it in Python."
-    if config.kind == "encoder-decoder":
-        return "This model reads two texts, and the other pages show one: download it, and open it in Python."
-    return ""

@@ -255,11 +255,24 @@ def test_the_download_is_the_model(tmp_path: Path) -> None:
         torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(("task", "says"), [("dates", "reads two texts"), ("digits", "reads images")])
-def test_models_of_two_texts_or_of_images_stay_a_download(task: str, says: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "place", "parameter"), [("dates", "translate", "translator"), ("digits", "vision", "vit")]
+)
+def test_models_of_two_texts_or_of_images_lead_to_their_page(task: str, place: str, parameter: str) -> None:
     app = press(opened(**{**SMALL, "task": task, "steps": 2, "length": 40}), "Start")
-    assert "Use it in every page" not in labels(app) and any(says in caption.value for caption in app.caption)
     assert len(charts(app)) == 2 and len(mounted(app, "attnviz_view")) == 1
+    model = app.session_state["model"]
+    assert "Use it in every page" not in labels(app)
+    press(app, "Use it in this app")
+    (name,) = app.session_state["own models"]
+    assert app.session_state["model"] == model  # the sidebar's one goes on reading one text
+    link = next(one.proto for one in app.get("page_link") if one.proto.page == place)
+    assert link.query_string == f"{parameter}={name.replace(':', '%3A')}"
+    app.query_params.clear()
+    app.query_params[parameter] = name
+    app.switch_page(f"pages/{place}.py").run()
+    assert not app.exception and not app.text[0].value.startswith("−")
+    assert app.query_params[parameter] in (name, [name])
 
 
 def test_a_link_restores_everything_and_leaves_a_long_text_out() -> None:
