@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from playwright.sync_api import Page
@@ -53,3 +54,31 @@ def settle(page: Page) -> None:
 def state_of(page: Page) -> dict[str, Any]:
     """The state that the view holds now."""
     return json.loads(page.evaluate("JSON.stringify(window.view.state)"))
+
+
+WIDTHS = ((1440, 900), (900, 900), (390, 844))
+# Until nothing has changed its size for ten frames: pictures follow their columns a little later.
+_STILL = """async () => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const parts = "[data-testid=stMain], .js-plotly-plot, [class*=av-], .aw";
+  const sizes = () => JSON.stringify([...document.querySelectorAll(parts)]
+    .map(e => [e.scrollWidth, e.clientWidth, e.scrollHeight]));
+  for (let same = 0, before = ""; same < 10; await frame()) {
+    const now = sizes();
+    same = now === before ? same + 1 : 0;
+    before = now;
+  }
+}"""
+
+
+def at_widths(page: Page, *sizes: tuple[int, int]) -> Iterator[int]:
+    """The widths of a projector, a small window and a phone (or those given), the page laid out at each."""
+    for width, height in sizes or WIDTHS:
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate(_STILL)
+        yield width
+
+
+def sideways(page: Page) -> int:
+    """By how many pixels the page scrolls sideways."""
+    return int(page.locator("[data-testid=stMain]").evaluate("e => e.scrollWidth - e.clientWidth"))

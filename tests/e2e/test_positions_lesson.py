@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.harness import QUIET
+from tests.e2e.harness import QUIET, at_widths, sideways
 
 Open = Callable[..., Page]
 SENTENCES = ("main", "attention", "encoding", "offset", "beyond")
@@ -135,14 +135,10 @@ def test_the_formulas_and_the_code_open(visit: Open) -> None:
     expect(page.locator(".st-key-positions-code")).to_contain_text("def rotary")
 
 
-@pytest.mark.parametrize("width", [1440, 900, 390])
-def test_nothing_scrolls_sideways(visit: Open, width: int) -> None:
-    page = visit("?encoding=alibi", width=width, dark=width == 900)
-    wide, room = page.evaluate(
-        "(() => {const main = document.querySelector('[data-testid=stMain]');"
-        " return [main.scrollWidth, main.clientWidth]})()"
-    )
-    assert wide <= room
-    for plot in page.locator(".js-plotly-plot").all():
-        box = plot.bounding_box()
-        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width + 1
+def test_nothing_scrolls_sideways(visit: Open) -> None:
+    page = visit("?encoding=alibi", dark=True)
+    for width in at_widths(page):
+        assert sideways(page) <= 0, width
+        for plot in page.locator(".js-plotly-plot").all():
+            box = plot.bounding_box()
+            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width + 1

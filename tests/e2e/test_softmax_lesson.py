@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.harness import at_widths, sideways
+
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 DIAL = ".st-key-softmax-temperature-dial input"
 SECOND_DIAL = ".st-key-softmax-temperature-dialsampling input"
@@ -101,12 +103,11 @@ def test_things_to_try_and_the_link_in_another_browser(visit: Callable[..., Page
         expect(again.locator(part)).to_have_text(page.locator(part).inner_text())
 
 
-@pytest.mark.parametrize("size", [(1440, 900), (900, 900), (390, 844)])
-def test_nothing_scrolls_sideways(visit: Callable[..., Page], size: tuple[int, int]) -> None:
-    page = visit(size=size)
-    main = page.locator("[data-testid=stMain]")
-    assert main.evaluate("e => e.scrollWidth - e.clientWidth") == 0
-    wide = page.locator(".js-plotly-plot").evaluate_all(
+def test_nothing_scrolls_sideways(visit: Callable[..., Page]) -> None:
+    page = visit()
+    beyond = (
         "all => all.map(e => e.getBoundingClientRect()).filter(r => r.right > innerWidth + 1 || r.width < 200).length"
     )
-    assert wide == 0
+    for width in at_widths(page):
+        assert sideways(page) == 0, width
+        assert page.locator(".js-plotly-plot").evaluate_all(beyond) == 0, width

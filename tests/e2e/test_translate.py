@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.harness import at_widths, sideways
+
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 SENTENCE = ".st-key-lesson-sentence-main"
 CHIPS = ".av-writer .av-chip"
@@ -69,8 +71,7 @@ def test_another_source_is_answered_and_its_link_reopens(visit: Callable[..., Pa
     expect(again.get_by_role("radio", name="source on itself")).to_be_checked()
 
 
-@pytest.mark.parametrize("width", [390, 900])
-def test_nothing_scrolls_sideways(visit: Callable[..., Page], width: int) -> None:
-    page = visit(size=(width, 844))
-    wide = "[document.querySelector('[data-testid=stMain]')].map(main => main.scrollWidth - main.clientWidth)[0]"
-    assert page.evaluate(wide) <= 0
+def test_nothing_scrolls_sideways(visit: Callable[..., Page]) -> None:
+    page = visit()
+    for width in at_widths(page):
+        assert sideways(page) <= 0, width
