@@ -44,6 +44,8 @@ def take_file() -> None:
     state["models:refused"] = ""
     if given is None:
         return
+    if (before := downloads.mine()) is not None and not before.active:
+        del state["download"]  # why it failed is old news
     state["models:uploads"] = number + 1  # another field: Streamlit forgets the file with the one that held it
     state["whole_page"] = True
     try:
@@ -143,7 +145,7 @@ def bring(timed: bool) -> None:
         st.caption(words.limits(cache.MAX_MODEL_BYTES))
     with file:
         st.file_uploader(
-            "From a folder, as .zip", "zip", max_upload_size=models.UPLOAD_MB, on_change=take_file,
+            "From a folder, as .zip", "zip", max_upload_size=models.upload_mb(), on_change=take_file,
             key=f"models-file-{state.get('models:uploads', 0)}",
         )  # fmt: skip
         st.caption(words.FOLDER)

@@ -76,7 +76,8 @@ def source(chosen: vision.Settings, seen: vision.Seen | None) -> None:
         drawing.drawing_pad(key=lesson.key("drawing"), examples=vision.held_out()[1])
         notes = [vision_said.about_drawing(seen)] if seen else []
     else:
-        st.file_uploader("A PNG or JPEG picture", key="vision-file", on_change=vision.take_upload("vision-file"))
+        take = vision.take_upload("vision-file")
+        st.file_uploader("A PNG or JPEG picture", key="vision-file", max_upload_size=20, on_change=take)
         st.toggle("Invert: dark becomes bright", key=lesson.key("invert"))
         notes = (
             vision_said.about_upload(vision.upload(vision.reader_of(seen.model)), seen, chosen.invert) if seen else []

@@ -20,7 +20,6 @@ from attnviz.web import models_said as words
 
 LONGEST_NAME = 200
 FIRST = "minilm"
-UPLOAD_MB = cache.MAX_UPLOAD_BYTES // 1_000_000
 PAGES = {  # where a model can be seen, by what it reads: the page, what the link says, its parameter of the address
     "text": ("pages/explore.py", "Open it in Explore", "model"),
     "pair": ("pages/translate.py", "Open it in Translate", "translator"),
@@ -78,6 +77,11 @@ def brought() -> dict[str, ModelInfo]:
 def bring(name: str) -> None:
     """Loads a downloaded model, for the table. Errors: ModelError."""
     brought()[name] = cache.model(name).info
+
+
+def upload_mb() -> int:
+    """MB that an archive may have: the server takes no more than its own setting either."""
+    return max(1, min(cache.MAX_UPLOAD_BYTES // 1_000_000, st.get_option("server.maxUploadSize")))
 
 
 def upload(name: str, data: bytes) -> str:
