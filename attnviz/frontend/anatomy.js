@@ -138,7 +138,6 @@ function anatomyTable(model) {
 
 function drawAnatomy(data) {
   const model = { data, parts: [], chosen: 0, details: anatomyElement("div", "av-anatomy-part", "") };
-  model.details.setAttribute("aria-live", "polite");
   const columns = anatomyElement("div", "av-anatomy-columns", "", ...data.columns.map((column) => anatomyColumn(model, column)));
   const biggest = model.parts.reduce((best, { part }, i) => part.share > model.parts[best].part.share ? i : best, 0);
   chooseAnatomyPart(model, biggest);
@@ -148,8 +147,10 @@ function drawAnatomy(data) {
 
 export default function anatomyComponent({ data, parentElement }) {
   const root = parentElement.querySelector(".av-anatomy"), said = JSON.stringify(data);
-  if (mountedAnatomies.get(parentElement) === said) return;
-  mountedAnatomies.set(parentElement, said);
-  root.classList.toggle("two", data.models.length > 1);
-  root.replaceChildren(...data.models.map(drawAnatomy));
+  if (mountedAnatomies.get(parentElement) !== said) {
+    mountedAnatomies.set(parentElement, said);
+    root.classList.toggle("two", data.models.length > 1);
+    root.replaceChildren(...data.models.map(drawAnatomy));
+  }
+  return () => mountedAnatomies.delete(parentElement);
 }

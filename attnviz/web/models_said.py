@@ -152,18 +152,21 @@ def value(given: Any) -> str:
 
 
 def count(n: int) -> str:
-    """38,091 → "38 thousand"; 22,565,376 → "22.6 million"."""
-    for least, unit in ((1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand")):
-        if n >= least:
-            return f"{n / least:.3g} {unit}" if n < 1000 * least else f"{n / least:,.0f} {unit}"
-    return str(n)
+    """38,091 → "38.1 thousand"; 22,565,376 → "22.6 million"."""
+    return _scaled(n, ("", " thousand", " million", " billion"))
 
 
 def size(n_bytes: int) -> str:
-    """Bytes for people: "90 MB"."""
-    if n_bytes >= 1_000_000_000:
-        return f"{n_bytes / 1_000_000_000:.3g}\u202fGB"
-    return f"{n_bytes / 1_000_000:.3g}\u202fMB" if n_bytes >= 1_000_000 else f"{n_bytes / 1000:.3g}\u202fkB"
+    """Bytes for people: "90.3 MB"."""
+    return _scaled(n_bytes, ("\u202fB", "\u202fkB", "\u202fMB", "\u202fGB"))
+
+
+def _scaled(n: int, units: Sequence[str]) -> str:
+    """Three digits and the unit, each a thousand of the one before."""
+    power = 0
+    while power + 1 < len(units) and n >= 999.5 * 1000**power:
+        power += 1
+    return f"{n / 1000**power:.3g}{units[power]}"
 
 
 def layers(n: int) -> str:

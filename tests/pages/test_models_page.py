@@ -22,6 +22,7 @@ from attnviz.models import BUNDLED
 from attnviz.report import percent
 from attnviz.web import cache, downloads
 from attnviz.web import models as page
+from attnviz.web import models_said as said
 from tests.mounted import mounted
 from tests.unit.hostile import HOSTILE
 
@@ -379,6 +380,23 @@ def test_sessions_that_ask_at_once_share_one_model(empty: None, monkeypatch: pyt
         thread.join()
     assert asked == ["tales"] and len(found) == 6 and all(one is found[0] for one in found)
     assert list(cache.loaded()) == ["tales"]
+
+
+def test_numbers_for_people() -> None:
+    assert [said.count(n) for n in (999, 38_091, 999_999, 22_565_376, 1_500_000_000)] == [
+        "999", "38.1 thousand", "1 million", "22.6 million", "1.5 billion",
+    ]  # fmt: skip
+    assert [said.size(n) for n in (711_080, 90_261_504, 999_900_000, 1_000_000_000)] == [
+        "711\u202fkB", "90.3\u202fMB", "1\u202fGB", "1\u202fGB",
+    ]  # fmt: skip
+    assert [said.value(x) for x in (True, 30_522, 1e-12, None, "", "rope")] == [
+        "yes",
+        "30,522",
+        "1e-12",
+        "–",
+        "–",
+        "rope",
+    ]
 
 
 def test_what_a_model_reads() -> None:

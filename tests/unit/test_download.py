@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,3 +176,18 @@ def test_a_hub_that_breaks_off_is_a_sentence(hub: Hub) -> None:
     hub.status = 500
     with pytest.raises(ModelError, match=r"hub cannot be reached .*some/model is not in the local cache"):
         fetch(REPO)
+
+
+def test_hf_home_is_where_the_cache_is(tmp_path: Path) -> None:
+    """In a process of its own: the variables are read once, when the library is imported."""
+    repo = tmp_path / "hub" / "models--some--model"
+    shutil.copytree(BUNDLED / "tales", repo / "snapshots" / SHA)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(SHA)
+    code = "import attnviz; print(attnviz.load('hf:some/model').info.n_parameters)"
+    env = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    env.pop("HF_HUB_CACHE", None)
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], env=env, capture_output=True, text=True, check=True
+    )
+    assert int(found.stdout) == load("tales").info.n_parameters
