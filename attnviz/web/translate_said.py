@@ -11,7 +11,7 @@ from attnviz.web.translate import ALIGNING, MONOTONE, MOST_SAID, REORDERED, Answ
 def sentence(found: Answer) -> str:
     """The source and the answer."""
     assert found.run.source is not None
-    return f"“{found.run.source.encodings[0].text.strip()}” becomes “{found.text}”."
+    return f"“{found.run.source.encodings[0].text.strip()}” becomes “{found.text}”"
 
 
 def order(found: Answer, layer: int, head: int) -> tuple[str, str, str]:

@@ -63,7 +63,7 @@ def choose(app: AppTest, **values: object) -> AppTest:
 def test_the_answer_and_its_chances_are_the_models(app: AppTest, dates: Model) -> None:
     assert not app.exception
     said = say(dates, DATE)
-    assert said.text == "2021-03-03" and f"“{DATE}” becomes “{said.text}”." in app.text[0].value
+    assert said.text == "2021-03-03" and f"“{DATE}” becomes “{said.text}”" in app.text[0].value
     begin = prompt(dates, DATE)
     run = whole(dates, begin, said.ids)
     sent = writer(app)
