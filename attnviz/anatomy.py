@@ -20,9 +20,10 @@ from attnviz.transformer import Transformer
 
 _IN_LAYER = re.compile(r"(.+?)\.(\d+)\.(.+)")  # the outermost number is the layer's
 _KINDS = {  # the kind of a part of another library's model, by the first of these that its name holds
-    "norm": "norm", "ln": "norm", "cross": "cross", "encdec": "cross", "encoder_attn": "cross",
+    "norm": "norm", "ln": "norm", "cross": "cross", "encdec": "cross", "encoder_attn": "cross", "multihead": "cross",
     "attn": "attention", "attention": "attention",
-    "embed": "embedding", "wte": "embedding", "wpe": "embedding", "shared": "embedding",
+    "embed": "embedding", "wte": "embedding", "wpe": "embedding", "shared": "embedding", "tokens": "embedding",
+    "rnn": "recurrence", "linear": "feed-forward",
     "mlp": "feed-forward", "dense": "feed-forward", "fc": "feed-forward", "ff": "feed-forward",
     "intermediate": "feed-forward", "output": "feed-forward", "head": "head", "classifier": "head", "out": "head",
     "bias": "head",
@@ -50,7 +51,7 @@ class Part:
     """One step on the way: what it is called, and its tensors."""
 
     title: str
-    kind: str  # "embedding", "attention", "cross", "feed-forward", "norm", "head" or "other"
+    kind: str  # "embedding", "attention", "cross", "recurrence", "feed-forward", "norm", "head" or "other"
     gives: tuple[str | int, ...]  # the shape that comes out for one text, T (or S) its tokens; () if not known
     weights: tuple[Weights, ...]
 
@@ -68,6 +69,7 @@ class Block:
     times: int
     parts: tuple[Part, ...]
     around: tuple[tuple[int, int], ...] = ()  # residual connections: past which parts, from the first to the last
+    layers: bool = False
 
     @property
     def n(self) -> int:
@@ -89,6 +91,11 @@ class Anatomy:
     """A model, taken apart."""
 
     columns: tuple[Column, ...]
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Layers of each stack."""
+        return tuple(sum(block.times for block in column.blocks if block.layers) for column in self.columns)
 
     @property
     def n(self) -> int:
@@ -177,7 +184,7 @@ def _grouped(layers: list[tuple[tuple[Part, ...], tuple[tuple[int, int], ...]]])
     for (parts, around), same in groupby(layers):
         times = len(list(same))
         title = f"Layer {at}" if times == 1 else f"Layers {at} to {at + times - 1}"
-        blocks.append(Block(title, times, parts, around))
+        blocks.append(Block(title, times, parts, around, layers=True))
         at += times
     return blocks
 

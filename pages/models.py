@@ -74,19 +74,23 @@ def everything() -> None:
         lesson.choose(shown=picked)
         chosen = lesson.chosen()
     shown = chosen.shown if chosen.shown in infos else models.FIRST
+    beside = infos.get(chosen.beside) if chosen.beside != shown else None
+    taken, other, why = (
+        None,
+        None,
+        f"{infos[shown].title} is not on this computer yet, and so nobody can take it apart.",
+    )
+    try:
+        taken = models.take_apart(infos[shown])
+        other = None if beside is None else models.take_apart(beside)
+    except ModelError as error:
+        why = f"− {error}"
     lesson.question("Which transformers are there?")
     lesson.sentence(words.overview(list(infos.values()), cache.loaded(), cache.MODELS_BYTES))
     models.table(list(infos.values()), shown, key=TABLE)
     lesson.section("What is it made of?")
-    try:
-        taken = models.take_apart(infos[shown])
-        beside = infos.get(chosen.beside) if chosen.beside != shown else None
-        other = None if beside is None else models.take_apart(beside)
-    except ModelError as error:
-        st.text(f"− {error}")
-        return
     if taken is None:
-        st.text(f"{infos[shown].title} is not on this computer yet: what it is made of is known once it is used.")
+        st.text(why)
         return
     lesson.sentence(words.about(taken.info, taken.config, taken.anatomy), part="parts")
     controls(infos, taken)

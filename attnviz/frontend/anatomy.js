@@ -87,7 +87,7 @@ function anatomyColumn(model, column) {
     svg.append(anatomySvg("rect", { class: block.layer ? "frame layer" : "frame", x: 2, y: top, width: width - 4, height: bottom - top, rx: 10 }),
       anatomyText(left, top + 17, block.title, "block"), anatomyText(width - right - 12, top + 17, block.count, "small", "end"));
     parts.forEach((y, i) => {
-      svg.append(anatomyArrow(x, from, y));
+      if (!i || !block.layer || block.around.length) svg.append(anatomyArrow(x, from, y)); // else nobody knows the way
       svg.append(anatomyPart(model, block.parts[i], y, model.parts.length));
       from = y + ANATOMY.box;
     });

@@ -31,6 +31,7 @@ FOLDER = (
 DOES = {
     "embedding": ": a row of numbers for each", "attention": ": each token takes from the others",
     "cross": ": each token takes from the encoder’s", "feed-forward": ": works on each token alone",
+    "recurrence": ": mixes each token with what it remembers of those before",
     "norm": ": evens out each token’s numbers, then scales them", "head": ": scores, from each token’s numbers",
     "other": "",
 }  # fmt: skip
@@ -59,18 +60,21 @@ def about(info: ModelInfo, config: ModelConfig, found: Anatomy) -> str:
         (percent(by_kind[kind] / found.n), name)
         for kind, name in (
             ("embedding", "in the embeddings"), ("attention", "in self-attention"), ("cross", "in cross-attention"),
+            ("recurrence", "in a recurrence"),
             ("feed-forward", "in the feed-forward layers"), ("head", "in the head"), ("norm", "in norms"),
             ("other", "in other parts"),
         )
         if by_kind.get(kind)
     ]  # fmt: skip
-    stacks = "in each of two stacks of " if len(found.columns) == 2 else "in "
     groups = config.kv_heads if isinstance(config, HubConfig) else config.n_heads
     shared = f", {groups} for keys and values" if groups != config.n_heads else ""
     most, *others = [f"{share} are {name}" if i == 0 else f"{share} {name}" for i, (share, name) in enumerate(shares)]
     heads = f"{config.n_heads} heads{shared} of width {config.head_dim}"
-    parts = f"Of its {found.n:,} parameters, {listed([most, *others])}."
-    return f"{info.title} has {heads} {stacks}{layers(config.n_layers)}. {parts}"
+    deep = layers(found.depths[0])
+    if len(found.depths) == 2:
+        deep = f"{deep} of the encoder and {found.depths[1]:,} of the decoder"
+    theirs = " Its parts stand under the names and in the order of its own code." * isinstance(config, HubConfig)
+    return f"{info.title} has {heads} in {deep}. Of its {found.n:,} parameters, {listed([most, *others])}.{theirs}"
 
 
 def row(info: ModelInfo, n_bytes: int) -> list[list[str]]:
@@ -101,7 +105,7 @@ def _block(block: Block, total: int) -> dict[str, Any]:
     times = f", {block.times} times the same" if block.times > 1 else ""
     return {
         "title": block.title + times, "count": f"{block.n:,}", "around": [list(pair) for pair in block.around],
-        "layer": block.title.startswith("Layer"), "parts": [_part(part, block.times, total) for part in block.parts],
+        "layer": block.layers, "parts": [_part(part, block.times, total) for part in block.parts],
     }  # fmt: skip
 
 

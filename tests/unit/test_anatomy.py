@@ -42,6 +42,8 @@ def test_the_catalogues_models_are_the_sum_of_their_parts(name: str) -> None:
     found = anatomy(skeleton)
     check(found, skeleton)
     assert found.n == CATALOGUE[name].n_parameters
+    assert found.depths[-1] == CATALOGUE[name].n_layers
+    assert all(part.kind != "other" or not part.n for _, part in parts(found))
 
 
 @pytest.mark.parametrize("name", ["minilm", "dates", "digits", "induction", "scratch:test"])
