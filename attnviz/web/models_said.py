@@ -70,9 +70,9 @@ def about(info: ModelInfo, config: ModelConfig, found: Anatomy) -> str:
     shared = f", {groups} for keys and values" if groups != config.n_heads else ""
     most, *others = [f"{share} are {name}" if i == 0 else f"{share} {name}" for i, (share, name) in enumerate(shares)]
     heads = f"{config.n_heads} heads{shared} of width {config.head_dim}"
-    deep = layers(found.depths[0])
+    deep = layers(config.n_layers)  # ALBERT runs one layer many times
     if len(found.depths) == 2:
-        deep = f"{deep} of the encoder and {found.depths[1]:,} of the decoder"
+        deep = f"{layers(found.depths[0])} of the encoder and {config.n_layers} of the decoder"
     theirs = " Its parts stand under the names and in the order of its own code." * isinstance(config, HubConfig)
     return f"{info.title} has {heads} in {deep}. Of its {found.n:,} parameters, {listed([most, *others])}.{theirs}"
 
