@@ -6,9 +6,10 @@ import streamlit as st
 
 from attnviz import order, positions, reference
 from attnviz.errors import InvalidParameterError
+from attnviz.foreign import HubModel
+from attnviz.web import cache, shell
 from attnviz.web import positions as parts
 from attnviz.web import positions_words as words
-from attnviz.web import shell
 from attnviz.web.lesson import Lesson, Try
 
 shell.ensure()
@@ -42,6 +43,9 @@ class Settings:
 
 lesson = Lesson("positions", Settings())
 inputs = lesson.inputs()
+if isinstance(found := cache.model(inputs.model).transformer, HubModel):
+    kind = found.config.architecture
+    shell.refuse(f"A model of the type {kind} has its own positions, which cannot be changed. Pick another one.")
 
 
 @st.fragment

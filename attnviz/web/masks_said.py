@@ -75,23 +75,24 @@ def starving(plain: Trace, trace: Trace, keep: Tensor, layer: int) -> str:
         return ""
     labels, n = trace.encodings[0].labels, len(keep)
     weights = trace.layers[layer].attention.weights[0][:, rows]
-    before, after = (_length(run, layer, rows) for run in (plain, trace))
     start = f"{len(rows)} of {n} tokens may look at nothing; their"
     if len(rows) == n:
         start = "No token may look at anything; all"
     elif len(rows) == 1:
         start = f"“{labels[rows[0]]}” may look at nothing; its"
-    adds = "adds nothing" if after == 0 else f"adds only its output bias (length {after:.2f}; before, {before:.2f})"
+    adds = _added(plain.layers[layer].attention.out, trace.layers[layer].attention.out, rows)
     return (
         f"{start} weights add up to {float(weights.sum()):g}: not NaN, and not 1/{n} for each token. In layer {layer} "
         f"attention then {adds}, and the token goes on with what the residual stream holds."
     )
 
 
-def _length(trace: Trace, layer: int, rows: list[int]) -> float:
-    out = trace.layers[layer].attention.out
-    assert out is not None
-    return float(out[0, rows].norm(dim=-1).mean())
+def _added(before: Tensor | None, after: Tensor | None, rows: list[int]) -> str:
+    """What attention adds to queries without keys; another library's model does not tell the lengths."""
+    if before is None or after is None:
+        return "adds at most its output bias"
+    was, now = (float(out[0, rows].norm(dim=-1).mean()) for out in (before, after))
+    return "adds nothing" if now == 0 else f"adds only its output bias (length {now:.2f}; before, {was:.2f})"
 
 
 def thirds(plain: Trace, changed: Trace, mask: str) -> tuple[str, list[str], str, str]:

@@ -1,0 +1,63 @@
+"""Every page with a model of a family that another library computes: it works, or says in a sentence why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+import attnviz
+from attnviz.models import Model
+from attnviz.tokenizers import Tokenizer
+from attnviz.web import cache
+
+APP = str(Path(__file__).parents[2] / "app.py")
+NAME = "session:llama"
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A decoder with grouped queries, as somebody might upload it."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=270, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("llama")
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    Tokenizer.train_bpe(["the cat sat on the mat " * 9], 270, start="[BOS]", end="[EOS]").save(
+        folder / "tokenizer.json"
+    )
+    model = attnviz.load(str(folder))
+    return replace(model, info=replace(model.info, name=NAME, title="Little Llama"))
+
+
+@pytest.mark.parametrize(
+    ("page", "query", "said"),
+    [
+        ("explore", {"whole": "1", "temp": "0.5"}, "Run through every layer"),
+        ("step_by_step", {"of": "text"}, "is not made of our layers"),
+        ("softmax", {}, "of its attention"),
+        ("masks", {"mask": "window"}, "Run through every layer"),
+        ("masks", {"mask": "painted", "painted": "2.0-2"}, "adds at most its output bias"),
+        ("positions", {}, "has its own positions"),
+        ("encoder_block", {}, "is not made of our layers"),
+        ("variants", {}, "on the same q, k and v"),
+        ("generate", {}, "is likeliest with"),
+        ("train", {}, "Pick a task"),
+        ("replay", {}, "steps"),
+        ("models", {"shown": NAME}, "models"),
+    ],
+)
+def test_a_page(page: str, query: dict[str, str], said: str, llama: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "own_models", lambda: {NAME: llama})
+    app = AppTest.from_file(APP, default_timeout=60).switch_page(f"pages/{page}.py")
+    app.query_params.update({"model": NAME, "text": "the cat sat on the mat", **query})
+    app.run()
+    assert not app.exception
+    assert any(said in text.value for text in app.text), [text.value for text in app.text]
