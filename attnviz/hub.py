@@ -20,7 +20,16 @@ from attnviz.adapter import attention
 from attnviz.config import MAX_LAYERS, MAX_PARAMETERS
 from attnviz.errors import ModelError
 from attnviz.foreign import OWN_ATTENTION, HubModel
-from attnviz.weights import BYTES_PER_NUMBER, MAX_FILE_BYTES, Loaded, class_names, read_json, report, weight_files
+from attnviz.weights import (
+    BYTES_PER_NUMBER,
+    MAX_FILE_BYTES,
+    Loaded,
+    check_numbers,
+    class_names,
+    read_json,
+    report,
+    weight_files,
+)
 
 NAME = "attnviz"  # of our attention in transformers' AttentionInterface
 MAX_NUMBER = 20_000_000  # of any size in a config
@@ -136,8 +145,7 @@ def _weights(kind: Any, config: Any, folder: Path) -> tuple[Any, dict[str, Any]]
         raise ModelError(f"The weights of {folder.name} cannot be read: {_said(error)}.") from None
     report("are missing from the file", set(found["missing_keys"]))
     for name, x in model.named_parameters():
-        if not bool(torch.isfinite(x).all()):
-            raise ModelError(f"{name} holds NaN or infinite numbers.")
+        check_numbers(name, x)
     return model, found
 
 

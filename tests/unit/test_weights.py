@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import math
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from parity import close, scramble
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from attnviz import InvalidParameterError, ModelConfig, ModelError, load
 from attnviz.families import bert_config, load_bert
-from attnviz.weights import read_json, read_safetensors
+from attnviz.weights import check_numbers, read_json, read_safetensors, unfilled
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnop", "##s", "cat", "sat", "Cat"]
 SIZES = {
@@ -417,3 +420,28 @@ def test_a_config_without_end_is_not_read(folder: Path) -> None:
     with (folder / "config.json").open("wb") as file:
         file.truncate(50_000_001)
     refused(folder, "config.json has 50,000,001 bytes; at most 50,000,000")
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@given(at=st.integers(0, 99))
+def test_a_number_that_is_none_is_found_wherever_it_stands(bad: float, at: int) -> None:
+    x = torch.randn(10, 10)
+    check_numbers("w", x)
+    x.view(-1)[at] = bad
+    with pytest.raises(ModelError, match="w holds NaN or infinite"):
+        check_numbers("w", x)
+
+
+def test_finite_numbers_whose_sum_is_not_are_fine() -> None:
+    check_numbers("w", torch.full((4,), 3e38))
+    with pytest.raises(ModelError, match="w holds NaN"):
+        check_numbers("w", torch.tensor([math.inf, -math.inf]))
+
+
+def test_a_model_is_built_without_torchs_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch would import it, a second and more, to draw random numbers that have no memory."""
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # an import of it fails
+    with pytest.raises(ImportError), torch.device("meta"):
+        torch.nn.Embedding(3, 2)  # or there is nothing to leave out any more
+    assert load_bert(folder).transformer.config.d_model == 8
+    assert all(x.is_meta for x in unfilled(bert_config(CONFIG)).parameters())
