@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from attnviz.errors import ModelError
 from attnviz.images import Preprocessing
 from attnviz.tasks.batch import Batch, Task
 from attnviz.transformer import Trace, Transformer
@@ -87,15 +91,21 @@ class Digits(Task):
 @cache
 def splits() -> dict[str, tuple[Tensor, Tensor]]:
     """Pixels (N, 1, 8, 8) from −1, no ink, to 1, and digits (N,), of "train", "val" and "test"."""
-    from sklearn.datasets import load_digits  # seconds to import
-
-    data = load_digits()
-    images = torch.from_numpy(data.images).float()[:, None] / (INK / 2) - 1
-    labels = torch.from_numpy(data.target).long()
+    table = torch.from_numpy(np.loadtxt(_file(), delimiter=",", dtype=np.float32))  # (N, 65): pixels, digit
+    images = table[:, :-1].view(-1, 1, SIDE, SIDE) / (INK / 2) - 1
+    labels = table[:, -1].long()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
     sizes = {name: round(share * len(images)) for name, share in SHARES.items()}
     parts = order.split([*sizes.values(), len(order) - sum(sizes.values())])
     return {name: (images[part], labels[part]) for name, part in zip([*sizes, "train"], parts, strict=True)}
+
+
+def _file() -> Path:
+    """The images in scikit-learn's package, which takes seconds to import and is not needed to read them."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError("The digits are part of scikit-learn, which is not installed.")
+    return Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
 
 
 def shifted(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
