@@ -188,6 +188,7 @@ def _layer(
         "bias": None if layer.bias is None else tables.bias(layer.bias),
         "alibi": None if layer.alibi is None else layer.alibi.tolist(),
         "headScale": None if layer.head_scale is None else layer.head_scale.tolist(),
+        "groups": layer.groups,
         "broken": np.flatnonzero(broken).tolist(),
     }
 

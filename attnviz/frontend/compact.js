@@ -76,7 +76,7 @@ export const compactMethods = {
 
   paintText() {
     const { node: n, scene: s, state } = this, k = this.shown(), { q, k: key } = s.focus, w = Math.min(LEGEND_WIDTH, this.box.foot.w);
-    n.title.textContent = this.compact.title ?? `Layer ${this.layerOf(k)}, head ${this.headOf(k)}`;
+    n.title.textContent = this.compact.title ?? this.headName(k);
     n.info.textContent = s.change ? "change in percentage points" : this.painting() ? paintedText(this) : "";
     n.say.replaceChildren(...sentence(s, this.layerOf(k), this.headOf(k)));
     paintLegend(fitCanvas(n.legend, w, 38, this.ratio), this.theme, w, q >= 0 && key >= 0 ? (s.change || s.a)[q * s.nk + key] : NaN, !!s.change, state.colour);

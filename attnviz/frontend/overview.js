@@ -61,7 +61,13 @@ export const overviewMethods = {
   /** The name of a head with its scores, as in "Layer 2, head 5: previous token 68 %". */
   headLabel(k) {
     const scores = this.scoresWanted().filter((score) => this.scoreAt(score, k) !== undefined).map((score) => `${score.label} ${scoreText(score, this.scoreAt(score, k))}`);
-    return `Layer ${this.layerOf(k)}, head ${this.headOf(k)}${scores.length ? `: ${scores.join(", ")}` : ""}`;
+    return `${this.headName(k)}${scores.length ? `: ${scores.join(", ")}` : ""}`;
+  },
+
+  /** The name of a head; where heads share keys and values, with the group of those that share them. */
+  headName(k) {
+    const layer = this.layerOf(k), head = this.headOf(k), groups = this.model.layers[layer].groups;
+    return `Layer ${layer}, head ${head}${groups ? ` in key group ${groups[head]}` : ""}`;
   },
 
   /** What order and colour mean, in words; empty where both are plain. */

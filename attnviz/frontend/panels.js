@@ -174,7 +174,7 @@ export const panelMethods = {
   paintText() {
     const { node: n, scene: s, state, model } = this, k = this.shown(), layer = this.layerOf(k), head = this.headOf(k), what = state.join ? "words" : "tokens";
     n.say.replaceChildren(...sentence(s, layer, head));
-    n.matrixTitle.textContent = `Layer ${layer}, head ${head}`;
+    n.matrixTitle.textContent = this.headName(k);
     n.gridInfo.textContent = this.lay.grid.order ? "" : this.lay.grid.across ? "heads → layers ↓" : "layers → heads ↓";
     n.linesInfo.textContent = this.curves.heads.length > 1 ? "" : "heavier: more attention";
     this.headChips();

@@ -42,11 +42,11 @@ function unpackTokens(columns, words) {
 }
 
 function unpackLayer(layer, {header, buffer, start, masks, biases, T, S}) {
-  const {heads, at, scale, base, temperature, headScale, broken} = layer, d = header.d, half = header.dtype === "f2";
+  const {heads, at, scale, base, temperature, headScale, broken, groups = null} = layer, d = header.d, half = header.dtype === "f2";
   const size = half ? 2 : 4, queries = heads * T * d, keys = heads * S * d;
   let q = null, k = null;
   return {
-    heads, scale, base, temperature, headScale, broken,
+    heads, scale, base, temperature, headScale, broken, groups,
     mask: masks[layer.mask], alibi: layer.alibi && Float32Array.from(layer.alibi),
     bias: layer.bias === null ? null : biases[layer.bias],
     get q() { return q ||= unpackNumbers(buffer, start + at, queries, half); },

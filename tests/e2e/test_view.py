@@ -820,3 +820,9 @@ def test_the_app_keeps_the_choice_in_its_link(browser: Browser, app_server: str)
 def test_the_state_is_a_view_state(open_view: Open, message: bytes) -> None:
     page = open_view(message, state=CHOSEN)
     assert ViewState.from_dict(json.loads(json.dumps(state_of(page)))).to_dict() == state_of(page)
+
+
+def test_a_head_that_shares_its_keys_names_its_group(open_view: Callable[..., Page], trace: Trace) -> None:
+    layers = [replace(layer, attention=replace(layer.attention, kv_heads=3)) for layer in trace.layers]
+    page = open_view(pack(replace(trace, layers=tuple(layers))), state={"layer": 2, "head": 9})
+    expect(page.locator(".av-matrix h2")).to_contain_text("Layer 2, head 9 in key group 2")

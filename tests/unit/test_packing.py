@@ -120,7 +120,7 @@ const read = m => ({
   sentences: m.sentences, keySentences: m.keySentences, mask: m.mask,
   scale: m.scale, base: m.layers[0].base, temperature: m.temperature,
   alibi: m.alibi && [...m.alibi], dir: m.dir, keyDir: m.keyDir, cjk: m.cjk, intervention: m.intervention,
-  headScale: m.layers[0].headScale, before: m.before && read(m.before)});
+  headScale: m.layers[0].headScale, groups: m.layers[0].groups, before: m.before && read(m.before)});
 give(read(unpack.unpack(message)));
 """
 
@@ -142,12 +142,20 @@ def test_a_real_text_arrives_whole(minilm: Any) -> None:
     assert model["before"] is None and model["intervention"] is None
 
 
+def test_heads_that_share_keys_say_their_group(minilm: Any) -> None:
+    trace = minilm.run("it works")
+    layers = [replace(layer, attention=replace(layer.attention, kv_heads=4)) for layer in trace.layers]
+    model = run_node(MODEL, pack(replace(trace, layers=tuple(layers))))
+    assert model["groups"] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
 def test_settings_of_the_run_and_the_run_before(minilm: Any) -> None:
     change = Intervention(temperature=0.5, scaled=False, mask=("window", 2), head_scale={(0, 3): 0.0}, blocked=[(0, 1)])
     model = run_node(MODEL, pack(minilm.run("it works", intervention=change), before=minilm.run("it works")))
     assert (model["temperature"], model["scale"], model["base"]) == (0.5, 1, pytest.approx(32**-0.5))
     assert model["mask"] == NO_MASK | {"window": 2, "blocked": [[None, 0, 1]]}
     assert model["headScale"] == [1, 1, 1, 0] + [1] * 8
+    assert model["groups"] is None
     assert model["intervention"] == in_words(change)
     before = model["before"]
     assert (before["temperature"], before["scale"], before["intervention"]) == (
