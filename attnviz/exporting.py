@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from attnviz import bundles, positions
 from attnviz.checkpoints import write_whole
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.foreign import HubModel
+from attnviz.foreign import HubConfig
 from attnviz.masks import Mask
 from attnviz.models import BUNDLED, Model
 from attnviz.transformer import Transformer
@@ -55,9 +55,9 @@ def export(model: Model, path: Path, *, training: dict[str, Any] | None = None, 
 
     `training` and `card` go into the folder. Errors: InvalidParameterError or ModelError in one sentence.
     """
-    if isinstance(model.transformer, HubModel):
+    if isinstance(model.transformer.config, HubConfig):
         raise InvalidParameterError(
-            f"{model.info.name} runs in another library's code; only models of ours are exported"
+            f"{model.info.name} is not made of our layers alone; only models that are can be exported"
         )
     ending = path.suffix.lower()
     if not ending:

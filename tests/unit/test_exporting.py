@@ -183,3 +183,10 @@ def test_bad_input_gets_a_sentence(arguments, words, tmp_path: Path, monkeypatch
     assert main(["export", *arguments]) == 1
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("ending", ["", ".npz", ".json", ".onnx"])
+def test_what_is_not_made_of_our_layers_alone_is_not_exported(ending: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="bergamot-en-pt is not made of our layers alone"):
+        exporting.export(attnviz.load("bergamot-en-pt"), tmp_path / f"model{ending}")
+    assert list(tmp_path.iterdir()) == []
