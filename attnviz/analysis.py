@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from attnviz.checks import check_sizes
+from attnviz.errors import InvalidParameterError
 from attnviz.transformer import Trace
 
 
@@ -31,6 +32,8 @@ def strongest_links(trace: Trace, n: int = 10, *, special: bool = False) -> list
     where heads park what they have no use for (Clark et al. 2019, section 3.2).
     """
     check_sizes(n=n)
+    if any(layer.attention is None for layer in trace.layers):
+        raise InvalidParameterError("this decoder has no attention to itself: a recurrence stands in its place")
     encoding = trace.encodings[0]
     size = len(encoding)
     weights = torch.stack([layer.attention.weights[0, :, :size, :size] for layer in trace.layers])  # (L, H, T, T)

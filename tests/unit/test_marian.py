@@ -13,6 +13,7 @@ from parity import close
 
 import attnviz
 from attnviz import Intervention, InvalidParameterError, ModelError, Trace
+from attnviz.analysis import strongest_links
 from attnviz.beams import beam
 from attnviz.generate import prompt, recorded, say, tokens, whole
 from attnviz.marian import ALIGNING, MarianModel, RecurrentLayerTrace, installed, load_marian, side_by_side
@@ -165,6 +166,13 @@ def test_it_is_reported_and_saved(english: Model) -> None:
     page = html(trace)
     assert "the decoder on the encoder" in page and "the encoder" in page
     assert len(npz(trace)) > 1000
+
+
+def test_links_of_a_decoder_that_does_not_look_at_itself_are_refused(english: Model) -> None:
+    trace = english.run("The black cat", "O gato preto")
+    with pytest.raises(InvalidParameterError, match="no attention to itself"):
+        strongest_links(trace)
+    assert trace.source is not None and strongest_links(trace.source)
 
 
 def test_positions_stand_side_by_side() -> None:
