@@ -20,7 +20,8 @@ inputs = lesson.inputs()
 generate.reset_for(inputs, lesson)
 try:
     name, instead = generate.decoder(inputs.model)
-    generate.scene(name, inputs.text, lesson.chosen())
+    given, left_out = generate.beginning(name, inputs.text)
+    generate.scene(name, given, lesson.chosen())
 except (InvalidParameterError, ModelError) as error:
     shell.refuse(str(error))
 
@@ -29,26 +30,28 @@ except (InvalidParameterError, ModelError) as error:
 def text() -> None:
     """The text, what may come next, and the attention that decides it."""
     chosen = on_the_model()
-    now = generate.scene(name, inputs.text, chosen)
+    now = generate.scene(name, given, chosen)
     lesson.question("What comes next, and which words decide it?")
     lesson.sentence(says.next_sentence(now, chosen.layer, chosen.head))
     writing, looking = st.columns([6, 5], gap="large")
     with writing:
-        generate.text_view(lesson, now, chosen, name, inputs.text, says.heading(now))
+        generate.text_view(lesson, now, chosen, name, given, says.heading(now))
         buttons(now)
-        st.caption(instead + says.ended(now, generate.MOST_SAID) + " Tint: attention of the amber token.")
+        st.segmented_control("Each token is", generate.HOW, key=lesson.key("how"), required=True)
+        notes = (instead, left_out, says.ended(now, generate.MOST_SAID), "Tint: attention of the amber token.")
+        st.caption(shell.escaped(" ".join(filter(None, notes))))
     with looking:
-        generate.matrix(now, chosen, name, inputs.text)
-        layer, head, how = st.columns([1, 1, 2])
+        generate.matrix(now, chosen, name, given)
+        layer, head = st.columns(2)
         layer.selectbox("Layer", range(now.run.config.n_layers), key=lesson.key("layer"))
         head.selectbox("Head", range(now.run.config.n_heads), key=lesson.key("head"))
-        how.segmented_control("Each token is", generate.HOW, key=lesson.key("how"), required=True)
     lesson.section("Two temperatures, never the same")
     two_temperatures(now, chosen)
     lesson.tries(
         Try("Sampled at 1.4: wilder", {"how": "sampled", "outside": 1.4, "inside": 1.0}),
         Try("Attention at 4: it loses the thread", {"inside": 4.0, "outside": 1.0, "how": "greedy"}),
         Try("A sentence to go on with", {"said": (), "focus": -1}, text="Emma was very fond of her father, and"),
+        everywhere=True,
     )
     lesson.write_link(inputs)
 
@@ -66,13 +69,12 @@ def buttons(now: generate.Scene) -> None:
     """Say one more, say many, take back."""
     with st.container(key="generate-buttons", horizontal=True):
         more = {"on_click": generate.say, "disabled": now.ended}
-        st.button("Next token", key="generate-next", args=(lesson, name, inputs.text, 1), **more)
-        st.button(
-            f"{generate.AT_ONCE} more", key="generate-many", args=(lesson, name, inputs.text, generate.AT_ONCE), **more
-        )
-        back = {"on_click": lesson.choose, "disabled": not now.said}
-        st.button("Take one back", key="generate-back", kwargs={"said": now.said[:-1], "focus": -1}, **back)
-        st.button("Start over", key="generate-over", kwargs={"said": (), "focus": -1}, **back)
+        st.button("Next token", key="generate-next", args=(lesson, name, given, 1), **more)
+        many = (lesson, name, given, generate.AT_ONCE)
+        st.button(f"{generate.AT_ONCE} more", key="generate-many", args=many, **more)
+        back = {"on_click": generate.keep, "disabled": not now.said}
+        st.button("Take one back", key="generate-back", args=(lesson, now.said[:-1]), **back)
+        st.button("Start over", key="generate-over", args=(lesson, ()), **back)
 
 
 def two_temperatures(now: generate.Scene, chosen: generate.Settings) -> None:
@@ -110,19 +112,19 @@ def two_temperatures(now: generate.Scene, chosen: generate.Settings) -> None:
 def first_token() -> None:
     """How much everybody looks at the first token, and what happens without."""
     chosen = lesson.chosen()
-    now = generate.scene(name, inputs.text, chosen)
-    lesson.section("Why does every token look at the first?")
+    now = generate.scene(name, given, chosen)
+    lesson.section("Does every token look at the first?")
     if now.n_tokens < 3:
         st.text("Say a few tokens first: below three there is nothing to see.")
         return
-    found = sink(name, inputs.text, now.said)
+    found = sink(name, given, now.said)
     lesson.sentence(says.sink_sentence(found), part="sink")
     question, truth, because = says.sink_prediction(found)
     lesson.predict("guess", question, generate.GUESSES, truth, because)
     shares, losses = st.columns([4, 7], gap="large")
     with shares:
         lesson.picture(
-            figures.head_shares(found.shares.numpy(), shell.palette()), title="Attention on the first token, %",
+            figures.head_shares(found.shares.numpy(), shell.palette()), title=says.shares_title(found),
             alt=says.sink_sentence(found), data=says.shares_table(found.shares), file="sink",
         )  # fmt: skip
     with losses:
@@ -139,7 +141,7 @@ def first_token() -> None:
         r"\begin{aligned}&P(\text{next})=\mathrm{softmax}\!\left(\frac{\text{logits}}{T}\right)"
         r"&&\text{on the output}\\"
         r"&A=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)"
-        r"&&\text{in every row of every layer}\end{aligned}",
+        r"&&\text{in every row}\end{aligned}",
         "Top k: Fan et al. 2018. Top p: Holtzman et al. 2020. Attention sinks: Xiao et al. 2024.",
         decoding.Sampling.probabilities, decoding.tokens, Transformer.step, sinks.measure_sink,
     )  # fmt: skip

@@ -27,16 +27,16 @@ def aligned() -> None:
             shell.refuse(str(error))
         chosen = translate.fitted(lesson, found)
         lesson.sentence(says.sentence(found))
-    question, truth, because = says.order(found, chosen.layer, chosen.head)
-    lesson.predict("guess", question, translate.GUESSES, truth, because)
+    if chosen.stack == "cross" and (order := says.order(found, chosen.layer, chosen.head)):
+        lesson.predict("guess", order[0], translate.GUESSES, *order[1:])
     stacks = [name for name in translate.STACKS if name != "self" or found.has_self]
     st.segmented_control(
         "Attention", stacks, key=lesson.key("stack"), format_func=translate.STACKS.get, required=True,
         label_visibility="collapsed",
     )  # fmt: skip
     translate.view(lesson, found, "")
-    if note := says.note(found, chosen.translator):
-        st.caption(note)
+    if note := says.note(found, chosen.translator, chosen.source):
+        st.caption(shell.escaped(note))
     lesson.section("Step by step: what could be said instead?")
     translate.answer_view(lesson, found, says.heading(found, chosen.focus))
     if chosen.forced:

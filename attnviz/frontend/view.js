@@ -179,15 +179,17 @@ class AttentionView {
     const chosen = given && given !== this.lastSent && given !== this.lastGiven, sent = message && !sameBytes(message, this.bytes);
     this.lastGiven = given || this.lastGiven;
     if (!chosen && !sent) return void (dark !== this.theme.dark && this.onTheme());
+    const before = this.model;
+    if (sent) { // before the state: the tokens it names may be those of the new text
+      this.load(message);
+      this.wait(false);
+    }
     if (chosen) {
       Object.assign(this.state, this.legal(state));
       this.zoomItems = null;
       this.lastSent = JSON.stringify(this.state);
     }
     if (sent) {
-      const before = this.model;
-      this.load(message);
-      this.wait(false);
       if (before.T !== this.model.T || before.S !== this.model.S || before.layersN !== this.model.layersN) {
         Object.assign(this.state, this.legal({ ...this.state, zoom: null }));
         this.thumbs = [];

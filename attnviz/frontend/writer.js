@@ -7,10 +7,10 @@ import {readTheme, lutIndex, onColour} from "./theme.js";
 
 const mountedWriters = new WeakMap();
 
-/** A share as the house writes it: 68 %, 2.1 % under 10, < 0.1 %. */
+/** A share as the house writes it: 68 %, 2.1 % under 10, < 0.1 %, 99.6 % above 99. */
 export function writerShare(p) {
-  if (p < 0.001) return "< 0.1\u202f%";
-  return p < 0.0995 ? `${(100 * p).toFixed(1)}\u202f%` : p > 0.99 ? `${(100 * p).toFixed(1)}\u202f%` : `${Math.round(100 * p)}\u202f%`;
+  if (p > 0 && p < 0.001) return "<\u202f0.1\u202f%";
+  return `${(100 * p).toFixed(p > 0 && p < 0.0995 || p > 0.99 && p < 0.9995 ? 1 : 0)}\u202f%`;
 }
 
 /** One Tab stop for a row of buttons; arrows move inside it. */
@@ -18,7 +18,7 @@ function roveButtons(box, back, forth) {
   box.addEventListener("keydown", (e) => {
     const step = e.key === forth ? 1 : e.key === back ? -1 : e.key === "Home" ? -1e9 : e.key === "End" ? 1e9 : 0;
     if (!step) return;
-    const all = [...box.querySelectorAll("button")], now = all.indexOf(e.target);
+    const all = [...box.querySelectorAll("button:not(:disabled)")], now = all.indexOf(e.target);
     const next = all[Math.max(0, Math.min(all.length - 1, now + step))];
     e.preventDefault();
     for (const b of all) b.tabIndex = b === next ? 0 : -1;
@@ -32,7 +32,7 @@ function writerChip(writer, token, i, data, theme) {
   chip.disabled = i === 0;
   chip.classList.toggle("sp", token.special);
   chip.classList.toggle("said", said);
-  chip.classList.toggle("q", i === data.focus - 1);
+  chip.classList.toggle("q", data.tints.length > 0 && i === data.focus - 1); // without tints nobody looks
   chip.classList.toggle("here", i === data.focus);
   if (tint) {
     chip.style.setProperty("--c", theme.lut.css[tint]);
@@ -55,6 +55,7 @@ function writerCandidate(writer, one, data) {
   name.textContent = one.label;
   const button = el("button", { type: "button", class: one.here ? "here" : "", "aria-label": `${one.label}, ${writerShare(one.p)}${one.here ? ", stands here" : ""}`, onclick: () => writer.send("write", { act: "take", at: data.focus, id: one.id }) },
     el("span", { class: "name" }, name), el("span", { class: "bar" }, bar), el("span", { class: "p" }, writerShare(one.p)));
+  button.disabled = data.focus < data.start; // what the reader gave is changed where it was given
   button.tabIndex = -1;
   return el("li", {}, button);
 }
@@ -80,11 +81,11 @@ function paintWriter(writer, data) {
   chips.classList.toggle("av-dense", data.tokens.length > 40);
   writer.heading.textContent = data.heading;
   list.replaceChildren(...data.candidates.map((one) => writerCandidate(writer, one, data)));
-  const chip = chips.querySelector(".here") ?? chips.querySelector("button:not(:disabled)"), first = list.querySelector("button");
+  const chip = chips.querySelector(".here") ?? chips.querySelector("button:not(:disabled)"), first = list.querySelector("button:not(:disabled)");
   if (chip) chip.tabIndex = 0;
   if (first) first.tabIndex = 0;
   if (inChips) chip?.focus();
-  if (inList) first?.focus();
+  if (inList) (first ?? chip)?.focus();
   chip?.scrollIntoView({ block: "nearest" });
 }
 

@@ -16,12 +16,13 @@ from attnviz.models import Model
 from attnviz.transformer import Trace
 from attnviz.view import ViewState
 from attnviz.web import cache, component, shell
-from attnviz.web.lesson import Lesson
+from attnviz.web.lesson import LONGEST, Lesson
 from attnviz.web.softmax import TEMPERATURES
 from attnviz.web.writer import Candidate, Chip, writer, written
 
 FALLBACK = "austen"  # where the sidebar's model predicts no next token
 MOST_SAID = 60
+ROOM = 20  # tokens that a text leaves the model to go on with
 AT_ONCE = 20
 N_CANDIDATES = 10
 TOP_K = (0, 1, 2, 3, 5, 10, 20, 50, 100)
@@ -124,7 +125,16 @@ def decoder(name: str) -> tuple[str, str]:
     if config.kind == "decoder" and config.head == "lm":
         return name, ""
     what = "reads a text in both directions" if config.kind == "encoder" else "answers a text instead of going on"
-    return FALLBACK, f"{info.info.title} {what}; this page uses {cache.model(FALLBACK).info.title}. "
+    return FALLBACK, f"{info.info.title} {what}; this page uses {cache.model(FALLBACK).info.title}."
+
+
+def beginning(name: str, text: str) -> tuple[str, str]:
+    """The start of a text that leaves the model room to go on; and a sentence about what is left out."""
+    text, left_out = cache.shortened(name, text, min(LONGEST, max(2, cache.model(name).info.max_len - ROOM)))
+    if not left_out:
+        return text, ""
+    tokens = "token is" if left_out == 1 else "tokens are"
+    return text, f"The last {left_out:,} {tokens} left out here, so that the model has room to go on."
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -160,7 +170,13 @@ def say(lesson: Lesson[Settings], name: str, text: str, n: int) -> None:
         said.append(token.id)
         if token.id == now.begin.end or len(said) >= MOST_SAID or len(said) >= len(now.said) + n:
             break
-    lesson.choose(said=tuple(said), focus=-1)
+    keep(lesson, tuple(said))
+
+
+def keep(lesson: Lesson[Settings], said: tuple[int, ...]) -> None:
+    """Another text: all parts of the page show it."""
+    lesson.choose(said=said, focus=-1)
+    st.session_state["whole_page"] = True
 
 
 def take(lesson: Lesson[Settings], name: str, text: str, key: str) -> None:
@@ -175,7 +191,7 @@ def take(lesson: Lesson[Settings], name: str, text: str, key: str) -> None:
         return
     start = len(now.begin.start)
     if start <= at <= now.n_tokens and 0 <= token < now.model.transformer.config.vocab_size:
-        lesson.choose(said=(*now.said[: at - start], token)[:MOST_SAID], focus=-1)
+        keep(lesson, (*now.said[: at - start], token)[:MOST_SAID])
 
 
 def text_view(lesson: Lesson[Settings], now: Scene, chosen: Settings, name: str, text: str, heading: str) -> None:

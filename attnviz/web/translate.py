@@ -179,14 +179,17 @@ def message(name: str, source: str, forced: tuple[int, ...], stack: str) -> byte
 def fitted(lesson: Lesson[Settings], found: Answer) -> Settings:
     """The settings, on a layer, a head and a token that there are."""
     chosen, config = lesson.chosen(), found.run.config
+    if chosen.stack == "self" and not found.has_self:
+        lesson.choose(stack="cross")
+        chosen = lesson.chosen()
+    assert found.run.source is not None
+    layers = found.run.source.layers if chosen.stack == "encoder" else found.run.layers
     limits: dict[str, int] = {
-        "layer": len(found.run.layers) - 1, "head": config.n_heads - 1, "focus": max(1, len(found.said)),
+        "layer": len(layers) - 1, "head": config.n_heads - 1, "focus": max(1, len(found.said)),
     }  # fmt: skip
     for field, most in limits.items():
         if getattr(chosen, field) > most:
             lesson.choose(**{field: most})
-    if chosen.stack == "self" and not found.has_self:
-        lesson.choose(stack="cross")
     return lesson.chosen()
 
 

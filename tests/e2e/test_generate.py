@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.harness import at_widths, sideways
@@ -13,6 +14,7 @@ QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 CHIPS = ".av-writer .av-chip:not(.next)"
 NEXT = ".av-writer ol button"
 SENTENCE = ".st-key-lesson-sentence-main"
+SINK = ".st-key-lesson-sentence-sink"
 
 
 @pytest.fixture
@@ -49,8 +51,12 @@ def test_a_token_is_said_by_a_click_and_a_branch_forgets_what_followed(visit: Ca
     third.click()
     expect(page.locator(CHIPS)).to_have_count(begun + 1)
     assert labels(page)[-1] == name
+    expect(page.locator(".av-compact .av-say")).to_contain_text(f"{name} gives")  # the matrix follows
+    expect(page.locator(SINK)).to_contain_text("On average a head")
+    sink = page.locator(SINK).inner_text()
     page.get_by_role("button", name="20 more", exact=True).click()
     expect(page.locator(CHIPS)).to_have_count(begun + 21)
+    expect(page.locator(SINK)).not_to_have_text(sink)  # and so does the last part of the page
     page.locator(f"{CHIPS} >> nth={begun + 1}").click()
     expect(page.locator(".av-writer .av-chip.here")).to_have_attribute("data-i", str(begun + 1))
     expect(page.locator(SENTENCE)).to_contain_text("stands, and is the likeliest token")
@@ -78,6 +84,13 @@ def test_the_text_and_the_list_work_from_the_keyboard(visit: Callable[..., Page]
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     expect(page.locator(".av-writer .av-chip.here")).to_have_attribute("data-i", str(begun))
+    expect(page.locator(".av-writer .av-chip.here")).to_be_focused()
+    page.keyboard.press("Home")  # the token that begins every text cannot be asked for
+    expect(page.locator(f"{CHIPS} >> nth=1")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(f"{NEXT}:not(:disabled)")).to_have_count(0)  # these are the reader’s own words
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Next token", exact=True)).to_be_focused()
 
 
 def test_the_link_gives_the_same_text_in_a_new_context(visit: Callable[..., Page]) -> None:
@@ -107,3 +120,13 @@ def test_nothing_scrolls_sideways(visit: Callable[..., Page]) -> None:
     page = visit()
     for width in at_widths(page):
         assert sideways(page) <= 0, width
+
+
+def test_axe_finds_nothing_in_light_and_dark(visit: Callable[..., Page]) -> None:
+    page = visit("?text=She+was&model=austen&said=316,275,288&focus=4")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator(".av-writer")).to_have_attribute("data-theme", scheme)
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]}).response
+        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == [], scheme
+        assert "av-chip" in str(found["passes"])  # it has looked into the components

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.harness import at_widths, sideways
@@ -75,3 +76,13 @@ def test_nothing_scrolls_sideways(visit: Callable[..., Page]) -> None:
     page = visit()
     for width in at_widths(page):
         assert sideways(page) <= 0, width
+
+
+def test_axe_finds_nothing_in_light_and_dark(visit: Callable[..., Page]) -> None:
+    page = visit()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator(".av-writer")).to_have_attribute("data-theme", scheme)
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]}).response
+        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == [], scheme
+        assert "av-chip" in str(found["passes"])  # it has looked into the components

@@ -192,6 +192,8 @@ def test_a_link_that_asks_for_what_there_is_not_opens_the_page(query: dict[str, 
 def test_a_text_of_one_token_and_one_that_fills_the_model() -> None:
     app = opened(text="a")
     assert not app.exception and any("below three" in text.value for text in app.text)
+    press(app, "generate-next")
+    assert any("On average a head" in text.value for text in app.text)  # the last part follows the first
     full = opened(text="word " * 400)
     assert not full.exception and any("the first 64 tokens" in caption.value for caption in full.caption)
 
@@ -214,3 +216,53 @@ def test_a_shared_run_is_what_the_page_shows_when_another_session_changes_its_ow
     begin = prompt(attnviz.load("austen"), TEXT)
     plain = generate.whole(attnviz.load("austen"), begin, ()).logits[0, -1].softmax(-1)  # type: ignore[index]
     assert writer(app)["candidates"][0]["p"] == pytest.approx(float(plain.max()), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "query", [{"model": "induction", "text": "words " * 40}, {"model": "minilm", "text": "猫" * 60}]
+)
+def test_a_text_that_would_fill_the_model_leaves_it_room(query: dict[str, str]) -> None:
+    app = opened(**query)
+    assert not app.exception and len(writer(app)["candidates"]) == 10
+    assert any("left out here, so that the model has room" in caption.value for caption in app.caption)
+    press(app, "generate-many")
+    assert len(said(app)) > 1
+
+
+def test_what_the_reader_gave_is_changed_in_the_sidebar(app: AppTest) -> None:
+    choose(app, focus=2)
+    assert writer(app)["heading"].endswith("your own words are changed in the sidebar")
+    choose(app, said=(7,), focus=len(prompt(attnviz.load("austen"), TEXT).start))
+    assert writer(app)["heading"].endswith("click one, and what follows is forgotten")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"text": "She", "focus": "1"}, "At the start, “She” stands, number"),
+        ({"text": "😀", "model": "scratch:gpt"}, "After “[UNK]”, "),
+        ({"text": "a" * 200}, f"After “…{'a' * 60}”, "),
+        ({"said": "5", "focus": "6", "top_k": "1"}, "“#” stands, which could not be drawn now"),
+        ({"outside": "0.05", "inside": "0.05"}, "is likeliest with"),
+    ],
+)
+def test_sentences_at_the_edges(query: dict[str, str], said: str) -> None:
+    app = opened(**query)
+    assert not app.exception and said in app.text[0].value, app.text[0].value
+
+
+def test_what_a_temperature_alone_would_do_is_said_as_such(app: AppTest) -> None:
+    choose(app, inside=20.0, outside=20.0)
+    told = next(title for title in chart_titles(app) if "τ = 20" in title)
+    assert "A temperature of 20 on the output alone gives it < 0.1" in told.replace("\u202f", " ")
+    even = opened(model="scratch:gpt", inside="4")
+    assert any("stays at < 0.1" in title.replace("\u202f", " ") for title in chart_titles(even))
+
+
+def test_nothing_is_explained_that_is_not_there() -> None:
+    """An untrained model's heads do not lean on the first token."""
+    because = "Heads that have nothing to add"
+    untrained = opened(model="scratch:gpt", guess="Nothing changes")
+    assert not any(because in text.value for text in untrained.text)
+    assert any("The loss goes from" in text.value for text in untrained.text)
+    assert any(because in text.value for text in opened(guess="Nothing changes").text)

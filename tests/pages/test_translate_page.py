@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from attnviz import packing
 from attnviz.beams import beam
 from attnviz.generate import prompt, say, whole
 from attnviz.models import Model
-from attnviz.web import translate
+from attnviz.web import translate, translate_said
 from tests.mounted import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -119,7 +120,8 @@ def test_beams_are_the_librarys(app: AppTest, dates: Model) -> None:
     table = app.dataframe[0].value
     found = beam(dates, DATE, 8, translate.MOST_SAID)
     assert table["answer"].tolist() == [one.text + ("" if one.ended else " …") for one in found]
-    assert table["mean log p"].tolist() == [f"{one.score:.3f}".replace("-", "−") for one in found]
+    assert table["mean log p"].tolist() == ["> −0.001", *(f"−{-one.score:.3f}" for one in found[1:])]
+    assert any("with a mean log p of > −0.001 per token" in text.value for text in app.text)
 
 
 def test_the_prediction_tells_where_the_head_goes_back() -> None:
@@ -169,3 +171,58 @@ def test_what_cannot_be_answered_is_said_and_the_page_stays(query: dict[str, str
 def test_a_link_that_asks_for_what_there_is_not_opens_the_page(query: dict[str, str]) -> None:
     app = opened(**query)
     assert not app.exception and writer(app)["candidates"]
+
+
+def test_a_head_of_the_source_stays_chosen_where_the_answer_has_fewer_layers() -> None:
+    app = opened(translator="bergamot-en-pt", source=CAT, stack="encoder", layer="5", head="7")
+    assert shown(app)[0]["state"]["layer"] == 5
+    choose(app, beams=8)
+    assert shown(app)[0]["state"]["layer"] == 5 and app.query_params["layer"] == "5"
+    assert not any("In which order" in pills.label for pills in app.get("button_group"))  # that asks about the answer
+    choose(app, stack="cross")
+    assert shown(app)[0]["state"]["layer"] == 1
+    assert any("In which order" in pills.label for pills in app.get("button_group"))
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "said"),
+    [
+        ("dates", "", "An empty source becomes “0000-00-00”."),
+        ("bergamot-en-pt", "", "An empty source becomes an empty answer."),
+        ("bergamot-en-pt", CAT, "becomes “O gato preto dorme no sofá vermelho.”"),
+        ("dates", "x" * 400, "The model reads 40 tokens of a source; the last 362 tokens are left out."),
+        ("bergamot-en-pt", "猫", "“<unk>” stands for characters that this model does not know."),
+        ("bergamot-pt-en", CAT * 10, "The answer has not ended after 64 tokens, and is cut there."),
+    ],
+)
+def test_sentences_at_the_edges(model: str, source: str, said: str) -> None:
+    app = opened(translator=model, source=source)
+    texts = [text.value for text in (*app.text, *app.caption)]
+    assert not app.exception and any(said in text.replace("\\", "") for text in texts), texts
+    assert max(map(len, texts)) < 500 and not any(".”." in text for text in texts)
+
+
+def test_one_word_has_no_order() -> None:
+    app = opened(translator="bergamot-en-pt", source="1999", layer="1")
+    assert "becomes “1999”." in app.text[0].value
+    assert not any("In which order" in pills.label for pills in app.get("button_group"))
+
+
+def test_an_unknown_token_in_the_answer_does_not_shift_what_is_said_of_the_order() -> None:
+    """The tokens that are named are those whose places are compared, whatever stands between."""
+    found = translate.answer("dates", DATE, (0, 3, 3))
+    _, _, because = said_of_order(found)
+    first, at = because.split("”")[0].removeprefix("After “"), because.split("it says “")[1].split("”")[0]
+    source = found.run.source.encodings[0]  # type: ignore[union-attr]
+    special = found.model.tokenizer.encoding(found.said).special
+    looks = [(i, int(found.row(0, 0, i + 1).argmax())) for i in range(len(special)) if not special[i]]
+    looks = [(i, place) for i, place in looks if not source.special[place]]
+    assert special[0]
+    back = next((a[0], b[0]) for a, b in itertools.pairwise(looks) if b[1] < a[1])
+    assert (first, at) == tuple(found.labels[i] for i in back)
+
+
+def said_of_order(found: translate.Answer) -> tuple[str, str, str]:
+    told = translate_said.order(found, 0, 0)
+    assert told is not None
+    return told

@@ -62,11 +62,27 @@ def test_texts_that_are_too_short_are_refused(gpt: Model) -> None:
 @pytest.mark.parametrize("palette", [figures.LIGHT, figures.DARK])
 def test_the_pictures_show_the_numbers(palette: figures.Palette) -> None:
     shares = np.array([[0.04, 0.5, 0.25]])
-    (table,) = figures.head_shares(shares, palette).data
+    table, numbers = figures.head_shares(shares, palette).data
     assert np.allclose(table.z, [[0.2, 0.5**0.5, 0.5]]) and np.allclose(table.customdata, [[4, 50, 25]])
-    assert table.text[0] == ("4", "50", "25") or list(table.text[0]) == ["4", "50", "25"]
+    assert list(numbers.text) == ["4", "50", "25"] and list(numbers.x) == [0, 1, 2] and list(numbers.y) == [0, 0, 0]
     bars = figures.paired_bars(["a", "<b>"], [1.0, 2.0], [3.0, 0.5], ("with", "without"), "nats", palette, first=2)
     assert [list(trace.y) for trace in bars.data] == [[1.0, 2.0], [3.0, 0.5]]
     first, second = bars.data[0].x
     assert first == "2 a" and "<b>" not in second
     assert bars.layout.yaxis.title.text == "nats"
+
+
+@pytest.mark.parametrize("palette", [figures.LIGHT, figures.DARK])
+def test_numbers_on_cells_can_be_read(palette: figures.Palette) -> None:
+    """Black or white on the ten colours of the scale: at least 4.5 : 1 (WCAG 2.2, 1.4.3)."""
+    steps = np.linspace(0, 1, len(palette.sequential))
+    _, numbers = figures.head_shares(steps[None] ** 2, palette).data
+    for step, colour in zip(palette.sequential, numbers.textfont.color, strict=True):
+        light, dark = sorted((luminance(step), luminance(colour)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (step, colour)
+
+
+def luminance(colour: str) -> float:
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
