@@ -39,6 +39,41 @@ def app_server() -> Iterator[str]:
         yield server.address
 
 
+@pytest.fixture
+def open_app(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
+    """open_app(path, size=…, dark=…, prepare=…) gives a page of the app in a new context, with a session of its own.
+
+    `prepare` is called with the page before it is opened; further options are the context's. What the page complains
+    about, every dialog and every request to elsewhere fails the test.
+    """
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(
+        path: str, size: tuple[int, int] = (1440, 900), dark: bool = False,
+        prepare: Callable[[Page], None] | None = None, **context_options: Any,
+    ) -> Page:  # fmt: skip
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light", **context_options
+        )
+        contexts.append(context)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
+        own = (app_server, "data:", "blob:")
+        page.on("request", lambda r: None if r.url.startswith(own) else trouble.append(f"asked for {r.url}"))
+        if prepare is not None:
+            prepare(page)
+        page.goto(path if path.startswith("http") else f"{app_server}/{path}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
 @pytest.fixture(scope="session")
 def minilm() -> Model:
     return load("minilm")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from attnviz import Model, residual
 from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
@@ -19,30 +20,16 @@ PICTURES = 8
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
-    """visit(query, size) gives the page in a new context; errors and requests to elsewhere fail the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
-    def open_page(query: str = "", size: tuple[int, int] = (1440, 900), dark: bool = False) -> Page:
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on(
-            "request", lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url)
-        )
-        page.goto(f"{app_server}/encoder_block{query}")
+    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
+        page = open_app(f"encoder_block{query}", *size, **options)
         expect(page.locator(".js-plotly-plot .main-svg:first-child")).to_have_count(PICTURES, timeout=60_000)
-        page.wait_for_selector(QUIET, timeout=60_000)
+        page.wait_for_selector(QUIET)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def picture(page: Page, name: str) -> str:

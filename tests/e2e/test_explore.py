@@ -1,57 +1,36 @@
 """Explore in a real Chromium: what a visitor does, from the first look to a link opened elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from attnviz import Intervention, Model
 from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Any]:
-    """visit(query, …) opens the app in a fresh context; errors and requests to elsewhere fail the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; each of its connections is put into `sockets`, if they are given."""
 
-    def open_app(
-        query: str = "",
-        *,
-        width: int = 1440,
-        height: int = 900,
-        dark: bool = False,
-        sockets: list[WebSocketRoute] | None = None,
-    ) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url),
-        )
-        if sockets is not None:  # each connection goes through the test, which may cut it
+    def open_page(query: str = "", *, sockets: list[WebSocketRoute] | None = None, **options: Any) -> Page:
+        def pass_on(socket: WebSocketRoute) -> None:
+            socket.connect_to_server()
+            assert sockets is not None
+            sockets.append(socket)
 
-            def pass_on(socket: WebSocketRoute) -> None:
-                socket.connect_to_server()
-                sockets.append(socket)
-
+        def through_the_test(page: Page) -> None:  # which may cut a connection
             page.route_web_socket("**/_stcore/stream", pass_on)
-        page.goto(f"{app_server}/{query}")
-        page.wait_for_selector(".av-say", timeout=60_000)
+
+        page = open_app(query, prepare=None if sockets is None else through_the_test, **options)
+        page.wait_for_selector(".av-say")
         page.wait_for_selector(QUIET)
         return page
 
-    yield open_app
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def said(page: Page) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Intervention, Model, leak
 from attnviz.analysis import relative_change
@@ -17,30 +18,16 @@ Visit = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Visit]:
-    """visit(query, …) opens the page in a fresh context; errors and requests to elsewhere fail the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
-    def open_page(query: str = "", *, width: int = 1440, height: int = 900) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url),
-        )
-        page.goto(f"{app_server}/masks{query}")
-        page.wait_for_selector(".st-key-masks-pad-with .av-say", timeout=60_000)
+    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
+        page = open_app(f"masks{query}", *size, reduced_motion="reduce", **options)
+        page.wait_for_selector(".st-key-masks-pad-with .av-say")
         page.wait_for_selector(QUIET)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def sentence(page: Page, part: str = "main") -> Locator:
@@ -131,7 +118,7 @@ def test_the_padded_batch(visit: Visit) -> None:
 
 
 def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Visit, minilm: Model) -> None:
-    page = visit("?mask=painted", height=1300)
+    page = visit("?mask=painted", size=(1440, 1300))
     box = matrix(page, "after").bounding_box()
     assert box is not None
     x, y = box["x"] + 0.5 * box["width"], box["y"] + 0.6 * box["height"]
@@ -157,7 +144,7 @@ def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Visit, minilm:
 
 
 def test_painting_from_the_keyboard(visit: Visit) -> None:
-    page = visit("?mask=painted&token=-1", height=1300)
+    page = visit("?mask=painted&token=-1", size=(1440, 1300))
     expect(sentence(page)).to_contain_text("arrow keys and Space")
     matrix(page, "after").focus()
     for key in ("ArrowDown", "ArrowDown", "ArrowRight", "Space"):
@@ -186,7 +173,7 @@ def test_each_try(visit: Visit, name: str, words: str) -> None:
 
 
 def test_a_word_locked_in_one_matrix_is_locked_in_all(visit: Visit) -> None:
-    page = visit("?token=-1", height=1300)
+    page = visit("?token=-1", size=(1440, 1300))
     box = matrix(page, "before").bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 0.62 * box["width"], box["y"] + 0.62 * box["height"])

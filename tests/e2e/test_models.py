@@ -4,44 +4,32 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from attnviz import load
 from attnviz.models import BUNDLED, minilm_folder
-from tests.e2e.harness import at_widths, sideways
+from tests.e2e.harness import QUIET, at_widths, sideways
 
-QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 SENTENCE = ".st-key-lesson-sentence-parts"
 DETAILS = ".av-anatomy-part"
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
-    """visit(query, size) gives the page in a new context; what it complains about fails the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
-    def open_page(query: str = "", size: tuple[int, int] = (1440, 900), dark: bool = False) -> Page:
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
-        page.goto(f"{app_server}/models{query}")
+    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
+        page = open_app(f"models{query}", *size, **options)
         expect(page.locator(".av-anatomy svg").first).to_be_visible(timeout=60_000)
-        page.wait_for_selector(QUIET, timeout=60_000)
+        page.wait_for_selector(QUIET)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def zipped(name: str) -> bytes:

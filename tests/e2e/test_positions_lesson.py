@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.e2e.harness import QUIET, at_widths, sideways
 
@@ -16,33 +16,17 @@ SENTENCES = ("main", "attention", "encoding", "offset", "beyond")
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Open]:
-    """visit(query, width=…) opens the page in a fresh context; errors and requests to elsewhere fail the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
-    def open_page(query: str = "", *, width: int = 1440, dark: bool = False) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", reduced_motion="reduce"
-        )
-        contexts.append(context)
-        context.set_default_timeout(60_000)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url),
-        )
-        page.goto(f"{app_server}/positions{query}")
+    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
+        page = open_app(f"positions{query}", *size, reduced_motion="reduce", **options)
         page.wait_for_selector(".st-key-lesson-sentence-beyond")
         page.wait_for_selector(QUIET)
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 12")
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def said(page: Page, part: str) -> str:

@@ -1,13 +1,13 @@
 """Step by step in a real Chromium: every step by keyboard alone, any number traced, weights edited, links restored."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from attnviz import Model
 from attnviz.by_hand import by_hand
@@ -19,32 +19,16 @@ STEPS = ("x", "q", "k", "v", "split", "scores", "scaled", "mask", "softmax", "va
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Any]:
-    """visit(query, …) opens the page in a fresh context; errors and requests to elsewhere fail the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
-    def open_page(query: str = "", *, width: int = 1440, height: int = 900, dark: bool = False) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: trouble.append(dialog.message))
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url),
-        )
-        page.goto(f"{app_server}/step_by_step{query}" if not query.startswith("http") else query)
-        page.wait_for_selector(".aw-m [data-cell]", timeout=60_000)
+    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
+        page = open_app(query if query.startswith("http") else f"step_by_step{query}", *size, **options)
+        page.wait_for_selector(".aw-m [data-cell]")
         page.wait_for_selector(QUIET)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def cell(page: Page, name: str) -> Any:
@@ -209,7 +193,7 @@ def test_what_is_no_weight_gets_a_sentence_and_stays(visit: Any) -> None:
 
 
 def test_a_finger_sees_the_sum_under_the_matrices(visit: Any) -> None:
-    page = visit("?step=q", width=390, height=844)
+    page = visit("?step=q", size=(390, 844))
     cell(page, "x:1:0").scroll_into_view_if_needed()
     page.mouse.wheel(0, 200)
     cell(page, "x:0:2").click()
@@ -314,7 +298,7 @@ def test_one_token(visit: Any) -> None:
 
 @pytest.mark.parametrize(("width", "query"), [(1440, "?of=text"), (900, ""), (390, "?of=text&step=q")])
 def test_nothing_scrolls_sideways(visit: Any, width: int, query: str) -> None:
-    page = visit(query, width=width, height=844)
+    page = visit(query, size=(width, 844))
     for step in STEPS:
         page.locator(f'[data-step="{step}"]').click()
         assert not scrolls_sideways(page), step

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.harness import at_widths, sideways
 
@@ -18,24 +19,15 @@ LONG = "task=copy&size=small&n_layers=2&d_model=16&n_heads=2&d_ff=16&length=12&b
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
-    """visit(query, size) gives the page in a new context; what it complains about fails the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
-    def open_page(query: str = "", size: tuple[int, int] = (1440, 900)) -> Page:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.goto(f"{app_server}/train?{query}")
+    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
+        page = open_app(f"train?{query}", *size, **options)
         expect(button(page, "Start")).to_be_enabled()
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def button(page: Page, name: str) -> Locator:

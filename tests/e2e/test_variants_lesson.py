@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Model, variants
 from attnviz.report import percent
@@ -19,32 +20,17 @@ PICTURES = ("variants", "variants-errors", "variants-seconds", "variants-bytes",
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Visit]:
-    """visit(query, …) opens the page in a fresh context; errors and requests to elsewhere fail the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
-    def open_page(query: str = "", *, width: int = 1440, height: int = 900, dark: bool = False) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith((app_server, "data:", "blob:")) else trouble.append(r.url),
-        )
-        page.goto(f"{app_server}/variants{query}")
+    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
+        page = open_app(f"variants{query}", *size, **options)
         for picture in PICTURES:
             expect(chart(page, picture)).to_be_attached(timeout=60_000)
         page.wait_for_selector(QUIET)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def chart(page: Page, picture: str) -> Locator:

@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Intervention, load
 from attnviz.report import percent
 from attnviz.web import drawing, vision
 from attnviz.web.vision_said import token_name
-from tests.e2e.harness import at_widths, sideways
+from tests.e2e.harness import QUIET, at_widths, sideways
 
-QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 ANSWER = ".st-key-lesson-sentence-main"
 CELLS = ".ad-grid [role=gridcell]"
 FIRST = (drawing.read(vision.FIRST) / 8.0 - 1)[None]
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
-    """visit(query, size) gives the page in a new context; what it complains about fails the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
-    def open_page(query: str = "", size: tuple[int, int] = (1440, 900), **options: object) -> Page:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.goto(f"{app_server}/vision{query}")
+    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
+        page = open_app(f"vision{query}", *size, **options)
         expect(page.locator(CELLS)).to_have_count(64, timeout=60_000)
-        page.wait_for_selector(QUIET, timeout=60_000)
+        page.wait_for_selector(QUIET)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def ink(page: Page) -> np.ndarray:
