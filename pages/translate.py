@@ -26,6 +26,8 @@ def aligned() -> None:
         except (InvalidParameterError, ModelError) as error:
             shell.refuse(str(error))
         chosen = translate.fitted(lesson, found)
+        if st.session_state.pop("undrawn", False):  # the browser has forgotten the widgets below
+            lesson.choose(stack=chosen.stack, beams=chosen.beams, guess=chosen.guess)
         lesson.sentence(says.sentence(found))
     if chosen.stack == "cross" and (order := says.order(found, chosen.layer, chosen.head)):
         lesson.predict("guess", order[0], translate.GUESSES, *order[1:])

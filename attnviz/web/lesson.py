@@ -50,8 +50,9 @@ class Lesson(Generic[T]):
         state = st.session_state
         linked = state.pop("linked", None)
         kept = from_query(first, linked) if linked is not None else state.get(self._kept, first)
+        undrawn = state.pop("undrawn", False)  # the browser has forgotten the widgets, and is told their values anew
         for field in fields(first):  # type: ignore[arg-type]
-            if linked is not None or self.key(field.name) not in state:
+            if linked is not None or undrawn or self.key(field.name) not in state:
                 state[self.key(field.name)] = getattr(kept, field.name)
 
     def key(self, field: str) -> str:

@@ -188,4 +188,5 @@ def refuse(sentence: str) -> NoReturn:
 def say(sentence: str) -> NoReturn:
     """One quiet sentence where the picture would be, and the end of the page. The text is not interpreted."""
     st.text(sentence)
+    st.session_state["undrawn"] = True
     st.stop()

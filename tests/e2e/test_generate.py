@@ -94,7 +94,7 @@ def test_the_text_and_the_list_work_from_the_keyboard(visit: Callable[..., Page]
 
 
 def test_the_link_gives_the_same_text_in_a_new_context(visit: Callable[..., Page]) -> None:
-    page = visit()
+    page = visit("?text=She+was&model=austen&layer=1")
     page.get_by_role("button", name="20 more", exact=True).click()
     begun = 3
     expect(page.locator(CHIPS)).to_have_count(begun + 20)
@@ -105,6 +105,12 @@ def test_the_link_gives_the_same_text_in_a_new_context(visit: Callable[..., Page
     again = visit("?" + page.url.partition("?")[2])
     assert labels(again) == labels(page)
     expect(again.locator(SENTENCE)).to_have_text(page.locator(SENTENCE).inner_text())
+    box = again.get_by_role("textbox", name="Text")
+    for text, shows in (("", "Type a sentence into the field"), ("She had", "After “She had”")):
+        box.fill(text)
+        box.press("Control+Enter")
+        expect(again.get_by_test_id("stMain").get_by_text(shows)).to_be_visible()
+    expect(again.get_by_role("combobox", name="Layer")).to_have_value("1")  # what nobody drew for a while
 
 
 def test_tokens_from_strangers_are_text(visit: Callable[..., Page]) -> None:
