@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from attnviz import Model, Trace, load
 from attnviz.frontend import FOLDER
@@ -39,26 +39,39 @@ def app_server() -> Iterator[str]:
         yield server.address
 
 
-@pytest.fixture
-def open_app(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
-    """open_app(path, size=…, dark=…, prepare=…) gives a page of the app in a new context, with a session of its own.
+@pytest.fixture(scope="module")
+def shared_context(browser: Browser) -> Iterator[BrowserContext]:
+    """A context whose cache has Streamlit's scripts after the first page; each page is a session of its own there."""
+    context = browser.new_context()
+    yield context
+    context.close()
 
-    `prepare` is called with the page before it is opened; further options are the context's. What the page complains
-    about, every dialog and every request to elsewhere fails the test.
+
+@pytest.fixture
+def open_app(browser: Browser, app_server: str, shared_context: BrowserContext) -> Iterator[Callable[..., Page]]:
+    """open_app(path, size=…, dark=…, still=…, prepare=…) gives a page of the app.
+
+    The first page of a test comes from a context that the module shares; further ones, and those with options of a
+    context, from new ones. `still` asks for no motion; `prepare` is called with the page before it is opened. What a
+    page complains about, every dialog and every request to elsewhere fails the test.
     """
     trouble: list[str] = []
-    contexts = []
+    contexts: list[BrowserContext] = []
+    pages: list[Page] = []
 
     def open_page(
-        path: str, size: tuple[int, int] = (1440, 900), dark: bool = False,
+        path: str, size: tuple[int, int] = (1440, 900), dark: bool = False, still: bool = False,
         prepare: Callable[[Page], None] | None = None, **context_options: Any,
     ) -> Page:  # fmt: skip
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light", **context_options
+        context = shared_context
+        if pages or context_options:
+            contexts.append(context := browser.new_context(**context_options))
+        pages.append(page := context.new_page())
+        page.set_default_timeout(60_000)
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.emulate_media(
+            color_scheme="dark" if dark else "light", reduced_motion="reduce" if still else "no-preference"
         )
-        contexts.append(context)
-        context.set_default_timeout(60_000)
-        page = context.new_page()
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
         own = (app_server, "data:", "blob:")
@@ -69,6 +82,8 @@ def open_app(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]
         return page
 
     yield open_page
+    for page in pages:
+        page.close()
     for context in contexts:
         context.close()
     assert trouble == []

@@ -75,8 +75,13 @@ def at_widths(page: Page, *sizes: tuple[int, int]) -> Iterator[int]:
     """The widths of a projector, a small window and a phone (or those given), the page laid out at each."""
     for width, height in sizes or WIDTHS:
         page.set_viewport_size({"width": width, "height": height})
-        page.evaluate(_STILL)
+        still(page)
         yield width
+
+
+def still(page: Page) -> None:
+    """Until everything has found its place: what is measured then stays where it is."""
+    page.evaluate(_STILL)
 
 
 def sideways(page: Page) -> int:

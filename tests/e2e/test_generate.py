@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.e2e.harness import at_widths, sideways
+from tests.e2e.harness import QUIET, at_widths, sideways
 
-QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 CHIPS = ".av-writer .av-chip:not(.next)"
 NEXT = ".av-writer ol button"
 SENTENCE = ".st-key-lesson-sentence-main"
@@ -18,25 +18,16 @@ SINK = ".st-key-lesson-sentence-sink"
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
-    """visit(query, size) gives the page in a new context; what it complains about fails the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
-    def open_page(query: str = "?text=She+was&model=austen", size: tuple[int, int] = (1440, 900)) -> Page:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.goto(f"{app_server}/generate{query}")
+    def open_page(query: str = "?text=She+was&model=austen", *size: tuple[int, int], **options: Any) -> Page:
+        page = open_app(f"generate{query}", *size, **options)
         expect(page.locator(NEXT)).to_have_count(10, timeout=60_000)
-        page.wait_for_selector(QUIET, timeout=60_000)
+        page.wait_for_selector(QUIET)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def labels(page: Page) -> list[str]:

@@ -22,7 +22,7 @@ def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
     """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
     def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
-        page = open_app(f"masks{query}", *size, reduced_motion="reduce", **options)
+        page = open_app(f"masks{query}", *size, still=True, **options)
         page.wait_for_selector(".st-key-masks-pad-with .av-say")
         page.wait_for_selector(QUIET)
         return page

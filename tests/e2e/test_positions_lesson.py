@@ -20,7 +20,7 @@ def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
     """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
     def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
-        page = open_app(f"positions{query}", *size, reduced_motion="reduce", **options)
+        page = open_app(f"positions{query}", *size, still=True, **options)
         page.wait_for_selector(".st-key-lesson-sentence-beyond")
         page.wait_for_selector(QUIET)
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 12")

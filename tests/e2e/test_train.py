@@ -100,7 +100,7 @@ def test_a_training_ends_with_its_session(visit: Callable[..., Page]) -> None:
         reach(page, 2)
     button(third, "Start").click()
     expect(third.get_by_text("2 trainings run on this server now, as many as it takes")).to_be_visible()
-    first.context.close()
+    first.close()
 
     def try_again() -> bool:
         if button(third, "Start").is_visible():

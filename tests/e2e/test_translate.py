@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.e2e.harness import at_widths, sideways
+from tests.e2e.harness import QUIET, at_widths, sideways
 
-QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 SENTENCE = ".st-key-lesson-sentence-main"
 CHIPS = ".av-writer .av-chip"
 
 
 @pytest.fixture
-def visit(browser: Browser, app_server: str) -> Iterator[Callable[..., Page]]:
-    """visit(query, size) gives the page in a new context; what it complains about fails the test."""
-    trouble: list[str] = []
-    contexts = []
+def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
+    """visit(query, …) gives the page, ready; further options as for `open_app`."""
 
-    def open_page(query: str = "", size: tuple[int, int] = (1440, 900)) -> Page:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.goto(f"{app_server}/translate{query}")
+    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
+        page = open_app(f"translate{query}", *size, **options)
         expect(page.locator(CHIPS).first).to_be_visible(timeout=60_000)
         expect(page.locator(".av-root canvas").first).to_be_visible(timeout=60_000)
-        page.wait_for_selector(QUIET, timeout=60_000)
+        page.wait_for_selector(QUIET)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def test_a_chip_of_the_answer_moves_the_view(visit: Callable[..., Page]) -> None:

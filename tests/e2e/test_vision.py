@@ -17,7 +17,7 @@ from attnviz import Intervention, load
 from attnviz.report import percent
 from attnviz.web import drawing, vision
 from attnviz.web.vision_said import token_name
-from tests.e2e.harness import QUIET, at_widths, sideways
+from tests.e2e.harness import QUIET, at_widths, sideways, still
 
 ANSWER = ".st-key-lesson-sentence-main"
 CELLS = ".ad-grid [role=gridcell]"
@@ -32,6 +32,7 @@ def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
         page = open_app(f"vision{query}", *size, **options)
         expect(page.locator(CELLS)).to_have_count(64, timeout=60_000)
         page.wait_for_selector(QUIET)
+        still(page)
         return page
 
     return open_page
