@@ -152,5 +152,4 @@ export default function anatomyComponent({ data, parentElement }) {
     root.classList.toggle("two", data.models.length > 1);
     root.replaceChildren(...data.models.map(drawAnatomy));
   }
-  return () => mountedAnatomies.delete(parentElement);
 }

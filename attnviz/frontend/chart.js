@@ -3,6 +3,7 @@
    The data is {figure: JSON as a string, title, alt, height, saves: offers the data, library: path of plotly.js on this server,
    file: {name, text, number} in answer to the trigger "csv"}. */
 import {download} from "./download.js";
+import {whenGone} from "./kit.js";
 
 const charts = new WeakMap();
 const CHART_CONFIG = { displayModeBar: false, showTips: false };
@@ -81,10 +82,9 @@ export default function chartComponent({ data, parentElement, setTriggerValue })
     download(data.file.name, new Blob([data.file.text], {type: "text/csv"}));
   }
   drawSoon(chart);
-  return () => {
+  return whenGone(parentElement, () => {
     chart.gone = true;
     chart.resize.disconnect();
     Promise.resolve(chart.work).finally(() => window.Plotly?.purge(chart.plot)); // not while it is still drawn
-    charts.delete(parentElement);
-  };
+  });
 }

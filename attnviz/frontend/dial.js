@@ -1,6 +1,8 @@
 /* dial.js: a slider as a Streamlit component (components v2) that reports while it moves; Streamlit's own waits for the release.
    The data is {label, texts: one per step, index, marks: [[index, text], …], number: of the last report that the page has seen,
    play: whether it offers to move by itself}. */
+import {whenGone} from "./kit.js";
+
 const DIAL_PAUSE = 40; // ms between two reports of one drag: the page cannot paint faster
 const DIAL_PLAY = 600; // ms between two steps of one that moves by itself: time to look
 const mountedDials = new WeakMap();
@@ -92,9 +94,8 @@ export default function dialComponent({ data, parentElement, setStateValue }) {
   if (fresh || (data.number >= dial.number && !dial.waiting)) dial.input.value = data.index;
   dial.number = Math.max(dial.number, data.number);
   paintDial(dial, Number(dial.input.value));
-  return () => {
+  return whenGone(parentElement, () => {
     clearTimeout(dial.timer);
     clearInterval(dial.playing);
-    mountedDials.delete(parentElement);
-  };
+  });
 }

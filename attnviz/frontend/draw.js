@@ -2,7 +2,7 @@
    A stroke covers some of the 4 × 4 small squares of each cell, and the cell's ink is their number, 0 to 16: so the digits that
    the model was trained on were made. The data is {drawing: a character from 0 to g per cell, number: of the last report that the
    page has seen, page: examples shown at once, examples: [[name, drawing], …]}. */
-import {el, fitCanvas} from "./kit.js";
+import {el, fitCanvas, whenGone} from "./kit.js";
 import {isDark, readTheme} from "./theme.js";
 
 const DRAW_SIDE = 8, DRAW_FINE = 4; // cells, and small squares of a cell, per side
@@ -237,9 +237,8 @@ export default function drawComponent({ data, parentElement, setStateValue }) {
   const late = data.number < pad.number || pad.waiting || pad.stroke;
   pad.take(fresh || !late ? data : { ...data, drawing: writeInk(pad.ink) }, fresh);
   pad.number = Math.max(pad.number, data.number);
-  return () => {
+  return whenGone(parentElement, () => {
     clearTimeout(pad.timer);
     clearInterval(pad.themeWatch);
-    drawPads.delete(parentElement);
-  };
+  });
 }

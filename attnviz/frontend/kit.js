@@ -12,6 +12,12 @@ export function el(tag, attributes = {}, ...children) {
   return e;
 }
 
+/** A component's cleanup, done only once the component has left the page: Streamlit also calls the cleanup of a call that newer data
+    overtook while the module was still being imported, and then the component stands and goes on. */
+export const whenGone = (parentElement, clear) => () => {
+  if (!parentElement.isConnected) clear();
+};
+
 /** Sizes a canvas in CSS pixels, clears it, and returns its context at device resolution. */
 export function fitCanvas(canvas, w, h, ratio) {
   const W = Math.max(1, Math.round(w * ratio)), H = Math.max(1, Math.round(h * ratio));

@@ -1,7 +1,7 @@
 /* patches.js: attention laid over a picture, patch by patch, as a Streamlit component (components v2).
    The data is u32 n | n bytes of JSON {id of the message, number of the state, look, alt, answer, changed} | the message (patch-rows.js).
    Hovering, and choosing heads and patches, run without the server. */
-import {el, fitCanvas} from "./kit.js";
+import {el, fitCanvas, whenGone} from "./kit.js";
 import {pct} from "./maths.js";
 import {paintLegend} from "./paint-matrix.js";
 import {PATCH_ROLLOUT, PATCH_SPECIAL, patchName, patchRow, patchSentence, patchStrongest, readPatches} from "./patch-rows.js";
@@ -328,8 +328,7 @@ export default function patchesComponent({ data, parentElement, setStateValue })
   entry.tell = setStateValue;
   entry.view.read(entry.id === given.id ? null : message, entry.number === given.number ? null : given.look, given);
   Object.assign(entry, { id: given.id, number: given.number });
-  return () => {
+  return whenGone(parentElement, () => {
     entry.view.destroy();
-    patchViews.delete(parentElement);
-  };
+  });
 }

@@ -1,6 +1,7 @@
 /* streamlit.js: the view as a Streamlit component (components v2).
    The data is u32 n | n bytes of JSON {state, question, compact, live, message: its length, file} | the message | a file to save. */
 import {download} from "./download.js";
+import {whenGone} from "./kit.js";
 import {mount} from "./view.js";
 
 const mountedViews = new WeakMap();
@@ -25,8 +26,7 @@ export default function attentionComponent({ data, parentElement, setStateValue,
   }
   entry.setState = setStateValue;
   entry.trigger = setTriggerValue;
-  return () => {
+  return whenGone(parentElement, () => {
     entry.view.destroy();
-    mountedViews.delete(parentElement);
-  };
+  });
 }

@@ -87,5 +87,4 @@ export default function tableComponent({ data, parentElement, setStateValue }) {
   drawTable(table);
   if (data.chosen !== null && data.number >= table.number) markRow(table, data.chosen);
   table.number = Math.max(table.number, data.number);
-  return () => mountedTables.delete(parentElement);
 }

@@ -105,5 +105,4 @@ export default function writerComponent({ data, parentElement, setTriggerValue }
   const said = JSON.stringify(data);
   if (writer.said !== said || writer.dark !== getComputedStyle(writer.root).getPropertyValue("--st-background-color")) paintWriter(writer, data);
   [writer.said, writer.dark] = [said, getComputedStyle(writer.root).getPropertyValue("--st-background-color")];
-  return () => mountedWriters.delete(parentElement);
 }

@@ -1,5 +1,6 @@
 /* component.js: the walk as a Streamlit component (components v2).
    The data is u32 n | n bytes of JSON {id of the message, state, number of the state} | the message. */
+import {whenGone} from "../kit.js";
 import {mountWalk} from "./walk.js";
 
 const mountedWalks = new WeakMap();
@@ -19,8 +20,7 @@ export default function walkComponent({ data, parentElement, setStateValue, setT
     entry.mounted.update({ message: entry.id === given.id ? null : message, state: entry.number === given.number ? null : given.state });
   }
   Object.assign(entry, { id: given.id, number: given.number, setState: setStateValue, trigger: setTriggerValue });
-  return () => {
+  return whenGone(parentElement, () => {
     entry.mounted.destroy();
-    mountedWalks.delete(parentElement);
-  };
+  });
 }
