@@ -250,7 +250,7 @@ settle()
 way()
 depth()
 lesson.tries(
-    Try("An untrained pre-norm model", {}, model="scratch:gpt"),
+    Try("A trained pre-norm model: Austen", {}, model="austen"),
     Try("Two layers only: the difference is small", {"depth": 2}),
     Try("Twelve layers, other weights", {"depth": 12, "seed": 1}),
 )

@@ -122,7 +122,7 @@ def one_row() -> None:
     lesson.tries(
         Try("Almost argmax: τ = 0.05", {"temperature": 0.05}),
         Try("Almost even: τ = 20", {"temperature": 20.0}),
-        Try("A model that predicts words (untrained)", {"temperature": 0.5}, model="scratch:gpt"),
+        Try("A model that predicts words: Austen", {"temperature": 0.5}, model="austen"),
     )
     sampling(chosen)
     lesson.write_link(inputs)

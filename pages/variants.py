@@ -163,10 +163,10 @@ def measured(timed: bool) -> None:
             st.caption(f"Left out, as it would have taken too long: {', '.join(left_out)}.")
         st.caption(
             f"One {'causal ' if causal else ''}head of {head_dim} numbers, random q, k, v (seed 0), float32, torch on "
-            f"{cache.THREADS} CPU thread{'s' if cache.THREADS > 1 else ''}; median of up to {cost.RUNS[1]} runs. Local "
-            f"sees {cost.WINDOW} tokens to each side, strided about √n. Memory: all tensors alive at once, counted as "
-            "torch makes them; what a fused kernel uses inside itself is not seen. Multi- and grouped-query attention "
-            "do full attention’s products: what they save is the cache, below."
+            f"{cache.THREADS} CPU thread{'s' if cache.THREADS > 1 else ''}; median of up to {cost.RUNS[1]:,} runs. "
+            f"Local sees {cost.WINDOW} tokens to each side, strided about √n. Memory: all tensors alive at once, "
+            "counted as torch makes them; what a fused kernel uses inside itself is not seen. Multi- and grouped-query "
+            "attention do full attention’s products: what they save is the cache, below."
         )
     with right:
         for place, unit in zip(st.columns(2, gap="medium"), ("seconds", "bytes"), strict=True):

@@ -53,7 +53,7 @@ def block_diagram(lengths: Mapping[str, float], norm_first: bool, widest: float,
         colour = branch_colours(palette)[name]
         shapes += _branch(leaves, box, joins, unit * lengths[name] / 2, colour, palette)
         notes.append(note(BRANCH, box, title, palette.ink, 14))
-        notes.append(note(99, box + 7, f"adds {number(lengths[name])}", colour, 14, "right"))
+        notes.append(note(99, box + 12, f"adds {number(lengths[name])}", colour, 14, "right"))
     for x, y, under in plan.norms:
         shapes.append(_box(x, y, palette.ink2, palette))
         notes.append(note(x, y, "LayerNorm", palette.ink, 13))

@@ -63,7 +63,7 @@ def implied_matrices(
     layout = {
         "xaxis": {**axis, "constraintoward": "left"}, "shapes": tiles, "annotations": notes,
         "yaxis": {**axis, "autorange": "reversed", "constraintoward": "top", "scaleanchor": "x", "scaleratio": 1},
-        "margin": {"t": 92}, "coloraxis": _key(palette),
+        "margin": {"t": 92}, "coloraxis": _key(palette), "meta": {"aspect": table.shape[0] / table.shape[1]},
     }  # fmt: skip
     return assembled([trace], layout, palette, height=96 + 240 * rows)
 

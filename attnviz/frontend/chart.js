@@ -50,13 +50,17 @@ async function drawNext() {
   }));
 }
 
-/** Draws the newest figure as wide as its column. */
+/** Draws the newest figure as wide as its column; one of square cells no taller than they then are.
+    layout.meta.aspect is their height / width. */
 function drawChart(chart, plotly) {
   const width = chart.plot.clientWidth;
   if (chart.gone || !width || (chart.drawn === chart.figure && chart.width === width)) return;
   [chart.drawn, chart.width] = [chart.figure, width];
   const { data, layout } = JSON.parse(chart.figure);
-  chart.work = plotly.react(chart.plot, data, { ...layout, width }, CHART_CONFIG);
+  const { l, r, t, b } = layout.margin, cells = layout.meta?.aspect ? (width - l - r) * layout.meta.aspect : Infinity;
+  const height = Math.min(layout.height, Math.ceil(cells + t + b));
+  chart.plot.style.minHeight = `${height}px`;
+  chart.work = plotly.react(chart.plot, data, { ...layout, width, height }, CHART_CONFIG);
 }
 
 function mountChart(root) {
@@ -75,7 +79,7 @@ export default function chartComponent({ data, parentElement, setTriggerValue })
   chart.title.textContent = data.title;
   chart.title.hidden = !data.title;
   chart.plot.setAttribute("aria-label", data.alt);
-  chart.plot.style.minHeight = `${data.height}px`;
+  if (!chart.drawn) chart.plot.style.minHeight = `${data.height}px`; // keeps its place until it is drawn
   chart.save.hidden = !data.saves;
   if (data.file && chart.file !== data.file.number) {
     chart.file = data.file.number;

@@ -91,7 +91,7 @@ class Lesson(Generic[T]):
             shell.refuse(str(error))
         if left_out:
             st.caption(
-                f"This page shows the first {LONGEST} tokens of your text; {left_out} more are left out here, "
+                f"This page shows the first {LONGEST} tokens of your text; {left_out:,} more are left out here, "
                 "not in the sidebar."
             )
         return shell.Inputs(given.model, text)

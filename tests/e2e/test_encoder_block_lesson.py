@@ -95,10 +95,10 @@ def test_things_to_try(visit: Callable[..., Page]) -> None:
     expect(page.locator(DEPTH)).to_contain_text("2 untrained layers")
     page.get_by_role("button", name="Twelve layers, other weights").click()
     expect(page.locator(DEPTH)).to_contain_text("12 untrained layers")
-    page.get_by_role("button", name="An untrained pre-norm model").click()
-    expect(page.get_by_text("as in Untrained gpt")).to_be_visible(timeout=30_000)
+    page.get_by_role("button", name="A trained pre-norm model: Austen").click()
+    expect(page.get_by_text("as in Austen")).to_be_visible(timeout=30_000)
     expect(page.locator(WAY)).to_contain_text("it leaves with length")
-    expect(page).to_have_url(re.compile("model=scratch"))
+    expect(page).to_have_url(re.compile("model=austen"))
 
 
 def test_a_link_shows_the_same_elsewhere(visit: Callable[..., Page]) -> None:

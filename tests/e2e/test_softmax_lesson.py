@@ -85,10 +85,10 @@ def test_things_to_try_and_the_link_in_another_browser(visit: Callable[..., Page
     page.get_by_role("button", name="Almost argmax: τ = 0.05").click()
     expect(page.locator(SENTENCE)).to_contain_text("At τ = 0.05,")
     page.get_by_role("button", name="A model that predicts words").click()
-    expect(page.locator(".st-key-lesson-sentence-sampling")).to_contain_text("untrained")
+    expect(page.locator(".st-key-lesson-sentence-sampling")).to_contain_text("On the output, τ = 0.5")
     expect(page.locator(SENTENCE)).to_contain_text("At τ = 0.5,")
     page.wait_for_selector(QUIET)
-    page.wait_for_url("**model=scratch**")
+    page.wait_for_url("**model=austen**")
     again = visit("?" + page.url.partition("?")[2])
     for part in (SENTENCE, ".st-key-lesson-sentence-sampling", ".st-key-lesson-sentence-variance"):
         expect(again.locator(part)).to_have_text(page.locator(part).inner_text())

@@ -157,6 +157,15 @@ def test_nothing_scrolls_sideways_or_leaves_its_picture(visit: Visit) -> None:
     for width in at_widths(page):
         assert sideways(page) <= 0, width
         assert outside(page) == [], width
+        assert empty(page, "variants") <= 60, width
+
+
+def empty(page: Page, name: str) -> float:
+    """How many pixels of a picture of square cells lie below the last of them."""
+    picture = page.locator(f".st-key-lesson-picture-{name} .js-plotly-plot")
+    frame, cells = picture.bounding_box(), picture.locator(".heatmaplayer image").bounding_box()
+    assert frame is not None and cells is not None
+    return frame["y"] + frame["height"] - cells["y"] - cells["height"]
 
 
 def outside(page: Page) -> list[str]:

@@ -160,9 +160,9 @@ def test_things_to_try_set_the_page_up(app: AppTest) -> None:
     buttons = {button.label.replace("\\", ""): button for button in app.button}
     buttons["Two layers only: the difference is small"].click().run()
     assert "2 untrained layers" in said(app) and link(app)["depth"] == "2"
-    buttons["An untrained pre-norm model"].click().run()
-    assert link(app)["model"] == "scratch:gpt"
-    check(app, "scratch:gpt", TIRED, 10, 3)
+    buttons["A trained pre-norm model: Austen"].click().run()
+    assert link(app)["model"] == "austen"
+    check(app, "austen", TIRED, 10, 3)
 
 
 def test_a_shorter_text_takes_its_last_word_and_a_smaller_model_its_last_layer(app: AppTest) -> None:
