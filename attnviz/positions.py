@@ -41,7 +41,7 @@ def learned(table: Tensor, n_positions: int) -> Tensor:
     Errors: ShapeError beyond the table: a learned encoding does not exist there.
     """
     if n_positions > table.shape[0]:
-        raise ShapeError(f"{n_positions} positions asked of a learned table that has {table.shape[0]}")
+        raise ShapeError(f"{n_positions:,} positions asked of a learned table that has {table.shape[0]:,}")
     return table[:n_positions]
 
 

@@ -23,11 +23,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attnviz import checkpoints
-from attnviz.checks import check_divisible, check_finite, check_probability, check_sizes
+from attnviz.checks import check_bool, check_divisible, check_finite, check_probability, check_sizes
 from attnviz.config import POSITIONS, ModelConfig
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
+from attnviz.multihead import MultiheadAttention
 from attnviz.schedules import SCHEDULES
 from attnviz.tasks import IGNORED, TASKS, Batch
+from attnviz.tasks.texts import Language
 from attnviz.transformer import Trace, Transformer
 
 PRECISIONS = ("float32", "bfloat16")
@@ -46,6 +48,10 @@ class TrainConfig:
         length: tokens of an example or a window of text; batch: examples per step.
         vocab_size, repeats: of tasks on text: the tokenizer's size, and the share of windows that are random tokens
             said again and again, which makes induction heads form early (Olsson et al. 2022).
+        prelude: of a language model: so many steps at the start are on repeats alone, of few tokens in short windows at
+            first, then of more and more, with feed-forward networks that begin silent (their last matrix is 0). So the
+            induction heads stand before the text is learned; on text from the start they do not form in 10,000 steps.
+        attention_dropout: whether dropout is also applied to the attention weights, which takes as long as all other.
         steps, learning_rate (the peak), schedule, warmup (steps): see `schedules`.
         weight_decay: on matrices and embeddings, never on norms and biases.
         clip: the gradient's norm is cut to it, 0 for never. label_smoothing: ε of Szegedy et al. 2016.
@@ -62,9 +68,11 @@ class TrainConfig:
     positions: str = "rope"
     norm_first: bool = True
     dropout: float = 0.0
+    attention_dropout: bool = True
     length: int = 64
     vocab_size: int = 2048
     repeats: float = 0.0
+    prelude: int = 0
     batch: int = 32
     steps: int = 1000
     optimizer: str = "adamw"
@@ -84,7 +92,8 @@ class TrainConfig:
             d_model=self.d_model, n_heads=self.n_heads, n_layers=self.n_layers, length=self.length, batch=self.batch,
             steps=self.steps, eval_every=self.eval_every, vocab_size=self.vocab_size,
         )  # fmt: skip
-        check_sizes(0, d_ff=self.d_ff, warmup=self.warmup, patience=self.patience, seed=self.seed)
+        check_sizes(0, d_ff=self.d_ff, warmup=self.warmup, patience=self.patience, seed=self.seed, prelude=self.prelude)
+        check_bool("attention_dropout", self.attention_dropout)
         check_divisible("d_model", self.d_model, "n_heads", self.n_heads)
         for name in ("dropout", "label_smoothing", "repeats"):
             check_probability(name, getattr(self, name))
@@ -100,6 +109,8 @@ class TrainConfig:
                 raise InvalidParameterError(f"{name}={getattr(self, name)} is negative")
         if not 0 < check_finite("learning_rate", self.learning_rate) <= ABOVE_RATE:
             raise InvalidParameterError(f"learning_rate={self.learning_rate:g} is not within 0 … {ABOVE_RATE:g}")
+        if self.prelude and self.task != Language.name:
+            raise InvalidParameterError(f"prelude={self.prelude} is for the task {Language.name}, not {self.task}")
         if self.warmup > self.steps:
             raise InvalidParameterError(f"warmup={self.warmup} is longer than steps={self.steps}")
 
@@ -160,7 +171,11 @@ class Training:
         self.config = config
         self.task = TASKS[config.task].of(config.length, config.vocab_size, config.repeats, text)
         self.model = Transformer(config.model(**self.task.model_fields), torch.Generator().manual_seed(config.seed))
-        initialise(self.model, torch.Generator().manual_seed(config.seed))
+        initialise(self.model, torch.Generator().manual_seed(config.seed), silent=config.prelude > 0)
+        if not config.attention_dropout:
+            for module in self.model.modules():
+                if isinstance(module, MultiheadAttention):
+                    module.dropout = 0.0
         self.optimizer = optimizer_for(self.model, config)
         self.done, self.smoothed = 0, math.nan
         self.best, self.since_best = math.inf, 0
@@ -178,7 +193,7 @@ class Training:
 
     def _step(self) -> Step:
         config, began = self.config, time.perf_counter()
-        batch = self.task.batch(config.batch, _generator(config.seed, self.done))
+        batch = self._batch(_generator(config.seed, self.done))
         rate = config.rate(self.done)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -206,6 +221,13 @@ class Training:
         step = Step(self.done, value, self.smoothed, rate, norm, batch.n_tokens / seconds)
         last = self.done == config.steps
         return self._evaluated(step, last) if last or self.done % config.eval_every == 0 else step
+
+    def _batch(self, generator: torch.Generator) -> Batch:
+        config = self.config
+        if self.done < config.prelude:
+            assert isinstance(self.task, Language)
+            return self.task.prelude(config.batch, generator, self.done / config.prelude)
+        return self.task.batch(config.batch, generator)
 
     def _evaluated(self, step: Step, last: bool) -> Step:
         metrics = self.evaluate("val")
@@ -258,8 +280,10 @@ def train(config: TrainConfig, text: str | None = None) -> Iterator[Step]:
     yield from Training(config, text).steps()
 
 
-def initialise(model: Transformer, generator: torch.Generator) -> None:
+def initialise(model: Transformer, generator: torch.Generator, *, silent: bool = False) -> None:
     """Matrices from N(0, 2 / 5C), those that write to the residual stream smaller by √(2L); biases 0.
+
+    silent: the feed-forward networks begin by adding nothing; see `TrainConfig.prelude`.
 
     Source: Nguyen and Salazar 2019, section 2.2 ("SmallInit"); Radford et al. 2019, section 2.3.
     """
@@ -270,6 +294,8 @@ def initialise(model: Transformer, generator: torch.Generator) -> None:
             scale = std / math.sqrt(2 * model.config.n_layers) if writes else std
             with torch.no_grad():
                 p.normal_(0.0, scale, generator=generator)
+                if silent and name.endswith("linear2.weight"):
+                    p.zero_()
 
 
 def batch_loss(model: Transformer, batch: Batch, label_smoothing: float = 0.0) -> Tensor:

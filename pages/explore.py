@@ -35,8 +35,8 @@ def explore() -> None:
     shell.write_link(inputs, state.to_query())
     if run.cut:
         st.caption(
-            f"The text has {run.n_tokens + run.cut} tokens; the model reads {run.max_len}. "
-            f"The last {run.cut} were left out; the sidebar keeps your whole text."
+            f"The text has {run.n_tokens + run.cut:,} tokens; the model reads {run.max_len:,}. "
+            f"The last {run.cut:,} were left out; the sidebar keeps your whole text."
         )
     if run.moved is not None:
         downstream(run.moved, run.labels, state)

@@ -161,8 +161,8 @@ def bring(timed: bool) -> None:
 def behind() -> None:
     """The formula and the code."""
     lesson.behind(
-        r"\begin{aligned}&\text{attention: }4C^2+4C\qquad\text{feed-forward: }2CF+F+C\\"
-        r"&\text{embeddings: }(V+T_{\max})\,C\qquad\text{LayerNorm: }2C\end{aligned}",
+        r"\begin{aligned}\text{attention}\quad&4C^2+4C\\\text{feed-forward}\quad&2CF+F+C\\"
+        r"\text{embeddings}\quad&(V+T_{\max})\,C\\\text{LayerNorm}\quad&2C\end{aligned}",
         "Parameters of each part of a transformer of width C, feed-forward width F, V tokens known and a context of T: "
         "Vaswani et al. 2017, section 3.",
         anatomy, Transformer.__init__, archives.wanted, download._check,

@@ -106,7 +106,8 @@ def searched(found: translate.Answer, chosen: translate.Settings) -> None:
     several = translate.beams(chosen.translator, chosen.source, chosen.beams)
     lesson.sentence(says.beams_sentence(found, several, chosen.beams), part="beams")
     st.segmented_control("Beams", translate.BEAMS, key=lesson.key("beams"), required=True)
-    st.dataframe(says.beams_table(several), hide_index=True, width="stretch")
+    alt = f"The best {len(several)} answers, each with its mean log p per token"
+    st.table(says.beams_table(several).map(shell.escaped), border="horizontal", hide_index=True, alt=alt)
 
 
 @st.fragment
@@ -114,7 +115,8 @@ def behind() -> None:
     """The formula and the code."""
     lesson.chosen()
     lesson.behind(
-        r"\mathrm{Cross}(X, M)=\mathrm{softmax}\!\left(\frac{(XW_Q)(MW_K)^\top}{\sqrt{d_k}}\right)MW_V",
+        r"\begin{aligned}A&=\mathrm{softmax}\!\left(\frac{(XW_Q)(MW_K)^\top}{\sqrt{d_k}}\right)\\"
+        r"\mathrm{Cross}(X, M)&=A\,MW_V\end{aligned}",
         "Vaswani et al. 2017, section 3.2.3: X are the decoder’s vectors, M the encoder’s output. "
         "Beam search: Wu et al. 2016, section 7.",
         layers.TransformerDecoderLayer.trace, generate.tokens, beams.beam,

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +24,8 @@ MOST_BYTES = 10_000_000
 HELD_OUT = 0.05  # of the text, for each of "val" (before the end) and "test" (the end)
 N_HELD_OUT = 64  # windows, spread evenly over the split
 EVAL_BATCH = 16
+FEW, SHORT = 64, 64  # tokens of the alphabet and of a window at the start of a prelude
+STILL = 0.3  # of a prelude until the alphabet grows
 
 
 class Language(Task):
@@ -80,6 +83,22 @@ class Language(Task):
         # Drawn as often as they stand in the text: with a vocabulary of thousands, even draws teach no head in time.
         more = repeated(doubled, self.length, self.splits["train"], self.bos, generator, shortest=8)
         return Batch(torch.cat([plain.ids, more.ids]), torch.cat([plain.labels, more.labels]))
+
+    def prelude(self, size: int, generator: torch.Generator, progress: float) -> Batch:
+        """As many tokens as in a batch of `size`, all in short windows that repeat, drawn evenly from a few words.
+
+        The text's 64 most frequent tokens until `progress` (0 to 1) is 0.3, then more and more, in the end all.
+        """
+        length = min(self.length, SHORT)
+        growth = max(0.0, (progress - STILL) / (1 - STILL))
+        n = min(len(self.alphabet), round(FEW * (len(self.alphabet) / FEW) ** growth))
+        return repeated(size * (self.length // length), length, self._by_frequency[:n], self.bos, generator)
+
+    @cached_property
+    def _by_frequency(self) -> Tensor:
+        """The alphabet, the most frequent tokens first."""
+        counts = torch.bincount(self.splits["train"], minlength=self.tokenizer.vocab_size)
+        return self.alphabet[counts[self.alphabet].argsort(descending=True, stable=True)]
 
     def held_out(self, split: str) -> Iterable[Batch]:
         stream = self.splits[split]

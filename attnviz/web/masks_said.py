@@ -41,7 +41,7 @@ def rule(chosen: Settings, causal: bool) -> str:
 
 def in_words(chosen: Settings, keep: Tensor, moved: Sequence[float], labels: Sequence[str], causal: bool) -> str:
     """The sentence under the question. keep (T, T); moved (T,), the relative change of each final vector."""
-    parts = [f"{rule(chosen, causal)}; {int(keep.sum())} of {keep.numel()} pairs are left."]
+    parts = [f"{rule(chosen, causal)}; {int(keep.sum()):,} of {keep.numel():,} pairs are left."]
     token = min(chosen.token, len(labels) - 1)
     if max(moved) <= leak.ROUNDING:
         parts.append(

@@ -92,7 +92,7 @@ def note(found: Answer, name: str, given: str) -> str:
 def beams_sentence(greedy: Answer, found: list[Beam], n: int) -> str:
     """Whether beam search finds a better answer than greedy decoding."""
     best = found[0]
-    score = f"a mean log p of {shown(best)} per token"
+    score = f"a mean log p of {shown(best).replace('> ', 'more than ')} per token"
     if n == 1:
         return f"One beam is greedy decoding: it finds {_quoted(best.text) or 'an empty answer'}, with {score}."
     if best.text == greedy.text:
@@ -111,7 +111,7 @@ def beams_table(found: list[Beam]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "mean log p": [shown(one) for one in found],
-            "tokens": [len(one.ids) for one in found],
+            "tokens": [str(len(one.ids)) for one in found],
             "answer": [one.text + ("" if one.ended else " …") for one in found],
         }
     )

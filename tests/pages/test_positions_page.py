@@ -167,7 +167,7 @@ def test_the_curves_go_on_beyond_the_model(first: AppTest) -> None:
         assert numbers(row["customdata"]) == pytest.approx(curve, abs=1e-4)
         drawn = numbers(row["y"])
         assert np.corrcoef(drawn, curve)[0, 1] == pytest.approx(1, abs=1e-5)
-    assert "“2049 positions asked of a learned table that has 512”" in said(first)
+    assert "“2,049 positions asked of a learned table that has 512”" in said(first)
 
 
 # ---- other models, texts, links ----------------------------------------------------------------------

@@ -135,6 +135,26 @@ def test_a_share_of_the_windows_repeats() -> None:
     assert asked_everywhere.tolist() == [True] * 6 + [False] * 2
 
 
+def test_a_prelude_repeats_few_tokens_first_and_all_in_the_end() -> None:
+    """Windows of 64 instead of 128, as many tokens as a batch has, drawn from the text's most frequent ones first."""
+    words = " ".join(f"w{i % (1 + i % 400)}" for i in range(9_000))
+    task = Language(128, 600, 0.25, words)
+    counts = torch.bincount(task.splits["train"], minlength=task.tokenizer.vocab_size)
+    sizes = []
+    for progress in (0.0, 0.29, 0.6, 0.9, 1.0):
+        batch = task.prelude(40, generator(), progress)
+        assert batch.ids.shape == batch.labels.shape == (80, 64)
+        asked = batch.labels != IGNORED
+        assert (~asked).any(dim=1).all() and asked.any(dim=1).all()  # no window of plain text
+        seen = set(batch.ids[:, 1:].flatten().tolist())
+        assert seen <= set(task.alphabet.tolist())
+        rarest_seen = min(int(counts[i]) for i in seen)
+        missing = set(task.alphabet.tolist()) - seen
+        assert all(int(counts[i]) <= rarest_seen for i in missing) or len(seen) > 300
+        sizes.append(len(seen))
+    assert sizes[0] == sizes[1] == 64 and sizes == sorted(sizes) and sizes[-1] > 0.9 * len(task.alphabet)
+
+
 def test_bits_per_byte_do_not_depend_on_the_tokens() -> None:
     task = Language(16, 300, 0.0, TEXT)
     model = attnviz.Transformer(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from attnviz import training
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
+from attnviz.multihead import MultiheadAttention
 from attnviz.tasks import IGNORED, TASKS
 from attnviz.training import TrainConfig, Training, batch_loss, initialise, optimizer_for, preset, train
 from attnviz.transformer import Transformer
@@ -148,6 +149,28 @@ def test_initial_weights_have_the_sizes_they_are_said_to_have() -> None:
             assert float(p.abs().max()) == 0
 
 
+def test_a_prelude_is_before_the_text_and_begins_with_silent_feed_forward_networks() -> None:
+    config = preset("language", "small", **TINY | {"vocab_size": 300, "length": 24, "prelude": 4})
+    run = Training(config)
+    start = {name: p for name, p in weights(run).items() if name.endswith("linear2.weight")}
+    assert start and all(not p.any() for p in start.values())
+    asked = []
+    for step in range(6):
+        run.done = step
+        asked.append(bool((run._batch(training._generator(0, step)).labels != IGNORED).all()))
+    assert asked == [False] * 4 + [True] * 2
+    run.done = 0
+    list(run.steps())
+    assert all(p.any() for name, p in weights(run).items() if name.endswith("linear2.weight"))
+
+
+def test_dropout_can_leave_the_attention_weights_whole() -> None:
+    for whole in (False, True):
+        run = Training(preset("copy", **TINY | {"dropout": 0.3, "attention_dropout": whole}))
+        found = {module.dropout for module in run.model.modules() if isinstance(module, MultiheadAttention)}
+        assert found == {0.3 if whole else 0.0} and run.model.config.dropout == 0.3
+
+
 def test_a_seed_decides_everything() -> None:
     config = preset("induction", "small", **TINY | {"dropout": 0.2})
     first, second, third = (Training(replace(config, seed=seed)) for seed in (5, 5, 6))
@@ -217,6 +240,9 @@ def test_a_loss_that_runs_away_stops_with_the_numbers(optimizer: str) -> None:
         ({"dropout": 1.5}, ["dropout=1.5"]),
         ({"weight_decay": -1}, ["weight_decay=-1"]),
         ({"precision": "int8"}, ["'int8'"]),
+        ({"prelude": 5}, ["prelude=5", "language", "induction"]),
+        ({"prelude": -1, "task": "language"}, ["prelude=-1"]),
+        ({"attention_dropout": 0.5}, ["attention_dropout=0.5"]),
     ],
 )
 def test_a_bad_setting_is_refused_with_its_numbers(changes: dict, words: list[str]) -> None:
