@@ -16,7 +16,7 @@ from attnviz import Intervention, generate, sinks
 from attnviz.generate import Sampling, prompt, tokens, whole
 from attnviz.models import Model
 from attnviz.report import percent
-from attnviz.web import cache
+from attnviz.web import cache, generate_said
 from attnviz.web.generate import MOST_SAID
 from tests.mounted import chart_titles, charts, mounted
 
@@ -265,4 +265,7 @@ def test_nothing_is_explained_that_is_not_there() -> None:
     untrained = opened(model="scratch:gpt", guess="Nothing changes")
     assert not any(because in text.value for text in untrained.text)
     assert any("The loss goes from" in text.value for text in untrained.text)
-    assert any(because in text.value for text in opened(guess="Nothing changes").text)
+    losses = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    for share, expected in ((0.1, False), (0.9, True)):
+        found = sinks.Sink(torch.full((2, 2), share), 0.1, losses, 0.5)
+        assert (because in generate_said.sink_prediction(found)[2]) == expected
