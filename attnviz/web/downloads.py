@@ -16,9 +16,11 @@ import streamlit as st
 from attnviz import download
 from attnviz.errors import ModelError
 from attnviz.web import cache, runs
+from attnviz.web import models_said as words
 
 MAX_DOWNLOADS = int(os.environ.get("ATTNVIZ_MAX_DOWNLOADS", 2))  # at a time, all sessions together
 ABSENT = 5.0  # seconds without a browser, after which a download ends
+SOON = 0.5  # seconds that a page waits before it draws a bar: what is on the disk already needs none
 
 _running: list[Download] = []  # guarded by the lock
 _lock = threading.Lock()
@@ -34,6 +36,7 @@ class Download:
         self.status = "running"  # "done", "cancelled", "failed"
         self.error = ""  # why it failed; a sentence
         self.done = self.total = 0  # bytes; total is 0 until the hub has answered
+        self.said = False  # whether a page has said that it brought nothing: it may be tried again
         self._cancelled = False
         self._seen = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="attnviz download", daemon=True)
@@ -112,3 +115,39 @@ def begin(repo: str) -> Download:
         st.session_state["download"] = before
         raise
     return started
+
+
+def arrive(name: str) -> None:
+    """Ends the page with how far the model hf:org/name is, until it is here; returns if it is.
+
+    Errors: ModelError, in a sentence, if it cannot come; the page's next run asks again.
+    """
+    repo = name.removeprefix("hf:")
+    if name in cache.loaded():
+        return
+    found = mine()
+    if found is None or found.repo != repo or found.said:
+        found = begin(repo)
+        found.wait(SOON)
+    if found.active:
+        _on_its_way()
+        st.stop()
+    if found.status != "done":
+        found.said = True
+        raise ModelError(words.ended(found.status, repo, found.error))
+
+
+@st.fragment(run_every=0.5)
+def _on_its_way() -> None:
+    found = mine()
+    if found is None or not found.active:
+        st.rerun()
+    st.text(f"{found.repo} is on its way from the Hugging Face hub.")
+    st.progress(min(1.0, found.done / max(1, found.total)), words.progress(found.done, found.total))
+    st.button("Cancel", on_click=_back, args=(found,), help="The pages go back to MiniLM")
+
+
+def _back(found: Download) -> None:
+    found.cancel()
+    found.said = True
+    st.session_state["model"] = "minilm"

@@ -15,6 +15,7 @@ from typing import NoReturn
 import streamlit as st
 
 from attnviz import figures
+from attnviz.errors import ModelError
 from attnviz.models import catalogue
 from attnviz.places import APP, ASSETS
 from attnviz.view import ViewState
@@ -163,6 +164,13 @@ def inputs() -> Inputs:
         if model.startswith(cache.OWN):
             refuse(cache.ELSEWHERE)
         refuse(f"There is no model “{model}”. Pick one in the sidebar, or type hf:org/name.")
+    if model.startswith("hf:"):
+        from attnviz.web import downloads  # not when the app starts: it brings the trainings along
+
+        try:
+            downloads.arrive(model)
+        except ModelError as error:
+            refuse(str(error))
     return Inputs(model, text)
 
 

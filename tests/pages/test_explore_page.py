@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz import packing
-from attnviz.web import cache
+from attnviz.web import cache, downloads
 from tests.mounted import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -199,6 +199,10 @@ def test_a_hub_out_of_reach_leaves_the_app_usable(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     app = AppTest.from_file(APP, default_timeout=30)
     app.query_params["model"] = "hf:nobody/nothing"
+    app.run()
+    app.session_state["download"].wait(60)
+    assert "download" in app.session_state and not app.exception
+    monkeypatch.setattr(downloads, "SOON", 60)  # the page's next run asks again
     app.run()
     assert not app.exception and "cannot be reached" in said(app)
     app.selectbox(key="model").select("minilm").run()

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz import models
+from attnviz import download, models
 from attnviz.errors import InvalidParameterError
-from attnviz.web import cache, lesson, pause, shell
+from attnviz.web import cache, downloads, lesson, pause, shell
 from tests.unit.hostile import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -126,7 +126,8 @@ def test_a_model_that_reads_two_texts_is_refused_in_words(page: str) -> None:
 @pytest.mark.parametrize("name", ["digits", "hf:org/vit"])
 @pytest.mark.parametrize("page", ["explore", "softmax", "encoder_block"])
 def test_a_model_that_reads_images_is_refused_in_words(page: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_load_hub", lambda repo, max_bytes: models.load("digits"))
+    monkeypatch.setattr(download, "fetch", lambda *_: models.BUNDLED / "digits")
+    monkeypatch.setattr(downloads, "SOON", 60)
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["model"] = name
     app.switch_page(f"pages/{page}.py").run()

@@ -331,6 +331,54 @@ def test_a_name_that_is_none_is_said(name: str, hub: Hub) -> None:
         assert "download" not in app.session_state
 
 
+def explored(name: str) -> AppTest:
+    """Explore, by a link that names a model."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["model"] = name
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_every_page_shows_how_far_its_model_is(hub: Hub) -> None:
+    app = explored("hf:some/second")
+    assert hub.told.wait(60)
+    app.run()
+    assert app.get("progress")[0].proto.text == "3\u202fMB of 12\u202fMB" and not mounted(app, "attnviz_view")
+    hub.go.set()
+    app.session_state["download"].wait(60)
+    app.run()
+    assert not app.exception and not app.get("progress") and mounted(app, "attnviz_view")
+    assert app.session_state["model"] == "hf:some/second"
+
+
+def test_who_cancels_on_a_page_is_back_at_the_first_model(hub: Hub) -> None:
+    app = explored("hf:some/other")
+    assert hub.told.wait(60)
+    app.run()
+    text = app.session_state["text"]
+    next(button for button in app.button if button.label == "Cancel").click().run()
+    assert not app.exception and mounted(app, "attnviz_view")
+    assert (app.session_state["model"], app.session_state["text"]) == ("minilm", text)
+    hub.go.set()
+
+
+def test_what_a_page_cannot_have_is_said_once_and_then_asked_for_again(hub: Hub) -> None:
+    hub.error = ModelError("some/third is gated: its owner has to grant access on the hub first.")
+    hub.go.set()
+    app = explored("hf:some/third")
+    first = app.session_state["download"]
+    first.wait(60)
+    if not first.said:  # it took longer than the page waited
+        app.run()
+    assert first.said and any("is gated" in text.value for text in app.text)
+    hub.error = None
+    app.run()
+    app.session_state["download"].wait(60)
+    app.run()
+    assert app.session_state["download"] is not first and mounted(app, "attnviz_view")
+
+
 def test_a_server_downloads_only_so_much_at_a_time(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "MAX_DOWNLOADS", 1)
     first = ask(opened(), "some/model")
