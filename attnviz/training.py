@@ -26,7 +26,6 @@ from attnviz import checkpoints
 from attnviz.checks import check_bool, check_divisible, check_finite, check_probability, check_sizes
 from attnviz.config import POSITIONS, ModelConfig
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
-from attnviz.multihead import MultiheadAttention
 from attnviz.schedules import SCHEDULES
 from attnviz.tasks import IGNORED, TASKS, Batch
 from attnviz.tasks.texts import Language
@@ -50,7 +49,8 @@ class TrainConfig:
             said again and again, which makes induction heads form early (Olsson et al. 2022).
         prelude: of a language model: so many steps at the start are on repeats alone, of few tokens in short windows at
             first, then of more and more, with feed-forward networks that begin silent (their last matrix is 0). So the
-            induction heads stand before the text is learned; on text from the start they do not form in 10,000 steps.
+            induction heads stand before the text is learned: with positions="alibi", a score above 0.5, where 9,000 steps
+            on text from the start reached 0.004. The text is then learned more slowly.
         attention_dropout: whether dropout is also applied to the attention weights, which takes as long as all other.
         steps, learning_rate (the peak), schedule, warmup (steps): see `schedules`.
         weight_decay: on matrices and embeddings, never on norms and biases.
@@ -173,9 +173,7 @@ class Training:
         self.model = Transformer(config.model(**self.task.model_fields), torch.Generator().manual_seed(config.seed))
         initialise(self.model, torch.Generator().manual_seed(config.seed), silent=config.prelude > 0)
         if not config.attention_dropout:
-            for module in self.model.modules():
-                if isinstance(module, MultiheadAttention):
-                    module.dropout = 0.0
+            self.model.keep_attention_whole()
         self.optimizer = optimizer_for(self.model, config)
         self.done, self.smoothed = 0, math.nan
         self.best, self.since_best = math.inf, 0

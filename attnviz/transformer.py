@@ -24,6 +24,7 @@ from attnviz.errors import InvalidParameterError
 from attnviz.intervention import Intervention
 from attnviz.layers import ACTIVATIONS, LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer
 from attnviz.masks import Mask
+from attnviz.multihead import MultiheadAttention
 from attnviz.tokenizers import Encoding, Tokenizer
 
 
@@ -123,6 +124,12 @@ class Transformer(nn.Module):
         )  # fmt: skip
         norm = nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.bias)
         return nn.ModuleDict({"layers": layers, "norm": norm if config.final_norm else nn.Identity()})
+
+    def keep_attention_whole(self) -> None:
+        """From now on dropout leaves the attention weights alone in training; all else is dropped as before."""
+        for module in self.modules():
+            if isinstance(module, MultiheadAttention):
+                module.dropout = 0.0
 
     def _head(self) -> nn.ModuleDict | None:
         config, c = self.config, self.config.d_model

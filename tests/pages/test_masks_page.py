@@ -274,7 +274,7 @@ def test_a_long_text_is_shown_in_part(app: AppTest) -> None:
     app.text_area(key="text").set_value("word " * 700).run()
     assert not app.exception and any("first 64 tokens" in caption.value for caption in app.caption)
     choose(app, mask="painted", painted="0-63.0-63")
-    assert not app.exception and "0 of 4096 pairs" in app.text[0].value
+    assert not app.exception and "0 of 4,096 pairs" in app.text[0].value
 
 
 @pytest.mark.parametrize(
