@@ -16,7 +16,6 @@ import importlib.util
 import os
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -234,22 +233,16 @@ def minilm_folder() -> Path | None:
 def _load_minilm() -> Model:
     folder = minilm_folder() or download.fetch(MINILM_REPO)
     file = folder / "model.safetensors"
-    with ThreadPoolExecutor(1) as beside:  # the checksum alone takes as long as the rest
-        loading = beside.submit(_load_folder, folder, "minilm", _MINILM.source)
-        found = _sha256(file)
+    try:
+        with file.open("rb") as data:
+            found = hashlib.file_digest(data, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
     if found != MINILM_SHA256:
         raise ModelError(
             f"{file.name} is not all-MiniLM-L6-v2: its SHA-256 is {found[:12]}…, not {MINILM_SHA256[:12]}…"
         )
-    return replace(loading.result(), info=_MINILM)
-
-
-def _sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as data:
-            return hashlib.file_digest(data, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
+    return replace(_load_folder(folder, "minilm", _MINILM.source), info=_MINILM)
 
 
 def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES) -> Model:

@@ -49,8 +49,8 @@ class TrainConfig:
             said again and again, which makes induction heads form early (Olsson et al. 2022).
         prelude: of a language model: so many steps at the start are on repeats alone, of few tokens in short windows at
             first, then of more and more, with feed-forward networks that begin silent (their last matrix is 0). So the
-            induction heads stand before the text is learned: with positions="alibi", a score above 0.5, where 9,000 steps
-            on text from the start reached 0.004. The text is then learned more slowly.
+            induction heads stand before the text is learned: with positions="alibi", a score above 0.5, where 9,000
+            steps on text from the start reached 0.004. The text is then learned more slowly.
         attention_dropout: whether dropout is also applied to the attention weights, which takes as long as all other.
         steps, learning_rate (the peak), schedule, warmup (steps): see `schedules`.
         weight_decay: on matrices and embeddings, never on norms and biases.
