@@ -51,7 +51,7 @@ class TrainConfig:
             first, then of more and more, with feed-forward networks that begin silent (their last matrix is 0). So the
             induction heads stand before the text is learned: with positions="alibi", a score above 0.5, where 9,000
             steps on text from the start reached 0.004. The text is then learned more slowly.
-        attention_dropout: whether dropout is also applied to the attention weights: about a third of what dropout costs.
+        attention_dropout: whether dropout is also applied to the attention weights: a third of what dropout costs.
         steps, learning_rate (the peak), schedule, warmup (steps): see `schedules`.
         weight_decay: on matrices and embeddings, never on norms and biases.
         clip: the gradient's norm is cut to it, 0 for never. label_smoothing: ε of Szegedy et al. 2016.
