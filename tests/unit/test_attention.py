@@ -352,6 +352,22 @@ def test_bfloat16_is_near_float64() -> None:
     close(trace.z.double(), z, 0.05)
 
 
+@pytest.mark.parametrize("keys", [6, 9])
+@pytest.mark.parametrize("alibi", [False, True])
+def test_bfloat16_with_gradients_gives_what_float32_gives(keys: int, alibi: bool) -> None:
+    """Under a causal mask it takes another way than the fused kernel: same values, same gradients."""
+    q, k, v = torch.randn(2, 4, 6, 8), torch.randn(2, 4, keys, 8), torch.randn(2, 4, keys, 8)
+    slopes = alibi_slopes(4, q) if alibi else None
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        inputs = [x.bfloat16().to(dtype).requires_grad_() for x in (q, k, v)]
+        z = attend(*inputs, keep=Mask(causal=True), temperature=0.7, alibi=slopes).z
+        assert z.dtype == dtype and ("ScaledDot" not in str(z.grad_fn)) == (dtype == torch.bfloat16)
+        found.append([z, *torch.autograd.grad(z.float().square().sum(), inputs)])
+    for exact, rough in zip(*found, strict=True):
+        torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.05)
+
+
 @pytest.mark.parametrize("shape", [(), (6,), (1,), (5, 1), (3, 1, 1), (2, 1, 1, 6)])
 def test_masks_and_biases_of_any_rank_broadcast(shape: tuple[int, ...]) -> None:
     q, k, v = qkv()
