@@ -39,5 +39,5 @@ page = st.navigation(
     position="top",
 )
 shell.restore_link(page.url_path)
-shell.sidebar()
+shell.sidebar(page.url_path)
 page.run()

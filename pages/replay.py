@@ -12,7 +12,7 @@ from attnviz.web.lesson import Lesson, Try
 
 shell.ensure()
 lesson = Lesson("replay", replay.Settings())
-inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"])  # for the link: not used here
+inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"])  # for the link: not read here
 try:
     run = replay.replay()
 except ModelError as error:
@@ -66,7 +66,6 @@ def behind() -> None:
         sequences.repeated, sequences.said_twice, sequences.scores, analysis.offset_weights, history.moments,
         history.History.model,
     )  # fmt: skip
-    st.caption("This page has a model and words of its own: those in the sidebar are for the other pages.")
     lesson.write_link(inputs)
 
 

@@ -121,7 +121,6 @@ def behind() -> None:
         "Beam search: Wu et al. 2016, section 7.",
         layers.TransformerDecoderLayer.trace, generate.tokens, beams.beam,
     )  # fmt: skip
-    st.caption("This page has a model and a source of its own: those in the sidebar are for the other pages.")
     lesson.write_link(inputs)
 
 

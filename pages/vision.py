@@ -116,9 +116,7 @@ def behind() -> None:
         "looks, not by itself why it answers: switch heads off to see what they do.",
         Embeddings._patches, attention.attend, rollout.rolled_out, rollout.with_residual,
     )  # fmt: skip
-    st.caption(
-        "Layers, heads, rows and columns count from 0. This page has a model of its own: the sidebar’s reads text."
-    )
+    st.caption("Layers, heads, rows and columns count from 0.")
     lesson.write_link(inputs)
 
 

@@ -22,6 +22,7 @@ from attnviz.view import ViewState
 from attnviz.web import cache, component
 
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
+OWN_INPUTS = ("models", "translate", "vision", "train", "replay")  # pages that have fields of their own
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
 _this_run = threading.local()  # a script run has a thread to itself
 
@@ -118,12 +119,15 @@ def write_link(inputs: Inputs, settings: Mapping[str, str]) -> None:
         st.query_params.from_dict(link)
 
 
-def sidebar() -> None:
-    """Model, text and examples, shared by all pages."""
+def sidebar(page: str) -> None:
+    """Model, text and examples, shared by all pages that read them; the others have no sidebar."""
     state = st.session_state
+    st.html(Path(__file__).with_name("page.css"))
+    if page in OWN_INPUTS:
+        state.update({key: state[key] for key in ("text", "model")})  # or Streamlit forgets what it does not draw
+        return
     titles = cache.model_names()
     with st.sidebar:
-        st.html(Path(__file__).with_name("page.css"))
         st.subheader("attnviz", anchor=False)
         st.text_area("Text", key="text", height=150, placeholder="Type a sentence", help="Ctrl+Enter runs it")
         st.selectbox(

@@ -212,9 +212,11 @@ def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
     assert not app.exception and len(views(app)) == 2 and "of its attention on the word" in said(app)
 
 
-def test_the_sidebars_text_and_model_stay_as_they_were(app: AppTest) -> None:
-    app.text_area(key="text").set_value("Two words").run()
-    assert not app.exception and link(app) == {"text": "Two words"}
+def test_text_and_model_of_the_other_pages_stay_as_they_were() -> None:
+    app = opened(text="Two words", model="tales")
+    assert not app.exception and not app.sidebar.text_area and link(app) == {"text": "Two words", "model": "tales"}
+    app.switch_page("pages/explore.py").run()
+    assert app.sidebar.text_area[0].value == "Two words" and app.session_state["model"] == "tales"
 
 
 def test_without_a_history_the_page_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

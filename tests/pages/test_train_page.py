@@ -218,9 +218,11 @@ def test_a_trained_model_works_in_every_page_of_its_session_and_in_no_other() ->
     app = trained()
     name = app.session_state["model"]
     assert name.startswith(cache.OWN) and name != cache.OWN + "1"
-    model = app.sidebar.selectbox[1]
+    assert not app.sidebar.selectbox  # a page that reads nothing from it has none
+    model = app.switch_page("pages/explore.py").run().sidebar.selectbox[1]
     assert model.options[0] == "Yours 1: copy after 16 steps (2 × 2 heads)"
     assert app.session_state["text"] == app.session_state["training"].probe[1].encodings[0].text
+    assert app.sidebar.text_area[0].value == app.session_state["text"]
     stranger = AppTest.from_file(APP, default_timeout=60).run()
     assert not any("Yours" in option for option in stranger.sidebar.selectbox[1].options)
     for other in ("explore", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants"):

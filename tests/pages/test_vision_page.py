@@ -245,9 +245,11 @@ def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
     assert look["layer"] <= 2 and -1 <= look["head"] <= 3 and look["query"] <= 16
 
 
-def test_the_sidebars_text_and_model_stay_as_they_were(app: AppTest) -> None:
-    app.text_area(key="text").set_value("Two words").run()
-    assert not app.exception and link(app) == {"text": "Two words"}
+def test_text_and_model_of_the_other_pages_stay_as_they_were() -> None:
+    app = opened(text="Two words", model="tales")
+    assert not app.exception and not app.sidebar.text_area and link(app) == {"text": "Two words", "model": "tales"}
+    app.switch_page("pages/explore.py").run()
+    assert app.sidebar.text_area[0].value == "Two words" and app.session_state["model"] == "tales"
 
 
 def test_the_code_that_ran_is_shown_when_asked_for(app: AppTest) -> None:
