@@ -26,7 +26,7 @@ from attnviz import checkpoints
 from attnviz.checks import check_bool, check_divisible, check_finite, check_probability, check_sizes
 from attnviz.config import POSITIONS, ModelConfig
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
-from attnviz.schedules import SCHEDULES
+from attnviz.schedules import SCHEDULES, warmed
 from attnviz.tasks import IGNORED, TASKS, Batch
 from attnviz.tasks.texts import Language
 from attnviz.transformer import Trace, Transformer
@@ -34,6 +34,8 @@ from attnviz.transformer import Trace, Transformer
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SMOOTHING = 0.98  # of the running mean of the loss
+ENTRY = 50  # steps of warm-up into an interlude, and out of it
+STILL = ("embed.", ".linear")  # in the names of what an interlude leaves as it is: embeddings, feed-forward networks
 ABOVE_RATE = 10.0  # no schedule is sensible beyond it
 
 
@@ -46,11 +48,12 @@ class TrainConfig:
         d_model … dropout: the model, as in `ModelConfig`.
         length: tokens of an example or a window of text; batch: examples per step.
         vocab_size, repeats: of tasks on text: the tokenizer's size, and the share of windows that are random tokens
-            said again and again, which makes induction heads form early (Olsson et al. 2022).
-        prelude: of a language model: so many steps at the start are on repeats alone, of few tokens in short windows at
-            first, then of more and more, with feed-forward networks that begin silent (their last matrix is 0). So the
-            induction heads stand before the text is learned: with positions="alibi", a score above 0.5, where 9,000
-            steps on text from the start reached 0.004. The text is then learned more slowly.
+            said again and again, so that induction heads form (Olsson et al. 2022).
+        interlude, interlude_at: of a language model: so many steps, after so many on text alone, in which attention
+            learns to repeat and all else stands still: few tokens in short windows at first, then more and more. Where
+            heads look at the previous token already, induction heads form in 300 steps, which 9,000 with repeats among
+            the text did not bring about: there feed-forward networks learn which words a text has, and no head its
+            order. Repeats begin after it: they keep the heads. It begins and ends with a short warm-up of its own.
         attention_dropout: whether dropout is also applied to the attention weights: a third of what dropout costs.
         steps, learning_rate (the peak), schedule, warmup (steps): see `schedules`.
         weight_decay: on matrices and embeddings, never on norms and biases.
@@ -72,7 +75,8 @@ class TrainConfig:
     length: int = 64
     vocab_size: int = 2048
     repeats: float = 0.0
-    prelude: int = 0
+    interlude: int = 0
+    interlude_at: int = 0
     batch: int = 32
     steps: int = 1000
     optimizer: str = "adamw"
@@ -92,7 +96,8 @@ class TrainConfig:
             d_model=self.d_model, n_heads=self.n_heads, n_layers=self.n_layers, length=self.length, batch=self.batch,
             steps=self.steps, eval_every=self.eval_every, vocab_size=self.vocab_size,
         )  # fmt: skip
-        check_sizes(0, d_ff=self.d_ff, warmup=self.warmup, patience=self.patience, seed=self.seed, prelude=self.prelude)
+        check_sizes(0, d_ff=self.d_ff, warmup=self.warmup, patience=self.patience, seed=self.seed)
+        check_sizes(0, interlude=self.interlude, interlude_at=self.interlude_at)
         check_bool("attention_dropout", self.attention_dropout)
         check_divisible("d_model", self.d_model, "n_heads", self.n_heads)
         for name in ("dropout", "label_smoothing", "repeats"):
@@ -109,8 +114,12 @@ class TrainConfig:
                 raise InvalidParameterError(f"{name}={getattr(self, name)} is negative")
         if not 0 < check_finite("learning_rate", self.learning_rate) <= ABOVE_RATE:
             raise InvalidParameterError(f"learning_rate={self.learning_rate:g} is not within 0 … {ABOVE_RATE:g}")
-        if self.prelude and self.task != Language.name:
-            raise InvalidParameterError(f"prelude={self.prelude} is for the task {Language.name}, not {self.task}")
+        if self.interlude and self.task != Language.name:
+            raise InvalidParameterError(f"interlude={self.interlude} is for the task {Language.name}, not {self.task}")
+        if self.interlude and self.interlude_at + self.interlude > self.steps:
+            raise InvalidParameterError(
+                f"interlude={self.interlude} from interlude_at={self.interlude_at} on ends after steps={self.steps}"
+            )
         if self.warmup > self.steps:
             raise InvalidParameterError(f"warmup={self.warmup} is longer than steps={self.steps}")
 
@@ -124,7 +133,20 @@ class TrainConfig:
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
-        return self.learning_rate * SCHEDULES[self.schedule](step, self.steps, self.warmup)
+        planned = self.learning_rate * SCHEDULES[self.schedule](step, self.steps, self.warmup)
+        if not self.interlude or step < self.interlude_at:
+            return planned
+        if self.interlude_over(step):
+            return planned * warmed(step - self.interlude_at - self.interlude, ENTRY)
+        return self.learning_rate * warmed(step - self.interlude_at, ENTRY)
+
+    def in_interlude(self, step: int) -> bool:
+        """Whether a step, counted from 0, is one in which attention alone learns."""
+        return self.interlude_at <= step < self.interlude_at + self.interlude
+
+    def interlude_over(self, step: int) -> bool:
+        """Whether there was an interlude before a step."""
+        return bool(self.interlude) and step >= self.interlude_at + self.interlude
 
     def to_json(self) -> str:
         """All fields as JSON; `from_json` gives an equal config."""
@@ -171,7 +193,7 @@ class Training:
         self.config = config
         self.task = TASKS[config.task].of(config.length, config.vocab_size, config.repeats, text)
         self.model = Transformer(config.model(**self.task.model_fields), torch.Generator().manual_seed(config.seed))
-        initialise(self.model, torch.Generator().manual_seed(config.seed), silent=config.prelude > 0)
+        initialise(self.model, torch.Generator().manual_seed(config.seed))
         if not config.attention_dropout:
             self.model.keep_attention_whole()
         self.optimizer = optimizer_for(self.model, config)
@@ -192,6 +214,8 @@ class Training:
     def _step(self) -> Step:
         config, began = self.config, time.perf_counter()
         batch = self._batch(_generator(config.seed, self.done))
+        if config.interlude and self.done - config.interlude_at in (0, config.interlude):
+            self.optimizer.state.clear()  # its averages are of other gradients: the first steps would be far too long
         rate = config.rate(self.done)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -203,6 +227,10 @@ class Training:
                 loss = batch_loss(self.model, batch, config.label_smoothing)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
+        if config.in_interlude(self.done):
+            for name, p in self.model.named_parameters():
+                if any(part in name for part in STILL):
+                    p.grad = None
         limit = config.clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
         value = float(loss.detach())
@@ -222,9 +250,12 @@ class Training:
 
     def _batch(self, generator: torch.Generator) -> Batch:
         config = self.config
-        if self.done < config.prelude:
+        if config.interlude:
             assert isinstance(self.task, Language)
-            return self.task.prelude(config.batch, generator, self.done / config.prelude)
+            if config.in_interlude(self.done):
+                progress = (self.done - config.interlude_at) / config.interlude
+                return self.task.interlude(config.batch, generator, progress)
+            return self.task.around_interlude(config.batch, generator, over=config.interlude_over(self.done))
         return self.task.batch(config.batch, generator)
 
     def _evaluated(self, step: Step, last: bool) -> Step:
@@ -278,10 +309,8 @@ def train(config: TrainConfig, text: str | None = None) -> Iterator[Step]:
     yield from Training(config, text).steps()
 
 
-def initialise(model: Transformer, generator: torch.Generator, *, silent: bool = False) -> None:
+def initialise(model: Transformer, generator: torch.Generator) -> None:
     """Matrices from N(0, 2 / 5C), those that write to the residual stream smaller by √(2L); biases 0.
-
-    silent: the feed-forward networks begin by adding nothing; see `TrainConfig.prelude`.
 
     Source: Nguyen and Salazar 2019, section 2.2 ("SmallInit"); Radford et al. 2019, section 2.3.
     """
@@ -292,8 +321,6 @@ def initialise(model: Transformer, generator: torch.Generator, *, silent: bool =
             scale = std / math.sqrt(2 * model.config.n_layers) if writes else std
             with torch.no_grad():
                 p.normal_(0.0, scale, generator=generator)
-                if silent and name.endswith("linear2.weight"):
-                    p.zero_()
 
 
 def batch_loss(model: Transformer, batch: Batch, label_smoothing: float = 0.0) -> Tensor:

@@ -24,8 +24,8 @@ MOST_BYTES = 10_000_000
 HELD_OUT = 0.05  # of the text, for each of "val" (before the end) and "test" (the end)
 N_HELD_OUT = 64  # windows, spread evenly over the split
 EVAL_BATCH = 16
-FEW, SHORT = 64, 64  # tokens of the alphabet and of a window at the start of a prelude
-STILL = 0.3  # of a prelude until the alphabet grows
+FEW, SHORT = 64, 64  # tokens of the alphabet and of a window at the start of an interlude
+CONSTANT = 0.5  # of an interlude until the alphabet grows
 
 
 class Language(Task):
@@ -75,22 +75,29 @@ class Language(Task):
         return [i for i, special in zip(encoding.ids, encoding.special, strict=True) if not special]
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
-        doubled = int(self.repeats * size)
+        # Drawn as often as they stand in the text: with a vocabulary of thousands, even draws teach no head in time.
+        return self._mixed(size, int(self.repeats * size), self.splits["train"], generator)
+
+    def around_interlude(self, size: int, generator: torch.Generator, *, over: bool) -> Batch:
+        """A batch of a training with an `interlude`: text alone before it; after it also repeats, drawn evenly."""
+        return self._mixed(size, int(self.repeats * size) if over else 0, self.alphabet, generator)
+
+    def _mixed(self, size: int, doubled: int, alphabet: Tensor, generator: torch.Generator) -> Batch:
+        """Windows of the text, the last `doubled` of them random tokens of `alphabet` that repeat."""
         starts = torch.randint(len(self.splits["train"]) - self.length, (size - doubled,), generator=generator)
         plain = self._windows(self.splits["train"], starts)
         if not doubled:
             return plain
-        # Drawn as often as they stand in the text: with a vocabulary of thousands, even draws teach no head in time.
-        more = repeated(doubled, self.length, self.splits["train"], self.bos, generator, shortest=8)
+        more = repeated(doubled, self.length, alphabet, self.bos, generator, shortest=8)
         return Batch(torch.cat([plain.ids, more.ids]), torch.cat([plain.labels, more.labels]))
 
-    def prelude(self, size: int, generator: torch.Generator, progress: float) -> Batch:
+    def interlude(self, size: int, generator: torch.Generator, progress: float) -> Batch:
         """As many tokens as in a batch of `size`, all in short windows that repeat, drawn evenly from a few words.
 
-        The text's 64 most frequent tokens until `progress` (0 to 1) is 0.3, then more and more, in the end all.
+        The text's 64 most frequent tokens until `progress` (0 to 1) is 0.5, then more and more, in the end all.
         """
         length = min(self.length, SHORT)
-        growth = max(0.0, (progress - STILL) / (1 - STILL))
+        growth = max(0.0, (progress - CONSTANT) / (1 - CONSTANT))
         n = min(len(self.alphabet), round(FEW * (len(self.alphabet) / FEW) ** growth))
         return repeated(size * (self.length // length), length, self._by_frequency[:n], self.bos, generator)
 

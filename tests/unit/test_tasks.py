@@ -135,14 +135,25 @@ def test_a_share_of_the_windows_repeats() -> None:
     assert asked_everywhere.tolist() == [True] * 6 + [False] * 2
 
 
-def test_a_prelude_repeats_few_tokens_first_and_all_in_the_end() -> None:
+def test_around_an_interlude_text_alone_comes_first_and_even_repeats_after() -> None:
+    task = Language(64, 300, 0.25, TEXT)
+    before, after = (task.around_interlude(400, generator(), over=over) for over in (False, True))
+    assert (before.labels != IGNORED).all() and before.ids.shape == after.ids.shape
+    assert (after.labels == IGNORED).any(dim=1).tolist() == [False] * 300 + [True] * 100
+    drawn = torch.bincount(after.ids[300:, 1:].flatten(), minlength=task.tokenizer.vocab_size)[task.alphabet]
+    stand = torch.bincount(task.splits["train"], minlength=task.tokenizer.vocab_size)[task.alphabet]
+    rare = stand <= stand.float().quantile(0.3)
+    assert drawn[rare].float().mean() > 0.8 * drawn.float().mean()  # rare tokens as often as frequent ones
+
+
+def test_an_interlude_repeats_few_tokens_first_and_all_in_the_end() -> None:
     """Windows of 64 instead of 128, as many tokens as a batch has, drawn from the text's most frequent ones first."""
     words = " ".join(f"w{i % (1 + i % 400)}" for i in range(9_000))
     task = Language(128, 600, 0.25, words)
     counts = torch.bincount(task.splits["train"], minlength=task.tokenizer.vocab_size)
     sizes = []
-    for progress in (0.0, 0.29, 0.6, 0.9, 1.0):
-        batch = task.prelude(40, generator(), progress)
+    for progress in (0.0, 0.49, 0.7, 0.9, 1.0):
+        batch = task.interlude(40, generator(), progress)
         assert batch.ids.shape == batch.labels.shape == (80, 64)
         asked = batch.labels != IGNORED
         assert (~asked).any(dim=1).all() and asked.any(dim=1).all()  # no window of plain text

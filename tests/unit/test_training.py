@@ -149,19 +149,61 @@ def test_initial_weights_have_the_sizes_they_are_said_to_have() -> None:
             assert float(p.abs().max()) == 0
 
 
-def test_a_prelude_is_before_the_text_and_begins_with_silent_feed_forward_networks() -> None:
-    config = preset("language", "small", **TINY | {"vocab_size": 300, "length": 24, "prelude": 4})
-    run = Training(config)
-    start = {name: p for name, p in weights(run).items() if name.endswith("linear2.weight")}
-    assert start and all(not p.any() for p in start.values())
-    asked = []
-    for step in range(6):
-        run.done = step
-        asked.append(bool((run._batch(training._generator(0, step)).labels != IGNORED).all()))
-    assert asked == [False] * 4 + [True] * 2
-    run.done = 0
-    list(run.steps())
-    assert all(p.any() for name, p in weights(run).items() if name.endswith("linear2.weight"))
+INTERLUDE = TINY | {
+    "vocab_size": 300, "length": 24, "batch": 8, "steps": 8, "repeats": 0.25, "interlude": 3, "interlude_at": 2,
+}  # fmt: skip
+
+
+def test_an_interlude_teaches_attention_alone_and_repeats_begin_after_it() -> None:
+    run = Training(preset("language", "small", **INTERLUDE))
+    repeats, moved = [], []
+    for step in range(8):
+        batch = run._batch(training._generator(0, step))
+        repeats.append(int((batch.labels == IGNORED).any(dim=1).sum()))
+        before = weights(run)
+        run._step()
+        after = weights(run)
+        moved.append({name for name, p in after.items() if not torch.equal(p, before[name])})
+    assert repeats == [0, 0, 8, 8, 8, 2, 2, 2]
+    still = {name for name in weights(run) if "embed." in name or "linear" in name or name == "head.out.weight"}
+    assert len(still) > 4 and all(names == set(weights(run)) - still for names in moved[2:5])
+    assert all(still <= names for names in moved[:2] + moved[5:])
+
+
+def test_an_interlude_warms_up_on_its_own_and_so_does_what_follows() -> None:
+    changes = {"steps": 500, "warmup": 100, "vocab_size": 300, "length": 24}
+    plain = preset("language", **changes)
+    config = replace(plain, interlude=120, interlude_at=200)
+    assert [config.rate(step) for step in range(200)] == [plain.rate(step) for step in range(200)]
+    entry = training.ENTRY
+    assert config.rate(200) == pytest.approx(config.learning_rate / entry)
+    assert [config.rate(step) for step in (249, 319)] == [config.learning_rate] * 2
+    assert config.rate(320) == pytest.approx(plain.rate(320) / entry)
+    assert [config.rate(step) for step in range(369, 500)] == [plain.rate(step) for step in range(369, 500)]
+
+
+def test_an_interlude_begins_and_ends_with_a_fresh_optimizer() -> None:
+    """Averages of other gradients would make its first steps many times too long."""
+    run = Training(preset("language", "small", **INTERLUDE))
+    attention = next(p for name, p in run.model.named_parameters() if name.endswith("in_proj_weight"))
+    counted = []
+    for _ in range(8):
+        run._step()
+        counted.append(int(run.optimizer.state[attention]["step"]))
+    assert counted == [1, 2, 1, 2, 3, 1, 2, 3]
+
+
+def test_a_training_in_its_interlude_resumes_bit_for_bit(tmp_path: Path) -> None:
+    config = preset("language", "small", **INTERLUDE)
+    whole = Training(config)
+    expected = [step.loss for step in whole.steps()]
+    for stop in (2, 3, 5):
+        run = Training(config)
+        losses = [run._step().loss for _ in range(stop)]
+        run.save(tmp_path / "checkpoint.safetensors")
+        resumed = Training.resume(tmp_path / "checkpoint.safetensors")
+        assert losses + [step.loss for step in resumed.steps()] == expected
+        assert same(weights(resumed), weights(whole))
 
 
 def test_dropout_can_leave_the_attention_weights_whole() -> None:
@@ -240,8 +282,9 @@ def test_a_loss_that_runs_away_stops_with_the_numbers(optimizer: str) -> None:
         ({"dropout": 1.5}, ["dropout=1.5"]),
         ({"weight_decay": -1}, ["weight_decay=-1"]),
         ({"precision": "int8"}, ["'int8'"]),
-        ({"prelude": 5}, ["prelude=5", "language", "induction"]),
-        ({"prelude": -1, "task": "language"}, ["prelude=-1"]),
+        ({"interlude": 5}, ["interlude=5", "language", "induction"]),
+        ({"interlude": -1, "task": "language"}, ["interlude=-1"]),
+        ({"interlude": 9, "interlude_at": 60, "steps": 68, "task": "language"}, ["9", "interlude_at=60", "steps=68"]),
         ({"attention_dropout": 0.5}, ["attention_dropout=0.5"]),
     ],
 )
