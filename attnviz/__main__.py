@@ -154,8 +154,8 @@ def _train(options: argparse.Namespace) -> None:
     settings = dict(workshop.setting(pair) for pair in options.set)
     workshop.run(
         training.preset(options.task, options.preset, **settings), unwrapped(text) if text and options.unwrap else text,
-        options.out, title=options.title, resume=options.resume, command=sys.argv[1:],
-        keep=options.keep,
+        options.out, title=options.title, resume=options.resume,
+        command=[part for part in sys.argv[1:] if part != "--resume"], keep=options.keep,  # resumed, it is the same one
     )  # fmt: skip
 
 

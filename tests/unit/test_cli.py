@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from attnviz import Model, Transformer, __main__, analysis, catalogue, preset
+from attnviz import Model, Transformer, __main__, analysis, catalogue, preset, workshop
 from attnviz.__main__ import main
 from attnviz.training import Training
 from attnviz.training import preset as training_preset
@@ -316,6 +318,19 @@ def test_train_goes_on_only_with_the_same_training(capsys, tmp_path: Path) -> No
         assert main(["train", *arguments, "--preset", "small", "--resume", "--out", str(tmp_path)]) == 1
         said = capsys.readouterr().err
         assert words in said and said.count("\n") == 1
+
+
+def test_a_resumed_training_records_the_command_that_makes_the_same(capsys, tmp_path: Path, monkeypatch) -> None:
+    arguments = ["train", "copy", *TINY, "length=12", "--out", str(tmp_path)]
+    config = training_preset("copy", "small", **dict(map(workshop.setting, [*TINY[3:], "length=12"])))
+    half = Training(config)
+    next(half.steps())
+    half.save(tmp_path / "checkpoint.safetensors")
+    (tmp_path / "training.json").write_text(json.dumps(workshop.Log(None).content))
+    monkeypatch.setattr(sys, "argv", ["attnviz", *arguments, "--resume"])
+    assert main(sys.argv[1:]) == 0
+    about = json.loads((tmp_path / "training.json").read_text())
+    assert about["command"] == "python -m attnviz " + shlex.join(arguments) and about["steps"] == 4
 
 
 def test_train_on_a_full_disk_says_so_and_keeps_the_checkpoint(capsys, tmp_path: Path, monkeypatch) -> None:
