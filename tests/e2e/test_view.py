@@ -313,6 +313,7 @@ def test_temperature_and_mask_recompute(open_view: Open, message: bytes, trace: 
     settle(page)
     tau = state_of(page)["temperature"]
     assert 0.5 < tau < 0.8
+    assert page.locator(".av-controls output").first.inner_text() == f"{tau:g}"  # what divides the score
     own = trace.layers[3].attention
     sharp = (own.scores[0, 1] / tau).softmax(-1)
     assert f"gives {percent(float(sharp[IT, ANIMAL]))}" in say(page)
