@@ -98,7 +98,8 @@ const MASK_GLOSS = {
 
 /** Temperatures move on a log scale and, in the hand, snap to 1. */
 const snapTemperature = (x, held) => Math.abs(x) < (held ? 0.035 : 0.005) ? 1 : Number((10 ** x).toFixed(3));
-export const temperatureText = (t) => t < 10 ? t.toFixed(2) : t.toFixed(1);
+/** Below 1 all of its three decimals count: 0.316 shown as 0.32 would not divide a score into the one on screen. */
+const temperatureText = (t) => t < 1 ? t.toFixed(3).replace(/0$/, "") : t.toFixed(t < 10 ? 2 : 1);
 
 /** The panel "What if": temperature, mask, the factor 1/√d, one head or the whole model. */
 export function whatIf(view) {

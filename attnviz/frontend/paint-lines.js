@@ -146,7 +146,7 @@ function linesLabel(g, lay, theme, item, column, i, { hot, dim, value }) {
   let tx, ty = 0.5;
   if (lay.horizontal) {
     g.translate(x, column === "q" ? y - 8 : y + 8);
-    if (lay.flat) { tx = Math.max(2 - x, Math.min(lay.w - 2 - x - w, -w / 2)); ty = column === "q" ? -6 : 7; }
+    if (lay.flat) { tx = uprightLeft(lay, x, w, hot) - x; ty = column === "q" ? -6 : 7; }
     else { g.rotate(-Math.PI / 2); tx = column === "q" ? 0 : -w; ty = 0; }
   } else {
     g.translate(column === "q" ? x - 10 : x + 10, y);
@@ -154,7 +154,7 @@ function linesLabel(g, lay, theme, item, column, i, { hot, dim, value }) {
   }
   if (style) {
     g.fillStyle = style[0];
-    roundBox(g, tx - 6, ty - 11, w + 12, 21, 5);
+    roundBox(g, tx - LABEL_PAD, ty - 11, w + 2 * LABEL_PAD, 21, 5);
     g.fill();
   }
   g.fillStyle = style ? style[1] : dim ? theme.ink2 : theme.ink1;
@@ -175,20 +175,29 @@ function linesColumn(g, lay, scene, theme, column, values) {
   if (values) Array.from(values.keys()).filter((i) => values[i] >= 0.03).sort((a, b) => values[b] - values[a]).slice(0, 40).forEach((i) => by.push(i));
   const upright = lay.horizontal && lay.flat, ends = [];
   for (const i of upright ? thinLabels(list, 1, 0, []).sort((a, b) => rankOf(by, a) - rankOf(by, b) || !!list[b].sp - !!list[a].sp || a - b) : thinLabels(list, pitch, wide, by)) {
-    if (upright && !linesRoom(g, lay, theme, list[i], column, i, ends)) continue;
     const v = values ? values[i] : null, hot = marked.includes(i);
+    if (upright && !linesRoom(g, lay, theme, list[i], column, i, hot, ends)) continue;
     linesLabel(g, lay, theme, list[i], column, i, { hot, dim: any && !hot && !(v >= 0.03), value: v >= 0.03 ? pct(v) : null });
   }
 }
 
 const rankOf = (by, i) => { const at = by.indexOf(i); return at < 0 ? by.length : at; };
 
-/** Claims the width of an upright label, if it is still free. */
-function linesRoom(g, lay, theme, item, column, i, ends) {
+const LABEL_PAD = 6, LABEL_GAP = 3; // of the box around a marked label; what a label keeps free on either side
+
+/** Where an upright label of width w begins: centred on its token, but all of it, with its box if it is marked, in the picture. */
+function uprightLeft(lay, x, w, hot) {
+  const edge = 2 + (hot ? LABEL_PAD : 0);
+  return Math.max(edge, Math.min(lay.w - edge - w, x - w / 2));
+}
+
+/** Claims the place of an upright label, if it is still free. */
+function linesRoom(g, lay, theme, item, column, i, hot, ends) {
   g.font = tokenFont(theme, item, lay.size, true);
-  const half = Math.min(column === "q" ? lay.labelQ : lay.labelK, textWidth(g, item.label)) / 2 + 1.5, [x] = column === "q" ? lay.q(i) : lay.k(i);
-  if (ends.some(([a, b]) => x - half < b && x + half > a)) return false;
-  ends.push([x - half, x + half]);
+  const w = Math.min(column === "q" ? lay.labelQ : lay.labelK, textWidth(g, item.label)), [x] = column === "q" ? lay.q(i) : lay.k(i);
+  const left = uprightLeft(lay, x, w, hot), free = LABEL_GAP + (hot ? LABEL_PAD : 0), from = left - free, to = left + w + free;
+  if (ends.some(([a, b]) => from < b && to > a)) return false;
+  ends.push([from, to]);
   return true;
 }
 

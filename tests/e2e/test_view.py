@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -312,6 +313,7 @@ def test_temperature_and_mask_recompute(open_view: Open, message: bytes, trace: 
     settle(page)
     tau = state_of(page)["temperature"]
     assert 0.5 < tau < 0.8
+    assert page.locator(".av-controls output").first.inner_text() == f"{tau:g}"  # what divides the score
     own = trace.layers[3].attention
     sharp = (own.scores[0, 1] / tau).softmax(-1)
     assert f"gives {percent(float(sharp[IT, ANIMAL]))}" in say(page)
@@ -666,6 +668,37 @@ def test_right_to_left_text_lies_in_rows(open_view: Open, minilm: Model) -> None
     first, last = page.locator(".av-chip").first.bounding_box(), page.locator(".av-chip").last.bounding_box()
     assert first is not None and last is not None and first["x"] > last["x"]
     assert page.evaluate("view.lay.lines.q(0)[0] > view.lay.lines.q(3)[0]")
+
+
+LABELS_IN_ROWS = """() => { // per row of labels: [left, right, whether it is marked], from the left
+  const proto = CanvasRenderingContext2D.prototype, fill = proto.fillText, rows = {}, over = view.node.linesOver;
+  proto.fillText = function (text, x, y) {
+    if (this.canvas === over) {
+      const m = this.getTransform(), left = m.e / m.a + x, hot = /^(600|bold)/.test(this.font);
+      (rows[Math.round(m.f)] ||= []).push([left, left + this.measureText(text).width, hot]);
+    }
+    return fill.apply(this, arguments);
+  };
+  view.paintLines();
+  proto.fillText = fill;
+  return [Object.values(rows).map((row) => row.sort((a, b) => a[0] - b[0])), view.box.lines.w];
+}"""
+
+
+LYING = ("猫は昨日新しい魚を食べました。犬はそれを見ていた。", "هذا كتاب جديد عن اللغة العربية وتاريخها الطويل.")
+
+
+@pytest.mark.parametrize("text", LYING, ids=["cjk", "rtl"])
+@pytest.mark.parametrize("query", [0, 3])
+def test_labels_in_rows_keep_apart_and_inside(open_view: Open, minilm: Model, text: str, query: int) -> None:
+    page = open_view(pack(minilm.run(text)), state={"layer": 2, "head": 3, "queries": [query]})
+    rows, width = page.evaluate(LABELS_IN_ROWS)
+    assert len(rows) == 2
+    for row in rows:
+        boxes = [(left - 6 * hot, right + 6 * hot) for left, right, hot in row]
+        assert any(hot for _, _, hot in row) and len(row) > 5
+        assert boxes[0][0] >= 0 and boxes[-1][1] <= width
+        assert all(after[0] - before[1] >= 4 for before, after in itertools.pairwise(boxes))
 
 
 # ---- looks ---------------------------------------------------------------------------------------
