@@ -16,6 +16,7 @@ inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["t
 @st.fragment
 def aligned() -> None:
     """Model and source, the answer, and the attention between them."""
+    translate.heed(lesson)
     chosen = lesson.chosen()
     lesson.question("Which words is each word made from?")
     place = st.container()
@@ -34,7 +35,7 @@ def aligned() -> None:
     stacks = [name for name in translate.STACKS if name != "self" or found.has_self]
     st.segmented_control(
         "Attention", stacks, key=lesson.key("stack"), format_func=translate.STACKS.get, required=True,
-        label_visibility="collapsed",
+        label_visibility="collapsed", on_change=translate.other_tokens, args=(lesson,),
     )  # fmt: skip
     translate.view(lesson, found, "")
     if note := says.note(found, chosen.translator, chosen.source):

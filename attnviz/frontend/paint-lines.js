@@ -33,7 +33,7 @@ export function layoutLines(g, w, h, queries, keys, theme, { horizontal, rtl, va
     lay.q = (i) => [across(lay.nq, pq, i), lay.a0];
     lay.k = (j) => [across(lay.nk, pk, j), lay.a1];
   } else {
-    const number = values && w >= 300 ? 40 : 0, most = w * 0.3;
+    const number = values && w >= 280 ? 40 : 0, most = w * 0.3;
     lay.number = number;
     lay.labelQ = Math.min(most, 8 + widest(queries));
     lay.labelK = Math.min(most, 8 + widest(keys));

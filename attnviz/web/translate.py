@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 import torch
@@ -22,6 +23,7 @@ from attnviz.web.writer import Candidate, Chip, writer, written
 
 MOST_SAID = 64
 LONGEST_TEXT = 400  # characters
+LONGEST_LOOK = 6_000  # characters: a mask painted by hand, and all else
 N_CANDIDATES = 6
 BEAMS = (1, 2, 4, 8)
 STACKS = {"cross": "answer on source", "self": "answer on itself", "encoder": "source on itself"}
@@ -53,10 +55,13 @@ class Settings:
     layer: int = 0
     head: int = 0
     stack: str = "cross"
+    look: str = ""  # what else is set in the view, as `ViewState` writes it into an address
     beams: int = 4
     guess: str = ""
 
     def __post_init__(self) -> None:
+        if len(self.look) > LONGEST_LOOK:
+            raise InvalidParameterError(f"settings of {len(self.look)} characters; {LONGEST_LOOK} are read")
         if not 0 < len(self.translator) <= 200 or len(self.source) > LONGEST_TEXT:
             raise InvalidParameterError(f"a text of {len(self.source)} characters; {LONGEST_TEXT} are read")
         if min(self.forced, default=0) < 0 or len(self.forced) > MOST_SAID:
@@ -194,19 +199,37 @@ def fitted(lesson: Lesson[Settings], found: Answer) -> Settings:
 
 
 def view(lesson: Lesson[Settings], found: Answer, question: str) -> None:
-    """All heads of the chosen stack; what the reader picks in it becomes the settings."""
+    """All heads of the chosen stack; `heed` takes what the reader picks in it."""
     chosen = lesson.chosen()
-    queries = (chosen.focus - 1,) if chosen.stack == "cross" else ()
-    reported = component.attention_view(
-        message(chosen.translator, chosen.source, chosen.forced, chosen.stack),
-        ViewState(layer=chosen.layer, head=chosen.head, queries=queries),
+    component.attention_view(
+        message(chosen.translator, chosen.source, chosen.forced, chosen.stack), _state(chosen),
         key=f"{VIEW}-{chosen.stack}", question=question, live=False,
     )  # fmt: skip
+
+
+def heed(lesson: Lesson[Settings]) -> None:
+    """Makes what the reader has picked in the view since the last run the settings; for the start of a run."""
+    chosen, memory = lesson.chosen(), st.session_state
+    key = f"{VIEW}-{chosen.stack}"
+    reported = component.current_state(key, _state(chosen))
+    if reported == memory.get(f"{key}:heeded"):  # the page may have chosen something else since
+        return
+    memory[f"{key}:heeded"] = reported
     picked: dict[str, Any] = {"layer": reported.layer, "head": reported.head}
     if chosen.stack == "cross" and reported.queries:
         picked["focus"] = reported.queries[-1] + 1
+        reported = replace(reported, queries=reported.queries if len(reported.queries) > 1 else ())
+    picked["look"] = urlencode(replace(reported, layer=0, head=0).to_query())
     if any(getattr(chosen, field) != value for field, value in picked.items()):
         lesson.choose(**picked)
+
+
+def _state(chosen: Settings) -> ViewState:
+    """What the view shows under the settings."""
+    state = replace(ViewState.from_query(dict(parse_qsl(chosen.look))), layer=chosen.layer, head=chosen.head)
+    if chosen.stack == "cross" and state.queries[-1:] != (chosen.focus - 1,):  # several tokens: the last has the focus
+        state = replace(state, queries=(chosen.focus - 1,))
+    return state
 
 
 def answer_view(lesson: Lesson[Settings], found: Answer, heading: str) -> None:
@@ -244,8 +267,16 @@ def take(lesson: Lesson[Settings], found: Answer) -> None:
         lesson.choose(forced=forced[:MOST_SAID], focus=at)
 
 
+def other_tokens(lesson: Lesson[Settings]) -> None:
+    """Other tokens in the view: those chosen in it are gone, what was set stays."""
+    seen = ViewState.from_query(dict(parse_qsl(lesson.chosen().look)))
+    seen = replace(seen, queries=(), key=None, painted=(), sentences=None, zoom=None)
+    lesson.choose(look=urlencode(seen.to_query()))
+
+
 def restart(lesson: Lesson[Settings]) -> None:
     """Another source: the answer begins anew."""
+    other_tokens(lesson)
     lesson.choose(forced=(), focus=1)
 
 
@@ -253,7 +284,8 @@ def another(lesson: Lesson[Settings]) -> None:
     """Another model: its own first example, and the head that is known to align, if one is."""
     name = lesson.chosen().translator
     layer, head = ALIGNING.get(name, (0, 0))
-    lesson.choose(source=EXAMPLES.get(name, OTHER_EXAMPLES)[0], forced=(), focus=1, layer=layer, head=head)
+    restart(lesson)
+    lesson.choose(source=EXAMPLES.get(name, OTHER_EXAMPLES)[0], layer=layer, head=head)
 
 
 def sharpness(found: Answer) -> Tensor:

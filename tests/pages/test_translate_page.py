@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from attnviz import packing
 from attnviz.beams import beam
 from attnviz.generate import prompt, say, whole
 from attnviz.models import Model
+from attnviz.view import ViewState
 from attnviz.web import translate, translate_said
 from tests.mounted import mounted
 
@@ -146,6 +148,25 @@ def test_a_link_restores_the_page(app: AppTest) -> None:
     again = opened(**dict(app.query_params))
     assert again.text[0].value == app.text[0].value and writer(again) == writer(app)
     assert shown(again)[1] == shown(app)[1]
+
+
+def test_what_is_set_in_the_view_stays_and_stands_in_the_link(app: AppTest) -> None:
+    """Temperature, mask and several tokens at once, through a change of head, of the stack, and in another session."""
+    state, key = ViewState(queries=(4, 6), temperature=0.25, mask="window", window=2, join=True), "translate-view-cross"
+    app.session_state[key] = {"view": state.to_dict()}
+    app.run()
+    app.session_state[key] = {"view": replace(state, head=2).to_dict()}
+    app.run().run()
+    assert not app.exception and app.session_state["translate.head"] == 2
+    assert ViewState.from_dict(app.session_state[key]["view"]) == replace(state, head=2)
+    link = {name: value[-1] if isinstance(value, list) else value for name, value in app.query_params.items()}
+    there = opened(**link)
+    assert ViewState.from_dict(shown(there)[0]["state"]) == replace(state, head=2)
+    there.segmented_control[0].set_value("encoder").run()
+    expected = replace(state, head=2, queries=())
+    assert ViewState.from_dict(shown(there)[0]["state"]) == expected and "look" in there.query_params
+    there.text_input[0].set_value("7/4/1776").run()
+    assert ViewState.from_dict(shown(there)[0]["state"]) == expected
 
 
 @pytest.mark.parametrize(
