@@ -126,7 +126,7 @@ def attend(
     mask = keep if isinstance(keep, Mask) else Mask(dense=keep)
     check_vector("alibi", alibi, q.shape[1])
     check_vector("head_scale", head_scale, q.shape[1])
-    plain = k[:, :, : k.shape[2] - mask.extra]  # the keys that the mask is about
+    plain = k[:, :, : -mask.extra] if mask.extra else k  # the keys that the mask is about
     check_lengths(mask.lengths, q.shape[0], plain.shape[2])
     check_broadcast("keep", mask.dense, q, plain)
     check_broadcast("bias", bias, q, k)

@@ -92,20 +92,24 @@ def check_tensor(name: str, x: object) -> None:
 def check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
     """Errors: DTypeError or ShapeError unless q (B, H, T, D), k (B, H, S, D) and v (B, H, S, Dv) match."""
     check_floats(q=q, k=k, v=v)
-    shapes = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
     if not q.dim() == k.dim() == v.dim() == 4:
-        raise ShapeError(f"q, k and v are (B, H, T, D), (B, H, S, D), (B, H, S, Dv), not {shapes}")
-    if q.shape[:2] != k.shape[:2] or k.shape[:3] != v.shape[:3] or q.shape[3] != k.shape[3]:
-        raise ShapeError(f"batch, heads, keys or head width differ: {shapes}")
-    if 0 in q.shape[1:] or 0 in k.shape[1:]:  # an empty batch is fine, as in torch
-        raise ShapeError(f"nothing to attend with: {shapes}")
+        raise ShapeError(f"q, k and v are (B, H, T, D), (B, H, S, D), (B, H, S, Dv), not {_shapes(q, k, v)}")
+    of_q, of_k, of_v = q.shape, k.shape, v.shape
+    if of_q[:2] != of_k[:2] or of_k[:3] != of_v[:3] or of_q[3] != of_k[3]:
+        raise ShapeError(f"batch, heads, keys or head width differ: {_shapes(q, k, v)}")
+    if 0 in of_q[1:] or 0 in of_k[1:]:  # an empty batch is fine, as in torch
+        raise ShapeError(f"nothing to attend with: {_shapes(q, k, v)}")
+
+
+def _shapes(q: Tensor, k: Tensor, v: Tensor) -> str:
+    return f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
 
 
 def check_broadcast(name: str, x: Tensor | None, q: Tensor, k: Tensor) -> None:
     """Errors: ShapeError unless x broadcasts to (B, H, T, S)."""
-    target = (*q.shape[:3], k.shape[2])
     if x is None:
         return
+    target = (*q.shape[:3], k.shape[2])
     sizes = tuple(x.shape)
     fits = len(sizes) <= 4 and all(a in (1, b) for a, b in zip(reversed(sizes), reversed(target), strict=False))
     if not fits:

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import mmap
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -232,17 +234,30 @@ def minilm_folder() -> Path | None:
 
 def _load_minilm() -> Model:
     folder = minilm_folder() or download.fetch(MINILM_REPO)
-    file = folder / "model.safetensors"
+    with ThreadPoolExecutor(1) as beside:  # the checksum takes about as long as the loading
+        checksum = beside.submit(_sha256, folder / "model.safetensors")
+        try:
+            loaded = _load_folder(folder, "minilm", _MINILM.source)
+        finally:  # what the checksum says of the file comes before what the loading says
+            found = checksum.result()
+            if found != MINILM_SHA256:
+                raise ModelError(
+                    f"model.safetensors is not all-MiniLM-L6-v2: its SHA-256 is {found[:12]}…, not "
+                    f"{MINILM_SHA256[:12]}…"
+                ) from None
+    return replace(loaded, info=_MINILM)
+
+
+def _sha256(file: Path) -> str:
+    """In one call on the whole file, which leaves Python's lock to others; in pieces it would wait for it at each."""
     try:
         with file.open("rb") as data:
-            found = hashlib.file_digest(data, "sha256").hexdigest()
+            if not os.fstat(data.fileno()).st_size:  # an empty file cannot be mapped
+                return hashlib.sha256().hexdigest()
+            with mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+                return hashlib.sha256(whole).hexdigest()
     except OSError as error:
         raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
-    if found != MINILM_SHA256:
-        raise ModelError(
-            f"{file.name} is not all-MiniLM-L6-v2: its SHA-256 is {found[:12]}…, not {MINILM_SHA256[:12]}…"
-        )
-    return replace(_load_folder(folder, "minilm", _MINILM.source), info=_MINILM)
 
 
 def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES) -> Model:

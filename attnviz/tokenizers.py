@@ -86,8 +86,9 @@ class Tokenizer:
         library.no_padding()
         library.encode_special_tokens = True  # "[CLS]" typed by a user is plain text
         self.library = library
-        self.vocab_size = max(library.get_vocab().values(), default=-1) + 1  # ids are below it, all or not
-        special = {str(t.content): i for i, t in library.get_added_tokens_decoder().items() if t.special}
+        added = library.get_added_tokens_decoder()
+        self.vocab_size = 1 + max((_last_id(library), *added))  # ids are below it, all or not
+        special = {str(t.content): i for i, t in added.items() if t.special}
         found = {role: next((special[n] for n in names if n in special), None) for role, names in ROLES.items()}
         self.pad_id: int = found["pad"] or 0
         self.unk_id, self.mask_id = found["unk"], found["mask"]
@@ -271,6 +272,17 @@ class Tokenizer:
         )
         library.train_from_iterator(_texts(texts), trainer)
         return cls(_finish(library, start, end))
+
+
+def _last_id(library: tokenizers.Tokenizer) -> int:
+    """The largest id of the model's own tokens, -1 if it has none.
+
+    If n tokens have all the ids from 0 to n - 1, they have no other: known without a copy of the vocabulary.
+    """
+    n = library.get_vocab_size(with_added_tokens=False)
+    if None in map(library.model.id_to_token, range(n)):
+        return max(library.get_vocab(with_added_tokens=False).values())
+    return n - 1
 
 
 def _check_text(text: str) -> None:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from attnviz import beams, generate, layers
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.web import shell, translate
+from attnviz.web import downloads, shell, translate
 from attnviz.web import translate_said as says
 from attnviz.web.lesson import Lesson, Try
 
@@ -23,6 +23,9 @@ def aligned() -> None:
     controls()
     with place:
         try:
+            downloads.arrive(
+                chosen.translator, lambda: translate.first_model(lesson), "The page goes back to its first model"
+            )
             found = translate.answer(chosen.translator, chosen.source, chosen.forced)
         except (InvalidParameterError, ModelError) as error:
             shell.refuse(str(error))

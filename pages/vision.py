@@ -5,7 +5,7 @@ import streamlit as st
 from attnviz import attention, rollout
 from attnviz.embeddings import Embeddings
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.web import drawing, patches, shell, vision, vision_said
+from attnviz.web import downloads, drawing, patches, shell, vision, vision_said
 from attnviz.web.dial import dial
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.softmax import TEMPERATURES
@@ -25,10 +25,12 @@ inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["t
 @st.fragment
 def picture() -> None:
     """The picture, the answer, and where the model looks."""
-    chosen, seen, trouble = lesson.chosen(), None, ""
+    chosen, coming, seen, trouble = lesson.chosen(), None, None, ""
     try:
-        chosen = vision.clamp(lesson, vision.model(chosen.vit))
-        seen = vision.look(chosen)
+        coming = downloads.coming(chosen.vit)
+        if coming is None:
+            chosen = vision.clamp(lesson, vision.model(chosen.vit))
+            seen = vision.look(chosen)
     except (InvalidParameterError, ModelError) as error:
         trouble = str(error) if isinstance(error, vision.Missing) else f"− {error}"
     lesson.question("What does a vision transformer look at?")
@@ -36,7 +38,10 @@ def picture() -> None:
     with left:  # alone at its height: whatever the answer is, the drawing stays under the pen
         source(chosen, seen)
     with right:
-        lesson.sentence(trouble if seen is None else vision_said.answer(seen, chosen))
+        if coming is not None:
+            downloads.bar(coming, lambda: vision.first_model(lesson), "The page goes back to its first model")
+        else:
+            lesson.sentence(trouble if seen is None else vision_said.answer(seen, chosen))
         guess, view = st.container(), st.container()  # always: else the parts below would be made anew
         if seen is not None:
             with guess:

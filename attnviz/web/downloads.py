@@ -117,37 +117,52 @@ def begin(repo: str) -> Download:
     return started
 
 
-def arrive(name: str) -> None:
-    """Ends the page with how far the model hf:org/name is, until it is here; returns if it is.
+def arrive(name: str, back: Callable[[], None], help: str) -> None:
+    """Ends the page with how far the model is, if it is one of the hub's and not here yet; arguments as `bar`.
+
+    Errors: as `coming`.
+    """
+    if (found := coming(name)) is not None:
+        bar(found, back, help)
+        st.session_state["undrawn"] = True
+        st.stop()
+
+
+def coming(name: str) -> Download | None:
+    """The download of the model hf:org/name, begun if need be; None if it is here, and for every other model.
 
     Errors: ModelError, in a sentence, if it cannot come; the page's next run asks again.
     """
+    if not name.startswith("hf:") or name in cache.loaded():
+        return None
     repo = name.removeprefix("hf:")
-    if name in cache.loaded():
-        return
     found = mine()
     if found is None or found.repo != repo or found.said:
         found = begin(repo)
         found.wait(SOON)
     if found.active:
-        _on_its_way()
-        st.stop()
+        return found
     if found.status != "done":
         found.said = True
         raise ModelError(words.ended(found.status, repo, found.error))
+    return None
+
+
+def bar(found: Download, back: Callable[[], None], help: str) -> None:
+    """How far it is, and a button that cancels it: then `back` chooses another model, as `help` says."""
+    st.text(f"{found.repo} is on its way from the Hugging Face hub.")
+    _on_its_way(found, back, help)
 
 
 @st.fragment(run_every=0.5)
-def _on_its_way() -> None:
-    found = mine()
-    if found is None or not found.active:
+def _on_its_way(found: Download, back: Callable[[], None], help: str) -> None:
+    if not found.active:
         st.rerun()
-    st.text(f"{found.repo} is on its way from the Hugging Face hub.")
     st.progress(min(1.0, found.done / max(1, found.total)), words.progress(found.done, found.total))
-    st.button("Cancel", on_click=_back, args=(found,), help="The pages go back to MiniLM")
+    st.button("Cancel", on_click=_cancel, args=(found, back), help=help)
 
 
-def _back(found: Download) -> None:
+def _cancel(found: Download, back: Callable[[], None]) -> None:
     found.cancel()
     found.said = True
-    st.session_state["model"] = "minilm"
+    back()

@@ -172,10 +172,14 @@ def inputs() -> Inputs:
         from attnviz.web import downloads  # not when the app starts: it brings the trainings along
 
         try:
-            downloads.arrive(model)
+            downloads.arrive(model, _first_model, "The pages go back to MiniLM")
         except ModelError as error:
             refuse(str(error))
     return Inputs(model, text)
+
+
+def _first_model() -> None:
+    st.session_state["model"] = "minilm"
 
 
 def one_text(name: str) -> None:

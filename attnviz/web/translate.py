@@ -288,6 +288,13 @@ def another(lesson: Lesson[Settings]) -> None:
     lesson.choose(source=EXAMPLES.get(name, OTHER_EXAMPLES)[0], layer=layer, head=head)
 
 
+def first_model(lesson: Lesson[Settings]) -> None:
+    """The model that a new visitor finds, with its first example."""
+    lesson.choose(translator=lesson.first.translator)
+    another(lesson)
+    lesson.chosen()  # remembers it for a page that is drawn anew
+
+
 def sharpness(found: Answer) -> Tensor:
     """(L, H): the mean of each row's largest weight on the source, over the tokens of the answer."""
     crossed = [layer.cross_attention for layer in found.run.layers]

@@ -118,6 +118,11 @@ def model(name: str) -> Model:
     return found
 
 
+def first_model(lesson: Lesson[Settings]) -> None:
+    """The model that a new visitor finds."""
+    lesson.choose(vit=lesson.first.vit)
+
+
 def reader_of(chosen: Model) -> Preprocessing:
     """How the model reads pictures."""
     assert isinstance(chosen.reader, Preprocessing)

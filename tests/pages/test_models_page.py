@@ -249,6 +249,7 @@ class Hub:
     def __init__(self) -> None:
         self.told, self.go = threading.Event(), threading.Event()
         self.error: ModelError | None = None
+        self.folder = BUNDLED / "induction"
 
     def fetch(self, repo: str, max_bytes: int, report: Any = None) -> Path:
         if report is not None:
@@ -258,7 +259,7 @@ class Hub:
             report(6_000_000, 12_000_000)
         if self.error is not None:
             raise self.error
-        return BUNDLED / "induction"
+        return self.folder
 
 
 @pytest.fixture
@@ -378,6 +379,67 @@ def test_what_a_page_cannot_have_is_said_once_and_then_asked_for_again(hub: Hub)
     app.session_state["download"].wait(60)
     app.run()
     assert app.session_state["download"] is not first and mounted(app, "attnviz_view")
+
+
+OWN_FIELDS = [  # pages that have a model of their own: the setting, the first model, what draws it
+    ("vision", "vit", "digits", "attnviz_patches"),
+    ("translate", "translator", "dates", "attnviz_writer"),
+]
+
+
+def of_its_own(page: str, field: str, name: str) -> AppTest:
+    """A page with a model of its own, by a link that names one."""
+    app = AppTest.from_file(APP, default_timeout=60).switch_page(f"pages/{page}.py")
+    app.query_params[field] = name
+    app.run()
+    assert not app.exception
+    return app
+
+
+@pytest.mark.parametrize(("page", "field", "first", "view"), OWN_FIELDS)
+def test_a_model_of_a_pages_own_field_shows_how_far_it_is(
+    page: str, field: str, first: str, view: str, hub: Hub
+) -> None:
+    hub.folder, name = BUNDLED / first, f"hf:some/{first}"
+    app = of_its_own(page, field, name)
+    assert hub.told.wait(60)
+    app.run()
+    assert app.get("progress")[0].proto.text == "3\u202fMB of 12\u202fMB" and not mounted(app, view)
+    assert app.selectbox(key=f"{page}.{field}").value == name
+    hub.go.set()
+    app.session_state["download"].wait(60)
+    app.run()
+    assert not app.exception and not app.get("progress") and mounted(app, view)
+    assert app.selectbox(key=f"{page}.{field}").value == name
+
+
+@pytest.mark.parametrize(("page", "field", "first", "view"), OWN_FIELDS)
+def test_who_cancels_there_is_back_at_the_pages_first_model(
+    page: str, field: str, first: str, view: str, hub: Hub
+) -> None:
+    app = of_its_own(page, field, "hf:some/other-one")
+    assert hub.told.wait(60)
+    app.run()
+    running = app.session_state["download"]
+    next(button for button in app.button if button.label == "Cancel").click().run()
+    assert not app.exception and not app.get("progress") and mounted(app, view)
+    assert app.selectbox(key=f"{page}.{field}").value == first and not {field, "source"} & set(app.query_params)
+    assert app.session_state["model"] == "minilm"
+    hub.go.set()
+    running.wait(60)
+    assert running.status == "cancelled"
+
+
+@pytest.mark.parametrize(("page", "field", "first", "view"), OWN_FIELDS)
+def test_what_cannot_come_there_is_said_beside_the_field(
+    page: str, field: str, first: str, view: str, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "SOON", 60)
+    hub.error = ModelError("some/locked is gated: its owner has to grant access on the hub first.")
+    hub.go.set()
+    app = of_its_own(page, field, "hf:some/locked")
+    assert refused(app) == ["− some/locked is gated: its owner has to grant access on the hub first."]
+    assert app.selectbox(key=f"{page}.{field}").value == "hf:some/locked" and not app.get("progress")
 
 
 def test_a_server_downloads_only_so_much_at_a_time(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,31 @@ def test_one_changed_byte_is_enough(minilm_files, tmp_path, monkeypatch) -> None
         load("minilm")
 
 
+def test_the_checksum_is_taken_beside_the_loading(minilm_files, monkeypatch) -> None:
+    both = threading.Barrier(2, timeout=60)  # broken, if one of them ends before the other begins
+    real = models._load_folder
+
+    def load_folder(*given) -> Model:
+        both.wait()
+        return real(*given)
+
+    def sha256(file: Path) -> str:
+        both.wait()
+        return models.MINILM_SHA256
+
+    monkeypatch.setattr(models, "_load_folder", load_folder)
+    monkeypatch.setattr(models, "_sha256", sha256)
+    assert load("minilm").info.name == "minilm"
+
+
+def test_an_empty_file_is_not_minilm(minilm_files, tmp_path, monkeypatch) -> None:
+    copy_of(minilm_files, tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setattr(models, "minilm_folder", lambda: tmp_path)
+    with pytest.raises(ModelError, match="SHA-256 is e3b0c44298fc…"):
+        load("minilm")
+
+
 def test_minilm_without_its_weights(minilm_files, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(models, "minilm_folder", lambda: copy_of(minilm_files, tmp_path))
     with pytest.raises(ModelError, match=r"model\.safetensors cannot be read"):

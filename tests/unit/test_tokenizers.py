@@ -569,6 +569,13 @@ def test_ids_with_gaps_are_all_below_the_size():
     assert tokenizer.encode("a z").ids == (7, 90) and tokenizer.vocab_size == 91
 
 
+def test_added_tokens_and_shared_ids_count_for_the_size():
+    library = word_level({"[UNK]": 0, "a": 1})
+    library.add_tokens(["☃", "a"])
+    assert Tokenizer(library).vocab_size == 3
+    assert Tokenizer(word_level({"[UNK]": 0, "a": 0, "z": 1})).vocab_size == 2
+
+
 def test_encoding_is_frozen(minilm):
     encoding = minilm.encode("a")
     with pytest.raises(AttributeError):
