@@ -22,7 +22,7 @@ from attnviz.errors import InvalidParameterError
 from attnviz.report import percent
 from attnviz.tasks import TASKS
 from attnviz.training import Training, train
-from attnviz.web import cache, runs
+from attnviz.web import cache, courtesy, runs
 from attnviz.web import train as page
 from attnviz.web.runs import Run
 from tests.mounted import charts, mounted
@@ -40,7 +40,7 @@ CONFIG = page.config_of(page.Settings(**SMALL))
 @pytest.fixture(autouse=True)
 def no_run_outlives_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(runs, "ABSENT", 0.0)  # the session is asked for after every step
-    monkeypatch.setattr(runs, "BREATH", 0.0)
+    monkeypatch.setattr(courtesy, "BREATH", 0.0)
     yield
     runs._end_all()
     assert not runs._running
