@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    Numbers = pd.DataFrame | Callable[[], pd.DataFrame]
+    Numbers: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
 
 # plotly.js's own build for flat charts: a third of the one in plotly's package, so that the first chart of a visit
 # stands a second earlier. Declaring a component is how Streamlit serves a folder.

@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable
 
-from streamlit.runtime.scriptrunner_utils.script_run_context import SCRIPT_RUN_CONTEXT_ATTR_NAME
+from streamlit.runtime.scriptrunner_utils.script_run_context_attr import SCRIPT_RUN_CONTEXT_ATTR_NAME
 
 NICE = 10  # a training's priority, where the system knows one per thread: the app's come first
 BREATH = 0.002  # seconds between two steps in which every other thread may take Python's lock, whoever waits
