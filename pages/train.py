@@ -9,7 +9,7 @@ from attnviz.config import POSITIONS
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.tasks import TASKS
 from attnviz.view import ViewState
-from attnviz.web import cache, component, models, runs, shell, train
+from attnviz.web import cache, component, courtesy, models, runs, shell, train
 from attnviz.web import train_said as words
 from attnviz.web.lesson import Lesson, Try, to_query
 from attnviz.web.runs import Run
@@ -99,6 +99,8 @@ def page(timed: bool) -> None:
     chosen, run = lesson.chosen(), runs.mine()
     if timed != (run is not None and run.active):
         st.rerun()  # the whole page, for that is where a fragment's clock is set
+    courtesy.hurry(not timed or chosen != state.get("train:shown"))  # or its clock ran it, for nobody
+    state["train:shown"] = chosen
     lesson.question("How does attention form?")
     lesson.sentence(words.sentence(run))
     busy = run is not None and (run.active or run.status == "paused")
@@ -228,7 +230,7 @@ def pictures(chosen: train.Settings, run: Run) -> None:
     with heads:
         figure = figures.head_tiles(found, shell.palette(), marked=shown)
         title = f"Every head after {words.count(number, 'step')}"
-        lesson.picture(figure, title=title, alt=f"{title}. {says}.", data=train.head_table(found), file="heads")
+        lesson.picture(figure, title=title, alt=f"{title}. {says}.", data=lambda: train.head_table(found), file="heads")
         names = {-1: "the one that has changed most"}  # a name that stays: the choice is shown as it was made
         names |= {i: words.name_of(divmod(i, n_heads)) for i in range(n_layers * n_heads)}
         st.selectbox("Head", list(names), key=lesson.key("head"), format_func=names.__getitem__)
@@ -240,7 +242,7 @@ def pictures(chosen: train.Settings, run: Run) -> None:
         if run.steps:
             figure = figures.training_curves(train.panels(run), shell.palette(), last=run.config.steps)
             alt = words.sentence(run)
-            lesson.picture(figure, title=words.title(run), alt=alt, data=train.table(run), file="training")
+            lesson.picture(figure, title=words.title(run), alt=alt, data=lambda: train.table(run), file="training")
 
 
 @st.fragment

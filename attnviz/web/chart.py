@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import streamlit as st
 
@@ -12,6 +13,8 @@ from attnviz.places import ASSETS
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
+
+    Numbers: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
 
 # plotly.js's own build for flat charts: a third of the one in plotly's package, so that the first chart of a visit
 # stands a second earlier. Declaring a component is how Streamlit serves a folder.
@@ -31,13 +34,13 @@ _mount = st.components.v2.component(
 
 
 def chart(
-    figure: go.Figure, *, alt: str, key: str, title: str = "", data: pd.DataFrame | None = None, file: str = "data"
+    figure: go.Figure, *, alt: str, key: str, title: str = "", data: Numbers | None = None, file: str = "data"
 ) -> None:
     """Draws a figure of `attnviz.figures` as wide as its column.
 
     Arguments
         alt: its text alternative. title: above it, plain text; "" for none.
-        data: its numbers, which the reader may save as attnviz-`file`.csv; None for none.
+        data: its numbers, or what makes them, which the reader may save as attnviz-`file`.csv; None for none.
     """
     about: dict[str, Any] = {
         "figure": figure.to_json(validate=False), "title": title, "alt": alt, "height": figure.layout.height,
@@ -45,7 +48,8 @@ def chart(
     }  # fmt: skip
     if data is not None and _asked(key):
         number = st.session_state[f"{key}:files"] = st.session_state.get(f"{key}:files", 0) + 1
-        about["file"] = {"name": f"attnviz-{file}.csv", "text": data.to_csv(index=False), "number": number}
+        table = data() if callable(data) else data
+        about["file"] = {"name": f"attnviz-{file}.csv", "text": table.to_csv(index=False), "number": number}
     _mount(data=about, key=key, on_csv_change=lambda: None)
 
 

@@ -19,8 +19,9 @@ from attnviz.web import cache, shell
 from attnviz.web.chart import chart
 
 if TYPE_CHECKING:
-    import pandas as pd
     import plotly.graph_objects as go
+
+    from attnviz.web.chart import Numbers
 
 T = TypeVar("T")
 LONGEST = 64  # tokens that a lesson shows: more would be too small to read from the last row
@@ -126,7 +127,7 @@ class Lesson(Generic[T]):
                 st.text(f"✓ {because}" if guess == truth else f"You said “{guess}”. {because}")
 
     def picture(
-        self, figure: go.Figure, *, title: str, alt: str, data: pd.DataFrame, file: str, key: str | None = None
+        self, figure: go.Figure, *, title: str, alt: str, data: Numbers, file: str, key: str | None = None
     ) -> None:
         """A plotly figure under a title that states its point, with a text alternative and its data as CSV."""
         chart(figure, title=title, alt=alt, data=data, file=file, key=f"lesson-picture-{key or file}")

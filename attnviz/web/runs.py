@@ -1,7 +1,8 @@
 """Trainings that go on beside the app: each in a thread of its own, which no rerun and no change of page touches.
 
 A session has one at a time, a server a few. A run ends with its session: its thread asks whether the session still has
-its browser, and pauses when it has been gone for a while. Whatever ends it, it leaves a checkpoint.
+its browser, and pauses when it has been gone for a while. It gives way to the pages (see `courtesy`). Whatever ends it,
+it leaves a checkpoint.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -30,7 +30,7 @@ from attnviz.tasks import TASKS
 from attnviz.tasks.texts import MOST_BYTES, Language
 from attnviz.training import Step, TrainConfig, Training
 from attnviz.transformer import Trace
-from attnviz.web import cache
+from attnviz.web import cache, courtesy
 
 # Limits of a public server, each with a variable of the environment to raise it.
 MAX_RUNS = int(os.environ.get("ATTNVIZ_MAX_TRAININGS", 2))  # at a time, all sessions together
@@ -39,9 +39,7 @@ MAX_PARAMETERS = int(os.environ.get("ATTNVIZ_MAX_PARAMETERS", 3_000_000))
 MAX_TOKENS = int(os.environ.get("ATTNVIZ_MAX_TOKENS", 8_192))  # of a step: batch × length
 MAX_WEIGHTS = int(os.environ.get("ATTNVIZ_MAX_WEIGHTS", 16_000_000))  # of attention, of a step: 64 MB as float32
 
-BREATH = 0.002  # seconds between two steps in which every other thread may take Python's lock
 LOOK = 0.5  # seconds between two looks at the probe's attention
-NICE = 10  # the thread's priority, where the system knows one per thread: the app's come first
 ABSENT = 5.0  # seconds without a browser, after which a run pauses: networks stumble for shorter
 ACTIVE = ("preparing", "running")
 
@@ -155,16 +153,16 @@ class Run:
         ended = "failed"
         try:
             torch.set_num_threads(cache.THREADS)  # of the whole process: a page may not have run a model yet
-            _step_back()
+            courtesy.step_back()
             self._journal.began = time.monotonic()
             self._training = self._training or self._open()
             self._look()
             self.status = "running"
-            steps = self._training.steps()
+            steps, manners = self._training.steps(), courtesy.Courtesy()
             while not self._wish and (step := next(steps, None)) is not None:
                 self._take(step)
                 self._heed_session()
-                time.sleep(BREATH)
+                manners.give_way(lambda: not self._wish)
             ended = self._close()
         except _Unsaved as error:
             ended, self.error = "paused", str(error)
@@ -234,13 +232,6 @@ class Run:
         workshop.write(trained, self._journal, self._model, title, command(self.config))
         self._training = None  # its weights are rounded now: going on starts from the checkpoint
         return "done" if finished else "stopped"
-
-
-def _step_back() -> None:
-    """Lowers the priority of this thread, where threads have one of their own."""
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, max(NICE, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 class _Unsaved(Exception):

@@ -17,7 +17,7 @@ from attnviz import checkpoints
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.tasks.texts import MOST_BYTES
 from attnviz.training import Step, TrainConfig, Training, preset, train
-from attnviz.web import runs
+from attnviz.web import courtesy, runs
 from attnviz.web.runs import Run
 
 TINY = preset(
@@ -29,7 +29,7 @@ TINY = preset(
 def every_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The session is asked for after every step, which is where the tests step in; no thread outlives a test."""
     monkeypatch.setattr(runs, "ABSENT", 0.0)
-    monkeypatch.setattr(runs, "BREATH", 0.0)
+    monkeypatch.setattr(courtesy, "BREATH", 0.0)
     yield
     for run in list(runs._running):
         run.pause()
@@ -235,7 +235,7 @@ def test_the_app_comes_first() -> None:
     seen: list[int] = []
     run = started(at=2, act=lambda _: seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
     run.wait()
-    assert seen == [max(runs.NICE, os.getpriority(os.PRIO_PROCESS, 0))]
+    assert seen == [max(courtesy.NICE, os.getpriority(os.PRIO_PROCESS, 0))]
 
 
 def test_the_end_of_the_server_ends_every_run() -> None:

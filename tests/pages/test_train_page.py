@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -22,7 +24,7 @@ from attnviz.errors import InvalidParameterError
 from attnviz.report import percent
 from attnviz.tasks import TASKS
 from attnviz.training import Training, train
-from attnviz.web import cache, runs
+from attnviz.web import cache, courtesy, runs
 from attnviz.web import train as page
 from attnviz.web.runs import Run
 from tests.mounted import charts, mounted
@@ -40,7 +42,7 @@ CONFIG = page.config_of(page.Settings(**SMALL))
 @pytest.fixture(autouse=True)
 def no_run_outlives_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(runs, "ABSENT", 0.0)  # the session is asked for after every step
-    monkeypatch.setattr(runs, "BREATH", 0.0)
+    monkeypatch.setattr(courtesy, "BREATH", 0.0)
     yield
     runs._end_all()
     assert not runs._running
@@ -160,6 +162,40 @@ def test_the_head_that_changed_most_is_shown_unless_one_is_chosen() -> None:
     app.session_state["train.head"] = 1
     app.run()
     assert framed(app) == (0, 1)
+
+
+def test_trainings_give_way_to_a_reader_and_not_to_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(courtesy, "hurry", asked.append)
+    go = threading.Event()
+    at_step(monkeypatch, 3, lambda _: go.wait(60))
+    app = opened(**SMALL)
+    next(button for button in app.button if button.label == "Start").click().run()
+    while app.session_state["training"].done < 3:
+        time.sleep(0.01)
+    app.run()  # as the clock does
+    asked.clear()
+    app.run()
+    assert asked == [False]
+    next(box for box in app.selectbox if box.label == "Head").select(1).run()
+    assert asked == [False, True] and framed(app) == (0, 1)
+    app.run()
+    assert asked == [False, True, False]
+    go.set()
+
+
+def test_the_table_of_every_step_is_made_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = press(opened(**SMALL), "Start")
+    made: list[int] = []
+    table = page.table
+    monkeypatch.setattr(page, "table", lambda run: made.append(run.done) or table(run))
+    app.run()
+    assert made == []
+    app.session_state["lesson-picture-training"] = {"csv": 1}
+    app.run()
+    assert made == [SMALL["steps"]] and not app.exception
+    [text] = [json.loads(part.proto.json)["file"]["text"] for part in mounted(app, "attnviz_chart")[1:]]
+    assert len(text.splitlines()) == 1 + SMALL["steps"]
 
 
 def framed(app: AppTest) -> tuple[int, int]:

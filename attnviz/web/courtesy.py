@@ -1,0 +1,74 @@
+"""How a training gives way to the pages: a lower priority, and a wait between two steps while a reader waits for one.
+
+A training and a page's run take turns at Python's lock, and share the cores with the reader's browser, which has to
+draw. So between two steps a training looks whether Streamlit runs a page for somebody, and lets that and the drawing go
+first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+from streamlit.runtime.scriptrunner_utils.script_run_context_attr import SCRIPT_RUN_CONTEXT_ATTR_NAME
+
+NICE = 10  # a training's priority, where the system knows one per thread: the app's come first
+BREATH = 0.002  # seconds between two steps in which every other thread may take Python's lock, whoever waits
+SLICE = 0.004  # seconds between two looks at who waits
+DRAWING = 0.1  # seconds that a browser has to itself, after a page's run, to draw what came
+MOST = 1.0  # seconds at a time that a training gives way
+
+_unhurried: weakref.WeakSet[threading.Thread] = weakref.WeakSet()  # whose page nobody asked for just now
+
+
+class Courtesy:
+    """When one training waits, and for how long: never longer in all than it has worked, however busy the pages are."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        readers: Callable[[], list[threading.Thread]] | None = None,
+    ) -> None:
+        """`readers` are the threads in which a page runs now; all three are arguments for tests."""
+        self._clock, self._sleep, self._readers = clock, sleep, readers or page_threads
+        self._since = clock()  # when it went to work
+        self._credit = 0.0  # seconds that it may wait
+        self._seen: dict[threading.Thread, float] = {}  # pages' threads, and when they last ran
+
+    def give_way(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """To be called between two steps; returns at once when the training is not `wanted` any more."""
+        self._credit = min(MOST, self._credit + self._clock() - self._since)
+        self._sleep(BREATH)
+        began = self._clock()
+        while wanted() and self._reader_waits() and self._clock() - began + SLICE <= self._credit:
+            self._sleep(SLICE)
+        self._since = self._clock()
+        self._credit -= self._since - began
+
+    def _reader_waits(self) -> bool:
+        now = self._clock()
+        self._seen |= dict.fromkeys(self._readers(), now)
+        self._seen = {page: when for page, when in self._seen.items() if now - when < DRAWING}
+        return any(page not in _unhurried for page in self._seen)
+
+
+def page_threads() -> list[threading.Thread]:
+    """The threads in which Streamlit runs a page or a fragment now: each run has one."""
+    return [thread for thread in threading.enumerate() if hasattr(thread, SCRIPT_RUN_CONTEXT_ATTR_NAME)]
+
+
+def hurry(asked: bool) -> None:
+    """Whether a reader `asked` for the page's run that calls this; no training gives way to one by a clock."""
+    (_unhurried.discard if asked else _unhurried.add)(threading.current_thread())
+
+
+def step_back() -> None:
+    """Lowers the priority of this thread, where threads have one of their own."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(NICE, os.getpriority(os.PRIO_PROCESS, thread)))

@@ -1,0 +1,113 @@
+"""How trainings give way to the pages, counted by a clock that only they move."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from attnviz.web import courtesy
+from attnviz.web.courtesy import DRAWING, MOST, Courtesy
+
+STEP = 0.04  # seconds of a training's step
+READER = threading.Thread()
+
+
+class World:
+    """A clock, and who runs a page at which time."""
+
+    def __init__(self, *pages: tuple[threading.Thread, float, float]) -> None:
+        """Each page's thread, from when and until when it runs."""
+        self.now, self.pages = 0.0, pages
+        self.manners = Courtesy(lambda: self.now, self.sleep, self.readers)
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+
+    def readers(self) -> list[threading.Thread]:
+        return [thread for thread, begin, end in self.pages if begin <= self.now < end]
+
+    def steps(self, n: int) -> list[float]:
+        """The seconds for which a training waited after each of n steps, without the breath."""
+        waits = []
+        for _ in range(n):
+            self.now += STEP
+            before = self.now
+            self.manners.give_way()
+            waits.append(self.now - before - courtesy.BREATH)
+        return waits
+
+
+def test_a_training_waits_for_nobody() -> None:
+    assert World().steps(100) == pytest.approx([0.0] * 100)
+
+
+def test_a_training_waits_until_a_reader_s_page_is_drawn() -> None:
+    world = World((READER, 1.0, 1.15))
+    waits = world.steps(60)
+    [after] = [n for n, wait in enumerate(waits) if wait > 1e-9]
+    begun, ended = sum(waits[:after]) + (after + 1) * (STEP + courtesy.BREATH), 1.15 + DRAWING
+    assert 1.0 <= begun < 1.0 + STEP + courtesy.BREATH  # after the step that was under way
+    assert ended - courtesy.SLICE <= begun + waits[after] <= ended + courtesy.SLICE
+
+
+def test_pages_that_are_always_busy_take_half_of_the_time_at_most() -> None:
+    world = World((READER, 0.0, 1e9))
+    waits = world.steps(200)
+    assert sum(waits) <= 200 * STEP and sum(waits) > 0.9 * 200 * STEP
+
+
+def test_a_training_never_waits_long_at_a_time() -> None:
+    world = World((READER, 100.0, 1e9))
+    waits = world.steps(5000)
+    assert MOST - courtesy.SLICE <= max(waits) <= MOST and sum(wait > 0.1 for wait in waits) == 1
+
+
+def test_a_training_waits_for_no_page_that_only_its_clock_runs() -> None:
+    clock = threading.Thread(target=lambda: courtesy.hurry(asked=False))
+    clock.start()
+    clock.join()
+    assert World((clock, 1.0, 1.5)).steps(60) == pytest.approx([0.0] * 60)
+    touched = threading.Thread(target=lambda: [courtesy.hurry(asked=asked) for asked in (False, True)])
+    touched.start()
+    touched.join()
+    assert sum(World((touched, 1.0, 1.5)).steps(60)) > 0.5
+
+
+def test_a_training_that_is_to_end_waits_no_longer() -> None:
+    world = World((READER, 0.0, 1e9))
+    world.steps(100)
+    before = world.now
+    world.manners.give_way(lambda: False)
+    assert world.now - before == pytest.approx(courtesy.BREATH)
+
+
+def test_a_page_s_run_is_seen_and_nothing_else() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from attnviz.web import courtesy
+
+        st.session_state["seen"] = courtesy.page_threads()
+
+    app = AppTest.from_function(page).run()
+    [seen] = app.session_state["seen"]
+    assert not seen.is_alive() and courtesy.page_threads() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_the_app_comes_first() -> None:
+    seen: list[int] = []
+
+    def work() -> None:
+        courtesy.step_back()
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [max(courtesy.NICE, os.getpriority(os.PRIO_PROCESS, 0))]
