@@ -33,6 +33,17 @@ CASES = {
     "language, as austen": preset(
         "language", positions="learned", d_model=128, n_layers=4, d_ff=512, length=128, batch=8, vocab_size=1024
     ),
+    "language, as austen, bfloat16": preset(
+        "language",
+        positions="learned",
+        d_model=128,
+        n_layers=4,
+        d_ff=512,
+        length=256,
+        batch=8,
+        vocab_size=2048,
+        precision="bfloat16",
+    ),
     "masked, default": preset("masked", positions="learned"),
 }
 TEXT = " ".join(random.Random(0).choices(WORDS.split(), k=30_000))  # what it says does not matter here
@@ -74,7 +85,8 @@ def plain_loop(ours: Training) -> Callable[[], None]:
 
     def step() -> None:
         batch = task.batch(config.batch, torch.Generator().manual_seed(next(numbers)))
-        loss = F.cross_entropy(net(batch).flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+            loss = F.cross_entropy(net(batch).flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), config.clip)
