@@ -22,7 +22,7 @@ from attnviz.view import ViewState
 from attnviz.web import cache, component
 
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
-OWN_INPUTS = ("models", "translate", "vision", "train", "replay")  # pages that have fields of their own
+OWN_INPUTS = ("translate", "vision", "train", "replay")  # pages that have fields of their own
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
 _this_run = threading.local()  # a script run has a thread to itself
 

@@ -204,7 +204,6 @@ def test_the_links_lead_to_the_page_that_can_show_it() -> None:
 def test_an_uploaded_translator_is_not_offered_to_pages_of_one_text() -> None:
     app = upload(opened(), "dates.zip", zipped("dates"))
     assert app.session_state["models.shown"].startswith(cache.OWN)
-    app.switch_page("pages/explore.py").run()
     assert not any("Yours" in option for option in app.selectbox(key="model").options)
 
 

@@ -139,6 +139,8 @@ def test_around_an_interlude_text_alone_comes_first_and_even_repeats_after() -> 
     task = Language(64, 300, 0.25, TEXT)
     before, after = (task.around_interlude(400, generator(), over=over) for over in (False, True))
     assert (before.labels != IGNORED).all() and before.ids.shape == after.ids.shape
+    plain = Language(64, 300, 0.0, TEXT).batch(400, generator())
+    assert torch.equal(before.ids, plain.ids) and torch.equal(before.labels, plain.labels)
     assert (after.labels == IGNORED).any(dim=1).tolist() == [False] * 300 + [True] * 100
     drawn = torch.bincount(after.ids[300:, 1:].flatten(), minlength=task.tokenizer.vocab_size)[task.alphabet]
     stand = torch.bincount(task.splits["train"], minlength=task.tokenizer.vocab_size)[task.alphabet]
