@@ -48,6 +48,7 @@ def text() -> None:
     lesson.section("Two temperatures, never the same")
     two_temperatures(now, chosen)
     lesson.tries(
+        Try("Said twice: a head finds what came next", generate.SAID_TWICE, generate.TWICE, generate.FALLBACK),
         Try("Sampled at 1.4: wilder", {"how": "sampled", "outside": 1.4, "inside": 1.0}),
         Try("Attention at 4: it loses the thread", {"inside": 4.0, "outside": 1.0, "how": "greedy"}),
         Try("A sentence to go on with", {"said": (), "focus": -1}, text="Emma was very fond of her father, and"),

@@ -17,7 +17,7 @@ from attnviz.generate import Sampling, prompt, tokens, whole
 from attnviz.models import Model
 from attnviz.report import percent
 from attnviz.web import cache, generate_said
-from attnviz.web.generate import MOST_SAID
+from attnviz.web.generate import MOST_SAID, TWICE
 from tests.mounted import chart_titles, charts, mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -118,6 +118,22 @@ def test_a_place_in_the_text_can_be_asked_for(app: AppTest, austen: Model) -> No
     here = prompt(austen, TEXT).start[2]
     assert here in [one["id"] for one in writer(app)["candidates"]]
     assert len(writer(app)["tints"]) == 2
+
+
+def test_what_was_said_before_is_found_again_by_an_induction_head(app: AppTest, austen: Model) -> None:
+    """A name that stands in no novel of hers: the second time the head looks at what followed it the first time."""
+    press(app, "generate-try-0")
+    assert not app.exception and app.session_state["model"] == "austen"
+    begin = prompt(austen, TWICE)
+    trace = whole(austen, begin, ())
+    labels = trace.encodings[0].labels
+    first = labels.index(labels[-1]) + 1  # the token after the one that the text ends with, where it stood first
+    assert 0 < first < len(labels) - 10
+    weights = trace.layers[1].attention.weights[0, 3, -1]
+    assert int(weights.argmax()) == first and float(weights[first]) > 0.5
+    best = writer(app)["candidates"][0]
+    assert best["id"] == trace.encodings[0].ids[first] and best["p"] > 0.5
+    assert f"looks most at “{labels[first]}” in layer 1, head 3" in app.text[0].value
 
 
 def test_the_two_temperatures_do_different_things(app: AppTest, austen: Model) -> None:

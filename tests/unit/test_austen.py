@@ -39,6 +39,7 @@ def test_its_head_scores_are_those_it_states(austen: attnviz.Model, log: dict) -
         twice = said_twice(alphabet, austen.encode("a").ids[0], log["config"]["length"])
         found = head_scores(austen.transformer, twice)
     assert found == pytest.approx({name: log["metrics"][name] for name in found}, rel=1e-4)
+    assert found["previous"] > 0.5 and found["induction"] > 0.5
 
 
 def test_it_has_learned_english(austen: attnviz.Model) -> None:
