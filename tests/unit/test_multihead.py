@@ -81,7 +81,9 @@ def test_outputs_weights_and_gradients_are_torchs(case, average: bool) -> None:
         gradients(their_loss, *inputs, *theirs.parameters()),
         strict=True,
     ):
-        close(a, b)
+        # A gradient that is 0 is here a difference of equal terms as large as the others: their rounding stays.
+        largest = max(1.0, float(b.detach().abs().max()))
+        close(a / largest, b / largest)
 
 
 @settings(max_examples=60)
