@@ -38,6 +38,11 @@ def exponential(step: int, steps: int, warmup: int) -> float:
     return warmed(step, warmup) * FLOOR ** _progress(step, steps, warmup)
 
 
+def linear(step: int, steps: int, warmup: int) -> float:
+    """Straight down from 1 where the warm-up ends to almost 0 at the last step. Bergsma et al. 2025."""
+    return warmed(step, warmup) * min(1.0, (steps - step) / max(1, steps - warmup))
+
+
 def _progress(step: int, steps: int, warmup: int) -> float:
     """0 when the warm-up is over, 1 at the last step."""
     return min(1.0, max(0.0, (step + 1 - warmup) / max(1, steps - warmup)))
@@ -48,4 +53,5 @@ SCHEDULES: dict[str, Callable[[int, int, int], float]] = {
     "cosine": cosine,
     "inverse_sqrt": inverse_sqrt,
     "exponential": exponential,
+    "linear": linear,
 }

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attnviz import checkpoints
+from attnviz import checkpoints, interlude
 from attnviz.checks import check_bool, check_divisible, check_finite, check_probability, check_sizes
 from attnviz.config import POSITIONS, ModelConfig
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
@@ -35,7 +35,6 @@ PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SMOOTHING = 0.98  # of the running mean of the loss
 ENTRY = 50  # steps of warm-up into an interlude, and out of it
-STILL = ("embed.", ".linear")  # in the names of what an interlude leaves as it is: embeddings, feed-forward networks
 ABOVE_RATE = 10.0  # no schedule is sensible beyond it
 
 
@@ -49,11 +48,8 @@ class TrainConfig:
         length: tokens of an example or a window of text; batch: examples per step.
         vocab_size, repeats: of tasks on text: the tokenizer's size, and the share of windows that are random tokens
             said again and again, so that induction heads form (Olsson et al. 2022).
-        interlude, interlude_at: of a language model: so many steps, after so many on text alone, in which attention
-            learns to repeat and all else stands still: few tokens in short windows at first, then more and more. Where
-            heads look at the previous token already, induction heads form in 300 steps, which 9,000 with repeats among
-            the text did not bring about: there feed-forward networks learn which words a text has, and no head its
-            order. Repeats begin after it: they keep the heads. It begins and ends with a short warm-up of its own.
+        interlude, interlude_at: of a language model: so many steps, after so many on text alone, in which one head of
+            each layer learns to repeat and all else stands still: see `interlude.py`. `repeats` begin after it.
         attention_dropout: whether dropout is also applied to the attention weights: a third of what dropout costs.
         steps, learning_rate (the peak), schedule, warmup (steps): see `schedules`.
         weight_decay: on matrices and embeddings, never on norms and biases.
@@ -136,12 +132,11 @@ class TrainConfig:
         planned = self.learning_rate * SCHEDULES[self.schedule](step, self.steps, self.warmup)
         if not self.interlude or step < self.interlude_at:
             return planned
-        if self.interlude_over(step):
-            return planned * warmed(step - self.interlude_at - self.interlude, ENTRY)
-        return self.learning_rate * warmed(step - self.interlude_at, ENTRY)
+        border = self.interlude_at + (self.interlude if self.interlude_over(step) else 0)
+        return planned * warmed(step - border, ENTRY)
 
     def in_interlude(self, step: int) -> bool:
-        """Whether a step, counted from 0, is one in which attention alone learns."""
+        """Whether a step, counted from 0, is one in which one head of each layer learns alone."""
         return self.interlude_at <= step < self.interlude_at + self.interlude
 
     def interlude_over(self, step: int) -> bool:
@@ -197,6 +192,7 @@ class Training:
         if not config.attention_dropout:
             self.model.keep_attention_whole()
         self.optimizer = optimizer_for(self.model, config)
+        self.learning: list[int] = []  # the head of each layer that learns in the interlude, once it has begun
         self.done, self.smoothed = 0, math.nan
         self.best, self.since_best = math.inf, 0
 
@@ -213,24 +209,24 @@ class Training:
 
     def _step(self) -> Step:
         config, began = self.config, time.perf_counter()
-        batch = self._batch(_generator(config.seed, self.done))
+        batches = self._batches(_generator(config.seed, self.done))
+        alone = config.in_interlude(self.done)
         if config.interlude and self.done - config.interlude_at in (0, config.interlude):
-            self.optimizer.state.clear()  # its averages are of other gradients: the first steps would be far too long
+            self._cross_border()
         rate = config.rate(self.done)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.model.train()
+        for group, decay in zip(self.optimizer.param_groups, (config.weight_decay, 0.0), strict=True):
+            group["lr"], group["weight_decay"] = rate, 0.0 if alone else decay
+        self.model.train(not alone)
         if config.dropout:
             torch.manual_seed(config.seed * 1_000_003 + self.done)
         with torch.enable_grad():
             with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-                loss = batch_loss(self.model, batch, config.label_smoothing)
+                losses = [batch_loss(self.model, batch, config.label_smoothing) for batch in batches]
+            loss = torch.stack(losses).mean()
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-        if config.in_interlude(self.done):
-            for name, p in self.model.named_parameters():
-                if any(part in name for part in STILL):
-                    p.grad = None
+        if alone:
+            interlude.hold(self.model, interlude.learners(self.model, self.learning))
         limit = config.clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
         value = float(loss.detach())
@@ -244,19 +240,27 @@ class Training:
         self.done += 1
         first = math.isnan(self.smoothed)
         self.smoothed = value if first else SMOOTHING * self.smoothed + (1 - SMOOTHING) * value
-        step = Step(self.done, value, self.smoothed, rate, norm, batch.n_tokens / seconds)
+        step = Step(self.done, value, self.smoothed, rate, norm, sum(batch.n_tokens for batch in batches) / seconds)
         last = self.done == config.steps
         return self._evaluated(step, last) if last or self.done % config.eval_every == 0 else step
 
-    def _batch(self, generator: torch.Generator) -> Batch:
+    def _batches(self, generator: torch.Generator) -> list[Batch]:
         config = self.config
-        if config.interlude:
+        if not config.interlude:
+            return [self.task.batch(config.batch, generator)]
+        assert isinstance(self.task, Language)
+        if config.in_interlude(self.done):
+            progress = (self.done - config.interlude_at) / config.interlude
+            return self.task.interlude(config.batch, generator, progress)
+        return [self.task.around_interlude(config.batch, generator, over=config.interlude_over(self.done))]
+
+    def _cross_border(self) -> None:
+        """Into the interlude, or out of it."""
+        if self.done == self.config.interlude_at:
             assert isinstance(self.task, Language)
-            if config.in_interlude(self.done):
-                progress = (self.done - config.interlude_at) / config.interlude
-                return self.task.interlude(config.batch, generator, progress)
-            return self.task.around_interlude(config.batch, generator, over=config.interlude_over(self.done))
-        return self.task.batch(config.batch, generator)
+            self.learning = interlude.choose(self.task.heads(self.model.eval()).previous)
+        for p in interlude.learners(self.model, self.learning):
+            self.optimizer.state.pop(p, None)  # averages of other gradients: the first steps would be far too long
 
     def _evaluated(self, step: Step, last: bool) -> Step:
         metrics = self.evaluate("val")
@@ -281,7 +285,7 @@ class Training:
         """Writes a checkpoint; the one that stood there stays whole until the new one is. Errors: ModelError."""
         about = {
             "config": asdict(self.config), "done": self.done, "smoothed": self.smoothed, "best": self.best,
-            "since_best": self.since_best, "data": self.task.fingerprint,
+            "since_best": self.since_best, "data": self.task.fingerprint, "learning": self.learning,
         }  # fmt: skip
         checkpoints.save(path, self.model, self.optimizer, about)
 
@@ -295,6 +299,7 @@ class Training:
         try:
             training = cls(TrainConfig.of(about["config"]), text)
             restored = (about["done"], about["smoothed"], about["best"], about["since_best"])
+            training.learning = list(about.get("learning", []))
         except (KeyError, TypeError, InvalidParameterError) as error:
             raise ModelError(f"{path.name} is a checkpoint of a training that cannot be resumed: {error}.") from None
         if about.get("data") != training.task.fingerprint:

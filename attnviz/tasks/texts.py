@@ -16,7 +16,7 @@ from torch import Tensor
 from attnviz.errors import InvalidParameterError
 from attnviz.places import ASSETS
 from attnviz.tasks.batch import IGNORED, Batch, Task
-from attnviz.tasks.sequences import head_scores, repeated, said_twice
+from attnviz.tasks.sequences import Scores, head_scores, repeated, said_twice, scores
 from attnviz.tokenizers import Tokenizer
 from attnviz.transformer import Transformer
 
@@ -24,8 +24,8 @@ MOST_BYTES = 10_000_000
 HELD_OUT = 0.05  # of the text, for each of "val" (before the end) and "test" (the end)
 N_HELD_OUT = 64  # windows, spread evenly over the split
 EVAL_BATCH = 16
-FEW, SHORT = 64, 64  # tokens of the alphabet and of a window at the start of an interlude
-CONSTANT = 0.5  # of an interlude until the alphabet grows
+FEW, SHORT = 64, 64  # tokens of the alphabet and of a window that repeats, at the start of an interlude
+CONSTANT, SHORT_UNTIL = 0.35, 0.6  # of an interlude: when the alphabet begins to grow, and when it is whole
 
 
 class Language(Task):
@@ -91,15 +91,19 @@ class Language(Task):
         more = repeated(doubled, self.length, alphabet, self.bos, generator, shortest=8)
         return Batch(torch.cat([plain.ids, more.ids]), torch.cat([plain.labels, more.labels]))
 
-    def interlude(self, size: int, generator: torch.Generator, progress: float) -> Batch:
-        """As many tokens as in a batch of `size`, all in short windows that repeat, drawn evenly from a few words.
+    def interlude(self, size: int, generator: torch.Generator, progress: float) -> list[Batch]:
+        """Two batches with as many tokens as one of `size`: half in windows of the text, half in ones that repeat.
 
-        The text's 64 most frequent tokens until `progress` (0 to 1) is 0.5, then more and more, in the end all.
+        What repeats: the text's 64 most frequent tokens in short windows until `progress` (0 to 1) is 0.35, then more
+        and more; from 0.6 on all of them, in windows of the usual length.
         """
-        length = min(self.length, SHORT)
-        growth = max(0.0, (progress - CONSTANT) / (1 - CONSTANT))
+        short = progress < SHORT_UNTIL
+        length = min(self.length, SHORT) if short else self.length
+        growth = min(1.0, max(0.0, (progress - CONSTANT) / (SHORT_UNTIL - CONSTANT)))
         n = min(len(self.alphabet), round(FEW * (len(self.alphabet) / FEW) ** growth))
-        return repeated(size * (self.length // length), length, self._by_frequency[:n], self.bos, generator)
+        half = max(1, size // 2)
+        again = repeated(half * (self.length // length), length, self._by_frequency[:n], self.bos, generator)
+        return [self._mixed(half, 0, self.alphabet, generator), again]
 
     @cached_property
     def _by_frequency(self) -> Tensor:
@@ -125,6 +129,10 @@ class Language(Task):
         del found["exact"]
         found["bits_per_byte"] = found["loss"] / math.log(2) / self.bytes_per_token
         return {**found, **head_scores(model, said_twice(self.alphabet, self.bos, self.length))}
+
+    def heads(self, model: Transformer) -> Scores:
+        """What each head does with random tokens of the text that are said twice."""
+        return scores(model, said_twice(self.alphabet, self.bos, self.length))
 
     def example(self) -> tuple[str, str | None]:
         return self.tokenizer.decode(self.splits["test"][: min(24, self.length - 1)].tolist()), None

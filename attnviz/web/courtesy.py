@@ -1,8 +1,8 @@
-"""How a training gives way to the pages: a lower priority, and a wait between two steps while a reader waits for one.
+"""How trainings give way to the pages: a lower priority, a core that stays free, and a wait while a reader waits.
 
 A training and a page's run take turns at Python's lock, and share the cores with the reader's browser, which has to
-draw. So between two steps a training looks whether Streamlit runs a page for somebody, and lets that and the drawing go
-first.
+draw. So trainings take turns at all cores but one, step by step, and between two steps each looks whether Streamlit
+runs a page for somebody, and lets that and the drawing go first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from streamlit.runtime.scriptrunner_utils.script_run_context_attr import SCRIPT_RUN_CONTEXT_ATTR_NAME
 
@@ -21,6 +22,14 @@ BREATH = 0.002  # seconds between two steps in which every other thread may take
 SLICE = 0.004  # seconds between two looks at who waits
 DRAWING = 0.1  # seconds that a browser has to itself, after a page's run, to draw what came
 MOST = 1.0  # seconds at a time that a training gives way
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+_turns = threading.BoundedSemaphore(max(1, cores() - 1))
 
 _unhurried: weakref.WeakSet[threading.Thread] = weakref.WeakSet()  # whose page nobody asked for just now
 
@@ -36,19 +45,25 @@ class Courtesy:
     ) -> None:
         """`readers` are the threads in which a page runs now; all three are arguments for tests."""
         self._clock, self._sleep, self._readers = clock, sleep, readers or page_threads
-        self._since = clock()  # when it went to work
+        self._since = clock()  # when its turn began
         self._credit = 0.0  # seconds that it may wait
         self._seen: dict[threading.Thread, float] = {}  # pages' threads, and when they last ran
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Around a step: no more trainings are in theirs than leave the pages a core."""
+        with _turns:
+            self._since = self._clock()
+            yield
+
     def give_way(self, wanted: Callable[[], bool] = lambda: True) -> None:
-        """To be called between two steps; returns at once when the training is not `wanted` any more."""
+        """To be called between two turns; returns at once when the training is not `wanted` any more."""
         self._credit = min(MOST, self._credit + self._clock() - self._since)
         self._sleep(BREATH)
         began = self._clock()
         while wanted() and self._reader_waits() and self._clock() - began + SLICE <= self._credit:
             self._sleep(SLICE)
-        self._since = self._clock()
-        self._credit -= self._since - began
+        self._credit -= self._clock() - began
 
     def _reader_waits(self) -> bool:
         now = self._clock()

@@ -159,8 +159,12 @@ class Run:
             self._look()
             self.status = "running"
             steps, manners = self._training.steps(), courtesy.Courtesy()
-            while not self._wish and (step := next(steps, None)) is not None:
-                self._take(step)
+            while not self._wish:
+                with manners.turn():
+                    step = next(steps, None)
+                    if step is None:
+                        break
+                    self._take(step)
                 self._heed_session()
                 manners.give_way(lambda: not self._wish)
             ended = self._close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -35,7 +36,8 @@ class World:
         """The seconds for which a training waited after each of n steps, without the breath."""
         waits = []
         for _ in range(n):
-            self.now += STEP
+            with self.manners.turn():
+                self.now += STEP
             before = self.now
             self.manners.give_way()
             waits.append(self.now - before - courtesy.BREATH)
@@ -65,6 +67,61 @@ def test_a_training_never_waits_long_at_a_time() -> None:
     world = World((READER, 100.0, 1e9))
     waits = world.steps(5000)
     assert MOST - courtesy.SLICE <= max(waits) <= MOST and sum(wait > 0.1 for wait in waits) == 1
+
+
+def test_trainings_take_turns_at_all_cores_but_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three threads of 40 turns on a machine of three cores: two are in theirs at a time, and each comes to its own."""
+    monkeypatch.setattr(courtesy, "_turns", threading.BoundedSemaphore(2))
+    inside, most, counted = [0], [0], threading.Lock()
+    finished: list[int] = []
+
+    def train(number: int) -> None:
+        manners = Courtesy(readers=list)
+        for _ in range(40):
+            with manners.turn():
+                with counted:
+                    inside[0] += 1
+                    most[0] = max(most[0], inside[0])
+                time.sleep(0.001)
+                with counted:
+                    inside[0] -= 1
+            manners.give_way()
+        finished.append(number)
+
+    threads = [threading.Thread(target=train, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [2] and sorted(finished) == [0, 1, 2]
+
+
+def test_a_core_stays_free_where_there_is_more_than_one() -> None:
+    assert courtesy._turns._initial_value == max(1, courtesy.cores() - 1)  # type: ignore[attr-defined]
+
+
+def test_waiting_for_a_turn_gives_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that waited ten seconds for its turn and worked none gives way for none."""
+    world = World((READER, 0.0, 1e9))
+    monkeypatch.setattr(courtesy, "_turns", Late(world, 10.0))
+    with world.manners.turn():
+        pass
+    before = world.now
+    world.manners.give_way()
+    assert world.now - before == pytest.approx(courtesy.BREATH)
+
+
+class Late:
+    """Turns that come only after some seconds of a world's clock."""
+
+    def __init__(self, world: World, seconds: float) -> None:
+        self.world, self.seconds = world, seconds
+
+    def __enter__(self) -> None:
+        self.world.now += self.seconds
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def test_a_training_waits_for_no_page_that_only_its_clock_runs() -> None:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attnviz.schedules import FLOOR, SCHEDULES, cosine, exponential, inverse_sqrt
+from attnviz.schedules import FLOOR, SCHEDULES, cosine, exponential, inverse_sqrt, linear
 from attnviz.training import TrainConfig
 
 RUNS = st.integers(2, 500).flatmap(lambda steps: st.tuples(st.just(steps), st.integers(0, steps)))
@@ -38,6 +38,16 @@ def test_cosine_is_torchs_after_the_warm_up() -> None:
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps - warmup, eta_min=FLOOR)
     for step in range(warmup - 1, steps):
         assert cosine(step, steps, warmup) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
+        optimizer.step()
+        theirs.step()
+
+
+def test_linear_is_torchs_after_the_warm_up() -> None:
+    steps, warmup = 60, 10
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps - warmup)
+    for step in range(warmup, steps):
+        assert linear(step, steps, warmup) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
         optimizer.step()
         theirs.step()
 

@@ -148,15 +148,16 @@ def test_around_an_interlude_text_alone_comes_first_and_even_repeats_after() -> 
     assert drawn[rare].float().mean() > 0.8 * drawn.float().mean()  # rare tokens as often as frequent ones
 
 
-def test_an_interlude_repeats_few_tokens_first_and_all_in_the_end() -> None:
-    """Windows of 64 instead of 128, as many tokens as a batch has, drawn from the text's most frequent ones first."""
+def test_an_interlude_repeats_few_tokens_first_and_all_in_the_end_beside_as_much_text() -> None:
+    """Windows of 64 instead of 128 at first, drawn from the text's most frequent tokens."""
     words = " ".join(f"w{i % (1 + i % 400)}" for i in range(9_000))
     task = Language(128, 600, 0.25, words)
     counts = torch.bincount(task.splits["train"], minlength=task.tokenizer.vocab_size)
     sizes = []
-    for progress in (0.0, 0.49, 0.7, 0.9, 1.0):
-        batch = task.interlude(40, generator(), progress)
-        assert batch.ids.shape == batch.labels.shape == (80, 64)
+    for progress in (0.0, 0.34, 0.45, 0.59, 0.6, 1.0):
+        plain, batch = task.interlude(80, generator(), progress)
+        assert plain.ids.shape == (40, 128) and (plain.labels != IGNORED).all()
+        assert batch.ids.shape == batch.labels.shape == ((80, 64) if progress < 0.6 else (40, 128))
         asked = batch.labels != IGNORED
         assert (~asked).any(dim=1).all() and asked.any(dim=1).all()  # no window of plain text
         seen = set(batch.ids[:, 1:].flatten().tolist())
@@ -165,7 +166,8 @@ def test_an_interlude_repeats_few_tokens_first_and_all_in_the_end() -> None:
         missing = set(task.alphabet.tolist()) - seen
         assert all(int(counts[i]) <= rarest_seen for i in missing) or len(seen) > 300
         sizes.append(len(seen))
-    assert sizes[0] == sizes[1] == 64 and sizes == sorted(sizes) and sizes[-1] > 0.9 * len(task.alphabet)
+    assert sizes[0] == sizes[1] == 64 and sizes[:4] == sorted(sizes[:4]) and sizes[2] < 0.7 * len(task.alphabet)
+    assert all(size > 0.9 * len(task.alphabet) for size in sizes[3:])
 
 
 def test_bits_per_byte_do_not_depend_on_the_tokens() -> None:

@@ -4,13 +4,14 @@ import dataclasses
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz import training
+from attnviz import interlude, training
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.multihead import MultiheadAttention
 from attnviz.tasks import IGNORED, TASKS
@@ -132,7 +133,7 @@ def test_a_step_is_the_plain_torch_loops(name: str) -> None:
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(other.model.parameters(), config.clip)
         optimizer.step()
-        assert step.loss == float(loss) and step.grad_norm == float(norm)
+        assert step.loss == float(loss.detach()) and step.grad_norm == float(norm)
     assert same(weights(run), weights(other))
 
 
@@ -154,43 +155,76 @@ INTERLUDE = TINY | {
 }  # fmt: skip
 
 
-def test_an_interlude_teaches_attention_alone_and_repeats_begin_after_it() -> None:
+def test_in_an_interlude_one_head_of_each_layer_learns_and_repeats_begin_after_it() -> None:
     run = Training(preset("language", "small", **INTERLUDE))
+    heads, width = run.config.n_heads, run.config.d_model
     repeats, moved = [], []
     for step in range(8):
-        batch = run._batch(training._generator(0, step))
-        repeats.append(int((batch.labels == IGNORED).any(dim=1).sum()))
+        batches = run._batches(training._generator(0, step))
+        repeats.append([int((batch.labels == IGNORED).any(dim=1).sum()) for batch in batches])
         before = weights(run)
         run._step()
-        after = weights(run)
-        moved.append({name for name, p in after.items() if not torch.equal(p, before[name])})
-    assert repeats == [0, 0, 8, 8, 8, 2, 2, 2]
-    still = {name for name in weights(run) if "embed." in name or "linear" in name or name == "head.out.weight"}
-    assert len(still) > 4 and all(names == set(weights(run)) - still for names in moved[2:5])
-    assert all(still <= names for names in moved[:2] + moved[5:])
+        moved.append({name: p != before[name] for name, p in weights(run).items()})
+    assert repeats == [[0], [0], [0, 4], [0, 4], [0, 4], [2], [2], [2]]
+    assert all(where.any() for step in moved[:2] + moved[5:] for where in step.values())
+    for step in moved[2:5]:
+        for name, where in step.items():
+            if "self_attn" not in name or name.endswith("out_proj.bias"):
+                assert not where.any(), name
+                continue
+            learning = run.learning[int(name.split(".")[2])]
+            by_head = where.view(3, heads, -1) if "in_proj" in name else where.view(width, heads, -1).transpose(0, 1)
+            parts = by_head.transpose(0, 1) if "in_proj" in name else by_head
+            assert [bool(part.any()) for part in parts] == [head == learning for head in range(heads)], name
+
+
+def test_the_heads_of_an_interlude_are_chosen_as_it_begins() -> None:
+    previous = torch.tensor([[0.1, 0.6, 0.2], [0.3, 0.2, 0.1], [0.05, 0.3, 0.5]])
+    assert interlude.choose(previous) == [1, 2, 0]
+    run = Training(preset("language", "small", **INTERLUDE))
+    for _ in range(2):
+        run._step()
+    assert run.learning == []
+    found = run.task.heads(run.model.eval()).previous
+    run._step()
+    assert run.learning == interlude.choose(found)
+
+
+def test_an_interlude_has_no_dropout_and_no_weight_decay(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Training(preset("language", "small", **INTERLUDE | {"dropout": 0.5, "weight_decay": 0.3}))
+    seen: list[tuple[bool, float]] = []
+
+    def watched(model: Transformer, *others: Any) -> torch.Tensor:
+        seen.append((model.training, run.optimizer.param_groups[0]["weight_decay"]))
+        return batch_loss(model, *others)
+
+    monkeypatch.setattr(training, "batch_loss", watched)
+    for _ in range(8):
+        run._step()
+    assert seen == [(True, 0.3)] * 2 + [(False, 0.0)] * 6 + [(True, 0.3)] * 3  # two batches a step within it
 
 
 def test_an_interlude_warms_up_on_its_own_and_so_does_what_follows() -> None:
     changes = {"steps": 500, "warmup": 100, "vocab_size": 300, "length": 24}
     plain = preset("language", **changes)
     config = replace(plain, interlude=120, interlude_at=200)
-    assert [config.rate(step) for step in range(200)] == [plain.rate(step) for step in range(200)]
-    entry = training.ENTRY
-    assert config.rate(200) == pytest.approx(config.learning_rate / entry)
-    assert [config.rate(step) for step in (249, 319)] == [config.learning_rate] * 2
-    assert config.rate(320) == pytest.approx(plain.rate(320) / entry)
-    assert [config.rate(step) for step in range(369, 500)] == [plain.rate(step) for step in range(369, 500)]
+    for step in range(500):
+        since = step - 320 if step >= 320 else step - 200
+        factor = min(1.0, (since + 1) / training.ENTRY) if step >= 200 else 1.0
+        assert config.rate(step) == pytest.approx(plain.rate(step) * factor, rel=1e-12), step
 
 
-def test_an_interlude_begins_and_ends_with_a_fresh_optimizer() -> None:
-    """Averages of other gradients would make its first steps many times too long."""
+def test_what_learns_in_an_interlude_has_fresh_averages_before_and_after_and_the_rest_keeps_its_own() -> None:
+    """Averages of other gradients would make the first steps many times too long."""
     run = Training(preset("language", "small", **INTERLUDE))
-    attention = next(p for name, p in run.model.named_parameters() if name.endswith("in_proj_weight"))
+    named = dict(run.model.named_parameters())
+    attention = next(p for name, p in named.items() if name.endswith("in_proj_weight"))
+    other = next(p for name, p in named.items() if name.endswith("linear1.weight"))
     counted = []
     for _ in range(8):
         run._step()
-        counted.append(int(run.optimizer.state[attention]["step"]))
-    assert counted == [1, 2, 1, 2, 3, 1, 2, 3]
+        counted.append([int(run.optimizer.state[p]["step"]) for p in (attention, other)])
+    assert counted == [[1, 1], [2, 2], [1, 2], [2, 2], [3, 2], [1, 3], [2, 4], [3, 5]]
 
 
 def test_a_training_in_its_interlude_resumes_bit_for_bit(tmp_path: Path) -> None:
