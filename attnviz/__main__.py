@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("task", choices=tuple(TASKS), help="what to learn")
     train.add_argument("--preset", choices=tuple(training.PRESETS), default="default", help="small, default or large")
     train.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings, such as d_model=64")
-    train.add_argument("--text", type=Path, help="the text to train on, for tasks on text")
+    train.add_argument("--text", type=Path, nargs="+", metavar="FILE", help="what to train on, for tasks on text")
     train.add_argument("--unwrap", action="store_true", help="join the lines of each paragraph of the text first")
     train.add_argument("--out", type=Path, default=Path("model"), help="the folder to write (model)")
     train.add_argument("--title", help="the model's name in lists")
@@ -150,7 +150,7 @@ def _report(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     from attnviz import workshop
 
-    text = None if options.text is None else _text(options.text)
+    text = None if options.text is None else "\n\n".join(map(_text, options.text))
     settings = dict(workshop.setting(pair) for pair in options.set)
     workshop.run(
         training.preset(options.task, options.preset, **settings), unwrapped(text) if text and options.unwrap else text,

@@ -266,6 +266,19 @@ def test_train_reads_a_text_and_joins_its_lines(tmp_path: Path, capsys) -> None:
     assert "bits_per_byte" in capsys.readouterr().out
 
 
+def test_train_reads_several_files_as_one_text(tmp_path: Path, capsys) -> None:
+    parts = ["The first of them ends here.\n" * 60, "Another begins.\n" * 60]
+    names = [tmp_path / name for name in ("a.txt", "b.txt", "both.txt")]
+    for name, text in zip(names, [*parts, "\n\n".join(parts)], strict=True):
+        name.write_text(text, "utf-8")
+    said = []
+    for chosen in (names[:2], names[2:]):
+        command = ["train", "language", *TINY, "vocab_size=300", "length=16", "--out", str(tmp_path / "m")]
+        assert main([*command, "--text", *map(str, chosen)]) == 0
+        said.append([line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")])
+    assert said[0] == said[1] != []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
