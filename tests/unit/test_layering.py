@@ -58,7 +58,9 @@ TABLE: dict[str, set[str]] = {
     "workshop": {"bundles", "checkpoints", "history", "training"},
     "checkpoints": {"weights"},
     "tasks": {"images", "transformer", "intervention", "tokenizers", "analysis", "checks", "places"},
-    "training": {"transformer", "config", "tasks", "schedules", "checkpoints", "checks"},
+    "train_config": {"config", "tasks", "schedules", "checks"},
+    "interlude": {"multihead"},
+    "training": {"transformer", "tasks", "checkpoints", "interlude", "train_config"},
     "models": {
         *("marian", "weights", "families", "hub", "bundles", "images", "transformer", "config", "tokenizers"),
         *("intervention", "checks", "places", "download", "archives"),

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from attnviz import interlude, training
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.multihead import MultiheadAttention
+from attnviz.schedules import SCHEDULES
 from attnviz.tasks import IGNORED, TASKS
+from attnviz.train_config import ENTRY
 from attnviz.training import TrainConfig, Training, batch_loss, initialise, optimizer_for, preset, train
 from attnviz.transformer import Transformer
 
@@ -210,7 +212,7 @@ def test_an_interlude_warms_up_on_its_own_and_so_does_what_follows() -> None:
     config = replace(plain, interlude=120, interlude_at=200)
     for step in range(500):
         since = step - 320 if step >= 320 else step - 200
-        factor = min(1.0, (since + 1) / training.ENTRY) if step >= 200 else 1.0
+        factor = min(1.0, (since + 1) / ENTRY) if step >= 200 else 1.0
         assert config.rate(step) == pytest.approx(plain.rate(step) * factor, rel=1e-12), step
 
 
@@ -331,7 +333,7 @@ def test_a_bad_setting_is_refused_with_its_numbers(changes: dict, words: list[st
 @given(
     st.builds(
         TrainConfig, task=st.sampled_from(sorted(TASKS)), steps=st.integers(100, 10**6), seed=st.integers(0, 2**40),
-        learning_rate=st.floats(1e-6, 10), schedule=st.sampled_from(sorted(training.SCHEDULES)),
+        learning_rate=st.floats(1e-6, 10), schedule=st.sampled_from(sorted(SCHEDULES)),
     )
 )  # fmt: skip
 @settings(max_examples=50)
