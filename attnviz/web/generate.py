@@ -32,8 +32,8 @@ SEEDS = 10_000
 BETTER, WORSE, SAME = "It predicts better", "It predicts worse", "Nothing changes"
 GUESSES = (BETTER, WORSE, SAME)
 HOW = ("greedy", "sampled")
-TWICE = "Mr Dursley met Mrs Potts in Paris. A year later, Mr D"  # Austen's induction heads know how it goes on
-SAID_TWICE: dict[str, Any] = {"said": (), "focus": -1, "layer": 1, "head": 3, "inside": 1.0, "how": HOW[0]}
+TWICE = "Mr Dursley met Mrs Potts in Paris. A year later, Mr D"  # Austen's induction head knows how it goes on
+SAID_TWICE: dict[str, Any] = {"said": (), "focus": -1, "layer": 2, "head": 1, "inside": 1.0, "how": HOW[0]}
 
 
 @dataclass(frozen=True)

@@ -129,12 +129,13 @@ def test_what_was_said_before_is_found_again_by_an_induction_head(app: AppTest, 
     labels = trace.encodings[0].labels
     first = labels.index(labels[-1]) + 1  # the token after the one that the text ends with, where it stood first
     assert 0 < first < len(labels) - 10
-    weights = trace.layers[1].attention.weights[0, 3, -1]
+    weights = trace.layers[2].attention.weights[0, 1, -1]
     assert int(weights.argmax()) == first and float(weights[first]) > 0.5
-    best = writer(app)["candidates"][0]
+    best, second = writer(app)["candidates"][:2]
     ids, p = trace.encodings[0].ids, trace.logits[0].softmax(-1)  # type: ignore[index]
     assert best["id"] == ids[first] and best["p"] > 0.3 > 10 * float(p[first - 1, ids[first]])
-    assert f"looks most at “{labels[first]}” in layer 1, head 3" in app.text[0].value
+    assert best["p"] > 3 * second["p"]
+    assert f"looks most at “{labels[first]}” in layer 2, head 1" in app.text[0].value
 
 
 def test_the_two_temperatures_do_different_things(app: AppTest, austen: Model) -> None:
