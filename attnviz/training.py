@@ -83,7 +83,7 @@ class Training:
             self._cross_border()
         rate = config.rate(self.done)
         for group, decay in zip(self.optimizer.param_groups, (config.weight_decay, 0.0), strict=True):
-            group["lr"], group["weight_decay"] = rate, 0.0 if alone else decay
+            group["lr"], group["weight_decay"] = rate, 0.0 if alone else decay  # what stands still does not shrink
         self.model.train(not alone)
         if config.dropout:
             torch.manual_seed(config.seed * 1_000_003 + self.done)
@@ -168,7 +168,9 @@ class Training:
             training = cls(TrainConfig.of(about["config"]), text)
             restored = (about["done"], about["smoothed"], about["best"], about["since_best"])
             training.learning = list(about.get("learning", []))
-        except (KeyError, TypeError, InvalidParameterError) as error:
+            if training.config.interlude and restored[0] > training.config.interlude_at:
+                interlude.learners(training.model, training.learning)  # one head for each layer
+        except (KeyError, TypeError, IndexError, ValueError, InvalidParameterError) as error:
             raise ModelError(f"{path.name} is a checkpoint of a training that cannot be resumed: {error}.") from None
         if about.get("data") != training.task.fingerprint:
             raise ModelError(f"{path.name} was trained on other data than these.")

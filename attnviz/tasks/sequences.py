@@ -148,13 +148,13 @@ class Induction(Task):
         yield self.batch(N_HELD_OUT, torch.Generator().manual_seed(seed % 2**63))
 
     def evaluate(self, model: Transformer, split: str) -> dict[str, float]:
-        """Also "induction" and "previous": see `head_scores`.
+        """Also "induction" and "previous": see `Scores`.
 
         "exact" is left out: nobody can know when a stretch begins again.
         """
         found = super().evaluate(model, split)
         del found["exact"]
-        return {**found, **head_scores(model, self.twice())}
+        return {**found, **scores(model, self.twice()).best}
 
     def twice(self) -> Tensor:
         """The sequences on which heads are scored, (16, 2P + 1): no word comes twice in the P."""
@@ -212,6 +212,11 @@ class Scores:
     first: float  # loss on the tokens the first time, when nothing tells them
     again: float  # and the second time, the first of them left out: nothing tells that it starts again
 
+    @property
+    def best(self) -> dict[str, float]:
+        """The best head's "previous" and "induction", 0 to 1."""
+        return {"previous": float(self.previous.max()), "induction": float(self.induction.max())}
+
 
 def scores(model: Transformer, twice: Tensor, intervention: Intervention | None = None) -> Scores:
     """The scores on sequences as `said_twice` makes them. Source: Olsson et al. 2022, "Head activation evaluators"."""
@@ -224,12 +229,6 @@ def scores(model: Transformer, twice: Tensor, intervention: Intervention | None 
             offset_weights(trace, 1, first=2), offset_weights(trace, half - 1, first=half + 1),
             float(nats[:, :half].mean()), float(nats[:, half + 1 :].mean()),
         )  # fmt: skip
-
-
-def head_scores(model: Transformer, twice: Tensor) -> dict[str, float]:
-    """The best head's scores on sequences said twice: "previous" and "induction", 0 to 1."""
-    found = scores(model, twice)
-    return {"previous": float(found.previous.max()), "induction": float(found.induction.max())}
 
 
 WORDS = (

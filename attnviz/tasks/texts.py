@@ -16,7 +16,7 @@ from torch import Tensor
 from attnviz.errors import InvalidParameterError
 from attnviz.places import ASSETS
 from attnviz.tasks.batch import IGNORED, Batch, Task
-from attnviz.tasks.sequences import Scores, head_scores, repeated, said_twice, scores
+from attnviz.tasks.sequences import Scores, repeated, said_twice, scores
 from attnviz.tokenizers import Tokenizer
 from attnviz.transformer import Transformer
 
@@ -103,7 +103,7 @@ class Language(Task):
         n = min(len(self.alphabet), round(FEW * (len(self.alphabet) / FEW) ** growth))
         half = max(1, size // 2)
         again = repeated(half * (self.length // length), length, self._by_frequency[:n], self.bos, generator)
-        return [self._mixed(half, 0, self.alphabet, generator), again]
+        return [self.around_interlude(half, generator, over=False), again]
 
     @cached_property
     def _by_frequency(self) -> Tensor:
@@ -128,7 +128,7 @@ class Language(Task):
         found = super().evaluate(model, split)
         del found["exact"]
         found["bits_per_byte"] = found["loss"] / math.log(2) / self.bytes_per_token
-        return {**found, **head_scores(model, said_twice(self.alphabet, self.bos, self.length))}
+        return {**found, **self.heads(model).best}
 
     def heads(self, model: Transformer) -> Scores:
         """What each head does with random tokens of the text that are said twice."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import attnviz
 from attnviz.generate import greedy
 from attnviz.models import BUNDLED
-from attnviz.tasks.sequences import head_scores, said_twice
+from attnviz.tasks.sequences import said_twice, scores
 
 LINE = "She was not at all afraid of being left alone with her sister, who had nothing to say to her."
 SHUFFLED = "left to not who her say all nothing alone at She her being of had was her sister, afraid with to."
@@ -37,7 +37,7 @@ def test_its_head_scores_are_those_it_states(austen: attnviz.Model, log: dict) -
     alphabet = torch.arange(len(austen.tokenizer.library.get_added_tokens_decoder()), austen.tokenizer.vocab_size)
     with torch.inference_mode():
         twice = said_twice(alphabet, austen.encode("a").ids[0], log["config"]["length"])
-        found = head_scores(austen.transformer, twice)
+        found = scores(austen.transformer, twice).best
     assert found == pytest.approx({name: log["metrics"][name] for name in found}, rel=1e-4)
     assert found["previous"] > 0.5 and found["induction"] > 0.5
 

@@ -1,5 +1,6 @@
 """Figures show the numbers they are given, in the house style."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -55,5 +56,7 @@ def test_the_charts_library_is_the_one_that_plotly_checks_for() -> None:
     heads = [version.search(path.read_text("utf-8")[:300]) for path in (theirs, ours)]
     assert heads[0] and heads[1] and heads[0][1] == heads[1][1]
     source = ours.read_text("utf-8")
+    published = "79542150855a52c567260e3137095dbe2b744e6d702a5cabe67da246942fba7a"  # plotly.js-cartesian-dist-min 4.1.1
+    assert hashlib.sha256(ours.read_bytes()).hexdigest() == published
     for kind in DRAWN:
         assert f'moduleType:"trace",name:"{kind}"' in source, kind

@@ -242,6 +242,17 @@ def test_a_training_in_its_interlude_resumes_bit_for_bit(tmp_path: Path) -> None
         assert same(weights(resumed), weights(whole))
 
 
+@pytest.mark.parametrize("heads", [[], [0, 0, 0], [9]])
+def test_a_checkpoint_without_the_heads_of_its_interlude_is_refused(tmp_path: Path, heads: list) -> None:
+    run = Training(preset("language", "small", **INTERLUDE))
+    for _ in range(3):
+        run._step()
+    run.learning = heads
+    run.save(tmp_path / "checkpoint.safetensors")
+    with pytest.raises(ModelError, match="cannot be resumed"):
+        Training.resume(tmp_path / "checkpoint.safetensors")
+
+
 def test_dropout_can_leave_the_attention_weights_whole() -> None:
     for whole in (False, True):
         run = Training(preset("copy", **TINY | {"dropout": 0.3, "attention_dropout": whole}))
