@@ -59,8 +59,8 @@ class Language(Task):
         cut = max(int(HELD_OUT * len(ids)), length + 1)
         if len(ids) < 3 * cut:
             raise InvalidParameterError(
-                f"The text makes {len(ids)} tokens; windows of {length} need at least {3 * (length + 1)}. "
-                "Give a longer text, or a shorter length."
+                f"The text makes {len(ids)} token{'' if len(ids) == 1 else 's'}; "
+                f"windows of {length} need at least {3 * (length + 1)}. Give a longer text, or a shorter length."
             )
         stream = torch.tensor(ids)
         self.splits = {"train": stream[: -2 * cut], "val": stream[-2 * cut : -cut], "test": stream[-cut:]}

@@ -303,6 +303,7 @@ def test_train_refuses_in_a_sentence(arguments: list[str], words: str, capsys, t
     ("content", "words"),
     [
         (b"", "The text is empty"),
+        (b"a", "The text makes 1 token; windows of 64 need at least 195"),
         (b"twenty bytes, or so.", "windows of 64 need at least"),
         (bytes([72, 105, 0xFE]) * 1000, "book.txt is no text in UTF-8: byte 0xfe at 2"),
         (None, "book.txt has 10,000,001 bytes; at most 10,000,000"),
