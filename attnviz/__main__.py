@@ -153,10 +153,14 @@ def _train(options: argparse.Namespace) -> None:
     text = None if options.text is None else "\n\n".join(map(_text, options.text))
     settings = dict(workshop.setting(pair) for pair in options.set)
     workshop.run(
-        training.preset(options.task, options.preset, **settings), unwrapped(text) if text and options.unwrap else text,
-        options.out, title=options.title, resume=options.resume,
-        command=[part for part in sys.argv[1:] if part != "--resume"], keep=options.keep,  # resumed, it is the same one
-    )  # fmt: skip
+        training.preset(options.task, options.preset, **settings),
+        unwrapped(text) if text and options.unwrap else text,
+        options.out,
+        title=options.title,
+        resume=options.resume,
+        command=[part for part in sys.argv[1:] if part != "--resume"],
+        keep=options.keep,  # resumed, it is the same one
+    )
 
 
 def _text(path: Path) -> str:

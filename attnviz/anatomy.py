@@ -20,14 +20,32 @@ from attnviz.transformer import Transformer
 
 _IN_LAYER = re.compile(r"(.+?)\.(\d+)\.(.+)")  # the outermost number is the layer's
 _KINDS = {  # the kind of a part of another library's model, by the first of these that its name holds
-    "norm": "norm", "ln": "norm", "cross": "cross", "encdec": "cross", "encoder_attn": "cross", "multihead": "cross",
-    "attn": "attention", "attention": "attention",
-    "embed": "embedding", "wte": "embedding", "wpe": "embedding", "shared": "embedding", "tokens": "embedding",
-    "rnn": "recurrence", "linear": "feed-forward",
-    "mlp": "feed-forward", "dense": "feed-forward", "fc": "feed-forward", "ff": "feed-forward",
-    "intermediate": "feed-forward", "output": "feed-forward", "head": "head", "classifier": "head", "out": "head",
+    "norm": "norm",
+    "ln": "norm",
+    "cross": "cross",
+    "encdec": "cross",
+    "encoder_attn": "cross",
+    "multihead": "cross",
+    "attn": "attention",
+    "attention": "attention",
+    "embed": "embedding",
+    "wte": "embedding",
+    "wpe": "embedding",
+    "shared": "embedding",
+    "tokens": "embedding",
+    "rnn": "recurrence",
+    "linear": "feed-forward",
+    "mlp": "feed-forward",
+    "dense": "feed-forward",
+    "fc": "feed-forward",
+    "ff": "feed-forward",
+    "intermediate": "feed-forward",
+    "output": "feed-forward",
+    "head": "head",
+    "classifier": "head",
+    "out": "head",
     "bias": "head",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -142,10 +160,17 @@ def _lettered(columns: list[Column]) -> tuple[Column, ...]:
 
 def _embeddings(model: Transformer, *, new: bool) -> Block:
     """`new`: these are their own, not those of the other stack again."""
-    config, names = model.config, {
-        "patches": "Patches", "special": "Class token, put before them", "tokens": "Tokens",
-        "positions": "Positions, added", "types": "Segments, added", "norm": "LayerNorm",
-    }  # fmt: skip
+    config, names = (
+        model.config,
+        {
+            "patches": "Patches",
+            "special": "Class token, put before them",
+            "tokens": "Tokens",
+            "positions": "Positions, added",
+            "types": "Segments, added",
+            "norm": "LayerNorm",
+        },
+    )
     parts = []
     for name, title in names.items():
         if name in model.embed:
@@ -200,8 +225,10 @@ def _output(model: Transformer, stack: nn.ModuleDict, *, speaks: bool) -> list[B
             both = _tensors(model.head["dense"], "dense.") + _tensors(model.head["norm"], "norm.")
             parts.append(Part("Dense and LayerNorm", "head", ("T", config.d_model), both))
         scores: tuple[str | int, ...] = ("T", config.vocab_size) if config.head == "lm" else (config.n_classes,)
-        for name, title in (("out", "A score per token" if config.head == "lm" else "Classes"),
-                            ("distilled", "Classes, from the distillation token")):  # fmt: skip
+        for name, title in (
+            ("out", "A score per token" if config.head == "lm" else "Classes"),
+            ("distilled", "Classes, from the distillation token"),
+        ):
             if name in model.head:
                 parts.append(Part(title, "head", scores, _tensors(model.head[name], without=shared)))
     return [Block("Output", 1, tuple(parts))] if parts else []

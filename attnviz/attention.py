@@ -131,10 +131,17 @@ def attend(
     check_broadcast("keep", mask.dense, q, plain)
     check_broadcast("bias", bias, q, k)
     trace = AttentionTrace(
-        q, k, v, z=q, mask=mask, bias=bias, alibi=alibi, head_scale=head_scale,
+        q,
+        k,
+        v,
+        z=q,
+        mask=mask,
+        bias=bias,
+        alibi=alibi,
+        head_scale=head_scale,
         scale=1.0 / math.sqrt(q.shape[-1]) if scale is None else check_finite("scale", scale),
         temperature=check_temperature(temperature),
-    )  # fmt: skip
+    )
     z = _fused(trace, dropout)
     if head_scale is not None:
         z = z * head_scale.to(z.dtype)[None, :, None, None]
@@ -154,9 +161,14 @@ def _fused(trace: AttentionTrace, dropout: float) -> Tensor:
         bias = bias.to(trace.q.dtype) / trace.temperature
         attn_mask = bias if attn_mask is None else bias.masked_fill(~attn_mask, -math.inf)
     return F.scaled_dot_product_attention(
-        trace.q, trace.k, trace.v, attn_mask=attn_mask, dropout_p=dropout, is_causal=only_causal,
+        trace.q,
+        trace.k,
+        trace.v,
+        attn_mask=attn_mask,
+        dropout_p=dropout,
+        is_causal=only_causal,
         scale=trace.scale / trace.temperature,
-    )  # fmt: skip
+    )
 
 
 def _learns_in_halves(trace: AttentionTrace) -> bool:

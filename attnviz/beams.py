@@ -103,8 +103,9 @@ def _picked(run: Trace, rows: Tensor) -> Trace:
 
     def picked(layer: LayerTrace) -> LayerTrace:
         changed: dict[str, Any] = {
-            "attention": attention(layer.attention), "cross_attention": attention(layer.cross_attention),
-        }  # fmt: skip
+            "attention": attention(layer.attention),
+            "cross_attention": attention(layer.cross_attention),
+        }
         if isinstance(layer, RecurrentLayerTrace):
             changed["state"] = layer.state[rows]
         return replace(layer, **changed)

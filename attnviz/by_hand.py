@@ -95,9 +95,16 @@ def by_hand(edits: str = "", mask: str = "own") -> Walk:
         found = attention_matrices(layer, trace, "x")
     assert all(math.isfinite(v) for v in found[-1].values.flat)
     return Walk(
-        {matrix.name: matrix for matrix in (*start, *found)}, WORDS, 0, 1, HEADS, causal,
-        (False,) * len(WORDS), (False,) * len(WORDS), "The example by hand",
-    )  # fmt: skip
+        {matrix.name: matrix for matrix in (*start, *found)},
+        WORDS,
+        0,
+        1,
+        HEADS,
+        causal,
+        (False,) * len(WORDS),
+        (False,) * len(WORDS),
+        "The example by hand",
+    )
 
 
 def attention_layer(edits: Edits | None = None) -> MultiheadAttention:

@@ -127,9 +127,14 @@ class ModelConfig:
         check_sizes(channels=channels)
         max_len = _image_tokens(image_size, patch_size, distilled)
         return cls(
-            vocab_size=0, max_len=max_len, image_size=image_size, patch_size=patch_size, channels=channels,
-            distilled=distilled, **others,
-        )  # fmt: skip
+            vocab_size=0,
+            max_len=max_len,
+            image_size=image_size,
+            patch_size=patch_size,
+            channels=channels,
+            distilled=distilled,
+            **others,
+        )
 
     @property
     def n_special(self) -> int:
@@ -199,17 +204,37 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 
 _VASWANI = ModelConfig(
-    kind="encoder-decoder", d_model=512, n_heads=8, n_layers=6, d_ff=2048,
-    activation="relu", positions="sinusoidal", head="lm",
-)  # fmt: skip
+    kind="encoder-decoder",
+    d_model=512,
+    n_heads=8,
+    n_layers=6,
+    d_ff=2048,
+    activation="relu",
+    positions="sinusoidal",
+    head="lm",
+)
 _BERT = ModelConfig(
-    d_model=256, n_heads=4, n_layers=4, d_ff=1024, norm_eps=1e-12,
-    n_types=2, embed_norm=True, head="lm", head_transform=True,
-)  # fmt: skip
+    d_model=256,
+    n_heads=4,
+    n_layers=4,
+    d_ff=1024,
+    norm_eps=1e-12,
+    n_types=2,
+    embed_norm=True,
+    head="lm",
+    head_transform=True,
+)
 _GPT = ModelConfig(
-    kind="decoder", d_model=256, n_heads=4, n_layers=4, d_ff=1024, activation="gelu_tanh",
-    norm_first=True, final_norm=True, head="lm",
-)  # fmt: skip
+    kind="decoder",
+    d_model=256,
+    n_heads=4,
+    n_layers=4,
+    d_ff=1024,
+    activation="gelu_tanh",
+    norm_first=True,
+    final_norm=True,
+    head="lm",
+)
 
 PRESETS: dict[str, ModelConfig] = {
     "tiny": ModelConfig(),

@@ -20,9 +20,15 @@ from attnviz.weights import BYTES_PER_NUMBER, MAX_FILE_BYTES, MAX_JSON_BYTES
 DEADLINE = 5.0  # seconds until a hub that does not answer is given up: with imports, below 10 on a busy machine
 CARD = "README.md"
 FILES = (  # all that is read of a repository, or of an archive
-    "config.json", FILE, "tokenizer.json", "vocab.txt", "tokenizer_config.json", "*.safetensors",
-    "model.safetensors.index.json", CARD,
-)  # fmt: skip
+    "config.json",
+    FILE,
+    "tokenizer.json",
+    "vocab.txt",
+    "tokenizer_config.json",
+    "*.safetensors",
+    "model.safetensors.index.json",
+    CARD,
+)
 
 Report = Callable[[int, int], None]  # bytes that are there, bytes in all; called often, and may raise Cancelled
 T = TypeVar("T")

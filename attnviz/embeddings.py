@@ -140,6 +140,11 @@ def patch_names(config: ModelConfig) -> Encoding:
         offsets.append((at, at + len(name)))
         at += len(name) + 1
     return Encoding(
-        " ".join(patches), tuple(range(len(names))), names, names, tuple(offsets),
-        (*(None,) * n, *range(len(patches))), (*(True,) * n, *(False,) * len(patches)),
-    )  # fmt: skip
+        " ".join(patches),
+        tuple(range(len(names))),
+        names,
+        names,
+        tuple(offsets),
+        (*(None,) * n, *range(len(patches))),
+        (*(True,) * n, *(False,) * len(patches)),
+    )

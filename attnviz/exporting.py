@@ -180,9 +180,14 @@ def _onnx(model: Model) -> tuple[bytes, str]:
     outputs = ["hidden"] if config.head is None else ["hidden", "logits"]
     with _quietly(), torch.inference_mode(False):
         program = torch.onnx.export(
-            _Graph(model.transformer).eval(), tuple(inputs.values()), input_names=list(inputs),
-            output_names=outputs, dynamic_shapes=shapes, dynamo=True, verbose=False,
-        )  # fmt: skip
+            _Graph(model.transformer).eval(),
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_shapes=shapes,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     how = (
         f"batch × {config.channels} × {config.image_size} × {config.image_size}, the batch free"

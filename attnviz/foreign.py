@@ -256,17 +256,24 @@ def _config(inner: Any, kind: str, record: AttentionTrace, out: Any) -> HubConfi
     logits, states = getattr(out, "logits", None), getattr(out, "hidden_states", None) or out.decoder_hidden_states
     heads = record.q.shape[1]
     return HubConfig(
-        kind=kind, vocab_size=getattr(given, "vocab_size", None) or 0, max_len=_max_len(inner, states[0].shape[1]),
-        d_model=states[0].shape[2], n_heads=heads, n_layers=len(states) - 1,
+        kind=kind,
+        vocab_size=getattr(given, "vocab_size", None) or 0,
+        max_len=_max_len(inner, states[0].shape[1]),
+        d_model=states[0].shape[2],
+        n_heads=heads,
+        n_layers=len(states) - 1,
         d_ff=_number(given, "intermediate_size", "decoder_ffn_dim", "d_ff", "n_inner", "ffn_dim", "hidden_dim", "dff")
         or 4 * states[0].shape[2] * hasattr(given, "n_inner"),  # GPT-2's default
         positions="own",
-        activation="own", head=None if logits is None else "lm" if logits.dim() == 3 else "classification",
+        activation="own",
+        head=None if logits is None else "lm" if logits.dim() == 3 else "classification",
         n_classes=logits.shape[1] if logits is not None and logits.dim() == 2 else 0,
-        architecture=given.model_type, kv_heads=record.kv_heads or heads, width=record.q.shape[3],
+        architecture=given.model_type,
+        kv_heads=record.kv_heads or heads,
+        width=record.q.shape[3],
         parameters=sum(p.numel() for p in inner.parameters()),
         start_id=given.decoder_start_token_id if kind == "encoder-decoder" else None,
-    )  # fmt: skip
+    )
 
 
 def _number(given: Any, *names: str) -> int:

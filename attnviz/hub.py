@@ -138,9 +138,15 @@ def _weights(kind: Any, config: Any, folder: Path) -> tuple[Any, dict[str, Any]]
     """The model with the folder's weights as float32, and what was missing or left over. Errors: ModelError."""
     try:
         model, found = kind.from_pretrained(
-            folder, config=config, attn_implementation=NAME, dtype=torch.float32, use_safetensors=True,
-            local_files_only=True, trust_remote_code=False, output_loading_info=True,
-        )  # fmt: skip
+            folder,
+            config=config,
+            attn_implementation=NAME,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     except Exception as error:  # a broken file, shapes that do not fit: the library raises many kinds
         raise ModelError(f"The weights of {folder.name} cannot be read: {_said(error)}.") from None
     report("are missing from the file", set(found["missing_keys"]))

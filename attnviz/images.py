@@ -108,9 +108,16 @@ class Preprocessing:
         if not given.get("do_normalize", True):
             mean, std = 0.0, 1.0
         found = cls(
-            size, channels, resize, keep_shape, crop, resample, _numbers("rescale_factor", scale, 1)[0],
-            _numbers("image_mean", mean, channels), _numbers("image_std", std, channels),
-        )  # fmt: skip
+            size,
+            channels,
+            resize,
+            keep_shape,
+            crop,
+            resample,
+            _numbers("rescale_factor", scale, 1)[0],
+            _numbers("image_mean", mean, channels),
+            _numbers("image_std", std, channels),
+        )
         if 0.0 in found.std:
             raise ModelError("The image preprocessing divides by image_std 0.")
         return found
@@ -121,11 +128,17 @@ class Preprocessing:
         target = {"shortest_edge": self.resize} if self.keep_shape else {"height": self.resize, "width": self.resize}
         return {
             "image_processor_type": "ViTImageProcessor",
-            "do_resize": self.resize is not None, "size": side if self.resize is None else target,
-            "do_center_crop": self.crop, "crop_size": side, "resample": self.resample,
-            "do_rescale": True, "rescale_factor": self.scale,
-            "do_normalize": True, "image_mean": list(self.mean), "image_std": list(self.std),
-        }  # fmt: skip
+            "do_resize": self.resize is not None,
+            "size": side if self.resize is None else target,
+            "do_center_crop": self.crop,
+            "crop_size": side,
+            "resample": self.resample,
+            "do_rescale": True,
+            "rescale_factor": self.scale,
+            "do_normalize": True,
+            "image_mean": list(self.mean),
+            "image_std": list(self.std),
+        }
 
     def pixels(self, picture: Image) -> Tensor:
         """A picture as the model reads it: float32 (1, channels, size, size). Errors: InvalidParameterError."""

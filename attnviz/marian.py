@@ -121,11 +121,22 @@ class MarianModel(Transformer):
         self._fill(weights)
         self.eval().requires_grad_(False)
         self.config = HubConfig(
-            kind="encoder-decoder", vocab_size=vocabulary, max_len=MAX_LEN, d_model=width, n_heads=N_HEADS,
-            n_layers=layers["decoder"], d_ff=d_ff, activation="relu", positions="sinusoidal", head="lm",
-            architecture="marian-ssru", kv_heads=N_HEADS, width=width // N_HEADS, start_id=END,
+            kind="encoder-decoder",
+            vocab_size=vocabulary,
+            max_len=MAX_LEN,
+            d_model=width,
+            n_heads=N_HEADS,
+            n_layers=layers["decoder"],
+            d_ff=d_ff,
+            activation="relu",
+            positions="sinusoidal",
+            head="lm",
+            architecture="marian-ssru",
+            kv_heads=N_HEADS,
+            width=width // N_HEADS,
+            start_id=END,
             parameters=sum(p.numel() for p in self.parameters()),
-        )  # fmt: skip
+        )
         self._source_config = replace(self.config, n_layers=layers["encoder"])
 
     def _fill(self, weights: dict[str, Tensor]) -> None:

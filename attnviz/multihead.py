@@ -210,9 +210,17 @@ class MultiheadAttention(nn.Module):
             head_scale = self._head_scale(intervention, q)
         k, v, full, bias = self._extra_keys(k, v, full, bias)
         trace = attend(
-            q, k, v, keep=full, bias=bias, scale=scale, temperature=temperature, alibi=alibi,
-            head_scale=head_scale, dropout=self.dropout if self.training else 0.0,
-        )  # fmt: skip
+            q,
+            k,
+            v,
+            keep=full,
+            bias=bias,
+            scale=scale,
+            temperature=temperature,
+            alibi=alibi,
+            head_scale=head_scale,
+            dropout=self.dropout if self.training else 0.0,
+        )
         return replace(trace, out=self.out_proj(trace.z.transpose(1, 2).flatten(2)))
 
     def _heads(self, *inputs: Tensor) -> list[Tensor]:

@@ -259,9 +259,17 @@ def encoder(
     states = [_real(x)]
     for i in range(n_layers):
         layer = encoder_layer(
-            states[-1], under(f"layers.{i}", weights), n_heads, norm_first=norm_first, activation=activation,
-            eps=eps, keep=keep, bias=bias, temperature=temperature, rotary_base=rotary_base,
-        )  # fmt: skip
+            states[-1],
+            under(f"layers.{i}", weights),
+            n_heads,
+            norm_first=norm_first,
+            activation=activation,
+            eps=eps,
+            keep=keep,
+            bias=bias,
+            temperature=temperature,
+            rotary_base=rotary_base,
+        )
         states.append(layer)
     final = under("norm", weights)
     if final:

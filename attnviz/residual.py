@@ -76,8 +76,18 @@ def block(model: Transformer, trace: Trace, layer: int, *, norm_first: bool | No
         feed_sum = middle + feed_forward
         after = feed_sum if first else chosen.norm2(feed_sum)
     stages = (
-        x, attention_in, attention, attention_sum, middle, feed_in, hidden_in, hidden, feed_forward, feed_sum, after,
-    )  # fmt: skip
+        x,
+        attention_in,
+        attention,
+        attention_sum,
+        middle,
+        feed_in,
+        hidden_in,
+        hidden,
+        feed_forward,
+        feed_sum,
+        after,
+    )
     return Block(first, *(_array(stage[0, : trace.lengths[0]]) for stage in stages))
 
 

@@ -31,25 +31,29 @@ _LAYER = {
 }
 _PARTS = ("attention.self.query", "attention.self.key", "attention.self.value")
 BERT = Names(
-    "encoder.layer.", _LAYER,
-    _EMBEDDINGS | {
+    "encoder.layer.",
+    _LAYER,
+    _EMBEDDINGS
+    | {
         "cls.predictions.transform.dense": "head.dense",
         "cls.predictions.transform.LayerNorm": "head.norm",
         "cls.predictions.bias": "head.out.bias",
         "cls.predictions.decoder": "head.out",
     },
     _PARTS,
-)  # fmt: skip
+)
 ROBERTA = Names(
-    "encoder.layer.", _LAYER,
-    _EMBEDDINGS | {
+    "encoder.layer.",
+    _LAYER,
+    _EMBEDDINGS
+    | {
         "lm_head.dense": "head.dense",
         "lm_head.layer_norm": "head.norm",
         "lm_head.bias": "head.out.bias",
         "lm_head.decoder": "head.out",
     },
     _PARTS,
-)  # fmt: skip
+)
 DISTILBERT = Names(
     "transformer.layer.",
     {
@@ -59,13 +63,14 @@ DISTILBERT = Names(
         "ffn.lin2": "linear2",
         "output_layer_norm": "norm2",
     },
-    _EMBEDDINGS | {
+    _EMBEDDINGS
+    | {
         "vocab_transform": "head.dense",
         "vocab_layer_norm": "head.norm",
         "vocab_projector": "head.out",
     },
     ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
-)  # fmt: skip
+)
 GPT2 = Names(
     "h.",
     {
@@ -84,7 +89,7 @@ GPT2 = Names(
         "lm_head.weight": "head.out.weight",
     },
     stack="decoder",
-)  # fmt: skip
+)
 VIT = Names(
     "encoder.layer.",
     {
@@ -96,7 +101,7 @@ VIT = Names(
     },
     {"embeddings.patch_embeddings.projection": "embed.patches", "layernorm": "encoder.norm"},
     ("attention.attention.query", "attention.attention.key", "attention.attention.value"),
-)  # fmt: skip
+)
 VIT_HEADS: dict[str | None, tuple[str, ...]] = {  # the class token's classifier, and the distillation token's
     "classification": ("classifier",),
     "distillation": ("cls_classifier", "distillation_classifier"),

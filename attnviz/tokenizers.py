@@ -162,9 +162,7 @@ class Tokenizer:
                 spans.append((start, end))
         offsets = _without_blanks(text, spans, special)
         labels = tuple(map(self._label, names))
-        return Encoding(
-            text, tuple(ids), tuple(names), labels, offsets, _number_words(text, offsets, special), special
-        )  # fmt: skip
+        return Encoding(text, tuple(ids), tuple(names), labels, offsets, _number_words(text, offsets, special), special)
 
     def _label(self, token: str) -> str:
         if token in self._special_names:

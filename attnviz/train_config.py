@@ -70,9 +70,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_sizes(
-            d_model=self.d_model, n_heads=self.n_heads, n_layers=self.n_layers, length=self.length, batch=self.batch,
-            steps=self.steps, eval_every=self.eval_every, vocab_size=self.vocab_size,
-        )  # fmt: skip
+            d_model=self.d_model,
+            n_heads=self.n_heads,
+            n_layers=self.n_layers,
+            length=self.length,
+            batch=self.batch,
+            steps=self.steps,
+            eval_every=self.eval_every,
+            vocab_size=self.vocab_size,
+        )
         check_sizes(0, d_ff=self.d_ff, warmup=self.warmup, patience=self.patience, seed=self.seed)
         check_sizes(0, interlude=self.interlude, interlude_at=self.interlude_at)
         check_bool("attention_dropout", self.attention_dropout)
@@ -80,9 +86,12 @@ class TrainConfig:
         for name in ("dropout", "label_smoothing", "repeats"):
             check_probability(name, getattr(self, name))
         choices: dict[str, Any] = {
-            "task": TASKS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "positions": POSITIONS,
+            "task": TASKS,
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "positions": POSITIONS,
             "precision": PRECISIONS,
-        }  # fmt: skip
+        }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InvalidParameterError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}")
@@ -103,10 +112,20 @@ class TrainConfig:
     def model(self, kind: str, vocab_size: int, max_len: int, head: str = "lm", **others: Any) -> ModelConfig:
         """The model that a task needs; `others` as in `ModelConfig`. Errors: InvalidParameterError."""
         return ModelConfig(
-            kind=kind, vocab_size=vocab_size, max_len=max_len, d_model=self.d_model, n_heads=self.n_heads,
-            n_layers=self.n_layers, d_ff=self.d_ff, norm_first=self.norm_first, final_norm=self.norm_first,
-            positions=self.positions, dropout=self.dropout, head=head, **others,
-        )  # fmt: skip
+            kind=kind,
+            vocab_size=vocab_size,
+            max_len=max_len,
+            d_model=self.d_model,
+            n_heads=self.n_heads,
+            n_layers=self.n_layers,
+            d_ff=self.d_ff,
+            norm_first=self.norm_first,
+            final_norm=self.norm_first,
+            positions=self.positions,
+            dropout=self.dropout,
+            head=head,
+            **others,
+        )
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""

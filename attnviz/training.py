@@ -152,9 +152,14 @@ class Training:
     def save(self, path: Path) -> None:
         """Writes a checkpoint; the one that stood there stays whole until the new one is. Errors: ModelError."""
         about = {
-            "config": asdict(self.config), "done": self.done, "smoothed": self.smoothed, "best": self.best,
-            "since_best": self.since_best, "data": self.task.fingerprint, "learning": self.learning,
-        }  # fmt: skip
+            "config": asdict(self.config),
+            "done": self.done,
+            "smoothed": self.smoothed,
+            "best": self.best,
+            "since_best": self.since_best,
+            "data": self.task.fingerprint,
+            "learning": self.learning,
+        }
         checkpoints.save(path, self.model, self.optimizer, about)
 
     @classmethod

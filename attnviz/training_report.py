@@ -65,9 +65,15 @@ def html(folder: Path, intervention: Intervention | None = None) -> str:
     drawn = charts(log, config.steps)
     try:
         lead = _template().render(
-            title=model.info.title, n_parameters=model.info.n_parameters, explains=TASKS[config.task].explains, log=log,
-            charts=drawn, metrics=_rows(log.get("metrics")), settings=_rows(log["config"]), heads=log.get("heads"),
-        )  # fmt: skip
+            title=model.info.title,
+            n_parameters=model.info.n_parameters,
+            explains=TASKS[config.task].explains,
+            log=log,
+            charts=drawn,
+            metrics=_rows(log.get("metrics")),
+            settings=_rows(log["config"]),
+            heads=log.get("heads"),
+        )
     except (TypeError, ValueError, UndefinedError) as error:
         raise ModelError(f"training.json holds what cannot be shown: {error}.") from None
     trace = probe(model, config, intervention)

@@ -117,11 +117,18 @@ class Transformer(nn.Module):
         config = self.config
         layers = nn.ModuleList(
             layer(
-                config.d_model, config.n_heads, config.d_ff, config.dropout, ACTIVATIONS[config.activation],
-                config.norm_eps, True, config.norm_first, config.bias,
+                config.d_model,
+                config.n_heads,
+                config.d_ff,
+                config.dropout,
+                ACTIVATIONS[config.activation],
+                config.norm_eps,
+                True,
+                config.norm_first,
+                config.bias,
             )
             for _ in range(config.n_layers)
-        )  # fmt: skip
+        )
         norm = nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.bias)
         return nn.ModuleDict({"layers": layers, "norm": norm if config.final_norm else nn.Identity()})
 
@@ -293,9 +300,13 @@ def joined(runs: Sequence[Trace]) -> Trace:
     layers = tuple(map(_joined_layer, zip(*(run.layers for run in runs), strict=True)))
     logits = [run.logits for run in runs if run.logits is not None]
     return replace(
-        runs[0], layers=layers, final=torch.cat([run.final for run in runs], dim=1), encodings=(),
-        logits=torch.cat(logits, dim=1) if logits else None, lengths=(ends[-1],) * len(runs[0].final),
-    )  # fmt: skip
+        runs[0],
+        layers=layers,
+        final=torch.cat([run.final for run in runs], dim=1),
+        encodings=(),
+        logits=torch.cat(logits, dim=1) if logits else None,
+        lengths=(ends[-1],) * len(runs[0].final),
+    )
 
 
 def _joined_layer(parts: tuple[LayerTrace, ...]) -> LayerTrace:

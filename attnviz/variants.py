@@ -90,11 +90,13 @@ def survey(
     """
     n = q.shape[1]
     variants = {
-        "full": Variant("full"), "local": Variant("local", size=size),
+        "full": Variant("full"),
+        "local": Variant("local", size=size),
         "strided": Variant("strided", size=size, stride=max(1, round(math.sqrt(n)))),
-        "linear": Variant("linear"), "multi": Variant("grouped", groups=1),
+        "linear": Variant("linear"),
+        "multi": Variant("grouped", groups=1),
         "grouped": Variant("grouped", groups=groups),
-    }  # fmt: skip
+    }
     found = dict(zip(variants, compare(list(variants.values()), q, k, v, scale=scale, causal=causal), strict=True))
     counts = {name: int(pattern(variant, n, causal).sum()) for name, variant in variants.items()}
     pairs = {name: count / counts["full"] for name, count in counts.items()}

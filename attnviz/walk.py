@@ -52,9 +52,16 @@ def walk(model: Transformer, trace: Trace, layer: int, *, batch: int = 0) -> Wal
             source = "n"
         found = attention_matrices(block.self_attn, run.attention, source, batch=batch, length=n)
     return Walk(
-        {matrix.name: matrix for matrix in (*start, *found)}, encoding.labels[:n], layer, len(trace.layers),
-        trace.config.n_heads, run.attention.mask.causal, encoding.special[:n], encoding.continues[:n], trace.title,
-    )  # fmt: skip
+        {matrix.name: matrix for matrix in (*start, *found)},
+        encoding.labels[:n],
+        layer,
+        len(trace.layers),
+        trace.config.n_heads,
+        run.attention.mask.causal,
+        encoding.special[:n],
+        encoding.continues[:n],
+        trace.title,
+    )
 
 
 def _embedded(model: Transformer, ids: Sequence[int], scheme: str, x: Tensor) -> list[Matrix]:
@@ -150,10 +157,15 @@ def _head(trace: AttentionTrace, head: int, batch: int, n: int, width: int) -> l
         Matrix(f"masked.{head}", "masked", _array(scaled + mask), grid, Sum((f"scaled.{head}", f"mask.{head}"))),
         Matrix(f"weights.{head}", "A", _array(weights), grid, shares),
         Matrix(
-            f"z.{head}", f"z_{head}", z, ("query", "inner"), Product(f"weights.{head}", "V", 0, n), first,
+            f"z.{head}",
+            f"z_{head}",
+            z,
+            ("query", "inner"),
+            Product(f"weights.{head}", "V", 0, n),
+            first,
             width * trace.q.shape[1],
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _added(trace: AttentionTrace, head: int, batch: int, n: int) -> Tensor:

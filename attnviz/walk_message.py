@@ -40,12 +40,22 @@ def pack_walk(walk: Walk, head: int, *, more: Mapping[str, Any] | None = None) -
         parts.append(numbers.tobytes())
         at += numbers.nbytes
     header = {
-        "version": VERSION, "title": walk.title, "layer": walk.layer, "layers": walk.n_layers, "head": head,
-        "heads": walk.n_heads, "width": walk.width, "causal": walk.causal, "tolerance": TOLERANCE,
-        "labels": list(walk.labels), "special": [i for i, flag in enumerate(walk.special) if flag],
+        "version": VERSION,
+        "title": walk.title,
+        "layer": walk.layer,
+        "layers": walk.n_layers,
+        "head": head,
+        "heads": walk.n_heads,
+        "width": walk.width,
+        "causal": walk.causal,
+        "tolerance": TOLERANCE,
+        "labels": list(walk.labels),
+        "special": [i for i, flag in enumerate(walk.special) if flag],
         "continues": [i for i, flag in enumerate(walk.continues) if flag],
-        "bytes": _little(walk["x"].values).itemsize, "matrices": described, **(more or {}),
-    }  # fmt: skip
+        "bytes": _little(walk["x"].values).itemsize,
+        "matrices": described,
+        **(more or {}),
+    }
     text = json.dumps(header, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode("ascii")
     text += b" " * (-(4 + len(text)) % 8)
     return b"".join([len(text).to_bytes(4, "little"), text, *parts])
@@ -54,10 +64,15 @@ def pack_walk(walk: Walk, head: int, *, more: Mapping[str, Any] | None = None) -
 def _describe(matrix: Matrix) -> dict[str, Any]:
     rows, stored = matrix.values.shape
     return {
-        "name": matrix.name, "symbol": matrix.symbol, "axes": matrix.axes, "rows": rows, "stored": stored,
-        "first": matrix.first, "width": matrix.width,
+        "name": matrix.name,
+        "symbol": matrix.symbol,
+        "axes": matrix.axes,
+        "rows": rows,
+        "stored": stored,
+        "first": matrix.first,
+        "width": matrix.width,
         "rule": {"kind": type(matrix.rule).__name__.lower(), **asdict(matrix.rule)},
-    }  # fmt: skip
+    }
 
 
 def _of_head(matrix: Matrix, head: int, width: int) -> Matrix | None:

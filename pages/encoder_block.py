@@ -241,9 +241,15 @@ def depth() -> None:
 def behind() -> None:
     """Formula and code."""
     lesson.behind(
-        FORMULA, SOURCES, TransformerEncoderLayer.trace, TransformerEncoderLayer.feed_forward,
-        reference.encoder_layer, reference.layer_norm, residual.block, residual.depth_sizes,
-    )  # fmt: skip
+        FORMULA,
+        SOURCES,
+        TransformerEncoderLayer.trace,
+        TransformerEncoderLayer.feed_forward,
+        reference.encoder_layer,
+        reference.layer_norm,
+        residual.block,
+        residual.depth_sizes,
+    )
 
 
 settle()

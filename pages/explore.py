@@ -56,8 +56,10 @@ def downstream(moved: tuple[tuple[float, ...], ...], labels: tuple[str, ...], st
     st.text(sentence)
     chart(
         figures.downstream_lines(moved, labels, token, shell.palette()),
-        title="How far the change carries", alt=sentence, key="downstream",
-    )  # fmt: skip
+        title="How far the change carries",
+        alt=sentence,
+        key="downstream",
+    )
 
 
 def behind_it() -> None:

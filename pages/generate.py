@@ -125,9 +125,12 @@ def first_token() -> None:
     shares, losses = st.columns([4, 7], gap="large")
     with shares:
         lesson.picture(
-            figures.head_shares(found.shares.numpy(), shell.palette()), title=says.shares_title(found),
-            alt=says.sink_sentence(found), data=says.shares_table(found.shares), file="sink",
-        )  # fmt: skip
+            figures.head_shares(found.shares.numpy(), shell.palette()),
+            title=says.shares_title(found),
+            alt=says.sink_sentence(found),
+            data=says.shares_table(found.shares),
+            file="sink",
+        )
     with losses:
         labels = now.labels[2:]
         before, after = found.losses.tolist()
@@ -135,17 +138,22 @@ def first_token() -> None:
             figures.paired_bars(
                 labels, before, after, ("as it is", "first token forbidden"), "nats", shell.palette(), first=2
             ),
-            title=says.loss_title(found), alt=says.loss_title(found),
-            data=pd.DataFrame({"token": labels, "loss": before, "loss_without_first": after}), file="sink-loss",
-        )  # fmt: skip
+            title=says.loss_title(found),
+            alt=says.loss_title(found),
+            data=pd.DataFrame({"token": labels, "loss": before, "loss_without_first": after}),
+            file="sink-loss",
+        )
     lesson.behind(
         r"\begin{aligned}&P(\text{next})=\mathrm{softmax}\!\left(\frac{\text{logits}}{T}\right)"
         r"&&\text{on the output}\\"
         r"&A=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)"
         r"&&\text{in every row}\end{aligned}",
         "Top k: Fan et al. 2018. Top p: Holtzman et al. 2020. Attention sinks: Xiao et al. 2024.",
-        decoding.Sampling.probabilities, decoding.tokens, Transformer.step, sinks.measure_sink,
-    )  # fmt: skip
+        decoding.Sampling.probabilities,
+        decoding.tokens,
+        Transformer.step,
+        sinks.measure_sink,
+    )
     lesson.write_link(inputs)
 
 

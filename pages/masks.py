@@ -73,9 +73,12 @@ def controls(n_layers: int, n_heads: int) -> None:
     st.pills("Mask", list(masks.KINDS), key=lesson.key("mask"), format_func=masks.KINDS.__getitem__, required=True)
     size, layer, head, _ = st.columns([4, 2, 2, 3], gap="medium")
     size.slider(
-        "n, of local window, blocks, strided and prefix", 1, masks.LARGEST, key=lesson.key("n"),
+        "n, of local window, blocks, strided and prefix",
+        1,
+        masks.LARGEST,
+        key=lesson.key("n"),
         disabled=lesson.chosen().mask not in masks.SIZED,  # it would move nothing
-    )  # fmt: skip
+    )
     layer.selectbox("Layer", range(n_layers), key=lesson.key("layer"))
     head.selectbox("Head", range(n_heads), key=lesson.key("head"))
 
@@ -168,5 +171,11 @@ lesson.behind(
     r"\begin{aligned}&\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}+M\right)V\\ "
     r"&M_{ij}=\begin{cases}0&\text{query } i \text{ may see key } j\\-\infty&\text{otherwise}\end{cases}\end{aligned}",
     "Vaswani et al. 2017, section 3.2.3. A row of nothing but −∞ would be 0/0: it gets weights 0 here.",
-    patterns.strided, patterns.block, patterns.prefix, Mask.keep, attention.attend, reference.attention, leak.leak,
-)  # fmt: skip
+    patterns.strided,
+    patterns.block,
+    patterns.prefix,
+    Mask.keep,
+    attention.attend,
+    reference.attention,
+    leak.leak,
+)

@@ -108,9 +108,11 @@ def controls(infos: dict, taken: models.Taken) -> None:
     if state[lesson.key("beside")] not in others:
         lesson.choose(beside="")
     left.selectbox(
-        "Compare with", others, key=lesson.key("beside"),
+        "Compare with",
+        others,
+        key=lesson.key("beside"),
         format_func=lambda other: infos[other].title if other else "no other model",
-    )  # fmt: skip
+    )
     with right.container(horizontal=True, vertical_alignment="center", key="models-use"):
         if reads == "text" and state["model"] != name:
             st.button("Use it in every page", on_click=use, args=(name,))
@@ -149,9 +151,12 @@ def bring(timed: bool) -> None:
         st.caption(words.limits(cache.MAX_MODEL_BYTES))
     with file:
         st.file_uploader(
-            "From a folder, as .zip", "zip", max_upload_size=models.upload_mb(), on_change=take_file,
+            "From a folder, as .zip",
+            "zip",
+            max_upload_size=models.upload_mb(),
+            on_change=take_file,
             key=f"models-file-{state.get('models:uploads', 0)}",
-        )  # fmt: skip
+        )
         st.caption(words.FOLDER)
     if why := state.get("models:refused") or (words.ended(found.status, found.repo, found.error) if found else ""):
         st.text(f"− {why}")
@@ -165,8 +170,11 @@ def behind() -> None:
         r"\text{embeddings}\quad&(V+T_{\max})\,C\\\text{LayerNorm}\quad&2C\end{aligned}",
         "Parameters of each part of a transformer of width C, feed-forward width F, V tokens known and a context of T: "
         "Vaswani et al. 2017, section 3.",
-        anatomy, Transformer.__init__, archives.wanted, download._check,
-    )  # fmt: skip
+        anatomy,
+        Transformer.__init__,
+        archives.wanted,
+        download._check,
+    )
 
 
 now = downloads.mine()

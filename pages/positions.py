@@ -89,11 +89,20 @@ def behind() -> None:
     """Formulas and code."""
     lesson.chosen()
     lesson.behind(
-        words.FORMULAS, words.SOURCES,
-        order.shuffle_test, positions.sinusoidal, positions.learned, positions.rope, positions.alibi_slopes,
-        positions.alibi_bias, order.scores_by_distance,
-        reference.sinusoidal, reference.rotary, reference.alibi_slopes, reference.alibi,
-    )  # fmt: skip
+        words.FORMULAS,
+        words.SOURCES,
+        order.shuffle_test,
+        positions.sinusoidal,
+        positions.learned,
+        positions.rope,
+        positions.alibi_slopes,
+        positions.alibi_bias,
+        order.scores_by_distance,
+        reference.sinusoidal,
+        reference.rotary,
+        reference.alibi_slopes,
+        reference.alibi,
+    )
     lesson.write_link(inputs)
 
 

@@ -30,9 +30,13 @@ def when() -> None:
     lesson.sentence(f"{replay_said.said(run, at, chosen.off)} {here}".strip())
     lesson.predict("guess", *replay_said.prediction(run))
     dial(
-        "Steps of training", run.steps, key=lesson.key("step"), format_func="{:,}".format,
-        marks=replay_said.marks(run), play=True,
-    )  # fmt: skip
+        "Steps of training",
+        run.steps,
+        key=lesson.key("step"),
+        format_func="{:,}".format,
+        marks=replay_said.marks(run),
+        play=True,
+    )
     curves, previous, induction = st.columns([5, 4, 4], gap="medium")
     with curves:
         figure = figures.training_curves(replay.panels(run), shell.palette(), last=run.steps[-1], marked=run.steps[at])
@@ -63,9 +67,13 @@ def behind() -> None:
         r"&\text{on the word before}=\frac1{2P-1}\sum_{i=2}^{2P}A_{i,\,i-1}\end{aligned}",
         "Olsson et al. 2022, “In-context learning and induction heads”: A is a head’s attention on P random words said "
         "twice. The curves are means over 16 such sequences of 31 words; the matrices show 8 words.",
-        sequences.repeated, sequences.said_twice, sequences.scores, analysis.offset_weights, history.moments,
+        sequences.repeated,
+        sequences.said_twice,
+        sequences.scores,
+        analysis.offset_weights,
+        history.moments,
         history.History.model,
-    )  # fmt: skip
+    )
     lesson.write_link(inputs)
 
 

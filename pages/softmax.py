@@ -76,8 +76,10 @@ def clamped(trace: Trace) -> Settings:
     """The settings, on a layer, a head and a token that this model and this text have."""
     chosen = lesson.chosen()
     for field, count in (
-        ("layer", trace.config.n_layers), ("head", trace.config.n_heads), ("query", len(trace.encodings[0])),
-    ):  # fmt: skip
+        ("layer", trace.config.n_layers),
+        ("head", trace.config.n_heads),
+        ("query", len(trace.encodings[0])),
+    ):
         if getattr(chosen, field) >= count:
             special = trace.encodings[0].special if field == "query" else ()  # a word, if there is one
             lesson.choose(**{field: max((i for i, one in enumerate(special) if not one), default=count - 1)})
@@ -99,9 +101,11 @@ def one_row() -> None:
     with controls:
         dial("Temperature τ", words.TEMPERATURES, key=lesson.key("temperature"), format_func=tau, marks=MARKS)
         st.selectbox(
-            "Token that looks (query)", range(len(row.labels)), key=lesson.key("query"),
+            "Token that looks (query)",
+            range(len(row.labels)),
+            key=lesson.key("query"),
             format_func=lambda i: shell.escaped(f"{i} {row.labels[i]}"),
-        )  # fmt: skip
+        )
         st.selectbox("Layer", range(trace.config.n_layers), key=lesson.key("layer"))
         st.selectbox("Head", range(trace.config.n_heads), key=lesson.key("head"))
         variance = float(scaling.product_variance(trace.layers[chosen.layer].attention)[chosen.head])
@@ -149,9 +153,13 @@ def sampling(chosen: Settings) -> None:
     controls, picture = st.columns([236, 904], gap="large")
     with controls:
         dial(
-            "Temperature τ", words.TEMPERATURES, key=lesson.key("temperature"), format_func=tau, marks=MARKS,
+            "Temperature τ",
+            words.TEMPERATURES,
+            key=lesson.key("temperature"),
+            format_func=tau,
+            marks=MARKS,
             at="sampling",
-        )  # fmt: skip
+        )
     with picture:
         lesson.picture(figure, title=title, alt=says, data=data, file="sampling")
 
@@ -170,10 +178,12 @@ def why() -> None:
         st.button("New random vectors", on_click=lambda: lesson.choose(seed=(chosen.seed + 1) % SEEDS))
     with picture:
         figure = figures.variance_lines(
-            [one.width for one in measured], [(one.variance, one.low, one.high) for one in measured],
-            [one.scaled for one in measured], (trace.config.head_dim, variances, words.head_names(trace)),
+            [one.width for one in measured],
+            [(one.variance, one.low, one.high) for one in measured],
+            [one.scaled for one in measured],
+            (trace.config.head_dim, variances, words.head_names(trace)),
             shell.palette(),
-        )  # fmt: skip
+        )
         heads = words.heads_sentence(trace, variances, cache.model(inputs.model).info.title)
         title = "The variance of q·k grows with dₖ; divided by √dₖ it stays at 1"
         lesson.picture(figure, title=title, alt=heads, data=pd.DataFrame(measured), file="variance")
@@ -196,9 +206,12 @@ def saturation(measured: tuple[scaling.Saturation, ...]) -> None:
         lesson.picture(figure, title=title, alt=title, data=data, file="saturation")
     with right:
         figure = figures.saturation_lines(
-            widths, [one.gradient for one in measured], [one.gradient_scaled for one in measured],
-            "size of softmax’s gradient", shell.palette(),
-        )  # fmt: skip
+            widths,
+            [one.gradient for one in measured],
+            [one.gradient_scaled for one in measured],
+            "size of softmax’s gradient",
+            shell.palette(),
+        )
         title = "… and nothing is left to learn from"
         lesson.picture(figure, title=title, alt=title, data=data, file="gradient")
 
@@ -213,10 +226,15 @@ def behind() -> None:
     """The formula and the code."""
     lesson.chosen()
     lesson.behind(
-        FORMULA, "Vaswani et al. 2017, section 3.2.1 and its footnote 4; temperature: Hinton et al. 2015, equation 1.",
-        scaling.tempered, attention.attend, scaling.dot_products, scaling.variance_interval, scaling.gradient_size,
+        FORMULA,
+        "Vaswani et al. 2017, section 3.2.1 and its footnote 4; temperature: Hinton et al. 2015, equation 1.",
+        scaling.tempered,
+        attention.attend,
+        scaling.dot_products,
+        scaling.variance_interval,
+        scaling.gradient_size,
         reference.softmax,
-    )  # fmt: skip
+    )
     lesson.write_link(inputs)
 
 

@@ -68,9 +68,13 @@ def source_control() -> None:
     title = cache.model_names().get(model, model).split(" (")[0]
     names = {"hand": "By hand: 4 numbers a word", "text": f"Your text in {title}"}
     st.segmented_control(
-        "Walk through", list(names), key=lesson.key("of"), format_func=lambda of: shell.escaped(names[of]),
-        required=True, on_change=lambda: lesson.choose(path=""),
-    )  # fmt: skip
+        "Walk through",
+        list(names),
+        key=lesson.key("of"),
+        format_func=lambda of: shell.escaped(names[of]),
+        required=True,
+        on_change=lambda: lesson.choose(path=""),
+    )
 
 
 def other_controls(found: Walk, chosen: Settings) -> None:
@@ -108,9 +112,11 @@ def page() -> None:
     """The lesson; its controls and the view rerun only this."""
     chosen = lesson.chosen()
     lesson.question("What happens to one word, number by number?")
-    said, guess, controls = st.container(), st.container(), st.container(
-        horizontal=True, vertical_alignment="bottom", key="walk-controls"
-    )  # fmt: skip
+    said, guess, controls = (
+        st.container(),
+        st.container(),
+        st.container(horizontal=True, vertical_alignment="bottom", key="walk-controls"),
+    )
     with controls:
         source_control()
     found, head, message = walk_of(chosen)

@@ -135,9 +135,13 @@ def under_way(run: Run) -> None:
 def choices(chosen: train.Settings) -> None:
     """The task, with its explanation, and its text if it needs one."""
     st.pills(
-        "Task", list(TASKS), key=lesson.key("task"), format_func=lambda name: TASKS[name].title, required=True,
+        "Task",
+        list(TASKS),
+        key=lesson.key("task"),
+        format_func=lambda name: TASKS[name].title,
+        required=True,
         on_change=take_preset,
-    )  # fmt: skip
+    )
     st.caption(shell.escaped(TASKS[chosen.task].explains))
     if not runs.reads_text(chosen.task):
         return
@@ -155,9 +159,13 @@ def buttons(chosen: train.Settings, run: Run | None, busy: bool) -> None:
     wrong = why_not(chosen)
     with st.container(horizontal=True, vertical_alignment="bottom", key="train-buttons"):
         st.segmented_control(
-            "Size", list(words.SIZES), key=lesson.key("size"), format_func=words.SIZES.__getitem__, required=True,
+            "Size",
+            list(words.SIZES),
+            key=lesson.key("size"),
+            format_func=words.SIZES.__getitem__,
+            required=True,
             on_change=take_preset,
-        )  # fmt: skip
+        )
         st.button("Start", on_click=start, disabled=bool(wrong) or busy)
         if run is not None and run.status == "stopped":
             st.button("Continue", on_click=attempt, args=(run.go_on,))
@@ -188,9 +196,12 @@ def why_not(chosen: train.Settings) -> str:
 def after(run: Run) -> None:
     """What can be done with a trained model."""
     st.download_button(
-        "Download (.zip)", lambda: train.zipped(run), f"attnviz-{run.config.task}.zip", "application/zip",
+        "Download (.zip)",
+        lambda: train.zipped(run),
+        f"attnviz-{run.config.task}.zip",
+        "application/zip",
         on_click="ignore",
-    )  # fmt: skip
+    )
     reads, used = cache.reads(run.probe[1].config), state.get("train:used")
     place, label, parameter = models.PAGES[reads]
     if reads == "text" and used == state["model"]:
@@ -207,11 +218,15 @@ def settings(chosen: train.Settings) -> None:
     with st.expander("Change the model and the training", key="train-settings"):
         first, second, third = (st.columns(4, gap="medium") for _ in range(3))
         for place, field, label in (
-            (first[0], "n_layers", "Layers"), (first[1], "n_heads", "Heads"), (first[2], "d_model", "Width (d_model)"),
-            (second[1], "steps", "Steps"), (second[2], "batch", "Examples a step (batch)"),
-            (second[3], "length", "Tokens an example (length)"), (third[0], "d_ff", "Feed-forward width (d_ff)"),
+            (first[0], "n_layers", "Layers"),
+            (first[1], "n_heads", "Heads"),
+            (first[2], "d_model", "Width (d_model)"),
+            (second[1], "steps", "Steps"),
+            (second[2], "batch", "Examples a step (batch)"),
+            (second[3], "length", "Tokens an example (length)"),
+            (third[0], "d_ff", "Feed-forward width (d_ff)"),
             (third[1], "seed", "Seed"),
-        ):  # fmt: skip
+        ):
             place.number_input(label, step=1, key=lesson.key(field))
         first[3].selectbox("Positions", POSITIONS, key=lesson.key("positions"), format_func=words.POSITIONS.__getitem__)
         second[0].number_input("Learning rate", step=1e-4, format="%.4g", key=lesson.key("learning_rate"))
@@ -253,14 +268,21 @@ def behind() -> None:
         r"&\theta\leftarrow\theta-\eta\left(\frac{\hat m}{\sqrt{\hat v}+\epsilon}+\lambda\theta\right)\end{aligned}",
         "The loss is the mean cross-entropy over the N tokens asked for; AdamW: Loshchilov and Hutter 2019, algorithm "
         "2; the learning rate η warms up and falls as a cosine: Loshchilov and Hutter 2017, equation 5.",
-        training.Training._step, training.batch_loss, training.optimizer_for, schedules.cosine,
-    )  # fmt: skip
+        training.Training._step,
+        training.batch_loss,
+        training.optimizer_for,
+        schedules.cosine,
+    )
 
 
 def suggestions() -> None:
     """Trainings that teach something, one click away."""
-    lesson.tries(*(Try(label, train.suggested(task, size) | {"task": task, "size": size} | changes)
-                   for label, task, size, changes in words.TRIES))  # fmt: skip
+    lesson.tries(
+        *(
+            Try(label, train.suggested(task, size) | {"task": task, "size": size} | changes)
+            for label, task, size, changes in words.TRIES
+        )
+    )
 
 
 def link(chosen: train.Settings) -> None:

@@ -37,9 +37,15 @@ def aligned() -> None:
         lesson.predict("guess", order[0], translate.GUESSES, *order[1:])
     stacks = [name for name in translate.STACKS if name != "self" or found.has_self]
     st.segmented_control(
-        "Attention", stacks, key=lesson.key("stack"), format_func=translate.STACKS.get, required=True,
-        label_visibility="collapsed", on_change=translate.other_tokens, args=(lesson,),
-    )  # fmt: skip
+        "Attention",
+        stacks,
+        key=lesson.key("stack"),
+        format_func=translate.STACKS.get,
+        required=True,
+        label_visibility="collapsed",
+        on_change=translate.other_tokens,
+        args=(lesson,),
+    )
     translate.view(lesson, found, "")
     if note := says.note(found, chosen.translator, chosen.source):
         st.caption(shell.escaped(note))
@@ -77,10 +83,15 @@ def controls() -> None:
     titles = translate.models()
     now = lesson.chosen().translator
     model.selectbox(
-        "Model", [*titles, *([] if now in titles else [now])], key=lesson.key("translator"),
-        format_func=lambda name: titles.get(name, name), accept_new_options=True,
-        on_change=translate.another, args=(lesson,), help="Or type hf:Helsinki-NLP/opus-mt-en-de, from the hub",
-    )  # fmt: skip
+        "Model",
+        [*titles, *([] if now in titles else [now])],
+        key=lesson.key("translator"),
+        format_func=lambda name: titles.get(name, name),
+        accept_new_options=True,
+        on_change=translate.another,
+        args=(lesson,),
+        help="Or type hf:Helsinki-NLP/opus-mt-en-de, from the hub",
+    )
     source.text_input(
         "Source",
         key=lesson.key("source"),
@@ -90,9 +101,13 @@ def controls() -> None:
     )
     texts = translate.EXAMPLES.get(now, translate.OTHER_EXAMPLES)
     example.selectbox(
-        "Examples", texts, index=None, key="translate-example", placeholder="Pick an example",
+        "Examples",
+        texts,
+        index=None,
+        key="translate-example",
+        placeholder="Pick an example",
         on_change=take_example,
-    )  # fmt: skip
+    )
 
 
 def take_example() -> None:
@@ -123,8 +138,10 @@ def behind() -> None:
         r"\mathrm{Cross}(X, M)&=A\,MW_V\end{aligned}",
         "Vaswani et al. 2017, section 3.2.3: X are the decoder’s vectors, M the encoder’s output. "
         "Beam search: Wu et al. 2016, section 7.",
-        layers.TransformerDecoderLayer.trace, generate.tokens, beams.beam,
-    )  # fmt: skip
+        layers.TransformerDecoderLayer.trace,
+        generate.tokens,
+        beams.beam,
+    )
     lesson.write_link(inputs)
 
 

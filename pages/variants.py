@@ -99,12 +99,16 @@ def draw_matrices(survey: variants.Survey, layer: int, head: int) -> None:
         figures.implied_matrices(drawn, labels, shell.palette()),
         title=f"The weights that each comes to in layer {layer}, head {head}; a row is one token looking",
         alt=". ".join(f"{name}: {text}" for name, text, _ in drawn),
-        data=pd.DataFrame({
-            "variant": np.repeat([name for name, _, _ in drawn], n * n), "query": np.tile(i.ravel(), len(drawn)),
-            "key": np.tile(j.ravel(), len(drawn)), "weight": weights.ravel(),
-        }),
+        data=pd.DataFrame(
+            {
+                "variant": np.repeat([name for name, _, _ in drawn], n * n),
+                "query": np.tile(i.ravel(), len(drawn)),
+                "key": np.tile(j.ravel(), len(drawn)),
+                "weight": weights.ravel(),
+            }
+        ),
         file="variants",
-    )  # fmt: skip
+    )
 
 
 def draw_errors(survey: variants.Survey, layer: int, head: int) -> None:
@@ -204,9 +208,11 @@ def kept() -> None:
     lesson.section("Why do large models share keys?")
     lesson.sentence(words.kept(context), part="cache")
     lesson.predict(
-        "guess_cache", "Llama-2-70B has ten times the parameters of Llama-2-7B. Its cache is …", list(words.CACHES),
+        "guess_cache",
+        "Llama-2-70B has ten times the parameters of Llama-2-7B. Its cache is …",
+        list(words.CACHES),
         *words.larger_model(context),
-    )  # fmt: skip
+    )
     left, right = st.columns([1, 3], gap="medium")
     with left:
         dial("Context, tokens", CONTEXTS, key=lesson.key("context"), format_func=lambda n: f"{n:,}")
@@ -237,8 +243,13 @@ def behind() -> None:
         "Linear attention: Katharopoulos et al. 2020, equation 5, φ(x) = elu(x) + 1. Local: Beltagy et al. 2020. "
         "Strided: Child et al. 2019. Multi-query: Shazeer 2019. Grouped-query, mean-pooled: Ainslie et al. 2023. "
         "Bytes of the cache: key and value (2), L layers, H_kv heads of keys, D numbers each, T tokens, 2 bytes each.",
-        variants.linear, variants.local, variants.strided, variants.pooled, cost.measure, cost.cache_bytes,
-    )  # fmt: skip
+        variants.linear,
+        variants.local,
+        variants.strided,
+        variants.pooled,
+        cost.measure,
+        cost.cache_bytes,
+    )
 
 
 same_head()

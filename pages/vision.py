@@ -48,10 +48,14 @@ def picture() -> None:
                 lesson.predict("guess", *vision_said.prediction(seen))
             with view:
                 patches.patches_view(
-                    seen.message, chosen.look, key=vision.VIEW, alt=vision_said.view(seen.trace, chosen.look),
-                    answer=vision_said.bars(seen), changed=vision_said.what_changed(chosen, seen.trace.config),
+                    seen.message,
+                    chosen.look,
+                    key=vision.VIEW,
+                    alt=vision_said.view(seen.trace, chosen.look),
+                    answer=vision_said.bars(seen),
+                    changed=vision_said.what_changed(chosen, seen.trace.config),
                     on_change=lambda: vision.adopt(lesson),
-                )  # fmt: skip
+                )
         controls()
     if seen is not None:
         lesson.tries(*tries(chosen, seen))
@@ -74,9 +78,13 @@ def tries(chosen: vision.Settings, seen: vision.Seen) -> list[Try]:
 def source(chosen: vision.Settings, seen: vision.Seen | None) -> None:
     """Where the picture comes from: a drawing or a file."""
     st.segmented_control(
-        "Picture", list(SOURCES), key=lesson.key("source"), format_func=SOURCES.get, required=True,
+        "Picture",
+        list(SOURCES),
+        key=lesson.key("source"),
+        format_func=SOURCES.get,
+        required=True,
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
     if chosen.source == "draw":
         drawing.drawing_pad(key=lesson.key("drawing"), examples=vision.held_out()[1])
         notes = [vision_said.about_drawing(seen)] if seen else []
@@ -96,18 +104,25 @@ def controls() -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         dial(
-            "Temperature τ in attention", TEMPERATURES, key=lesson.key("temperature"), format_func="{:g}".format,
+            "Temperature τ in attention",
+            TEMPERATURES,
+            key=lesson.key("temperature"),
+            format_func="{:g}".format,
             marks=MARKS,
-        )  # fmt: skip
+        )
     titles = vision.models()
     options = list(titles)
     if (name := st.session_state[lesson.key("vit")]) not in options and name:
         options.append(name)
     with right:
         st.selectbox(
-            "Vision model", options, key=lesson.key("vit"), format_func=lambda name: titles.get(name, name),
-            accept_new_options=True, help="Or type hf:org/name for a ViT or DeiT from the Hugging Face hub",
-        )  # fmt: skip
+            "Vision model",
+            options,
+            key=lesson.key("vit"),
+            format_func=lambda name: titles.get(name, name),
+            accept_new_options=True,
+            help="Or type hf:org/name for a ViT or DeiT from the Hugging Face hub",
+        )
 
 
 @st.fragment
@@ -119,8 +134,11 @@ def behind() -> None:
         "Patches: Dosovitskiy et al. 2021, equation 1. Rollout: Abnar and Zuidema 2020, section 3; it knows weights "
         "only, not what values, projections and feed-forward networks make of them. Attention shows where a model "
         "looks, not by itself why it answers: switch heads off to see what they do.",
-        Embeddings._patches, attention.attend, rollout.rolled_out, rollout.with_residual,
-    )  # fmt: skip
+        Embeddings._patches,
+        attention.attend,
+        rollout.rolled_out,
+        rollout.with_residual,
+    )
     st.caption("Layers, heads, rows and columns count from 0.")
     lesson.write_link(inputs)
 

@@ -26,12 +26,15 @@ class _Plan(NamedTuple):
 
 _POST = _Plan(
     (
-        ("before", "in", 0, 26, 15), ("attention_sum", "sum", 26, 40, 35), ("middle", "normed", 40, 71, 48),
-        ("feed_sum", "sum", 71, 85, 80), ("after", "out", 85, 100, 93),
+        ("before", "in", 0, 26, 15),
+        ("attention_sum", "sum", 26, 40, 35),
+        ("middle", "normed", 40, 71, 48),
+        ("feed_sum", "sum", 71, 85, 80),
+        ("after", "out", 85, 100, 93),
     ),
     (("attention", "Attention", 2, 11, 26), ("feed_forward", "Feed-forward", 47, 56, 71)),
     ((TRUNK, 40, ""), (TRUNK, 85, "")),
-)  # fmt: skip
+)
 _PRE = _Plan(
     (("before", "in", 0, 34, 19), ("middle", "sum", 34, 79, 58), ("after", "out", 79, 100, 91)),
     (("attention", "Attention", 2, 19, 34), ("feed_forward", "Feed-forward", 47, 64, 79)),
@@ -62,10 +65,13 @@ def block_diagram(lengths: Mapping[str, float], norm_first: bool, widest: float,
     for name, word, _, _, y in plan.stream:
         notes.append(note(24, y, f"<b>{number(lengths[name])}</b><br>{word}", palette.ink, 14, "right"))
     layout = {
-        "shapes": shapes, "annotations": notes, "dragmode": False, "margin": {"l": 0, "r": 0, "t": 8, "b": 0},
+        "shapes": shapes,
+        "annotations": notes,
+        "dragmode": False,
+        "margin": {"l": 0, "r": 0, "t": 8, "b": 0},
         "xaxis": {"range": [0, 100], "visible": False, "fixedrange": True},
         "yaxis": {"range": [103, -1], "visible": False, "fixedrange": True},
-    }  # fmt: skip
+    }
     return assembled([_plus([joins for *_, joins in plan.branches], palette)], layout, palette, height=520)
 
 
@@ -79,9 +85,12 @@ def _trunk(segments: Sequence[tuple[float, float, float]], palette: Palette) -> 
         for a, b in pairwise(way):
             path += _curve(TRUNK + side * a[0], a[1], TRUNK + side * b[0], b[1]) + " "
     return {
-        "type": "path", "path": f"{path}Z", "fillcolor": tint(palette.query, 0.22), "layer": "below",
+        "type": "path",
+        "path": f"{path}Z",
+        "fillcolor": tint(palette.query, 0.22),
+        "layer": "below",
         "line": {"color": palette.query, "width": 1.5},
-    }  # fmt: skip
+    }
 
 
 def _branch(
@@ -108,14 +117,25 @@ def _curve(x0: float, y0: float, x1: float, y1: float) -> str:
 
 def _box(x: float, y: float, line: str, palette: Palette) -> dict[str, Any]:
     return {
-        "type": "rect", "x0": x - BOX, "x1": x + BOX, "y0": y - 3.2, "y1": y + 3.2, "layer": "below",
-        "fillcolor": palette.paper, "line": {"color": line, "width": 1.5},
-    }  # fmt: skip
+        "type": "rect",
+        "x0": x - BOX,
+        "x1": x + BOX,
+        "y0": y - 3.2,
+        "y1": y + 3.2,
+        "layer": "below",
+        "fillcolor": palette.paper,
+        "line": {"color": line, "width": 1.5},
+    }
 
 
 def _plus(ys: Sequence[float], palette: Palette) -> dict[str, Any]:
     return {
-        "type": "scatter", "x": [TRUNK] * len(ys), "y": list(ys), "mode": "markers+text", "text": ["+"] * len(ys),
-        "hoverinfo": "skip", "textfont": {"size": 18, "color": palette.ink},
+        "type": "scatter",
+        "x": [TRUNK] * len(ys),
+        "y": list(ys),
+        "mode": "markers+text",
+        "text": ["+"] * len(ys),
+        "hoverinfo": "skip",
+        "textfont": {"size": 18, "color": palette.ink},
         "marker": {"size": 24, "color": palette.paper, "opacity": 1, "line": {"color": palette.ink, "width": 1.5}},
-    }  # fmt: skip
+    }

@@ -44,27 +44,54 @@ def implied_matrices(
     for place, (title, second, weights) in enumerate(matrices):
         top, left = place // COLUMNS * (n + above), place % COLUMNS * (n + beside)
         table[top : top + n, left : left + n] = weights
-        tiles.append({
-            "type": "rect", "layer": "below", "fillcolor": palette.line, "line": {"width": 0},
-            "x0": left - 0.5, "x1": left + n - 0.5, "y0": top - 0.5, "y1": top + n - 0.5,
-        })  # fmt: skip
-        notes.append({
-            "x": left - 0.5, "y": top - 0.5, "xanchor": "left", "yanchor": "bottom", "align": "left", "xshift": -2,
-            "text": f"<b>{plain(title)}</b><br>{plain(second)}", "showarrow": False,
-            "font": {"size": 14, "color": palette.ink1},
-        })  # fmt: skip
+        tiles.append(
+            {
+                "type": "rect",
+                "layer": "below",
+                "fillcolor": palette.line,
+                "line": {"width": 0},
+                "x0": left - 0.5,
+                "x1": left + n - 0.5,
+                "y0": top - 0.5,
+                "y1": top + n - 0.5,
+            }
+        )
+        notes.append(
+            {
+                "x": left - 0.5,
+                "y": top - 0.5,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "align": "left",
+                "xshift": -2,
+                "text": f"<b>{plain(title)}</b><br>{plain(second)}",
+                "showarrow": False,
+                "font": {"size": 14, "color": palette.ink1},
+            }
+        )
     gap = 1 if n <= 32 else 0
     trace = {
-        "type": "heatmap", "z": np.sqrt(table), "customdata": 100 * table, "coloraxis": "coloraxis", "xgap": gap,
-        "ygap": gap, "x": _axis_names(labels, COLUMNS, beside), "y": _axis_names(labels, rows, above),
-        "hoverongaps": False, "hovertemplate": "%{y} looks at %{x}: %{customdata:.1f}\u202f%<extra></extra>",
-    }  # fmt: skip
+        "type": "heatmap",
+        "z": np.sqrt(table),
+        "customdata": 100 * table,
+        "coloraxis": "coloraxis",
+        "xgap": gap,
+        "ygap": gap,
+        "x": _axis_names(labels, COLUMNS, beside),
+        "y": _axis_names(labels, rows, above),
+        "hoverongaps": False,
+        "hovertemplate": "%{y} looks at %{x}: %{customdata:.1f}\u202f%<extra></extra>",
+    }
     axis = {"type": "category", "showticklabels": False, "showgrid": False, "constrain": "domain"}
     layout = {
-        "xaxis": {**axis, "constraintoward": "left"}, "shapes": tiles, "annotations": notes,
+        "xaxis": {**axis, "constraintoward": "left"},
+        "shapes": tiles,
+        "annotations": notes,
         "yaxis": {**axis, "autorange": "reversed", "constraintoward": "top", "scaleanchor": "x", "scaleratio": 1},
-        "margin": {"t": 92}, "coloraxis": _key(palette), "meta": {"aspect": table.shape[0] / table.shape[1]},
-    }  # fmt: skip
+        "margin": {"t": 92},
+        "coloraxis": _key(palette),
+        "meta": {"aspect": table.shape[0] / table.shape[1]},
+    }
     return assembled([trace], layout, palette, height=96 + 240 * rows)
 
 
@@ -81,11 +108,22 @@ def _key(palette: Palette) -> dict[str, Any]:
     """The colours' key: √weight, with the weights written at it."""
     shares = (0, 1, 5, 10, 25, 50, 100)
     bar = {
-        "orientation": "h", "x": 0, "xanchor": "left", "xpad": 8, "yref": "container", "y": 1, "yanchor": "top",
-        "ypad": 12, "thickness": 10, "len": 280, "lenmode": "pixels", "outlinewidth": 0,
-        "tickfont": {"size": 12, "color": palette.ink2}, "tickvals": [math.sqrt(share / 100) for share in shares],
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "xpad": 8,
+        "yref": "container",
+        "y": 1,
+        "yanchor": "top",
+        "ypad": 12,
+        "thickness": 10,
+        "len": 280,
+        "lenmode": "pixels",
+        "outlinewidth": 0,
+        "tickfont": {"size": 12, "color": palette.ink2},
+        "tickvals": [math.sqrt(share / 100) for share in shares],
         "ticktext": [*(f"{share}" for share in shares[:-1]), "100\u202f%"],
-    }  # fmt: skip
+    }
     return {"cmin": 0, "cmax": 1, "colorscale": colour_scale(palette.sequential), "colorbar": bar}
 
 
@@ -98,35 +136,58 @@ def error_dots(errors: Sequence[tuple[str, Sequence[float]]], head: int, even: f
     traces = []
     for name, values in reversed(errors):
         order = sorted(range(len(values)), key=lambda i: i == head)  # the chosen one last, on top
-        traces.append({
-            "type": "scatter", "mode": "markers", "x": [100 * max(values[i], least) for i in order],
-            "y": [name] * len(values), "customdata": [[i, 100 * values[i]] for i in order],
-            "marker": {
-                "size": [14 if i == head else 9 for i in order],
-                "color": [palette.ink if i == head else palette.positive for i in order],
-                "opacity": [1 if i == head else 0.35 for i in order],
-            },
-            "hovertemplate": "head %{customdata[0]}: off by %{customdata[1]:.1f}\u202f%<extra>%{y}</extra>",
-        })  # fmt: skip
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [100 * max(values[i], least) for i in order],
+                "y": [name] * len(values),
+                "customdata": [[i, 100 * values[i]] for i in order],
+                "marker": {
+                    "size": [14 if i == head else 9 for i in order],
+                    "color": [palette.ink if i == head else palette.positive for i in order],
+                    "opacity": [1 if i == head else 0.35 for i in order],
+                },
+                "hovertemplate": "head %{customdata[0]}: off by %{customdata[1]:.1f}\u202f%<extra>%{y}</extra>",
+            }
+        )
     ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000]
     layout: dict[str, Any] = {
         "xaxis": {
-            "type": "log", "title": {"text": "error, share of the output’s length (log)"}, "tickvals": ticks,
-            "ticktext": [f"{'≤ ' if tick == 1 else ''}{tick}\u202f%" for tick in ticks], "showgrid": True,
+            "type": "log",
+            "title": {"text": "error, share of the output’s length (log)"},
+            "tickvals": ticks,
+            "ticktext": [f"{'≤ ' if tick == 1 else ''}{tick}\u202f%" for tick in ticks],
+            "showgrid": True,
             "gridcolor": palette.line,
         },
-        "yaxis": {"showgrid": False}, "margin": {"t": 26},
-    }  # fmt: skip
+        "yaxis": {"showgrid": False},
+        "margin": {"t": 26},
+    }
     if even > least:
         x = 100 * even
         layout["shapes"] = [
-            {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper",
-             "line": {"color": palette.ink2, "width": 1, "dash": "dot"}}
-        ]  # fmt: skip
+            {
+                "type": "line",
+                "x0": x,
+                "x1": x,
+                "y0": 0,
+                "y1": 1,
+                "yref": "paper",
+                "line": {"color": palette.ink2, "width": 1, "dash": "dot"},
+            }
+        ]
         layout["annotations"] = [
-            {"x": math.log10(x), "y": 1, "yref": "paper", "yanchor": "bottom", "text": "looking evenly",
-             "showarrow": False, "font": {"size": 13, "color": palette.ink2}}
-        ]  # fmt: skip
+            {
+                "x": math.log10(x),
+                "y": 1,
+                "yref": "paper",
+                "yanchor": "bottom",
+                "text": "looking evenly",
+                "showarrow": False,
+                "font": {"size": 13, "color": palette.ink2},
+            }
+        ]
     return assembled(traces, layout, palette, height=56 + 34 * len(errors))
 
 
@@ -148,12 +209,19 @@ def cost_lines(lines: Sequence[Line], unit: str, palette: Palette) -> go.Figure:
         traces.append(trace)
         notes.append(note)
     for line, colour in zip(lines, colours, strict=False):
-        traces.append({
-            "type": "scatter", "mode": "lines+markers", "x": line.n_tokens, "y": line.cost, "name": line.name,
-            "marker": {"size": 7}, "line": {"color": colour, "width": 2.25},
-            "customdata": [write(one) for one in line.cost],
-            "hovertemplate": "%{fullData.name}<br>%{x:,} tokens: %{customdata}<extra></extra>",
-        })  # fmt: skip
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "x": line.n_tokens,
+                "y": line.cost,
+                "name": line.name,
+                "marker": {"size": 7},
+                "line": {"color": colour, "width": 2.25},
+                "customdata": [write(one) for one in line.cost],
+                "hovertemplate": "%{fullData.name}<br>%{x:,} tokens: %{customdata}<extra></extra>",
+            }
+        )
     ends = [
         (math.log10(max(line.cost[-1], LEAST)), line.name, colour) for line, colour in zip(lines, colours, strict=False)
     ]
@@ -163,15 +231,22 @@ def cost_lines(lines: Sequence[Line], unit: str, palette: Palette) -> go.Figure:
     up = [10.0**i for i in range(-9, 4)] if unit == "seconds" else [2.0**i for i in range(2, 60, 4)]
     layout = {
         "xaxis": {
-            "type": "log", "title": {"text": "tokens n"}, "tickvals": across, "tickangle": 0,
+            "type": "log",
+            "title": {"text": "tokens n"},
+            "tickvals": across,
+            "tickangle": 0,
             "ticktext": [f"{n:,}" for n in across],
         },
         "yaxis": {
-            "type": "log", "range": [low, high], "tickvals": up, "ticktext": [write(tick) for tick in up],
+            "type": "log",
+            "range": [low, high],
+            "tickvals": up,
+            "ticktext": [write(tick) for tick in up],
             "title": {"text": "time of one head" if unit == "seconds" else "memory of one head"},
         },
-        "margin": {"r": 78}, "annotations": notes,
-    }  # fmt: skip
+        "margin": {"r": 78},
+        "annotations": notes,
+    }
     return assembled(traces, layout, palette, height=360)
 
 
@@ -183,9 +258,14 @@ def _guide(line: Line, power: int, first: int, last: int, low: float, palette: P
     middle = (1 - share) * math.log10(begin) + share * math.log10(last)
     name = "n²" if power == 2 else "n"
     trace = {
-        "type": "scatter", "mode": "lines", "x": [begin, last], "y": [cost * (x / n) ** power for x in (begin, last)],
-        "line": {"color": palette.ink2, "width": 1, "dash": "dot"}, "hoverinfo": "skip", "name": name,
-    }  # fmt: skip
+        "type": "scatter",
+        "mode": "lines",
+        "x": [begin, last],
+        "y": [cost * (x / n) ** power for x in (begin, last)],
+        "line": {"color": palette.ink2, "width": 1, "dash": "dot"},
+        "hoverinfo": "skip",
+        "name": name,
+    }
     note = _note(middle, math.log10(cost) + power * (middle - math.log10(n)), name, palette.ink2)
     return trace, note | {"yshift": 12, "xshift": -8}
 
@@ -198,22 +278,31 @@ def cache_dots(rows: Sequence[tuple[str, int, int, bool]], palette: Palette) -> 
     rows = rows[::-1]
     strength = [1 if reaches else 0.4 for *_, reaches in rows]
     bars = {
-        "type": "scatter", "mode": "lines", "hoverinfo": "skip", "line": {"color": palette.line, "width": 6},
+        "type": "scatter",
+        "mode": "lines",
+        "hoverinfo": "skip",
+        "line": {"color": palette.line, "width": 6},
         "x": [x for _, own, many, _ in rows for x in (own, many, None)],
         "y": [y for row in rows for y in (row[0],) * 3],
-    }  # fmt: skip
+    }
     traces: list[dict[str, Any]] = [bars]
     notes: list[Note] = []
     for column, edge, fill, what in (
         (2, palette.ink2, palette.paper, "if no heads shared keys"),
         (1, palette.positive, palette.positive, "as published"),
     ):
-        traces.append({
-            "type": "scatter", "mode": "markers", "x": [row[column] for row in rows], "y": [row[0] for row in rows],
-            "name": what, "customdata": [size(float(row[column])) for row in rows],
-            "marker": {"size": 13, "color": fill, "opacity": strength, "line": {"color": edge, "width": 2}},
-            "hovertemplate": "%{y} %{fullData.name}: %{customdata}<extra></extra>",
-        })  # fmt: skip
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [row[column] for row in rows],
+                "y": [row[0] for row in rows],
+                "name": what,
+                "customdata": [size(float(row[column])) for row in rows],
+                "marker": {"size": 13, "color": fill, "opacity": strength, "line": {"color": edge, "width": 2}},
+                "hovertemplate": "%{y} %{fullData.name}: %{customdata}<extra></extra>",
+            }
+        )
     for name, own, many, _ in rows:
         side = {"xanchor": "right", "xshift": -11}
         notes.append(_note(math.log10(own), name, size(own), palette.ink1, 13) | side)
@@ -225,12 +314,17 @@ def cache_dots(rows: Sequence[tuple[str, int, int, bool]], palette: Palette) -> 
     ticks = [2.0**i for i in range(0, 60, 6)]  # 16 MiB, 1 GiB, 64 GiB …
     layout = {
         "xaxis": {
-            "type": "log", "range": [low - room, high + room], "tickvals": ticks, "showgrid": True,
-            "ticktext": [size(tick) for tick in ticks], "gridcolor": palette.line,
+            "type": "log",
+            "range": [low - room, high + room],
+            "tickvals": ticks,
+            "showgrid": True,
+            "ticktext": [size(tick) for tick in ticks],
+            "gridcolor": palette.line,
             "title": {"text": "cache of one text"},
         },
-        "yaxis": {"showgrid": False}, "annotations": notes,
-    }  # fmt: skip
+        "yaxis": {"showgrid": False},
+        "annotations": notes,
+    }
     return assembled(traces, layout, palette, height=70 + 32 * len(rows))
 
 

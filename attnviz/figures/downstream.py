@@ -23,10 +23,15 @@ def downstream_lines(
 
     def line(values: list[float], name: str, colour: str, width: float, opacity: float) -> dict[str, Any]:
         return {
-            "type": "scatter", "x": layers, "y": values, "mode": "lines", "opacity": opacity, "name": name,
+            "type": "scatter",
+            "x": layers,
+            "y": values,
+            "mode": "lines",
+            "opacity": opacity,
+            "name": name,
             "line": {"color": colour, "width": width},
             "hovertemplate": "%{fullData.name}<br>layer %{x}: %{y:.1f}\u202f%<extra></extra>",
-        }  # fmt: skip
+        }
 
     traces = [
         line([100 * row[i] for row in moved], plain(label), palette.ink2, 1, 0.25) for i, label in enumerate(labels)
@@ -40,8 +45,9 @@ def downstream_lines(
         ends.append((own[-1], plain(labels[token]), palette.query))
     top = 100 * max(max(row) for row in moved)
     layout = {
-        "annotations": end_notes(layers[-1], ends, top), "margin": {"r": 110},
+        "annotations": end_notes(layers[-1], ends, top),
+        "margin": {"r": 110},
         "xaxis": {"title": {"text": "layer"}, "dtick": 1},
         "yaxis": {"title": {"text": "moved, of its length"}, "ticksuffix": "\u202f%", "rangemode": "tozero"},
-    }  # fmt: skip
+    }
     return assembled(traces, layout, palette, height=220)

@@ -37,24 +37,35 @@ def norm_rows(rows: Sequence[tuple[str, Array]], palette: Palette) -> go.Figure:
         mean, deviation = float(values.mean()), float(values.std())
         traces += [
             {
-                "type": "bar", "x": _middles(edges)[seen], "y": 0.62 * count[seen] / tallest, "base": base,
-                "customdata": count[seen], "width": edges[1] - edges[0], "name": name,
+                "type": "bar",
+                "x": _middles(edges)[seen],
+                "y": 0.62 * count[seen] / tallest,
+                "base": base,
+                "customdata": count[seen],
+                "width": edges[1] - edges[0],
+                "name": name,
                 "marker": {"color": palette.query, "line": {"width": 0}},
                 "hovertemplate": "%{fullData.name}<br>%{customdata} numbers near %{x:.2f}<extra></extra>",
             },
             {
-                "type": "scatter", "x": [mean - deviation, mean, mean + deviation], "y": [base - 0.07] * 3,
-                "mode": "lines+markers", "hoverinfo": "skip", "line": {"color": palette.ink, "width": 2},
+                "type": "scatter",
+                "x": [mean - deviation, mean, mean + deviation],
+                "y": [base - 0.07] * 3,
+                "mode": "lines+markers",
+                "hoverinfo": "skip",
+                "line": {"color": palette.ink, "width": 2},
                 "marker": {"size": [0, 9, 0], "color": palette.ink, "opacity": 1},
             },
-        ]  # fmt: skip
+        ]
         said = f"<b>{plain(name)}</b><br>mean {number(mean)}, deviation {number(deviation)}"
         notes.append(note(0, base + 0.46, said, palette.ink1, 14, "left") | {"xref": "paper"})
     layout = {
-        "barmode": "overlay", "dragmode": False, "annotations": notes,
+        "barmode": "overlay",
+        "dragmode": False,
+        "annotations": notes,
         "xaxis": {"title": {"text": "value of the vector’s numbers"}, **_STILL},
         "yaxis": {"visible": False, "range": [-0.2, len(rows) - 0.2], **_STILL},
-    }  # fmt: skip
+    }
     return assembled(traces, layout, palette, height=340)
 
 
@@ -70,33 +81,50 @@ def activation_curves(
     low, high = min(float(edges[0]), -3.0), max(float(edges[-1]), 3.0)
     top = min(high, 4.0)
     traces = [_activation_line(name, *curves[name], name == own, palette) for name in sorted(curves, key=own.__eq__)]
-    traces.append({
-        "type": "bar", "x": x, "y": np.histogram(hidden_in, edges)[0], "yaxis": "y2", "width": edges[1] - edges[0],
-        "name": "hidden units", "hovertemplate": "%{y} units near %{x:.2f}<extra></extra>",
-        "marker": {"color": [palette.query if at >= 0 else palette.ink2 for at in x], "line": {"width": 0}},
-    })  # fmt: skip
+    traces.append(
+        {
+            "type": "bar",
+            "x": x,
+            "y": np.histogram(hidden_in, edges)[0],
+            "yaxis": "y2",
+            "width": edges[1] - edges[0],
+            "name": "hidden units",
+            "hovertemplate": "%{y} units near %{x:.2f}<extra></extra>",
+            "marker": {"color": [palette.query if at >= 0 else palette.ink2 for at in x], "line": {"width": 0}},
+        }
+    )
     zero = {
-        "type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1, "layer": "below",
+        "type": "line",
+        "x0": 0,
+        "x1": 0,
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "layer": "below",
         "line": {"color": palette.ink2, "width": 1},
-    }  # fmt: skip
+    }
     layout = {
-        "dragmode": False, "shapes": [zero], "annotations": _curve_names(curves, own, 0.4 * top, palette),
+        "dragmode": False,
+        "shapes": [zero],
+        "annotations": _curve_names(curves, own, 0.4 * top, palette),
         "xaxis": {"title": {"text": "into the hidden unit"}, "range": [low, high], "anchor": "y2", **_STILL},
-        "yaxis": {
-            "title": {"text": "out of it"}, "range": [-0.6, top], "dtick": 1, "domain": [0.48, 1], **_STILL
-        },
+        "yaxis": {"title": {"text": "out of it"}, "range": [-0.6, top], "dtick": 1, "domain": [0.48, 1], **_STILL},
         "yaxis2": {"title": {"text": "units"}, "domain": [0, 0.4], "anchor": "x", **_STILL},
-    }  # fmt: skip
+    }
     return assembled(traces, layout, palette, height=340)
 
 
 def _activation_line(name: str, x: Array, y: Array, own: bool, palette: Palette) -> dict[str, Any]:
     colour = branch_colours(palette)["feed_forward"] if own else palette.ink2
     return {
-        "type": "scatter", "x": x, "y": y, "mode": "lines", "name": name,
+        "type": "scatter",
+        "x": x,
+        "y": y,
+        "mode": "lines",
+        "name": name,
         "line": {"color": colour, "width": 3 if own else 2, "simplify": False},  # or the bend shows corners
         "hovertemplate": "%{fullData.name}(%{x:.2f}) = %{y:.2f}<extra></extra>",
-    }  # fmt: skip
+    }
 
 
 def _curve_names(
@@ -123,30 +151,50 @@ def branch_bars(shares: Mapping[str, Array], token: int, label: str, palette: Pa
     diamonds: list[dict[str, Any]] = []
     for name, word, side in (("attention", "attention", -0.2), ("feed_forward", "feed-forward", 0.2)):
         mean = 100 * shares[name].mean(axis=1)
-        bars.append({
-            "type": "bar", "x": layers + side, "y": mean, "width": 0.36, "marker": {"color": colours[name]},
-            "name": f"{word}, mean of all tokens", "customdata": layers,
-            "hovertemplate": "layer %{customdata}: %{y:.0f}\u202f%<extra>%{fullData.name}</extra>",
-        })  # fmt: skip
-        diamonds.append({
-            "type": "scatter", "x": layers + side, "y": 100 * shares[name][:, token], "mode": "markers",
-            "name": f"{word}, {plain(label)}", "customdata": layers,
-            "marker": {
-                "size": 11, "symbol": "diamond", "color": palette.query, "line": {"color": palette.paper, "width": 1.5}
-            },
-            "hovertemplate": "layer %{customdata}: %{y:.0f}\u202f%<extra>%{fullData.name}</extra>",
-        })  # fmt: skip
+        bars.append(
+            {
+                "type": "bar",
+                "x": layers + side,
+                "y": mean,
+                "width": 0.36,
+                "marker": {"color": colours[name]},
+                "name": f"{word}, mean of all tokens",
+                "customdata": layers,
+                "hovertemplate": "layer %{customdata}: %{y:.0f}\u202f%<extra>%{fullData.name}</extra>",
+            }
+        )
+        diamonds.append(
+            {
+                "type": "scatter",
+                "x": layers + side,
+                "y": 100 * shares[name][:, token],
+                "mode": "markers",
+                "name": f"{word}, {plain(label)}",
+                "customdata": layers,
+                "marker": {
+                    "size": 11,
+                    "symbol": "diamond",
+                    "color": palette.query,
+                    "line": {"color": palette.paper, "width": 1.5},
+                },
+                "hovertemplate": "layer %{customdata}: %{y:.0f}\u202f%<extra>%{fullData.name}</extra>",
+            }
+        )
         ends.append((float(mean[-1]), word, colours[name]))
     last, top = len(layers) - 1, 100 * max(float(share.max()) for share in shares.values())
     layout = {
-        "barmode": "overlay", "dragmode": False, "annotations": end_notes(last + 0.4, ends, top), "margin": {"r": 110},
-        "xaxis": {
-            "title": {"text": "layer"}, "dtick": 1 if last < 12 else 2, "range": [-0.5, last + 0.5], **_STILL
-        },
+        "barmode": "overlay",
+        "dragmode": False,
+        "annotations": end_notes(last + 0.4, ends, top),
+        "margin": {"r": 110},
+        "xaxis": {"title": {"text": "layer"}, "dtick": 1 if last < 12 else 2, "range": [-0.5, last + 0.5], **_STILL},
         "yaxis": {
-            "title": {"text": "added, of the stream’s length"}, "ticksuffix": "\u202f%", "rangemode": "tozero", **_STILL
+            "title": {"text": "added, of the stream’s length"},
+            "ticksuffix": "\u202f%",
+            "rangemode": "tozero",
+            **_STILL,
         },
-    }  # fmt: skip
+    }
     return assembled([*bars, *diamonds], layout, palette, height=300)
 
 
@@ -163,19 +211,34 @@ def drift_paths(points: Array, shares: Array, labels: Sequence[str], token: int,
     hover: dict[str, Any] = {"hovertemplate": "%{text}<extra></extra>", "type": "scatter"}
     traces: list[dict[str, Any]] = [
         {
-            **hover, "x": x, "y": y, "text": text, "mode": "lines", "opacity": 0.45, "name": "all tokens",
+            **hover,
+            "x": x,
+            "y": y,
+            "text": text,
+            "mode": "lines",
+            "opacity": 0.45,
+            "name": "all tokens",
             "line": {"color": palette.ink2, "width": 1},
         },
         {
-            "type": "scatter", "x": points[-1, :, 0], "y": points[-1, :, 1], "mode": "markers", "hoverinfo": "skip",
+            "type": "scatter",
+            "x": points[-1, :, 0],
+            "y": points[-1, :, 1],
+            "mode": "markers",
+            "hoverinfo": "skip",
             "marker": {"size": 6, "color": palette.ink2},
         },
         {
-            **hover, "x": points[:, token, 0], "y": points[:, token, 1], "mode": "lines+markers",
-            "name": plain(labels[token]), "text": text[token * (states + 1) :][:states],
-            "line": {"color": palette.query, "width": 3}, "marker": {"size": 8, "color": palette.query},
+            **hover,
+            "x": points[:, token, 0],
+            "y": points[:, token, 1],
+            "mode": "lines+markers",
+            "name": plain(labels[token]),
+            "text": text[token * (states + 1) :][:states],
+            "line": {"color": palette.query, "width": 3},
+            "marker": {"size": 8, "color": palette.query},
         },
-    ]  # fmt: skip
+    ]
     notes = [
         note(start[0], start[1], "embedding", palette.ink2, 12) | {"yshift": 13 if start[1] > next_one[1] else -13}
     ]
@@ -186,9 +249,13 @@ def drift_paths(points: Array, shares: Array, labels: Sequence[str], token: int,
     names = [f"direction {i}: {100 * share:.0f}\u202f% of the variance" for i, share in enumerate(shares)]
     bare = {"showticklabels": False, "showgrid": False, **_STILL}
     layout = {
-        "dragmode": False, "hovermode": "closest", "margin": {"r": 70}, "annotations": notes,
-        "xaxis": {"title": {"text": names[0]}, **bare}, "yaxis": {"title": {"text": names[1]}, **bare},
-    }  # fmt: skip
+        "dragmode": False,
+        "hovermode": "closest",
+        "margin": {"r": 70},
+        "annotations": notes,
+        "xaxis": {"title": {"text": names[0]}, **bare},
+        "yaxis": {"title": {"text": names[1]}, **bare},
+    }
     return assembled(traces, layout, palette, height=460)
 
 
@@ -208,19 +275,26 @@ def depth_lines(post: Sequence[float], pre: Sequence[float], x_title: str, y_tit
     pairs = (("post-norm", post, palette.diverging[1]), ("pre-norm", pre, palette.ink))
     traces = [
         {
-            "type": "scatter", "x": np.arange(len(values)), "y": np.asarray(values), "mode": "lines+markers",
-            "name": name, "line": {"color": colour, "width": 2.5}, "marker": {"size": 7, "color": colour},
+            "type": "scatter",
+            "x": np.arange(len(values)),
+            "y": np.asarray(values),
+            "mode": "lines+markers",
+            "name": name,
+            "line": {"color": colour, "width": 2.5},
+            "marker": {"size": 7, "color": colour},
             "hovertemplate": "%{fullData.name}, %{x}: %{y:.2f}<extra></extra>",
         }
         for name, values, colour in pairs
-    ]  # fmt: skip
+    ]
     last, top = len(post) - 1, 1.1 * max(*post, *pre)
     ends = [(float(values[-1]), name, colour) for name, values, colour in pairs]
     layout = {
-        "dragmode": False, "margin": {"r": 84}, "annotations": end_notes(last, ends, top),
+        "dragmode": False,
+        "margin": {"r": 84},
+        "annotations": end_notes(last, ends, top),
         "xaxis": {"title": {"text": x_title}, "dtick": 1, "range": [-0.5, last + 0.3], **_STILL},
         "yaxis": {"title": {"text": y_title}, "range": [0, top], **_STILL},
-    }  # fmt: skip
+    }
     return assembled(traces, layout, palette, height=280)
 
 
@@ -253,9 +327,15 @@ def _middles(edges: Array) -> Array:
 def note(x: float, y: float, text: str, colour: str, size: int, anchor: str = "center") -> dict[str, Any]:
     """A text at (x, y) without an arrow."""
     return {
-        "x": x, "y": y, "text": text, "xanchor": anchor, "yanchor": "middle", "align": anchor, "showarrow": False,
+        "x": x,
+        "y": y,
+        "text": text,
+        "xanchor": anchor,
+        "yanchor": "middle",
+        "align": anchor,
+        "showarrow": False,
         "font": {"color": colour, "size": size},
-    }  # fmt: skip
+    }
 
 
 def _short(label: str) -> str:

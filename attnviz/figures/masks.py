@@ -32,29 +32,53 @@ def token_bars(
     colours = [palette.query if i == marked else palette.positive for i in range(len(names))]
     several = len(rows) > 1
     layout: dict[str, Any] = {
-        "annotations": [], "margin": {"t": 36 if several else 12},
+        "annotations": [],
+        "margin": {"t": 36 if several else 12},
         "xaxis": {
-            "type": "category", "anchor": f"y{len(rows) if several else ''}", "title": {"text": "position and token"}
+            "type": "category",
+            "anchor": f"y{len(rows) if several else ''}",
+            "title": {"text": "position and token"},
         },
-    }  # fmt: skip
+    }
     traces: list[dict[str, Any]] = []
     for number, (name, shares) in enumerate(rows):
         axis, domain = str(number + 1) if number else "", _domain(number, len(rows))
-        traces.append({
-            "type": "bar", "x": names, "y": [100 * share for share in shares], "name": plain(name), "yaxis": f"y{axis}",
-            "marker": {"color": colours, "line": {"width": 0}}, "text": ["0" if s <= zero else "" for s in shares],
-            "textposition": "outside", "textfont": {"size": 13, "color": palette.ink2}, "cliponaxis": False,
-            "customdata": [_words(share) for share in shares],
-            "hovertemplate": "%{x}: %{customdata}<extra>%{fullData.name}</extra>",
-        })  # fmt: skip
+        traces.append(
+            {
+                "type": "bar",
+                "x": names,
+                "y": [100 * share for share in shares],
+                "name": plain(name),
+                "yaxis": f"y{axis}",
+                "marker": {"color": colours, "line": {"width": 0}},
+                "text": ["0" if s <= zero else "" for s in shares],
+                "textposition": "outside",
+                "textfont": {"size": 13, "color": palette.ink2},
+                "cliponaxis": False,
+                "customdata": [_words(share) for share in shares],
+                "hovertemplate": "%{x}: %{customdata}<extra>%{fullData.name}</extra>",
+            }
+        )
         layout[f"yaxis{axis}"] = {
-            "domain": domain, "range": [0, 1.15 * top], "ticksuffix": "\u202f%", "nticks": 4,
-        }  # fmt: skip
+            "domain": domain,
+            "range": [0, 1.15 * top],
+            "ticksuffix": "\u202f%",
+            "nticks": 4,
+        }
         if several:
-            layout["annotations"].append({
-                "text": plain(name), "x": 0, "y": domain[1], "xref": "paper", "yref": "paper", "xanchor": "left",
-                "yanchor": "bottom", "showarrow": False, "font": {"size": 14, "color": palette.ink},
-            })  # fmt: skip
+            layout["annotations"].append(
+                {
+                    "text": plain(name),
+                    "x": 0,
+                    "y": domain[1],
+                    "xref": "paper",
+                    "yref": "paper",
+                    "xanchor": "left",
+                    "yanchor": "bottom",
+                    "showarrow": False,
+                    "font": {"size": 14, "color": palette.ink},
+                }
+            )
     return assembled(traces, layout, palette, height=ROW * len(rows) + 96)
 
 

@@ -31,18 +31,25 @@ def moved_bars(
     places = list(range(len(labels)))
     names = [f"{i} {plain(label)}" for i, label in enumerate(labels)] * len(table)
     bars = {  # one trace for all rows: plotly draws it twice as fast as one each
-        "type": "bar", "x": places * len(table), "y": (ROW / top * table).ravel(), "base": bases.repeat(len(labels)),
-        "offset": -0.375, "width": 0.75, "marker": {"color": palette.positive},
+        "type": "bar",
+        "x": places * len(table),
+        "y": (ROW / top * table).ravel(),
+        "base": bases.repeat(len(labels)),
+        "offset": -0.375,
+        "width": 0.75,
+        "marker": {"color": palette.positive},
         "customdata": [*zip(names, (100 * table).ravel().tolist(), strict=True)],
         "hovertemplate": "%{customdata[0]}: moved by %{customdata[1]:.3~g}\u202f% of its length<extra></extra>",
-    }  # fmt: skip
+    }
     ticks = dict.fromkeys(bases.tolist(), "0\u202f%") | dict.fromkeys((bases + ROW / top).tolist(), "100\u202f%")
     crowded = len(labels) > 24
     layout = _rows(titles, list(rows), ticks, palette)
     layout["xaxis"] = _STILL | {
-        "tickvals": places, "ticktext": [plain(label) for label in labels], "tickangle": -90 if crowded else -45,
+        "tickvals": places,
+        "ticktext": [plain(label) for label in labels],
+        "tickangle": -90 if crowded else -45,
         "tickfont": {"size": 11 if crowded else 13},
-    }  # fmt: skip
+    }
     return assembled([bars], layout | {"margin": {**SIDE, "r": 8, "b": 8}}, palette, height=96 * len(rows) + 90)
 
 
@@ -69,19 +76,29 @@ def encoding_heatmap(
     ticks = list(range(width)) if share else [*range(0, half, step), *range(half, width, step)]
     layout = {
         "xaxis": _STILL | {"title": {"text": columns}, "range": [-0.5, n - 0.5], "automargin": False},
-        "yaxis": _STILL | {
-            "title": {"text": rows}, "range": [width - 0.5, -0.5], "showgrid": False, "automargin": False,
-            "type": "category", "tickvals": [str(order[i]) for i in ticks],
+        "yaxis": _STILL
+        | {
+            "title": {"text": rows},
+            "range": [width - 0.5, -0.5],
+            "showgrid": False,
+            "automargin": False,
+            "type": "category",
+            "tickvals": [str(order[i]) for i in ticks],
         },
         "shapes": [
             {
-                "type": "rect", "x0": -0.5, "x1": n - 0.5, "y0": order.index(i) - 0.5, "y1": order.index(i) + 0.5,
+                "type": "rect",
+                "x0": -0.5,
+                "x1": n - 0.5,
+                "y0": order.index(i) - 0.5,
+                "y1": order.index(i) + 0.5,
                 "line": {"color": palette.ink, "width": 2},
             }
             for i in marked
         ],
-        "margin": SIDE, "dragmode": False,
-    }  # fmt: skip
+        "margin": SIDE,
+        "dragmode": False,
+    }
     return assembled([heat], layout, palette, height=436)
 
 
@@ -92,20 +109,25 @@ def wave_lines(lines: Mapping[str, ArrayLike], palette: Palette, *, x: str, y: s
     n = max(map(len, series.values()))
     traces = [
         {
-            "type": "scatter", "x": np.arange(n, dtype=np.int32), "y": line, "mode": "lines", "name": name,
+            "type": "scatter",
+            "x": np.arange(n, dtype=np.int32),
+            "y": line,
+            "mode": "lines",
+            "name": name,
             "line": {"color": colours[name], "width": 2},
             "hovertemplate": "%{fullData.name}<br>position %{x}: %{y:.3f}<extra></extra>",
         }
         for name, line in series.items()
-    ]  # fmt: skip
+    ]
     reach = float(np.ptp(np.concatenate(list(series.values())))) or 1.0
     ends = [(float(line[-1]), name, colours[name]) for name, line in series.items()]
     layout = {
         "annotations": end_notes(n - 1, ends, reach),
         "xaxis": _STILL | {"title": {"text": x}, "range": [-0.5, n - 0.5], "automargin": False},
         "yaxis": _STILL | {"title": {"text": y}, "nticks": 5, "automargin": False},
-        "margin": SIDE, "dragmode": False,
-    }  # fmt: skip
+        "margin": SIDE,
+        "dragmode": False,
+    }
     return assembled(traces, layout, palette, height=238)
 
 
@@ -117,11 +139,17 @@ def similarity_heatmap(matrix: ArrayLike, palette: Palette, *, share: bool = Fal
     square = {"title": {"text": "position"}, "constrain": "domain"}
     layout = {
         "xaxis": _STILL | square | {"constraintoward": "left"},
-        "yaxis": _STILL | square | {
-            "autorange": "reversed", "scaleanchor": "x", "showgrid": False, "constraintoward": "top",
+        "yaxis": _STILL
+        | square
+        | {
+            "autorange": "reversed",
+            "scaleanchor": "x",
+            "showgrid": False,
+            "constraintoward": "top",
         },
-        "margin": {"t": 16}, "dragmode": False,
-    }  # fmt: skip
+        "margin": {"t": 16},
+        "dragmode": False,
+    }
     return assembled([heat], layout, palette, height=460)
 
 
@@ -129,23 +157,26 @@ def offset_band(mean: ArrayLike, low: ArrayLike, high: ArrayLike, palette: Palet
     """Similarity against the offset, (n,) each: the mean as a line, all pairs that lie so far apart as a band."""
     middle, bottom, top = (np.asarray(line, dtype=float) for line in (mean, low, high))
     offsets = np.arange(len(middle), dtype=np.int32)
-    edge: dict[str, Any] = {
-        "type": "scatter", "x": offsets, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"
-    }  # fmt: skip
+    edge: dict[str, Any] = {"type": "scatter", "x": offsets, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     traces = [
         edge | {"y": top},
         edge | {"y": bottom, "fill": "tonexty", "fillcolor": palette.sequential[2]},
         {
-            "type": "scatter", "x": offsets, "y": middle, "mode": "lines",
-            "line": {"color": palette.positive, "width": 2.25}, "customdata": np.stack((bottom, top), axis=-1),
+            "type": "scatter",
+            "x": offsets,
+            "y": middle,
+            "mode": "lines",
+            "line": {"color": palette.positive, "width": 2.25},
+            "customdata": np.stack((bottom, top), axis=-1),
             "hovertemplate": "%{x} apart: %{y:.4f}, from %{customdata[0]:.4f} to %{customdata[1]:.4f}<extra></extra>",
         },
-    ]  # fmt: skip
+    ]
     layout = {
         "xaxis": _STILL | {"title": {"text": "offset in tokens"}, "range": [0, max(1, len(offsets) - 1)]},
         "yaxis": _STILL | {"title": {"text": y}, "nticks": 6},
-        "margin": {"t": 16}, "dragmode": False,
-    }  # fmt: skip
+        "margin": {"t": 16},
+        "dragmode": False,
+    }
     return assembled(traces, layout, palette, height=400)
 
 
@@ -164,27 +195,49 @@ def distance_rows(
     for i, curve in enumerate(series.values()):
         base, low, high = float(len(series) - 1 - i), float(curve.min()), float(curve.max())
         unit = ROW / (high - low) if high > low else 0.0
-        traces.append({
-            "type": "scatter", "x": np.arange(len(curve), dtype=np.int32),
-            "y": (base + unit * (curve - low)).astype(np.float32), "mode": "lines",
-            "line": {"color": palette.positive, "width": 1.5}, "customdata": curve.astype(np.float32),
-            "hovertemplate": "%{x} tokens apart: %{customdata:.2f}<extra></extra>",
-        })  # fmt: skip
+        traces.append(
+            {
+                "type": "scatter",
+                "x": np.arange(len(curve), dtype=np.int32),
+                "y": (base + unit * (curve - low)).astype(np.float32),
+                "mode": "lines",
+                "line": {"color": palette.positive, "width": 1.5},
+                "customdata": curve.astype(np.float32),
+                "hovertemplate": "%{x} tokens apart: %{customdata:.2f}<extra></extra>",
+            }
+        )
         ticks |= {base + unit * (value - low): _signed(value) for value in (low, high)}
-        layout["shapes"].append({
-            "type": "rect", "x0": limit, "x1": longest, "y0": base, "y1": base + ROW, "fillcolor": palette.line,
-            "opacity": 0.4, "line": {"width": 0}, "layer": "below",
-        })  # fmt: skip
+        layout["shapes"].append(
+            {
+                "type": "rect",
+                "x0": limit,
+                "x1": longest,
+                "y0": base,
+                "y1": base + ROW,
+                "fillcolor": palette.line,
+                "opacity": 0.4,
+                "line": {"width": 0},
+                "layer": "below",
+            }
+        )
         if len(curve) < longest:
-            layout["annotations"].append({
-                "text": "no such position", "x": (len(curve) + longest) / 2, "y": base + ROW / 2, "showarrow": False,
-                "font": {"size": 14, "color": palette.ink2},
-            })  # fmt: skip
+            layout["annotations"].append(
+                {
+                    "text": "no such position",
+                    "x": (len(curve) + longest) / 2,
+                    "y": base + ROW / 2,
+                    "showarrow": False,
+                    "font": {"size": 14, "color": palette.ink2},
+                }
+            )
     layout["yaxis"] |= {"tickvals": list(ticks), "ticktext": list(ticks.values())}
     marks = [0, *(limit * k for k in range(1, longest // limit + 1))]
     layout["xaxis"] = _STILL | {
-        "range": [0, longest], "title": {"text": "distance in tokens"}, "tickvals": marks, "tickformat": ","
-    }  # fmt: skip
+        "range": [0, longest],
+        "title": {"text": "distance in tokens"},
+        "tickvals": marks,
+        "tickformat": ",",
+    }
     return assembled(traces, layout | {"margin": {**SIDE, "r": 24}}, palette, height=124 * len(series) + 60)
 
 
@@ -192,18 +245,30 @@ def _rows(titles: Mapping[str, str], names: Sequence[str], ticks: Mapping[float,
     """A layout of rows one above the other in one plot, each under its title: five plots draw five times as slowly."""
     notes = [
         {
-            "text": plain(titles[name]), "x": 0, "xref": "paper", "xshift": 8 - SIDE["l"], "xanchor": "left",
-            "y": len(names) - 1 - i + ROW, "yshift": 15, "showarrow": False, "font": {"color": palette.ink1},
+            "text": plain(titles[name]),
+            "x": 0,
+            "xref": "paper",
+            "xshift": 8 - SIDE["l"],
+            "xanchor": "left",
+            "y": len(names) - 1 - i + ROW,
+            "yshift": 15,
+            "showarrow": False,
+            "font": {"color": palette.ink1},
         }
         for i, name in enumerate(names)
-    ]  # fmt: skip
+    ]
     return {
-        "annotations": notes, "shapes": [], "dragmode": False,
-        "yaxis": _STILL | {
-            "range": [-0.04, len(names) - 1 + ROW + 0.3], "automargin": False,
-            "tickvals": list(ticks), "ticktext": list(ticks.values()),
+        "annotations": notes,
+        "shapes": [],
+        "dragmode": False,
+        "yaxis": _STILL
+        | {
+            "range": [-0.04, len(names) - 1 + ROW + 0.3],
+            "automargin": False,
+            "tickvals": list(ticks),
+            "ticktext": list(ticks.values()),
         },
-    }  # fmt: skip
+    }
 
 
 def _signed(value: float) -> str:
@@ -213,18 +278,31 @@ def _signed(value: float) -> str:
 def _heat(table: np.ndarray, palette: Palette, *, share: bool, where: str, limit: float | None = None) -> Any:
     """A heatmap trace: signed values on the diverging scale, or biases as the share e^b of a weight that is left."""
     bar: dict[str, Any] = {
-        "thickness": 10, "outlinewidth": 0, "tickfont": {"size": 12, "color": palette.ink2}, "x": 1.01
-    }  # fmt: skip
+        "thickness": 10,
+        "outlinewidth": 0,
+        "tickfont": {"size": 12, "color": palette.ink2},
+        "x": 1.01,
+    }
     if share:
         parts = [0.0, 0.01, 0.1, 0.25, 0.5, 1.0]
         bar |= {"tickvals": np.sqrt(parts), "ticktext": [f"{100 * part:.0f}\u202f%" for part in parts]}
         return {
-            "type": "heatmap", "z": np.exp(table / 2), "zmin": 0, "zmax": 1, "customdata": table, "colorbar": bar,
+            "type": "heatmap",
+            "z": np.exp(table / 2),
+            "zmin": 0,
+            "zmax": 1,
+            "customdata": table,
+            "colorbar": bar,
             "colorscale": colour_scale(palette.sequential),
             "hovertemplate": where + "<br>score %{customdata:.3f}<extra></extra>",
-        }  # fmt: skip
+        }
     limit = limit or float(np.quantile(np.abs(table), 0.995)) or 1.0  # a few large values would pale all others
     return {
-        "type": "heatmap", "z": table, "zmin": -limit, "zmax": limit, "colorbar": bar,
-        "colorscale": colour_scale(palette.diverging), "hovertemplate": where + "<br>%{z:.3f}<extra></extra>",
-    }  # fmt: skip
+        "type": "heatmap",
+        "z": table,
+        "zmin": -limit,
+        "zmax": limit,
+        "colorbar": bar,
+        "colorscale": colour_scale(palette.diverging),
+        "hovertemplate": where + "<br>%{z:.3f}<extra></extra>",
+    }

@@ -22,16 +22,26 @@ def head_shares(shares: np.ndarray, palette: Palette) -> go.Figure:
     n_layers, n_heads = shares.shape
     rows, columns = (index.flatten().tolist() for index in np.indices(shares.shape))
     numbers = {
-        "type": "scatter", "mode": "text", "x": columns, "y": rows, "hoverinfo": "skip",
+        "type": "scatter",
+        "mode": "text",
+        "x": columns,
+        "y": rows,
+        "hoverinfo": "skip",
         "text": [f"{100 * share:.0f}" if n_heads <= 16 else "" for share in shares.flatten()],
         "textfont": {"size": 14, "color": [_on(share, palette.sequential) for share in shares.flatten()]},
-    }  # fmt: skip
+    }
     trace = {
-        "type": "heatmap", "z": np.sqrt(shares).tolist(), "customdata": (100 * shares).tolist(), "zmin": 0, "zmax": 1,
+        "type": "heatmap",
+        "z": np.sqrt(shares).tolist(),
+        "customdata": (100 * shares).tolist(),
+        "zmin": 0,
+        "zmax": 1,
         "colorscale": colour_scale(palette.sequential),
-        "showscale": False, "xgap": 1, "ygap": 1,
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
         "hovertemplate": "layer %{y}, head %{x}: %{customdata:.1f}\u202f%<extra></extra>",
-    }  # fmt: skip
+    }
     axis = {"showgrid": False, "fixedrange": True, "dtick": 1, "zeroline": False}
     layout = {
         "margin": {"t": 48},
@@ -66,17 +76,27 @@ def paired_bars(
     ticks = [plain(f"{i} {label[:LONGEST_LABEL]}") for i, label in enumerate(labels, first)]
     traces: list[dict[str, Any]] = [
         {
-            "type": "bar", "x": ticks, "y": list(values), "name": name, "marker": {"color": colour},
+            "type": "bar",
+            "x": ticks,
+            "y": list(values),
+            "name": name,
+            "marker": {"color": colour},
             "hovertemplate": f"%{{x}}: %{{y:.2f}} {unit}<extra>{name}</extra>",
         }
         for name, values, colour in zip(names, (before, after), (palette.sequential[3], palette.positive), strict=True)
-    ]  # fmt: skip
+    ]
     layout = {
-        "barmode": "group", "showlegend": True, "margin": {"t": 34},
+        "barmode": "group",
+        "showlegend": True,
+        "margin": {"t": 34},
         "legend": {
-            "orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "font": {"size": 14, "color": palette.ink1}
+            "orientation": "h",
+            "y": 1,
+            "yanchor": "bottom",
+            "x": 0,
+            "font": {"size": 14, "color": palette.ink1},
         },
         "xaxis": {"type": "category", "title": {"text": "position and token"}},
         "yaxis": {"title": {"text": unit}, "rangemode": "tozero", "nticks": 5},
-    }  # fmt: skip
+    }
     return assembled(traces, layout, palette, height=320)

@@ -29,31 +29,79 @@ class Palette:
 
 
 LIGHT = Palette(
-    "#FFFFFF", "#DFE3E9", "#12161D", "#2A313C", "#59616E", "#C77700",
-    "#3070CA", "#3070CA", "#CC573C",
+    "#FFFFFF",
+    "#DFE3E9",
+    "#12161D",
+    "#2A313C",
+    "#59616E",
+    "#C77700",
+    "#3070CA",
+    "#3070CA",
+    "#CC573C",
     ("#3070CA", "#C77700", "#0E5E4A", "#59616E"),
     (
-        "#FFFFFF", "#E1EFFF", "#BBDAFE", "#8EC1FF", "#63A3F3",
-        "#4487E1", "#3070CA", "#2259AC", "#1A4185", "#132B5A",
+        "#FFFFFF",
+        "#E1EFFF",
+        "#BBDAFE",
+        "#8EC1FF",
+        "#63A3F3",
+        "#4487E1",
+        "#3070CA",
+        "#2259AC",
+        "#1A4185",
+        "#132B5A",
     ),
     (
-        "#68231D", "#B1402C", "#E27455", "#FCB79E", "#FFECE5", "#FFFFFF",
-        "#E1EFFF", "#8EC1FF", "#4487E1", "#2259AC", "#132B5A",
+        "#68231D",
+        "#B1402C",
+        "#E27455",
+        "#FCB79E",
+        "#FFECE5",
+        "#FFFFFF",
+        "#E1EFFF",
+        "#8EC1FF",
+        "#4487E1",
+        "#2259AC",
+        "#132B5A",
     ),
-)  # fmt: skip
+)
 DARK = Palette(
-    "#14171D", "#2C333E", "#F1F3F7", "#D6DBE3", "#A3ABB8", "#FFC35C",
-    "#73BAFF", "#499BED", "#F29270",
+    "#14171D",
+    "#2C333E",
+    "#F1F3F7",
+    "#D6DBE3",
+    "#A3ABB8",
+    "#FFC35C",
+    "#73BAFF",
+    "#499BED",
+    "#F29270",
     ("#499BED", "#FFC35C", "#A6E3D0", "#8A93A1"),
     (
-        "#14171D", "#19253B", "#1D3964", "#205090", "#2668B6",
-        "#3180D4", "#499BED", "#73BAFF", "#A8D5FE", "#D5EBFF",
+        "#14171D",
+        "#19253B",
+        "#1D3964",
+        "#205090",
+        "#2668B6",
+        "#3180D4",
+        "#499BED",
+        "#73BAFF",
+        "#A8D5FE",
+        "#D5EBFF",
     ),
     (
-        "#FFDCCD", "#F29270", "#BC4F35", "#692921", "#231715", "#14171D",
-        "#19253B", "#205090", "#3180D4", "#73BAFF", "#D5EBFF",
+        "#FFDCCD",
+        "#F29270",
+        "#BC4F35",
+        "#692921",
+        "#231715",
+        "#14171D",
+        "#19253B",
+        "#205090",
+        "#3180D4",
+        "#73BAFF",
+        "#D5EBFF",
     ),
-)  # fmt: skip
+)
 
 
 def assembled(
@@ -77,22 +125,30 @@ def assembled(
 def _house(palette: Palette, height: int) -> dict[str, Any]:
     """The layout that all figures share."""
     axis = {
-        "showgrid": False, "zeroline": False, "ticks": "", "automargin": True,
+        "showgrid": False,
+        "zeroline": False,
+        "ticks": "",
+        "automargin": True,
         "tickfont": {"size": 13, "color": palette.ink2},
         "title": {"font": {"size": 14, "color": palette.ink2}, "standoff": 8},
-    }  # fmt: skip
+    }
     return {
         "font": {"family": '"Source Sans",system-ui,sans-serif', "size": 14, "color": palette.ink1},
-        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "height": height,
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "colorway": palette.categories, "bargap": 0.25,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "height": height,
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "colorway": palette.categories,
+        "bargap": 0.25,
         "showlegend": False,
         "hoverlabel": {
-            "bgcolor": palette.ink, "bordercolor": "rgba(0,0,0,0)",
+            "bgcolor": palette.ink,
+            "bordercolor": "rgba(0,0,0,0)",
             "font": {"size": 15, "color": palette.paper},
         },
         "xaxis": axis,
         "yaxis": {**axis, "showgrid": True, "gridcolor": palette.line},
-    }  # fmt: skip
+    }
 
 
 def _laid_over(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,11 +177,16 @@ def end_notes(x: float, ends: Sequence[tuple[float, str, str]], top: float) -> l
     """
     return [
         {
-            "x": x, "y": y, "text": text, "xanchor": "left", "xshift": 8, "showarrow": False,
+            "x": x,
+            "y": y,
+            "text": text,
+            "xanchor": "left",
+            "xshift": 8,
+            "showarrow": False,
             "font": {"color": colour, "size": 14},
         }
         for y, text, colour in _apart(list(ends), top)
-    ]  # fmt: skip
+    ]
 
 
 def _apart(ends: list[tuple[float, str, str]], top: float) -> list[tuple[float, str, str]]:

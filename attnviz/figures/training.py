@@ -61,21 +61,37 @@ def training_curves(
         notes += _names(panel, row, spans[row], palette, pixels)
     layout: dict[str, Any] = {
         "xaxis": {
-            "range": [0, last], "title": {"text": "steps"}, "anchor": _axis("y", len(panels) - 1), "tickformat": ",d",
+            "range": [0, last],
+            "title": {"text": "steps"},
+            "anchor": _axis("y", len(panels) - 1),
+            "tickformat": ",d",
         },
-        "margin": {"t": 30, "r": 96 if any(map(_named, panels)) else 8}, "annotations": notes, "hovermode": "closest",
-        "shapes": [] if marked is None else [
+        "margin": {"t": 30, "r": 96 if any(map(_named, panels)) else 8},
+        "annotations": notes,
+        "hovermode": "closest",
+        "shapes": []
+        if marked is None
+        else [
             {
-                "type": "line", "x0": marked, "x1": marked, "y0": bottom, "y1": top, "yref": "paper", "layer": "below",
+                "type": "line",
+                "x0": marked,
+                "x1": marked,
+                "y0": bottom,
+                "y1": top,
+                "yref": "paper",
+                "layer": "below",
                 "line": {"color": palette.ink, "width": 1},
             }
             for bottom, top in bands
         ],
-    }  # fmt: skip
+    }
     for row, panel in enumerate(panels):
         layout[_axis("yaxis", row)] = {
-            "domain": [*bands[row]], "range": spans[row], "nticks": 4, "tickformat": ".0%" if panel.share else "",
-        }  # fmt: skip
+            "domain": [*bands[row]],
+            "range": spans[row],
+            "nticks": 4,
+            "tickformat": ".0%" if panel.share else "",
+        }
     return assembled(traces, layout, palette, height=height)
 
 
@@ -87,9 +103,16 @@ def _bands(n: int) -> list[tuple[float, float]]:
 
 def _heading(panel: Panel, top: float, palette: Palette) -> dict[str, Any]:
     return {
-        "x": 0, "xref": "paper", "xanchor": "left", "y": top, "yref": "paper", "yanchor": "bottom",
-        "text": plain(panel.title), "showarrow": False, "font": {"size": 14, "color": palette.ink2},
-    }  # fmt: skip
+        "x": 0,
+        "xref": "paper",
+        "xanchor": "left",
+        "y": top,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "text": plain(panel.title),
+        "showarrow": False,
+        "font": {"size": 14, "color": palette.ink2},
+    }
 
 
 def _axis(name: str, row: int) -> str:
@@ -124,14 +147,18 @@ def _lines(panel: Panel, row: int, palette: Palette) -> list[dict[str, Any]]:
     order = sorted(range(len(panel.curves)), key=lambda i: not panel.curves[i].faint)
     return [
         {
-            "type": "scatter", "mode": "lines", "x": panel.curves[i].steps, "y": panel.curves[i].values,
-            "yaxis": _axis("y", row), "name": plain(panel.curves[i].name),
+            "type": "scatter",
+            "mode": "lines",
+            "x": panel.curves[i].steps,
+            "y": panel.curves[i].values,
+            "yaxis": _axis("y", row),
+            "name": plain(panel.curves[i].name),
             "opacity": 0.35 if panel.curves[i].faint else 1,
             "line": {"color": colours[i], "width": 1.25 if panel.curves[i].faint else 2.25},
             "hovertemplate": f"step %{{x:,}}: {written}<extra>{plain(panel.curves[i].name)}</extra>",
         }
         for i in order
-    ]  # fmt: skip
+    ]
 
 
 def _dots(panel: Panel, row: int, marked: int, palette: Palette) -> list[dict[str, Any]]:
@@ -141,11 +168,17 @@ def _dots(panel: Panel, row: int, marked: int, palette: Palette) -> list[dict[st
         at = max((i for i, step in enumerate(curve.steps) if step <= marked), default=None)
         if curve.faint or at is None:
             continue
-        found.append({
-            "type": "scatter", "mode": "markers", "x": [curve.steps[at]], "y": [curve.values[at]],
-            "yaxis": _axis("y", row), "hoverinfo": "skip",
-            "marker": {"size": 9, "color": colour, "line": {"color": palette.paper, "width": 2}},
-        })  # fmt: skip
+        found.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [curve.steps[at]],
+                "y": [curve.values[at]],
+                "yaxis": _axis("y", row),
+                "hoverinfo": "skip",
+                "marker": {"size": 9, "color": colour, "line": {"color": palette.paper, "width": 2}},
+            }
+        )
     return found
 
 
@@ -156,11 +189,18 @@ def _names(panel: Panel, row: int, span: list[float], palette: Palette, pixels: 
     least = LINE_PX / pixels * (span[1] - span[0])
     return [
         {
-            "x": 1, "xref": "paper", "xanchor": "left", "xshift": 8, "y": max(y, span[0] + i * least),
-            "yref": _axis("y", row), "text": text, "showarrow": False, "font": {"size": 14, "color": colour},
+            "x": 1,
+            "xref": "paper",
+            "xanchor": "left",
+            "xshift": 8,
+            "y": max(y, span[0] + i * least),
+            "yref": _axis("y", row),
+            "text": text,
+            "showarrow": False,
+            "font": {"size": 14, "color": colour},
         }
         for i, (y, text, colour) in enumerate(apart(ends, least))  # plotly leaves out what lies below the axis
-    ]  # fmt: skip
+    ]
 
 
 def head_tiles(weights: np.ndarray, palette: Palette, *, marked: tuple[int, int] | None = None) -> go.Figure:
@@ -172,34 +212,53 @@ def head_tiles(weights: np.ndarray, palette: Palette, *, marked: tuple[int, int]
     n_layers, n_heads, n_queries, n_keys = weights.shape
     table, down, right = _tiled(weights)
     trace = {
-        "type": "heatmap", "z": np.sqrt(table), "customdata": 100 * table, "zmin": 0, "zmax": 1,
-        "colorscale": colour_scale(palette.sequential), "showscale": False, "hoverongaps": False,
+        "type": "heatmap",
+        "z": np.sqrt(table),
+        "customdata": 100 * table,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": colour_scale(palette.sequential),
+        "showscale": False,
+        "hoverongaps": False,
         "hovertemplate": "%{customdata:.1f}\u202f%<extra></extra>",
-    }  # fmt: skip
+    }
     axis = {"showgrid": False, "constrain": "domain", "fixedrange": True}
     layout = {
         "margin": {"t": ABOVE},
         "xaxis": {
-            **axis, "side": "top", "constraintoward": "left", "title": {"text": "head"},
-            "ticktext": list(range(n_heads)), "tickvals": [i * right + (n_keys - 1) / 2 for i in range(n_heads)],
+            **axis,
+            "side": "top",
+            "constraintoward": "left",
+            "title": {"text": "head"},
+            "ticktext": list(range(n_heads)),
+            "tickvals": [i * right + (n_keys - 1) / 2 for i in range(n_heads)],
         },
         "yaxis": {
-            **axis, "autorange": "reversed", "constraintoward": "top", "scaleanchor": "x",
-            "scaleratio": n_keys / n_queries, "title": {"text": "layer"}, "ticktext": list(range(n_layers)),
+            **axis,
+            "autorange": "reversed",
+            "constraintoward": "top",
+            "scaleanchor": "x",
+            "scaleratio": n_keys / n_queries,
+            "title": {"text": "layer"},
+            "ticktext": list(range(n_layers)),
             "tickvals": [i * down + (n_queries - 1) / 2 for i in range(n_layers)],
         },
         "shapes": [
             {
-                "type": "rect", "x0": head * right - 0.5, "x1": head * right + n_keys - 0.5,
-                "y0": layer * down - 0.5, "y1": layer * down + n_queries - 0.5,
+                "type": "rect",
+                "x0": head * right - 0.5,
+                "x1": head * right + n_keys - 0.5,
+                "y0": layer * down - 0.5,
+                "y1": layer * down + n_queries - 0.5,
                 "line": {
                     "color": palette.ink if (layer, head) == marked else palette.line,
                     "width": 2.25 if (layer, head) == marked else 1,
                 },
             }
-            for layer in range(n_layers) for head in range(n_heads)
+            for layer in range(n_layers)
+            for head in range(n_heads)
         ],
-    }  # fmt: skip
+    }
     return assembled([trace], layout, palette, height=ABOVE + round(min(TILE, TILES / n_heads) * n_layers) + 8)
 
 

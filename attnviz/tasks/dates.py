@@ -17,19 +17,40 @@ from attnviz.transformer import Transformer
 FIRST, LAST = datetime.date(1000, 1, 1), datetime.date(2999, 12, 31)
 N_DAYS = LAST.toordinal() - FIRST.toordinal() + 1
 MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
-)  # fmt: skip
+)
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 N_HELD_OUT = 500
 
 # Every format says the whole year, and the month before the day only by name: each date can be read in one way.
 FORMATS = (
-    "{day} {month} {year}", "{month} {day}, {year}", "{day} {mon} {year}", "{mon} {day}, {year}",
-    "{nth} of {month} {year}", "{month} {nth}, {year}", "{weekday}, {day} {month} {year}",
-    "{weekday}, {month} {day}, {year}", "{wkd} {day} {mon} {year}", "{day}.{number}.{year}", "{dd}.{mm}.{year}",
-    "{year}/{mm}/{dd}", "{year}, {month} {day}", "{day}-{MON}-{year}", "{lower} {day} {year}",
-)  # fmt: skip
+    "{day} {month} {year}",
+    "{month} {day}, {year}",
+    "{day} {mon} {year}",
+    "{mon} {day}, {year}",
+    "{nth} of {month} {year}",
+    "{month} {nth}, {year}",
+    "{weekday}, {day} {month} {year}",
+    "{weekday}, {month} {day}, {year}",
+    "{wkd} {day} {mon} {year}",
+    "{day}.{number}.{year}",
+    "{dd}.{mm}.{year}",
+    "{year}/{mm}/{dd}",
+    "{year}, {month} {day}",
+    "{day}-{MON}-{year}",
+    "{lower} {day} {year}",
+)
 PARTS = {"year": ("year",), "month": ("month", "mon", "MON", "lower", "number", "mm"), "day": ("day", "dd", "nth")}
 DIGITS = {"year": (0, 1, 2, 3), "month": (5, 6), "day": (8, 9)}  # places in 2026-11-21
 
@@ -45,9 +66,14 @@ class Dates(Task):
     kind = "encoder-decoder"
     metric = "exact"
     defaults: ClassVar[dict[str, Any]] = {
-        "positions": "learned", "length": 40, "batch": 64, "steps": 2000, "learning_rate": 2e-3, "d_ff": 128,
+        "positions": "learned",
+        "length": 40,
+        "batch": 64,
+        "steps": 2000,
+        "learning_rate": 2e-3,
+        "d_ff": 128,
         "n_layers": 1,  # of more, the encoder's mix the letters, and cross-attention looks at any of them
-    }  # fmt: skip
+    }
 
     def __init__(self, length: int) -> None:
         alphabet = "".join(
@@ -140,10 +166,19 @@ def fields(date: datetime.date) -> dict[str, str]:
     """Everything that a format may say of a day, by name."""
     month, weekday = MONTHS[date.month - 1], DAYS[date.weekday()]
     return {
-        "day": str(date.day), "dd": f"{date.day:02}", "nth": ordinal(date.day), "month": month, "mon": month[:3],
-        "MON": month[:3].upper(), "lower": month.lower(), "number": str(date.month), "mm": f"{date.month:02}",
-        "year": str(date.year), "weekday": weekday, "wkd": weekday[:3],
-    }  # fmt: skip
+        "day": str(date.day),
+        "dd": f"{date.day:02}",
+        "nth": ordinal(date.day),
+        "month": month,
+        "mon": month[:3],
+        "MON": month[:3].upper(),
+        "lower": month.lower(),
+        "number": str(date.month),
+        "mm": f"{date.month:02}",
+        "year": str(date.year),
+        "weekday": weekday,
+        "wkd": weekday[:3],
+    }
 
 
 def written(date: datetime.date, form: str) -> str:

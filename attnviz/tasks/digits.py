@@ -44,8 +44,13 @@ class Digits(Task):
     kind = "encoder"
     metric = "accuracy"
     defaults: ClassVar[dict[str, Any]] = {
-        "positions": "learned", "length": 17, "batch": 64, "steps": 1500, "learning_rate": 2e-3, "d_ff": 256,
-    }  # fmt: skip
+        "positions": "learned",
+        "length": 17,
+        "batch": 64,
+        "steps": 1500,
+        "learning_rate": 2e-3,
+        "d_ff": 256,
+    }
 
     def __init__(self, length: int = 17) -> None:
         self.splits = splits()
@@ -60,9 +65,15 @@ class Digits(Task):
     @property
     def model_fields(self) -> dict[str, Any]:
         return {
-            "kind": self.kind, "vocab_size": 0, "max_len": self.max_len, "head": "classification",
-            "n_classes": N_CLASSES, "image_size": SIDE, "patch_size": PATCH, "channels": 1,
-        }  # fmt: skip
+            "kind": self.kind,
+            "vocab_size": 0,
+            "max_len": self.max_len,
+            "head": "classification",
+            "n_classes": N_CLASSES,
+            "image_size": SIDE,
+            "patch_size": PATCH,
+            "channels": 1,
+        }
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         images, labels = self.splits["train"]

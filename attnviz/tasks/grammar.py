@@ -18,30 +18,42 @@ RELATIONS = ("pronoun", "verb", "adjective")  # each is a word that depends on o
 # Of each noun: its plural, its pronoun, and the thing that it alone wants; a group shares its adjectives and its verbs.
 NOUNS: dict[str, dict[str, tuple[str, str, str]]] = {
     "royal": {
-        "king": ("kings", "he", "ring"), "queen": ("queens", "she", "sword"), "prince": ("princes", "he", "mirror"),
+        "king": ("kings", "he", "ring"),
+        "queen": ("queens", "she", "sword"),
+        "prince": ("princes", "he", "mirror"),
         "princess": ("princesses", "she", "throne"),
     },
     "child": {
-        "boy": ("boys", "he", "drum"), "girl": ("girls", "she", "kite"), "brother": ("brothers", "he", "doll"),
+        "boy": ("boys", "he", "drum"),
+        "girl": ("girls", "she", "kite"),
+        "brother": ("brothers", "he", "doll"),
         "sister": ("sisters", "she", "ball"),
     },
     "elder": {
-        "father": ("fathers", "he", "basket"), "mother": ("mothers", "she", "hammer"),
-        "uncle": ("uncles", "he", "needle"), "aunt": ("aunts", "she", "map"),
+        "father": ("fathers", "he", "basket"),
+        "mother": ("mothers", "she", "hammer"),
+        "uncle": ("uncles", "he", "needle"),
+        "aunt": ("aunts", "she", "map"),
     },
     "beast": {
-        "bear": ("bears", "it", "honey"), "lion": ("lions", "it", "bone"), "horse": ("horses", "it", "hay"),
+        "bear": ("bears", "it", "honey"),
+        "lion": ("lions", "it", "bone"),
+        "horse": ("horses", "it", "hay"),
         "crow": ("crows", "it", "worm"),
     },
     "pet": {
-        "dog": ("dogs", "it", "stick"), "cat": ("cats", "it", "bell"), "rabbit": ("rabbits", "it", "carrot"),
+        "dog": ("dogs", "it", "stick"),
+        "cat": ("cats", "it", "bell"),
+        "rabbit": ("rabbits", "it", "carrot"),
         "pony": ("ponies", "it", "saddle"),
     },
     "place": {
-        "tower": ("towers", "it", ""), "river": ("rivers", "it", ""), "garden": ("gardens", "it", ""),
+        "tower": ("towers", "it", ""),
+        "river": ("rivers", "it", ""),
+        "garden": ("gardens", "it", ""),
         "forest": ("forests", "it", ""),
     },
-}  # fmt: skip
+}
 ADJECTIVES = {
     "royal": ("proud", "rich", "noble", "vain"),
     "child": ("young", "merry", "shy", "lively"),

@@ -127,8 +127,13 @@ class Induction(Task):
     kind = "decoder"
     metric = "induction"
     defaults: ClassVar[dict[str, Any]] = {
-        "d_ff": 0, "positions": "alibi", "length": 64, "batch": 64, "steps": 800, "weight_decay": 0.0,
-    }  # fmt: skip
+        "d_ff": 0,
+        "positions": "alibi",
+        "length": 64,
+        "batch": 64,
+        "steps": 800,
+        "weight_decay": 0.0,
+    }
 
     def __init__(self, length: int) -> None:
         check_sizes(length=length)
@@ -226,9 +231,11 @@ def scores(model: Transformer, twice: Tensor, intervention: Intervention | None 
         nats = F.cross_entropy(trace.logits[:, :-1].transpose(1, 2), twice[:, 1:], reduction="none")  # (16, 2P)
         half = twice.shape[1] // 2
         return Scores(
-            offset_weights(trace, 1, first=2), offset_weights(trace, half - 1, first=half + 1),
-            float(nats[:, :half].mean()), float(nats[:, half + 1 :].mean()),
-        )  # fmt: skip
+            offset_weights(trace, 1, first=2),
+            offset_weights(trace, half - 1, first=half + 1),
+            float(nats[:, :half].mean()),
+            float(nats[:, half + 1 :].mean()),
+        )
 
 
 WORDS = (

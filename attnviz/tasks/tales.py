@@ -32,8 +32,14 @@ class Tales(Task):
     kind = "encoder"
     metric = "accuracy"
     defaults: ClassVar[dict[str, Any]] = {
-        "length": 64, "batch": 64, "steps": 3000, "n_layers": 3, "n_heads": 2, "learning_rate": 2e-3, "eval_every": 200,
-    }  # fmt: skip
+        "length": 64,
+        "batch": 64,
+        "steps": 3000,
+        "n_layers": 3,
+        "n_heads": 2,
+        "learning_rate": 2e-3,
+        "eval_every": 200,
+    }
     # Of the words so many are asked for, by kind: those that depend on others most, those that anyone knows hardly.
     # 60 % of these are hidden, 30 % exchanged for another of their kind, 10 % stay as they are.
     SHARES = (0.15, 0.5, 0.4, 0.4, 0.15, 0.15, 0.05, 0.05, 0.0)

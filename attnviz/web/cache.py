@@ -150,9 +150,14 @@ def run(name: str, text: str, change: Intervention | None) -> Run:
     encoding, config = plain.encodings[0], plain.config
     return Run(
         message=packing.pack(changed or plain, name=name, before=None if changed is None else plain),
-        n_tokens=len(encoding), cut=encoding.cut, max_len=config.max_len, labels=encoding.labels,
-        n_layers=config.n_layers, n_heads=config.n_heads, moved=moved,
-    )  # fmt: skip
+        n_tokens=len(encoding),
+        cut=encoding.cut,
+        max_len=config.max_len,
+        labels=encoding.labels,
+        n_layers=config.n_layers,
+        n_heads=config.n_heads,
+        moved=moved,
+    )
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)

@@ -43,9 +43,13 @@ def chart(
         data: its numbers, or what makes them, which the reader may save as attnviz-`file`.csv; None for none.
     """
     about: dict[str, Any] = {
-        "figure": figure.to_json(validate=False), "title": title, "alt": alt, "height": figure.layout.height,
-        "saves": data is not None, "library": _LIBRARY,
-    }  # fmt: skip
+        "figure": figure.to_json(validate=False),
+        "title": title,
+        "alt": alt,
+        "height": figure.layout.height,
+        "saves": data is not None,
+        "library": _LIBRARY,
+    }
     if data is not None and _asked(key):
         number = st.session_state[f"{key}:files"] = st.session_state.get(f"{key}:files", 0) + 1
         table = data() if callable(data) else data

@@ -48,12 +48,14 @@ def drawing_pad(*, key: str, examples: Sequence[tuple[str, str]], page: int = 10
     own = f"{key}:pad"
     _mount(
         data={
-            "drawing": st.session_state[key], "number": _moved(own).get("number", 0), "page": page,
+            "drawing": st.session_state[key],
+            "number": _moved(own).get("number", 0),
+            "page": page,
             "examples": [list(one) for one in examples],
         },
         key=own,
         on_drawn_change=lambda: _take(own, key),
-    )  # fmt: skip
+    )
 
 
 def _take(own: str, key: str) -> None:

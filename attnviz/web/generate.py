@@ -58,9 +58,13 @@ class Settings:
         if self.focus < -1 or min(self.layer, self.head, self.seed) < 0 or self.seed >= SEEDS:
             raise InvalidParameterError(f"layer, head and seed count from 0, the seed to {SEEDS - 1}")
         for name, allowed in (
-            ("inside", TEMPERATURES), ("outside", TEMPERATURES), ("top_k", TOP_K), ("top_p", TOP_P), ("how", HOW),
+            ("inside", TEMPERATURES),
+            ("outside", TEMPERATURES),
+            ("top_k", TOP_K),
+            ("top_p", TOP_P),
+            ("how", HOW),
             ("guess", ("", *GUESSES)),
-        ):  # fmt: skip
+        ):
             if getattr(self, name) not in allowed:
                 raise InvalidParameterError(f"{name}={getattr(self, name)!r} is none of the choices")
 
@@ -209,10 +213,16 @@ def text_view(lesson: Lesson[Settings], now: Scene, chosen: Settings, name: str,
     if here is not None and not any(one.here for one in candidates):
         candidates.append(Candidate(here, now.label(here), float(p[here]), here=True))
     writer(
-        _chips(now), candidates, start=len(now.begin.start), focus=now.focus, ended=now.ended, heading=heading,
-        tints=now.row(chosen.layer, chosen.head).tolist(), key="generate-text",
+        _chips(now),
+        candidates,
+        start=len(now.begin.start),
+        focus=now.focus,
+        ended=now.ended,
+        heading=heading,
+        tints=now.row(chosen.layer, chosen.head).tolist(),
+        key="generate-text",
         on_write=lambda: take(lesson, name, text, "generate-text"),
-    )  # fmt: skip
+    )
 
 
 def _chips(now: Scene) -> list[Chip]:
@@ -239,8 +249,10 @@ def matrix(now: Scene, chosen: Settings, name: str, text: str) -> None:
     component.attention_view(
         _message(name, text, now.said, change, chosen.layer),
         ViewState(layer=chosen.layer, head=chosen.head, queries=(now.focus - 1,)),
-        key="generate-matrix", compact=True, height=420,
-    )  # fmt: skip
+        key="generate-matrix",
+        compact=True,
+        height=420,
+    )
 
 
 def reset_for(inputs: shell.Inputs, lesson: Lesson[Settings]) -> None:

@@ -141,9 +141,11 @@ class Lesson(Generic[T]):
             st.text("Try")
             for number, one in enumerate(tries, first):
                 st.button(
-                    shell.escaped(one.label), key=f"{self.name}-try-{number}", on_click=self._take,
+                    shell.escaped(one.label),
+                    key=f"{self.name}-try-{number}",
+                    on_click=self._take,
                     args=(one, everywhere),
-                )  # fmt: skip
+                )
 
     def _take(self, one: Try, everywhere: bool) -> None:
         self.choose(**one.set)

@@ -78,11 +78,14 @@ class Settings:
     def look(self) -> ViewState:
         """What the matrices show."""
         return ViewState(
-            layer=self.layer, head=self.head, queries=() if self.token < 0 else (self.token,),
-            key=None if self.key < 0 else self.key, side="k" if self.token < 0 <= self.key else "q",
+            layer=self.layer,
+            head=self.head,
+            queries=() if self.token < 0 else (self.token,),
+            key=None if self.key < 0 else self.key,
+            side="k" if self.token < 0 <= self.key else "q",
             zoom=self.zoom or None,  # type: ignore[arg-type]  # its length is checked there
             painted=read_cells(self.painted, MOST_PAINTED),
-        )  # fmt: skip
+        )
 
 
 def pattern(kind: str, n_tokens: int, n: int, causal: bool) -> Tensor:
@@ -126,9 +129,11 @@ def adopt(lesson: Lesson[Settings], n_layers: int, n_heads: int) -> Settings:
             seen = component.current_state(f"masks-{view}", passed)
             if any(getattr(seen, part) != getattr(passed, part) for part in ("queries", "key", "zoom", "painted")):
                 lesson.choose(
-                    token=seen.queries[-1] if seen.queries else -1, key=-1 if seen.key is None else seen.key,
-                    zoom=seen.zoom or (), painted=write_cells(seen.painted),
-                )  # fmt: skip
+                    token=seen.queries[-1] if seen.queries else -1,
+                    key=-1 if seen.key is None else seen.key,
+                    zoom=seen.zoom or (),
+                    painted=write_cells(seen.painted),
+                )
                 break
     if chosen.layer >= n_layers or chosen.head >= n_heads:
         lesson.choose(layer=min(chosen.layer, n_layers - 1), head=min(chosen.head, n_heads - 1))
@@ -185,9 +190,13 @@ def matrices(chosen: Settings, name: str, text: str) -> None:
         paint = painting and view == "after"
         with column:
             component.attention_view(
-                messages[view], replace(state, diff=view == "change", mask="painted" if paint else "model"),
-                key=f"masks-{view}", compact=True, title="Paint here" if paint else titles[view], paint=paint,
-            )  # fmt: skip
+                messages[view],
+                replace(state, diff=view == "change", mask="painted" if paint else "model"),
+                key=f"masks-{view}",
+                compact=True,
+                title="Paint here" if paint else titles[view],
+                paint=paint,
+            )
 
 
 def hidden_column(key: int, n_tokens: int) -> str:

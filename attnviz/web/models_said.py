@@ -12,29 +12,56 @@ from attnviz.models import ModelInfo
 from attnviz.report import percent
 
 COLUMNS = [  # a heading, and "number" where it stands at the right
-    ["Model"], ["Family"], ["Parameters", "number"], ["Layers × heads", "number"], ["Width", "number"],
-    ["Context", "number"], ["Weights"], ["Licence"], ["From"], ["In memory", "number"],
-]  # fmt: skip
+    ["Model"],
+    ["Family"],
+    ["Parameters", "number"],
+    ["Layers × heads", "number"],
+    ["Width", "number"],
+    ["Context", "number"],
+    ["Weights"],
+    ["Licence"],
+    ["From"],
+    ["In memory", "number"],
+]
 FIELDS = {
-    "kind": "kind of stack", "vocab_size": "tokens known", "max_len": "context, tokens", "d_model": "width (d_model)",
-    "n_heads": "heads", "n_layers": "layers", "d_ff": "feed-forward width (d_ff)", "norm_first": "pre-norm",
-    "norm_eps": "ε of the norms", "final_norm": "norm after the last layer", "bias": "biases", "n_types": "segments",
-    "embed_norm": "norm on the embeddings", "head": "head", "n_classes": "classes", "tied": "output is the embedding",
-    "head_transform": "dense layer before the head", "image_size": "image, pixels", "patch_size": "patch, pixels",
-    "channels": "colour channels", "distilled": "distillation token", "kv_heads": "key and value heads",
+    "kind": "kind of stack",
+    "vocab_size": "tokens known",
+    "max_len": "context, tokens",
+    "d_model": "width (d_model)",
+    "n_heads": "heads",
+    "n_layers": "layers",
+    "d_ff": "feed-forward width (d_ff)",
+    "norm_first": "pre-norm",
+    "norm_eps": "ε of the norms",
+    "final_norm": "norm after the last layer",
+    "bias": "biases",
+    "n_types": "segments",
+    "embed_norm": "norm on the embeddings",
+    "head": "head",
+    "n_classes": "classes",
+    "tied": "output is the embedding",
+    "head_transform": "dense layer before the head",
+    "image_size": "image, pixels",
+    "patch_size": "patch, pixels",
+    "channels": "colour channels",
+    "distilled": "distillation token",
+    "kv_heads": "key and value heads",
     "start_id": "first id of a target",
-}  # fmt: skip
+}
 FOLDER = (
     "config.json, .safetensors and tokenizer.json (or preprocessor_config.json) of one model. It lives in this session "
     "only; nothing stays on the disk, and no code is ever run."
 )
 DOES = {
-    "embedding": ": a row of numbers for each", "attention": ": each token takes from the others",
-    "cross": ": each token takes from the encoder’s", "feed-forward": ": works on each token alone",
+    "embedding": ": a row of numbers for each",
+    "attention": ": each token takes from the others",
+    "cross": ": each token takes from the encoder’s",
+    "feed-forward": ": works on each token alone",
     "recurrence": ": mixes each token with what it remembers of those before",
-    "norm": ": evens out each token’s numbers, then scales them", "head": ": scores, from each token’s numbers",
+    "norm": ": evens out each token’s numbers, then scales them",
+    "head": ": scores, from each token’s numbers",
     "other": "",
-}  # fmt: skip
+}
 
 
 def overview(infos: Sequence[ModelInfo], loaded: Mapping[str, int], budget: int) -> str:
@@ -59,13 +86,17 @@ def about(info: ModelInfo, config: ModelConfig, found: Anatomy) -> str:
     shares = [
         (percent(by_kind[kind] / found.n), name)
         for kind, name in (
-            ("embedding", "in the embeddings"), ("attention", "in self-attention"), ("cross", "in cross-attention"),
+            ("embedding", "in the embeddings"),
+            ("attention", "in self-attention"),
+            ("cross", "in cross-attention"),
             ("recurrence", "in a recurrence"),
-            ("feed-forward", "in the feed-forward layers"), ("head", "in the head"), ("norm", "in norms"),
+            ("feed-forward", "in the feed-forward layers"),
+            ("head", "in the head"),
+            ("norm", "in norms"),
             ("other", "in other parts"),
         )
         if by_kind.get(kind)
-    ]  # fmt: skip
+    ]
     groups = config.kv_heads if isinstance(config, HubConfig) else config.n_heads
     shared = f", {groups} for keys and values" if groups != config.n_heads else ""
     most, *others = [f"{share} are {name}" if i == 0 else f"{share} {name}" for i, (share, name) in enumerate(shares)]
@@ -82,10 +113,16 @@ def row(info: ModelInfo, n_bytes: int) -> list[list[str]]:
     name = info.name if not info.name.startswith("session:") else "of this session"
     return [
         [info.title, name] if name != info.title else [name],
-        [info.family], [count(info.n_parameters)], [f"{info.n_layers} × {info.n_heads}"], [f"{info.d_model:,}"],
-        [f"{info.max_len:,}"], ["trained" if info.trained else "random"], [info.licence or "–"], [info.source],
+        [info.family],
+        [count(info.n_parameters)],
+        [f"{info.n_layers} × {info.n_heads}"],
+        [f"{info.d_model:,}"],
+        [f"{info.max_len:,}"],
+        ["trained" if info.trained else "random"],
+        [info.licence or "–"],
+        [info.source],
         [size(n_bytes) if n_bytes else "no"],
-    ]  # fmt: skip
+    ]
 
 
 def drawn(info: ModelInfo, config: ModelConfig, found: Anatomy) -> dict[str, Any]:
@@ -97,25 +134,34 @@ def drawn(info: ModelInfo, config: ModelConfig, found: Anatomy) -> dict[str, Any
             "blocks": [_block(block, found.n) for block in column.blocks],
         }
         for column in found.columns
-    ]  # fmt: skip
+    ]
     return {"title": info.title, "total": f"{found.n:,}", "columns": columns}
 
 
 def _block(block: Block, total: int) -> dict[str, Any]:
     times = f", {block.times} times the same" if block.times > 1 else ""
     return {
-        "title": block.title + times, "count": f"{block.n:,}", "around": [list(pair) for pair in block.around],
-        "layer": block.layers, "parts": [_part(part, block.times, total) for part in block.parts],
-    }  # fmt: skip
+        "title": block.title + times,
+        "count": f"{block.n:,}",
+        "around": [list(pair) for pair in block.around],
+        "layer": block.layers,
+        "parts": [_part(part, block.times, total) for part in block.parts],
+    }
 
 
 def _part(part: Part, times: int, total: int) -> dict[str, Any]:
     share = times * part.n / total
     return {
-        "title": part.title, "gives": shape(part.gives), "count": f"{part.n:,}", "all": f"{times * part.n:,}",
-        "times": times, "share": share, "percent": percent(share) if part.n else "", "says": says(part, times, total),
+        "title": part.title,
+        "gives": shape(part.gives),
+        "count": f"{part.n:,}",
+        "all": f"{times * part.n:,}",
+        "times": times,
+        "share": share,
+        "percent": percent(share) if part.n else "",
+        "says": says(part, times, total),
         "weights": [[x.name, shape(x.shape), f"{x.n:,}"] for x in part.weights],
-    }  # fmt: skip
+    }
 
 
 def says(part: Part, times: int, total: int) -> str:

@@ -79,9 +79,13 @@ def patches_view(
         sent, number = look, number + 1
         memory[f"{key}:sent"] = (sent, number, now)
     about = {
-        "id": zlib.crc32(message), "number": number, "look": asdict(sent), "alt": alt, "changed": changed,
+        "id": zlib.crc32(message),
+        "number": number,
+        "look": asdict(sent),
+        "alt": alt,
+        "changed": changed,
         "answer": [list(row) for row in answer],
-    }  # fmt: skip
+    }
     head = json.dumps(about).encode("ascii")
     _mount(data=b"".join([len(head).to_bytes(4, "little"), head, message]), key=key, on_look_change=on_change)
 
@@ -99,9 +103,14 @@ def pack(trace: Trace, seen: np.ndarray, query: int) -> bytes:
     step = -(-max(seen.shape) // LARGEST_SIDE)
     seen = np.ascontiguousarray(seen[::step, ::step])
     about: dict[str, Any] = {
-        "layers": config.n_layers, "heads": config.n_heads, "tokens": n_tokens, "special": config.n_special,
-        "side": config.image_size // config.patch_size, "queries": queries, "picture": list(seen.shape),
-    }  # fmt: skip
+        "layers": config.n_layers,
+        "heads": config.n_heads,
+        "tokens": n_tokens,
+        "special": config.n_special,
+        "side": config.image_size // config.patch_size,
+        "queries": queries,
+        "picture": list(seen.shape),
+    }
     head = json.dumps(about).encode("ascii")
     head += b" " * (-len(head) % 4)
     weights = rows(trace, queries).numpy().tobytes()

@@ -66,7 +66,7 @@ def shuffle_part(lesson: Lesson[Any], inputs: shell.Inputs, seed: int, exact: bo
             alt="Bars per token and scheme. " + said,
             data=pd.DataFrame({"position": range(len(encoding)), "token": encoding.labels, **moved}),
             file="positions-shuffle",
-        )  # fmt: skip
+        )
 
 
 def _next_seed(lesson: Lesson[Any], seed: int) -> None:
@@ -233,9 +233,13 @@ def _encoding_pictures(lesson: Lesson[Any], inputs: shell.Inputs, scheme: str, t
         title = words.ENCODING_TITLES[scheme]
         data = pd.DataFrame(table.numpy()).rename_axis("position").reset_index()
         heat = figures.encoding_heatmap(
-            table.numpy(), shell.palette(), rows=rows, columns=across, share=scheme == "alibi",
+            table.numpy(),
+            shell.palette(),
+            rows=rows,
+            columns=across,
+            share=scheme == "alibi",
             marked=marked if width <= OUTLINED else (),
-        )  # fmt: skip
+        )
         lesson.picture(heat, title=title, alt=title, data=data, file="positions-encoding")
     lines = {words.line_name(scheme, i): table[:, i].numpy() for i in marked}
     title = words.wave_title(scheme, index, table)
@@ -262,17 +266,21 @@ def _similarity(lesson: Lesson[Any], scheme: str, table: torch.Tensor, index: in
     with left:
         lesson.picture(
             figures.similarity_heatmap(cosine.numpy(), shell.palette(), share=scheme == "alibi"),
-            title=f"Every position beside every other: {what}", alt=f"Matrix of {n} × {n} positions, {what}. {said}",
-            data=pd.DataFrame(cosine.numpy()).rename_axis("position").reset_index(), file="positions-similarity",
-        )  # fmt: skip
+            title=f"Every position beside every other: {what}",
+            alt=f"Matrix of {n} × {n} positions, {what}. {said}",
+            data=pd.DataFrame(cosine.numpy()).rename_axis("position").reset_index(),
+            file="positions-similarity",
+        )
     with right:
         columns = {"mean": spread.mean, "low": spread.low, "high": spread.high}
         columns |= {"dot_mean": dots.mean, "dot_low": dots.low, "dot_high": dots.high}
         lesson.picture(
             figures.offset_band(spread.mean, spread.low, spread.high, shell.palette(), y=what),
-            title=words.band_title(spread), alt=said, file="positions-offset",
+            title=words.band_title(spread),
+            alt=said,
+            file="positions-offset",
             data=pd.DataFrame({"offset": range(n), **{name: line.numpy() for name, line in columns.items()}}),
-        )  # fmt: skip
+        )
 
 
 # ---- longer than the model ---------------------------------------------------------------------------
@@ -298,9 +306,10 @@ def beyond_part(lesson: Lesson[Any], inputs: shell.Inputs, chosen: Any) -> None:
         lesson.picture(
             figures.distance_rows(shown, titles, limit, shell.palette()),
             title="Score q·k/√d against the distance; shaded: further than the model ever reads",
-            alt=". ".join(titles.values()), data=pd.DataFrame({"distance": range(longest), **data}),
+            alt=". ".join(titles.values()),
+            data=pd.DataFrame({"distance": range(longest), **data}),
             file="positions-beyond",
-        )  # fmt: skip
+        )
         st.caption(
             f"Layer 0; the first copy stands at position 1. Without positions, head {head} scores "
             f"{words.signed(float(without[-1]))} at any distance."

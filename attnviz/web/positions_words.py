@@ -15,9 +15,12 @@ ROUNDING = 1e-5  # cosines and biases that differ by less differ by rounding alo
 GUESSES = ("It stays the same", "It changes a little", "It changes a lot")
 NAMES = {"none": "None", "sinusoidal": "Sinusoidal", "learned": "Learned", "rope": "RoPE", "alibi": "ALiBi"}
 WITH = {
-    "none": "no positions", "sinusoidal": "sinusoidal positions", "learned": "learned positions",
-    "rope": "RoPE", "alibi": "ALiBi",
-}  # fmt: skip
+    "none": "no positions",
+    "sinusoidal": "sinusoidal positions",
+    "learned": "learned positions",
+    "rope": "RoPE",
+    "alibi": "ALiBi",
+}
 FORMULAS = r"""\begin{aligned}
 \text{sinusoidal}\quad & PE_{p,2i}=\sin\!\big(p/10000^{2i/C}\big)\\
 & PE_{p,2i+1}=\cos\!\big(p/10000^{2i/C}\big)\\

@@ -167,9 +167,12 @@ def matrix(run: Replay, role: str, at: int, chosen: Settings) -> None:
     else:
         title += ": what came next last time?"
     component.attention_view(
-        messages(at, chosen.seed, chosen.off)[role], ViewState(layer=layer, head=head, queries=_queries(chosen.token)),
-        key=f"replay-{role}", compact=True, title=title,
-    )  # fmt: skip
+        messages(at, chosen.seed, chosen.off)[role],
+        ViewState(layer=layer, head=head, queries=_queries(chosen.token)),
+        key=f"replay-{role}",
+        compact=True,
+        title=title,
+    )
 
 
 def panels(run: Replay) -> list[Panel]:
@@ -189,11 +192,14 @@ def _head_curves(run: Replay, role: str) -> list[Curve]:
     n_layers, n_heads = tables[0].shape
     return [
         Curve(
-            f"layer {layer}, head {head}", run.steps, [float(one[layer, head]) for one in tables],
+            f"layer {layer}, head {head}",
+            run.steps,
+            [float(one[layer, head]) for one in tables],
             faint=(layer, head) != getattr(run, role),
         )
-        for layer in range(n_layers) for head in range(n_heads)
-    ]  # fmt: skip
+        for layer in range(n_layers)
+        for head in range(n_heads)
+    ]
 
 
 def columns(run: Replay) -> dict[str, Sequence[float]]:

@@ -131,9 +131,13 @@ def sidebar(page: str) -> None:
         st.subheader("attnviz", anchor=False)
         st.text_area("Text", key="text", height=150, placeholder="Type a sentence", help="Ctrl+Enter runs it")
         st.selectbox(
-            "Examples", list(examples()), index=None, key="example", placeholder="Pick an example",
+            "Examples",
+            list(examples()),
+            index=None,
+            key="example",
+            placeholder="Pick an example",
             on_change=_take_example,
-        )  # fmt: skip
+        )
         for text, why in examples().values():
             if text == state["text"]:
                 st.caption(why)
@@ -141,9 +145,13 @@ def sidebar(page: str) -> None:
         if state["model"] not in options:
             options.append(state["model"])
         st.selectbox(
-            "Model", options, key="model", format_func=lambda name: titles.get(name, name),
-            accept_new_options=True, help="Or type hf:org/name: a model of any architecture from the Hugging Face hub",
-        )  # fmt: skip
+            "Model",
+            options,
+            key="model",
+            format_func=lambda name: titles.get(name, name),
+            accept_new_options=True,
+            help="Or type hf:org/name: a model of any architecture from the Hugging Face hub",
+        )
 
 
 def _take_example() -> None:

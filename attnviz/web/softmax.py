@@ -71,9 +71,7 @@ def read_row(trace: Trace, layer: int, head: int, query: int, temperature: float
     weights = scaling.tempered(scores, (1.0, temperature, SHARPER))
     bits, tokens, tops = _measures(weights)
     _, curve_tokens, curve_tops = _measures(scaling.tempered(scores, TEMPERATURES))
-    return Row(
-        labels, labels[query], temperature, scores, weights, bits, tokens, tops, curve_tokens, curve_tops
-    )  # fmt: skip
+    return Row(labels, labels[query], temperature, scores, weights, bits, tokens, tops, curve_tokens, curve_tops)
 
 
 def _measures(weights: Tensor) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:

@@ -30,12 +30,19 @@ NAMES = {"accuracy": "right", "exact": "all right", "induction": "induction", "a
 
 # The House That Jack Built (first printed 1755): short, and each verse says the one before again.
 _JACK = (
-    ("the house that Jack built", "lay in"), ("the malt", "ate"), ("the rat", "killed"), ("the cat", "worried"),
-    ("the dog", "tossed"), ("the cow with the crumpled horn", "milked"), ("the maiden all forlorn", "kissed"),
-    ("the man all tattered and torn", "married"), ("the priest all shaven and shorn", "waked"),
-    ("the cock that crowed in the morn", "kept"), ("the farmer sowing his corn", "belonged to"),
+    ("the house that Jack built", "lay in"),
+    ("the malt", "ate"),
+    ("the rat", "killed"),
+    ("the cat", "worried"),
+    ("the dog", "tossed"),
+    ("the cow with the crumpled horn", "milked"),
+    ("the maiden all forlorn", "kissed"),
+    ("the man all tattered and torn", "married"),
+    ("the priest all shaven and shorn", "waked"),
+    ("the cock that crowed in the morn", "kept"),
+    ("the farmer sowing his corn", "belonged to"),
     ("the horse and the hound and the horn", ""),
-)  # fmt: skip
+)
 
 
 def rhyme() -> str:

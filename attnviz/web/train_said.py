@@ -13,8 +13,12 @@ from attnviz.training import TrainConfig
 from attnviz.web.runs import Run, minutes
 
 POSITIONS = {
-    "none": "none", "sinusoidal": "sinusoidal", "learned": "learned", "rope": "RoPE", "alibi": "ALiBi",
-}  # fmt: skip
+    "none": "none",
+    "sinusoidal": "sinusoidal",
+    "learned": "learned",
+    "rope": "RoPE",
+    "alibi": "ALiBi",
+}
 RECENT = 10  # steps, whose mean stands for now
 SIZES = {"small": "Small", "default": "Default", "large": "Large"}
 TRIES = (  # what it says, task, size, what to change
@@ -40,10 +44,12 @@ def sentence(run: Run | None) -> str:
         return preparing(run) if run.active else f"{run.status.capitalize()} before the first step.{error}"
     of = f"step {run.done:,} of {run.config.steps:,}"
     begins = {
-        "preparing": f"Going on after {of}", "running": of.capitalize(), "paused": f"Paused at {of}",
+        "preparing": f"Going on after {of}",
+        "running": of.capitalize(),
+        "paused": f"Paused at {of}",
         "stopped": f"Stopped at {of}, and nothing is lost",
         "done": f"Done after {run.done:,} steps in {minutes(run.seconds)}",
-    }[run.status]  # fmt: skip
+    }[run.status]
     return f"{begins}: {'; '.join([learned(run), *measured(run)])}.{error}"
 
 

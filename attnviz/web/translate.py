@@ -33,13 +33,16 @@ VIEW, WRITER = "translate-view", "translate-answer"
 EXAMPLES = {  # by model: texts to begin with
     "dates": ("the 3rd of March 2021", "Friday, 11 September 1998", "7/4/1776"),
     "bergamot-en-pt": (
-        "The black cat sleeps on the red sofa.", "My sister bought three old books.",
+        "The black cat sleeps on the red sofa.",
+        "My sister bought three old books.",
         "The animal didn't cross the street because it was too tired.",
     ),
     "bergamot-pt-en": (
-        "O gato preto dorme no sofá vermelho.", "Minha irmã comprou três livros antigos.", "Ninguém sabia de nada.",
+        "O gato preto dorme no sofá vermelho.",
+        "Minha irmã comprou três livros antigos.",
+        "Ninguém sabia de nada.",
     ),
-}  # fmt: skip
+}
 OTHER_EXAMPLES = ("The black cat sleeps on the red sofa.",)
 ALIGNING = {"bergamot-en-pt": (1, 0), "bergamot-pt-en": (1, 0)}  # trained to align
 
@@ -190,8 +193,10 @@ def fitted(lesson: Lesson[Settings], found: Answer) -> Settings:
     assert found.run.source is not None
     layers = found.run.source.layers if chosen.stack == "encoder" else found.run.layers
     limits: dict[str, int] = {
-        "layer": len(layers) - 1, "head": config.n_heads - 1, "focus": max(1, len(found.said)),
-    }  # fmt: skip
+        "layer": len(layers) - 1,
+        "head": config.n_heads - 1,
+        "focus": max(1, len(found.said)),
+    }
     for field, most in limits.items():
         if getattr(chosen, field) > most:
             lesson.choose(**{field: most})
@@ -202,9 +207,12 @@ def view(lesson: Lesson[Settings], found: Answer, question: str) -> None:
     """All heads of the chosen stack; `heed` takes what the reader picks in it."""
     chosen = lesson.chosen()
     component.attention_view(
-        message(chosen.translator, chosen.source, chosen.forced, chosen.stack), _state(chosen),
-        key=f"{VIEW}-{chosen.stack}", question=question, live=False,
-    )  # fmt: skip
+        message(chosen.translator, chosen.source, chosen.forced, chosen.stack),
+        _state(chosen),
+        key=f"{VIEW}-{chosen.stack}",
+        question=question,
+        live=False,
+    )
 
 
 def heed(lesson: Lesson[Settings]) -> None:
@@ -249,9 +257,16 @@ def answer_view(lesson: Lesson[Settings], found: Answer, heading: str) -> None:
     ids = best if here in best else [*best, here]
     candidates = [Candidate(i, found.model.tokenizer.encoding([i]).labels[0], float(p[i]), i == here) for i in ids]
     writer(
-        [*(Chip(label, special=True) for label in start), *chips], candidates, start=len(start), focus=chosen.focus,
-        tints=(), heading=heading, ended=True, key=WRITER, on_write=lambda: take(lesson, found),
-    )  # fmt: skip
+        [*(Chip(label, special=True) for label in start), *chips],
+        candidates,
+        start=len(start),
+        focus=chosen.focus,
+        tints=(),
+        heading=heading,
+        ended=True,
+        key=WRITER,
+        on_write=lambda: take(lesson, found),
+    )
 
 
 def take(lesson: Lesson[Settings], found: Answer) -> None:

@@ -12,9 +12,14 @@ from attnviz.report import percent
 from attnviz.variants import Survey
 
 NAMES = {
-    "full": "full", "fused": "full, fused", "local": "local", "strided": "strided", "linear": "linear",
-    "multi": "multi-query", "grouped": "grouped-query",
-}  # fmt: skip
+    "full": "full",
+    "fused": "full, fused",
+    "local": "local",
+    "strided": "strided",
+    "linear": "linear",
+    "multi": "multi-query",
+    "grouped": "grouped-query",
+}
 TIMES = {"twice as long": 2, "four times as long": 4, "eight times as long": 8}
 CACHES = {"smaller": 0.5, "about the same": 1, "ten times as large": 10}
 Lines = Mapping[str, Sequence[Step]]  # a variant's steps that were measured, by length

@@ -58,9 +58,14 @@ def writer(
         ended: whether nothing can follow. on_write: called before the run that follows a click; see `written`.
     """
     data: dict[str, Any] = {
-        "tokens": [asdict(chip) for chip in chips], "candidates": [asdict(one) for one in candidates], "start": start,
-        "focus": focus, "tints": [round(float(tint), 5) for tint in tints], "heading": heading, "ended": ended,
-    }  # fmt: skip
+        "tokens": [asdict(chip) for chip in chips],
+        "candidates": [asdict(one) for one in candidates],
+        "start": start,
+        "focus": focus,
+        "tints": [round(float(tint), 5) for tint in tints],
+        "heading": heading,
+        "ended": ended,
+    }
     _mount(data=data, key=key, on_write_change=on_write)
 
 

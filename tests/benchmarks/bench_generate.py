@@ -36,9 +36,15 @@ def library(n_layers: int, n_heads: int, width: int, kind: str) -> Any:
 
     torch.manual_seed(0)
     config = transformers.GPT2Config(
-        vocab_size=VOCABULARY, n_positions=256, n_embd=width, n_layer=n_layers, n_head=n_heads, bos_token_id=1,
-        eos_token_id=VOCABULARY - 1, attn_implementation=kind,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        n_positions=256,
+        n_embd=width,
+        n_layer=n_layers,
+        n_head=n_heads,
+        bos_token_id=1,
+        eos_token_id=VOCABULARY - 1,
+        attn_implementation=kind,
+    )
     return transformers.GPT2LMHeadModel(config).eval()
 
 
@@ -59,9 +65,15 @@ def ours(model: Model, n: int) -> list[Token]:
 def generated(theirs: Any, n: int, attentions: bool) -> list[int]:
     ids = torch.tensor([PROMPT])
     out = theirs.generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=n, min_new_tokens=n, do_sample=False, pad_token_id=0,
-        output_attentions=attentions, return_dict_in_generate=attentions,
-    )  # fmt: skip
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=n,
+        min_new_tokens=n,
+        do_sample=False,
+        pad_token_id=0,
+        output_attentions=attentions,
+        return_dict_in_generate=attentions,
+    )
     return list((out.sequences if attentions else out)[0, len(PROMPT) :].tolist())
 
 

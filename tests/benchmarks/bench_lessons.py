@@ -203,35 +203,60 @@ def first_visits(browser: Browser, server: str, page_name: str, picture: str, ti
 
 
 CONTROLS = [
-    Control("step_by_step", "step (browser)", inside('[data-step="scores"] | [data-step="softmax"]'), ".aw-bar",
-            "of=text"),
-    Control("step_by_step", "trace a cell (browser)",
-            inside('.aw-stage [data-cell="Q:1:0"] | .aw-stage [data-cell="Q:2:0"]'), ".aw-trace", "of=text&step=q"),
+    Control(
+        "step_by_step", "step (browser)", inside('[data-step="scores"] | [data-step="softmax"]'), ".aw-bar", "of=text"
+    ),
+    Control(
+        "step_by_step",
+        "trace a cell (browser)",
+        inside('.aw-stage [data-cell="Q:1:0"] | .aw-stage [data-cell="Q:2:0"]'),
+        ".aw-trace",
+        "of=text&step=q",
+    ),
     Control("step_by_step", "head", option(".st-key-step_by_step-head", "7", "5"), ".aw-stage", "of=text&step=softmax"),
     Control("softmax", "temperature", key(".st-key-softmax-temperature-dial input"), bars("row")),
     Control("softmax", "head", option(".st-key-softmax-head", "7", "5"), bars("row")),
-    Control("softmax", "temperature, through the model", key(".st-key-softmax-temperature-dialsampling input"),
-            bars("sampling")),
+    Control(
+        "softmax",
+        "temperature, through the model",
+        key(".st-key-softmax-temperature-dialsampling input"),
+        bars("sampling"),
+    ),
     Control("softmax", "new random vectors", button("New random vectors"), bars("variance")),
     Control("masks", "mask", radio("Local window", "Strided", "Causal"), bars("masks")),
     Control("masks", "n", key("input[type=range]"), bars("masks"), "mask=window"),
-    Control("masks", "paint a cell (browser)", space(".st-key-masks-after canvas.over"), ".av-say",
-            "mask=painted"),
+    Control("masks", "paint a cell (browser)", space(".st-key-masks-after canvas.over"), ".av-say", "mask=painted"),
     Control("masks", "leak: new word", word("river", "book"), bars("leak")),
     Control("positions", "shuffle again", button("Shuffle again"), bars("positions-shuffle")),
-    Control("positions", "scheme of the head", label(".st-key-positions-scheme", "ALiBi", "RoPE", "None"),
-            ".st-key-lesson-sentence-attention"),
-    Control("positions", "scheme", label(".st-key-positions-encoding", "Learned", "RoPE", "Sinusoidal"),
-            bars("positions-encoding")),
+    Control(
+        "positions",
+        "scheme of the head",
+        label(".st-key-positions-scheme", "ALiBi", "RoPE", "None"),
+        ".st-key-lesson-sentence-attention",
+    ),
+    Control(
+        "positions",
+        "scheme",
+        label(".st-key-positions-encoding", "Learned", "RoPE", "Sinusoidal"),
+        bars("positions-encoding"),
+    ),
     Control("positions", "pair of dimensions", key(".st-key-positions-pair-dial input"), bars("positions-waves")),
     Control("encoder_block", "layer", inside(layer(2) + " | " + layer(4)), bars("block-post")),
-    Control("encoder_block", "which LayerNorm", inside(".st-key-encoder_block-norm button >> nth=1 | "
-            ".st-key-encoder_block-norm button >> nth=0"), bars("layernorm")),
-    Control("encoder_block", "depth", key(".st-key-encoder_block-depth-dial input", "ArrowLeft", "ArrowRight"),
-            bars("gradients")),
+    Control(
+        "encoder_block",
+        "which LayerNorm",
+        inside(".st-key-encoder_block-norm button >> nth=1 | .st-key-encoder_block-norm button >> nth=0"),
+        bars("layernorm"),
+    ),
+    Control(
+        "encoder_block",
+        "depth",
+        key(".st-key-encoder_block-depth-dial input", "ArrowLeft", "ArrowRight"),
+        bars("gradients"),
+    ),
     Control("variants", "window", key(".st-key-variants-size-dial input"), bars("variants")),
     Control("variants", "context", key(".st-key-variants-context-dial input"), bars("variants-cache")),
-]  # fmt: skip
+]
 
 
 PAGES = [  # name, title in the navigation, first picture

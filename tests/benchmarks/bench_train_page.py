@@ -20,9 +20,10 @@ from tests import browser as chromium
 from tests.benchmarks import bench_lessons as lessons
 
 CONTROLS = [
-    one for one in lessons.CONTROLS
+    one
+    for one in lessons.CONTROLS
     if (one.page, one.name) in {("softmax", "temperature"), ("masks", "mask"), ("encoder_block", "layer")}
-]  # fmt: skip
+]
 LONG = "task=induction&steps=10000"
 TITLE = ".av-matrix h2 span:first-child"
 TIMES = 14

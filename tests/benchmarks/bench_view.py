@@ -200,9 +200,14 @@ def measure_ours(browser: Browser, address: str, empty: str, model: attnviz.Mode
     assert said > 10 and seen > 4 and entropies > 4, "the view did not follow"
     context.close()
     return Measured(
-        len(pack(model.run(text))), statistics.median(first), statistics.median(floor), statistics.median(again),
-        statistics.median(hover) / 1000, statistics.median(switch) / 1000, frames,
-    )  # fmt: skip
+        len(pack(model.run(text))),
+        statistics.median(first),
+        statistics.median(floor),
+        statistics.median(again),
+        statistics.median(hover) / 1000,
+        statistics.median(switch) / 1000,
+        frames,
+    )
 
 
 def qk_bytes(model: attnviz.Model, n_tokens: int) -> int:
@@ -318,7 +323,7 @@ ROWS: tuple[tuple[str, str, Callable[[float], str], dict[int, str]], ...] = (
     ("hover to repaint", "hover", seconds, {64: "≤ 16 ms", 128: "≤ 16 ms", 512: "≤ 16 ms"}),
     ("switch head or layer / BertViz's layer", "switch", seconds, {64: "≤ 50 ms", 128: "≤ 50 ms", 512: "≤ 250 ms"}),
     ("temperature drag", "frames", per_second, {64: "60 frames/s", 128: "60 frames/s", 512: "≥ 20 frames/s"}),
-)  # fmt: skip
+)
 
 
 def print_table(out: Console, ours: dict[int, Measured], theirs: dict[int, Measured]) -> None:

@@ -60,9 +60,13 @@ def open_app(browser: Browser, app_server: str, shared_context: BrowserContext) 
     pages: list[Page] = []
 
     def open_page(
-        path: str, size: tuple[int, int] = (1440, 900), dark: bool = False, still: bool = False,
-        prepare: Callable[[Page], None] | None = None, **context_options: Any,
-    ) -> Page:  # fmt: skip
+        path: str,
+        size: tuple[int, int] = (1440, 900),
+        dark: bool = False,
+        still: bool = False,
+        prepare: Callable[[Page], None] | None = None,
+        **context_options: Any,
+    ) -> Page:
         context = shared_context
         if pages or context_options:
             contexts.append(context := browser.new_context(**context_options))
@@ -111,9 +115,14 @@ def open_view(browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts = []
 
     def open_page(
-        *messages: bytes, state: dict[str, Any] | None = None, size: tuple[int, int] = (1440, 900),
-        dark: bool = False, live: bool = False, standalone: bool = False, **context_options: Any,
-    ) -> Page:  # fmt: skip
+        *messages: bytes,
+        state: dict[str, Any] | None = None,
+        size: tuple[int, int] = (1440, 900),
+        dark: bool = False,
+        live: bool = False,
+        standalone: bool = False,
+        **context_options: Any,
+    ) -> Page:
         def answer(route: Route) -> None:
             path = route.request.url.removeprefix("http://view.test/")
             if path == "":
@@ -131,9 +140,10 @@ def open_view(browser: Browser) -> Iterator[Callable[..., Page]]:
             route.abort()
 
         context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light",
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
             **{"reduced_motion": "reduce", **context_options},
-        )  # fmt: skip
+        )
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)

@@ -36,9 +36,12 @@ def relabelled(trace: Trace, labels: list[str]) -> Trace:
     encoding = trace.encodings[0]
     assert len(labels) == len(encoding)
     renamed = dataclasses.replace(
-        encoding, labels=tuple(labels), tokens=tuple(labels), words=tuple(range(len(labels))),
+        encoding,
+        labels=tuple(labels),
+        tokens=tuple(labels),
+        words=tuple(range(len(labels))),
         special=(False,) * len(labels),
-    )  # fmt: skip
+    )
     return dataclasses.replace(trace, encodings=(renamed,))
 
 

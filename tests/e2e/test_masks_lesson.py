@@ -55,10 +55,15 @@ def test_every_mask_and_every_control(visit: Visit, minilm: Model) -> None:
     expect(sentence(page)).to_contain_text(f"“it” ends {it}")
     expect(sentence(page)).to_contain_text(f"the average token {mean}")
     for name, words in {
-        "As trained": "As trained = none", "None": "Without a mask", "Blocks": "In blocks of 2",
-        "Strided": "every 2nd token", "Prefix": "the first 2 tokens", "Painted by hand": "Drag over the matrix",
-        "Causal": "itself and the past", "Local window": "at most 2 away",
-    }.items():  # fmt: skip
+        "As trained": "As trained = none",
+        "None": "Without a mask",
+        "Blocks": "In blocks of 2",
+        "Strided": "every 2nd token",
+        "Prefix": "the first 2 tokens",
+        "Painted by hand": "Drag over the matrix",
+        "Causal": "itself and the past",
+        "Local window": "at most 2 away",
+    }.items():
         pick(page, name)
         expect(sentence(page)).to_contain_text(words)
     page.get_by_role("slider").focus()

@@ -46,8 +46,9 @@ def reach(page: Page, number: int) -> None:
           const found = document.querySelector(selector)?.innerText.match(/tep ([\\d,]+) of/);
           return found && Number(found[1].replaceAll(",", "")) >= number;
         }""",
-        arg=[SENTENCE, number], timeout=PATIENCE,
-    )  # fmt: skip
+        arg=[SENTENCE, number],
+        timeout=PATIENCE,
+    )
 
 
 def points(page: Page) -> list[int]:

@@ -216,10 +216,21 @@ def test_the_keyboard_reaches_everything(open_view: Open, message: bytes) -> Non
             break
         stops.append(name)
     expected = [
-        "Join pieces into words", "Hide special tokens", "Save …", "it", "Order of the heads", "Colour of the heads",
-        "All heads", "Attention matrix",
-        "Curves", "The products", "Temperature", "As trained", "Divide by", "More settings",
-    ]  # fmt: skip
+        "Join pieces into words",
+        "Hide special tokens",
+        "Save …",
+        "it",
+        "Order of the heads",
+        "Colour of the heads",
+        "All heads",
+        "Attention matrix",
+        "Curves",
+        "The products",
+        "Temperature",
+        "As trained",
+        "Divide by",
+        "More settings",
+    ]
     found = [next((e for e in expected if stop.startswith(e)), stop) for stop in stops]
     assert found == expected
 

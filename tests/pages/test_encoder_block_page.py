@@ -189,10 +189,18 @@ def test_a_model_that_reads_two_texts_is_refused_in_words() -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        {"token": "-1"}, {"token": "x"}, {"layer": "99"}, {"norm": "both"}, {"depth": "0"}, {"depth": "13"},
-        {"seed": "-3"}, {"seed": "12345678"}, {"guess": "<b>"}, {"token": "9999999999"},
+        {"token": "-1"},
+        {"token": "x"},
+        {"layer": "99"},
+        {"norm": "both"},
+        {"depth": "0"},
+        {"depth": "13"},
+        {"seed": "-3"},
+        {"seed": "12345678"},
+        {"guess": "<b>"},
+        {"token": "9999999999"},
     ],
-)  # fmt: skip
+)
 def test_a_link_out_of_range_stays_within(query: dict[str, Any]) -> None:
     app = start(**query)
     assert not app.exception

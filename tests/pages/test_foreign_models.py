@@ -25,9 +25,16 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
-        vocab_size=270, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
+        vocab_size=270,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
     folder = tmp_path_factory.mktemp("llama")
     transformers.LlamaForCausalLM(config).save_pretrained(folder)
     Tokenizer.train_bpe(["the cat sat on the mat " * 9], 270, start="[BOS]", end="[EOS]").save(

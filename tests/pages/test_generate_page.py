@@ -198,10 +198,17 @@ def test_another_decoder_and_settings_that_it_does_not_have(app: AppTest) -> Non
 @pytest.mark.parametrize(
     "query",
     [
-        {"said": "x"}, {"said": ",".join(["5"] * 99)}, {"focus": "-7"}, {"focus": "999"}, {"inside": "0"},
-        {"top_p": "nan"}, {"layer": "-1"}, {"seed": "99999999"}, {"how": "<b>"},
+        {"said": "x"},
+        {"said": ",".join(["5"] * 99)},
+        {"focus": "-7"},
+        {"focus": "999"},
+        {"inside": "0"},
+        {"top_p": "nan"},
+        {"layer": "-1"},
+        {"seed": "99999999"},
+        {"how": "<b>"},
     ],
-)  # fmt: skip
+)
 def test_a_link_that_asks_for_what_there_is_not_opens_the_page(query: dict[str, str]) -> None:
     app = opened(**query)
     assert not app.exception and writer(app)["candidates"]

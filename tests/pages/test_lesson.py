@@ -39,9 +39,11 @@ FIRST = Settings()
 SETTINGS = st.builds(
     Settings,
     temperature=st.floats(0.05, 20).map(lambda x: float(f"{x:.12g}")).filter(lambda x: 0.05 <= x <= 20),
-    layer=st.integers(), scaled=st.booleans(), mask=st.sampled_from(["none", "causal"]),
+    layer=st.integers(),
+    scaled=st.booleans(),
+    mask=st.sampled_from(["none", "causal"]),
     cells=st.lists(st.integers()).map(tuple),
-)  # fmt: skip
+)
 
 
 @given(SETTINGS)

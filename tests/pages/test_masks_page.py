@@ -284,7 +284,7 @@ def test_a_long_text_is_shown_in_part(app: AppTest) -> None:
         {"mask": "painted", "painted": "0-9999999.0-9999999", "zoom": "1,2", "n": "1e9", "position": "-3"},
         {"layer": "99", "head": "77", "position": "5000", "token": "5000", "key": "5000", "word": "<b>" * 60},
     ],
-)  # fmt: skip
+)
 def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
     app = opened(**bad)
     assert not app.exception and len(views(app)) == VIEWS and "pairs are left" in app.text[0].value

@@ -494,11 +494,18 @@ def test_sessions_that_ask_at_once_share_one_model(empty: None, monkeypatch: pyt
 
 def test_numbers_for_people() -> None:
     assert [said.count(n) for n in (999, 38_091, 999_999, 22_565_376, 1_500_000_000)] == [
-        "999", "38.1 thousand", "1 million", "22.6 million", "1.5 billion",
-    ]  # fmt: skip
+        "999",
+        "38.1 thousand",
+        "1 million",
+        "22.6 million",
+        "1.5 billion",
+    ]
     assert [said.size(n) for n in (711_080, 90_261_504, 999_900_000, 1_000_000_000)] == [
-        "711\u202fkB", "90.3\u202fMB", "1\u202fGB", "1\u202fGB",
-    ]  # fmt: skip
+        "711\u202fkB",
+        "90.3\u202fMB",
+        "1\u202fGB",
+        "1\u202fGB",
+    ]
     assert [said.value(x) for x in (True, 30_522, 1e-12, None, "", "rope")] == [
         "yes",
         "30,522",

@@ -165,7 +165,7 @@ def test_a_link_restores_the_page() -> None:
     state = app.session_state
     assert [state[f"softmax.{field}"] for field in ("temperature", "layer", "head", "query", "seed")] == [
         *(0.1, 2, 7, 4, 9)
-    ]  # fmt: skip
+    ]
     assert not app.exception
 
 

@@ -168,12 +168,16 @@ def test_an_empty_text_leaves_the_example_alone() -> None:
 
 @given(
     st.builds(
-        Settings, of=st.sampled_from(["hand", "text"]), layer=st.integers(0, 11), head=st.integers(0, 11),
-        mask=st.sampled_from(["own", "causal", "none"]), step=st.sampled_from(["x", "scores", "out"]),
+        Settings,
+        of=st.sampled_from(["hand", "text"]),
+        layer=st.integers(0, 11),
+        head=st.integers(0, 11),
+        mask=st.sampled_from(["own", "causal", "none"]),
+        step=st.sampled_from(["x", "scores", "out"]),
         path=st.sampled_from(["", "out:1:0", "z.11:3:380/weights.11:3:0", "γ_e:0:1"]),
         edits=st.sampled_from(["", "W_Q.0.0:1/2", "W_Q.0.0:-1,W_O.3.3:.5"]),
     )
-)  # fmt: skip
+)
 def test_an_address_restores_the_page(chosen: Settings) -> None:
     assert from_query(Settings(), to_query(Settings(), chosen)) == chosen
 
@@ -181,11 +185,20 @@ def test_an_address_restores_the_page(chosen: Settings) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        {"step": "y"}, {"path": "x"}, {"path": "x:1:1/"}, {"path": "x:1:9999999"}, {"path": "<b>:1:1"},
-        {"path": "x:1:1/" * 99 + "x:1:1"}, {"edits": "W_Q.0.0:1e30"}, {"edits": "W_Q.0.0:nan"}, {"head": "-1"},
-        {"layer": "1e9"}, {"of": "all"}, {"mask": "padding"},
+        {"step": "y"},
+        {"path": "x"},
+        {"path": "x:1:1/"},
+        {"path": "x:1:9999999"},
+        {"path": "<b>:1:1"},
+        {"path": "x:1:1/" * 99 + "x:1:1"},
+        {"edits": "W_Q.0.0:1e30"},
+        {"edits": "W_Q.0.0:nan"},
+        {"head": "-1"},
+        {"layer": "1e9"},
+        {"of": "all"},
+        {"mask": "padding"},
     ],
-)  # fmt: skip
+)
 def test_an_address_that_asks_for_the_impossible_is_ignored(query: dict[str, str]) -> None:
     assert from_query(Settings(), query) == Settings()
     with pytest.raises((InvalidParameterError, ValueError)):

@@ -33,9 +33,17 @@ from tests.unit.hostile import HOSTILE
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/train.py"
 SMALL: dict[str, Any] = {
-    "task": "copy", "size": "small", "n_layers": 2, "d_model": 16, "n_heads": 2, "d_ff": 16, "length": 12, "batch": 4,
-    "steps": 16, "positions": "learned",
-}  # fmt: skip
+    "task": "copy",
+    "size": "small",
+    "n_layers": 2,
+    "d_model": 16,
+    "n_heads": 2,
+    "d_ff": 16,
+    "length": 12,
+    "batch": 4,
+    "steps": 16,
+    "positions": "learned",
+}
 CONFIG = page.config_of(page.Settings(**SMALL))
 
 

@@ -164,10 +164,16 @@ def test_a_link_restores_what_was_set(app: AppTest) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        {"layer": "99", "head": "99"}, {"layer": "-1", "size": "33"}, {"groups": "0"}, {"groups": "5"},
-        {"context": "1000"}, {"longest": "5"}, {"size": "two", "head": "<b>"}, {"guess": "nonsense"},
+        {"layer": "99", "head": "99"},
+        {"layer": "-1", "size": "33"},
+        {"groups": "0"},
+        {"groups": "5"},
+        {"context": "1000"},
+        {"longest": "5"},
+        {"size": "two", "head": "<b>"},
+        {"guess": "nonsense"},
     ],
-)  # fmt: skip
+)
 def test_what_a_link_cannot_ask_for_does_no_harm(query: dict[str, str]) -> None:
     app = opened(**query)
     assert not app.exception and len(charts(app)) == 5

@@ -131,9 +131,13 @@ def test_a_bert_of_hugging_faces_form() -> None:
 
     tokenizer = Tokenizer.train_bpe(["the cat sat on the mat"], 270)
     config = transformers.BertConfig(
-        vocab_size=270, hidden_size=8, num_attention_heads=2, num_hidden_layers=1, intermediate_size=12,
+        vocab_size=270,
+        hidden_size=8,
+        num_attention_heads=2,
+        num_hidden_layers=1,
+        intermediate_size=12,
         max_position_embeddings=20,
-    )  # fmt: skip
+    )
     weights = {name: x.contiguous() for name, x in transformers.BertModel(config).state_dict().items()}
     files = {
         "model.safetensors": save(weights, {"format": "pt"}),
@@ -154,7 +158,7 @@ def test_a_bert_of_hugging_faces_form() -> None:
         *("../evil.txt", "a/../../evil", "/etc/passwd", "C:/evil", "C:\\evil", "a\\..\\b"),
         *("./x", "a//b", "new\nline", "..", "x\x1b[2J"),
     ],
-)  # fmt: skip
+)
 def test_names_that_lead_out_of_the_folder(name: str) -> None:
     refused(packed_with(name), "leads out of its folder")
 
@@ -246,7 +250,7 @@ def test_two_folders_are_not_one_model() -> None:
         ("config.json", "no config.json"),
         ("tokenizer.json", "no tokenizer.json"),
     ],
-)  # fmt: skip
+)
 def test_a_part_is_missing(missing: str, says: str) -> None:
     refused(packed({name: data for name, data in GOOD.items() if name != missing}), says)
 

@@ -156,10 +156,14 @@ def cases(draw):
 def test_every_number_is_that_of_the_formula(case) -> None:
     (q, k, v), keep, dense, options, slopes, factors = case
     trace = attend(
-        q, k, v, keep=keep, **options,
+        q,
+        k,
+        v,
+        keep=keep,
+        **options,
         alibi=None if slopes is None else torch.tensor(slopes, dtype=q.dtype),
         head_scale=None if factors is None else torch.tensor(factors, dtype=q.dtype),
-    )  # fmt: skip
+    )
     scores, weights, z = loops(q, k, v, keep=dense, **options, slopes=slopes, factors=factors)
     close(trace.scores, scores.to(q.dtype))
     close(trace.weights, weights.to(q.dtype))

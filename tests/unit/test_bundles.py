@@ -24,8 +24,12 @@ def folder(request, tmp_path_factory) -> Path:
 
 def test_a_trained_model_is_a_folder_that_load_takes(folder: Path) -> None:
     assert {file.name for file in folder.iterdir()} == {
-        "model.safetensors", "config.json", "tokenizer.json", "training.json", "README.md",
-    }  # fmt: skip
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+        "training.json",
+        "README.md",
+    }
     model = attnviz.load(str(folder))
     assert model.info.title == "Mine" and model.info.trained
     assert sum(p.numel() for p in model.transformer.parameters()) == model.info.n_parameters

@@ -28,9 +28,13 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     """python -m attnviz … in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "attnviz", *arguments],
-        capture_output=True, text=True, cwd=ROOT, timeout=120, encoding="utf-8",
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+        encoding="utf-8",
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"} | environment,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -69,9 +73,11 @@ def test_the_links_are_the_models(loaded, minilm, capsys) -> None:
     for layer, head, query, key, percent in rows:
         cells = [
             trace.attentions[layer][0, head, i, j].item()
-            for i, a in enumerate(labels) if a == query
-            for j, b in enumerate(labels) if b == key and i != j
-        ]  # fmt: skip
+            for i, a in enumerate(labels)
+            if a == query
+            for j, b in enumerate(labels)
+            if b == key and i != j
+        ]
         assert any(abs(100 * weight - percent) < 0.051 for weight in cells), (layer, head, query, key)
         assert not {"[CLS]", "[SEP]"} & {query, key}
     weights = [row[-1] for row in rows]

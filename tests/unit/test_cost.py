@@ -85,8 +85,11 @@ def test_full_attention_holds_its_matrix_twice() -> None:
 def test_steps_come_in_order_with_what_was_measured() -> None:
     steps = list(measure(("full", "linear"), (64, 16), head_dim=8))
     assert [(step.kind, step.n_tokens) for step in steps] == [
-        ("full", 16), ("linear", 16), ("full", 64), ("linear", 64),
-    ]  # fmt: skip
+        ("full", 16),
+        ("linear", 16),
+        ("full", 64),
+        ("linear", 64),
+    ]
     assert [(step.done, step.total) for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     for step in steps:
         assert step.seconds is not None and step.seconds > 0 and 1 <= step.runs <= cost.RUNS[1]
@@ -152,9 +155,13 @@ def test_operations_grow_with_the_square_only_in_full_attention() -> None:
 
 def test_what_cannot_be_measured_is_refused_with_its_numbers() -> None:
     for arguments, words in [
-        ({"kinds": ("quick",)}, "'quick'"), ({"lengths": (4097,)}, "4097 .* 4096"), ({"lengths": (0,)}, "n_tokens=0"),
-        ({"n_heads": 0}, "n_heads=0"), ({"step_seconds": 0}, "step_seconds=0"), ({"total_seconds": -1}, "-1"),
-    ]:  # fmt: skip
+        ({"kinds": ("quick",)}, "'quick'"),
+        ({"lengths": (4097,)}, "4097 .* 4096"),
+        ({"lengths": (0,)}, "n_tokens=0"),
+        ({"n_heads": 0}, "n_heads=0"),
+        ({"step_seconds": 0}, "step_seconds=0"),
+        ({"total_seconds": -1}, "-1"),
+    ]:
         with pytest.raises(InvalidParameterError, match=words):
             next(measure(**arguments))
 

@@ -140,19 +140,35 @@ def test_caches_are_drawn_as_published_and_unshared() -> None:
 @pytest.mark.parametrize(
     ("n_bytes", "words"),
     [
-        (0, "0 B"), (512, "512 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (36 * 2**20, "36 MiB"), (2**30, "1 GiB"),
-        (1.25 * 2**30, "1.2 GiB"), (999 * 2**30, "999 GiB"), (1008 * 2**30, "1.0 TiB"), (5000 * 2**40, "5,000 TiB"),
+        (0, "0 B"),
+        (512, "512 B"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (36 * 2**20, "36 MiB"),
+        (2**30, "1 GiB"),
+        (1.25 * 2**30, "1.2 GiB"),
+        (999 * 2**30, "999 GiB"),
+        (1008 * 2**30, "1.0 TiB"),
+        (5000 * 2**40, "5,000 TiB"),
     ],
-)  # fmt: skip
+)
 def test_sizes_in_words(n_bytes: float, words: str) -> None:
     assert size(n_bytes) == words.replace(" ", "\u202f")
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(2.1e-5, "21 µs"), (4.3e-6, "4.3 µs"), (1e-3, "1 ms"), (1.84e-3, "1.8 ms"), (0.14, "140 ms"), (1.24, "1.2 s"),
-     (12.3, "12 s"), (0.0, "0 µs")],
-)  # fmt: skip
+    [
+        (2.1e-5, "21 µs"),
+        (4.3e-6, "4.3 µs"),
+        (1e-3, "1 ms"),
+        (1.84e-3, "1.8 ms"),
+        (0.14, "140 ms"),
+        (1.24, "1.2 s"),
+        (12.3, "12 s"),
+        (0.0, "0 µs"),
+    ],
+)
 def test_durations_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words.replace(" ", "\u202f")
 

@@ -18,7 +18,7 @@ from attnviz.tasks.dates import (
     origins,
     place_and_chance,
     written,
-)  # fmt: skip
+)
 
 DAYS = st.integers(0, N_DAYS - 1)
 FORMS = st.sampled_from(FORMATS)
@@ -56,8 +56,15 @@ def test_the_mask_counts_the_token_before_the_text() -> None:
     assert [row.nonzero().flatten().tolist() for row in mask[0]] == [[1], [2], [3], [4], [6], [7], [9], [10]]
     february = list(range(9, 17))
     assert [row.nonzero().flatten().tolist() for row in mask[1]] == [
-        [18], [19], [20], [21], february, february, [1], [2],
-    ]  # fmt: skip
+        [18],
+        [19],
+        [20],
+        [21],
+        february,
+        february,
+        [1],
+        [2],
+    ]
 
 
 def test_alignment_is_what_a_look_at_each_date_finds() -> None:
@@ -70,7 +77,7 @@ def test_alignment_is_what_a_look_at_each_date_finds() -> None:
         n_heads=2,
         d_ff=16,
         head="lm",
-    )  # fmt: skip
+    )
     model = Transformer(config, torch.Generator().manual_seed(1)).eval()
     for p in model.parameters():
         p.data.mul_(8)  # weights that differ

@@ -148,9 +148,11 @@ def test_a_checkpoint_of_another_task_is_refused(tmp_path: Path) -> None:
     about, _ = checkpoints.load(tmp_path / "checkpoint.safetensors")
     letters = replace(run.config, task="copy", length=26)
     checkpoints.save(
-        tmp_path / "odd.safetensors", run.model, run.optimizer,
+        tmp_path / "odd.safetensors",
+        run.model,
+        run.optimizer,
         about | {"config": vars(letters), "data": Training(letters).task.fingerprint},
-    )  # fmt: skip
+    )
     with pytest.raises(ModelError, match="another architecture"):
         Training.resume(tmp_path / "odd.safetensors")
 
@@ -160,8 +162,12 @@ def test_a_checkpoint_of_another_task_is_refused(tmp_path: Path) -> None:
 
 def test_a_trained_model_is_a_folder_without_tokenizer(folder: Path) -> None:
     assert {file.name for file in folder.iterdir()} == {
-        "model.safetensors", "config.json", "preprocessor_config.json", "training.json", "README.md",
-    }  # fmt: skip
+        "model.safetensors",
+        "config.json",
+        "preprocessor_config.json",
+        "training.json",
+        "README.md",
+    }
     model = attnviz.load(str(folder))
     assert (model.info.title, model.info.family, model.info.trained) == ("Mine", "Vision", True)
     assert model.info.n_parameters == sum(p.numel() for p in model.transformer.parameters())

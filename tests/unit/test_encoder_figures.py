@@ -11,9 +11,16 @@ from attnviz.figures import block, encoder, theme
 from tests.unit.hostile import HOSTILE
 
 LENGTHS = {
-    "before": 10.0, "attention_in": 12.0, "attention": 5.0, "attention_sum": 11.0, "middle": 14.0, "feed_in": 13.0,
-    "feed_forward": 20.0, "feed_sum": 25.0, "after": 8.0,
-}  # fmt: skip
+    "before": 10.0,
+    "attention_in": 12.0,
+    "attention": 5.0,
+    "attention_sum": 11.0,
+    "middle": 14.0,
+    "feed_in": 13.0,
+    "feed_forward": 20.0,
+    "feed_sum": 25.0,
+    "after": 8.0,
+}
 RANDOM = np.random.default_rng(0)
 
 
@@ -163,10 +170,13 @@ def test_every_figure_is_in_the_house_style(palette: figures.Palette) -> None:
     figure = theme.assembled([trace], layout, palette, height=200)
     found = figure.layout.to_plotly_json()
     axis = {
-        "showgrid": False, "zeroline": False, "ticks": "", "automargin": True,
+        "showgrid": False,
+        "zeroline": False,
+        "ticks": "",
+        "automargin": True,
         "tickfont": {"size": 13, "color": palette.ink2},
         "title": {"font": {"size": 14, "color": palette.ink2}, "standoff": 8},
-    }  # fmt: skip
+    }
     assert found["xaxis"] == {**axis, "title": {**axis["title"], "text": "layer"}}
     assert found["yaxis"] == {**axis, "showgrid": True, "gridcolor": palette.line}
     assert found["yaxis2"] == {**found["yaxis"], "anchor": "x"}

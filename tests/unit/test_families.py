@@ -17,19 +17,33 @@ from attnviz.families import FAMILIES, bert_config, gpt2_config
 V = 40
 SIZES: dict[str, dict[str, Any]] = {
     "Roberta": {
-        "vocab_size": V, "max_position_embeddings": 14, "hidden_size": 8, "num_attention_heads": 2,
-        "num_hidden_layers": 2, "intermediate_size": 10, "pad_token_id": 1, "type_vocab_size": 1,
+        "vocab_size": V,
+        "max_position_embeddings": 14,
+        "hidden_size": 8,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "intermediate_size": 10,
+        "pad_token_id": 1,
+        "type_vocab_size": 1,
     },
     "DistilBert": {
-        "vocab_size": V, "max_position_embeddings": 12, "dim": 8, "n_heads": 2, "n_layers": 2, "hidden_dim": 10,
+        "vocab_size": V,
+        "max_position_embeddings": 12,
+        "dim": 8,
+        "n_heads": 2,
+        "n_layers": 2,
+        "hidden_dim": 10,
     },
     "GPT2": {"vocab_size": V, "n_positions": 12, "n_embd": 8, "n_head": 2, "n_layer": 2},
-}  # fmt: skip
+}
 KINDS = [
-    ("Roberta", "RobertaModel"), ("Roberta", "RobertaForMaskedLM"),
-    ("DistilBert", "DistilBertModel"), ("DistilBert", "DistilBertForMaskedLM"),
-    ("GPT2", "GPT2Model"), ("GPT2", "GPT2LMHeadModel"),
-]  # fmt: skip
+    ("Roberta", "RobertaModel"),
+    ("Roberta", "RobertaForMaskedLM"),
+    ("DistilBert", "DistilBertModel"),
+    ("DistilBert", "DistilBertForMaskedLM"),
+    ("GPT2", "GPT2Model"),
+    ("GPT2", "GPT2LMHeadModel"),
+]
 
 
 def random_model(family: str, kind: str, **changes: Any) -> Any:

@@ -38,9 +38,13 @@ def targets(name: str, i: int) -> list[int]:
     n, special = len(LABELS), [j for j in range(len(LABELS)) if SPECIAL[j]]
     copies = [j for j in range(i) if LABELS[j] == LABELS[i] and not SPECIAL[i]]
     found = {
-        "previous": [i - 1], "next": [i + 1], "self": [i], "first": [0], "special": special,
+        "previous": [i - 1],
+        "next": [i + 1],
+        "self": [i],
+        "first": [0],
+        "special": special,
         "induction": [j + 1 for j in copies if j + 1 < i and not SPECIAL[j + 1]],
-    }[name]  # fmt: skip
+    }[name]
     return [j for j in found if 0 <= j < n]
 
 
@@ -77,8 +81,12 @@ def test_scores_follow_the_settings() -> None:
 def test_only_what_the_text_and_the_sides_allow() -> None:
     plain = encoding_of(list("abcdefgh"))
     assert list(run_node(ALL_SCORES, pack(trace_of(attention(8), encodings=(plain,))))) == [
-        "entropy", "previous", "next", "self", "first",
-    ]  # fmt: skip
+        "entropy",
+        "previous",
+        "next",
+        "self",
+        "first",
+    ]
     source = trace_of(attention(5), encodings=(encoding_of(list("vwxyz")),))
     crossed = trace_of(attention(8, 5), cross=True, source=source, encodings=(plain,))
     assert list(run_node(ALL_SCORES, pack(crossed, stack="cross"))) == ["entropy", "first"]

@@ -123,9 +123,15 @@ def random_gpt2(seed: int, spread: float = 0.6) -> Any:
 
     torch.manual_seed(seed)
     config = transformers.GPT2Config(
-        vocab_size=VOCABULARY, n_positions=48, n_embd=16, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=2,
+        vocab_size=VOCABULARY,
+        n_positions=48,
+        n_embd=16,
+        n_layer=2,
+        n_head=2,
+        bos_token_id=1,
+        eos_token_id=2,
         pad_token_id=0,
-    )  # fmt: skip
+    )
     model = transformers.GPT2LMHeadModel(config).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=spread)
@@ -138,10 +144,21 @@ def random_bart(seed: int) -> Any:
 
     torch.manual_seed(seed)
     config = transformers.BartConfig(
-        vocab_size=VOCABULARY, max_position_embeddings=48, d_model=16, encoder_layers=1, decoder_layers=2,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24,
-        bos_token_id=1, eos_token_id=2, pad_token_id=0, decoder_start_token_id=2, forced_eos_token_id=None,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        max_position_embeddings=48,
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=24,
+        decoder_ffn_dim=24,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+        decoder_start_token_id=2,
+        forced_eos_token_id=None,
+    )
     model = transformers.BartForConditionalGeneration(config).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.6)
@@ -154,7 +171,7 @@ def theirs(model: Any, ids: tuple[int, ...], n_tokens: int, **options: Any) -> t
     given = torch.tensor([ids])
     out = model.generate(
         given, attention_mask=torch.ones_like(given), max_new_tokens=n_tokens, do_sample=False, **options
-    )[0].tolist()  # fmt: skip
+    )[0].tolist()
     new = out[1:] if model.config.is_encoder_decoder else out[len(ids) :]
     return tuple(new[: new.index(2)] if 2 in new else new)
 
@@ -229,9 +246,11 @@ def test_too_many_beams_are_refused(gpt: Model) -> None:
 
 
 @given(
-    st.lists(st.floats(-9, 9), min_size=2, max_size=12, unique=True), st.floats(0.05, 5), st.integers(0, 12),
+    st.lists(st.floats(-9, 9), min_size=2, max_size=12, unique=True),
+    st.floats(0.05, 5),
+    st.integers(0, 12),
     st.floats(0.05, 1),
-)  # fmt: skip
+)
 def test_probabilities_are_those_of_transformers(
     logits: list[float], temperature: float, top_k: int, top_p: float
 ) -> None:

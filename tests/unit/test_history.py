@@ -74,8 +74,13 @@ def test_the_last_checkpoint_is_the_model_of_the_folder(folder: Path) -> None:
         logits = attnviz.load(str(folder)).transformer(ids).logits
         assert torch.equal(last(ids).logits, logits)
     assert {file.name for file in folder.iterdir()} == {
-        "model.safetensors", "config.json", "tokenizer.json", "training.json", "README.md", "history.safetensors",
-    }  # fmt: skip
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+        "training.json",
+        "README.md",
+        "history.safetensors",
+    }
 
 
 def test_a_training_gone_on_with_keeps_the_same_history(

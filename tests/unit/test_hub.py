@@ -357,9 +357,12 @@ def test_an_encoder_decoders_target_begins_as_it_was_trained(tmp_path: Path) -> 
     assert len(trace.encodings[0]) == trace.final.shape[1] and trace.encodings[0].special[0]
     labels = torch.tensor([both.encode("the cat").ids])
     expected = theirs(
-        torch.tensor([trace.source.encodings[0].ids]), labels=labels, output_attentions=True, output_hidden_states=True,
+        torch.tensor([trace.source.encodings[0].ids]),
+        labels=labels,
+        output_attentions=True,
+        output_hidden_states=True,
         use_cache=False,
-    )  # fmt: skip
+    )
     compare(trace, expected)  # transformers shifts the labels by itself
     long = model.run("the mat", "the cat sat on the mat " * 40)
     assert len(long.encodings[0]) == 64 and long.encodings[0].cut > 0
@@ -405,7 +408,7 @@ def folder(llama: Path, tmp_path: Path) -> Path:
         ({"model_type": ["llama"]}, "does not know"),
         ({"architectures": ["CLIPModel"]}, "missing"),
     ],
-)  # fmt: skip
+)
 def test_a_config_that_cannot_be_used_is_refused_in_a_sentence(folder: Path, changes: dict, words: str) -> None:
     config_of(folder, **changes)
     if changes.get("architectures"):  # another family's class is not taken: what is left is the model without its head

@@ -68,13 +68,24 @@ def test_forms_of_the_same_change_are_equal() -> None:
 
 def test_different_changes_are_different() -> None:
     changes = [
-        Intervention(), Intervention(temperature=2), Intervention(scaled=False), Intervention(mask="causal"),
-        Intervention(mask="none"), Intervention(mask=("window", 1)), Intervention(mask=("window", 2)),
-        Intervention(blocked=[(1, 2)]), Intervention(blocked=[(2, 1)]), Intervention(blocked=[(0, None, 1, 2)]),
-        Intervention(head_scale={1: 0}), Intervention(head_scale={(1, 1): 0}), Intervention(head_scale={1: 2}),
-        Intervention(positions="none"), Intervention(layers=[0]), Intervention(layers=[]),
+        Intervention(),
+        Intervention(temperature=2),
+        Intervention(scaled=False),
+        Intervention(mask="causal"),
+        Intervention(mask="none"),
+        Intervention(mask=("window", 1)),
+        Intervention(mask=("window", 2)),
+        Intervention(blocked=[(1, 2)]),
+        Intervention(blocked=[(2, 1)]),
+        Intervention(blocked=[(0, None, 1, 2)]),
+        Intervention(head_scale={1: 0}),
+        Intervention(head_scale={(1, 1): 0}),
+        Intervention(head_scale={1: 2}),
+        Intervention(positions="none"),
+        Intervention(layers=[0]),
+        Intervention(layers=[]),
         Intervention(where="cross"),
-    ]  # fmt: skip
+    ]
     assert len(set(changes)) == len(changes)
 
 

@@ -39,11 +39,17 @@ CLASSES = ["TransformerEncoderLayer", "TransformerDecoderLayer"]
 def options(draw) -> dict:
     activation = draw(st.sampled_from(["relu", "gelu", torch.tanh]))
     return {
-        "d_model": 6, "nhead": draw(st.sampled_from([1, 2, 3])), "dim_feedforward": draw(st.integers(1, 9)),
-        "dropout": 0.0, "activation": activation, "layer_norm_eps": draw(st.sampled_from([1e-5, 1e-12, 0.1])),
-        "batch_first": draw(st.booleans()), "norm_first": draw(st.booleans()), "bias": draw(st.booleans()),
+        "d_model": 6,
+        "nhead": draw(st.sampled_from([1, 2, 3])),
+        "dim_feedforward": draw(st.integers(1, 9)),
+        "dropout": 0.0,
+        "activation": activation,
+        "layer_norm_eps": draw(st.sampled_from([1e-5, 1e-12, 0.1])),
+        "batch_first": draw(st.booleans()),
+        "norm_first": draw(st.booleans()),
+        "bias": draw(st.booleans()),
         "dtype": draw(st.sampled_from([torch.float32, F64])),
-    }  # fmt: skip
+    }
 
 
 @st.composite
@@ -86,9 +92,11 @@ def cases(draw, decoder: bool, stacked: bool):
         return ours, theirs, [tensor(t)], masks
     cross, cross_padding = pair(s)
     masks = {
-        "tgt_mask": own, "tgt_key_padding_mask": own_padding,
-        "memory_mask": cross, "memory_key_padding_mask": cross_padding,
-    }  # fmt: skip
+        "tgt_mask": own,
+        "tgt_key_padding_mask": own_padding,
+        "memory_mask": cross,
+        "memory_key_padding_mask": cross_padding,
+    }
     return ours, theirs, [tensor(t), tensor(s)], masks
 
 
@@ -252,10 +260,15 @@ def test_stacked_layers_start_equal_and_share_nothing() -> None:
 def test_activations_by_name_function_or_module(activation) -> None:
     layer = TransformerEncoderLayer(8, 2, 16, 0.0, activation, dtype=F64)
     x = torch.randn(3, 8, dtype=F64)
-    function = {
-        "relu": torch.relu, "gelu": nn.functional.gelu,
-        "gelu_tanh": lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
-    }.get(activation, activation) if isinstance(activation, str) else activation  # fmt: skip
+    function = (
+        {
+            "relu": torch.relu,
+            "gelu": nn.functional.gelu,
+            "gelu_tanh": lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+        }.get(activation, activation)
+        if isinstance(activation, str)
+        else activation
+    )
     close(layer.feed_forward(x), layer.linear2(function(layer.linear1(x))))
 
 
@@ -366,10 +379,11 @@ def test_starved_and_fully_padded_rows_stay_finite() -> None:
     x = torch.randn(2, 4, 8, requires_grad=True)
     memory = torch.randn(2, 3, 8)
     out = layer(
-        x, memory,
+        x,
+        memory,
         tgt_key_padding_mask=torch.tensor([[True] * 4, [False] * 4]),
         memory_key_padding_mask=torch.tensor([[False] * 3, [True] * 3]),
-    )  # fmt: skip
+    )
     assert out.isfinite().all()
     assert all(g.isfinite().all() for g in gradients(out.square().sum(), x, *layer.parameters()))
 

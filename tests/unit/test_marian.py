@@ -22,54 +22,126 @@ from attnviz.models import Model
 from attnviz.report import html, npz
 
 ENGLISH = [
-    "Hello!", "Good morning, everyone.", "The black cat sleeps on the red sofa.", "My sister bought three old books.",
-    "The small house has a green door.", "We drink cold water in the summer.",
-    "The doctor lives near the big hospital.", "He wrote a long letter to his mother.",
-    "The white horse runs fast.", "They sell fresh bread every morning.",
-    "I have never seen such a beautiful garden.", "The keys to the cabinet are on the table.",
-    "She didn't know that he had left the country in 1998.", "Where is the nearest train station?",
-    "If it rains tomorrow, we will stay at home.", "The children were playing in the park when it began to snow.",
-    "Please close the window before you leave.", "This is the book that I told you about.",
-    "The meeting was moved to Thursday at 10:30.", "Nobody could explain why the machine had stopped.",
-    "Her grandfather was a fisherman and her father a teacher.", "The bridge, which is very old, has to be repaired.",
-    "How many students passed the exam?", "He is taller than his brother but not as strong.",
-    "The price rose by 12.5% in one year.", "You should have called me earlier.",
-    "The first computer filled a whole room.", "There are no simple answers to this question.",
-    "A new museum of modern art opened in Lisbon last week.", "Water boils at 100 degrees.",
-    "The president said that the law would be changed.", "I would like a cup of coffee without sugar.",
-    "The animal didn't cross the street because it was too tired.", "Two birds sat on the roof and sang.",
-    "Can you help me find my glasses?", "The old man and the sea.", "It took us three hours to climb the mountain.",
-    "Scientists have found a planet that may have oceans.", "The dog barked all night, so we slept badly.",
+    "Hello!",
+    "Good morning, everyone.",
+    "The black cat sleeps on the red sofa.",
+    "My sister bought three old books.",
+    "The small house has a green door.",
+    "We drink cold water in the summer.",
+    "The doctor lives near the big hospital.",
+    "He wrote a long letter to his mother.",
+    "The white horse runs fast.",
+    "They sell fresh bread every morning.",
+    "I have never seen such a beautiful garden.",
+    "The keys to the cabinet are on the table.",
+    "She didn't know that he had left the country in 1998.",
+    "Where is the nearest train station?",
+    "If it rains tomorrow, we will stay at home.",
+    "The children were playing in the park when it began to snow.",
+    "Please close the window before you leave.",
+    "This is the book that I told you about.",
+    "The meeting was moved to Thursday at 10:30.",
+    "Nobody could explain why the machine had stopped.",
+    "Her grandfather was a fisherman and her father a teacher.",
+    "The bridge, which is very old, has to be repaired.",
+    "How many students passed the exam?",
+    "He is taller than his brother but not as strong.",
+    "The price rose by 12.5% in one year.",
+    "You should have called me earlier.",
+    "The first computer filled a whole room.",
+    "There are no simple answers to this question.",
+    "A new museum of modern art opened in Lisbon last week.",
+    "Water boils at 100 degrees.",
+    "The president said that the law would be changed.",
+    "I would like a cup of coffee without sugar.",
+    "The animal didn't cross the street because it was too tired.",
+    "Two birds sat on the roof and sang.",
+    "Can you help me find my glasses?",
+    "The old man and the sea.",
+    "It took us three hours to climb the mountain.",
+    "Scientists have found a planet that may have oceans.",
+    "The dog barked all night, so we slept badly.",
     "Thank you very much for your help!",
-]  # fmt: skip
+]
 PORTUGUESE = [
-    "Olá, tudo bem?", "O gato preto dorme no sofá vermelho.", "Minha irmã comprou três livros antigos.",
-    "Nós bebemos água fria no verão.", "Onde fica a estação de trem mais próxima?", "Ele é mais alto do que o irmão.",
-    "As crianças brincavam no parque quando começou a chover.", "Obrigado pela sua ajuda!",
-    "A reunião foi adiada para quinta-feira.", "Ninguém sabia por que a máquina tinha parado.",
-]  # fmt: skip
+    "Olá, tudo bem?",
+    "O gato preto dorme no sofá vermelho.",
+    "Minha irmã comprou três livros antigos.",
+    "Nós bebemos água fria no verão.",
+    "Onde fica a estação de trem mais próxima?",
+    "Ele é mais alto do que o irmão.",
+    "As crianças brincavam no parque quando começou a chover.",
+    "Obrigado pela sua ajuda!",
+    "A reunião foi adiada para quinta-feira.",
+    "Ninguém sabia por que a máquina tinha parado.",
+]
 LINKS = [  # by hand: target word → the source words that it says
-    ("The black cat sleeps on the red sofa.",
-     {"O": "The", "gato": "cat", "preto": "black", "dorme": "sleeps", "no": "on the", "sofá": "sofa",
-      "vermelho": "red"}),
-    ("My sister bought three old books.",
-     {"Minha": "My", "irmã": "sister", "comprou": "bought", "três": "three", "livros": "books", "antigos": "old"}),
-    ("The small house has a green door.",
-     {"A": "The", "pequena": "small", "casa": "house", "tem": "has", "uma": "a", "porta": "door", "verde": "green"}),
-    ("We drink cold water in the summer.",
-     {"Nós": "We", "bebemos": "drink", "água": "water", "fria": "cold", "no": "in the", "verão": "summer"}),
-    ("The doctor lives near the big hospital.",
-     {"O": "The", "médico": "doctor", "vive": "lives", "perto": "near", "do": "the", "grande": "big",
-      "hospital": "hospital"}),
-    ("He wrote a long letter to his mother.",
-     {"Ele": "He", "escreveu": "wrote", "uma": "a", "longa": "long", "carta": "letter", "para": "to", "sua": "his",
-      "mãe": "mother"}),
-    ("The white horse runs fast.",
-     {"O": "The", "cavalo": "horse", "branco": "white", "corre": "runs", "rápido": "fast"}),
-    ("They sell fresh bread every morning.",
-     {"Eles": "They", "vendem": "sell", "pão": "bread", "fresco": "fresh", "todas": "every", "as": "every",
-      "manhãs": "morning"}),
-]  # fmt: skip
+    (
+        "The black cat sleeps on the red sofa.",
+        {
+            "O": "The",
+            "gato": "cat",
+            "preto": "black",
+            "dorme": "sleeps",
+            "no": "on the",
+            "sofá": "sofa",
+            "vermelho": "red",
+        },
+    ),
+    (
+        "My sister bought three old books.",
+        {"Minha": "My", "irmã": "sister", "comprou": "bought", "três": "three", "livros": "books", "antigos": "old"},
+    ),
+    (
+        "The small house has a green door.",
+        {"A": "The", "pequena": "small", "casa": "house", "tem": "has", "uma": "a", "porta": "door", "verde": "green"},
+    ),
+    (
+        "We drink cold water in the summer.",
+        {"Nós": "We", "bebemos": "drink", "água": "water", "fria": "cold", "no": "in the", "verão": "summer"},
+    ),
+    (
+        "The doctor lives near the big hospital.",
+        {
+            "O": "The",
+            "médico": "doctor",
+            "vive": "lives",
+            "perto": "near",
+            "do": "the",
+            "grande": "big",
+            "hospital": "hospital",
+        },
+    ),
+    (
+        "He wrote a long letter to his mother.",
+        {
+            "Ele": "He",
+            "escreveu": "wrote",
+            "uma": "a",
+            "longa": "long",
+            "carta": "letter",
+            "para": "to",
+            "sua": "his",
+            "mãe": "mother",
+        },
+    ),
+    (
+        "The white horse runs fast.",
+        {"O": "The", "cavalo": "horse", "branco": "white", "corre": "runs", "rápido": "fast"},
+    ),
+    (
+        "They sell fresh bread every morning.",
+        {
+            "Eles": "They",
+            "vendem": "sell",
+            "pão": "bread",
+            "fresco": "fresh",
+            "todas": "every",
+            "as": "every",
+            "manhãs": "morning",
+        },
+    ),
+]
 
 
 @pytest.fixture(scope="module", params=["bergamot-en-pt", "bergamot-pt-en"])
@@ -201,13 +273,15 @@ def test_both_precisions_are_read(tmp_path: Path) -> None:
     whole_numbers = np.arange(-3, 3, dtype=np.int8).reshape(3, 2)  # of a matrix declared (2, 3), stored transposed
     file = tmp_path / "m.bin"
     file.write_bytes(
-        written([
-            ("bias", (2, 3), 0x404, values.tobytes()),
-            ("W", (2, 3), 0x4101, whole_numbers.tobytes() + struct.pack("<f", 4.0)),
-            ("W_QuantMultA", (1, 1), 0x404, b"\0" * 4),
-            ("special:model.yml", (3,), 0x101, b"a: "),
-        ])
-    )  # fmt: skip
+        written(
+            [
+                ("bias", (2, 3), 0x404, values.tobytes()),
+                ("W", (2, 3), 0x4101, whole_numbers.tobytes() + struct.pack("<f", 4.0)),
+                ("W_QuantMultA", (1, 1), 0x404, b"\0" * 4),
+                ("special:model.yml", (3,), 0x101, b"a: "),
+            ]
+        )
+    )
     found = read_marian(file)
     assert sorted(found) == ["W", "bias"]
     assert found["bias"].tolist() == values.tolist()

@@ -137,10 +137,14 @@ def test_only_causal_says_so_exactly(case) -> None:
         assert mask.extra == 0
     assert Mask(causal=True).only_causal
     for other in (
-        Mask(), Mask(causal=True, window=1), Mask(causal=True, lengths=(1,)), Mask(causal=True, extra=1),
-        Mask(causal=True, blocked=((None, 0, 0),)), Mask(causal=True, dense=torch.ones(1, 1) > 0),
+        Mask(),
+        Mask(causal=True, window=1),
+        Mask(causal=True, lengths=(1,)),
+        Mask(causal=True, extra=1),
+        Mask(causal=True, blocked=((None, 0, 0),)),
+        Mask(causal=True, dense=torch.ones(1, 1) > 0),
         Mask(causal=True, keys=torch.ones(1, 1, 1, 1) > 0),
-    ):  # fmt: skip
+    ):
         assert not other.only_causal
 
 

@@ -215,8 +215,12 @@ def test_every_line_of_the_catalogue_loads_as_announced(info) -> None:
     assert model.info == info
     config = model.transformer.config
     assert (info.n_layers, info.n_heads, info.d_model, info.max_len, info.n_parameters) == (
-        config.n_layers, config.n_heads, config.d_model, config.max_len, config.n_parameters,
-    )  # fmt: skip
+        config.n_layers,
+        config.n_heads,
+        config.d_model,
+        config.max_len,
+        config.n_parameters,
+    )
     assert sum(p.numel() for p in model.transformer.parameters()) == info.n_parameters
     target = "Das Tier war müde." if config.kind == "encoder-decoder" else None
     image = torch.zeros(config.channels, config.image_size, config.image_size)
@@ -271,10 +275,17 @@ def test_threads_that_load_at_once_get_the_same_models() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "scratch:huge", "scratch:test?seed=", "scratch:test?seed=-1", "scratch:test?seed=1.5", "scratch:test?seed=٣",
-        "scratch:test?size=3", "scratch:test?seed=1&seed=2", "scratch:test?seed=" + "9" * 40, "scratch?seed=x",
+        "scratch:huge",
+        "scratch:test?seed=",
+        "scratch:test?seed=-1",
+        "scratch:test?seed=1.5",
+        "scratch:test?seed=٣",
+        "scratch:test?size=3",
+        "scratch:test?seed=1&seed=2",
+        "scratch:test?seed=" + "9" * 40,
+        "scratch?seed=x",
     ],
-)  # fmt: skip
+)
 def test_bad_names_of_untrained_models(name: str) -> None:
     with pytest.raises(ModelError, match="scratch"):
         load(name)
@@ -354,11 +365,14 @@ def test_what_a_trace_holds_grows_with_the_tokens(minilm) -> None:
 @pytest.mark.parametrize("kind", ["hot", "unscaled", "causal", "window", "head off", "blocked", "no positions"])
 def test_interventions_on_the_real_model(minilm, kind: str) -> None:
     change = {
-        "hot": Intervention(temperature=50.0), "unscaled": Intervention(scaled=False),
-        "causal": Intervention(mask="causal"), "window": Intervention(mask=("window", 1)),
-        "head off": Intervention(head_scale={(2, 5): 0.0}), "blocked": Intervention(blocked=[(3, 4)]),
+        "hot": Intervention(temperature=50.0),
+        "unscaled": Intervention(scaled=False),
+        "causal": Intervention(mask="causal"),
+        "window": Intervention(mask=("window", 1)),
+        "head off": Intervention(head_scale={(2, 5): 0.0}),
+        "blocked": Intervention(blocked=[(3, 4)]),
         "no positions": Intervention(positions="none"),
-    }[kind]  # fmt: skip
+    }[kind]
     before = minilm.run(TIRED)
     trace = minilm.run(TIRED, intervention=change)
     after = minilm.run(TIRED)
@@ -443,7 +457,7 @@ def test_a_source_and_a_target(minilm) -> None:
         (lambda m: m.run("a", intervention=Intervention(head_scale={12: 0.0})), InvalidParameterError, "head 12 of 12"),
         (lambda m: m.run("a", intervention=Intervention(blocked=[(3, 0)])), InvalidParameterError, r"\(3, 0\).*3 × 3"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_to_a_run(minilm, call, error, words: str) -> None:
     with pytest.raises(error, match=words):
         call(minilm)
@@ -491,10 +505,13 @@ def test_bertviz_takes_an_encoder_decoder_trace(minilm) -> None:
 
     trace = tiny_model(minilm, "encoder-decoder").run("the cat sat", target="die katze")
     html = head_view(
-        encoder_attention=trace.source.attentions, decoder_attention=trace.attentions,
-        cross_attention=trace.cross_attentions, encoder_tokens=trace.source.tokens,
-        decoder_tokens=trace.tokens, html_action="return",
-    ).data  # fmt: skip
+        encoder_attention=trace.source.attentions,
+        decoder_attention=trace.attentions,
+        cross_attention=trace.cross_attentions,
+        encoder_tokens=trace.source.tokens,
+        decoder_tokens=trace.tokens,
+        html_action="return",
+    ).data
     assert "kat" in html
 
 
@@ -603,10 +620,17 @@ def test_what_the_hub_refuses(hub, name: str, words: str) -> None:
 def answers_half() -> socket.socket:
     """A server that answers the first question about the model, and then nothing any more."""
     server = socket.create_server(("127.0.0.1", 0))
-    body = json.dumps({
-        "_id": "1", "id": "some/model", "modelId": "some/model", "sha": "a" * 40, "private": False, "tags": [],
-        "siblings": [{"rfilename": "config.json", "size": 10}, {"rfilename": "model.safetensors", "size": 99}],
-    })  # fmt: skip
+    body = json.dumps(
+        {
+            "_id": "1",
+            "id": "some/model",
+            "modelId": "some/model",
+            "sha": "a" * 40,
+            "private": False,
+            "tags": [],
+            "siblings": [{"rfilename": "config.json", "size": 10}, {"rfilename": "model.safetensors", "size": 99}],
+        }
+    )
     answer = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
     held = []  # connections stay open
 
@@ -651,8 +675,17 @@ def test_the_public_names_are_there() -> None:
     for name in attnviz.__all__:
         assert getattr(attnviz, name) is not None
     for name in (
-        "MultiheadAttention", "TransformerEncoderLayer", "TransformerEncoder", "TransformerDecoderLayer",
-        "TransformerDecoder", "attend", "catalogue", "load", "Intervention", "InvalidParameterError", "ShapeError",
+        "MultiheadAttention",
+        "TransformerEncoderLayer",
+        "TransformerEncoder",
+        "TransformerDecoderLayer",
+        "TransformerDecoder",
+        "attend",
+        "catalogue",
+        "load",
+        "Intervention",
+        "InvalidParameterError",
+        "ShapeError",
         "DTypeError",
-    ):  # fmt: skip
+    ):
         assert name in attnviz.__all__

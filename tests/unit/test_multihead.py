@@ -186,14 +186,26 @@ def test_the_same_seed_gives_the_same_layer(options) -> None:
 def test_properties_are_torchs(options) -> None:
     ours, theirs = pair(**options, dropout=0.25, add_zero_attn=True, batch_first=True)
     for name in (
-        "embed_dim", "num_heads", "head_dim", "kdim", "vdim", "dropout", "batch_first", "add_zero_attn",
+        "embed_dim",
+        "num_heads",
+        "head_dim",
+        "kdim",
+        "vdim",
+        "dropout",
+        "batch_first",
+        "add_zero_attn",
         "training",
-    ):  # fmt: skip
+    ):
         assert getattr(ours, name) == getattr(theirs, name), name
     for name in (
-        "in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "in_proj_bias",
-        "bias_k", "bias_v",
-    ):  # fmt: skip
+        "in_proj_weight",
+        "q_proj_weight",
+        "k_proj_weight",
+        "v_proj_weight",
+        "in_proj_bias",
+        "bias_k",
+        "bias_v",
+    ):
         a, b = getattr(ours, name), getattr(theirs, name)
         assert (a is None) == (b is None), name
         if b is not None:

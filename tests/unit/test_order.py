@@ -82,9 +82,12 @@ FAMILIES = {
     name: Transformer(
         replace(preset(name, vocab_size=64), n_layers=2, d_model=16, n_heads=2, d_ff=32),
         torch.Generator().manual_seed(1),
-    ).eval().requires_grad_(False)
-    for name in PRESETS if name != "base"
-}  # fmt: skip
+    )
+    .eval()
+    .requires_grad_(False)
+    for name in PRESETS
+    if name != "base"
+}
 
 
 @pytest.mark.parametrize("scheme", ["sinusoidal", "learned", "rope", "alibi"])

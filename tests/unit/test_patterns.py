@@ -68,9 +68,12 @@ def test_the_patterns_in_the_documentation() -> None:
     rows = [line.split() for line in shown.splitlines() if line.strip() and set(line.split()) <= {"0", "1"}]
     drawn = [torch.tensor([[bool(int(x)) for x in row[4 * i : 4 * i + 4]] for row in rows]) for i in range(5)]
     real = [
-        patterns.causal(4), patterns.window(4, 1), patterns.block(4, 2), patterns.strided(4, 0, 2),
+        patterns.causal(4),
+        patterns.window(4, 1),
+        patterns.block(4, 2),
+        patterns.strided(4, 0, 2),
         patterns.prefix(4, 2),
-    ]  # fmt: skip
+    ]
     assert all(torch.equal(a, b) for a, b in zip(drawn, real, strict=True))
 
 

@@ -238,9 +238,17 @@ def test_a_model_with_any_positions_is_ours(data: st.DataObject) -> None:
     heads, scheme, t = draw(st.integers(1, 4)), draw(st.sampled_from(positions.SCHEMES)), draw(SIZES)
     first, causal = draw(st.booleans()), draw(st.booleans())
     config = attnviz.ModelConfig(
-        kind="decoder" if causal else "encoder", vocab_size=9, max_len=8, d_model=4 * heads, n_heads=heads, d_ff=5,
-        activation=draw(ACTIVATIONS), norm_first=first, final_norm=draw(st.booleans()), positions=scheme,
-    )  # fmt: skip
+        kind="decoder" if causal else "encoder",
+        vocab_size=9,
+        max_len=8,
+        d_model=4 * heads,
+        n_heads=heads,
+        d_ff=5,
+        activation=draw(ACTIVATIONS),
+        norm_first=first,
+        final_norm=draw(st.booleans()),
+        positions=scheme,
+    )
     model = attnviz.Transformer(config).double()
     scramble(model)
     ids = torch.randint(9, (2, t))
@@ -253,10 +261,17 @@ def test_a_model_with_any_positions_is_ours(data: st.DataObject) -> None:
         x = x + reference.sinusoidal(t, config.d_model)
     stack = reference.under("decoder" if causal else "encoder", weights)
     states = reference.encoder(
-        x, stack, heads, config.n_layers, norm_first=first, activation=config.activation, eps=config.norm_eps,
-        keep=reference.causal(t) if causal else None, bias=reference.alibi(t, t, heads) if scheme == "alibi" else None,
+        x,
+        stack,
+        heads,
+        config.n_layers,
+        norm_first=first,
+        activation=config.activation,
+        eps=config.norm_eps,
+        keep=reference.causal(t) if causal else None,
+        bias=reference.alibi(t, t, heads) if scheme == "alibi" else None,
         rotary_base=10_000.0 if scheme == "rope" else None,
-    )  # fmt: skip
+    )
     tolerance = 1e-6 if scheme == "sinusoidal" else 1e-9  # the core keeps that table in float32
     for ours, theirs in zip(states, trace.hidden_states, strict=True):
         same(ours, theirs, tolerance)
@@ -304,8 +319,13 @@ def test_the_reference_runs_minilm(minilm: attnviz.Model) -> None:
     config = trace.config
     stack = reference.under("encoder", arrays(minilm.transformer))
     states = reference.encoder(
-        trace.layers[0].resid_pre, stack, config.n_heads, config.n_layers,
-        norm_first=config.norm_first, activation=config.activation, eps=config.norm_eps,
-    )  # fmt: skip
+        trace.layers[0].resid_pre,
+        stack,
+        config.n_heads,
+        config.n_layers,
+        norm_first=config.norm_first,
+        activation=config.activation,
+        eps=config.norm_eps,
+    )
     for ours, theirs in zip(states, trace.hidden_states, strict=True):
         same(ours, theirs.double(), 1e-4)

@@ -81,9 +81,14 @@ def test_both_arrangements_agree_with_numpy(name: str, norm_first: bool) -> None
     config = model.config
     keep = reference.causal(7) if config.kind == "decoder" else None
     expected = reference.encoder_layer(
-        trace.layers[1].resid_pre[0].numpy(), weights, config.n_heads, norm_first=norm_first,
-        activation=config.activation, eps=config.norm_eps, keep=keep,
-    )  # fmt: skip
+        trace.layers[1].resid_pre[0].numpy(),
+        weights,
+        config.n_heads,
+        norm_first=norm_first,
+        activation=config.activation,
+        eps=config.norm_eps,
+        keep=keep,
+    )
     assert same(found.after, expected)
     hidden = reference.ACTIVATIONS[config.activation](found.hidden_in)
     assert same(found.hidden, hidden)
@@ -111,9 +116,16 @@ def test_lengths_are_the_norms_of_the_rows() -> None:
     found = residual.block(model, trace, 0)
     lengths = found.lengths(3)
     assert list(lengths) == [
-        "before", "attention_in", "attention", "attention_sum", "middle",
-        "feed_in", "feed_forward", "feed_sum", "after",
-    ]  # fmt: skip
+        "before",
+        "attention_in",
+        "attention",
+        "attention_sum",
+        "middle",
+        "feed_in",
+        "feed_forward",
+        "feed_sum",
+        "after",
+    ]
     for name, length in lengths.items():
         assert length == pytest.approx(float(np.sqrt((getattr(found, name)[3] ** 2).sum())))
 
@@ -268,9 +280,7 @@ def test_states_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 
 def small(norm_first: bool) -> residual.Untrained:
-    return residual.untrained(
-        3, norm_first, 5, d_model=8, n_heads=2, n_tokens=5, n_classes=11, dtype=torch.float64
-    )  # fmt: skip
+    return residual.untrained(3, norm_first, 5, d_model=8, n_heads=2, n_tokens=5, n_classes=11, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("norm_first", [False, True])

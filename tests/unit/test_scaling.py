@@ -30,9 +30,7 @@ def traces() -> dict[str, attnviz.Trace]:
 def test_a_tempered_row_is_what_attend_gives(traces: dict[str, attnviz.Trace], name: str, tau: float) -> None:
     ran = traces[name].layers[1].attention
     again = attnviz.attend(ran.q, ran.k, ran.v, keep=ran.mask, temperature=tau)
-    torch.testing.assert_close(
-        scaling.tempered(ran.scores, [tau])[0], again.weights.double(), atol=2e-6, rtol=2e-5
-    )  # fmt: skip
+    torch.testing.assert_close(scaling.tempered(ran.scores, [tau])[0], again.weights.double(), atol=2e-6, rtol=2e-5)
 
 
 @given(rows, temperatures)

@@ -15,8 +15,14 @@ from attnviz import Intervention, InvalidParameterError, ModelConfig, ShapeError
 from attnviz.transformer import joined
 
 SMALL: dict[str, Any] = {
-    "vocab_size": 30, "max_len": 12, "d_model": 16, "n_heads": 4, "n_layers": 2, "d_ff": 24, "head": "lm",
-}  # fmt: skip
+    "vocab_size": 30,
+    "max_len": 12,
+    "d_model": 16,
+    "n_heads": 4,
+    "n_layers": 2,
+    "d_ff": 24,
+    "head": "lm",
+}
 KINDS = [
     {"kind": "decoder", "positions": "learned", "norm_first": True, "final_norm": True},
     {"kind": "decoder", "positions": "sinusoidal"},
@@ -91,9 +97,10 @@ def test_one_token_at_a_time_is_the_run_on_the_whole(fields: dict[str, Any], cha
 
 
 @given(
-    fields=st.sampled_from(KINDS), cuts=st.sets(st.integers(1, 11), min_size=1),
+    fields=st.sampled_from(KINDS),
+    cuts=st.sets(st.integers(1, 11), min_size=1),
     ids=st.lists(st.integers(0, 29), min_size=12, max_size=12),
-)  # fmt: skip
+)
 @settings(deadline=None, max_examples=40)
 def test_any_pieces_join_to_the_whole(fields: dict[str, Any], cuts: set[int], ids: list[int]) -> None:
     made = model(fields)

@@ -153,8 +153,14 @@ def test_initial_weights_have_the_sizes_they_are_said_to_have() -> None:
 
 
 INTERLUDE = TINY | {
-    "vocab_size": 300, "length": 24, "batch": 8, "steps": 8, "repeats": 0.25, "interlude": 3, "interlude_at": 2,
-}  # fmt: skip
+    "vocab_size": 300,
+    "length": 24,
+    "batch": 8,
+    "steps": 8,
+    "repeats": 0.25,
+    "interlude": 3,
+    "interlude_at": 2,
+}
 
 
 def test_in_an_interlude_one_head_of_each_layer_learns_and_repeats_begin_after_it() -> None:
@@ -343,10 +349,14 @@ def test_a_bad_setting_is_refused_with_its_numbers(changes: dict, words: list[st
 
 @given(
     st.builds(
-        TrainConfig, task=st.sampled_from(sorted(TASKS)), steps=st.integers(100, 10**6), seed=st.integers(0, 2**40),
-        learning_rate=st.floats(1e-6, 10), schedule=st.sampled_from(sorted(SCHEDULES)),
+        TrainConfig,
+        task=st.sampled_from(sorted(TASKS)),
+        steps=st.integers(100, 10**6),
+        seed=st.integers(0, 2**40),
+        learning_rate=st.floats(1e-6, 10),
+        schedule=st.sampled_from(sorted(SCHEDULES)),
     )
-)  # fmt: skip
+)
 @settings(max_examples=50)
 def test_settings_survive_json(config: TrainConfig) -> None:
     assert TrainConfig.from_json(config.to_json()) == config

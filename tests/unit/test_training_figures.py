@@ -16,9 +16,10 @@ def test_every_curve_is_drawn_on_its_panels_axis(palette: figures.Palette) -> No
     figure = figures.training_curves([LOSS, EXACT], palette, last=100)
     drawn = {trace.name: (trace.yaxis, list(trace.x), list(trace.y)) for trace in figure.data}
     assert drawn == {
-        "each step": ("y", STEPS, [4.0, 3.0, 2.5]), "mean": ("y", STEPS, [4, 3.5, 3]),
+        "each step": ("y", STEPS, [4.0, 3.0, 2.5]),
+        "mean": ("y", STEPS, [4, 3.5, 3]),
         "exact": ("y2", [10, 20], [0.25, 0.5]),
-    }  # fmt: skip
+    }
     assert tuple(figure.layout.xaxis.range) == (0, 100) and figure.layout.xaxis.title.text == "steps"
     assert figure.layout.yaxis2.range[0] == 0 and figure.layout.yaxis2.range[1] == pytest.approx(1.06)
     assert figure.layout.yaxis.domain[0] > figure.layout.yaxis2.domain[1]

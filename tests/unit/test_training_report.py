@@ -86,9 +86,14 @@ def test_a_curve_of_nothing_is_drawn(points: list) -> None:
 
 @pytest.mark.parametrize(
     "log",
-    [{}, {"curve": 3, "evaluations": []}, {"curve": [[1]], "evaluations": []}, {"curve": [], "evaluations": ["a"]},
-     {"curve": [["a", 1, 2, 3]], "evaluations": []}],
-)  # fmt: skip
+    [
+        {},
+        {"curve": 3, "evaluations": []},
+        {"curve": [[1]], "evaluations": []},
+        {"curve": [], "evaluations": ["a"]},
+        {"curve": [["a", 1, 2, 3]], "evaluations": []},
+    ],
+)
 def test_a_log_without_curves_is_refused(log: dict) -> None:
     with pytest.raises(ModelError, match="no curves that can be drawn"):
         charts(log, 10)

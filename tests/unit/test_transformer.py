@@ -169,15 +169,20 @@ def configs(draw) -> ModelConfig:
     flags = ("norm_first", "final_norm", "bias", "embed_norm", "tied", "head_transform")
     return ModelConfig(
         kind=draw(st.sampled_from(["encoder", "decoder", "encoder-decoder"])),
-        vocab_size=13, max_len=8, d_model=heads * draw(st.sampled_from([2, 4])), n_heads=heads,
-        n_layers=draw(st.integers(1, 2)), d_ff=draw(st.integers(1, 9)),
+        vocab_size=13,
+        max_len=8,
+        d_model=heads * draw(st.sampled_from([2, 4])),
+        n_heads=heads,
+        n_layers=draw(st.integers(1, 2)),
+        d_ff=draw(st.integers(1, 9)),
         activation=draw(st.sampled_from(["relu", "gelu", "gelu_tanh"])),
         norm_eps=draw(st.sampled_from([1e-5, 1e-12, 0.01])),
         positions=draw(st.sampled_from(["none", "sinusoidal", "learned", "rope", "alibi"])),
-        n_types=draw(st.integers(0, 2)), head=head,
+        n_types=draw(st.integers(0, 2)),
+        head=head,
         n_classes=draw(st.integers(2, 4)) if head == "classification" else 0,
         **{flag: draw(st.booleans()) for flag in flags},
-    )  # fmt: skip
+    )
 
 
 @st.composite
@@ -197,7 +202,7 @@ def interventions(draw, config: ModelConfig, size: int) -> Intervention:
         positions=draw(st.none() | st.sampled_from(schemes)),
         layers=draw(st.none() | st.lists(layers, max_size=2)),
         where=draw(st.sampled_from(["all", "encoder", "decoder", "cross"])),
-    )  # fmt: skip
+    )
 
 
 @st.composite
@@ -566,10 +571,17 @@ def test_nbytes_counts_each_tensor_once() -> None:
     distinct = {
         x.untyped_storage().data_ptr(): x.untyped_storage().nbytes()
         for x in (
-            layer.resid_pre, layer.resid_mid, layer.resid_post, layer.attention.q, layer.attention.k,
-            layer.attention.v, layer.attention.z, layer.attention.out, trace.final,
+            layer.resid_pre,
+            layer.resid_mid,
+            layer.resid_post,
+            layer.attention.q,
+            layer.attention.k,
+            layer.attention.v,
+            layer.attention.z,
+            layer.attention.out,
+            trace.final,
         )
-    }  # fmt: skip
+    }
     assert trace.nbytes == sum(distinct.values())
     assert trace.nbytes == 8 * 4 * 8 * 8  # pre, mid, post, qkv packed (3), z, out; each 4 × 8 float64
 
@@ -811,7 +823,7 @@ IDS = torch.zeros(2, 4, dtype=torch.int64)
         (lambda m: m(IDS, intervention=Intervention(head_scale={2: 0.0})), InvalidParameterError, ["head 2 of 2"]),
         (lambda m: m(IDS, intervention=Intervention(head_scale={(5, 0): 0.0})), InvalidParameterError, ["layer 5"]),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_refused_with_its_numbers(call, error, words) -> None:
     with pytest.raises(error) as caught:
         call(small(n_types=2))

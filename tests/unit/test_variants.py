@@ -91,9 +91,11 @@ def test_where_nothing_is_left_out_the_variants_are_full_attention(n: int, causa
     q, k, v = qkv(n)
     whole = output(Variant("full"), q, k, v, causal=causal)
     same = [
-        Variant("local", size=n), Variant("strided", size=0, stride=1), Variant("strided", size=n, stride=7),
+        Variant("local", size=n),
+        Variant("strided", size=0, stride=1),
+        Variant("strided", size=n, stride=7),
         Variant("grouped", groups=4),
-    ]  # fmt: skip
+    ]
     for variant in same:
         close(output(variant, q, k, v, causal=causal), whole)
     assert all(one.error.max() < 1e-10 for one in compare(same, q, k, v, causal=causal))
@@ -187,9 +189,12 @@ def test_a_window_ignores_what_is_outside_it() -> None:
 def test_what_does_not_fit_is_refused_with_its_numbers() -> None:
     q, k, v = qkv(5)
     for options, words in [
-        ({"kind": "sparse"}, "'sparse'"), ({"size": -1}, "size=-1"), ({"stride": 0}, "stride=0"),
-        ({"groups": 0}, "groups=0"), ({"size": 1.5}, "size=1.5"),
-    ]:  # fmt: skip
+        ({"kind": "sparse"}, "'sparse'"),
+        ({"size": -1}, "size=-1"),
+        ({"stride": 0}, "stride=0"),
+        ({"groups": 0}, "groups=0"),
+        ({"size": 1.5}, "size=1.5"),
+    ]:
         with pytest.raises(InvalidParameterError, match=words):
             Variant(**{"kind": "strided", **options})
     with pytest.raises(InvalidParameterError, match=r"4 heads .* groups=3"):

@@ -142,11 +142,21 @@ def test_full_ink_is_white_to_the_model_and_none_is_black() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        {"source": "camera"}, {"layer": -1}, {"query": -1}, {"head": -2}, {"off": "1"}, {"off": "1.1,"}, {"vit": ""},
-        {"off": "1.1\n"}, {"off": ",".join(["1.1"] * 201)}, {"temperature": 1.05}, {"guess": "no"}, {"drawing": ""},
+        {"source": "camera"},
+        {"layer": -1},
+        {"query": -1},
+        {"head": -2},
+        {"off": "1"},
+        {"off": "1.1,"},
+        {"vit": ""},
+        {"off": "1.1\n"},
+        {"off": ",".join(["1.1"] * 201)},
+        {"temperature": 1.05},
+        {"guess": "no"},
+        {"drawing": ""},
         {"vit": "m" * 201},
     ],
-)  # fmt: skip
+)
 def test_settings_out_of_range_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(InvalidParameterError):
         Settings(**bad)  # type: ignore[arg-type]

@@ -102,9 +102,12 @@ def test_numpy_gets_the_same_from_x_to_out(name: str, change: str) -> None:
     weights = {key: array.numpy() for key, array in block.self_attn.state_dict().items()}
     masks = np.stack([one[f"mask.{head}"].values for head in range(one.n_heads)]).astype(np.float64)
     out, shares = reference.multi_head_attention(
-        one[one["Q"].rule.a].values, weights, one.n_heads,
-        keep=np.isfinite(masks), bias=np.where(np.isfinite(masks), masks, 0.0),
-    )  # fmt: skip
+        one[one["Q"].rule.a].values,
+        weights,
+        one.n_heads,
+        keep=np.isfinite(masks),
+        bias=np.where(np.isfinite(masks), masks, 0.0),
+    )
     np.testing.assert_allclose(one["out"].values, out, atol=1e-5)
     for head in range(one.n_heads):
         np.testing.assert_allclose(one[f"weights.{head}"].values, shares[head], atol=1e-5)
@@ -248,8 +251,10 @@ def test_the_browser_traces_as_python_does(name: str, head: int, tmp_path: Path)
         """const w = read.readWalk(message);
         give(inputs.map((c) => (
             {value: read.cellValue(w, ...c), shown: read.shownCell(w, ...c), ...terms.termsOf(w, ...c)})));""",
-        tmp_path, pack_walk(one, head), cells,
-    )  # fmt: skip
+        tmp_path,
+        pack_walk(one, head),
+        cells,
+    )
     remote = one["concat"].width > WHOLE
     for cell, js in zip(cells, found, strict=True):
         py, value = one.terms(*cell), one[cell[0]].at(*cell[1:])
@@ -318,8 +323,10 @@ def test_messages_of_wide_models_hold_one_head(tmp_path: Path) -> None:
         """const w = read.readWalk(message), far = ["z.7", 1, 230];
         give([w.whole, read.isRemote(w, "z.7"), read.cellValue(w, ...far), terms.termsOf(w, ...far).kind,
               inputs.map((c) => read.cellExists(w, c))]);""",
-        tmp_path, pack_walk(one, 3), [["z.7", 1, 230], ["z.12", 0, 0], ["z.7", 99, 0], ["Q", 0, 0], ["rubbish", 0, 0]],
-    )  # fmt: skip
+        tmp_path,
+        pack_walk(one, 3),
+        [["z.7", 1, 230], ["z.12", 0, 0], ["z.7", 99, 0], ["Q", 0, 0], ["rubbish", 0, 0]],
+    )
     assert found == [False, True, one["z.7"].at(1, 230), "remote", [True] + [False] * 4]
     with pytest.raises(InvalidParameterError, match="head 12 of 12"):
         pack_walk(one, 12)
@@ -335,8 +342,9 @@ def test_every_step_has_its_matrices_and_a_sentence(name: str, tmp_path: Path) -
               there: steps.stageOf(w, id, 1).filter((i) => i.name).every((i) => w.matrices[i.name]),
               result: Boolean(w.matrices[steps.resultOf(w, id, 1)]), back: steps.stepOf(steps.resultOf(w, id, 1)),
             })));""",
-            tmp_path, pack_walk(walked(name, layer, "none"), 1),
-        )  # fmt: skip
+            tmp_path,
+            pack_walk(walked(name, layer, "none"), 1),
+        )
         assert len(found) == 12
         for step in found:
             assert step["there"] and step["result"] and step["title"] and len(step["say"]) > 20

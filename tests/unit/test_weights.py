@@ -24,9 +24,13 @@ from attnviz.weights import check_numbers, read_json, read_safetensors, unfilled
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnop", "##s", "cat", "sat", "Cat"]
 SIZES = {
-    "vocab_size": len(VOCABULARY), "max_position_embeddings": 12, "hidden_size": 8, "num_attention_heads": 2,
-    "num_hidden_layers": 2, "intermediate_size": 10,
-}  # fmt: skip
+    "vocab_size": len(VOCABULARY),
+    "max_position_embeddings": 12,
+    "hidden_size": 8,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+    "intermediate_size": 10,
+}
 CONFIG = {"model_type": "bert", **SIZES}
 QUERY = "encoder.layer.0.attention.self.query.weight"
 WORDS = "embeddings.word_embeddings.weight"
@@ -117,9 +121,12 @@ def test_random_berts_agree_with_transformers(changes, tmp_path: Path) -> None:
     types = torch.randint(0, config.type_vocab_size, (3, 9))
     with torch.inference_mode():
         reference = theirs(
-            ids, attention_mask=real.long(), token_type_ids=types,
-            output_hidden_states=True, output_attentions=True,
-        )  # fmt: skip
+            ids,
+            attention_mask=real.long(),
+            token_type_ids=types,
+            output_hidden_states=True,
+            output_attentions=True,
+        )
         trace = ours(ids, lengths=lengths, types=types)
     for a, b in zip(trace.hidden_states, reference.hidden_states, strict=True):
         close(a, b, 1e-5)
@@ -152,10 +159,16 @@ def test_a_classifier_loads_without_its_head(tmp_path: Path) -> None:
     theirs.save_pretrained(tmp_path)
     loaded = load_bert(tmp_path)
     assert set(loaded.left_over) == {
-        "classifier.bias", "classifier.weight", "pooler.dense.bias", "pooler.dense.weight",
+        "classifier.bias",
+        "classifier.weight",
+        "pooler.dense.bias",
+        "pooler.dense.weight",
     } or set(loaded.left_over) == {
-        "classifier.bias", "classifier.weight", "bert.pooler.dense.bias", "bert.pooler.dense.weight",
-    }  # fmt: skip
+        "classifier.bias",
+        "classifier.weight",
+        "bert.pooler.dense.bias",
+        "bert.pooler.dense.weight",
+    }
     ids = ids_of(2, 5)
     with torch.inference_mode():
         close(loaded.transformer(ids).final, theirs.bert(ids).last_hidden_state, 1e-5)
@@ -293,7 +306,7 @@ def test_no_safetensors_at_all(folder: Path, other: str | None) -> None:
         (lambda t: t.update({QUERY: torch.zeros(8, 8, dtype=torch.float8_e4m3fn)}), ["float8"]),
         (lambda t: [t.update({n.replace("r.0", "r.7"): x.clone()}) for n, x in list(t.items())], ["layers.7"]),
     ],
-)  # fmt: skip
+)
 def test_tensors_that_do_not_fit(folder: Path, change, words) -> None:
     edit(folder, change)
     refused(folder, *words)

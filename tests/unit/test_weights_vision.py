@@ -17,9 +17,14 @@ from attnviz import ModelError, load
 from attnviz.families import load_vit
 
 SIZES = {
-    "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12, "image_size": 12,
-    "patch_size": 4, "num_channels": 3,
-}  # fmt: skip
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "image_size": 12,
+    "patch_size": 4,
+    "num_channels": 3,
+}
 CLS, PLACES = "embeddings.cls_token", "embeddings.position_embeddings"
 PATCHES = "embeddings.patch_embeddings.projection.weight"
 QUERY = "encoder.layer.0.attention.attention.query.weight"
@@ -163,7 +168,7 @@ def refused(folder: Path, *words: str) -> None:
         (lambda t: t.update({"classifier.bias": torch.zeros(3)}), ["missing", "head.out.weight"]),
         (lambda t: t.update({"cls_classifier.bias": torch.zeros(3)}), ["distilled"]),
     ],
-)  # fmt: skip
+)
 def test_tensors_that_do_not_fit(folder: Path, change, words) -> None:
     edit(folder, change)
     refused(folder, *words)
