@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from attnviz.places import APP, ASSETS
+from attnviz.inputs.assets import APP, ASSETS
 from attnviz.web import shell
 
 st.set_page_config(

@@ -1,27 +1,28 @@
 """attnviz: an interactive laboratory for transformer attention."""
 
-from attnviz.attention import AttentionTrace, attend
-from attnviz.config import ModelConfig, preset
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError
-from attnviz.intervention import Intervention
-from attnviz.layers import (
+from attnviz.models.catalogue import Model, ModelInfo, catalogue, load
+from attnviz.nn.attention import AttentionTrace, attend
+from attnviz.nn.config import ModelConfig, preset
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.layers import (
     LayerTrace,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from attnviz.masks import Mask
-from attnviz.models import Model, ModelInfo, catalogue, load
-from attnviz.multihead import MultiheadAttention
-from attnviz.transformer import Trace, Transformer
+from attnviz.nn.masks import Mask
+from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.trace import Trace
+from attnviz.nn.transformer import Transformer
 
 __version__ = "0.1.0"
 
 
 def _repr_html_(self: Trace) -> str:
     """The attention view in a notebook, without Streamlit."""
-    from attnviz import report  # only notebooks need it
+    from attnviz.browser import report  # only notebooks need it
 
     return report.notebook(self)
 

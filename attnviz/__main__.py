@@ -10,11 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from attnviz import Intervention, Trace, analysis, catalogue, load, training
+from attnviz import Intervention, Trace, catalogue, load
+from attnviz.analysis import measures
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError
-from attnviz.places import APP
-from attnviz.tasks import TASKS
-from attnviz.tasks.texts import MOST_BYTES, unwrapped
+from attnviz.inputs.assets import APP
+from attnviz.training import loop as training
+from attnviz.training.tasks import TASKS
+from attnviz.training.tasks.texts import MOST_BYTES, unwrapped
 
 MODEL = "minilm"
 BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page", "generate")
@@ -113,7 +115,7 @@ def _run(options: argparse.Namespace) -> None:
     from rich.text import Text
 
     trace = _trace(options)
-    links = analysis.strongest_links(trace, options.links)
+    links = measures.strongest_links(trace, options.links)
     encoding = trace.encodings[0]
     out = Console()
     shape = f"{len(trace.layers)} layers × {trace.config.n_heads} heads, {len(encoding)} tokens"
@@ -132,10 +134,11 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from attnviz import bundles, report, training_report
+    from attnviz.browser import report, training_report
+    from attnviz.models import folders
 
     folder, out = Path(options.text), options.out
-    if bundles.is_bundle(folder):
+    if folders.is_bundle(folder):
         if options.target is not None or options.model != MODEL:
             raise InvalidParameterError("the report of a folder shows its own model on its own example")
         page, out = training_report.html(folder, _change(options)), out or Path("training.html")
@@ -148,7 +151,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from attnviz import workshop
+    from attnviz.training import command as workshop
 
     text = None if options.text is None else "\n\n".join(map(_text, options.text))
     settings = dict(workshop.setting(pair) for pair in options.set)
@@ -175,7 +178,7 @@ def _text(path: Path) -> str:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from attnviz import exporting
+    from attnviz.models import export as exporting
 
     model = load(options.model)
     training, card = exporting.notes(options.model)

@@ -6,16 +6,19 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from attnviz import figures, reference, residual
+from attnviz import figures
+from attnviz.analysis import residual
+from attnviz.browser.report import percent
 from attnviz.checks import check_index
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.layers import TransformerEncoderLayer
-from attnviz.report import percent
-from attnviz.web import cache, encoder, shell
-from attnviz.web import encoder_said as said
-from attnviz.web.dial import dial
+from attnviz.nn import reference
+from attnviz.nn.layers import TransformerEncoderLayer
+from attnviz.web import cache, shell
+from attnviz.web.components.dial import dial
+from attnviz.web.encoder_block import state as encoder
+from attnviz.web.encoder_block import text as said
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.pause import breathe
+from attnviz.web.pacing import breathe
 
 shell.ensure()
 DEPTHS = range(1, 13)

@@ -4,12 +4,14 @@ import inspect
 
 import streamlit as st
 
-from attnviz import attention, figures
+from attnviz import figures
+from attnviz.browser.report import percent
+from attnviz.browser.view_state import ViewState
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.report import percent
-from attnviz.view import ViewState
-from attnviz.web import cache, component, shell
-from attnviz.web.chart import chart
+from attnviz.nn import attention
+from attnviz.web import cache, shell
+from attnviz.web.components import attention_view
+from attnviz.web.components.chart import chart
 
 shell.ensure()
 KEY = "explore"
@@ -29,9 +31,9 @@ def explore() -> None:
         run = plain if change is None or change.changes_nothing else cache.run(inputs.model, inputs.text, change)
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(str(error))
-    kind = component.requested_file(KEY)
+    kind = attention_view.requested_file(KEY)
     file = None if kind is None else cache.file(kind, inputs.model, inputs.text, change, state)
-    component.attention_view(run.message, state, key=KEY, file=file)
+    attention_view.attention_view(run.message, state, key=KEY, file=file)
     shell.write_link(inputs, state.to_query())
     if run.cut:
         st.caption(

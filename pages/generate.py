@@ -3,15 +3,17 @@
 import pandas as pd
 import streamlit as st
 
-from attnviz import figures, scaling, sinks
-from attnviz import generate as decoding
+from attnviz import figures
+from attnviz.analysis import scaling, sinks
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.transformer import Transformer
-from attnviz.web import cache, generate, shell
-from attnviz.web import generate_said as says
-from attnviz.web.dial import dial
+from attnviz.generation import sampling as decoding
+from attnviz.nn.transformer import Transformer
+from attnviz.web import cache, shell
+from attnviz.web.components.dial import dial
+from attnviz.web.generate import state as generate
+from attnviz.web.generate import text as says
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.softmax import TEMPERATURES
+from attnviz.web.softmax.text import TEMPERATURES
 
 shell.ensure()
 MARKS = {0.05: "sharp", 1.0: "1", 20.0: "even"}

@@ -5,14 +5,20 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from attnviz import attention, figures, leak, packing, patterns, reference
-from attnviz.intervention import Intervention
-from attnviz.masks import Mask
-from attnviz.report import percent
-from attnviz.transformer import Trace
-from attnviz.view import ViewState
-from attnviz.web import cache, component, masks, masks_said, shell
+from attnviz import figures
+from attnviz.analysis import causality
+from attnviz.browser import attention_message
+from attnviz.browser.report import percent
+from attnviz.browser.view_state import ViewState
+from attnviz.nn import attention, mask_patterns, reference
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.masks import Mask
+from attnviz.nn.trace import Trace
+from attnviz.web import cache, shell
+from attnviz.web.components import attention_view
 from attnviz.web.lesson import Lesson, Try
+from attnviz.web.masks import state as masks
+from attnviz.web.masks import text as masks_said
 
 shell.ensure()
 linked = "linked" in st.session_state
@@ -23,10 +29,10 @@ causal = model.transformer.config.kind == "decoder"
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def leaks(name: str, text: str, position: int, new_id: int | None) -> tuple[leak.Leak, leak.Leak]:
+def leaks(name: str, text: str, position: int, new_id: int | None) -> tuple[causality.Leak, causality.Leak]:
     """The exchange of one word without a mask, and under the causal one."""
     run = cache.model(name)
-    one, other = (leak.leak(run, text, position, new_id, Intervention(mask=mask)) for mask in ("none", "causal"))
+    one, other = (causality.leak(run, text, position, new_id, Intervention(mask=mask)) for mask in ("none", "causal"))
     return one, other
 
 
@@ -34,7 +40,7 @@ def leaks(name: str, text: str, position: int, new_id: int | None) -> tuple[leak
 def batches(name: str, text: str) -> tuple[Trace, Trace]:
     """The text in a batch with two others, with the padding mask and without."""
     texts, run = (text, *masks.OTHER_TEXTS), cache.model(name)
-    return leak.padded(run, texts), leak.padded(run, texts, masked=False)
+    return causality.padded(run, texts), causality.padded(run, texts, masked=False)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -87,7 +93,7 @@ def outputs(moved: Sequence[float], labels: tuple[str, ...], token: int) -> None
     """How far each token's final vector moved."""
     most = max(range(len(moved)), key=moved.__getitem__)
     title = f"How far each output moves: “{labels[most]}” at {most} furthest, {percent(moved[most])} of its length"
-    if moved[most] <= leak.ROUNDING:
+    if moved[most] <= causality.ROUNDING:
         title = "No output changes"
     figure = figures.token_bars([("", moved)], labels, shell.palette(), marked=token)
     data = pd.DataFrame({"position": range(len(moved)), "token": labels, "relative_change": moved})
@@ -125,7 +131,7 @@ def does_it_leak() -> None:
     if note:
         st.text(note)
     rows = [("Without a mask", open_.change[-1].tolist()), ("With the causal mask", closed.change[-1].tolist())]
-    figure = figures.token_bars(rows, labels, shell.palette(), marked=chosen.position, zero=leak.TOLERANCE)
+    figure = figures.token_bars(rows, labels, shell.palette(), marked=chosen.position, zero=causality.TOLERANCE)
     data = pd.DataFrame({"position": range(n), "token": labels, "without_mask": rows[0][1], "causal": rows[1][1]})
     title = masks_said.leak_title(closed, n)
     lesson.picture(figure, title=title, alt=f"Change of each output. {title}.", data=data, file="leak")
@@ -139,20 +145,22 @@ def what_is_padding() -> None:
     chosen = lesson.chosen()
     masked, bare = batches(inputs.model, inputs.text)
     alone = cache.trace(inputs.model, (inputs.text, *masks.OTHER_TEXTS)[chosen.row])
-    labels, head = alone.encodings[0].labels, leak.padded_head(bare, chosen.row)
-    changes = [leak.against_alone(batch, chosen.row, alone).tolist() for batch in (bare, masked)]
+    labels, head = alone.encodings[0].labels, causality.padded_head(bare, chosen.row)
+    changes = [causality.against_alone(batch, chosen.row, alone).tolist() for batch in (bare, masked)]
     lesson.sentence(masks_said.padding_in_words(masked, bare, chosen.row, changes, head, causal), part="padding")
     st.html(masks.token_rows(masked.encodings, shell.palette()))
     st.pills("Look at", range(3), key=lesson.key("row"), format_func=lambda row: f"Text {row}", required=True)
     state = ViewState(layer=head[0], head=head[1])
     for column, batch, what in zip(st.columns(2, gap="medium"), (bare, masked), ("without", "with"), strict=True):
         with column:
-            message = packing.pack(packing.one_layer(batch, head[0]), name=inputs.model, batch=chosen.row)
+            message = attention_message.pack(
+                attention_message.one_layer(batch, head[0]), name=inputs.model, batch=chosen.row
+            )
             title = f"Text {chosen.row}, layer {head[0]}, head {head[1]}, {what} the padding mask"
-            component.attention_view(message, state, key=f"masks-pad-{what}", compact=True, title=title)
+            attention_view.attention_view(message, state, key=f"masks-pad-{what}", compact=True, title=title)
     if len(labels) < len(masked.layers[0].resid_post[0]):
         rows = [("Without the padding mask", changes[0]), ("With it", changes[1])]
-        figure = figures.token_bars(rows, labels, shell.palette(), zero=leak.ROUNDING)
+        figure = figures.token_bars(rows, labels, shell.palette(), zero=causality.ROUNDING)
         columns = {"position": range(len(labels)), "token": labels, "unmasked": changes[0], "masked": changes[1]}
         title = "How far each output is from that of the text alone"
         lesson.picture(figure, title=title, alt=f"{title}.", data=pd.DataFrame(columns), file="padding")
@@ -171,11 +179,11 @@ lesson.behind(
     r"\begin{aligned}&\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}+M\right)V\\ "
     r"&M_{ij}=\begin{cases}0&\text{query } i \text{ may see key } j\\-\infty&\text{otherwise}\end{cases}\end{aligned}",
     "Vaswani et al. 2017, section 3.2.3. A row of nothing but −∞ would be 0/0: it gets weights 0 here.",
-    patterns.strided,
-    patterns.block,
-    patterns.prefix,
+    mask_patterns.strided,
+    mask_patterns.block,
+    mask_patterns.prefix,
     Mask.keep,
     attention.attend,
     reference.attention,
-    leak.leak,
+    causality.leak,
 )

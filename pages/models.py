@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from attnviz import archives, download
-from attnviz.anatomy import anatomy
 from attnviz.errors import ModelError
-from attnviz.transformer import Transformer
-from attnviz.web import cache, downloads, models, shell
-from attnviz.web import models_said as words
+from attnviz.models import hf_download, zip_upload
+from attnviz.models.anatomy import anatomy
+from attnviz.nn.transformer import Transformer
+from attnviz.web import cache, shell
+from attnviz.web.jobs import model_downloads
 from attnviz.web.lesson import Lesson, Try
+from attnviz.web.models import state as models
+from attnviz.web.models import text as words
 
 shell.ensure()
 TICK = 0.5  # seconds between two looks at a download
@@ -31,7 +33,7 @@ def begin() -> None:
     typed = (state["models-typed"] or "").strip().removeprefix("hf:")
     state["models:refused"] = ""
     try:
-        downloads.begin(typed)
+        model_downloads.begin(typed)
     except ModelError as error:
         state["models:refused"] = str(error)
     state["whole_page"] = True
@@ -44,7 +46,7 @@ def take_file() -> None:
     state["models:refused"] = ""
     if given is None:
         return
-    if (before := downloads.mine()) is not None and not before.active:
+    if (before := model_downloads.mine()) is not None and not before.active:
         del state["download"]  # why it failed is old news
     state["models:uploads"] = number + 1  # another field: Streamlit forgets the file with the one that held it
     state["whole_page"] = True
@@ -54,7 +56,7 @@ def take_file() -> None:
         state["models:refused"] = str(error)
 
 
-def take_downloaded(found: downloads.Download) -> None:
+def take_downloaded(found: model_downloads.Download) -> None:
     """What has come is loaded and shown; before any widget is drawn."""
     del state["download"]
     try:
@@ -135,7 +137,7 @@ def bring(timed: bool) -> None:
     """A model by its name on the hub, or as a file; while a download is under way, this runs again by itself."""
     if state.pop("whole_page", False):
         st.rerun()
-    found = downloads.mine()
+    found = model_downloads.mine()
     if timed != (found is not None and found.active):
         st.rerun()  # the whole page, for that is where a fragment's clock is set and what has come is taken
     lesson.section("Bring another one")
@@ -172,12 +174,12 @@ def behind() -> None:
         "Vaswani et al. 2017, section 3.",
         anatomy,
         Transformer.__init__,
-        archives.wanted,
-        download._check,
+        zip_upload.wanted,
+        hf_download._check,
     )
 
 
-now = downloads.mine()
+now = model_downloads.mine()
 if now is not None and now.status == "done":
     take_downloaded(now)
 catalogue_of_models()

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from attnviz import order, positions, reference
+from attnviz.analysis import word_order
 from attnviz.errors import InvalidParameterError
-from attnviz.foreign import HubModel
+from attnviz.models.hf_model import HubModel
+from attnviz.nn import positions, reference
 from attnviz.web import cache, shell
-from attnviz.web import positions as parts
-from attnviz.web import positions_words as words
 from attnviz.web.lesson import Lesson, Try
+from attnviz.web.positions import state as parts
+from attnviz.web.positions import text as words
 
 shell.ensure()
 
@@ -91,13 +92,13 @@ def behind() -> None:
     lesson.behind(
         words.FORMULAS,
         words.SOURCES,
-        order.shuffle_test,
+        word_order.shuffle_test,
         positions.sinusoidal,
         positions.learned,
         positions.rope,
         positions.alibi_slopes,
         positions.alibi_bias,
-        order.scores_by_distance,
+        word_order.scores_by_distance,
         reference.sinusoidal,
         reference.rotary,
         reference.alibi_slopes,

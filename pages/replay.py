@@ -3,12 +3,16 @@
 import pandas as pd
 import streamlit as st
 
-from attnviz import analysis, figures, history
+from attnviz import figures
+from attnviz.analysis import measures
 from attnviz.errors import ModelError
-from attnviz.tasks import sequences
-from attnviz.web import replay, replay_said, shell
-from attnviz.web.dial import dial, nearest
+from attnviz.training import snapshots
+from attnviz.training.tasks import sequences
+from attnviz.web import shell
+from attnviz.web.components.dial import dial, nearest
 from attnviz.web.lesson import Lesson, Try
+from attnviz.web.replay import state as replay
+from attnviz.web.replay import text as replay_said
 
 shell.ensure()
 lesson = Lesson("replay", replay.Settings())
@@ -70,9 +74,9 @@ def behind() -> None:
         sequences.repeated,
         sequences.said_twice,
         sequences.scores,
-        analysis.offset_weights,
-        history.moments,
-        history.History.model,
+        measures.offset_weights,
+        snapshots.moments,
+        snapshots.History.model,
     )
     lesson.write_link(inputs)
 

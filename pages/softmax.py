@@ -7,14 +7,16 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from attnviz import analysis, attention, figures, reference, scaling
+from attnviz import figures
+from attnviz.analysis import measures, scaling
 from attnviz.errors import InvalidParameterError
-from attnviz.intervention import Intervention
-from attnviz.transformer import Trace
+from attnviz.nn import attention, reference
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell
-from attnviz.web import softmax as words
-from attnviz.web.dial import dial
+from attnviz.web.components.dial import dial
 from attnviz.web.lesson import Lesson, Try
+from attnviz.web.softmax import text as words
 
 shell.ensure()
 MARKS = {0.05: "sharp", 1.0: "1", 20.0: "even"}
@@ -68,7 +70,7 @@ def carried(model: str, text: str, temperature: float, query: int) -> scaling.Ne
     if words.speaks(plain):
         assert plain.logits is not None and changed.logits is not None
         return scaling.next_tokens(plain.logits[0, query], changed.logits[0, query], temperature)
-    moved: list[float] = analysis.relative_change(plain, changed)[:, 0].mean(dim=1).tolist()
+    moved: list[float] = measures.relative_change(plain, changed)[:, 0].mean(dim=1).tolist()
     return moved
 
 

@@ -4,16 +4,17 @@ import inspect
 
 import streamlit as st
 
-from attnviz import attention, by_hand, reference
+from attnviz.analysis.provenance import worked_example
+from attnviz.analysis.provenance.steps import walk
+from attnviz.analysis.provenance.terms import Walk
+from attnviz.browser.provenance_message import pack_walk
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.intervention import Intervention
-from attnviz.terms import Walk
-from attnviz.walk import walk
-from attnviz.walk_message import pack_walk
+from attnviz.nn import attention, reference
+from attnviz.nn.intervention import Intervention
 from attnviz.web import cache, shell
+from attnviz.web.components.provenance_view import WalkState, reported, walk_view, wanted_layer
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.steps import MASKS, Settings, because, in_short, numpy_shares, row_of
-from attnviz.web.walk import WalkState, reported, walk_view, wanted_layer
+from attnviz.web.step_by_step.state import MASKS, Settings, because, in_short, numpy_shares, row_of
 
 shell.ensure()
 KEY = "walk"
@@ -40,8 +41,8 @@ def model_message(model: str, text: str, layer: int, mask: str, head: int) -> by
 def walk_of(chosen: Settings) -> tuple[Walk, int, bytes]:
     """The walk that the settings ask for, the head (of those there are) and the message for the browser."""
     if chosen.of == "hand":
-        found, head = by_hand.by_hand(chosen.edits, chosen.mask), min(chosen.head, by_hand.HEADS - 1)
-        more = {"editable": list(by_hand.WEIGHTS), "limit": by_hand.LARGEST}
+        found, head = worked_example.by_hand(chosen.edits, chosen.mask), min(chosen.head, worked_example.HEADS - 1)
+        more = {"editable": list(worked_example.WEIGHTS), "limit": worked_example.LARGEST}
         return found, head, pack_walk(found, head, more=more)
     inputs = lesson.inputs()
     try:

@@ -4,15 +4,21 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from attnviz import figures, packing, schedules, training
-from attnviz.config import POSITIONS
+from attnviz import figures
+from attnviz.browser import attention_message
+from attnviz.browser.view_state import ViewState
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
-from attnviz.tasks import TASKS
-from attnviz.view import ViewState
-from attnviz.web import cache, component, courtesy, models, runs, shell, train
-from attnviz.web import train_said as words
+from attnviz.nn.config import POSITIONS
+from attnviz.training import loop, schedules
+from attnviz.training.tasks import TASKS
+from attnviz.web import cache, shell
+from attnviz.web.components import attention_view
+from attnviz.web.jobs import priority, training_runs
+from attnviz.web.jobs.training_runs import Run
 from attnviz.web.lesson import Lesson, Try, to_query
-from attnviz.web.runs import Run
+from attnviz.web.models import state as models
+from attnviz.web.train import state as train
+from attnviz.web.train import text as words
 
 shell.ensure()
 TICK = 0.8  # seconds between two looks at a training under way
@@ -60,7 +66,7 @@ def start() -> None:
     """Starts what is set, or says why not."""
     chosen = lesson.chosen()
     state.pop("train:used", None)
-    attempt(lambda: runs.begin(train.config_of(chosen), text_of(chosen)))
+    attempt(lambda: training_runs.begin(train.config_of(chosen), text_of(chosen)))
 
 
 def attempt(act: Callable[[], object]) -> None:
@@ -80,13 +86,13 @@ def use(run: Run) -> None:
     if cache.reads(trained.transformer.config) != "text":
         return
     state["model"] = name
-    if not runs.reads_text(run.config.task):
+    if not training_runs.reads_text(run.config.task):
         state["text"] = trained.tokenizer.decode(list(run.probe[1].encodings[0].ids))
 
 
 def text_of(chosen: train.Settings) -> str | None:
     """The text to train on; None for tasks that make their own examples."""
-    if not runs.reads_text(chosen.task):
+    if not training_runs.reads_text(chosen.task):
         return None
     return state["train:upload"][1] if "train:upload" in state else chosen.corpus
 
@@ -96,10 +102,10 @@ def text_of(chosen: train.Settings) -> str | None:
 
 def page(timed: bool) -> None:
     """All of it; while a training is under way, this fragment runs again by itself."""
-    chosen, run = lesson.chosen(), runs.mine()
+    chosen, run = lesson.chosen(), training_runs.mine()
     if timed != (run is not None and run.active):
         st.rerun()  # the whole page, for that is where a fragment's clock is set
-    courtesy.hurry(not timed or chosen != state.get("train:shown"))  # or its clock ran it, for nobody
+    priority.hurry(not timed or chosen != state.get("train:shown"))  # or its clock ran it, for nobody
     state["train:shown"] = chosen
     lesson.question("How does attention form?")
     lesson.sentence(words.sentence(run))
@@ -143,7 +149,7 @@ def choices(chosen: train.Settings) -> None:
         on_change=take_preset,
     )
     st.caption(shell.escaped(TASKS[chosen.task].explains))
-    if not runs.reads_text(chosen.task):
+    if not training_runs.reads_text(chosen.task):
         return
     field, file = st.columns([2, 1], gap="medium")
     state.setdefault("train-corpus", chosen.corpus)
@@ -187,7 +193,7 @@ def why_not(chosen: train.Settings) -> str:
         text = text_of(chosen)
         if text is not None and not text.strip():
             return "The text is empty: there is nothing to train on."
-        runs.check(train.config_of(chosen), text)
+        training_runs.check(train.config_of(chosen), text)
     except InvalidParameterError as error:
         return str(error)
     return ""
@@ -230,7 +236,7 @@ def settings(chosen: train.Settings) -> None:
             place.number_input(label, step=1, key=lesson.key(field))
         first[3].selectbox("Positions", POSITIONS, key=lesson.key("positions"), format_func=words.POSITIONS.__getitem__)
         second[0].number_input("Learning rate", step=1e-4, format="%.4g", key=lesson.key("learning_rate"))
-        if runs.reads_text(chosen.task):
+        if training_runs.reads_text(chosen.task):
             third[2].number_input("Vocabulary, tokens", step=1, key=lesson.key("vocab_size"))
 
 
@@ -250,9 +256,11 @@ def pictures(chosen: train.Settings, run: Run) -> None:
         names |= {i: words.name_of(divmod(i, n_heads)) for i in range(n_layers * n_heads)}
         st.selectbox("Head", list(names), key=lesson.key("head"), format_func=names.__getitem__)
         kind = train.stack(trace)
-        message = packing.pack(trace if kind == "cross" else packing.one_layer(trace, shown[0]), stack=kind)
+        message = attention_message.pack(
+            trace if kind == "cross" else attention_message.one_layer(trace, shown[0]), stack=kind
+        )
         view, title = ViewState(layer=shown[0], head=shown[1]), words.name_of(shown).capitalize()
-        component.attention_view(message, view, key="train-view", compact=True, title=title)
+        attention_view.attention_view(message, view, key="train-view", compact=True, title=title)
     with curves:
         if run.steps:
             figure = figures.training_curves(train.panels(run), shell.palette(), last=run.config.steps)
@@ -268,9 +276,9 @@ def behind() -> None:
         r"&\theta\leftarrow\theta-\eta\left(\frac{\hat m}{\sqrt{\hat v}+\epsilon}+\lambda\theta\right)\end{aligned}",
         "The loss is the mean cross-entropy over the N tokens asked for; AdamW: Loshchilov and Hutter 2019, algorithm "
         "2; the learning rate η warms up and falls as a cosine: Loshchilov and Hutter 2017, equation 5.",
-        training.Training._step,
-        training.batch_loss,
-        training.optimizer_for,
+        loop.Training._step,
+        loop.batch_loss,
+        loop.optimizer_for,
         schedules.cosine,
     )
 
@@ -293,6 +301,6 @@ def link(chosen: train.Settings) -> None:
     shell.write_link(shell.Inputs(state["model"] or "minilm", state["text"]), query)
 
 
-active = (run := runs.mine()) is not None and run.active
+active = (run := training_runs.mine()) is not None and run.active
 st.fragment(page, run_every=TICK if active else None)(active)
 behind()

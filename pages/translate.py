@@ -2,11 +2,14 @@
 
 import streamlit as st
 
-from attnviz import beams, generate, layers
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.web import downloads, shell, translate
-from attnviz.web import translate_said as says
+from attnviz.generation import beam_search, sampling
+from attnviz.nn import layers
+from attnviz.web import shell
+from attnviz.web.jobs import model_downloads
 from attnviz.web.lesson import Lesson, Try
+from attnviz.web.translate import state as translate
+from attnviz.web.translate import text as says
 
 shell.ensure()
 lesson = Lesson("translate", translate.Settings())
@@ -23,7 +26,7 @@ def aligned() -> None:
     controls()
     with place:
         try:
-            downloads.arrive(
+            model_downloads.arrive(
                 chosen.translator, lambda: translate.first_model(lesson), "The page goes back to its first model"
             )
             found = translate.answer(chosen.translator, chosen.source, chosen.forced)
@@ -139,8 +142,8 @@ def behind() -> None:
         "Vaswani et al. 2017, section 3.2.3: X are the decoder’s vectors, M the encoder’s output. "
         "Beam search: Wu et al. 2016, section 7.",
         layers.TransformerDecoderLayer.trace,
-        generate.tokens,
-        beams.beam,
+        sampling.tokens,
+        beam_search.beam,
     )
     lesson.write_link(inputs)
 

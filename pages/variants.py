@@ -6,15 +6,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from attnviz import cost, figures, variants
-from attnviz.cost import Step
+from attnviz import figures
+from attnviz.analysis import cost, variants
+from attnviz.analysis.cost import Step
+from attnviz.browser.report import percent
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.figures.cost import Line, size
-from attnviz.report import percent
-from attnviz.web import cache, shell, slices
-from attnviz.web import variants as words
-from attnviz.web.dial import dial
+from attnviz.web import cache, shell
+from attnviz.web.components.dial import dial
+from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson, Try
+from attnviz.web.variants import text as words
 
 shell.ensure()
 CONTEXTS = tuple(2**i for i in range(10, 18))

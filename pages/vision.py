@@ -2,13 +2,18 @@
 
 import streamlit as st
 
-from attnviz import attention, rollout
-from attnviz.embeddings import Embeddings
+from attnviz.analysis import rollout
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.web import downloads, drawing, patches, shell, vision, vision_said
-from attnviz.web.dial import dial
+from attnviz.nn import attention
+from attnviz.nn.embeddings import Embeddings
+from attnviz.web import shell
+from attnviz.web.components import drawing_pad, patch_view
+from attnviz.web.components.dial import dial
+from attnviz.web.jobs import model_downloads
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.softmax import TEMPERATURES
+from attnviz.web.softmax.text import TEMPERATURES
+from attnviz.web.vision import state as vision
+from attnviz.web.vision import text as vision_said
 
 shell.ensure()
 MARKS = {0.05: "sharp", 1.0: "1", 20.0: "even"}
@@ -27,7 +32,7 @@ def picture() -> None:
     """The picture, the answer, and where the model looks."""
     chosen, coming, seen, trouble = lesson.chosen(), None, None, ""
     try:
-        coming = downloads.coming(chosen.vit)
+        coming = model_downloads.coming(chosen.vit)
         if coming is None:
             chosen = vision.clamp(lesson, vision.model(chosen.vit))
             seen = vision.look(chosen)
@@ -39,7 +44,7 @@ def picture() -> None:
         source(chosen, seen)
     with right:
         if coming is not None:
-            downloads.bar(coming, lambda: vision.first_model(lesson), "The page goes back to its first model")
+            model_downloads.bar(coming, lambda: vision.first_model(lesson), "The page goes back to its first model")
         else:
             lesson.sentence(trouble if seen is None else vision_said.answer(seen, chosen))
         guess, view = st.container(), st.container()  # always: else the parts below would be made anew
@@ -47,7 +52,7 @@ def picture() -> None:
             with guess:
                 lesson.predict("guess", *vision_said.prediction(seen))
             with view:
-                patches.patches_view(
+                patch_view.patches_view(
                     seen.message,
                     chosen.look,
                     key=vision.VIEW,
@@ -68,7 +73,7 @@ def tries(chosen: vision.Settings, seen: vision.Seen) -> list[Try]:
     wrong = [Try("One that it gets wrong", {"source": "draw", "drawing": one}) for one in vision.mistaken(chosen.vit)]
     return [
         *wrong[:1],
-        Try("Rollout through all layers", {"layer": config.n_layers - 1, "head": patches.ROLLOUT}),
+        Try("Rollout through all layers", {"layer": config.n_layers - 1, "head": patch_view.ROLLOUT}),
         Try("The first layer switched off", {"off": vision.whole_layer(config, 0)}),
         Try("Every head as even as can be: τ = 20", {"temperature": 20.0}),
         Try("As trained", {"off": "", "temperature": 1.0}),
@@ -86,7 +91,7 @@ def source(chosen: vision.Settings, seen: vision.Seen | None) -> None:
         label_visibility="collapsed",
     )
     if chosen.source == "draw":
-        drawing.drawing_pad(key=lesson.key("drawing"), examples=vision.held_out()[1])
+        drawing_pad.drawing_pad(key=lesson.key("drawing"), examples=vision.held_out()[1])
         notes = [vision_said.about_drawing(seen)] if seen else []
     else:
         take = vision.take_upload("vision-file")

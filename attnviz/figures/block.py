@@ -45,8 +45,8 @@ _PRE = _Plan(
 def block_diagram(lengths: Mapping[str, float], norm_first: bool, widest: float, palette: Palette) -> go.Figure:
     """One token's way through one layer, top to bottom; every band is as wide as its vector is long.
 
-    `lengths` by stage, as of `attnviz.residual.Block.lengths`; a length of `widest` takes the full width, so that
-    two diagrams can be compared.
+    `lengths` by stage, as of `attnviz.analysis.residual.Block.lengths`; a length of `widest` takes the full width, so
+    that two diagrams can be compared.
     """
     plan = _PRE if norm_first else _POST
     unit = WIDEST / widest if widest > 0 else 0.0

@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 import streamlit as st
 import torch
 
-from attnviz import analysis, packing, report
-from attnviz.config import ModelConfig
+from attnviz.analysis import measures
+from attnviz.browser import attention_message, report
+from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
-from attnviz.intervention import Intervention
-from attnviz.models import Model, catalogue, load
-from attnviz.transformer import Trace
-from attnviz.view import ViewState
+from attnviz.models.catalogue import Model, catalogue, load
+from attnviz.nn.config import ModelConfig
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.trace import Trace
 
 # Limits of a public server, each with a variable of the environment to raise it.
 MAX_MODEL_BYTES = int(os.environ.get("ATTNVIZ_MAX_MODEL_BYTES", 600_000_000))
@@ -146,10 +147,10 @@ def run(name: str, text: str, change: Intervention | None) -> Run:
     changed = None if change is None or change.changes_nothing else chosen.run(text, intervention=change)
     moved = None
     if changed is not None:
-        moved = tuple(map(tuple, analysis.relative_change(plain, changed)[:, 0].tolist()))
+        moved = tuple(map(tuple, measures.relative_change(plain, changed)[:, 0].tolist()))
     encoding, config = plain.encodings[0], plain.config
     return Run(
-        message=packing.pack(changed or plain, name=name, before=None if changed is None else plain),
+        message=attention_message.pack(changed or plain, name=name, before=None if changed is None else plain),
         n_tokens=len(encoding),
         cut=encoding.cut,
         max_len=config.max_len,

@@ -16,12 +16,12 @@ import streamlit as st
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.web import cache, shell
-from attnviz.web.chart import chart
+from attnviz.web.components.chart import chart
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from attnviz.web.chart import Numbers
+    from attnviz.web.components.chart import Numbers
 
 T = TypeVar("T")
 LONGEST = 64  # tokens that a lesson shows: more would be too small to read from the last row

@@ -15,11 +15,12 @@ from typing import NoReturn
 import streamlit as st
 
 from attnviz import figures
+from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
-from attnviz.models import catalogue
-from attnviz.places import APP, ASSETS
-from attnviz.view import ViewState
-from attnviz.web import cache, component
+from attnviz.inputs.assets import APP, ASSETS
+from attnviz.models.catalogue import catalogue
+from attnviz.web import cache
+from attnviz.web.components import attention_view
 
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
 OWN_INPUTS = ("translate", "vision", "train", "replay")  # pages that have fields of their own
@@ -90,15 +91,15 @@ def view_state(key: str, inputs: Inputs, first_look: ViewState) -> ViewState:
     state, seen, kept = st.session_state, f"{key}:inputs", f"{key}:kept"
     linked = state.pop("linked", None)
     if key not in state and kept in state:  # back from another page, which made Streamlit forget the view
-        component.choose_state(key, state[kept])
+        attention_view.choose_state(key, state[kept])
     if linked is not None:
         at_home = not linked and inputs == Inputs("minilm", first_text())
-        component.choose_state(key, first_look if at_home else ViewState.from_query(linked))
+        attention_view.choose_state(key, first_look if at_home else ViewState.from_query(linked))
     elif state.get(seen) != inputs:
-        chosen = component.current_state(key, ViewState())
-        component.choose_state(key, replace(chosen, queries=(), key=None, painted=(), sentences=None, zoom=None))
+        chosen = attention_view.current_state(key, ViewState())
+        attention_view.choose_state(key, replace(chosen, queries=(), key=None, painted=(), sentences=None, zoom=None))
     state[seen] = inputs
-    state[kept] = component.current_state(key, ViewState())
+    state[kept] = attention_view.current_state(key, ViewState())
     return state[kept]
 
 
@@ -177,10 +178,10 @@ def inputs() -> Inputs:
             refuse(cache.ELSEWHERE)
         refuse(f"There is no model “{model}”. Pick one in the sidebar, or type hf:org/name.")
     if model.startswith("hf:"):
-        from attnviz.web import downloads  # not when the app starts: it brings the trainings along
+        from attnviz.web.jobs import model_downloads  # not when the app starts: it brings the trainings along
 
         try:
-            downloads.arrive(model, _first_model, "The pages go back to MiniLM")
+            model_downloads.arrive(model, _first_model, "The pages go back to MiniLM")
         except ModelError as error:
             refuse(str(error))
     return Inputs(model, text)

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 import attnviz
-from attnviz.models import minilm_folder
+from attnviz.models.catalogue import minilm_folder
 
 LENGTHS = (16, 64, 128, 256, 512)
 ROUNDS = {16: 60, 64: 40, 128: 30, 256: 16, 512: 10}
@@ -89,12 +89,12 @@ def adapter(out: Console) -> None:
     """A random GPT-2 of 12 layers, width 768, through our attention, against itself eager with attentions."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    from attnviz import hub
-    from attnviz.foreign import HubModel
+    from attnviz.models import hf_loading
+    from attnviz.models.hf_model import HubModel
 
-    hub.register()
+    hf_loading.register()
     eager = GPT2LMHeadModel._from_config(GPT2Config(), attn_implementation="eager").eval()
-    inner = GPT2LMHeadModel._from_config(GPT2Config(), attn_implementation=hub.NAME)
+    inner = GPT2LMHeadModel._from_config(GPT2Config(), attn_implementation=hf_loading.NAME)
     inner.load_state_dict(eager.state_dict())
     ours = HubModel(inner)
     table = Table(title="The adapter on a GPT-2 of 12 layers", title_justify="left", box=None, pad_edge=False)
@@ -146,7 +146,7 @@ def loading(out: Console) -> None:
     """minilm as a model with its tokenizer, against its tensors alone, read into memory; each in fresh processes."""
     code = """
 import time, attnviz, torch, tokenizers, safetensors.torch
-from attnviz.models import minilm_folder
+from attnviz.models.catalogue import minilm_folder
 file = minilm_folder() / "model.safetensors"
 begin = time.perf_counter()
 {}

@@ -21,9 +21,9 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnviz.tasks import IGNORED, Batch
-from attnviz.tasks.sequences import WORDS
-from attnviz.training import TrainConfig, Training, optimizer_for, preset
+from attnviz.training.loop import TrainConfig, Training, optimizer_for, preset
+from attnviz.training.tasks import IGNORED, Batch
+from attnviz.training.tasks.sequences import WORDS
 
 ROUNDS, STEPS = 15, 8  # in each round, of each
 CASES = {

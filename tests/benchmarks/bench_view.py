@@ -25,8 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 import attnviz
-from attnviz import preset, report
-from attnviz.packing import EXACT_TOKENS, pack
+from attnviz import preset
+from attnviz.browser import report
+from attnviz.browser.attention_message import EXACT_TOKENS, pack
 from tests.browser import ROOT, launch, serve
 
 LENGTHS = (64, 128, 512)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from attnviz import Model, Trace, load
-from attnviz.frontend import FOLDER
+from attnviz.browser.bundle import FOLDER
 from tests.browser import launch, serve
 from tests.e2e.harness import HARNESS, SENTENCE, TYPES, settle
 

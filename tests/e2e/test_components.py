@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from attnviz import frontend
+from attnviz.browser import bundle
 
 STEPS = {"label": "Step", "texts": list("abcdefgh"), "index": 0, "marks": [], "number": 0, "play": True}
 DRAWING = {"drawing": "8" + "0" * 63, "number": 0, "page": 10, "examples": []}
@@ -40,7 +40,7 @@ def blank(browser: Browser) -> Iterator[Page]:
 
 def run(page: Page, entry: str, css: str, html: str, script: str) -> Any:
     """What a script returns that calls a component by `call(data)`, with the element and what it `told`."""
-    return page.evaluate(CALLS, [frontend.javascript(entry), frontend.css(css), html, script])
+    return page.evaluate(CALLS, [bundle.javascript(entry), bundle.css(css), html, script])
 
 
 def test_a_drawing_keeps_what_can_be_taken_back_when_newer_data_overtake_a_call(blank: Page) -> None:
@@ -73,7 +73,7 @@ def test_a_dial_plays_on_when_newer_data_overtake_a_call_and_stops_when_it_is_go
 
 def test_no_component_cleans_up_without_having_left_the_page() -> None:
     """One that did would lose what it keeps whenever Streamlit is in a hurry."""
-    components = {path.name: path.read_text("utf-8") for path in frontend.FOLDER.rglob("*.js")}
+    components = {path.name: path.read_text("utf-8") for path in bundle.FOLDER.rglob("*.js")}
     components = {name: source for name, source in components.items() if "export default" in source}
     assert len(components) >= 9
     for name, source in components.items():

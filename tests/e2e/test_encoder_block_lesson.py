@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from attnviz import Model, residual
+from attnviz import Model
+from attnviz.analysis import residual
 from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
 
 WAY, NORM, DEPTH = (f".st-key-lesson-sentence-{part}" for part in ("main", "norm", "depth"))

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from attnviz import Intervention, Model, leak
-from attnviz.analysis import relative_change
-from attnviz.cells import read_cells
-from attnviz.report import percent
+from attnviz import Intervention, Model
+from attnviz.analysis import causality
+from attnviz.analysis.measures import relative_change
+from attnviz.browser.painted_cells import read_cells
+from attnviz.browser.report import percent
 from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
 
 Visit = Callable[..., Page]
@@ -103,8 +104,8 @@ def test_the_leak_test_follows_its_controls(visit: Visit, minilm: Model) -> None
     field.fill("river")
     field.press("Enter")
     expect(sentence(page, "leak")).to_contain_text("becomes “river”")
-    river = leak.word_id(minilm.tokenizer, "river")
-    found = leak.leak(minilm, SENTENCE, 8, river, Intervention(mask="causal"))
+    river = causality.word_id(minilm.tokenizer, "river")
+    found = causality.leak(minilm, SENTENCE, 8, river, Intervention(mask="causal"))
     assert found.noticed == tuple(range(8, 16))
     page.wait_for_url("**word=river**")
     field.fill("zzgrmpf")

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from attnviz import load
-from attnviz.models import BUNDLED, minilm_folder
+from attnviz.models.catalogue import BUNDLED, minilm_folder
 from tests.e2e.harness import QUIET, at_widths, sideways
 
 SENTENCE = ".st-key-lesson-sentence-parts"

@@ -13,9 +13,9 @@ import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from attnviz import Intervention, Model, Trace, attend
-from attnviz.packing import pack
-from attnviz.report import percent
-from attnviz.view import ViewState
+from attnviz.browser.attention_message import pack
+from attnviz.browser.report import percent
+from attnviz.browser.view_state import ViewState
 from tests.e2e.harness import SENTENCE, settle, state_of
 
 Open = Callable[..., Page]

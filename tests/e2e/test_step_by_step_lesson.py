@@ -10,8 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from attnviz import Model
-from attnviz.by_hand import by_hand
-from attnviz.walk import walk
+from attnviz.analysis.provenance.steps import walk
+from attnviz.analysis.provenance.worked_example import by_hand
 from tests.e2e.harness import QUIET, SENTENCE
 
 ROOT = "[...document.querySelectorAll('*')].map((e) => e.shadowRoot).find((s) => s?.querySelector('.aw'))"

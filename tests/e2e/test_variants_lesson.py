@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from attnviz import Model, variants
-from attnviz.report import percent
-from attnviz.variants import Survey
-from attnviz.web import variants as words
+from attnviz import Model
+from attnviz.analysis import variants
+from attnviz.analysis.variants import Survey
+from attnviz.browser.report import percent
+from attnviz.web.variants import text as words
 from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
 
 Visit = Callable[..., Page]

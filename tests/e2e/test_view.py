@@ -18,8 +18,8 @@ import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from attnviz import Intervention, Model, Trace, attend
-from attnviz.packing import pack
-from attnviz.view import ViewState
+from attnviz.browser.attention_message import pack
+from attnviz.browser.view_state import ViewState
 from tests.e2e.harness import QUIET, SENTENCE, relabelled, settle, state_of
 from tests.unit.hostile import HOSTILE
 

@@ -14,14 +14,15 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Intervention, load
-from attnviz.report import percent
-from attnviz.web import drawing, vision
-from attnviz.web.vision_said import token_name
+from attnviz.browser.report import percent
+from attnviz.web.components import drawing_pad
+from attnviz.web.vision import state as vision
+from attnviz.web.vision.text import token_name
 from tests.e2e.harness import QUIET, at_widths, sideways, still
 
 ANSWER = ".st-key-lesson-sentence-main"
 CELLS = ".ad-grid [role=gridcell]"
-FIRST = (drawing.read(vision.FIRST) / 8.0 - 1)[None]
+FIRST = (drawing_pad.read(vision.FIRST) / 8.0 - 1)[None]
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def covered(points: list[tuple[float, float]], radius: float) -> np.ndarray:
 
 def test_a_stroke_of_the_mouse_is_inked_as_the_data_were_and_answered(visit: Callable[..., Page]) -> None:
     """From an empty square: the page changes all around while the pen is down, and the stroke goes on."""
-    page = visit(f"?drawing={drawing.EMPTY}")
+    page = visit(f"?drawing={drawing_pad.EMPTY}")
     expect(page.locator(ANSWER)).to_contain_text("The drawing is empty")
     points = [(9.0, 5.0), (23.0, 5.0), (13.0, 29.0)]
     box = page.locator(".ad-grid").bounding_box()
@@ -80,14 +81,14 @@ def test_a_stroke_of_the_mouse_is_inked_as_the_data_were_and_answered(visit: Cal
     expect(page.locator(ANSWER)).to_contain_text(
         f"“{best}” with {percent(float(logits[0].softmax(-1)[best]))}", use_inner_text=True
     )
-    page.wait_for_url(f"**drawing={drawing.write(torch.from_numpy(found))}**")
+    page.wait_for_url(f"**drawing={drawing_pad.write(torch.from_numpy(found))}**")
     page.get_by_role("button", name="Undo", exact=True).click()
     expect(page.locator(ANSWER)).to_contain_text("The drawing is empty")
     assert ink(page).sum() == 0
 
 
 def test_the_keyboard_draws_erases_and_takes_back(visit: Callable[..., Page]) -> None:
-    page = visit(f"?drawing={drawing.EMPTY}")
+    page = visit(f"?drawing={drawing_pad.EMPTY}")
     page.get_by_role("radio", name="Draw").press("Tab")
     expect(page.locator(CELLS).first).to_be_focused()
     for key in ("ArrowRight", "ArrowDown", "Space", "Space", "ArrowDown", "Space", "ArrowUp", "Home"):
@@ -175,7 +176,7 @@ def test_a_head_is_switched_off_and_on_again(visit: Callable[..., Page]) -> None
 
 
 def test_a_file_is_brought_and_inverted(visit: Callable[..., Page], tmp_path: Path) -> None:
-    values = (255 - 255 * drawing.read(vision.FIRST) / 16).round().to(torch.uint8).numpy()
+    values = (255 - 255 * drawing_pad.read(vision.FIRST) / 16).round().to(torch.uint8).numpy()
     Image.fromarray(values).resize((80, 80), Image.Resampling.NEAREST).save(tmp_path / "three.png")
     page = visit()
     page.get_by_role("radio", name="Upload").click()
@@ -190,7 +191,7 @@ def test_a_file_is_brought_and_inverted(visit: Callable[..., Page], tmp_path: Pa
 
 
 def test_a_finger_draws_and_chooses(visit: Callable[..., Page]) -> None:
-    page = visit(f"?drawing={drawing.EMPTY}", size=(390, 844), has_touch=True)
+    page = visit(f"?drawing={drawing_pad.EMPTY}", size=(390, 844), has_touch=True)
     page.locator(CELLS).nth(27).tap()
     expect(page.locator(ANSWER)).to_contain_text("The model’s answer is")
     found = ink(page)

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz.tasks import Induction, Tales
+from attnviz.training.tasks import Induction, Tales
 from tests.mounted import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")

@@ -6,18 +6,19 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from attnviz.view import ViewState
+from attnviz.browser.view_state import ViewState
 
 
 def page() -> None:
     """Draws a compact view of what the test put into the session, and keeps what came back."""
     import streamlit as st
 
-    from attnviz.web import cache, component
+    from attnviz.web import cache
+    from attnviz.web.components import attention_view
 
     run = cache.run("minilm", "The animal was tired.", None)
     given = st.session_state["given"]
-    st.session_state["back"] = component.attention_view(
+    st.session_state["back"] = attention_view.attention_view(
         run.message, given, key="small", compact=True, title="A title", height=300, paint=st.session_state["paint"]
     )
 

@@ -10,8 +10,8 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from attnviz.web import courtesy
-from attnviz.web.courtesy import DRAWING, MOST, Courtesy
+from attnviz.web.jobs import priority
+from attnviz.web.jobs.priority import DRAWING, MOST, Courtesy
 
 STEP = 0.04  # seconds of a training's step
 READER = threading.Thread()
@@ -40,7 +40,7 @@ class World:
                 self.now += STEP
             before = self.now
             self.manners.give_way()
-            waits.append(self.now - before - courtesy.BREATH)
+            waits.append(self.now - before - priority.BREATH)
         return waits
 
 
@@ -52,9 +52,9 @@ def test_a_training_waits_until_a_reader_s_page_is_drawn() -> None:
     world = World((READER, 1.0, 1.15))
     waits = world.steps(60)
     [after] = [n for n, wait in enumerate(waits) if wait > 1e-9]
-    begun, ended = sum(waits[:after]) + (after + 1) * (STEP + courtesy.BREATH), 1.15 + DRAWING
-    assert 1.0 <= begun < 1.0 + STEP + courtesy.BREATH  # after the step that was under way
-    assert ended - courtesy.SLICE <= begun + waits[after] <= ended + courtesy.SLICE
+    begun, ended = sum(waits[:after]) + (after + 1) * (STEP + priority.BREATH), 1.15 + DRAWING
+    assert 1.0 <= begun < 1.0 + STEP + priority.BREATH  # after the step that was under way
+    assert ended - priority.SLICE <= begun + waits[after] <= ended + priority.SLICE
 
 
 def test_pages_that_are_always_busy_take_half_of_the_time_at_most() -> None:
@@ -66,12 +66,12 @@ def test_pages_that_are_always_busy_take_half_of_the_time_at_most() -> None:
 def test_a_training_never_waits_long_at_a_time() -> None:
     world = World((READER, 100.0, 1e9))
     waits = world.steps(5000)
-    assert MOST - courtesy.SLICE <= max(waits) <= MOST and sum(wait > 0.1 for wait in waits) == 1
+    assert MOST - priority.SLICE <= max(waits) <= MOST and sum(wait > 0.1 for wait in waits) == 1
 
 
 def test_trainings_take_turns_at_all_cores_but_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three threads of 40 turns on a machine of three cores: two are in theirs at a time, and each comes to its own."""
-    monkeypatch.setattr(courtesy, "_turns", threading.BoundedSemaphore(2))
+    monkeypatch.setattr(priority, "_turns", threading.BoundedSemaphore(2))
     inside, most, counted = [0], [0], threading.Lock()
     finished: list[int] = []
 
@@ -97,18 +97,18 @@ def test_trainings_take_turns_at_all_cores_but_one(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_core_stays_free_where_there_is_more_than_one() -> None:
-    assert courtesy._turns._initial_value == max(1, courtesy.cores() - 1)  # type: ignore[attr-defined]
+    assert priority._turns._initial_value == max(1, priority.cores() - 1)  # type: ignore[attr-defined]
 
 
 def test_waiting_for_a_turn_gives_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A training that waited ten seconds for its turn and worked none gives way for none."""
     world = World((READER, 0.0, 1e9))
-    monkeypatch.setattr(courtesy, "_turns", Late(world, 10.0))
+    monkeypatch.setattr(priority, "_turns", Late(world, 10.0))
     with world.manners.turn():
         pass
     before = world.now
     world.manners.give_way()
-    assert world.now - before == pytest.approx(courtesy.BREATH)
+    assert world.now - before == pytest.approx(priority.BREATH)
 
 
 class Late:
@@ -125,11 +125,11 @@ class Late:
 
 
 def test_a_training_waits_for_no_page_that_only_its_clock_runs() -> None:
-    clock = threading.Thread(target=lambda: courtesy.hurry(asked=False))
+    clock = threading.Thread(target=lambda: priority.hurry(asked=False))
     clock.start()
     clock.join()
     assert World((clock, 1.0, 1.5)).steps(60) == pytest.approx([0.0] * 60)
-    touched = threading.Thread(target=lambda: [courtesy.hurry(asked=asked) for asked in (False, True)])
+    touched = threading.Thread(target=lambda: [priority.hurry(asked=asked) for asked in (False, True)])
     touched.start()
     touched.join()
     assert sum(World((touched, 1.0, 1.5)).steps(60)) > 0.5
@@ -140,20 +140,18 @@ def test_a_training_that_is_to_end_waits_no_longer() -> None:
     world.steps(100)
     before = world.now
     world.manners.give_way(lambda: False)
-    assert world.now - before == pytest.approx(courtesy.BREATH)
+    assert world.now - before == pytest.approx(priority.BREATH)
 
 
 def test_a_page_s_run_is_seen_and_nothing_else() -> None:
     def page() -> None:
         import streamlit as st
 
-        from attnviz.web import courtesy
-
-        st.session_state["seen"] = courtesy.page_threads()
+        st.session_state["seen"] = priority.page_threads()
 
     app = AppTest.from_function(page).run()
     [seen] = app.session_state["seen"]
-    assert not seen.is_alive() and courtesy.page_threads() == []
+    assert not seen.is_alive() and priority.page_threads() == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
@@ -161,10 +159,10 @@ def test_the_app_comes_first() -> None:
     seen: list[int] = []
 
     def work() -> None:
-        courtesy.step_back()
+        priority.step_back()
         seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [max(courtesy.NICE, os.getpriority(os.PRIO_PROCESS, 0))]
+    assert seen == [max(priority.NICE, os.getpriority(os.PRIO_PROCESS, 0))]

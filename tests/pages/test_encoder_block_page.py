@@ -11,7 +11,8 @@ from plotly.graph_objects import Figure
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz import report, residual
+from attnviz.analysis import residual
+from attnviz.browser import report
 from tests.mounted import chart_titles, charts
 from tests.unit.hostile import HOSTILE
 

@@ -10,8 +10,9 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz import packing
-from attnviz.web import cache, downloads
+from attnviz.browser import attention_message
+from attnviz.web import cache
+from attnviz.web.jobs import model_downloads
 from tests.mounted import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -59,7 +60,7 @@ def said(app: AppTest) -> str:
 def test_opens_on_a_trained_model_and_a_good_sentence(app: AppTest) -> None:
     assert not app.exception
     model = attnviz.load("minilm")
-    assert packed(app) == packing.pack(model.run(TIRED), name="minilm")
+    assert packed(app) == attention_message.pack(model.run(TIRED), name="minilm")
     state = state_sent(app)
     assert (state["layer"], state["head"], state["queries"]) == (3, 1, [10])
     weights = model.run(TIRED).layers[3].attention.weights[0, 1, 10]
@@ -70,7 +71,7 @@ def test_a_text_of_ones_own_is_run(app: AppTest) -> None:
     app.text_area(key="text").set_value("Colourless green ideas sleep furiously.").run()
     assert not app.exception
     run = attnviz.load("minilm").run("Colourless green ideas sleep furiously.")
-    assert packed(app) == packing.pack(run, name="minilm")
+    assert packed(app) == attention_message.pack(run, name="minilm")
     assert state_sent(app)["queries"] == []  # the token chosen before is another one now
 
 
@@ -84,7 +85,7 @@ def test_an_example_fills_the_text(app: AppTest) -> None:
 def test_every_model_of_the_list_runs(app: AppTest, name: str) -> None:
     app.selectbox(key="model").select(name).run()
     assert not app.exception
-    assert packed(app) == packing.pack(attnviz.load(name).run(TIRED), name=name)
+    assert packed(app) == attention_message.pack(attnviz.load(name).run(TIRED), name=name)
 
 
 def test_the_change_runs_through_the_model(app: AppTest) -> None:
@@ -95,7 +96,7 @@ def test_the_change_runs_through_the_model(app: AppTest) -> None:
     model = attnviz.load("minilm")
     change = attnviz.Intervention(temperature=0.5, mask="causal")
     plain, changed = model.run(TIRED), model.run(TIRED, intervention=change)
-    assert packed(app) == packing.pack(changed, name="minilm", before=plain)
+    assert packed(app) == attention_message.pack(changed, name="minilm", before=plain)
     assert header(app)["before"] is not None
     moved = (changed.final - plain.final).norm(dim=-1)[0] / plain.final.norm(dim=-1)[0]
     assert f"{moved[10] * 100:.0f}\u202f%" in said(app)
@@ -183,7 +184,7 @@ def test_any_text_runs(app: AppTest, text: str) -> None:
     app.text_area(key="text").set_value(text).run()
     assert not app.exception
     if mounted(app, "attnviz_view"):
-        assert packed(app) == packing.pack(attnviz.load("minilm").run(text), name="minilm")
+        assert packed(app) == attention_message.pack(attnviz.load("minilm").run(text), name="minilm")
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "..", "nonsense", "<b>x</b>", "scratch:huge", "hf:not-a-name"])
@@ -202,7 +203,7 @@ def test_a_hub_out_of_reach_leaves_the_app_usable(monkeypatch: pytest.MonkeyPatc
     app.run()
     app.session_state["download"].wait(60)
     assert "download" in app.session_state and not app.exception
-    monkeypatch.setattr(downloads, "SOON", 60)  # the page's next run asks again
+    monkeypatch.setattr(model_downloads, "SOON", 60)  # the page's next run asks again
     app.run()
     assert not app.exception and "cannot be reached" in said(app)
     app.selectbox(key="model").select("minilm").run()

@@ -10,8 +10,8 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz.models import Model
-from attnviz.tokenizers import Tokenizer
+from attnviz.inputs.tokenizers import Tokenizer
+from attnviz.models.catalogue import Model
 from attnviz.web import cache
 
 APP = str(Path(__file__).parents[2] / "app.py")

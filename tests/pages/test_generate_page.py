@@ -12,12 +12,15 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz import Intervention, generate, sinks
-from attnviz.generate import Sampling, prompt, tokens, whole
-from attnviz.models import Model
-from attnviz.report import percent
-from attnviz.web import cache, generate_said
-from attnviz.web.generate import MOST_SAID, TWICE
+from attnviz import Intervention
+from attnviz.analysis import sinks
+from attnviz.browser.report import percent
+from attnviz.generation import sampling
+from attnviz.generation.sampling import Sampling, prompt, tokens, whole
+from attnviz.models.catalogue import Model
+from attnviz.web import cache
+from attnviz.web.generate import text as generate_said
+from attnviz.web.generate.state import MOST_SAID, TWICE
 from tests.mounted import chart_titles, charts, mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -239,7 +242,7 @@ def test_a_shared_run_is_what_the_page_shows_when_another_session_changes_its_ow
     assert writer(app)["candidates"] != writer(other)["candidates"]
     assert cache.model("austen").transformer is not None
     begin = prompt(attnviz.load("austen"), TEXT)
-    plain = generate.whole(attnviz.load("austen"), begin, ()).logits[0, -1].softmax(-1)  # type: ignore[index]
+    plain = sampling.whole(attnviz.load("austen"), begin, ()).logits[0, -1].softmax(-1)  # type: ignore[index]
     assert writer(app)["candidates"][0]["p"] == pytest.approx(float(plain.max()), rel=1e-5)
 
 

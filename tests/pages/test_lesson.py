@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz import download, models
 from attnviz.errors import InvalidParameterError
-from attnviz.web import cache, downloads, lesson, pause, shell
+from attnviz.models import catalogue, hf_download
+from attnviz.web import cache, lesson, pacing, shell
+from attnviz.web.jobs import model_downloads
 from tests.unit.hostile import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -128,8 +129,8 @@ def test_a_model_that_reads_two_texts_is_refused_in_words(page: str) -> None:
 @pytest.mark.parametrize("name", ["digits", "hf:org/vit"])
 @pytest.mark.parametrize("page", ["explore", "softmax", "encoder_block"])
 def test_a_model_that_reads_images_is_refused_in_words(page: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "fetch", lambda *_: models.BUNDLED / "digits")
-    monkeypatch.setattr(downloads, "SOON", 60)
+    monkeypatch.setattr(hf_download, "fetch", lambda *_: catalogue.BUNDLED / "digits")
+    monkeypatch.setattr(model_downloads, "SOON", 60)
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["model"] = name
     app.switch_page(f"pages/{page}.py").run()
@@ -139,13 +140,13 @@ def test_a_model_that_reads_images_is_refused_in_words(page: str, name: str, mon
 def test_a_breath_is_taken_only_when_the_picture_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     clock = iter(range(1000))
-    time = SimpleNamespace(sleep=waits.append, monotonic=lambda: next(clock) * pause.BREATH / 4)
-    monkeypatch.setattr(pause, "time", time)
+    time = SimpleNamespace(sleep=waits.append, monotonic=lambda: next(clock) * pacing.BREATH / 4)
+    monkeypatch.setattr(pacing, "time", time)
 
     def page() -> None:
         import streamlit as st
 
-        from attnviz.web.pause import breathe
+        from attnviz.web.pacing import breathe
 
         breathe("here", st.session_state.get("shown"))
         st.text("what follows")
@@ -157,4 +158,4 @@ def test_a_breath_is_taken_only_when_the_picture_has_changed(monkeypatch: pytest
     assert not waits
     app.session_state["shown"] = (1, 3)
     assert app.run().text[0].value == "what follows"
-    assert waits and set(waits) == {pause.SLICE} and len(waits) <= 4
+    assert waits and set(waits) == {pacing.SLICE} and len(waits) <= 4

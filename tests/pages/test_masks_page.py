@@ -11,9 +11,12 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz import Intervention, leak, packing, patterns
-from attnviz.analysis import relative_change
-from attnviz.report import percent
+from attnviz import Intervention
+from attnviz.analysis import causality
+from attnviz.analysis.measures import relative_change
+from attnviz.browser import attention_message
+from attnviz.browser.report import percent
+from attnviz.nn import mask_patterns
 from tests.mounted import charts, mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -73,9 +76,9 @@ CHANGES = {
     "none": (Intervention(mask="none"), 256),
     "causal": (Intervention(mask="causal"), 136),
     "window": (Intervention(mask=("window", 3)), None),
-    "block": (patterns.block(16, 3), None),
-    "strided": (patterns.strided(16, 1, 3), None),
-    "prefix": (patterns.prefix(16, 3), None),
+    "block": (mask_patterns.block(16, 3), None),
+    "strided": (mask_patterns.strided(16, 1, 3), None),
+    "prefix": (mask_patterns.prefix(16, 3), None),
 }
 
 
@@ -116,7 +119,7 @@ def test_the_matrices_are_one_head_before_and_after(app: AppTest) -> None:
 
 
 def test_a_view_gets_only_what_it_draws(app: AppTest) -> None:
-    whole = packing.pack(attnviz.load("minilm").run(TIRED), name="minilm")
+    whole = attention_message.pack(attnviz.load("minilm").run(TIRED), name="minilm")
     assert len(views(app)[0][1]) < len(whole) / 4
 
 
@@ -124,10 +127,10 @@ def test_a_view_gets_only_what_it_draws(app: AppTest) -> None:
 def test_the_leak_test_is_the_librarys(app: AppTest, position: int) -> None:
     choose(app, position=position, word="green")
     model = attnviz.load("minilm")
-    green = leak.word_id(model.tokenizer, "green")
+    green = causality.word_id(model.tokenizer, "green")
     rows = bars(app, 1)
     for row, mask in zip(rows, ("none", "causal"), strict=True):
-        expected = leak.leak(model, TIRED, position, green, Intervention(mask=mask))
+        expected = causality.leak(model, TIRED, position, green, Intervention(mask=mask))
         assert row == pytest.approx(expected.change[-1].tolist(), abs=1e-6)
     assert max(rows[1][:position]) <= 1e-6 < min(rows[1][position:])
     assert min(rows[0]) > 1e-6
@@ -145,12 +148,12 @@ def test_a_word_that_cannot_stand_there_gets_a_sentence(app: AppTest, word: str,
 
 def test_padding_is_a_real_batch(app: AppTest) -> None:
     model = attnviz.load("minilm")
-    masked, bare = (leak.padded(model, [TIRED, "Birds sing at dawn.", "Yes."], masked=m) for m in (True, False))
+    masked, bare = (causality.padded(model, [TIRED, "Birds sing at dawn.", "Yes."], masked=m) for m in (True, False))
     alone = model.run("Yes.")
     for row, batch in zip(bars(app, 2), (bare, masked), strict=True):
-        assert row == pytest.approx(leak.against_alone(batch, 2, alone).tolist(), abs=1e-5)
-    share = leak.padding_share(bare, 2)
-    layer, head = leak.padded_head(bare, 2)
+        assert row == pytest.approx(causality.against_alone(batch, 2, alone).tolist(), abs=1e-5)
+    share = causality.padding_share(bare, 2)
+    layer, head = causality.padded_head(bare, 2)
     assert f"takes {percent(float(share.max()))} of text 2’s attention in layer {layer}, head {head}" in said(app)
     (without, message), (with_, _) = views(app)[3:]
     assert (without["state"]["layer"], without["state"]["head"]) == (layer, head)

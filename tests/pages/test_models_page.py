@@ -16,13 +16,16 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from attnviz import ModelError, catalogue, download, load, models
-from attnviz.config import ModelConfig
-from attnviz.models import BUNDLED
-from attnviz.report import percent
-from attnviz.web import cache, downloads
-from attnviz.web import models as page
-from attnviz.web import models_said as said
+from attnviz import ModelError, catalogue, load
+from attnviz.browser.report import percent
+from attnviz.models import catalogue as models
+from attnviz.models import hf_download
+from attnviz.models.catalogue import BUNDLED
+from attnviz.nn.config import ModelConfig
+from attnviz.web import cache
+from attnviz.web.jobs import model_downloads
+from attnviz.web.models import state as page
+from attnviz.web.models import text as said
 from tests.mounted import mounted
 from tests.unit.hostile import HOSTILE
 
@@ -41,10 +44,10 @@ def opened(**query: str) -> AppTest:
 @pytest.fixture(autouse=True)
 def nothing_is_under_way() -> Iterator[None]:
     yield
-    for one in list(downloads._running):
+    for one in list(model_downloads._running):
         one.cancel()
         one.wait(30)
-    assert not downloads._running
+    assert not model_downloads._running
 
 
 def sent(app: AppTest, name: str) -> list[dict[str, Any]]:
@@ -264,7 +267,7 @@ class Hub:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     stand_in = Hub()
-    monkeypatch.setattr(download, "fetch", stand_in.fetch)
+    monkeypatch.setattr(hf_download, "fetch", stand_in.fetch)
     yield stand_in
     stand_in.go.set()
 
@@ -302,16 +305,16 @@ def test_a_download_can_be_cancelled(hub: Hub) -> None:
     assert "The download of some/model was cancelled" in refused(app)[0]
     hub.go.set()
     running.wait(60)
-    assert running.status == "cancelled" and running.done == 6_000_000 and not downloads._running
+    assert running.status == "cancelled" and running.done == 6_000_000 and not model_downloads._running
     assert "hf:some/model" not in rows(app.run())
 
 
 def test_a_download_ends_with_its_session(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "ABSENT", -1.0)
-    alone = downloads.Download("some/model", lambda: False)
+    monkeypatch.setattr(model_downloads, "ABSENT", -1.0)
+    alone = model_downloads.Download("some/model", lambda: False)
     alone.start()
     alone.wait(60)
-    assert alone.status == "cancelled" and not downloads._running
+    assert alone.status == "cancelled" and not model_downloads._running
 
 
 def test_what_the_hub_refuses_is_said(hub: Hub) -> None:
@@ -433,7 +436,7 @@ def test_who_cancels_there_is_back_at_the_pages_first_model(
 def test_what_cannot_come_there_is_said_beside_the_field(
     page: str, field: str, first: str, view: str, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "SOON", 60)
+    monkeypatch.setattr(model_downloads, "SOON", 60)
     hub.error = ModelError("some/locked is gated: its owner has to grant access on the hub first.")
     hub.go.set()
     app = of_its_own(page, field, "hf:some/locked")
@@ -442,7 +445,7 @@ def test_what_cannot_come_there_is_said_beside_the_field(
 
 
 def test_a_server_downloads_only_so_much_at_a_time(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "MAX_DOWNLOADS", 1)
+    monkeypatch.setattr(model_downloads, "MAX_DOWNLOADS", 1)
     first = ask(opened(), "some/model")
     assert hub.told.wait(60)
     assert "This server downloads 1 models now" in refused(ask(opened(), "other/model"))[0]

@@ -14,9 +14,11 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz import order, packing, positions
-from attnviz.packing import one_layer
-from attnviz.web import positions_words as words
+from attnviz.analysis import word_order
+from attnviz.browser import attention_message
+from attnviz.browser.attention_message import one_layer
+from attnviz.nn import positions
+from attnviz.web.positions import text as words
 from tests.mounted import chart_titles, charts
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -74,16 +76,16 @@ def sent(app: AppTest, which: int) -> bytes:
 
 
 def test_the_bars_are_the_shuffle_test(first: AppTest) -> None:
-    drawn = order.word_order(MINILM.encode(TIRED).words, 0)
+    drawn = word_order.word_order(MINILM.encode(TIRED).words, 0)
     (bars,) = figures(first)[0]["data"]
     shown = np.array([float(moved) for _, moved in bars["customdata"]]).reshape(5, len(IDS))
     heights, bases = numbers(bars["y"]).reshape(shown.shape), numbers(bars["base"]).reshape(shown.shape)
     for i, scheme in enumerate(positions.SCHEMES):
-        test = order.shuffle_test(MINILM.transformer, IDS, drawn, scheme)
+        test = word_order.shuffle_test(MINILM.transformer, IDS, drawn, scheme)
         assert shown[i] == pytest.approx((100 * test.moved).numpy(), rel=1e-3, abs=1e-2)
         assert set(bases[i]) == {4 - i}
     assert heights / heights.max() == pytest.approx(shown / shown.max())  # drawn in proportion
-    none = order.shuffle_test(MINILM.transformer, IDS, drawn, "none")
+    none = word_order.shuffle_test(MINILM.transformer, IDS, drawn, "none")
     assert f"the largest difference is {words.scientific(none.largest)} (" in said(first)
     assert " ".join(MINILM.encode(TIRED).labels[i] for i in drawn) in said(first)
 
@@ -91,17 +93,17 @@ def test_the_bars_are_the_shuffle_test(first: AppTest) -> None:
 def test_another_seed_is_another_shuffle() -> None:
     app = opened(seed="4")
     labels = MINILM.encode(TIRED).labels
-    assert " ".join(labels[i] for i in order.word_order(MINILM.encode(TIRED).words, 4)) in said(app)
+    assert " ".join(labels[i] for i in word_order.word_order(MINILM.encode(TIRED).words, 4)) in said(app)
     app.button(key="positions-again").click().run()
     assert app.number_input(key="positions.seed").value == 5
-    assert " ".join(labels[i] for i in order.word_order(MINILM.encode(TIRED).words, 5)) in said(app)
+    assert " ".join(labels[i] for i in word_order.word_order(MINILM.encode(TIRED).words, 5)) in said(app)
     assert app.query_params["seed"] in ("5", ["5"])
 
 
 def test_in_float64_the_rest_is_seen_to_be_rounding() -> None:
     app = opened(exact="1")
-    drawn = order.word_order(MINILM.encode(TIRED).words, 0)
-    test = order.shuffle_test(order.exact(MINILM.transformer), IDS, drawn, "none")
+    drawn = word_order.word_order(MINILM.encode(TIRED).words, 0)
+    test = word_order.shuffle_test(word_order.exact(MINILM.transformer), IDS, drawn, "none")
     assert test.largest < 1e-12
     assert "(in float64)" in said(app) and f"× 10⁻¹{words.scientific(test.largest)[-1]}" in said(app)
 
@@ -115,13 +117,14 @@ def test_a_guess_is_answered_with_the_numbers(guess: str, answer: str) -> None:
 
 def test_the_matrices_are_the_runs(first: AppTest) -> None:
     plain, changed = MINILM.run(TIRED), MINILM.run(TIRED, intervention=attnviz.Intervention(positions="none"))
-    assert sent(first, 0) == packing.pack(one_layer(plain, 0), name="minilm")
-    assert sent(first, 1) == packing.pack(one_layer(changed, 0), name="minilm")
+    assert sent(first, 0) == attention_message.pack(one_layer(plain, 0), name="minilm")
+    assert sent(first, 1) == attention_message.pack(one_layer(changed, 0), name="minilm")
     before, after = (run.layers[0].attention.weights[0, 2] for run in (plain, changed))
-    assert f"gives {attnviz.report.percent(order.at_offset(before, -1))} of its attention to the token before" in said(
-        first
+    assert (
+        f"gives {attnviz.browser.report.percent(word_order.at_offset(before, -1))} of its attention to the token before"
+        in said(first)
     )
-    assert f"it gives {attnviz.report.percent(order.at_offset(after, -1))};" in said(first)
+    assert f"it gives {attnviz.browser.report.percent(word_order.at_offset(after, -1))};" in said(first)
 
 
 def test_the_heatmap_is_the_encoding(first: AppTest) -> None:
@@ -141,7 +144,7 @@ def test_the_learned_table_is_the_models() -> None:
     assert numbers(waves["data"][1]["y"]) == pytest.approx(table[:, 7].numpy())
     cosine = torch.nn.functional.cosine_similarity(table[:, None].double(), table[None].double(), dim=-1)
     assert numbers(matrix["data"][0]["z"]) == pytest.approx(cosine.float().numpy(), abs=1e-6)
-    spread = order.by_offset(cosine)
+    spread = word_order.by_offset(cosine)
     top, bottom, mean = (numbers(line["y"]) for line in band["data"])
     for line, expected in ((top, spread.high), (bottom, spread.low), (mean, spread.mean)):
         assert line == pytest.approx(expected.numpy(), abs=1e-9)
@@ -163,7 +166,7 @@ def test_the_curves_go_on_beyond_the_model(first: AppTest) -> None:
     rows = figures(first)[5]["data"]
     for row, scheme in zip(rows, ("sinusoidal", "learned", "rope", "alibi"), strict=True):
         n = 511 if scheme == "learned" else 2048
-        curve = order.scores_by_distance(MINILM.transformer, IDS[10], scheme, n)[2].numpy()
+        curve = word_order.scores_by_distance(MINILM.transformer, IDS[10], scheme, n)[2].numpy()
         assert numbers(row["customdata"]) == pytest.approx(curve, abs=1e-4)
         drawn = numbers(row["y"])
         assert np.corrcoef(drawn, curve)[0, 1] == pytest.approx(1, abs=1e-5)
@@ -179,8 +182,8 @@ def test_a_causal_model_gets_its_own_sentence() -> None:
     assert len(figures(app)[0]["data"][0]["y"]) and "No mask either" in str(figures(app)[0]["layout"]["annotations"])
     gpt = attnviz.load("scratch:gpt")
     encoding = gpt.encode(TIRED)
-    drawn = order.word_order(encoding.words, 0)
-    test = order.shuffle_test(gpt.transformer, encoding.ids, drawn, "none", mask="none")
+    drawn = word_order.word_order(encoding.words, 0)
+    test = word_order.shuffle_test(gpt.transformer, encoding.ids, drawn, "none", mask="none")
     assert f"largest difference {words.scientific(test.largest)}" in said(app)
     assert test.largest <= 1e-6 * test.scale
 

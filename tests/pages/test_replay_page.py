@@ -11,12 +11,13 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from attnviz import Intervention, ModelError, history, load
-from attnviz.models import BUNDLED
-from attnviz.report import percent
-from attnviz.tasks import Induction
-from attnviz.tasks.sequences import Scores, scores
-from attnviz.web import replay
+from attnviz import Intervention, ModelError, load
+from attnviz.browser.report import percent
+from attnviz.models.catalogue import BUNDLED
+from attnviz.training import snapshots
+from attnviz.training.tasks import Induction
+from attnviz.training.tasks.sequences import Scores, scores
+from attnviz.web.replay import state as replay
 from tests.mounted import chart_titles, charts, mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -35,16 +36,16 @@ def app() -> Iterator[AppTest]:
 
 
 @pytest.fixture(scope="module")
-def past() -> history.History:
-    return history.read(BUNDLED / "induction")
+def past() -> snapshots.History:
+    return snapshots.read(BUNDLED / "induction")
 
 
-def measured(past: history.History, at: int, off: tuple[int, int] | None = None) -> Scores:
+def measured(past: snapshots.History, at: int, off: tuple[int, int] | None = None) -> Scores:
     change = None if off is None else Intervention(head_scale=((*off, 0.0),))
     return scores(past.model(at), Induction(past.config.max_len).twice(), change)
 
 
-def heads(past: history.History) -> tuple[tuple[int, int], tuple[int, int]]:
+def heads(past: snapshots.History) -> tuple[tuple[int, int], tuple[int, int]]:
     """The best heads of the last checkpoint: previous token, induction."""
     last = measured(past, len(past.steps) - 1)
     return tuple(divmod(int(x.argmax()), x.shape[1]) for x in (last.previous, last.induction))  # type: ignore[return-value]
@@ -76,7 +77,7 @@ def views(app: AppTest) -> list[tuple[dict, bytes]]:
 
 
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.7, 1.0])
-def test_the_sentence_says_what_the_checkpoint_does(app: AppTest, past: history.History, place: float) -> None:
+def test_the_sentence_says_what_the_checkpoint_does(app: AppTest, past: snapshots.History, place: float) -> None:
     at = round(place * (len(past.steps) - 1))
     choose(app, step=past.steps[at])
     assert not app.exception
@@ -97,7 +98,7 @@ def test_the_sentence_says_what_the_checkpoint_does(app: AppTest, past: history.
     assert ("more than to any other" in said(app)) == (int(row.argmax()) == 5)
 
 
-def test_the_curves_are_every_checkpoints_scores(app: AppTest, past: history.History) -> None:
+def test_the_curves_are_every_checkpoints_scores(app: AppTest, past: snapshots.History) -> None:
     step = past.steps[len(past.steps) // 2]
     choose(app, step=step)
     all_found, (previous, induction) = [measured(past, i) for i in range(len(past.steps))], heads(past)
@@ -121,7 +122,7 @@ def test_the_curves_are_every_checkpoints_scores(app: AppTest, past: history.His
     )
 
 
-def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: AppTest, past: history.History) -> None:
+def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: AppTest, past: snapshots.History) -> None:
     at = len(past.steps) // 2
     choose(app, step=past.steps[at])
     ids = torch.tensor([load("induction").encode(replay.text_of(0)).ids])
@@ -136,7 +137,7 @@ def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: AppTest, past: hi
         assert message[offset : offset + q.nbytes] == q.tobytes()
 
 
-def test_without_the_first_head_the_second_one_is_lost(app: AppTest, past: history.History) -> None:
+def test_without_the_first_head_the_second_one_is_lost(app: AppTest, past: snapshots.History) -> None:
     last = len(past.steps) - 1
     choose(app, step=past.steps[last], off=True)
     previous, induction = heads(past)
@@ -148,7 +149,7 @@ def test_without_the_first_head_the_second_one_is_lost(app: AppTest, past: histo
     assert "switched off" in views(app)[0][0]["compact"]["title"]
 
 
-def test_the_prediction_is_judged_by_the_numbers(app: AppTest, past: history.History) -> None:
+def test_the_prediction_is_judged_by_the_numbers(app: AppTest, past: snapshots.History) -> None:
     last, (previous, induction) = len(past.steps) - 1, heads(past)
     with_it, without_it = (float(measured(past, last, off).induction[induction]) for off in (None, previous))
     assert without_it < 0.1 * with_it
@@ -159,7 +160,7 @@ def test_the_prediction_is_judged_by_the_numbers(app: AppTest, past: history.His
     assert any(f"You said “{replay.SAME}”" in text.value and numbers in text.value for text in app.text)
 
 
-def test_what_is_there_from_the_start_is_said(app: AppTest, past: history.History) -> None:
+def test_what_is_there_from_the_start_is_said(app: AppTest, past: snapshots.History) -> None:
     (layer, head), _ = heads(past)
     first, end = (percent(float(measured(past, at).previous[layer, head])) for at in (0, len(past.steps) - 1))
     sentence = next(text.value for text in app.text if "from the start" in text.value)
@@ -169,7 +170,7 @@ def test_what_is_there_from_the_start_is_said(app: AppTest, past: history.Histor
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_each_try_sets_the_page_up_and_is_in_the_link(app: AppTest, past: history.History, number: int) -> None:
+def test_each_try_sets_the_page_up_and_is_in_the_link(app: AppTest, past: snapshots.History, number: int) -> None:
     before = said(app)
     app.button(key=f"replay-try-{number}").click().run()
     assert not app.exception and said(app) != before
@@ -190,7 +191,7 @@ def test_a_token_chosen_in_one_matrix_is_chosen_in_both(app: AppTest) -> None:
     assert "At the second" not in said(app) and link(app) == {"token": "-1"}
 
 
-def test_other_words_are_other_words(past: history.History) -> None:
+def test_other_words_are_other_words(past: snapshots.History) -> None:
     texts = {replay.text_of(seed) for seed in range(20)}
     task = Induction(64)
     assert len(texts) == 20
@@ -223,7 +224,7 @@ def test_without_a_history_the_page_says_so(monkeypatch: pytest.MonkeyPatch, tmp
     def missing(*_: object) -> None:
         raise ModelError("history.safetensors cannot be read: No such file or directory.")
 
-    monkeypatch.setattr(history, "read", missing)
+    monkeypatch.setattr(snapshots, "read", missing)
     replay.replay.clear()
     app = opened()
     assert not app.exception and app.text[0].value.startswith("− history.safetensors cannot be read")
@@ -234,4 +235,4 @@ def test_the_code_that_ran_is_shown_when_asked_for(app: AppTest) -> None:
     app.session_state["replay-code"] = True
     app.run()
     assert any("def offset_weights(" in code.value for code in app.code)
-    assert not math.isnan(measured(history.read(BUNDLED / "induction"), 0).first)
+    assert not math.isnan(measured(snapshots.read(BUNDLED / "induction"), 0).first)

@@ -13,12 +13,12 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from attnviz import checkpoints
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
-from attnviz.tasks.texts import MOST_BYTES
-from attnviz.training import Step, TrainConfig, Training, preset, train
-from attnviz.web import courtesy, runs
-from attnviz.web.runs import Run
+from attnviz.training import checkpoints
+from attnviz.training.loop import Step, TrainConfig, Training, preset, train
+from attnviz.training.tasks.texts import MOST_BYTES
+from attnviz.web.jobs import priority, training_runs
+from attnviz.web.jobs.training_runs import Run
 
 TINY = preset(
     "copy", d_model=16, n_heads=2, n_layers=1, d_ff=16, length=8, batch=4, steps=12, warmup=2, eval_every=4, seed=3
@@ -28,13 +28,13 @@ TINY = preset(
 @pytest.fixture(autouse=True)
 def every_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The session is asked for after every step, which is where the tests step in; no thread outlives a test."""
-    monkeypatch.setattr(runs, "ABSENT", 0.0)
-    monkeypatch.setattr(courtesy, "BREATH", 0.0)
+    monkeypatch.setattr(training_runs, "ABSENT", 0.0)
+    monkeypatch.setattr(priority, "BREATH", 0.0)
     yield
-    for run in list(runs._running):
+    for run in list(training_runs._running):
         run.pause()
         run.wait()
-    assert not runs._running
+    assert not training_runs._running
 
 
 def started(config: TrainConfig = TINY, at: int = 0, act: Callable[[Run], object] | None = None) -> Run:
@@ -123,12 +123,12 @@ def test_a_run_ends_when_its_session_does() -> None:
     run = started(at=3, act=leave)
     run.present = lambda was=run.present: was() and here
     run.wait()
-    assert run.status == "paused" and run.done in (3, 4) and not runs._running
+    assert run.status == "paused" and run.done in (3, 4) and not training_runs._running
     assert Training.resume(run._checkpoint).done == run.done
 
 
 def test_a_network_that_stumbles_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "ABSENT", 1e9)
+    monkeypatch.setattr(training_runs, "ABSENT", 1e9)
     run = Run(TINY, None, lambda: False)
     run.go_on()
     run.wait()
@@ -136,7 +136,7 @@ def test_a_network_that_stumbles_ends_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_server_has_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "MAX_RUNS", 2)
+    monkeypatch.setattr(training_runs, "MAX_RUNS", 2)
     go = threading.Event()
     first, second = (started(at=3, act=lambda _: go.wait(60)) for _ in range(2))
     third = Run(TINY, None, lambda: True)
@@ -151,7 +151,7 @@ def test_a_server_has_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_paused_run_holds_no_room_and_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "MAX_RUNS", 1)
+    monkeypatch.setattr(training_runs, "MAX_RUNS", 1)
     paused = started(at=2, act=Run.pause)
     paused.wait()
     go = threading.Event()
@@ -174,27 +174,27 @@ def test_a_paused_run_holds_no_room_and_asks_again(monkeypatch: pytest.MonkeyPat
 )
 def test_what_is_too_large_is_refused_with_the_numbers(changes: dict[str, int], says: str) -> None:
     with pytest.raises(InvalidParameterError, match=says):
-        runs.check(replace(TINY, **changes), None)  # type: ignore[arg-type]
+        training_runs.check(replace(TINY, **changes), None)  # type: ignore[arg-type]
 
 
 def test_a_text_that_is_too_large_is_refused() -> None:
     language = preset("language", "small")
-    runs.check(language, "é" * (MOST_BYTES // 2))
+    training_runs.check(language, "é" * (MOST_BYTES // 2))
     with pytest.raises(InvalidParameterError, match="10,000,001 bytes of text are more than the 10,000,000"):
-        runs.check(language, "é" * (MOST_BYTES // 2) + "a")
+        training_runs.check(language, "é" * (MOST_BYTES // 2) + "a")
 
 
 @pytest.mark.parametrize("size", ["small", "default", "large"])
-@pytest.mark.parametrize("task", runs.TASKS)
+@pytest.mark.parametrize("task", training_runs.TASKS)
 def test_every_preset_is_allowed(task: str, size: str) -> None:
-    runs.check(preset(task, size), None)
+    training_runs.check(preset(task, size), None)
 
 
 def test_a_loss_that_runs_away_is_said() -> None:
     run = started(replace(TINY, learning_rate=10.0, optimizer="sgd", clip=0.0, norm_first=False, steps=200))
     run.wait()
     assert run.status == "failed" and "the weights have run away" in run.error
-    assert 0 < run.done < 200 and not runs._running
+    assert 0 < run.done < 200 and not training_runs._running
 
 
 def test_a_text_that_is_too_short_is_said() -> None:
@@ -227,7 +227,7 @@ def test_a_thread_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Training, "_step", broken)
     run = started()
     run.wait()
-    assert run.status == "failed" and "KeyError" in run.error and not runs._running
+    assert run.status == "failed" and "KeyError" in run.error and not training_runs._running
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
@@ -235,21 +235,22 @@ def test_the_app_comes_first() -> None:
     seen: list[int] = []
     run = started(at=2, act=lambda _: seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
     run.wait()
-    assert seen == [max(courtesy.NICE, os.getpriority(os.PRIO_PROCESS, 0))]
+    assert seen == [max(priority.NICE, os.getpriority(os.PRIO_PROCESS, 0))]
 
 
 def test_the_end_of_the_server_ends_every_run() -> None:
     run = started(replace(TINY, steps=10_000, eval_every=10_000))
-    runs._end_all()
+    training_runs._end_all()
     assert run.status == "paused" and run.done < 10_000
 
 
 def test_the_command_of_a_run_is_one_that_the_command_line_reads() -> None:
-    from attnviz import __main__, workshop
+    from attnviz import __main__
+    from attnviz.training import command
 
-    options = __main__._parser().parse_args(runs.command(TINY))
-    assert preset(options.task, options.preset, **dict(workshop.setting(pair) for pair in options.set)) == TINY
-    assert runs.command(preset("copy")) == ["train", "copy"]
+    options = __main__._parser().parse_args(training_runs.command(TINY))
+    assert preset(options.task, options.preset, **dict(command.setting(pair) for pair in options.set)) == TINY
+    assert training_runs.command(preset("copy")) == ["train", "copy"]
 
 
 def test_a_session_has_one_run_and_sees_no_other() -> None:
@@ -257,15 +258,16 @@ def test_a_session_has_one_run_and_sees_no_other() -> None:
         import streamlit as st
 
         from attnviz.errors import TrainingError
-        from attnviz.training import preset
-        from attnviz.web import runs
+        from attnviz.training.loop import preset
 
         if st.session_state.get("go"):
             try:
-                runs.begin(preset("copy", d_model=16, n_heads=2, length=8, batch=4, steps=10_000, eval_every=10_000))
+                training_runs.begin(
+                    preset("copy", d_model=16, n_heads=2, length=8, batch=4, steps=10_000, eval_every=10_000)
+                )
             except TrainingError as error:
                 st.text(str(error))
-        st.text(repr(runs.mine()))
+        st.text(repr(training_runs.mine()))
 
     one, other = AppTest.from_function(page), AppTest.from_function(page)
     one.session_state["go"] = True
@@ -277,4 +279,4 @@ def test_a_session_has_one_run_and_sees_no_other() -> None:
     assert "This session trains already" in one.text[0].value and one.session_state["training"] is run
     other.session_state["go"] = True
     other.run()
-    assert other.session_state["training"] is not run and len(runs._running) == 2
+    assert other.session_state["training"] is not run and len(training_runs._running) == 2

@@ -9,9 +9,9 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz import analysis, scaling
-from attnviz.report import percent
-from attnviz.web import softmax as words
+from attnviz.analysis import measures, scaling
+from attnviz.browser.report import percent
+from attnviz.web.softmax import text as words
 from tests.mounted import charts
 from tests.unit.hostile import HOSTILE
 
@@ -62,7 +62,7 @@ def test_the_bars_are_attends_weights(app: AppTest, tau: float) -> None:
     assert numbers(pale["x"]) == pytest.approx((100 * before).tolist(), abs=1e-3)
     assert numbers(blue["x"]) == pytest.approx((100 * after).tolist(), abs=1e-3)
     assert percent(float(after.max())) in said(app)
-    assert f"{2 ** float(analysis.entropy(after)):.1f} of 16 tokens" in said(app)
+    assert f"{2 ** float(measures.entropy(after)):.1f} of 16 tokens" in said(app)
 
 
 def test_the_curves_and_their_point_are_the_rows(app: AppTest) -> None:
@@ -70,7 +70,7 @@ def test_the_curves_and_their_point_are_the_rows(app: AppTest) -> None:
     scores = attnviz.load("minilm").run(TIRED).layers[3].attention.scores[0, 1, 10]
     weights = scaling.tempered(scores, words.TEMPERATURES)
     spread, point, tops, top = figure(app, 1)["data"]
-    assert numbers(spread["y"]) == pytest.approx((2 ** analysis.entropy(weights)).tolist())
+    assert numbers(spread["y"]) == pytest.approx((2 ** measures.entropy(weights)).tolist())
     assert numbers(tops["y"]) == pytest.approx((100 * weights.amax(dim=1)).tolist())
     at = words.TEMPERATURES.index(4.0)
     assert numbers(point["y"]) == [pytest.approx(numbers(spread["y"])[at])]
@@ -90,7 +90,7 @@ def test_an_encoder_shows_how_far_its_vectors_move(app: AppTest) -> None:
     choose(app, temperature=0.5)
     model = attnviz.load("minilm")
     plain, changed = model.run(TIRED), model.run(TIRED, intervention=attnviz.Intervention(temperature=0.5))
-    moved = analysis.relative_change(plain, changed)[:, 0].mean(dim=1)
+    moved = measures.relative_change(plain, changed)[:, 0].mean(dim=1)
     inside, outside = figure(app, 2)["data"]
     assert numbers(inside["y"]) == pytest.approx((100 * moved).tolist(), rel=1e-4)
     assert set(numbers(outside["y"])) == {0.0}

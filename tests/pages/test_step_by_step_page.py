@@ -13,11 +13,11 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz import Intervention
-from attnviz.by_hand import by_hand
+from attnviz.analysis.provenance.steps import walk
+from attnviz.analysis.provenance.worked_example import by_hand
 from attnviz.errors import InvalidParameterError
-from attnviz.walk import walk
 from attnviz.web.lesson import from_query, to_query
-from attnviz.web.steps import Settings
+from attnviz.web.step_by_step.state import Settings
 from tests.unit.hostile import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")

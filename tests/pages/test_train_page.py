@@ -19,14 +19,15 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from attnviz import bundles
+from attnviz.browser.report import percent
 from attnviz.errors import InvalidParameterError
-from attnviz.report import percent
-from attnviz.tasks import TASKS
-from attnviz.training import Training, train
-from attnviz.web import cache, courtesy, runs
-from attnviz.web import train as page
-from attnviz.web.runs import Run
+from attnviz.models import folders
+from attnviz.training.loop import Training, train
+from attnviz.training.tasks import TASKS
+from attnviz.web import cache
+from attnviz.web.jobs import priority, training_runs
+from attnviz.web.jobs.training_runs import Run
+from attnviz.web.train import state as page
 from tests.mounted import charts, mounted
 from tests.unit.hostile import HOSTILE
 
@@ -49,11 +50,11 @@ CONFIG = page.config_of(page.Settings(**SMALL))
 
 @pytest.fixture(autouse=True)
 def no_run_outlives_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(runs, "ABSENT", 0.0)  # the session is asked for after every step
-    monkeypatch.setattr(courtesy, "BREATH", 0.0)
+    monkeypatch.setattr(training_runs, "ABSENT", 0.0)  # the session is asked for after every step
+    monkeypatch.setattr(priority, "BREATH", 0.0)
     yield
-    runs._end_all()
-    assert not runs._running
+    training_runs._end_all()
+    assert not training_runs._running
 
 
 def opened(**settings: Any) -> AppTest:
@@ -89,7 +90,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[Run], o
 
     def presence() -> Callable[[], bool]:
         def here() -> bool:
-            for run in runs._running:
+            for run in training_runs._running:
                 if run.done == number and run not in acted:
                     acted.append(run)
                     act(run)
@@ -97,7 +98,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[Run], o
 
         return here
 
-    monkeypatch.setattr(runs, "presence", presence)
+    monkeypatch.setattr(training_runs, "presence", presence)
 
 
 def numbers(values: Any) -> np.ndarray:
@@ -174,7 +175,7 @@ def test_the_head_that_changed_most_is_shown_unless_one_is_chosen() -> None:
 
 def test_trainings_give_way_to_a_reader_and_not_to_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
-    monkeypatch.setattr(courtesy, "hurry", asked.append)
+    monkeypatch.setattr(priority, "hurry", asked.append)
     go = threading.Event()
     at_step(monkeypatch, 3, lambda _: go.wait(60))
     app = opened(**SMALL)
@@ -295,7 +296,7 @@ def test_the_download_is_the_model(tmp_path: Path) -> None:
     run = app.session_state["training"]
     with zipfile.ZipFile(io.BytesIO(page.zipped(run))) as archive:
         archive.extractall(tmp_path)
-    found = bundles.read(tmp_path / "attnviz-copy")
+    found = folders.read(tmp_path / "attnviz-copy")
     expected = run.model().transformer.state_dict()
     for name, value in found.transformer.state_dict().items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
@@ -440,7 +441,7 @@ def test_a_file_over_ten_megabytes_is_refused() -> None:
 
 
 def test_a_server_without_room_says_so_and_keeps_what_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "MAX_RUNS", 0)
+    monkeypatch.setattr(training_runs, "MAX_RUNS", 0)
     app = opened(**SMALL)
     next(button for button in app.button if button.label == "Start").click().run()
     app.run()

@@ -14,12 +14,13 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz import packing
-from attnviz.beams import beam
-from attnviz.generate import prompt, say, whole
-from attnviz.models import Model
-from attnviz.view import ViewState
-from attnviz.web import translate, translate_said
+from attnviz.browser import attention_message
+from attnviz.browser.view_state import ViewState
+from attnviz.generation.beam_search import beam
+from attnviz.generation.sampling import prompt, say, whole
+from attnviz.models.catalogue import Model
+from attnviz.web.translate import state as translate
+from attnviz.web.translate import text as translate_said
 from tests.mounted import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -100,7 +101,7 @@ def test_the_other_stacks_are_the_runs_own(app: AppTest, stack: str) -> None:
     choose(app, stack=stack)
     assert not app.exception
     found = translate.answer("dates", DATE, ())
-    assert shown(app)[1] == packing.pack(found.run, name="dates", stack=stack)
+    assert shown(app)[1] == attention_message.pack(found.run, name="dates", stack=stack)
 
 
 def test_another_token_is_gone_on_from(app: AppTest, dates: Model) -> None:

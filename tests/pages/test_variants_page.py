@@ -14,14 +14,14 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import attnviz
-from attnviz import cost, variants
-from attnviz.cost import Step
+from attnviz.analysis import cost, variants
+from attnviz.analysis.cost import Step
+from attnviz.analysis.variants import Survey
+from attnviz.browser.report import percent
 from attnviz.figures.cost import duration, size
 from attnviz.figures.theme import plain
-from attnviz.report import percent
-from attnviz.variants import Survey
-from attnviz.web import slices
-from attnviz.web import variants as words
+from attnviz.web.jobs import slices
+from attnviz.web.variants import text as words
 from tests.mounted import charts
 from tests.unit.hostile import HOSTILE
 

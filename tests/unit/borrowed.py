@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from attnviz import hub
-from attnviz.foreign import HubModel
+from attnviz.models import hf_loading
+from attnviz.models.hf_model import HubModel
 
 DECODER = {
     "vocab_size": 64,
@@ -129,5 +129,5 @@ def made(name: str, attention: str, seed: int = 0, **changes: Any) -> Any:
 
 def pair(name: str, **changes: Any) -> tuple[HubModel, Any]:
     """The adapter's model, and transformers' own with the same weights."""
-    hub.register()
-    return HubModel(made(name, hub.NAME, **changes)), made(name, "eager", **changes)
+    hf_loading.register()
+    return HubModel(made(name, hf_loading.NAME, **changes)), made(name, "eager", **changes)

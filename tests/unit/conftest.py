@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from attnviz.models import Model, load, minilm_folder
+from attnviz.models.catalogue import Model, load, minilm_folder
 
 
 @pytest.fixture(scope="session")

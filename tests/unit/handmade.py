@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from attnviz import AttentionTrace, Intervention, Mask, Trace, attend, preset
-from attnviz.frontend import FOLDER
-from attnviz.layers import LayerTrace
-from attnviz.tokenizers import Encoding
+from attnviz.browser.bundle import FOLDER
+from attnviz.nn.encoding import Encoding
+from attnviz.nn.layers import LayerTrace
 
 
 def attention(

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from attnviz import Model, Transformer, __main__, analysis, catalogue, preset, workshop
+from attnviz import Model, Transformer, __main__, catalogue, preset
 from attnviz.__main__ import main
-from attnviz.training import Training
-from attnviz.training import preset as training_preset
+from attnviz.analysis import measures
+from attnviz.training import command as workshop
+from attnviz.training.loop import Training
+from attnviz.training.loop import preset as training_preset
 
 ROOT = Path(__file__).parents[2]
 TIRED = "The animal didn't cross the street because it was too tired."
@@ -95,8 +97,8 @@ def test_the_links_are_the_models(loaded, minilm, capsys) -> None:
 )
 def test_options_change_the_run(loaded, capsys, monkeypatch, options, check) -> None:
     seen = []
-    original = analysis.strongest_links
-    monkeypatch.setattr(analysis, "strongest_links", lambda trace, n: seen.append(trace) or original(trace, n))
+    original = measures.strongest_links
+    monkeypatch.setattr(measures, "strongest_links", lambda trace, n: seen.append(trace) or original(trace, n))
     assert main(["run", TIRED, *options]) == 0
     assert all(check(layer.attention) for layer in seen[0].layers)
     capsys.readouterr()

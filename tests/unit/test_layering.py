@@ -1,4 +1,4 @@
-"""The architecture, held by a test: who may import whom, what is imported late, and what is never written."""
+"""What is imported late, what is required, and what is never written; who may import whom, `lint-imports` checks."""
 
 import ast
 import re
@@ -14,89 +14,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "attnviz"
 
-# Module → those of ours that it may import; errors may be imported by all. `web`, `figures`, `frontend`: whole folders.
-TABLE: dict[str, set[str]] = {
-    "errors": set(),
-    "places": set(),
-    "words": set(),
-    "frontend": set(),
-    "checks": set(),
-    "masks": set(),
-    "positions": set(),
-    "intervention": {"checks"},
-    "config": {"checks"},
-    "tokenizers": {"words"},
-    "figures": set(),
-    "cells": set(),
-    "view": {"intervention", "cells"},
-    "attention": {"checks", "masks", "positions", "intervention"},
-    "multihead": {"attention", "checks", "masks", "positions", "intervention"},
-    "layers": {"attention", "multihead", "checks", "masks", "intervention"},
-    "embeddings": {"config", "checks", "positions", "tokenizers"},
-    "images": {"checks"},
-    "rollout": {"transformer"},
-    "transformer": {
-        *("attention", "multihead", "layers", "config", "embeddings", "checks"),
-        *("masks", "positions", "intervention", "tokenizers"),
-    },
-    "weights": {"transformer", "config"},
-    "tensor_names": set(),
-    "marian_file": set(),
-    "marian": {
-        *("embeddings", "foreign", "intervention", "layers", "marian_file", "masks", "multihead"),
-        *("tokenizers", "transformer", "weights"),
-    },
-    "families": {"config", "tensor_names", "weights"},
-    "adapter": {"attention", "intervention", "masks", "multihead"},
-    "foreign": {"adapter", "attention", "config", "embeddings", "intervention", "layers", "tokenizers", "transformer"},
-    "hub": {"adapter", "foreign", "config", "weights"},
-    "schedules": set(),
-    "download": {"images", "weights"},
-    "archives": {"download", "images", "weights"},
-    "bundles": {"images", "weights", "config", "tokenizers", "transformer", "checkpoints"},
-    "history": {"bundles", "checkpoints", "config", "transformer", "weights"},
-    "workshop": {"bundles", "checkpoints", "history", "training"},
-    "checkpoints": {"weights"},
-    "tasks": {"images", "transformer", "intervention", "tokenizers", "analysis", "checks", "places"},
-    "train_config": {"config", "tasks", "schedules", "checks"},
-    "interlude": {"multihead"},
-    "training": {"transformer", "tasks", "checkpoints", "interlude", "train_config"},
-    "models": {
-        *("marian", "weights", "families", "hub", "bundles", "images", "transformer", "config", "tokenizers"),
-        *("intervention", "checks", "places", "download", "archives"),
-    },
-    "anatomy": {"config", "foreign", "transformer"},
-    "exporting": {
-        *("models", "foreign", "bundles", "checkpoints", "weights"),
-        *("transformer", "config", "masks", "positions"),
-    },
-    "generate": {"models", "foreign", "transformer", "intervention", "checks"},
-    "beams": {"generate", "marian", "models", "foreign", "transformer", "layers", "attention", "checks"},
-    "patterns": {"masks", "checks"},
-    "scaling": {"attention", "checks"},
-    "reference": set(),
-    "residual": {"transformer", "layers", "checks"},
-    "variants": {"patterns", "checks"},
-    "cost": {"variants", "checks"},
-    "leak": {"analysis", "models", "transformer", "intervention", "tokenizers", "checks", "words"},
-    "order": {"positions", "attention", "transformer", "config", "intervention"},
-    "analysis": {"attention", "transformer", "masks", "intervention", "tokenizers", "checks"},
-    "sinks": {"intervention", "models", "transformer"},
-    "packing": {"attention", "transformer", "masks", "intervention", "tokenizers"},
-    "terms": set(),
-    "walk": {"terms", "attention", "multihead", "transformer", "positions"},
-    "walk_message": {"terms"},
-    "by_hand": {"terms", "walk", "multihead", "masks"},
-    "report": {"packing", "view", "frontend", "figures", "analysis", "models", "transformer", "places"},
-    "training_report": {"report", "weights", "models", "training", "tasks", "frontend", "intervention", "transformer"},
-}
-LIBRARY = set(TABLE)
-TABLE["__init__"] = LIBRARY
-TABLE["web"] = LIBRARY
-TABLE["__main__"] = LIBRARY  # not web: the command line runs without Streamlit
-TABLE["pages"] = LIBRARY | {"web"}
-TABLE["app"] = {"web", "places"}
-
 
 class Import(NamedTuple):
     file: str
@@ -109,8 +26,8 @@ def sources() -> list[Path]:
     return [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "pages").glob("*.py")), ROOT / "app.py"]
 
 
-def unit(file: Path) -> str:
-    """The row of the table that a file belongs to."""
+def wing(file: Path) -> str:
+    """The first level below the package that a file belongs to; of what lies beside it, "pages" or "app"."""
     parts = file.relative_to(ROOT).with_suffix("").parts
     return parts[1] if parts[0] == "attnviz" else parts[0]
 
@@ -136,34 +53,7 @@ def imports(file: Path) -> Iterator[Import]:
 
 
 def all_imports() -> list[tuple[str, Import]]:
-    return [(unit(file), found) for file in sources() for found in imports(file)]
-
-
-def test_every_module_has_a_row_in_the_table():
-    assert {unit(file) for file in sources()} <= set(TABLE)
-
-
-def test_imports_follow_the_table():
-    wrong = []
-    for name, found in all_imports():
-        top, _, rest = found.module.partition(".")
-        target = rest.split(".")[0]
-        if top != "attnviz" or target in (name, "errors"):
-            continue
-        if not target:  # `import attnviz`: the public surface, for those outside the library
-            allowed = name in ("__main__", "web", "pages", "app")
-        else:
-            allowed = target in TABLE[name] or (name in ("__main__", "web") and target not in TABLE)
-        if not allowed:
-            wrong.append(f"{found.file}:{found.line}: {name} may not import {found.module}")
-    assert not wrong, "\n".join(wrong)
-
-
-def test_the_table_has_no_cycle():
-    done: set[str] = set()
-    while rows := {name for name in LIBRARY - done if TABLE[name] <= done}:
-        done |= rows
-    assert done == LIBRARY
+    return [(wing(file), found) for file in sources() for found in imports(file)]
 
 
 def test_streamlit_is_imported_only_by_the_app():
@@ -171,9 +61,9 @@ def test_streamlit_is_imported_only_by_the_app():
     assert users <= {"web", "pages", "app"}
 
 
-def test_transformers_is_imported_only_late_and_only_in_hub():
-    found = [(name, one) for name, one in all_imports() if one.module.split(".")[0] == "transformers"]
-    assert all(name == "hub" and one.late for name, one in found), found
+def test_transformers_is_imported_only_late_and_only_where_its_models_are_loaded():
+    found = [one for _, one in all_imports() if one.module.split(".")[0] == "transformers"]
+    assert found and all(one.file == "attnviz/models/hf_loading.py" and one.late for one in found), found
 
 
 def test_the_package_of_the_weights_is_never_imported():

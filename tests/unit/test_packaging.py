@@ -56,7 +56,7 @@ def test_wheel_holds_nothing_else(installed):
 
 def test_installed_package_finds_its_app_and_assets(installed, tmp_path):
     code = (
-        "import attnviz, json; from attnviz.places import APP, ASSETS;"
+        "import attnviz, json; from attnviz.inputs.assets import APP, ASSETS;"
         "print(json.dumps([attnviz.__file__, APP.is_file(), (ASSETS / 'examples' / 'texts.json').is_file()]))"
     )
     environment = {**os.environ, "PYTHONPATH": str(installed)}

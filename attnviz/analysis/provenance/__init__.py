@@ -1,0 +1,2 @@
+"""Where a number comes from: the `terms` whose sum or product it is, `steps` that lay them out for one layer of a run,
+and a `worked_example` small enough for a calculator."""

@@ -1,0 +1,120 @@
+"""An attention that can be checked by hand: 3 words, 4 numbers each, 2 heads, weights that the reader may change.
+
+Head 0 sends the action to look at the nouns; head 1 looks at whatever stands furthest to the right, which the
+causal mask then forbids. Small whole numbers and halves, no biases; the layer is our own `MultiheadAttention`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from attnviz.analysis.provenance.steps import attention_matrices
+from attnviz.analysis.provenance.terms import Given, Matrix, Sum, Walk
+from attnviz.errors import InvalidParameterError
+from attnviz.nn.masks import Mask
+from attnviz.nn.multihead import MultiheadAttention
+
+WORDS = ("cats", "chase", "mice")
+HEADS = 2
+LARGEST = 1000.0  # a weight lies between −1000 and 1000: nothing that follows leaves what floats can hold
+MASKS = ("own", "causal", "none")
+
+# columns: noun, action, size, place in the sentence
+EMBEDDING = ((1, 0, 2, 0), (0, 1, 0, 0), (1, 0, -1, 0))
+PLACES = ((0, 0, 0, 0), (0, 0, 0, 1), (0, 0, 0, 2))
+WEIGHTS: dict[str, tuple[tuple[float, ...], ...]] = {  # (in, out): a row per number of x, a column per number of Q
+    "W_Q": ((0, 1, 0, 1), (2, 0, 0, 1), (0, 0, 0, 0), (0, 0, 1, 0)),
+    "W_K": ((2, 0, 0, 1), (0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0)),
+    "W_V": ((0, 1, 0, 0), (0, 0, 1, 0), (1, 0, 0, 0), (0, 0, 0, 0.5)),
+    "W_O": ((1, 0, 0, 0), (0, 1, 0, -1), (0, 1, 1, 0), (0, 0, 0, 2)),
+}
+
+Edits = Mapping[tuple[str, int, int], float]
+_NUMBER = re.compile(r"[+-]?(\d{1,9}(\.\d{0,9})?|\.\d{1,9})(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
+_FRACTION = re.compile(r"([+-]?\d{1,6})\s*/\s*(\d{1,6})", re.ASCII)
+_PLACE = re.compile(r"(W_[QKVO])\.([0-3])\.([0-3])")
+
+
+def number(text: str) -> float:
+    """The weight that a reader typed: "2", "−0.5", "1/3". Errors: InvalidParameterError in one sentence."""
+    plain = text.strip().replace("−", "-")
+    fraction = _FRACTION.fullmatch(plain)
+    if fraction and int(fraction[2]):
+        value = int(fraction[1]) / int(fraction[2])
+    elif _NUMBER.fullmatch(plain):
+        value = float(plain)
+    else:
+        raise InvalidParameterError(f"“{text[:20]}” is not a number. Write it as 2, −0.5 or 1/3.")
+    if abs(value) > LARGEST:
+        raise InvalidParameterError(
+            f"{text.strip()[:20]} is outside −1000 … 1000, the weights that this example takes."
+        )
+    return value
+
+
+def read_edits(text: str) -> dict[tuple[str, int, int], float]:
+    """What was changed, from "W_Q.0.1:1/2,W_O.3.3:-1" (matrix, row, column). Errors: InvalidParameterError."""
+    found = {}
+    for part in filter(None, text.split(",")):
+        place, _, value = part.partition(":")
+        named = _PLACE.fullmatch(place)
+        if named is None:
+            raise InvalidParameterError(f"“{place[:20]}” is no weight of this example")
+        found[named[1], int(named[2]), int(named[3])] = number(value)
+    return found
+
+
+@lru_cache(maxsize=64)
+def by_hand(edits: str = "", mask: str = "own") -> Walk:
+    """The example, with some weights changed.
+
+    Arguments
+        edits: as for `read_edits`.
+        mask: "own" (causal), "causal" or "none".
+
+    All numbers are float64. Errors: InvalidParameterError for edits or a mask that it cannot take.
+    """
+    if mask not in MASKS:
+        raise InvalidParameterError(f"mask={mask!r} is not one of {', '.join(MASKS)}")
+    causal = mask != "none"
+    layer = attention_layer(read_edits(edits))
+    start = [
+        Matrix("E", "E", np.array(EMBEDDING, dtype=np.float64), ("query", "model"), Given("token", (0, 1, 2), 3)),
+        Matrix("P", "P", np.array(PLACES, dtype=np.float64), ("query", "model"), Given("position", (0, 1, 2), 3)),
+    ]
+    x = start[0].values + start[1].values
+    start.append(Matrix("x", "x", x, ("query", "model"), Sum(("E", "P"))))
+    with torch.inference_mode():
+        trace = layer.trace(torch.from_numpy(x), mask=Mask(causal=causal))
+        found = attention_matrices(layer, trace, "x")
+    assert all(math.isfinite(v) for v in found[-1].values.flat)
+    return Walk(
+        {matrix.name: matrix for matrix in (*start, *found)},
+        WORDS,
+        0,
+        1,
+        HEADS,
+        causal,
+        (False,) * len(WORDS),
+        (False,) * len(WORDS),
+        "The example by hand",
+    )
+
+
+def attention_layer(edits: Edits | None = None) -> MultiheadAttention:
+    """The example's layer, 4 wide with 2 heads and no biases, in float64."""
+    width = len(EMBEDDING[0])
+    layer = MultiheadAttention(width, HEADS, bias=False, batch_first=True, dtype=torch.float64)
+    weights = {name: torch.tensor(rows, dtype=torch.float64) for name, rows in WEIGHTS.items()}
+    for (name, row, col), value in (edits or {}).items():
+        weights[name][row, col] = value
+    with torch.no_grad():  # torch keeps a matrix as (out, in)
+        layer.in_proj_weight.copy_(torch.cat([weights[f"W_{letter}"].T for letter in "QKV"]))
+        layer.out_proj.weight.copy_(weights["W_O"].T)
+    return layer.eval().requires_grad_(False)

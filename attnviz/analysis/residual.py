@@ -1,0 +1,325 @@
+"""The residual stream: what each layer adds to it, what LayerNorm does to it, and what depth does to gradients.
+
+    post-norm   x ← LayerNorm(x + Sublayer(x))      Vaswani et al. 2017, section 3.1
+    pre-norm    x ← x + Sublayer(LayerNorm(x))      Xiong et al. 2020, section 3.1
+
+Traces in, float64 arrays out; T tokens, C model width, F feed-forward width, L layers. Lengths are Euclidean.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from attnviz.checks import check_sizes
+from attnviz.errors import InvalidParameterError, ShapeError
+from attnviz.nn.layers import ACTIVATIONS, LayerTrace, TransformerEncoder, TransformerEncoderLayer
+from attnviz.nn.trace import Trace
+from attnviz.nn.transformer import Transformer
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What one layer did to every token of a text, stage by stage, in the order of the computation."""
+
+    norm_first: bool  # pre-norm
+    before: Array  # (T, C) the stream into the layer
+    attention_in: Array  # (T, C) what attention reads: `before`, after its norm if pre-norm
+    attention: Array  # (T, C) what attention adds
+    attention_sum: Array  # (T, C) before + attention
+    middle: Array  # (T, C) the same, after its norm if post-norm
+    feed_in: Array  # (T, C) what the feed-forward network reads: `middle`, after its norm if pre-norm
+    hidden_in: Array  # (T, F) its hidden units before the activation
+    hidden: Array  # (T, F) and after it
+    feed_forward: Array  # (T, C) what the feed-forward network adds
+    feed_sum: Array  # (T, C) middle + feed_forward
+    after: Array  # (T, C) the same, after its norm if post-norm
+
+    def lengths(self, token: int) -> dict[str, float]:
+        """The length of one token's vector at each stage, by the names above; without the hidden units."""
+        stages = [field.name for field in fields(self) if field.name not in ("norm_first", "hidden_in", "hidden")]
+        return {name: float(np.linalg.norm(getattr(self, name)[token])) for name in stages}
+
+
+def block(model: Transformer, trace: Trace, layer: int, *, norm_first: bool | None = None) -> Block:
+    """One layer's run on the trace's first text, stage by stage.
+
+    Arguments
+        layer: counted from 0.
+        norm_first: where the norms stand: None, as in the model. The other way runs the same layer, with the same
+            weights and the same `before`, with its norms moved.
+
+    Errors: InvalidParameterError for a layer that is not there, an encoder-decoder, or an arrangement that the
+    trace's intervention was not run in.
+    """
+    chosen, run = _layer(model, trace, layer)
+    first = chosen.norm_first if norm_first is None else norm_first
+    with torch.inference_mode():
+        x = run.resid_pre
+        attention_in = chosen.norm1(x) if first else x
+        attention = run.attention.out if first == chosen.norm_first else _attend(chosen, attention_in, trace, run)
+        assert attention is not None
+        attention_sum = x + attention
+        middle = attention_sum if first else chosen.norm1(attention_sum)
+        feed_in = chosen.norm2(middle) if first else middle
+        hidden_in = chosen.linear1(feed_in)
+        hidden = chosen.activation(hidden_in)
+        feed_forward = chosen.linear2(hidden)
+        feed_sum = middle + feed_forward
+        after = feed_sum if first else chosen.norm2(feed_sum)
+    stages = (
+        x,
+        attention_in,
+        attention,
+        attention_sum,
+        middle,
+        feed_in,
+        hidden_in,
+        hidden,
+        feed_forward,
+        feed_sum,
+        after,
+    )
+    return Block(first, *(_array(stage[0, : trace.lengths[0]]) for stage in stages))
+
+
+def _layer(model: Transformer, trace: Trace, layer: int) -> tuple[TransformerEncoderLayer, LayerTrace]:
+    if trace.source is not None or model.config.kind == "encoder-decoder":
+        raise InvalidParameterError("the blocks of an encoder-decoder model have three sublayers; this shows two")
+    if not 0 <= layer < len(trace.layers):
+        raise InvalidParameterError(f"layer {layer} of {len(trace.layers)} (counted from 0)")
+    stack = cast(nn.ModuleDict, model.decoder if model.encoder is None else model.encoder)
+    chosen = cast(nn.ModuleList, stack["layers"])[layer]
+    return cast(TransformerEncoderLayer, chosen), trace.layers[layer]
+
+
+def _attend(layer: TransformerEncoderLayer, x: Tensor, trace: Trace, run: LayerTrace) -> Tensor:
+    """Attention on another input, under the mask and the positions of the run: (B, T, C)."""
+    if trace.intervention is not None:
+        raise InvalidParameterError("a run with an intervention can only be shown as it was run")
+    rotary = trace.config.positions == "rope"
+    out = layer.self_attn.trace_batch_first(x, mask=run.attention.mask, alibi=run.attention.alibi, rotary=rotary).out
+    assert out is not None
+    return out
+
+
+# ---- one LayerNorm -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Normed:
+    """What LayerNorm does to one token: (x − μ) / √(σ² + ε), then · γ + β."""
+
+    before: Array  # (C,)
+    standard: Array  # (C,) mean 0, standard deviation 1
+    after: Array  # (C,) times γ plus β
+    gain: Array  # (C,) γ
+    shift: Array  # (C,) β, zeros where there is none
+
+
+def normed(model: Transformer, trace: Trace, layer: int, token: int, *, second: bool = False) -> Normed:
+    """A layer's first LayerNorm (attention's) or its second (the feed-forward network's) on one token.
+
+    Errors: as `block`. Source: Ba et al. 2016, section 3, equation 4.
+    """
+    chosen, _ = _layer(model, trace, layer)
+    run = block(model, trace, layer)
+    inputs = (run.before, run.middle) if chosen.norm_first else (run.attention_sum, run.feed_sum)
+    x = inputs[second]
+    norm = chosen.norm2 if second else chosen.norm1
+    with torch.inference_mode():
+        row = torch.tensor(x[token], dtype=norm.weight.dtype)
+        standard = F.layer_norm(row, norm.normalized_shape, eps=norm.eps)
+        after = norm(row)
+    shift = torch.zeros_like(norm.weight) if norm.bias is None else norm.bias
+    return Normed(x[token], *map(_array, (standard, after, norm.weight, shift)))
+
+
+def activations(low: float, high: float, n: int = 241) -> dict[str, tuple[Array, Array]]:
+    """ReLU and GELU as curves, (inputs, outputs) of n points each, over at least −4 … 3; 0 is one of the inputs.
+
+    Source: Hendrycks & Gimpel 2016, section 2.
+    """
+    x = np.union1d(np.linspace(min(low, -4.0), max(high, 3.0), n - 1), [0.0])
+    inputs = torch.from_numpy(x)
+    return {name: (x, _array(ACTIVATIONS[key](inputs))) for key, name in (("relu", "ReLU"), ("gelu", "GELU"))}
+
+
+# ---- all layers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Branches:
+    """How long each layer's additions are, and the stream that they are added to: (L, T) each."""
+
+    attention: Array
+    feed_forward: Array
+    before_attention: Array
+    before_feed_forward: Array
+
+    @property
+    def attention_share(self) -> Array:
+        """(L, T): attention's addition as a share of the stream's length there; 0 where the stream is 0."""
+        return _ratio(self.attention, self.before_attention)
+
+    @property
+    def feed_forward_share(self) -> Array:
+        """(L, T): the same of the feed-forward network's."""
+        return _ratio(self.feed_forward, self.before_feed_forward)
+
+
+def branches(model: Transformer, trace: Trace) -> Branches:
+    """The lengths of what attention and the feed-forward network add, in every layer. Errors: as `block`."""
+    runs = [block(model, trace, layer) for layer in range(len(trace.layers))]
+    names = ("attention", "feed_forward", "before", "middle")
+    return Branches(*(np.stack([np.linalg.norm(getattr(run, name), axis=1) for run in runs]) for name in names))
+
+
+def stream(trace: Trace) -> Array:
+    """The first text's residual stream before the layers and after each of them: (L + 1, T, C)."""
+    states = [layer.resid_pre for layer in trace.layers] + [trace.layers[-1].resid_post]
+    return np.stack([_array(state[0, : trace.lengths[0]]) for state in states])
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """The stream seen along its few directions of largest variance, the same for all layers."""
+
+    points: Array  # (L + 1, T, k)
+    shares: Array  # (k,) of the whole variance, largest first
+    directions: Array  # (k, C) of length 1, at right angles
+    mean: Array  # (C,) of all layers and tokens, which the directions start from
+
+
+def drift(states: Array, k: int = 2) -> Drift:
+    """Principal components of all states (L + 1, T, C) together, so that layers can be compared in one picture.
+
+    Each direction's largest entry is positive, or the picture could come out mirrored. Where there are fewer
+    than k directions, the rest is 0. Errors: ShapeError. Source: Pearson 1901; Jolliffe 2002, chapter 3.
+    """
+    if states.ndim != 3 or 0 in states.shape:
+        raise ShapeError(f"the states are (L + 1, T, C), not {states.shape}")
+    check_sizes(k=k)
+    rows = states.reshape(-1, states.shape[-1])
+    mean = rows.mean(axis=0)
+    variances, directions = _principal(rows - mean, k)
+    total = ((rows - mean) ** 2).sum()
+    shares = variances / total if total > 0 else np.zeros(k)
+    largest = np.abs(directions).argmax(axis=1)
+    directions *= np.where(directions[np.arange(k), largest] < 0, -1.0, 1.0)[:, None]
+    points = ((rows - mean) @ directions.T).reshape(*states.shape[:2], k)
+    return Drift(points, shares, directions, mean)
+
+
+def _principal(rows: Array, k: int) -> tuple[Array, Array]:
+    """The k largest principal variances (k,) of centred rows (N, C), and their directions (k, C).
+
+    By the smaller of C × C and N × N: an eighth of the time of a singular value decomposition.
+    """
+    wide = rows.shape[0] < rows.shape[1]
+    values, vectors = np.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)  # smallest first
+    found = [i for i in range(len(values))[::-1][:k] if values[i] > 1e-12 * values[-1] > 0]
+    variances, directions = np.zeros(k), np.zeros((k, rows.shape[1]))
+    variances[: len(found)] = values[found]
+    axes = vectors[:, found].T
+    directions[: len(found)] = axes @ rows / np.sqrt(values[found])[:, None] if wide else axes
+    return variances, directions
+
+
+# ---- depth ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Untrained:
+    """A stack of encoder layers with random weights, and something for it to get wrong."""
+
+    encoder: TransformerEncoder
+    x: Tensor  # (1, T, C) random tokens
+    readout: Tensor  # (V, C) scores = output · readoutᵀ
+    targets: Tensor  # (T,) the right one of V, drawn at random
+
+    def loss(self, output: Tensor) -> Tensor:
+        """Mean cross-entropy of the scores of the output (1, T, C) against the targets."""
+        return F.cross_entropy(output[0] @ self.readout.T, self.targets)
+
+
+def untrained(
+    depth: int,
+    norm_first: bool,
+    seed: int,
+    *,
+    d_model: int = 64,
+    n_heads: int = 4,
+    n_tokens: int = 32,
+    n_classes: int = 256,
+    dtype: torch.dtype = torch.float32,
+) -> Untrained:
+    """`depth` encoder layers with Xavier's random weights, ReLU and F = 4 C; pre-norm ends in a LayerNorm.
+
+    Seed and sizes decide everything: both arrangements get the same weights, tokens and targets.
+    Errors: InvalidParameterError. Source: Xiong et al. 2020, section 3; Glorot & Bengio 2010, equation 16.
+    """
+    check_sizes(depth=depth)
+    options: dict[str, Any] = {"device": "meta", "dtype": dtype}  # "meta": no time spent on weights drawn twice
+    layer = TransformerEncoderLayer(
+        d_model, n_heads, 4 * d_model, 0.0, F.relu, batch_first=True, norm_first=norm_first, **options
+    )
+    final = nn.LayerNorm(d_model, **options) if norm_first else None
+    generator = torch.Generator().manual_seed(seed)
+    with torch.inference_mode(False):  # inside a caller's inference mode too, tensors that gradients can reach
+        encoder = TransformerEncoder(layer, depth, final).to_empty(device="cpu").eval()
+        x = torch.randn(1, n_tokens, d_model, generator=generator, dtype=dtype)
+        targets = torch.randint(n_classes, (n_tokens,), generator=generator)
+        readout = nn.init.xavier_normal_(torch.empty(n_classes, d_model, dtype=dtype), generator=generator)
+        for name, parameter in encoder.named_parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_normal_(parameter, generator=generator)
+            else:
+                nn.init.constant_(parameter, float("norm" in name and name.endswith("weight")))
+    return Untrained(encoder, x, readout, targets)
+
+
+@dataclass(frozen=True, eq=False)
+class Depth:
+    """Sizes in an untrained stack of L layers."""
+
+    stream: Array  # (L + 1,) mean length of the tokens' vectors, before the layers and after each
+    gradients: Array  # (L,) length of the loss's gradient with respect to all of a layer's parameters
+    stream_gradients: Array  # (L + 1,) and with respect to the stream, before the layers and after each
+    loss: float
+
+
+def depth_sizes(stack: Untrained) -> Depth:
+    """One forward and one backward pass. Source: Xiong et al. 2020, section 3.3 and figure 3."""
+    layers = stack.encoder.layers
+    with torch.inference_mode(False), torch.enable_grad():
+        states = [stack.x.clone().requires_grad_()]
+        for layer in layers:
+            states.append(layer(states[-1]))
+        norm = stack.encoder.norm
+        loss = stack.loss(states[-1] if norm is None else norm(states[-1]))
+        wanted = [list(layer.parameters()) for layer in layers]
+        found = torch.autograd.grad(loss, [*states, *(one for layer in wanted for one in layer)])
+    along, rest = found[: len(states)], list(found[len(states) :])
+    gradients = [math.sqrt(sum(float(rest.pop(0).square().sum()) for _ in layer)) for layer in wanted]
+    lengths = [float(state.detach().norm(dim=-1).mean()) for state in states]
+    return Depth(
+        np.array(lengths), np.array(gradients), np.array([float(g.norm()) for g in along]), float(loss.detach())
+    )
+
+
+def _array(x: Tensor) -> Array:
+    return x.detach().double().numpy()
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

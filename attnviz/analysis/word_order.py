@@ -1,0 +1,231 @@
+"""Word order in a transformer: what shuffled words do to its outputs, what positions look like to each other, and
+what a head's score does with distance, up to lengths that the model never saw.
+
+Everything here runs the model's own functions: `Transformer`, its first layer, and `attnviz.nn.positions`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from attnviz.errors import InvalidParameterError, ShapeError
+from attnviz.nn import positions
+from attnviz.nn.attention import attend
+from attnviz.nn.config import ModelConfig
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.transformer import Transformer
+
+
+@dataclass(frozen=True, eq=False)
+class Shuffled:
+    """What shuffling the words did to the model's outputs, token by token, each followed to its new place."""
+
+    moved: Tensor  # (T,) ‖y′ − y‖ / ‖y‖ per token, in the order of the original text
+    largest: float  # max |y′ − y| over all tokens and dimensions
+    scale: float  # max |y|: float32 rounds to about 1e-7 of it in every step
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """A matrix of positions (n, n) by offset: over all pairs that lie k apart, k = 0 … n − 1."""
+
+    mean: Tensor  # (n,)
+    low: Tensor  # (n,) the smallest value among these pairs
+    high: Tensor  # (n,) the largest
+
+    @property
+    def largest(self) -> float:
+        """max(high − low) over the offsets: 0 if the value depends on the offset only."""
+        return float((self.high - self.low).max())
+
+
+# ---- the shuffle test ------------------------------------------------------------------------------
+
+
+def word_order(words: Sequence[int | None], seed: int) -> tuple[int, ...]:
+    """A shuffle of the words as positions: the new text's token j is the old one's `order[j]`.
+
+    Arguments
+        words: the word number of each token, None for special tokens (`Encoding.words`). Pieces of a word stay
+            together and in their order; special tokens stay between the same numbers of words.
+        seed: draws the shuffle, the same on every machine. Two or more words never stay as they were.
+
+    Errors: InvalidParameterError for a negative seed.
+    """
+    if seed < 0:
+        raise InvalidParameterError(f"seed={seed} is negative")
+    groups: list[list[int]] = []
+    for i, word in enumerate(words):
+        if i and word is not None and word == words[i - 1]:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    free = [group for group in groups if words[group[0]] is not None]
+    drawn = np.arange(len(free))
+    generator = np.random.default_rng(seed)
+    while len(free) > 1 and (drawn == np.arange(len(free))).all():
+        drawn = generator.permutation(len(free))
+    shuffled = iter(drawn)
+    placed = [group if words[group[0]] is None else free[next(shuffled)] for group in groups]
+    return tuple(i for group in placed for i in group)
+
+
+def schemes_of(config: ModelConfig) -> tuple[str, ...]:
+    """The schemes that a model of this shape can run with: learned positions need a table, pairs an even width."""
+    possible = {
+        "learned": config.positions == "learned",
+        "sinusoidal": config.d_model % 2 == 0,
+        "rope": config.head_dim % 2 == 0,
+    }
+    return tuple(scheme for scheme in positions.SCHEMES if possible.get(scheme, True))
+
+
+def outputs(transformer: Transformer, ids: Sequence[int], scheme: str, *, mask: str | None = None) -> Tensor:
+    """The model's last vectors (T, C) on token ids (T,), run with a positional scheme (and a mask, if given).
+
+    Errors: as `Transformer.forward` and `Intervention`.
+    """
+    change = Intervention(positions=scheme, mask=mask)
+    with torch.inference_mode():
+        return transformer(torch.tensor([list(ids)]), intervention=change).final[0]
+
+
+def shuffle_test(
+    transformer: Transformer,
+    ids: Sequence[int],
+    order: Sequence[int],
+    scheme: str,
+    *,
+    mask: str | None = None,
+    original: Tensor | None = None,
+) -> Shuffled:
+    """Runs the text and its shuffle, and compares every token's output with its output at its new place.
+
+    Without positions a bidirectional model cannot tell the two texts apart: f(Px) = P f(x), so the difference
+    is 0 but for rounding (`exact` removes that).
+
+    Arguments
+        ids: token ids (T,); order: a permutation of 0 … T − 1, as from `word_order`.
+        scheme: of `positions.SCHEMES`; mask: as in `Intervention`, None for the model's own.
+        original: `outputs` of the unshuffled text, if they are known.
+
+    Errors: InvalidParameterError if `order` is no permutation; as `outputs`.
+    Source: Lee et al. 2019, "Set Transformer", property 1 (permutation equivariance).
+    """
+    if sorted(order) != list(range(len(ids))):
+        raise InvalidParameterError(f"order is not a permutation of the {len(ids)} tokens")
+    before = outputs(transformer, ids, scheme, mask=mask) if original is None else original
+    after = outputs(transformer, [ids[i] for i in order], scheme, mask=mask)
+    difference = torch.empty_like(before)
+    difference[list(order)] = after - before[list(order)]
+    moved = difference.norm(dim=-1) / before.norm(dim=-1)
+    return Shuffled(moved, float(difference.abs().max()), float(before.abs().max()))
+
+
+def exact(transformer: Transformer) -> Transformer:
+    """The same model in float64, a copy: twice the memory, and a billionth of the rounding."""
+    return copy.deepcopy(transformer).double()
+
+
+# ---- what a position looks like ---------------------------------------------------------------------
+
+
+def encoding(transformer: Transformer, scheme: str, n_positions: int) -> Tensor:
+    """What a scheme gives to positions 0 … n − 1 of this model, one row per position.
+
+        none, sinusoidal, learned   (n, C)  what is added to the token's embedding
+        rope                        (n, D)  the vector (1, 0, 1, 0, …) turned: cos θ, sin θ of every pair
+        alibi                       (n, H)  what each head's score loses at this distance, −m_h · distance
+
+    Errors: InvalidParameterError for a scheme that this model has not; ShapeError beyond a learned table.
+    """
+    config = transformer.config
+    if scheme == "none":
+        return positions.none(n_positions, config.d_model)
+    if scheme == "sinusoidal":
+        return positions.sinusoidal(n_positions, config.d_model)
+    if scheme == "rope":
+        start = torch.tensor([1.0, 0.0], dtype=torch.float64).repeat(config.head_dim // 2)
+        return positions.rope(start.expand(n_positions, -1))
+    if scheme == "alibi":
+        return positions.alibi_bias(positions.alibi_slopes(config.n_heads), 1, n_positions)[:, 0].T
+    if scheme == "learned" and "positions" in transformer.embed:
+        return positions.learned(cast(nn.Embedding, transformer.embed["positions"]).weight, n_positions)
+    raise InvalidParameterError(f"this model has no {scheme} positions")
+
+
+def wavelengths(width: int, *, base: float = 10_000.0) -> Tensor:
+    """Tokens until pair i has turned once: 2π · base^(2i/width), as (width/2,); width is C, or D for RoPE.
+
+    Source: Vaswani et al. 2017, section 3.5: "a geometric progression from 2π to 10000 · 2π".
+    """
+    i = torch.arange(0, width, 2, dtype=torch.float64)
+    return 2 * math.pi * base ** (i / width)
+
+
+def similarity(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Dot product and cosine of every two rows of (n, W), both (n, n), in float64. A row of zeros has cosine 0."""
+    rows = rows.double()
+    unit = F.normalize(rows, dim=-1)
+    return rows @ rows.T, unit @ unit.T
+
+
+def by_offset(matrix: Tensor) -> Spread:
+    """Mean, smallest and largest value of a matrix (n, n) along each diagonal j − i = k ≥ 0. Errors: ShapeError."""
+    n = matrix.shape[0]
+    if matrix.dim() != 2 or matrix.shape[1] != n:
+        raise ShapeError(f"a matrix of positions is square, not {tuple(matrix.shape)}")
+    lines = [matrix.diagonal(k) for k in range(n)]
+    return Spread(
+        torch.stack([line.mean() for line in lines]),
+        torch.stack([line.min() for line in lines]),
+        torch.stack([line.max() for line in lines]),
+    )
+
+
+# ---- what a head makes of it ------------------------------------------------------------------------
+
+
+def favourite_offset(weights: Tensor) -> int:
+    """The offset key − query that gets most attention on average, among those that half of the tokens have.
+
+    `weights` (T, T) of one head; the average is over the queries that have a key there.
+    """
+    reach = weights.shape[0] // 2
+    means = {k: float(weights.diagonal(k).mean()) for k in range(-reach, reach + 1) if weights.diagonal(k).numel()}
+    return max(means, key=lambda k: (means[k], -abs(k)))
+
+
+def at_offset(weights: Tensor, offset: int) -> float:
+    """Mean weight of the keys that lie `offset` after their query: of (T, T) along one diagonal."""
+    return float(weights.diagonal(offset).mean())
+
+
+def scores_by_distance(transformer: Transformer, token: int, scheme: str, n_distances: int) -> Tensor:
+    """How strongly a token looks at a copy of itself 0 … n − 1 tokens before it, in each head of layer 0: (H, n).
+
+    The score q·k/√D (with ALiBi's bias) before any mask. The copy stands at position 1, as position 0 is the
+    special token's in most models; the query at 1 … n. So absolute positions reach n, whatever `max_len` says.
+    Errors: ShapeError where a learned table ends; InvalidParameterError for a scheme that this model has not.
+    """
+    stack = transformer.encoder if transformer.encoder is not None else transformer.decoder
+    layer: Any = cast(nn.ModuleList, cast(nn.ModuleDict, stack)["layers"])[0]
+    n = n_distances if scheme in ("sinusoidal", "learned") else 1  # the others give every position the same vector
+    with torch.inference_mode():
+        x = transformer.embed(torch.full((1, n + 1), token), None, scheme)  # (1, n + 1, C)
+        x = layer.norm1(x) if layer.norm_first else x
+        q, k, v = layer.self_attn._heads(x[:, 1:], x[:, 1:2], x[:, 1:2])  # (1, H, n, D), (1, H, 1, D) twice
+        q = q.expand(-1, -1, n_distances, -1)
+        if scheme == "rope":  # both counted from the copy on: RoPE and ALiBi know only how far the two are apart
+            q, k = positions.rope(q), positions.rope(k)
+        slopes = positions.alibi_slopes(transformer.config.n_heads, x) if scheme == "alibi" else None
+        return attend(q, k, v, alibi=slopes).scores[0, :, :, 0]

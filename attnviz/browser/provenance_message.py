@@ -1,0 +1,90 @@
+"""A walk as one binary message for the browser, which traces cells by the same rules as `Walk.terms`.
+
+    u32 length of the header | header (JSON, padded to 8 bytes) | the matrices' numbers, row by row
+
+All little-endian, float32, or float64 where the model computes in that. `frontend/walk/read.js` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from attnviz.analysis.provenance.terms import TOLERANCE, Matrix, Walk
+from attnviz.errors import InvalidParameterError
+
+VERSION = 1
+WHOLE = 32  # up to this model width every head is sent, above it the chosen head and all heads' z
+
+
+def pack_walk(walk: Walk, head: int, *, more: Mapping[str, Any] | None = None) -> bytes:
+    """The message for one head. `more`: further plain values for the header, such as what may be edited.
+
+    Above a width of 32 only the chosen head's columns of W_Q, W_K, W_V, Q, K and V go along: the browser asks for
+    another head when the reader traces into it. Errors: InvalidParameterError for a head that is not there.
+    """
+    if not 0 <= head < walk.n_heads:
+        raise InvalidParameterError(f"head {head} of {walk.n_heads} (counted from 0)")
+    parts: list[bytes] = []
+    described, at = [], 0
+    for matrix in walk.matrices.values():
+        part = matrix if walk["concat"].width <= WHOLE else _of_head(matrix, head, walk.width)
+        if part is None:
+            continue
+        numbers = _little(part.values)
+        described.append({**_describe(part), "at": at})
+        parts.append(numbers.tobytes())
+        at += numbers.nbytes
+    header = {
+        "version": VERSION,
+        "title": walk.title,
+        "layer": walk.layer,
+        "layers": walk.n_layers,
+        "head": head,
+        "heads": walk.n_heads,
+        "width": walk.width,
+        "causal": walk.causal,
+        "tolerance": TOLERANCE,
+        "labels": list(walk.labels),
+        "special": [i for i, flag in enumerate(walk.special) if flag],
+        "continues": [i for i, flag in enumerate(walk.continues) if flag],
+        "bytes": _little(walk["x"].values).itemsize,
+        "matrices": described,
+        **(more or {}),
+    }
+    text = json.dumps(header, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    text += b" " * (-(4 + len(text)) % 8)
+    return b"".join([len(text).to_bytes(4, "little"), text, *parts])
+
+
+def _describe(matrix: Matrix) -> dict[str, Any]:
+    rows, stored = matrix.values.shape
+    return {
+        "name": matrix.name,
+        "symbol": matrix.symbol,
+        "axes": matrix.axes,
+        "rows": rows,
+        "stored": stored,
+        "first": matrix.first,
+        "width": matrix.width,
+        "rule": {"kind": type(matrix.rule).__name__.lower(), **asdict(matrix.rule)},
+    }
+
+
+def _of_head(matrix: Matrix, head: int, width: int) -> Matrix | None:
+    """The part of a matrix that one head works with; None if it is another head's."""
+    _, _, owner = matrix.name.partition(".")
+    if owner:
+        return matrix if int(owner) == head else None
+    if matrix.axes[1] != "inner" or matrix.name == "concat":
+        return matrix
+    first = head * width
+    return replace(matrix, values=matrix.values[:, first : first + width], first=first, width=matrix.width)
+
+
+def _little(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype="<f8" if values.dtype == np.float64 else "<f4")

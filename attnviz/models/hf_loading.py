@@ -1,0 +1,176 @@
+"""Any other architecture, from a folder with config.json and safetensors, through the transformers library.
+
+Llama, Mistral, Qwen, Gemma, SmolLM, GPT-NeoX, OPT, BART, Marian, T5, ModernBERT, …: transformers lets a model's
+attention be any function under a name (its AttentionInterface), and calls ours. Only config and safetensors are read;
+code that comes with a model never runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from attnviz.errors import ModelError
+from attnviz.models.hf_attention import attention
+from attnviz.models.hf_model import OWN_ATTENTION, HubModel
+from attnviz.models.safetensors_io import (
+    BYTES_PER_NUMBER,
+    MAX_FILE_BYTES,
+    Loaded,
+    check_numbers,
+    class_names,
+    read_json,
+    report,
+    weight_files,
+)
+from attnviz.nn.config import MAX_LAYERS, MAX_PARAMETERS
+
+NAME = "attnviz"  # of our attention in transformers' AttentionInterface
+MAX_NUMBER = 20_000_000  # of any size in a config
+SMALLER = {"layer": MAX_LAYERS, "expert": MAX_LAYERS, "block": MAX_LAYERS, "depth": MAX_LAYERS, "label": 100_000}
+MAX_TABLE = 200_000_000  # numbers in a table of positions
+
+
+def load(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
+    """A model of any architecture that shows its attention. Errors: ModelError in one sentence."""
+    given = read_json(folder / "config.json")
+    _check_sizes(given)
+    _check_files(folder, max_bytes)
+    with _quietly():
+        config = _config(folder, given)
+        kind = _class(config)
+        _check_memory(kind, config, max_bytes)
+        inner, found = _weights(kind, config, folder)
+        model = HubModel(inner)
+    return Loaded(model, tuple(sorted(found["unexpected_keys"])), class_names(given, model.config.n_classes))
+
+
+@cache
+def register() -> None:
+    """Makes our attention known to transformers, under `NAME`."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
+
+    AttentionInterface.register(NAME, attention)
+    AttentionMaskInterface.register(NAME, eager_mask)  # never replaced by a flag: what may be seen is always said
+
+
+def _check_sizes(given: dict[str, Any]) -> None:
+    """Errors: ModelError for numbers that no model has, before anything of that size is made."""
+    for name, value in given.items():
+        if isinstance(value, dict):
+            _check_sizes(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            continue
+        most = next((limit for part, limit in SMALLER.items() if part in name), MAX_NUMBER)
+        if value > most:
+            raise ModelError(f"The config says {name}={value:,}; at most {most:,} is read.")
+    positions, width = given.get("max_position_embeddings"), given.get("hidden_size", given.get("d_model"))
+    rotary = any(name.startswith("rope") for name in given)  # no table then
+    if not rotary and isinstance(positions, int) and isinstance(width, int) and positions * width > MAX_TABLE:
+        raise ModelError(f"The config asks for a table of {positions:,} × {width:,} numbers, more than {MAX_TABLE:,}.")
+    if given.get("quantization_config"):
+        raise ModelError("The weights are quantised, which is not read; take the repository of the full weights.")
+
+
+def _check_files(folder: Path, max_bytes: int) -> None:
+    """Errors: ModelError if there are no weights, too many of them, or an index that leads out of the folder."""
+    names, index = {file.name for file in weight_files(folder, max_bytes)}, folder / "model.safetensors.index.json"
+    shards = read_json(index).get("weight_map") if index.exists() else {}
+    if not isinstance(shards, dict) or not {str(name) for name in shards.values()} <= names:
+        raise ModelError(f"{index.name} of {folder.name} names files that are not in the folder.")
+
+
+def _config(folder: Path, given: dict[str, Any]) -> Any:
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    kind = given.get("model_type")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        own = "comes with code of its own, which is never run here, and " if "auto_map" in given else ""
+        raise ModelError(f"{folder.name} {own}is of the type {kind!r}, which the installed transformers does not know.")
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the library checks each architecture's config in its own way
+        raise ModelError(f"The config of {folder.name} cannot be used: {_said(error)}.") from None
+
+
+def _class(config: Any) -> Any:
+    """The class that the config names, if it is transformers' own for it; else the model without a head."""
+    import transformers
+
+    for name in config.architectures or ():
+        kind = getattr(transformers, str(name), None)
+        if isinstance(kind, type) and getattr(kind, "config_class", None) is type(config):
+            return kind
+    try:
+        return transformers.AutoModel._model_mapping[type(config)]
+    except KeyError:
+        raise ModelError(f"transformers has no model for a config of the type {config.model_type!r}.") from None
+
+
+def _check_memory(kind: Any, config: Any, max_bytes: int) -> None:
+    """Builds the model without memory. Errors: ModelError if it is too large, or its attention cannot be ours."""
+    register()
+    try:
+        with torch.device("meta"):
+            skeleton = kind._from_config(config, attn_implementation=NAME)
+    except Exception as error:  # sizes that do not fit together, or a class that knows no attention but its own
+        if NAME in str(error):
+            raise ModelError(OWN_ATTENTION.format(config.model_type)) from None
+        raise ModelError(f"The config cannot be used: {_said(error)}.") from None
+    size = sum(p.numel() for p in skeleton.parameters())
+    if size > MAX_PARAMETERS:
+        raise ModelError(f"The model has {size:,} parameters, more than the {MAX_PARAMETERS:,} allowed.")
+    if size * BYTES_PER_NUMBER > max_bytes:
+        raise ModelError(
+            f"The config asks for {size:,} parameters: {size * BYTES_PER_NUMBER:,} bytes of memory as float32, more "
+            f"than the {max_bytes:,} allowed."
+        )
+
+
+def _weights(kind: Any, config: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
+    """The model with the folder's weights as float32, and what was missing or left over. Errors: ModelError."""
+    try:
+        model, found = kind.from_pretrained(
+            folder,
+            config=config,
+            attn_implementation=NAME,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except Exception as error:  # a broken file, shapes that do not fit: the library raises many kinds
+        raise ModelError(f"The weights of {folder.name} cannot be read: {_said(error)}.") from None
+    report("are missing from the file", set(found["missing_keys"]))
+    for name, x in model.named_parameters():
+        check_numbers(name, x)
+    return model, found
+
+
+def _said(error: Exception) -> str:
+    """The first line of another library's message."""
+    return (str(error).strip().partition("\n")[0] or type(error).__name__)[:200].rstrip(".")
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the library's remarks and progress bars."""
+    from transformers.utils import logging as library
+
+    level, bar = logging.root.manager.disable, library.is_progress_bar_enabled()
+    logging.disable(logging.WARNING)
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.disable(level)
+        if bar:
+            library.enable_progress_bar()

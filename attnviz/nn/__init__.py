@@ -1,0 +1,40 @@
+"""The mathematics: attention, layers and the transformer, and what a run of them leaves behind.
+
+Begin with `attention.attend` (the equation), then `multihead` and `layers` (drop-in for torch.nn), `transformer` (the
+whole model of a `config`) and `trace` (all that one run computed). `intervention` says what a run does differently;
+`reference` is the same in NumPy, written to be read. Imports nothing of ours but errors and checks.
+"""
+
+from attnviz.nn.attention import AttentionTrace, attend
+from attnviz.nn.config import ModelConfig, preset
+from attnviz.nn.encoding import Encoding
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.layers import (
+    LayerTrace,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
+from attnviz.nn.masks import Mask
+from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.trace import Trace
+from attnviz.nn.transformer import Transformer
+
+__all__ = [
+    "AttentionTrace",
+    "Encoding",
+    "Intervention",
+    "LayerTrace",
+    "Mask",
+    "ModelConfig",
+    "MultiheadAttention",
+    "Trace",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+    "attend",
+    "preset",
+]

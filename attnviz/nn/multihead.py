@@ -1,0 +1,350 @@
+"""Multi-head attention: projections into heads, attention in each, heads put together again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from attnviz.checks import check_divisible, check_floats, check_probability, check_sizes, check_tensor
+from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
+from attnviz.nn.attention import AttentionTrace, attend
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.masks import Mask
+from attnviz.nn.positions import rope
+
+
+class MultiheadAttention(nn.Module):
+    """MultiHead(Q, K, V) = Concat(head_1, …, head_H) W_O; a drop-in for torch.nn.MultiheadAttention.
+
+    Same arguments, parameters, state_dict keys, initialisation and outputs (dropout aside: returned weights
+    are those before dropout, and a row that may attend to nothing gives 0 where torch gives NaN).
+
+    Arguments
+        embed_dim: width C of query and output; num_heads divides it.
+        kdim, vdim: widths of key and value; default C.
+        add_bias_kv, add_zero_attn: one learned, one all-zero extra key and value at the end.
+        batch_first: inputs are (B, T, C) instead of torch's default (T, B, C).
+
+    Errors: InvalidParameterError with the offending numbers.
+    Source: Vaswani et al. 2017, section 3.2.2.
+    """
+
+    in_proj_weight: nn.Parameter  # (3C, C), or None where kdim or vdim differ from C: then there are three
+    q_proj_weight: nn.Parameter  # (C, C)
+    k_proj_weight: nn.Parameter  # (C, kdim)
+    v_proj_weight: nn.Parameter  # (C, vdim)
+    in_proj_bias: nn.Parameter | None  # (3C,)
+    bias_k: nn.Parameter | None  # (1, 1, C)
+    bias_v: nn.Parameter | None
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        extra = {name: size for name, size in (("kdim", kdim), ("vdim", vdim)) if size is not None}
+        check_sizes(embed_dim=embed_dim, num_heads=num_heads, **extra)
+        check_divisible("embed_dim", embed_dim, "num_heads", num_heads)
+        check_probability("dropout", dropout)
+        self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
+        self.kdim = embed_dim if kdim is None else kdim
+        self.vdim = embed_dim if vdim is None else vdim
+        self.dropout, self.batch_first, self.add_zero_attn = dropout, batch_first, add_zero_attn
+        self._qkv_same_embed_dim = self.kdim == self.vdim == embed_dim
+
+        def empty(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+
+        def optional(wanted: bool, *shape: int) -> nn.Parameter | None:
+            return empty(*shape) if wanted else None
+
+        same, c = self._qkv_same_embed_dim, embed_dim
+        self.register_parameter("in_proj_weight", optional(same, 3 * c, c))
+        self.register_parameter("q_proj_weight", optional(not same, c, c))
+        self.register_parameter("k_proj_weight", optional(not same, c, self.kdim))
+        self.register_parameter("v_proj_weight", optional(not same, c, self.vdim))
+        self.register_parameter("in_proj_bias", optional(bias, 3 * c))
+        self.out_proj = nn.Linear(c, c, bias=bias, device=device, dtype=dtype)
+        self.register_parameter("bias_k", optional(add_bias_kv, 1, 1, c))
+        self.register_parameter("bias_v", optional(add_bias_kv, 1, 1, c))
+        self._reset_parameters()
+
+    def _reset_parameters(self) -> None:
+        """torch's initialisation in torch's order: the same seed gives the same layer."""
+        if self._qkv_same_embed_dim:
+            nn.init.xavier_uniform_(self.in_proj_weight)
+        else:
+            for weight in (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight):
+                nn.init.xavier_uniform_(weight)
+        if self.in_proj_bias is not None:
+            nn.init.zeros_(self.in_proj_bias)
+            nn.init.zeros_(self.out_proj.bias)
+        for extra in (self.bias_k, self.bias_v):
+            if extra is not None:
+                nn.init.xavier_normal_(extra)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """torch.nn.MultiheadAttention's call: (output, weights or None).
+
+        query (B, T, C), (T, B, C) or (T, C); key defaults to query, value to key. Masks in torch's polarity:
+        key_padding_mask (B, S) and attn_mask (T, S) or (B·H, T, S), bool with True = may not attend, or float
+        that is added to the scores. is_causal forbids later keys, with or without an attn_mask.
+        Weights: (B, T, S), averaged over the heads, or (B, H, T, S).
+        """
+        trace = self.trace(
+            query, key, value, key_padding_mask=key_padding_mask, attn_mask=attn_mask, is_causal=is_causal
+        )
+        out, weights = trace.out, trace.weights if need_weights else None
+        assert out is not None
+        if weights is not None and average_attn_weights:
+            weights = weights.mean(dim=1)
+        if query.dim() == 2:
+            return out[0], None if weights is None else weights[0]
+        return out if self.batch_first else out.transpose(0, 1), weights
+
+    def trace(
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        *,
+        key_padding_mask: Tensor | None = None,
+        attn_mask: Tensor | None = None,
+        is_causal: bool = False,
+        mask: Mask | None = None,
+        alibi: Tensor | None = None,
+        rotary: bool = False,
+        intervention: Intervention | None = None,
+    ) -> AttentionTrace:
+        """The same attention as `forward`, with everything it computed. Tensors of the trace are batch first.
+
+        Arguments beside forward's: `mask` in our polarity (as a description; combined with the others),
+        `alibi` slopes (H,), `rotary` to turn q and k by their position, and an `intervention`, of which
+        temperature, scaled, mask, blocked and head_scale act here. Errors: ShapeError, DTypeError.
+        """
+        given = {"query": query, "key": key, "value": value}
+        for name, x in (given | {"key_padding_mask": key_padding_mask, "attn_mask": attn_mask}).items():
+            check_tensor(name, x)
+        key = query if key is None else key
+        value = key if value is None else value
+        if query.dim() == 2 and key.dim() == 2 and value.dim() == 2:
+            query, key, value = _each(lambda x: x[None], query, key, value)
+        elif not self.batch_first and query.dim() == key.dim() == value.dim() == 3:
+            query, key, value = _each(lambda x: x.transpose(0, 1), query, key, value)
+        return self.trace_batch_first(
+            query,
+            key,
+            value,
+            key_padding_mask=key_padding_mask,
+            attn_mask=attn_mask,
+            is_causal=is_causal,
+            mask=mask,
+            alibi=alibi,
+            rotary=rotary,
+            intervention=intervention,
+        )
+
+    def trace_batch_first(
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        *,
+        key_padding_mask: Tensor | None = None,
+        attn_mask: Tensor | None = None,
+        is_causal: bool = False,
+        mask: Mask | None = None,
+        alibi: Tensor | None = None,
+        rotary: bool = False,
+        intervention: Intervention | None = None,
+        past: AttentionTrace | None = None,
+    ) -> AttentionTrace:
+        """`trace` on (B, T, C) inputs, whatever batch_first says: the layers' inner path.
+
+        `past`: the same attention's run on the queries before. Its keys and values stand before the new ones in
+        self-attention, and serve again as they are where `key` is another sequence. `mask.start` counts its queries.
+        """
+        key = query if key is None else key
+        value = key if value is None else value
+        self._check_inputs(query, key, value)
+        if past is not None and key is not query:
+            (q,), k, v = self._heads(query), past.k, past.v
+        else:
+            q, k, v = self._heads(query, key, value)  # (B, H, T, D), (B, H, S, D) twice
+            start = 0 if past is None else past.k.shape[2]
+            if rotary:
+                q, k = rope(q, start=start), rope(k, start=start)
+            if past is not None:
+                k, v = torch.cat((past.k, k), dim=2), torch.cat((past.v, v), dim=2)
+        full, bias = self._masks(q, k, key_padding_mask, attn_mask, is_causal, mask)
+        scale, temperature, head_scale = 1.0 / math.sqrt(self.head_dim), 1.0, None
+        if intervention is not None:
+            full = changed_mask(full, intervention)
+            scale = scale if intervention.scaled else 1.0
+            temperature = intervention.temperature
+            head_scale = self._head_scale(intervention, q)
+        k, v, full, bias = self._extra_keys(k, v, full, bias)
+        trace = attend(
+            q,
+            k,
+            v,
+            keep=full,
+            bias=bias,
+            scale=scale,
+            temperature=temperature,
+            alibi=alibi,
+            head_scale=head_scale,
+            dropout=self.dropout if self.training else 0.0,
+        )
+        return replace(trace, out=self.out_proj(trace.z.transpose(1, 2).flatten(2)))
+
+    def _heads(self, *inputs: Tensor) -> list[Tensor]:
+        """x W + b for query, key and value, or for the query alone, cut into heads: (B, H, T or S, D) each."""
+
+        def cut(x: Tensor) -> Tensor:
+            return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+
+        same = len(inputs) == 3 and all(x is inputs[0] for x in inputs)
+        if same and self._qkv_same_embed_dim:
+            packed = F.linear(inputs[0], self.in_proj_weight, self.in_proj_bias)  # (B, T, 3C)
+            return [cut(part) for part in packed.chunk(3, dim=-1)]
+        if self._qkv_same_embed_dim:
+            weights: Sequence[Tensor] = self.in_proj_weight.chunk(3)
+        else:
+            weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        biases: Sequence[Tensor | None] = (None,) * 3
+        if self.in_proj_bias is not None:
+            biases = self.in_proj_bias.chunk(3)
+        return [cut(F.linear(x, w, b)) for x, w, b in zip(inputs, weights, biases, strict=False)]
+
+    def _masks(
+        self,
+        q: Tensor,
+        k: Tensor,
+        key_padding_mask: Tensor | None,
+        attn_mask: Tensor | None,
+        is_causal: bool,
+        mask: Mask | None,
+    ) -> tuple[Mask, Tensor | None]:
+        """torch's masks and ours as one `Mask`, and what torch's float masks add to the scores."""
+        (batch, heads, queries, _), keys = q.shape, k.shape[2]
+        full, bias = mask or Mask(), None
+        if is_causal and not full.causal:
+            full = replace(full, causal=True)
+        if attn_mask is not None:
+            shapes = [(queries, keys), (batch * heads, queries, keys)]
+            keep, added = _split_mask("attn_mask", attn_mask, shapes, q.dtype)
+            if attn_mask.dim() == 3:
+                keep, added = (None if m is None else m.unflatten(0, (batch, heads)) for m in (keep, added))
+            full, bias = full if keep is None else replace(full, dense=_and(full.dense, keep)), added
+        if key_padding_mask is not None:
+            if key_padding_mask.dim() == 1:
+                key_padding_mask = key_padding_mask[None]
+            keep, added = _split_mask("key_padding_mask", key_padding_mask, [(batch, keys)], q.dtype)
+            keep, added = (None if m is None else m[:, None, None, :] for m in (keep, added))
+            full = replace(full, keys=keep) if keep is not None else full
+            bias = added if bias is None else bias if added is None else bias + added
+        return full, bias
+
+    def _head_scale(self, intervention: Intervention, q: Tensor) -> Tensor | None:
+        if not intervention.head_scale:
+            return None
+        scale = q.new_ones(self.num_heads)
+        for _, head, factor in intervention.head_scale:
+            if head >= self.num_heads:
+                raise InvalidParameterError(f"head_scale names head {head} of {self.num_heads} (from 0)")
+            scale[head] *= factor
+        return scale
+
+    def _extra_keys(
+        self, k: Tensor, v: Tensor, mask: Mask, bias: Tensor | None
+    ) -> tuple[Tensor, Tensor, Mask, Tensor | None]:
+        """Appends the learned and the zero key. Every query may see them, whatever the mask."""
+        extra = (self.bias_k is not None) + self.add_zero_attn
+        if not extra:
+            return k, v, mask, bias
+        batch, heads, _, width = k.shape
+        if self.bias_k is not None and self.bias_v is not None:
+            learned_k = self.bias_k.to(k).view(1, heads, 1, width).expand(batch, -1, -1, -1)
+            learned_v = self.bias_v.to(v).view(1, heads, 1, width).expand(batch, -1, -1, -1)
+            k, v = torch.cat((k, learned_k), dim=2), torch.cat((v, learned_v), dim=2)
+        if self.add_zero_attn:
+            k, v = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
+        return k, v, replace(mask, extra=extra), None if bias is None else F.pad(bias, (0, extra))
+
+    def _check_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        mixed = isinstance(query, Tensor) and torch.is_autocast_enabled(query.device.type)
+        check_floats(None if mixed else self.out_proj.weight.dtype, query=query, key=key, value=value)
+        shapes = ", ".join(str(tuple(x.shape)) for x in (query, key, value))
+        if not query.dim() == key.dim() == value.dim() == 3:
+            raise ShapeError(f"query, key and value are all (B, T, C) or all (T, C), not {shapes}")
+        widths = {"query": self.embed_dim, "key": self.kdim, "value": self.vdim}
+        for (name, width), x in zip(widths.items(), (query, key, value), strict=True):
+            if x.shape[-1] != width:
+                raise ShapeError(f"{name} has width {x.shape[-1]}, but this layer takes {width}")
+        if query.shape[0] != key.shape[0] or key.shape[:2] != value.shape[:2]:
+            raise ShapeError(f"query, key and value (B, T, C) do not match: {shapes}")
+
+
+def changed_mask(mask: Mask, intervention: Intervention) -> Mask:
+    """The mask under an intervention that is already narrowed to one layer (`Intervention.at`)."""
+    if intervention.mask is not None:
+        mask = mask.replaced(intervention.mask)
+    cells = tuple((head, query, key) for _, head, query, key in intervention.blocked)
+    return replace(mask, blocked=mask.blocked + cells) if cells else mask
+
+
+def _each(fn: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
+    """fn of each tensor; what was one tensor stays one, so that self-attention can still be recognised."""
+    done: dict[int, Tensor] = {}
+    for x in tensors:
+        if id(x) not in done:
+            done[id(x)] = fn(x)
+    return [done[id(x)] for x in tensors]
+
+
+def _split_mask(
+    name: str, mask: Tensor, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype
+) -> tuple[Tensor | None, Tensor | None]:
+    """torch's mask as (keep, bias): bool True forbids; float is added, and −∞ forbids."""
+    if tuple(mask.shape) not in shapes:
+        allowed = " or ".join(str(shape) for shape in shapes)
+        raise ShapeError(f"{name} is {tuple(mask.shape)}; it has to be {allowed}")
+    if mask.dtype == torch.bool:
+        return ~mask, None
+    if not mask.is_floating_point():
+        raise DTypeError(f"{name} is {mask.dtype}; it has to be bool or floating point")
+    forbidden = mask == -math.inf
+    if not bool(forbidden.any()):
+        return None, mask.to(dtype)
+    bias = mask.masked_fill(forbidden, 0.0).to(dtype)
+    return ~forbidden, bias if bool(bias.any()) or mask.requires_grad else None
+
+
+def _and(one: Tensor | None, other: Tensor) -> Tensor:
+    return other if one is None else one & other

@@ -1,0 +1,238 @@
+"""The transformer: embeddings, layers, head; encoder-only, decoder-only, encoder-decoder and vision in one class.
+
+    ids or pixels ─▶ embeddings ─▶ layers ─▶ norm ─▶ logits
+
+`Transformer.forward` returns one frozen `Trace`. The model keeps nothing of a run, so that any number of
+sessions can share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from attnviz.errors import InvalidParameterError
+from attnviz.nn import positions
+from attnviz.nn.config import ModelConfig
+from attnviz.nn.embeddings import Embeddings, patch_names
+from attnviz.nn.encoding import Encoding
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.layers import ACTIVATIONS, LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer
+from attnviz.nn.masks import Mask
+from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.trace import Trace
+
+if TYPE_CHECKING:
+    from attnviz.inputs.tokenizers import Tokenizer  # `inputs` stands above: only its name is needed here
+
+
+class Transformer(nn.Module):
+    """A transformer of any `ModelConfig`; weights random until loaded.
+
+    Errors: InvalidParameterError, ShapeError or DTypeError for input it cannot take, with the numbers.
+    Source: Vaswani et al. 2017; the variants as named in `ModelConfig`.
+    """
+
+    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
+        """`generator` draws the random weights, torch's global one by default (which threads share)."""
+        super().__init__()
+        self.config = config
+        self.embed = Embeddings(config)
+        self.encoder = self._stack(TransformerEncoderLayer) if config.kind != "decoder" else None
+        self.decoder = None
+        if config.kind != "encoder":
+            # a decoder without an encoder is an encoder layer under a causal mask
+            alone = config.kind == "decoder"
+            self.decoder = self._stack(TransformerEncoderLayer if alone else TransformerDecoderLayer)
+        self.head = self._head()
+        self.apply(partial(_initialise, generator=generator))
+        if config.head == "lm" and config.tied:
+            assert self.head is not None
+            self.head["out"].weight = self.embed["tokens"].weight
+
+    def _stack(self, layer: Callable[..., nn.Module]) -> nn.ModuleDict:
+        config = self.config
+        layers = nn.ModuleList(
+            layer(
+                config.d_model,
+                config.n_heads,
+                config.d_ff,
+                config.dropout,
+                ACTIVATIONS[config.activation],
+                config.norm_eps,
+                True,
+                config.norm_first,
+                config.bias,
+            )
+            for _ in range(config.n_layers)
+        )
+        norm = nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.bias)
+        return nn.ModuleDict({"layers": layers, "norm": norm if config.final_norm else nn.Identity()})
+
+    def keep_attention_whole(self) -> None:
+        """From now on dropout leaves the attention weights alone in training; all else is dropped as before."""
+        for module in self.modules():
+            if isinstance(module, MultiheadAttention):
+                module.dropout = 0.0
+
+    def _head(self) -> nn.ModuleDict | None:
+        config, c = self.config, self.config.d_model
+        if config.head is None:
+            return None
+        if config.head != "lm":
+            names = ["out", "distilled"] if config.head == "distillation" else ["out"]
+            return nn.ModuleDict({name: nn.Linear(c, config.n_classes) for name in names})
+        head = nn.ModuleDict({"out": nn.Linear(c, config.vocab_size)})
+        if config.head_transform:
+            head["dense"], head["norm"] = nn.Linear(c, c), nn.LayerNorm(c, eps=config.norm_eps)
+        return head
+
+    def forward(
+        self,
+        inputs: Tensor,
+        target: Tensor | None = None,
+        *,
+        lengths: Sequence[int] | None = None,
+        target_lengths: Sequence[int] | None = None,
+        types: Tensor | None = None,
+        intervention: Intervention | None = None,
+    ) -> Trace:
+        """Runs the model on token ids, or a vision model on pixels.
+
+        Arguments
+            inputs: int (B, T); of a vision model, float (B, channels, height, width).
+            target: int (B, T') for the decoder of an encoder-decoder model.
+            lengths, target_lengths: real tokens per text (the rest is padding), default all.
+            types: int (B, T), BERT's segments; default 0.
+            intervention: what to do differently in this run.
+        """
+        if intervention is not None and intervention.changes_nothing:
+            intervention = None
+        self._check_layers(intervention)
+        if (target is not None) != (self.config.kind == "encoder-decoder"):
+            needs = "needs" if target is None else "has no use for"
+            raise InvalidParameterError(f"a model of kind {self.config.kind!r} {needs} a target")
+        source = None
+        if self.encoder is not None:
+            source = self._run(self.encoder, "encoder", inputs, lengths, types, intervention)
+        if self.decoder is None:
+            assert source is not None
+            return source
+        if source is None:
+            return self._run(self.decoder, "decoder", inputs, lengths, types, intervention)
+        assert target is not None
+        return self._run(self.decoder, "decoder", target, target_lengths, None, intervention, source)
+
+    def goal(self, encoding: Encoding, tokenizer: Tokenizer) -> Encoding:
+        """A target text as the decoder reads it: as it is, unless a model begins in a way of its own."""
+        return encoding
+
+    def step(self, ids: Tensor, past: Trace) -> Trace:
+        """Runs the decoder on the tokens after those of `past`, whose keys and values serve again (a KV cache).
+
+        Arguments
+            ids: int (B, T), the new tokens.
+            past: the trace of the tokens before, from `forward` or `step`, of texts of one length. Its intervention
+                goes on, and its encoder's run serves again.
+
+        Returns the trace of the new tokens; in its self-attention k and v are those of all tokens so far.
+        Errors: as `forward`. `joined` makes one trace of several.
+        """
+        if self.decoder is None:
+            raise InvalidParameterError(f"a model of kind {self.config.kind!r} decodes nothing, so it takes no step")
+        return self._run(self.decoder, "decoder", ids, None, None, past.intervention, past.source, past)
+
+    def _run(
+        self,
+        stack: nn.ModuleDict,
+        place: str,
+        inputs: Tensor,
+        lengths: Sequence[int] | None,
+        types: Tensor | None,
+        intervention: Intervention | None,
+        source: Trace | None = None,
+        past: Trace | None = None,
+    ) -> Trace:
+        """One stack on one batch."""
+        start = 0 if past is None else past.n_so_far
+        real = self.embed.lengths(inputs, lengths, start)
+        scheme = self.config.positions
+        if intervention is not None and intervention.positions and intervention.where in ("all", place):
+            scheme = intervention.positions
+        x = self.embed(inputs, types, scheme, start)  # (B, T, C)
+        padded = real if min(real) < x.shape[1] else None
+        options: dict[str, Any] = {"mask": Mask(causal=place == "decoder", lengths=padded, start=start)}
+        cross: dict[str, Any] = {}
+        if source is not None:
+            short = min(source.lengths) < source.final.shape[1]
+            cross = {"mask": Mask(lengths=source.lengths if short else None, start=start)}
+        layers: list[LayerTrace] = []
+        layer: Any  # an encoder or a decoder layer, as `source` says
+        for i, layer in enumerate(cast(nn.ModuleList, stack["layers"])):
+            change = None if intervention is None else intervention.at(i, place)
+            own = self._layer_scheme(scheme, change, intervention)
+            options |= {
+                "intervention": change,
+                "rotary": own == "rope",
+                "alibi": positions.alibi_slopes(self.config.n_heads, x) if own == "alibi" else None,
+            }
+            if past is not None:
+                options["past"], cross["past"] = past.layers[i].attention, past.layers[i].cross_attention
+            if source is None:
+                layers.append(layer.trace(x, **options))
+            else:
+                cross["intervention"] = None if intervention is None else intervention.at(i, "cross")
+                layers.append(layer.trace(x, source.final, options, cross))
+            x = layers[-1].resid_post
+        final = stack["norm"](x)
+        speaks = self.head is not None and (place == "decoder" or self.decoder is None)
+        logits = self._logits(final, real) if speaks else None
+        names = (patch_names(self.config),) * len(real) if self.config.channels else ()
+        return Trace(self.config, tuple(layers), final, logits, real, names, source, intervention)
+
+    def _layer_scheme(self, scheme: str, change: Intervention | None, intervention: Intervention | None) -> str:
+        """The scheme of a layer's own positions (rope, alibi): changed only where the intervention acts."""
+        if intervention is None or intervention.positions is None or change is not None:
+            return scheme
+        return self.config.positions
+
+    def _logits(self, final: Tensor, lengths: tuple[int, ...]) -> Tensor:
+        """(B, T, V) of a language model; (B, n_classes) from [CLS], or from a decoder's last real token."""
+        assert self.head is not None
+        if self.config.head == "distillation":
+            return (self.head["out"](final[:, 0]) + self.head["distilled"](final[:, 1])) / 2
+        if self.config.head == "classification":
+            rows = torch.arange(len(lengths), device=final.device)
+            last = torch.tensor(lengths, device=final.device) - 1
+            return self.head["out"](final[:, 0] if self.config.kind == "encoder" else final[rows, last])
+        if self.config.head_transform:
+            final = self.head["norm"](ACTIVATIONS[self.config.activation](self.head["dense"](final)))
+        return self.head["out"](final)
+
+    def _check_layers(self, intervention: Intervention | None) -> None:
+        if intervention is None:
+            return
+        n, heads = self.config.n_layers, self.config.n_heads
+        named = [*(intervention.layers or ()), *(cell[0] for cell in intervention.blocked)]
+        named += [layer for layer, _, _ in intervention.head_scale]
+        wrong = [layer for layer in named if layer is not None and layer >= n]
+        if wrong:
+            raise InvalidParameterError(f"the intervention names layer {wrong[0]} of {n} (counted from 0)")
+        off = [head for _, head, _ in intervention.head_scale if head >= heads]
+        if off:
+            raise InvalidParameterError(f"the intervention names head {off[0]} of {heads} (counted from 0)")
+
+
+def _initialise(module: nn.Module, generator: torch.Generator | None) -> None:
+    """N(0, 0.02²) for embeddings and matrices, 0 for biases: GPT-2's (Radford et al. 2019) and BERT's."""
+    if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02, generator=generator)
+    if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+    weight = getattr(module, "in_proj_weight", None)
+    if weight is not None:
+        nn.init.normal_(weight, std=0.02, generator=generator)

@@ -1,0 +1,1 @@
+"""Streamlit components, one file each: data goes in, what the reader did comes out."""

@@ -1,0 +1,93 @@
+"""A slider that recomputes while it moves: Streamlit's own tells the page nothing before it is let go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from attnviz.browser import bundle
+
+T = TypeVar("T")
+
+_mount = st.components.v2.component(
+    "attnviz_dial",
+    html=(
+        '<div class="av-dial"><div class="av-dial-head"><label for="av-dial-input"></label>'
+        '<button type="button" hidden></button>'
+        "<output></output></div>"
+        '<input id="av-dial-input" type="range" min="0" step="1">'
+        '<div class="av-dial-marks" aria-hidden="true"></div></div>'
+    ),
+    css=(bundle.FOLDER / "dial.css").read_text("utf-8"),
+    js=bundle.javascript("dial.js"),
+)
+
+
+def dial(
+    label: str,
+    options: Sequence[T],
+    *,
+    key: str,
+    format_func: Callable[[T], str] = str,
+    marks: Mapping[T, str] | None = None,
+    at: str = "",
+    play: bool = False,
+) -> T:
+    """Draws a slider over `options` and returns the chosen one.
+
+    Arguments
+        label: plain text, as are the texts of `format_func` and `marks`.
+        key: `st.session_state[key]` is the value, as with `st.select_slider`; the page may set it before this call.
+            A number that is no option stands at the nearest one, anything else at the first.
+        marks: words under the track, by option.
+        at: names this dial where several on a page hold the same value; they move together.
+        play: offers to go through the options by itself, each step when the page has shown the one before.
+
+    Every step of a drag, and every key, reruns the fragment around it.
+    """
+    own = f"{key}:dial{at}"
+    texts = [format_func(option) for option in options]
+    index = nearest(options, st.session_state.get(key))
+    _mount(
+        data={
+            "label": label,
+            "texts": texts,
+            "index": index,
+            "marks": [[options.index(option), text] for option, text in (marks or {}).items()],
+            "number": _moved(own).get("number", 0),
+            "play": play,
+        },
+        key=own,
+        on_moved_change=lambda: _take(own, key, options),
+    )
+    return options[index]
+
+
+def nearest(options: Sequence[Any], value: Any) -> int:
+    """The index of a value among the options; of the nearest number if it is none of them; else 0."""
+    if value in options:
+        return options.index(value)
+    if not _number(value) or not all(map(_number, options)):
+        return 0
+    return min(range(len(options)), key=lambda i: abs(options[i] - value))
+
+
+def _take(own: str, key: str, options: Sequence[Any]) -> None:
+    """What the browser reports becomes the value; it may report anything."""
+    index = _moved(own).get("index")
+    if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(options):
+        st.session_state[key] = options[index]
+
+
+def _moved(own: str) -> dict[str, Any]:
+    try:
+        moved = st.session_state[own]["moved"]
+    except (KeyError, TypeError):
+        return {}
+    return moved if isinstance(moved, dict) and isinstance(moved.get("number", 0), int) else {}
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,124 @@
+"""Attention over a picture, patch by patch, as a Streamlit component: weights go in, the reader's choices come out."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+from torch import Tensor
+
+from attnviz.analysis.rollout import rolled_out
+from attnviz.browser import bundle
+from attnviz.nn.trace import Trace
+
+ROLLOUT = -1  # in the place of a head
+MOST_BYTES = 1_000_000  # of weights for every patch that may look; of a larger run, the rows of one patch are sent
+LARGEST_SIDE = 256  # of the picture that is sent
+
+_mount = st.components.v2.component(
+    "attnviz_patches",
+    html='<div class="ap-root"></div>\n<noscript>This view needs JavaScript.</noscript>',
+    css=bundle.css("patches.css"),
+    js=bundle.javascript("patches.js"),
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the reader looks at."""
+
+    layer: int = 0
+    head: int = ROLLOUT
+    query: int = 0  # the token that looks
+    off: str = ""  # switched-off heads: "2.0,1.3"
+
+
+def reported(key: str) -> Look | None:
+    """What the reader last did in the view `key`; None before that, or if a browser sent something else."""
+    try:
+        found = st.session_state[key]["look"]
+    except (KeyError, TypeError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    given = {name: found.get(name) for name in asdict(Look())}
+    right = all(type(given[name]) is type(default) for name, default in asdict(Look()).items())
+    return Look(**given) if right else None  # type: ignore[arg-type]
+
+
+def patches_view(
+    message: bytes,
+    look: Look,
+    *,
+    key: str,
+    alt: str,
+    answer: Sequence[tuple[str, float, float]] = (),
+    changed: str = "",
+    on_change: Callable[[], None],
+) -> None:
+    """Draws the view.
+
+    Arguments
+        message: from `pack`. While it stays the same, no bytes are sent again.
+        look: what to show. What the view itself reported is not sent back to it.
+        alt: the picture's text alternative.
+        answer: classes with their probabilities as trained and now, from 0 to 1, drawn as bars.
+        changed: what was done to the model, for the titles; "" for nothing.
+        on_change: called before the run that follows what the reader did; `reported` says what that was.
+    """
+    memory, now = st.session_state, reported(key)
+    sent, number, then = memory.get(f"{key}:sent", (None, 0, None))
+    in_browser = sent if now is None or now == then else now  # the later of what was sent and what came back
+    if look != in_browser:
+        sent, number = look, number + 1
+        memory[f"{key}:sent"] = (sent, number, now)
+    about = {
+        "id": zlib.crc32(message),
+        "number": number,
+        "look": asdict(sent),
+        "alt": alt,
+        "changed": changed,
+        "answer": [list(row) for row in answer],
+    }
+    head = json.dumps(about).encode("ascii")
+    _mount(data=b"".join([len(head).to_bytes(4, "little"), head, message]), key=key, on_look_change=on_change)
+
+
+def pack(trace: Trace, seen: np.ndarray, query: int) -> bytes:
+    """A vision model's run on one picture as u32 n | n bytes of JSON | float32 weights | uint8 pixels.
+
+    Weights are (L, H + 1, Q, T), the last of each layer's rows its rollout; Q is all T tokens, or `query` alone if
+    these would be too many. `seen`: uint8 (height, width, channels), what the model read.
+    """
+    config, labels = trace.config, trace.encodings[0].labels
+    n_tokens = len(labels)
+    size = 4 * config.n_layers * (config.n_heads + 1) * n_tokens * n_tokens
+    queries = list(range(n_tokens)) if size <= MOST_BYTES else [query]
+    step = -(-max(seen.shape) // LARGEST_SIDE)
+    seen = np.ascontiguousarray(seen[::step, ::step])
+    about: dict[str, Any] = {
+        "layers": config.n_layers,
+        "heads": config.n_heads,
+        "tokens": n_tokens,
+        "special": config.n_special,
+        "side": config.image_size // config.patch_size,
+        "queries": queries,
+        "picture": list(seen.shape),
+    }
+    head = json.dumps(about).encode("ascii")
+    head += b" " * (-len(head) % 4)
+    weights = rows(trace, queries).numpy().tobytes()
+    return b"".join([len(head).to_bytes(4, "little"), head, weights, seen.tobytes()])
+
+
+def rows(trace: Trace, queries: list[int]) -> Tensor:
+    """Attention rows of every layer and head, and after them of the layer's rollout: (L, H + 1, Q, T)."""
+    attentions = trace.attentions
+    heads = torch.stack([weights[0][:, queries] for weights in attentions])  # (L, H, Q, T)
+    return torch.cat([heads, rolled_out(attentions)[:, :1, queries]], dim=1).contiguous()

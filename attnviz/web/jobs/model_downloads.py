@@ -1,0 +1,169 @@
+"""Downloads from the hub beside the app: one for a session, a few for the server, each in a thread of its own.
+
+A download ends when its session does: the thread asks whether the session still has its browser.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import streamlit as st
+
+from attnviz.errors import ModelError
+from attnviz.models import hf_download
+from attnviz.web import cache
+from attnviz.web.jobs import training_runs
+from attnviz.web.models import text as words
+
+MAX_DOWNLOADS = int(os.environ.get("ATTNVIZ_MAX_DOWNLOADS", 2))  # at a time, all sessions together
+ABSENT = 5.0  # seconds without a browser, after which a download ends
+SOON = 0.5  # seconds that a page waits before it draws a bar: what is on the disk already needs none
+
+_running: list[Download] = []  # guarded by the lock
+_lock = threading.Lock()
+_log = logging.getLogger(__name__)
+
+
+class Download:
+    """One repository on its way into the local cache. The thread writes, the page reads."""
+
+    def __init__(self, repo: str, present: Callable[[], bool]) -> None:
+        """`present` says whether the session still has its browser; it is asked from the thread."""
+        self.repo, self.present = repo, present
+        self.status = "running"  # "done", "cancelled", "failed"
+        self.error = ""  # why it failed; a sentence
+        self.done = self.total = 0  # bytes; total is 0 until the hub has answered
+        self.said = False  # whether a page has said that it brought nothing: it may be tried again
+        self._cancelled = False
+        self._seen = time.monotonic()
+        self._thread = threading.Thread(target=self._work, name="attnviz download", daemon=True)
+
+    @property
+    def name(self) -> str:
+        """What `cache.model` takes, once it is done."""
+        return f"hf:{self.repo}"
+
+    @property
+    def active(self) -> bool:
+        """Whether it is under way."""
+        return self.status == "running"
+
+    def start(self) -> None:
+        """Errors: ModelError if the server downloads enough already."""
+        with _lock:
+            if len(_running) >= MAX_DOWNLOADS:
+                raise ModelError(
+                    f"This server downloads {len(_running)} models now, as many as it takes. Try again soon."
+                )
+            _running.append(self)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ends it: for the page at once, in the thread with the next piece that comes."""
+        self._cancelled, self.status = True, "cancelled"
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until the thread is at its end."""
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        ended = "failed"
+        try:
+            hf_download.fetch(self.repo, cache.MAX_MODEL_BYTES, self._told)
+            ended = "done"
+        except hf_download.Cancelled:
+            ended = "cancelled"
+        except ModelError as error:
+            self.error = str(error)
+        except Exception as error:  # a page that waits for a thread that died would wait for ever
+            _log.exception("a download ended unexpectedly")
+            self.error = f"The download ended unexpectedly ({type(error).__name__}: {error})."[:300]
+        with _lock:
+            _running.remove(self)
+        if not self._cancelled:
+            self.status = ended
+
+    def _told(self, done: int, total: int) -> None:
+        """Hears how far it is. Errors: Cancelled if nobody wants it any more."""
+        self.done, self.total = done, total
+        now = time.monotonic()
+        if self.present():
+            self._seen = now
+        if self._cancelled or now - self._seen > ABSENT:
+            raise hf_download.Cancelled(f"The download of {self.repo} was cancelled.")
+
+
+def mine() -> Download | None:
+    """The session's download, under way or ended; None if there was none."""
+    found: Download | None = st.session_state.get("download")
+    return found
+
+
+def begin(repo: str) -> Download:
+    """Starts a download for this session, in the place of one that has ended. Errors: ModelError."""
+    hf_download.check_name(repo)
+    before = mine()
+    if before is not None and before.active:
+        raise ModelError(f"This session downloads {before.repo} already. Cancel it first.")
+    st.session_state["download"] = started = Download(repo, training_runs.presence())
+    try:
+        started.start()
+    except ModelError:
+        st.session_state["download"] = before
+        raise
+    return started
+
+
+def arrive(name: str, back: Callable[[], None], help: str) -> None:
+    """Ends the page with how far the model is, if it is one of the hub's and not here yet; arguments as `bar`.
+
+    Errors: as `coming`.
+    """
+    if (found := coming(name)) is not None:
+        bar(found, back, help)
+        st.session_state["undrawn"] = True
+        st.stop()
+
+
+def coming(name: str) -> Download | None:
+    """The download of the model hf:org/name, begun if need be; None if it is here, and for every other model.
+
+    Errors: ModelError, in a sentence, if it cannot come; the page's next run asks again.
+    """
+    if not name.startswith("hf:") or name in cache.loaded():
+        return None
+    repo = name.removeprefix("hf:")
+    found = mine()
+    if found is None or found.repo != repo or found.said:
+        found = begin(repo)
+        found.wait(SOON)
+    if found.active:
+        return found
+    if found.status != "done":
+        found.said = True
+        raise ModelError(words.ended(found.status, repo, found.error))
+    return None
+
+
+def bar(found: Download, back: Callable[[], None], help: str) -> None:
+    """How far it is, and a button that cancels it: then `back` chooses another model, as `help` says."""
+    st.text(f"{found.repo} is on its way from the Hugging Face hub.")
+    _on_its_way(found, back, help)
+
+
+@st.fragment(run_every=0.5)
+def _on_its_way(found: Download, back: Callable[[], None], help: str) -> None:
+    if not found.active:
+        st.rerun()
+    st.progress(min(1.0, found.done / max(1, found.total)), words.progress(found.done, found.total))
+    st.button("Cancel", on_click=_cancel, args=(found, back), help=help)
+
+
+def _cancel(found: Download, back: Callable[[], None]) -> None:
+    found.cancel()
+    found.said = True
+    back()

@@ -1,0 +1,257 @@
+"""What the page Positions says, written from the numbers: sentences, titles, formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from torch import Tensor
+
+from attnviz.analysis import word_order
+from attnviz.browser.report import percent
+
+SAME = 1e-4  # of its length: a vector that moved less is the same but for rounding
+ROUNDING = 1e-5  # cosines and biases that differ by less differ by rounding alone
+GUESSES = ("It stays the same", "It changes a little", "It changes a lot")
+NAMES = {"none": "None", "sinusoidal": "Sinusoidal", "learned": "Learned", "rope": "RoPE", "alibi": "ALiBi"}
+WITH = {
+    "none": "no positions",
+    "sinusoidal": "sinusoidal positions",
+    "learned": "learned positions",
+    "rope": "RoPE",
+    "alibi": "ALiBi",
+}
+FORMULAS = r"""\begin{aligned}
+\text{sinusoidal}\quad & PE_{p,2i}=\sin\!\big(p/10000^{2i/C}\big)\\
+& PE_{p,2i+1}=\cos\!\big(p/10000^{2i/C}\big)\\
+\text{learned}\quad & x_p = E_{\text{token}} + P_p\\
+\text{RoPE}\quad & (R_{p}\,q)^\top (R_{s}\,k) = q^\top R_{s-p}\,k\\
+& R_p \text{ turns by } p/10000^{2i/d}\\
+\text{ALiBi}\quad & s_{ij} = q_i^\top k_j/\sqrt{d} - m_h\,|i-j|\\
+& m_h = 2^{-8(h+1)/H}
+\end{aligned}"""
+SOURCES = (
+    "Sinusoidal: Vaswani et al. 2017, section 3.5. Learned: Devlin et al. 2019, section 3. RoPE: Su et al. 2021, "
+    "section 3.2.2. ALiBi: Press et al. 2022, section 3 (their slopes for H a power of two; between two powers their "
+    "code takes every second slope of the next). Position p, pair i of the dimensions, C of the model, d of a head."
+)
+ENCODING_TITLES = {
+    "none": "No positions: every position is given the same zeros",
+    "sinusoidal": "Sinusoidal: quick waves in the first dimensions, slow ones in the last",
+    "learned": "Learned: the model’s own table, a column for each position",
+    "rope": "RoPE: each pair of a head’s dimensions turns at a speed of its own",
+    "alibi": "ALiBi: what is left of a weight at each distance; every head forgets at its own rate",
+}
+
+
+# ---- the shuffle test ------------------------------------------------------------------------------
+
+
+def prediction(rows: Mapping[str, word_order.Shuffled]) -> tuple[str, str]:
+    """The right guess and the sentence with its numbers."""
+    still = float(rows["none"].moved.mean())
+    truth = GUESSES[0] if still < SAME else GUESSES[1] if still < 0.1 else GUESSES[2]
+    return truth, (
+        f"The average output moves by {_share(still)} of its length, and no number changes by more than "
+        f"{scientific(rows['none'].largest)}."
+    )
+
+
+def order_sentence(rows: Mapping[str, word_order.Shuffled], title: str, own: str, exact: bool) -> str:
+    """Whether the words' outputs come along; `rows` by scheme, "unmasked" for a causal model without its mask."""
+    rounding = "in float64" if exact else f"among numbers up to {rows['none'].scale:.1f}: float32’s rounding"
+    with_own = (
+        f"With its own {WITH[own]}, {title} moves the average token’s output by {_mean(rows[own])} of its length."
+    )
+    if "unmasked" in rows:
+        return (
+            "A causal model counts without positions: its mask shows the first token one token, the tenth ten. "
+            f"Shuffled, the average token’s output moves by {_mean(rows['none'])}. Lift the mask too, and nothing is "
+            f"left of the order (largest difference {scientific(rows['unmasked'].largest)}, {rounding}). {with_own}"
+        )
+    return (
+        "Without positions it does not. Shuffle the words, and each takes its output along, unchanged: the largest "
+        f"difference is {scientific(rows['none'].largest)} ({rounding}). {with_own}"
+    )
+
+
+def row_title(name: str, row: word_order.Shuffled, own: str) -> str:
+    """What stands above a scheme's bars; short, for phones."""
+    called = {"none": "No positions", "unmasked": "No mask either"}.get(name) or NAMES[name]
+    called += " (the model’s own)" if name == own else ""
+    if float(row.moved.max()) < SAME:
+        return f"{called}: largest difference {scientific(row.largest)}"
+    return f"{called}: {_mean(row)} on average"
+
+
+# ---- the same head's attention -----------------------------------------------------------------------
+
+
+def attention_sentence(before: Tensor, after: Tensor, layer: int, head: int, scheme: str, own: str) -> str:
+    """Where a head looks by habit, and what another scheme leaves of that; weights (T, T)."""
+    offset = word_order.favourite_offset(before)
+    where = {0: "itself", -1: "the token before it", 1: "the token after it"}.get(
+        offset, f"the token {abs(offset)} places {'before' if offset < 0 else 'after'} it"
+    )
+    said = (
+        f"In layer {layer}, head {head} a token gives {percent(word_order.at_offset(before, offset))} of its attention "
+        f"to {where}, on average over the text."
+    )
+    if scheme == own:
+        return f"{said} The model’s own are {WITH[own]}, so both pictures are the same."
+    moved = float((after - before).abs().sum(-1).mean() / 2)
+    return (
+        f"{said} Run with {WITH[scheme]}, it gives {percent(word_order.at_offset(after, offset))}; {percent(moved)} of "
+        "a token’s attention goes elsewhere."
+    )
+
+
+def away_from_home(title: str, trained: bool, scheme: str, own: str) -> str:
+    """What a scheme that the model was not made with does not show."""
+    return (
+        f"{title} was {'trained' if trained else 'built'} with {WITH[own]}, never with {WITH[scheme]}: this is a model "
+        "away from home, not what it would have learned with the other scheme."
+    )
+
+
+# ---- what a position looks like -----------------------------------------------------------------------
+
+
+def encoding_sentence(scheme: str, table: Tensor) -> str:
+    """A scheme's encoding (n, W) in words."""
+    n, width = table.shape
+    if scheme == "none":
+        return "Nothing is added, nothing is turned, no score changes: position 5 looks like position 50."
+    if scheme == "alibi":
+        steep, flat = (-float(value) / max(1, n - 1) for value in (table[-1].min(), table[-1].max()))
+        return (
+            "ALiBi leaves the vectors alone and lowers every score by the distance times the head’s slope: "
+            f"{steep:.3g} per token in the steepest head, {flat:.2g} in the flattest."
+        )
+    if scheme == "learned":
+        sizes = table.norm(dim=-1)
+        return (
+            f"Every position has a row of {width} numbers that were trained like any other weight. Most rows are about "
+            f"{float(sizes.median()):.2f} long; the longest of the first {n}, {float(sizes.max()):.2f}, is position "
+            f"{int(sizes.argmax())}’s."
+        )
+    waves = word_order.wavelengths(width)
+    does = (
+        "is added to each token’s vector" if scheme == "sinusoidal" else "turns queries and keys, alike in every head"
+    )
+    return (
+        f"A clock with {width // 2} hands {does}. The quickest turns once in {tokens(float(waves[0]))} tokens, the "
+        f"slowest once in {tokens(float(waves[-1]))}."
+    )
+
+
+def wave_title(scheme: str, index: int, table: Tensor) -> str:
+    """What the waves of pair (or head) `index` show."""
+    if scheme == "none":
+        return "Nothing varies with the position"
+    if scheme == "alibi":
+        slope = -float(table[-1, index]) / max(1, len(table) - 1)
+        return f"Head {index} takes {slope:.4g} from the score for every token of distance"
+    two = f"Dimensions {2 * index} and {2 * index + 1}"
+    if scheme == "learned":
+        return f"{two}: nobody prescribed a wave; this is what the weights are"
+    return f"{two} turn once in {tokens(float(word_order.wavelengths(table.shape[1])[index]))} tokens"
+
+
+def line_name(scheme: str, dimension: int) -> str:
+    """A line's label at its end."""
+    if scheme == "alibi":
+        return f"head {dimension}"
+    part = {"sinusoidal": (" sin", " cos"), "rope": (" cos", " sin")}.get(scheme, ("", ""))[dimension % 2]
+    return f"dim {dimension}{part}"
+
+
+def offset_sentence(scheme: str, spread: word_order.Spread, dots: word_order.Spread, index: int) -> str:
+    """Whether similarity depends on the offset only, with the spread that decides it."""
+    if scheme == "none":
+        return "There is nothing to compare: all positions are the same."
+    if len(spread.mean) < 2:
+        return "This model reads one token: there is no second position."
+    if scheme == "alibi":
+        return (
+            f"Yes, by construction: head {index} lowers the score of all pairs equally far apart by the same amount "
+            f"(largest difference {scientific(spread.largest)})."
+        )
+    one = f"{float(spread.mean[1]):.2f}"
+    if spread.largest < ROUNDING:
+        what = (
+            f"two positions 1 apart have cosine {one}"
+            if scheme == "sinusoidal"
+            else f"one vector, turned to two positions 1 apart, has cosine {one} with itself"
+        )
+        return (
+            f"Yes. Wherever they stand, {what}. Pairs with the same offset differ by {scientific(spread.largest)} at "
+            f"most, their dot products by {scientific(dots.largest)}: rounding."
+        )
+    at = int((spread.high - spread.low).argmax())
+    return (
+        f"No, nothing makes a learned table the same everywhere. Of positions {at} apart, some pairs have cosine "
+        f"{signed(float(spread.low[at]))}, others {signed(float(spread.high[at]))}. Neighbours average "
+        f"{signed(float(spread.mean[1]))}."
+    )
+
+
+def band_title(spread: word_order.Spread) -> str:
+    """What the curve over the offsets shows."""
+    if spread.largest < ROUNDING:
+        return "The same by offset: one value each, wherever the two stand"
+    return f"The same by offset: the mean, and a band up to {spread.largest:.2f} wide that holds all pairs"
+
+
+# ---- longer than the model ---------------------------------------------------------------------------
+
+
+def beyond_sentence(curves: Mapping[str, np.ndarray], label: str, limit: int, refusal: str) -> str:
+    """What each scheme does past the longest text that the model takes; curves (n,) by scheme."""
+    last = len(curves["alibi"]) - 1
+    refused = f" Past {limit:,} positions the learned table refuses: “{refusal}”." if refusal else ""
+    return (
+        f"“{label}” looks at copies of itself, further and further back.{refused} Sinusoidal and RoPE go on, with "
+        f"positions that no text of {limit:,} tokens has. ALiBi falls on in a straight line, to "
+        f"{signed(float(curves['alibi'][last]))} at {last:,} tokens."
+    )
+
+
+def range_title(name: str, curve: np.ndarray, limit: int) -> str:
+    """What stands above a scheme's curve: its range up to the limit and beyond it; short, for phones."""
+
+    def span(part: np.ndarray) -> str:
+        return f"{signed(float(part.min()))} to {signed(float(part.max()))}"
+
+    return f"{NAMES[name]}: {span(curve[:limit])}, beyond " + (span(curve[limit:]) if len(curve) > limit else "nothing")
+
+
+# ---- numbers in words ----------------------------------------------------------------------------------
+
+
+def scientific(x: float) -> str:
+    """2.0 × 10⁻⁶; 0 for 0. Two digits, as rounding errors have no more; plain from 0.01 to 1,000."""
+    if x == 0:
+        return "0"
+    if 0.01 <= x < 1000:
+        return f"{x:.2g}" if x < 100 else f"{x:.0f}"
+    digits, power = f"{x:.1e}".split("e")
+    return f"{digits} × 10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def signed(x: float) -> str:
+    """Two decimals and a true minus."""
+    return f"{x:.2f}".replace("-", "−")
+
+
+def tokens(length: float) -> str:
+    """A wavelength: one decimal up to a hundred tokens."""
+    return f"{length:.1f}" if length < 100 else f"{length:,.0f}"
+
+
+def _share(x: float) -> str:
+    return scientific(x) if x < SAME else percent(x)
+
+
+def _mean(row: word_order.Shuffled) -> str:
+    return _share(float(row.moved.mean()))

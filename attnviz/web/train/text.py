@@ -1,0 +1,130 @@
+"""What the Train page says, worked out from a run's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import mean
+
+import numpy as np
+
+from attnviz.browser.report import percent
+from attnviz.training.loop import TrainConfig
+from attnviz.training.tasks import TASKS
+from attnviz.web.jobs.training_runs import Run, minutes
+
+POSITIONS = {
+    "none": "none",
+    "sinusoidal": "sinusoidal",
+    "learned": "learned",
+    "rope": "RoPE",
+    "alibi": "ALiBi",
+}
+RECENT = 10  # steps, whose mean stands for now
+SIZES = {"small": "Small", "default": "Default", "large": "Large"}
+TRIES = (  # what it says, task, size, what to change
+    ("One layer only: can an induction head form?", "induction", "default", {"n_layers": 1}),
+    ("No positions: can it reverse?", "reverse", "default", {"positions": "none"}),
+    ("A learning rate of 3", "copy", "small", {"learning_rate": 3.0}),
+)
+METRICS: dict[str, Callable[[str], str]] = {
+    "induction": lambda share: f"the best head puts {share} of its attention on the token that followed last time",
+    "exact": lambda share: f"{share} of the held-out examples come out without a mistake",
+    "accuracy": lambda share: f"{share} of what is held out is predicted right",
+}
+
+
+def sentence(run: Run | None) -> str:
+    """What is going on now."""
+    if run is None:
+        return "Pick a task and press Start: a small transformer learns it here, and you see what its heads look at."
+    if run.status == "failed":
+        return f"− {run.error} What you set is still there: change it, and start again."
+    error = f" − {run.error}" if run.error else ""
+    if not run.steps:
+        return preparing(run) if run.active else f"{run.status.capitalize()} before the first step.{error}"
+    of = f"step {run.done:,} of {run.config.steps:,}"
+    begins = {
+        "preparing": f"Going on after {of}",
+        "running": of.capitalize(),
+        "paused": f"Paused at {of}",
+        "stopped": f"Stopped at {of}, and nothing is lost",
+        "done": f"Done after {run.done:,} steps in {minutes(run.seconds)}",
+    }[run.status]
+    return f"{begins}: {'; '.join([learned(run), *measured(run)])}.{error}"
+
+
+def preparing(run: Run) -> str:
+    """Before the first step."""
+    if run.text is not None:
+        return f"Preparing: a tokenizer learns its {run.config.vocab_size:,} tokens from your text."
+    return "Preparing the first step."
+
+
+def learned(run: Run) -> str:
+    """What became of the loss."""
+    first, now = run.steps[0].loss, mean(step.loss for step in run.steps[-RECENT:])
+    a, b = nats(first), nats(now)
+    if a == b:
+        return f"the loss stands at {a}"
+    return f"the loss {'fell' if now < first else 'rose'} from {a} to {b}"
+
+
+def measured(run: Run) -> list[str]:
+    """The task's metric at the last evaluation, in words; none before the first."""
+    if not run.evaluations:
+        return []
+    found, own = run.evaluations[-1].metrics or {}, TASKS[run.config.task].metric
+    name = own if own in METRICS and own in found else "accuracy"
+    return [METRICS[name](percent(found[name]))] if name in found else []
+
+
+def title(run: Run) -> str:
+    """The point of the curves."""
+    says = learned(run)
+    return says[0].upper() + says[1:]
+
+
+def nats(loss: float) -> str:
+    """A loss with two digits after the point, or three where it is small."""
+    return f"{loss:.3f}" if loss < 0.1 else f"{loss:.2f}"
+
+
+def progress(run: Run) -> str:
+    """Under the bar: how fast, and how long still."""
+    parts = [f"{run.done:,} of {run.config.steps:,} steps"]
+    left = run.seconds_left
+    if run.active and left is not None:
+        parts.append(f"{minutes(left)} left")
+    if run.steps:
+        rate = mean(step.tokens_per_second for step in run.steps[-RECENT:])
+        parts.append(f"{rate:,.0f} tokens/s")
+    return " · ".join(parts)
+
+
+def architecture(config: TrainConfig) -> str:
+    """A training in a line."""
+    return (
+        f"{TASKS[config.task].title} · {count(config.n_layers, 'layer')} × {count(config.n_heads, 'head')}, width "
+        f"{config.d_model}, positions {POSITIONS[config.positions]} · {count(config.steps, 'step')} at a learning rate "
+        f"of {config.learning_rate:g}"
+    )
+
+
+def count(number: int, what: str) -> str:
+    """ "1 layer", "2 layers"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def name_of(head: tuple[int, int]) -> str:
+    """A head by its place."""
+    return f"layer {head[0]}, head {head[1]}"
+
+
+def most_changed(moved: np.ndarray) -> tuple[tuple[int, int], str]:
+    """The head whose attention moved furthest since the start, and that in words; `moved` is (L, H)."""
+    layer, head = np.unravel_index(int(moved.argmax()), moved.shape)
+    found = (int(layer), int(head))
+    if moved[found] < 0.005:
+        return found, "Before training, every head looks about as it was drawn at random"
+    share = percent(float(moved[found]))
+    return found, f"Most has changed in {name_of(found)}: {share} of its attention lies elsewhere than before"

@@ -1,0 +1,296 @@
+"""The page "Vision": its settings, the picture that the model reads, and the runs on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+import torch
+from PIL import Image
+from torch import Tensor
+
+from attnviz.analysis.rollout import rollout
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.inputs import images
+from attnviz.inputs.images import Preprocessing
+from attnviz.models.catalogue import Model, catalogue
+from attnviz.nn.config import ModelConfig
+from attnviz.nn.intervention import Intervention
+from attnviz.nn.trace import Trace
+from attnviz.training.tasks import digits
+from attnviz.web import cache
+from attnviz.web.components import drawing_pad as drawing
+from attnviz.web.components import patch_view
+from attnviz.web.components.patch_view import ROLLOUT, Look
+from attnviz.web.lesson import Lesson
+from attnviz.web.softmax.text import TEMPERATURES
+
+VIEW = "vision-patches"
+FILE = "vision:file"  # the uploaded file in the session, bytes
+PER_DIGIT = 5  # examples
+MOST_OFF = 200  # switched-off heads in a link
+MORE, LESS, SAME = "Where the most is", "Where the least is", "About the same at both"
+GUESSES = (MORE, LESS, SAME)
+FIRST = "008g800000g6f10004a0c2000007g3000005dg3000000b6000c99g20008gf700"  # a held-out 3
+
+_OFF = re.compile(r"(\d{1,3}\.\d{1,3})(,\d{1,3}\.\d{1,3})*")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the reader can choose; layers, heads and tokens count from 0."""
+
+    source: str = "draw"  # or "upload"
+    drawing: str = FIRST  # as `attnviz.web.components.drawing_pad` reads it
+    invert: bool = False
+    vit: str = "digits"  # the model; the sidebar's one reads text
+    layer: int = 2
+    head: int = 0
+    query: int = 0
+    off: str = ""  # switched-off heads, "layer.head" each
+    temperature: float = 1.0
+    guess: str = ""
+
+    def __post_init__(self) -> None:
+        drawing.read(self.drawing)
+        if self.source not in ("draw", "upload"):
+            raise InvalidParameterError(f"source={self.source!r} is neither draw nor upload")
+        if min(self.layer, self.query, self.head - ROLLOUT) < 0:
+            raise InvalidParameterError("layers, heads and tokens count from 0")
+        if self.off and not _OFF.fullmatch(self.off):
+            raise InvalidParameterError(f"off={self.off[:40]!r} is not of the form 2.0,1.3")
+        if self.off.count(",") >= MOST_OFF:
+            raise InvalidParameterError(f"at most {MOST_OFF} heads can be switched off")
+        if self.temperature not in TEMPERATURES:
+            raise InvalidParameterError(f"temperature={self.temperature} is none of the steps from 0.05 to 20")
+        if not 0 < len(self.vit) <= 200:
+            raise InvalidParameterError(f"a model's name of {len(self.vit)} characters")
+        if self.guess not in ("", *GUESSES):
+            raise InvalidParameterError(f"guess={self.guess!r} is no answer")
+
+    @property
+    def heads_off(self) -> list[tuple[int, int]]:
+        """The switched-off heads as (layer, head)."""
+        pairs = (one.split(".") for one in self.off.split(",") if one)
+        return sorted({(int(layer), int(head)) for layer, head in pairs})
+
+    @property
+    def look(self) -> Look:
+        """What the patches show."""
+        return Look(self.layer, self.head, self.query, self.off)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture as a model reads it, and what the model makes of it, as trained and with what the reader changed."""
+
+    model: Model
+    pixels: Tensor  # float32 (1, channels, size, size)
+    plain: Trace
+    trace: Trace  # the same run where nothing was changed
+    message: bytes  # what the patches are sent
+
+    @property
+    def changed(self) -> bool:
+        return self.trace is not self.plain
+
+
+# ---- the model -----------------------------------------------------------------------------------
+
+
+def models() -> dict[str, str]:
+    """The vision models that can be picked, name → title; this session's own ones first."""
+    found = [own.info for own in cache.own_models().values() if own.transformer.config.channels]
+    found += [info for info in catalogue() if info.family == "Vision"]
+    return {info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)" for info in found}
+
+
+def model(name: str) -> Model:
+    """The chosen model. Errors: ModelError in a sentence, also for one that reads no pictures."""
+    if name not in models() and not name.startswith("hf:"):  # a folder's name in a link opens nothing
+        if name.startswith(cache.OWN):
+            raise ModelError(cache.ELSEWHERE)
+        raise ModelError(f"There is no vision model “{name}”. Pick one, or type hf:org/name.")
+    found = cache.model(name)
+    if not isinstance(found.reader, Preprocessing):
+        raise ModelError(f"{found.info.title} reads text; this page shows pictures. Pick another model.")
+    return found
+
+
+def first_model(lesson: Lesson[Settings]) -> None:
+    """The model that a new visitor finds."""
+    lesson.choose(vit=lesson.first.vit)
+
+
+def reader_of(chosen: Model) -> Preprocessing:
+    """How the model reads pictures."""
+    assert isinstance(chosen.reader, Preprocessing)
+    return chosen.reader
+
+
+# ---- the picture ---------------------------------------------------------------------------------
+
+
+class Missing(InvalidParameterError):
+    """There is no picture yet; the message says how to get one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """A file as a model reads it, and what it was."""
+
+    data: bytes
+    reader: Preprocessing
+    pixels: Tensor  # float32 (1, channels, size, size)
+    width: int
+    height: int
+    mode: str  # Pillow's
+    frames: int
+
+
+def pixels(chosen: Settings, reader: Preprocessing) -> Tensor:
+    """The picture as the model reads it. Errors: Missing, or InvalidParameterError, in a sentence."""
+    if chosen.source == "draw":
+        return drawn(drawing.read(chosen.drawing), reader)
+    found = upload(reader).pixels
+    return reader.inverted(found) if chosen.invert else found
+
+
+def drawn(ink: Tensor, reader: Preprocessing) -> Tensor:
+    """Ink (8, 8) from 0 to 16 as the model reads it: bright on black; a model of larger pictures gets it scaled up.
+
+    Errors: Missing for an empty drawing.
+    """
+    if not int(ink.sum()):
+        raise Missing("The drawing is empty: draw a digit in the square, or pick one below it.")
+    if reader.size == drawing.SIDE:
+        return reader.from_brightness(ink / drawing.INK)
+    return reader.pixels(Image.fromarray((255 * ink / drawing.INK).round().to(torch.uint8).numpy()))
+
+
+def upload(reader: Preprocessing) -> Upload:
+    """The session's file, read once: a photograph takes a second to decode. Errors: as `pixels`."""
+    state, name = st.session_state, "vision:upload"
+    data, last = state.get(FILE), state.get(name)
+    if data is None:
+        raise Missing("Choose a PNG or JPEG file. It stays in this session: the link of this page does not carry it.")
+    if not isinstance(last, Upload) or last.data is not data or last.reader != reader:
+        picture = images.read(data)
+        last = Upload(data, reader, reader.pixels(picture), *picture.size, picture.mode, images.frames(data))
+        state[name] = last
+    return last
+
+
+def take_upload(key: str) -> Callable[[], None]:
+    """For the file uploader's `on_change`: keeps the file for when Streamlit forgets its widgets."""
+
+    def take() -> None:
+        file = st.session_state.get(key)
+        st.session_state[FILE] = None if file is None else file.getvalue()
+
+    return take
+
+
+def names_digits(made: Model) -> bool:
+    """Whether a model's classes are the digits of such drawings."""
+    return reader_of(made).size == drawing.SIDE and made.classes == tuple(map(str, range(digits.N_CLASSES)))
+
+
+@st.cache_resource(max_entries=1, show_spinner="Reading the digits …")
+def held_out() -> tuple[dict[str, int], tuple[tuple[str, str], ...]]:
+    """The digits of the test split, drawing → digit, and of these the examples: (name, drawing) in rows of 0 to 9."""
+    pictures, labels = digits.splits()["test"]
+    ink = ((pictures[:, 0] + 1) * digits.INK / 2).round().long()
+    found = {drawing.write(one): int(label) for one, label in zip(ink, labels, strict=True)}
+    of_each = [[text for text, label in found.items() if label == digit] for digit in range(digits.N_CLASSES)]
+    rows = [(f"A handwritten {digit}", of_each[digit][i]) for i in range(PER_DIGIT) for digit in range(len(of_each))]
+    return found, tuple(rows)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def mistaken(name: str) -> tuple[str, ...]:
+    """The held-out digits that a model of such pictures gets wrong."""
+    chosen, found = model(name), held_out()[0]
+    if not names_digits(chosen):
+        return ()
+    batch = torch.cat([drawn(drawing.read(text), reader_of(chosen)) for text in found])
+    with torch.inference_mode():
+        logits = chosen.transformer(batch).logits
+    if logits is None:
+        return ()
+    pairs = zip(found.items(), logits.argmax(dim=-1).tolist(), strict=True)
+    return tuple(text for (text, digit), answer in pairs if digit != answer)
+
+
+# ---- the run -------------------------------------------------------------------------------------
+
+
+def change(chosen: Settings, made: Model) -> Intervention | None:
+    """What the reader changed, as far as the model has it; None for nothing."""
+    config = made.transformer.config
+    off = {pair: 0.0 for pair in chosen.heads_off if pair[0] < config.n_layers and pair[1] < config.n_heads}
+    found = Intervention(temperature=chosen.temperature, head_scale=off)
+    return None if found.changes_nothing else found
+
+
+def whole_layer(config: ModelConfig, layer: int) -> str:
+    """All heads of a layer, as `Settings.off`."""
+    return ",".join(f"{layer}.{head}" for head in range(config.n_heads))
+
+
+def look(chosen: Settings) -> Seen:
+    """Runs the model on the picture. Errors: ModelError or InvalidParameterError, each in a sentence."""
+    made = model(chosen.vit)
+    found = pixels(chosen, reader_of(made))
+    data, what = found.numpy().tobytes(), change(chosen, made)
+    plain = _run(chosen.vit, data, None)
+    trace = plain if what is None else _run(chosen.vit, data, what)
+    return Seen(made, found, plain, trace, _message(chosen.vit, data, what, chosen.query))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)  # of a large model 60 MB each
+def _run(name: str, data: bytes, what: Intervention | None) -> Trace:
+    """The model on pixels, as bytes of float32."""
+    made = cache.model(name)
+    reader = reader_of(made)
+    shape = (1, reader.channels, reader.size, reader.size)
+    return made.run(torch.from_numpy(np.frombuffer(data, np.float32).reshape(shape).copy()), intervention=what)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _message(name: str, data: bytes, what: Intervention | None, query: int) -> bytes:
+    """What the patches are sent."""
+    trace, reader = _run(name, data, what), reader_of(cache.model(name))
+    read = torch.from_numpy(np.frombuffer(data, np.float32).copy()).reshape(1, reader.channels, reader.size, -1)
+    return patch_view.pack(trace, reader.seen(read), query)
+
+
+def probabilities(trace: Trace) -> Tensor | None:
+    """What the model gives each class, (n_classes,); None of one that names no classes."""
+    return None if trace.logits is None else trace.logits[0].softmax(dim=-1)
+
+
+def attention_row(trace: Trace, view: Look) -> Tensor:
+    """The attention (or rollout) of the token that looks: (T,)."""
+    if view.head == ROLLOUT:
+        return rollout(trace)[view.layer, 0, view.query]
+    return trace.layers[view.layer].attention.weights[0, view.head, view.query]
+
+
+def adopt(lesson: Lesson[Settings]) -> None:
+    """What the reader did in the patches becomes the settings."""
+    found = patch_view.reported(VIEW)
+    if found is not None:
+        lesson.choose(layer=found.layer, head=found.head, query=found.query, off=found.off)
+
+
+def clamp(lesson: Lesson[Settings], made: Model) -> Settings:
+    """The settings, on a layer, a head and a token that the model has."""
+    chosen, config = lesson.chosen(), made.transformer.config
+    for field, count in (("layer", config.n_layers), ("head", config.n_heads), ("query", config.max_len)):
+        if getattr(chosen, field) >= count:
+            lesson.choose(**{field: 0 if field == "query" else count - 1})
+    return lesson.chosen()

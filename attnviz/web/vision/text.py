@@ -1,0 +1,167 @@
+"""What the page "Vision" says: sentences written from the numbers of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from attnviz.browser.report import percent
+from attnviz.inputs.images import Preprocessing
+from attnviz.nn.config import ModelConfig
+from attnviz.nn.trace import Trace
+from attnviz.web.components import drawing_pad
+from attnviz.web.components.patch_view import ROLLOUT, Look
+from attnviz.web.vision import state as vision
+from attnviz.web.vision.state import GUESSES, LESS, MORE, SAME, Seen, Settings, Upload
+
+MOST_BARS = 10  # classes
+DARK_ON_WHITE = 0.5  # brightness at the edge of an upload from which it is taken for ink on paper
+WORTH_SAYING = 0.01  # a second answer's probability
+EVEN = 0.05  # from a half, up to which the reader who said "the same" is right
+SPECIAL = ("the class token", "the distillation token")
+
+
+def token_name(token: int, config: ModelConfig) -> str:
+    """A token in words."""
+    if token < config.n_special:
+        return SPECIAL[token]
+    row, column = divmod(token - config.n_special, config.image_size // config.patch_size)
+    return f"the patch in row {row}, column {column}"
+
+
+def class_name(seen: Seen, index: int) -> str:
+    """What a class is called; of ImageNet's lists of synonyms the first."""
+    names = seen.model.classes
+    return names[index].split(",")[0] if index < len(names) else f"class {index}"
+
+
+def answer(seen: Seen, chosen: Settings) -> str:
+    """The sentence under the question: what the model says, and what the change did to it."""
+    now, before = vision.probabilities(seen.trace), vision.probabilities(seen.plain)
+    if now is None or before is None:
+        return "This model makes a vector of a picture and names no classes: there is attention to see, and no answer."
+    order = now.argsort(descending=True, stable=True).tolist()
+    first, second = order[0], order[min(1, len(order) - 1)]
+    says = f"“{class_name(seen, first)}” with {percent(float(now[first]))}"
+    if second != first and float(now[second]) >= WORTH_SAYING:
+        says += f", ahead of “{class_name(seen, second)}” with {percent(float(now[second]))}"
+    if not seen.changed:
+        return f"The model’s answer is {says}.{truth(seen, chosen, first)}"
+    top = int(before.argmax())
+    was = f"“{class_name(seen, top)}” had {percent(float(before[top]))} before"
+    if top != first:
+        was += f" and has {percent(float(now[top]))} now"
+    return f"With {what_changed(chosen, seen.model.transformer.config)}, the answer is {says}; {was}."
+
+
+def truth(seen: Seen, chosen: Settings, answered: int) -> str:
+    """What the writer meant, of a digit that was held out; "" of any other picture."""
+    if chosen.source != "draw" or not vision.names_digits(seen.model):
+        return ""
+    digit = vision.held_out()[0].get(chosen.drawing)
+    if digit is None:
+        return ""
+    judged = "right" if digit == answered else "wrong"
+    return f" The writer meant a {digit}, so it is {judged}; the model never saw this picture in training."
+
+
+def what_changed(chosen: Settings, config: ModelConfig) -> str:
+    """The reader's changes in words; "" for none."""
+    off = [pair for pair in chosen.heads_off if pair[0] < config.n_layers and pair[1] < config.n_heads]
+    parts = []
+    if len(off) > 3:
+        parts.append(f"{len(off)} of {config.n_layers * config.n_heads} heads switched off")
+    elif off:
+        parts.append(f"{listed([f'layer {layer}, head {head}' for layer, head in off])} switched off")
+    if chosen.temperature != 1:
+        parts.append(f"τ = {chosen.temperature:g} in every attention row")
+    return " and ".join(parts)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """a; a and b; a; b and c."""
+    return parts[0] if len(parts) == 1 else f"{'; '.join(parts[:-1])} and {parts[-1]}"
+
+
+def view(trace: Trace, at: Look) -> str:
+    """The text alternative of the patches: who looks where, the three places that get most."""
+    row = vision.attention_row(trace, at)
+    best = row.argsort(descending=True, stable=True)[:3].tolist()
+    shares = listed([f"{token_name(i, trace.config)} {percent(float(row[i]))}" for i in best])
+    who = token_name(at.query, trace.config)
+    if at.head == ROLLOUT:
+        return f"Rollout from the input to layer {at.layer}: of {who}, most goes back to {shares}."
+    return f"In layer {at.layer}, head {at.head}, {who} gives most of its attention to {shares}."
+
+
+def prediction(seen: Seen) -> tuple[str, Sequence[str], str, str]:
+    """Question, options, truth and reason: does the class token look where the ink (or the contrast) is?"""
+    config = seen.plain.config
+    amounts, thing = content(seen.pixels, config)
+    half = len(amounts) // 2
+    order = amounts.argsort(descending=True, stable=True)
+    row = seen.plain.layers[-1].attention.weights[0, :, 0, config.n_special :].mean(dim=0)  # over heads: (patches,)
+    share = float(row[order[:half]].sum() / (row[order[:half]].sum() + row[order[-half:]].sum()))
+    truth = SAME if abs(share - 0.5) <= EVEN else MORE if share > 0.5 else LESS
+    question = f"In the last layer, does the class token look where the most {thing} is, or where the least is?"
+    because = (
+        f"Of what it gives to patches, averaged over the heads of layer {config.n_layers - 1}, the {half} with the "
+        f"most {thing} get {percent(share)}, the {half} with the least {percent(1 - share)}."
+    )
+    return question, GUESSES, truth, because
+
+
+def content(pixels: Tensor, config: ModelConfig) -> tuple[Tensor, str]:
+    """How much there is in each patch, and of what: ink of grey pictures, contrast of coloured ones. (patches,)."""
+    size = config.patch_size
+    cut = pixels.unfold(2, size, size).unfold(3, size, size)  # (1, channels, rows, columns, size, size)
+    flat = cut[0].permute(1, 2, 0, 3, 4).flatten(0, 1).flatten(1)  # (patches, channels · size²)
+    return (flat.mean(dim=1), "ink") if config.channels == 1 else (flat.std(dim=1), "contrast")
+
+
+def bars(seen: Seen) -> list[tuple[str, float, float]]:
+    """Classes with their probabilities as trained and now: all of them, or of many the likeliest in their order."""
+    now, before = vision.probabilities(seen.trace), vision.probabilities(seen.plain)
+    if now is None or before is None:
+        return []
+    shown = list(range(len(now)))
+    if len(now) > MOST_BARS:
+        shown = now.argsort(descending=True, stable=True)[:MOST_BARS].tolist()
+    return [(class_name(seen, i), float(before[i]), float(now[i])) for i in shown]
+
+
+def about_upload(file: Upload, seen: Seen, inverted: bool) -> list[str]:
+    """What the reader should know of the file, a sentence each."""
+    reader, notes = file.reader, []
+    if file.frames > 1:
+        notes.append(f"The file is an animation of {file.frames} pictures; the first one is read.")
+    if file.mode == "CMYK":
+        notes.append("The file is in CMYK, the colours of print; it was turned into those of a screen.")
+    grey = " in grey" if reader.channels == 1 else ""
+    size = f"{file.width:,} × {file.height:,}"
+    notes.append(f"The model reads {size} pixels as {reader.size} × {reader.size}{grey}.")
+    if reader.channels == 1 and dark_on_white(seen.pixels, reader):
+        now, then = ("Inverted, the picture", "off") if inverted else ("The picture", "on")
+        notes.append(f"{now} is dark on white, but the model knows bright ink on black: turn “Invert” {then}.")
+    return notes
+
+
+def dark_on_white(pixels: Tensor, reader: Preprocessing) -> bool:
+    """Whether what the model reads is bright at its edges, as paper is."""
+    grey = torch.from_numpy(reader.seen(pixels)).float().mean(dim=2) / 255
+    edge = torch.cat([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+    return float(edge.mean()) > DARK_ON_WHITE
+
+
+def about_drawing(seen: Seen) -> str:
+    """How the drawing reaches the model."""
+    reader, config = vision.reader_of(seen.model), seen.model.transformer.config
+    side = config.image_size // config.patch_size
+    cut = f"cut into {side} × {side} patches of {config.patch_size} × {config.patch_size}"
+    if reader.size == drawing_pad.SIDE:
+        size = f"The digits that it knows are as high as the square: {drawing_pad.SIDE} × {drawing_pad.SIDE} pixels"
+    else:
+        size = f"Scaled to {reader.size} × {reader.size} pixels"
+    return f"Ink is bright to the model, paper black. {size}, {cut}."
