@@ -147,6 +147,8 @@ def test_a_page_s_run_is_seen_and_nothing_else() -> None:
     def page() -> None:
         import streamlit as st
 
+        from attnviz.web.jobs import priority
+
         st.session_state["seen"] = priority.page_threads()
 
     app = AppTest.from_function(page).run()

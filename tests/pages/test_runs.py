@@ -259,6 +259,7 @@ def test_a_session_has_one_run_and_sees_no_other() -> None:
 
         from attnviz.errors import TrainingError
         from attnviz.training.loop import preset
+        from attnviz.web.jobs import training_runs
 
         if st.session_state.get("go"):
             try:
