@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attnviz.checks import check_finite, check_sizes
 from attnviz.errors import InvalidParameterError
-from attnviz.generation.sampling import Prompt, Said, prompt
+from attnviz.generation.sampling import Completion, Prompt, prompt
 from attnviz.models.catalogue import Model
 from attnviz.models.hf_model import HubModel
 from attnviz.models.marian import RecurrentLayerTrace
@@ -26,7 +26,7 @@ MOST_BEAMS = 16
 
 
 @dataclass(frozen=True)
-class Beam(Said):
+class Beam(Completion):
     """An answer, finished or as long as it may get."""
 
     score: float  # log p of the whole answer (its end token too) / tokens ** length_penalty

@@ -69,7 +69,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Said:
+class Completion:
     """What was decoded."""
 
     ids: tuple[int, ...]  # the new tokens, without the one that ends the text
@@ -147,7 +147,7 @@ def tokens(
             run = _next(model, begin, chosen, run)
 
 
-def greedy(model: Model, text: str, n_tokens: int = 64) -> Said:
+def greedy(model: Model, text: str, n_tokens: int = 64) -> Completion:
     """The likeliest token after all before it, again and again, at most `n_tokens` or to the model's length.
 
     Errors: InvalidParameterError as `prompt`.
@@ -155,18 +155,18 @@ def greedy(model: Model, text: str, n_tokens: int = 64) -> Said:
     return say(model, text, n_tokens)
 
 
-def say(model: Model, text: str, n_tokens: int = 64, sampling: Sampling | None = None, seed: int = 0) -> Said:
+def say(model: Model, text: str, n_tokens: int = 64, sampling: Sampling | None = None, seed: int = 0) -> Completion:
     """At most `n_tokens` of what `tokens` gives after a text. Errors: InvalidParameterError as `prompt`."""
     check_sizes(n_tokens=n_tokens)
     begin = prompt(model, text)
     ids: list[int] = []
     for token in tokens(model, begin, sampling, seed=seed):
         if token.id == begin.end:
-            return Said(tuple(ids), model.tokenizer.encoding(ids).text, True)
+            return Completion(tuple(ids), model.tokenizer.encoding(ids).text, True)
         ids.append(token.id)
         if len(ids) == n_tokens:
             break
-    return Said(tuple(ids), model.tokenizer.encoding(ids).text, False)
+    return Completion(tuple(ids), model.tokenizer.encoding(ids).text, False)
 
 
 def whole(model: Model, begin: Prompt, said: Sequence[int], intervention: Intervention | None = None) -> Trace:
