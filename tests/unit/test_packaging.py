@@ -1,36 +1,56 @@
 """The wheel: holds the app, its pages, the browser view and the assets, and works away from the checkout."""
 
+import importlib
 import json
 import os
-import shutil
+import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
+from email import message_from_string
+from email.message import Message
 from pathlib import Path
 
 import pytest
 
+import attnviz
+
 ROOT = Path(__file__).parents[2]
-# What the build reads; a copy, because setuptools writes into the folder it builds.
-SOURCES = ["attnviz", "pages", "assets", ".streamlit"]
-FILES = ["app.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE"]
+VERSION = attnviz.__version__
+IN_SDIST = ("attnviz", "pages", "assets", ".streamlit", "tests")
+FILES_IN_SDIST = ("app.py", "pyproject.toml", "requirements.txt", "requirements-dev.txt", "README.md", "LICENSE")
+
+
+def build(kind: str, source: Path, target: Path) -> Path:
+    """The wheel or sdist of a source folder."""
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", target], cwd=source, check=True)
+    (built,) = target.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    return built
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
+def wheel(tmp_path_factory) -> Path:
+    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory) -> Path:
+    return build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
     """A folder that holds the unpacked wheel."""
-    copy, target = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("installed")
-    for name in SOURCES:
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in FILES:
-        shutil.copy(ROOT / name, copy)
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*pip, "--wheel-dir", target, copy], check=True)
-    (wheel,) = target.glob("attnviz-*.whl")
+    target = tmp_path_factory.mktemp("installed")
     zipfile.ZipFile(wheel).extractall(target)
-    wheel.unlink()
     return target
+
+
+@pytest.fixture(scope="module")
+def metadata(installed) -> Message:
+    return message_from_string((installed / f"attnviz-{VERSION}.dist-info" / "METADATA").read_text(encoding="utf-8"))
 
 
 def files(folder: Path) -> set[str]:
@@ -47,7 +67,7 @@ def test_wheel_holds_all_that_the_checkout_has(installed):
 
 
 def test_wheel_holds_nothing_else(installed):
-    assert {path.name for path in installed.iterdir()} == {"attnviz", "attnviz-0.1.0.dist-info"}
+    assert {path.name for path in installed.iterdir()} == {"attnviz", f"attnviz-{VERSION}.dist-info"}
     own = {name for folder in ("attnviz", "assets", "pages") for name in files(ROOT / folder)}
     inside = {name.removeprefix("assets/") for name in files(installed / "attnviz")}
     extra = {name.removeprefix("_app/pages/") for name in inside} - own
@@ -66,17 +86,51 @@ def test_installed_package_finds_its_app_and_assets(installed, tmp_path):
     assert Path(file).is_relative_to(installed) and app and assets
 
 
-def test_requirements_become_the_dependencies(installed):
-    metadata = (installed / "attnviz-0.1.0.dist-info" / "METADATA").read_text()
-    assert "Requires-Dist: torch==2.13.0" in metadata
-    assert "License-Expression: MIT" in metadata
+def test_sdist_holds_all_that_the_wheel_and_the_tests_are_made_of(sdist, tmp_path):
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    source = tmp_path / f"attnviz-{VERSION}"
+    for name in IN_SDIST:
+        assert files(ROOT / name) <= files(source / name), name
+    assert set(FILES_IN_SDIST) <= files(source)
 
 
-def test_version_is_the_same_everywhere():
-    import attnviz
+def test_wheel_made_from_the_sdist_is_the_same(wheel, sdist, tmp_path):
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    again = build("wheel", tmp_path / f"attnviz-{VERSION}", tmp_path / "dist")
+    assert again.read_bytes() == wheel.read_bytes()
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == attnviz.__version__
+
+def test_index_would_take_both_files(wheel, sdist):
+    subprocess.run([sys.executable, "-m", "twine", "check", "--strict", wheel, sdist], check=True)
+
+
+def test_dependencies_are_ranges_and_extras_are_named(metadata):
+    required = metadata.get_all("Requires-Dist")
+    core = {line.partition(">=")[0] for line in required if "extra ==" not in line}
+    assert core == {"torch", "numpy", "tokenizers", "safetensors", "rich", "jinja2"}
+    assert all(re.match(r"[\w-]+>=[\d.]+(;|$)", line) for line in required), required
+    assert set(metadata.get_all("Provides-Extra")) == {"app", "hub", "minilm", "translate", "onnx", "dev"}
+    assert metadata["License-Expression"] == "MIT"
+    assert {"Typing :: Typed", "Intended Audience :: Education"} <= set(metadata.get_all("Classifier"))
+
+
+def test_version_has_one_source(metadata):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in project["project"] and project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "attnviz/__init__.py"
+    assert metadata["Version"] == VERSION
+
+
+def test_console_command_is_the_module(installed, capsys):
+    (line,) = re.findall(
+        r"^attnviz = (.*)$", (installed / f"attnviz-{VERSION}.dist-info" / "entry_points.txt").read_text(), re.M
+    )
+    module, function = line.split(":")
+    with pytest.raises(SystemExit, match="0"):
+        getattr(importlib.import_module(module), function)(["--help"])
+    assert "serve" in capsys.readouterr().out
 
 
 def test_options_of_streamlit_exist():
