@@ -8,9 +8,9 @@ import streamlit as st
 
 from attnviz import figures
 from attnviz.analysis import residual
-from attnviz.browser.report import percent
 from attnviz.checks import check_index
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.formatting import number, numbers, percent
 from attnviz.nn import reference
 from attnviz.nn.layers import TransformerEncoderLayer
 from attnviz.web import cache, shell
@@ -118,7 +118,7 @@ def diagrams(token: int, layer: int) -> None:
     for column, pre in zip(st.columns(2, gap="large"), (False, True), strict=True):
         name = "Pre-norm: LayerNorm in the branches" if pre else "Post-norm: LayerNorm in the stream"
         whose = f"as in {model.info.title}" if pre == first else "the same weights, norms moved"
-        stages = ", ".join(f"{stage.replace('_', ' ')} {said.number(length)}" for stage, length in found[pre].items())
+        stages = ", ".join(f"{stage.replace('_', ' ')} {number(length)}" for stage, length in found[pre].items())
         with column:
             lesson.picture(
                 figures.block_diagram(found[pre], pre, widest, shell.palette()),
@@ -145,7 +145,7 @@ def norm() -> None:
         figures.norm_rows(list(rows.items()), shell.palette()),
         title="Every token comes out with mean 0 and deviation 1; γ and β then weigh its single numbers",
         alt="Histograms of one vector, mean and deviation: "
-        + "; ".join(f"{name} {said.numbers((row.mean(), row.std()))}" for name, row in rows.items()),
+        + "; ".join(f"{name} {numbers((row.mean(), row.std()))}" for name, row in rows.items()),
         data=pd.DataFrame({**rows, "γ": step.gain, "β": step.shift}),
         file="layernorm",
     )
@@ -229,7 +229,7 @@ def depth() -> None:
             lesson.picture(
                 figures.depth_lines(*values, x, y, shell.palette()),
                 title=title,
-                alt=f"Post-norm {said.numbers(values[0])}; pre-norm {said.numbers(values[1])}.",
+                alt=f"Post-norm {numbers(values[0])}; pre-norm {numbers(values[1])}.",
                 data=pd.DataFrame({x: range(len(values[0])), "post-norm": values[0], "pre-norm": values[1]}),
                 file=name,
             )

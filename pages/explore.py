@@ -5,9 +5,9 @@ import inspect
 import streamlit as st
 
 from attnviz import figures
-from attnviz.browser.report import percent
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.formatting import percent
 from attnviz.nn import attention
 from attnviz.web import cache, shell
 from attnviz.web.components import attention_view

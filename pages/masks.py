@@ -8,8 +8,8 @@ import streamlit as st
 from attnviz import figures
 from attnviz.analysis import causality
 from attnviz.browser import attention_message
-from attnviz.browser.report import percent
 from attnviz.browser.view_state import ViewState
+from attnviz.formatting import percent
 from attnviz.nn import attention, mask_patterns, reference
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.masks import Mask

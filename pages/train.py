@@ -8,6 +8,7 @@ from attnviz import figures
 from attnviz.browser import attention_message
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
+from attnviz.formatting import counted
 from attnviz.nn.config import POSITIONS
 from attnviz.training import loop, schedules
 from attnviz.training.tasks import TASKS
@@ -250,7 +251,7 @@ def pictures(chosen: train.Settings, run: Run) -> None:
     heads, curves = st.columns(2, gap="large")
     with heads:
         figure = figures.head_tiles(found, shell.palette(), marked=shown)
-        title = f"Every head after {words.count(number, 'step')}"
+        title = f"Every head after {counted(number, 'step')}"
         lesson.picture(figure, title=title, alt=f"{title}. {says}.", data=lambda: train.head_table(found), file="heads")
         names = {-1: "the one that has changed most"}  # a name that stays: the choice is shown as it was made
         names |= {i: words.name_of(divmod(i, n_heads)) for i in range(n_layers * n_heads)}

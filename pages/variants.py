@@ -9,9 +9,9 @@ import streamlit as st
 from attnviz import figures
 from attnviz.analysis import cost, variants
 from attnviz.analysis.cost import Step
-from attnviz.browser.report import percent
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.figures.cost import Line, size
+from attnviz.figures.cost import Line
+from attnviz.formatting import memory_size, percent
 from attnviz.web import cache, shell
 from attnviz.web.components.dial import dial
 from attnviz.web.jobs import slices
@@ -226,7 +226,9 @@ def kept() -> None:
         lesson.picture(
             figures.cache_dots([(m.name, *caches[m.name], context <= m.context) for m in cost.MODELS], shell.palette()),
             title=f"Cache at {context:,} tokens: filled as published, hollow if no heads shared keys",
-            alt=". ".join(f"{name}: {size(own)}, hollow {size(many)}" for name, (own, many) in caches.items()),
+            alt=". ".join(
+                f"{name}: {memory_size(own)}, hollow {memory_size(many)}" for name, (own, many) in caches.items()
+            ),
             data=pd.DataFrame(
                 [(*asdict(model).values(), *caches[model.name]) for model in cost.MODELS],
                 columns=[*asdict(cost.MODELS[0]), "bytes", "bytes_if_unshared"],

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnviz.errors import InvalidParameterError, ShapeError
+from attnviz.formatting import counted
 from attnviz.nn.attention import AttentionTrace
 
 if TYPE_CHECKING:
@@ -347,8 +348,7 @@ def in_words(intervention: Intervention) -> str:
     elif intervention.mask is not None:
         parts.append(f"mask: a window of {intervention.mask[1]}")
     if intervention.blocked:
-        count = len(intervention.blocked)
-        parts.append(f"{count} cell{'s' * (count != 1)} blocked")
+        parts.append(f"{counted(len(intervention.blocked), 'cell')} blocked")
     for layer, head, factor in intervention.head_scale:
         where = f"head {head}" if layer is None else f"layer {layer}, head {head}"
         parts.append(f"{where} off" if factor == 0 else f"{where} × {factor:g}")

@@ -18,6 +18,7 @@ from attnviz.browser.attention_message import attentions, in_words, pack
 from attnviz.browser.bundle import FOLDER, css, javascript
 from attnviz.browser.view_state import DEFAULT, ViewState
 from attnviz.errors import InvalidParameterError
+from attnviz.formatting import percent
 
 if TYPE_CHECKING:
     import jinja2
@@ -262,15 +263,6 @@ def _habit(weights: np.ndarray, rows: np.ndarray, special: np.ndarray | None, sq
         shares["the first token"] = float(weights[:, 0].mean())
     name, share = max(shares.items(), key=lambda item: item[1], default=("", 0.0))
     return f"{percent(share)} to {name}" if share >= 0.25 else "no fixed place"
-
-
-def percent(share: float) -> str:
-    """41 %, 2.3 %, 99.6 %, < 0.1 %, with narrow no-break spaces."""
-    p = 100 * share
-    if 0 < p < 0.1:
-        return "<\u202f0.1\u202f%"
-    digits = 1 if p != 0 and (p < 9.95 or 99 < p < 99.95) else 0
-    return f"{p:.{digits}f}\u202f%"
 
 
 # ---- arrays --------------------------------------------------------------------------------------

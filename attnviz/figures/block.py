@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attnviz.figures.encoder import branch_colours, note, number, tint
+from attnviz.figures.encoder import branch_colours, note, tint
 from attnviz.figures.theme import Palette, assembled
+from attnviz.formatting import number
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnviz.figures.theme import Palette, assembled, colour_scale, plain
+from attnviz.formatting import duration, memory_size
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -197,7 +198,7 @@ def cost_lines(lines: Sequence[Line], unit: str, palette: Palette) -> go.Figure:
     unit: "seconds" or "bytes". The first line is full attention's, in ink, and carries n²; the last one carries n.
     """
     lines = [line for line in lines if line.n_tokens]
-    write = duration if unit == "seconds" else size
+    write = duration if unit == "seconds" else memory_size
     colours = [palette.ink, *palette.categories]
     lengths = sorted({n for line in lines for n in line.n_tokens}, reverse=True) or [1]
     costs = [one for line in lines for one in line.cost] or [1.0]
@@ -298,17 +299,17 @@ def cache_dots(rows: Sequence[tuple[str, int, int, bool]], palette: Palette) -> 
                 "x": [row[column] for row in rows],
                 "y": [row[0] for row in rows],
                 "name": what,
-                "customdata": [size(float(row[column])) for row in rows],
+                "customdata": [memory_size(float(row[column])) for row in rows],
                 "marker": {"size": 13, "color": fill, "opacity": strength, "line": {"color": edge, "width": 2}},
                 "hovertemplate": "%{y} %{fullData.name}: %{customdata}<extra></extra>",
             }
         )
     for name, own, many, _ in rows:
         side = {"xanchor": "right", "xshift": -11}
-        notes.append(_note(math.log10(own), name, size(own), palette.ink1, 13) | side)
+        notes.append(_note(math.log10(own), name, memory_size(own), palette.ink1, 13) | side)
         if many > own:
             side = {"xanchor": "left", "xshift": 11}
-            notes.append(_note(math.log10(many), name, size(many), palette.ink2, 13) | side)
+            notes.append(_note(math.log10(many), name, memory_size(many), palette.ink2, 13) | side)
     low, high = (math.log10(pick(value for row in rows for value in row[1:3])) for pick in (min, max))
     room = 0.45 * (high - low)  # for the labels at the ends, on a phone too
     ticks = [2.0**i for i in range(0, 60, 6)]  # 16 MiB, 1 GiB, 64 GiB …
@@ -318,7 +319,7 @@ def cache_dots(rows: Sequence[tuple[str, int, int, bool]], palette: Palette) -> 
             "range": [low - room, high + room],
             "tickvals": ticks,
             "showgrid": True,
-            "ticktext": [size(tick) for tick in ticks],
+            "ticktext": [memory_size(tick) for tick in ticks],
             "gridcolor": palette.line,
             "title": {"text": "cache of one text"},
         },
@@ -330,29 +331,6 @@ def cache_dots(rows: Sequence[tuple[str, int, int, bool]], palette: Palette) -> 
 
 def _note(x: float, y: float | str, text: str, colour: str, points: int = 14) -> Note:
     return {"x": x, "y": y, "text": text, "showarrow": False, "font": {"color": colour, "size": points}}
-
-
-def size(n_bytes: float) -> str:
-    """Bytes in words: "512 B", "36 MiB", "1.3 GiB"; powers of 1,024."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if n_bytes < 999.5 or unit == "TiB":
-            break
-        n_bytes /= 1024
-    return (
-        f"{n_bytes:.1f}\u202f{unit}" if n_bytes < 9.95 and n_bytes != round(n_bytes) else f"{n_bytes:,.0f}\u202f{unit}"
-    )
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: "21 µs", "1.8 ms", "0.14 s"."""
-    for unit, factor in (("µs", 1e6), ("ms", 1e3)):
-        value = seconds * factor
-        if value < 99.5 or (unit == "ms" and value < 999.5):
-            break
-    else:
-        value, unit = seconds, "s"
-    digits = 0 if value >= 9.95 or value == round(value) else 1
-    return f"{value:,.{digits}f}\u202f{unit}"
 
 
 def apart(ends: Sequence[tuple[float, str, str]], least: float) -> list[tuple[float, str, str]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.figures.theme import Palette, assembled, end_notes, plain
+from attnviz.formatting import number
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -299,11 +300,6 @@ def depth_lines(post: Sequence[float], pre: Sequence[float], x_title: str, y_tit
 
 
 # ---- small things --------------------------------------------------------------------------------
-
-
-def number(value: float) -> str:
-    """Two decimals with a true minus, and no minus before nothing."""
-    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def tint(colour: str, share: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attnviz.figures.theme import Palette, assembled, plain
+from attnviz.formatting import percent, scientific
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -55,7 +56,7 @@ def token_bars(
                 "textposition": "outside",
                 "textfont": {"size": 13, "color": palette.ink2},
                 "cliponaxis": False,
-                "customdata": [_words(share) for share in shares],
+                "customdata": [scientific(share, 1) if 0 < share < 1e-5 else percent(share) for share in shares],
                 "hovertemplate": "%{x}: %{customdata}<extra>%{fullData.name}</extra>",
             }
         )
@@ -92,10 +93,3 @@ def _domain(number: int, rows: int) -> list[float]:
 
 def _short(label: str) -> str:
     return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
-
-
-def _words(share: float) -> str:
-    """0, 3e-07 or 12.3 %: small enough to be rounding is not the same as nothing."""
-    if share == 0:
-        return "0"
-    return f"{share:.0e}" if share < 1e-5 else f"{100 * share:.1f}\u202f%"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from attnviz.figures.theme import Palette, assembled, colour_scale, end_notes, plain
+from attnviz.formatting import number
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -206,7 +207,7 @@ def distance_rows(
                 "hovertemplate": "%{x} tokens apart: %{customdata:.2f}<extra></extra>",
             }
         )
-        ticks |= {base + unit * (value - low): _signed(value) for value in (low, high)}
+        ticks |= {base + unit * (value - low): number(value, 1) for value in (low, high)}
         layout["shapes"].append(
             {
                 "type": "rect",
@@ -269,10 +270,6 @@ def _rows(titles: Mapping[str, str], names: Sequence[str], ticks: Mapping[float,
             "ticktext": list(ticks.values()),
         },
     }
-
-
-def _signed(value: float) -> str:
-    return f"{value:.1f}".replace("-", "−")
 
 
 def _heat(table: np.ndarray, palette: Palette, *, share: bool, where: str, limit: float | None = None) -> Any:

@@ -12,7 +12,7 @@ from attnviz import Intervention, Model
 from attnviz.analysis import causality
 from attnviz.analysis.measures import relative_change
 from attnviz.browser.painted_cells import read_cells
-from attnviz.browser.report import percent
+from attnviz.formatting import percent
 from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
 
 Visit = Callable[..., Page]

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from attnviz import Intervention, Model, Trace, attend
 from attnviz.browser.attention_message import pack
-from attnviz.browser.report import percent
 from attnviz.browser.view_state import ViewState
+from attnviz.formatting import percent
 from tests.e2e.harness import SENTENCE, settle, state_of
 
 Open = Callable[..., Page]

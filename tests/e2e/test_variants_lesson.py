@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from attnviz import Model
 from attnviz.analysis import variants
 from attnviz.analysis.variants import Survey
-from attnviz.browser.report import percent
+from attnviz.formatting import percent
 from attnviz.web.variants import text as words
 from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
 

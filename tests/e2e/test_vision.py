@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Intervention, load
-from attnviz.browser.report import percent
+from attnviz.formatting import percent
 from attnviz.web.components import drawing_pad
 from attnviz.web.vision import state as vision
 from attnviz.web.vision.text import token_name

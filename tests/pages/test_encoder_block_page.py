@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.analysis import residual
-from attnviz.browser import report
+from attnviz.formatting import percent
 from tests.mounted import chart_titles, charts
 from tests.unit.hostile import HOSTILE
 
@@ -86,7 +86,7 @@ def check(app: AppTest, name: str, text: str, token: int, layer: int, second: bo
     assert f"subtracts their mean {number(step.before.mean())} and divides by" in words
     assert f"deviation {number(step.after.std())}" in notes(shown["layernorm"])
     hidden = residual.block(model.transformer, trace, layer).hidden_in[token]
-    off = report.percent(float((hidden < 0).mean()))
+    off = percent(float((hidden < 0).mean()))
     assert f"Of the {len(hidden):,} hidden units of this feed-forward network, {off} receive a negative" in words
     assert sum(shown["hidden-units"].data[2].y) == len(hidden)
     found = residual.branches(model.transformer, trace)
@@ -96,7 +96,7 @@ def check(app: AppTest, name: str, text: str, token: int, layer: int, second: bo
     np.testing.assert_allclose(bars[2].y, 100 * found.attention_share[:, token])
     drift = residual.drift(residual.stream(trace))
     np.testing.assert_allclose(shown["drift"].data[2].x, drift.points[:, token, 0], atol=1e-9)
-    assert f"{report.percent(float(drift.shares.sum()))} of the variance" in words
+    assert f"{percent(float(drift.shares.sum()))} of the variance" in words
 
 
 def test_opens_on_the_words_it_in_a_trained_model(app: AppTest) -> None:
@@ -146,7 +146,7 @@ def test_the_prediction_is_judged_by_the_numbers(app: AppTest, guess: str) -> No
     assert f > 1.1 * a  # else "Feed-forward" would not be the truth
     app.session_state["encoder_block.guess"] = guess
     app.run()
-    because = f"attention adds {report.percent(a)} of the stream’s length, the feed-forward network {report.percent(f)}"
+    because = f"attention adds {percent(a)} of the stream’s length, the feed-forward network {percent(f)}"
     assert because in said(app)
     assert ("✓" in said(app)) == (guess == "Feed-forward")
 

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 import attnviz
 from attnviz import Intervention
 from attnviz.analysis import sinks
-from attnviz.browser.report import percent
+from attnviz.formatting import percent
 from attnviz.generation import sampling
 from attnviz.generation.sampling import Sampling, prompt, tokens, whole
 from attnviz.models.catalogue import Model

@@ -15,7 +15,7 @@ from attnviz import Intervention
 from attnviz.analysis import causality
 from attnviz.analysis.measures import relative_change
 from attnviz.browser import attention_message
-from attnviz.browser.report import percent
+from attnviz.formatting import percent
 from attnviz.nn import mask_patterns
 from tests.mounted import charts, mounted
 

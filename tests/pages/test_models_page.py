@@ -17,7 +17,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from attnviz import ModelError, catalogue, load
-from attnviz.browser.report import percent
+from attnviz.formatting import file_size, magnitude, percent
 from attnviz.models import catalogue as models
 from attnviz.models import hf_download
 from attnviz.models.catalogue import BUNDLED
@@ -496,14 +496,14 @@ def test_sessions_that_ask_at_once_share_one_model(empty: None, monkeypatch: pyt
 
 
 def test_numbers_for_people() -> None:
-    assert [said.count(n) for n in (999, 38_091, 999_999, 22_565_376, 1_500_000_000)] == [
+    assert [magnitude(n) for n in (999, 38_091, 999_999, 22_565_376, 1_500_000_000)] == [
         "999",
         "38.1 thousand",
         "1 million",
         "22.6 million",
         "1.5 billion",
     ]
-    assert [said.size(n) for n in (711_080, 90_261_504, 999_900_000, 1_000_000_000)] == [
+    assert [file_size(n) for n in (711_080, 90_261_504, 999_900_000, 1_000_000_000)] == [
         "711\u202fkB",
         "90.3\u202fMB",
         "1\u202fGB",

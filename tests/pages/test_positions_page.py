@@ -17,6 +17,7 @@ import attnviz
 from attnviz.analysis import word_order
 from attnviz.browser import attention_message
 from attnviz.browser.attention_message import one_layer
+from attnviz.formatting import percent, scientific
 from attnviz.nn import positions
 from attnviz.web.positions import text as words
 from tests.mounted import chart_titles, charts
@@ -86,7 +87,7 @@ def test_the_bars_are_the_shuffle_test(first: AppTest) -> None:
         assert set(bases[i]) == {4 - i}
     assert heights / heights.max() == pytest.approx(shown / shown.max())  # drawn in proportion
     none = word_order.shuffle_test(MINILM.transformer, IDS, drawn, "none")
-    assert f"the largest difference is {words.scientific(none.largest)} (" in said(first)
+    assert f"the largest difference is {scientific(none.largest)} (" in said(first)
     assert " ".join(MINILM.encode(TIRED).labels[i] for i in drawn) in said(first)
 
 
@@ -105,7 +106,7 @@ def test_in_float64_the_rest_is_seen_to_be_rounding() -> None:
     drawn = word_order.word_order(MINILM.encode(TIRED).words, 0)
     test = word_order.shuffle_test(word_order.exact(MINILM.transformer), IDS, drawn, "none")
     assert test.largest < 1e-12
-    assert "(in float64)" in said(app) and f"× 10⁻¹{words.scientific(test.largest)[-1]}" in said(app)
+    assert "(in float64)" in said(app) and f"× 10⁻¹{scientific(test.largest)[-1]}" in said(app)
 
 
 @pytest.mark.parametrize(("guess", "answer"), [(words.GUESSES[0], "✓"), (words.GUESSES[2], "You said")])
@@ -120,11 +121,8 @@ def test_the_matrices_are_the_runs(first: AppTest) -> None:
     assert sent(first, 0) == attention_message.pack(one_layer(plain, 0), name="minilm")
     assert sent(first, 1) == attention_message.pack(one_layer(changed, 0), name="minilm")
     before, after = (run.layers[0].attention.weights[0, 2] for run in (plain, changed))
-    assert (
-        f"gives {attnviz.browser.report.percent(word_order.at_offset(before, -1))} of its attention to the token before"
-        in said(first)
-    )
-    assert f"it gives {attnviz.browser.report.percent(word_order.at_offset(after, -1))};" in said(first)
+    assert f"gives {percent(word_order.at_offset(before, -1))} of its attention to the token before" in said(first)
+    assert f"it gives {percent(word_order.at_offset(after, -1))};" in said(first)
 
 
 def test_the_heatmap_is_the_encoding(first: AppTest) -> None:
@@ -184,7 +182,7 @@ def test_a_causal_model_gets_its_own_sentence() -> None:
     encoding = gpt.encode(TIRED)
     drawn = word_order.word_order(encoding.words, 0)
     test = word_order.shuffle_test(gpt.transformer, encoding.ids, drawn, "none", mask="none")
-    assert f"largest difference {words.scientific(test.largest)}" in said(app)
+    assert f"largest difference {scientific(test.largest)}" in said(app)
     assert test.largest <= 1e-6 * test.scale
 
 

@@ -12,7 +12,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from attnviz import Intervention, ModelError, load
-from attnviz.browser.report import percent
+from attnviz.formatting import percent
 from attnviz.models.catalogue import BUNDLED
 from attnviz.training import snapshots
 from attnviz.training.tasks import Induction

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.analysis import measures, scaling
-from attnviz.browser.report import percent
+from attnviz.formatting import percent, significant
 from attnviz.web.softmax import text as words
 from tests.mounted import charts
 from tests.unit.hostile import HOSTILE
@@ -137,7 +137,7 @@ def test_the_heads_own_variances_are_the_models(app: AppTest) -> None:
     rings = [value for one in figure(app, 3)["data"] if one.get("name") == "heads" for value in numbers(one["y"])]
     assert sorted(rings) == pytest.approx(sorted(own.flatten().tolist()))
     caption = next(one.value for one in app.caption if "This head" in one.value)
-    assert words.number(float(own[3, 1])) in caption
+    assert significant(float(own[3, 1])) in caption
 
 
 @pytest.mark.parametrize("guess", words.ANSWERS)

@@ -19,8 +19,8 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from attnviz.browser.report import percent
 from attnviz.errors import InvalidParameterError
+from attnviz.formatting import percent
 from attnviz.models import folders
 from attnviz.training.loop import Training, train
 from attnviz.training.tasks import TASKS

@@ -17,9 +17,8 @@ import attnviz
 from attnviz.analysis import cost, variants
 from attnviz.analysis.cost import Step
 from attnviz.analysis.variants import Survey
-from attnviz.browser.report import percent
-from attnviz.figures.cost import duration, size
 from attnviz.figures.theme import plain
+from attnviz.formatting import duration, memory_size, percent
 from attnviz.web.jobs import slices
 from attnviz.web.variants import text as words
 from tests.mounted import charts
@@ -241,7 +240,7 @@ def test_measuring_goes_on_in_slices_and_shows_what_was_measured(app: AppTest, b
     assert numbers(lines["full"]["y"]).tolist() == [0.001, 0.0042]
     assert numbers(lines["linear"]["y"]).tolist() == [0.0005, 0.0011]
     assert numbers({t["name"]: t for t in figure(app, BYTES)["data"]}["full"]["y"]).tolist() == [1000, 3000]
-    assert f"At 2,048 tokens, for one head: full {duration(0.0042)} and {size(3000)}; linear" in said(app)
+    assert f"At 2,048 tokens, for one head: full {duration(0.0042)} and {memory_size(3000)}; linear" in said(app)
     assert app.button(key="variants-measure") and not app.get("progress")
     assert not app.exception
 
@@ -307,7 +306,7 @@ def test_caches_are_the_formulas(app: AppTest, context: int) -> None:
         kept = min(context, model.window or context)
         assert own[model.name] == 2 * model.n_layers * model.n_kv_heads * model.head_dim * kept * 2
         assert many[model.name] == own[model.name] * model.n_heads // model.n_kv_heads
-    assert f"At {context:,} tokens that is {size(own['Llama-2-70B'])} for Llama-2-70B" in said(app)
+    assert f"At {context:,} tokens that is {memory_size(own['Llama-2-70B'])} for Llama-2-70B" in said(app)
     pale = dict(zip(filled["y"], filled["marker"]["opacity"], strict=True))
     assert all((pale[model.name] < 1) == (context > model.context) for model in cost.MODELS)
 

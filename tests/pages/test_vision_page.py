@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from attnviz import Intervention, Model, ModelConfig, Transformer, load
 from attnviz.analysis.rollout import rollout
-from attnviz.browser.report import percent
+from attnviz.formatting import percent
 from attnviz.inputs.images import Preprocessing
 from attnviz.training.tasks import digits
 from attnviz.web import cache

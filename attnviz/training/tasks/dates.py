@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from attnviz.formatting import ordinal
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.nn.transformer import Transformer
 from attnviz.training.tasks.batch import IGNORED, Batch, Role, Task, padded
@@ -154,12 +155,6 @@ def held_out_days(split: str) -> list[tuple[datetime.date, str]]:
     days = range({"val": 0, "test": 1}[split], N_DAYS, 10)
     chosen = [days[i * len(days) // N_HELD_OUT] for i in range(N_HELD_OUT)]
     return [(day(n), FORMATS[i % len(FORMATS)]) for i, n in enumerate(chosen)]
-
-
-def ordinal(n: int) -> str:
-    """1st, 2nd, 3rd, 4th, … 11th."""
-    ending = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{n}{ending}"
 
 
 def fields(date: datetime.date) -> dict[str, str]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from attnviz.analysis import residual
-from attnviz.browser.report import percent
-from attnviz.figures.encoder import number
+from attnviz.formatting import number, percent
 
 ABOUT_THE_SAME = 0.1  # a difference below 10 % is called none
 ADDS_MORE = ("Attention", "Feed-forward", "About the same")
 LARGER = ("Post-norm", "Pre-norm", "About the same")
-
-
-def numbers(values: Iterable[float]) -> str:
-    """Several numbers, two decimals each."""
-    return ", ".join(map(number, values))
 
 
 def larger(a: float, b: float, options: tuple[str, str, str]) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from attnviz.analysis.scaling import NextTokens
 from attnviz.analysis.sinks import Sink
-from attnviz.browser.report import percent
+from attnviz.formatting import percent
 from attnviz.web.generate.state import BETTER, SAME, WORSE, Scene
 
 ALIKE = 0.05  # nats per token: less is no difference to speak of

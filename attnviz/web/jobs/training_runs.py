@@ -24,6 +24,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
+from attnviz.formatting import minutes
 from attnviz.models import catalogue
 from attnviz.models.catalogue import Model
 from attnviz.nn.trace import Trace
@@ -279,11 +280,6 @@ def _full() -> str:
     soon = "" if left is None else f"; the first of them has about {minutes(left)} left"
     many = f"{len(_running)} trainings run" if len(_running) > 1 else "1 training runs"
     return f"{many} on this server now, as many as it takes{soon}. Try again a little later."
-
-
-def minutes(seconds: float) -> str:
-    """A duration for people: "8 s", "2 min"."""
-    return f"{seconds:.0f}\u202fs" if seconds < 99.5 else f"{seconds / 60:.0f}\u202fmin"
 
 
 @atexit.register

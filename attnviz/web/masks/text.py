@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from attnviz.analysis import causality
-from attnviz.browser.report import percent
+from attnviz.formatting import ordinal, percent, scientific
 from attnviz.nn.trace import Trace
 from attnviz.web.masks.state import Settings, allowed
 
-ORDINAL = {2: "nd", 3: "rd"}
 FIRST, LAST, ALIKE = "those of the first third", "those of the last third", "both about alike"
 LATER, ALL, NOBODY = "its own and those after it", "all of them", "none"
 
@@ -26,7 +25,7 @@ def rule(chosen: Settings, causal: bool) -> str:
         if causal
         else "As trained = none: in this model each token sees every token"
     )
-    every = "every token" if n == 1 else f"every {n}{ORDINAL.get(n, 'th')} token"
+    every = "every token" if n == 1 else f"every {ordinal(n)} token"
     return {
         "trained": trained,
         "none": "Without a mask each token sees every token",
@@ -176,7 +175,4 @@ def _size(share: float) -> str:
     """Exactly 0, or 3 × 10⁻⁷, or 12 %."""
     if share == 0:
         return "exactly 0"
-    if share >= 1e-4:
-        return percent(share)
-    digit, power = f"{share:.0e}".split("e")
-    return f"{digit} × 10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    return percent(share) if share >= 1e-4 else scientific(share, 1)

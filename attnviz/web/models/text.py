@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attnviz.browser.report import percent
+from attnviz.formatting import counted, file_size, listed, magnitude, percent
 from attnviz.models.anatomy import Anatomy, Block, Part
 from attnviz.models.catalogue import ModelInfo
 from attnviz.models.hf_model import HubConfig
@@ -69,10 +69,10 @@ def overview(infos: Sequence[ModelInfo], loaded: Mapping[str, int], budget: int)
     sizes = sorted(info.n_parameters for info in infos)
     trained = sum(info.trained for info in infos)
     memory = sum(loaded.values())
-    kept = f"{len(loaded)} of those that all readers share are in memory, {size(memory)} of {size(budget)}"
+    kept = f"{len(loaded)} of those that all readers share are in memory, {file_size(memory)} of {file_size(budget)}"
     return (
-        f"{len(infos)} models, {trained} of them trained, from {count(sizes[0])} to {count(sizes[-1])} parameters; "
-        f"{kept if loaded else 'none is in memory yet'}."
+        f"{len(infos)} models, {trained} of them trained, from {magnitude(sizes[0])} to {magnitude(sizes[-1])} "
+        f"parameters; {kept if loaded else 'none is in memory yet'}."
     )
 
 
@@ -101,9 +101,9 @@ def about(info: ModelInfo, config: ModelConfig, found: Anatomy) -> str:
     shared = f", {groups} for keys and values" if groups != config.n_heads else ""
     most, *others = [f"{share} are {name}" if i == 0 else f"{share} {name}" for i, (share, name) in enumerate(shares)]
     heads = f"{config.n_heads} heads{shared} of width {config.head_dim}"
-    deep = layers(config.n_layers)  # ALBERT runs one layer many times
+    deep = counted(config.n_layers, "layer")  # ALBERT runs one layer many times
     if len(found.depths) == 2:
-        deep = f"{layers(found.depths[0])} of the encoder and {config.n_layers} of the decoder"
+        deep = f"{counted(found.depths[0], 'layer')} of the encoder and {config.n_layers} of the decoder"
     theirs = " Its parts stand under the names and in the order of its own code." * isinstance(config, HubConfig)
     return f"{info.title} has {heads} in {deep}. Of its {found.n:,} parameters, {listed([most, *others])}.{theirs}"
 
@@ -114,14 +114,14 @@ def row(info: ModelInfo, n_bytes: int) -> list[list[str]]:
     return [
         [info.title, name] if name != info.title else [name],
         [info.family],
-        [count(info.n_parameters)],
+        [magnitude(info.n_parameters)],
         [f"{info.n_layers} × {info.n_heads}"],
         [f"{info.d_model:,}"],
         [f"{info.max_len:,}"],
         ["trained" if info.trained else "random"],
         [info.licence or "–"],
         [info.source],
-        [size(n_bytes) if n_bytes else "no"],
+        [file_size(n_bytes) if n_bytes else "no"],
     ]
 
 
@@ -201,45 +201,17 @@ def value(given: Any) -> str:
     return "–" if given is None or given == "" else f"{given:g}" if isinstance(given, float) else str(given)
 
 
-def count(n: int) -> str:
-    """38,091 → "38.1 thousand"; 22,565,376 → "22.6 million"."""
-    return _scaled(n, ("", " thousand", " million", " billion"))
-
-
-def size(n_bytes: int) -> str:
-    """Bytes for people: "90.3 MB"."""
-    return _scaled(n_bytes, ("\u202fB", "\u202fkB", "\u202fMB", "\u202fGB"))
-
-
-def _scaled(n: int, units: Sequence[str]) -> str:
-    """Three digits and the unit, each a thousand of the one before."""
-    power = 0
-    while power + 1 < len(units) and n >= 999.5 * 1000**power:
-        power += 1
-    return f"{n / 1000**power:.3g}{units[power]}"
-
-
-def layers(n: int) -> str:
-    """ "1 layer", "6 layers"."""
-    return f"{n} layer" if n == 1 else f"{n} layers"
-
-
-def listed(parts: Sequence[str]) -> str:
-    """ "a, b and c"."""
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else list(parts))
-
-
 def limits(max_bytes: int) -> str:
     """What is downloaded, and what not."""
     return (
-        f"Any architecture that shows its attention, up to {size(max_bytes)} of weights, on the disk and as float32 in "
-        "memory: asked before anything is downloaded. Only data is read, never code."
+        f"Any architecture that shows its attention, up to {file_size(max_bytes)} of weights, on the disk and as "
+        "float32 in memory: asked before anything is downloaded. Only data is read, never code."
     )
 
 
 def progress(done: int, total: int) -> str:
     """Beside the bar."""
-    return f"{size(done)} of {size(total)}" if total else "Asking the hub …"
+    return f"{file_size(done)} of {file_size(total)}" if total else "Asking the hub …"
 
 
 def ended(status: str, repo: str, error: str) -> str:

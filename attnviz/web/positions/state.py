@@ -17,6 +17,7 @@ from attnviz.analysis import word_order
 from attnviz.browser import attention_message
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import ShapeError
+from attnviz.formatting import number
 from attnviz.nn import positions as schemes
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.encoding import Encoding
@@ -317,7 +318,7 @@ def beyond_part(lesson: Lesson[Any], inputs: shell.Inputs, chosen: Any) -> None:
         )
         st.caption(
             f"Layer 0; the first copy stands at position 1. Without positions, head {head} scores "
-            f"{words.signed(float(without[-1]))} at any distance."
+            f"{number(float(without[-1]))} at any distance."
         )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from attnviz.analysis import word_order
-from attnviz.browser.report import percent
+from attnviz.formatting import number, percent, scientific
 
 SAME = 1e-4  # of its length: a vector that moved less is the same but for rounding
 ROUNDING = 1e-5  # cosines and biases that differ by less differ by rounding alone
@@ -191,8 +191,8 @@ def offset_sentence(scheme: str, spread: word_order.Spread, dots: word_order.Spr
     at = int((spread.high - spread.low).argmax())
     return (
         f"No, nothing makes a learned table the same everywhere. Of positions {at} apart, some pairs have cosine "
-        f"{signed(float(spread.low[at]))}, others {signed(float(spread.high[at]))}. Neighbours average "
-        f"{signed(float(spread.mean[1]))}."
+        f"{number(float(spread.low[at]))}, others {number(float(spread.high[at]))}. Neighbours average "
+        f"{number(float(spread.mean[1]))}."
     )
 
 
@@ -213,7 +213,7 @@ def beyond_sentence(curves: Mapping[str, np.ndarray], label: str, limit: int, re
     return (
         f"“{label}” looks at copies of itself, further and further back.{refused} Sinusoidal and RoPE go on, with "
         f"positions that no text of {limit:,} tokens has. ALiBi falls on in a straight line, to "
-        f"{signed(float(curves['alibi'][last]))} at {last:,} tokens."
+        f"{number(float(curves['alibi'][last]))} at {last:,} tokens."
     )
 
 
@@ -221,27 +221,12 @@ def range_title(name: str, curve: np.ndarray, limit: int) -> str:
     """What stands above a scheme's curve: its range up to the limit and beyond it; short, for phones."""
 
     def span(part: np.ndarray) -> str:
-        return f"{signed(float(part.min()))} to {signed(float(part.max()))}"
+        return f"{number(float(part.min()))} to {number(float(part.max()))}"
 
     return f"{NAMES[name]}: {span(curve[:limit])}, beyond " + (span(curve[limit:]) if len(curve) > limit else "nothing")
 
 
 # ---- numbers in words ----------------------------------------------------------------------------------
-
-
-def scientific(x: float) -> str:
-    """2.0 × 10⁻⁶; 0 for 0. Two digits, as rounding errors have no more; plain from 0.01 to 1,000."""
-    if x == 0:
-        return "0"
-    if 0.01 <= x < 1000:
-        return f"{x:.2g}" if x < 100 else f"{x:.0f}"
-    digits, power = f"{x:.1e}".split("e")
-    return f"{digits} × 10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
-
-
-def signed(x: float) -> str:
-    """Two decimals and a true minus."""
-    return f"{x:.2f}".replace("-", "−")
 
 
 def tokens(length: float) -> str:

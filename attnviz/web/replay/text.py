@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attnviz.browser.report import percent
+from attnviz.formatting import percent
 from attnviz.nn import positions
 from attnviz.nn.trace import Trace
 from attnviz.web.replay.state import GUESSES, LOST, N_WORDS, SAME, WEAKER, Head, Replay, without

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from attnviz.analysis import measures, scaling
-from attnviz.browser.report import percent
+from attnviz.formatting import percent, significant, small_percent
 from attnviz.inputs.words import readable
 from attnviz.models.catalogue import Model
 from attnviz.nn.trace import Trace
@@ -168,10 +168,10 @@ def next_sentence(found: scaling.NextTokens, names: list[str], temperature: floa
         kept = len(set(found.ids) & set(found.first_inside))
         same = "the same token first" if found.ids[0] == found.first_inside[0] else "another token first"
         says = (
-            f"No. On the output, τ = {temperature:g} takes “{names[0]}” from {small(found.plain[0])} to "
-            f"{small(found.outside[0])} and keeps the order of all tokens. In attention it changes what the logits are "
-            f"made of: “{names[0]}” gets {small(found.inside[0])}, {same}, {kept} of the first {len(found.ids)} still "
-            "among them."
+            f"No. On the output, τ = {temperature:g} takes “{names[0]}” from {small_percent(found.plain[0])} to "
+            f"{small_percent(found.outside[0])} and keeps the order of all tokens. In attention it changes what the "
+            f"logits are made of: “{names[0]}” gets {small_percent(found.inside[0])}, {same}, {kept} of the first "
+            f"{len(found.ids)} still among them."
         )
     untrained = (
         "" if model.info.trained else " This model is untrained: its next tokens are noise, the arithmetic is not."
@@ -199,15 +199,6 @@ def carried_sentence(moved: list[float], temperature: float) -> str:
         f"No. In every attention row, τ = {temperature:g} moves the last layer’s vectors by {percent(moved[-1])} "
         f"of their length on average. {sampling}"
     )
-
-
-def small(share: float) -> str:
-    """A probability among tens of thousands: three digits of a percent, 0.00412 %."""
-    digits = f"{100 * share:.3g}"
-    if "e" in digits:
-        mantissa, power = digits.split("e")
-        digits = f"{mantissa}·10^{int(power)}".replace("-", "−")
-    return f"{digits}\u202f%"
 
 
 # ---- why √d_k ----------------------------------------------------------------------------------------
@@ -241,8 +232,8 @@ def heads_sentence(trace: Trace, variances: list[float], title: str) -> str:
     half = ranked[len(ranked) // 2][0]
     return (
         f"The rings are the q·k of the {len(ranked)} heads of {title} on this text, before scaling: variances from "
-        f"{number(low)} ({lowest}) to {number(high)} ({highest}), half of them from {number(half)} up, where random "
-        f"vectors of {width} numbers have {width}."
+        f"{significant(low)} ({lowest}) to {significant(high)} ({highest}), half of them from {significant(half)} up, "
+        f"where random vectors of {width} numbers have {width}."
     )
 
 
@@ -250,16 +241,9 @@ def head_caption(variance: float, width: int) -> str:
     """One head's own q·k before scaling."""
     if variance != variance:
         return "One pair of tokens has no variance."
-    scaled = number(variance / width)
-    return f"This head’s q·k has a variance of {number(variance)} on this text, and {scaled} after ÷\u00a0√{width}."
-
-
-def number(value: float) -> str:
-    """Three digits, without powers of ten: 0.0000158, 3.48, 111, 4,190."""
-    if value == 0 or not math.isfinite(value):
-        return str(value)
-    digits = 2 - math.floor(math.log10(abs(value)))
-    return f"{round(value, digits):,.{max(0, digits)}f}" if digits < 12 else f"{value:.1e}".replace("-", "−")
+    scaled = significant(variance / width)
+    measured = f"This head’s q·k has a variance of {significant(variance)} on this text"
+    return f"{measured}, and {scaled} after ÷\u00a0√{width}."
 
 
 def saturation_sentence(last: scaling.Saturation, keys: int) -> str:
@@ -267,6 +251,6 @@ def saturation_sentence(last: scaling.Saturation, keys: int) -> str:
     times = last.gradient_scaled / last.gradient if last.gradient > 0 else math.inf
     return (
         f"Softmax over {keys} random keys, dₖ = {last.width:,}: without the factor the top key gets "
-        f"{percent(last.top)} on average, and half of the rows have a gradient below {number(last.gradient)}. "
-        f"With it the top key gets {percent(last.top_scaled)}, and the gradient is {number(times)} times as large."
+        f"{percent(last.top)} on average, and half of the rows have a gradient below {significant(last.gradient)}. "
+        f"With it the top key gets {percent(last.top_scaled)}, and the gradient is {significant(times)} times as large."
     )

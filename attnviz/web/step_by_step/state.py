@@ -9,8 +9,8 @@ import numpy as np
 
 from attnviz.analysis.provenance import worked_example
 from attnviz.analysis.provenance.terms import Scale, Walk
-from attnviz.browser.report import percent
 from attnviz.errors import InvalidParameterError
+from attnviz.formatting import percent
 from attnviz.nn import reference
 
 STEPS = ("x", "q", "k", "v", "split", "scores", "scaled", "mask", "softmax", "values", "concat", "out")

@@ -7,10 +7,10 @@ from statistics import mean
 
 import numpy as np
 
-from attnviz.browser.report import percent
+from attnviz.formatting import counted, minutes, percent
 from attnviz.training.loop import TrainConfig
 from attnviz.training.tasks import TASKS
-from attnviz.web.jobs.training_runs import Run, minutes
+from attnviz.web.jobs.training_runs import Run
 
 POSITIONS = {
     "none": "none",
@@ -104,15 +104,10 @@ def progress(run: Run) -> str:
 def architecture(config: TrainConfig) -> str:
     """A training in a line."""
     return (
-        f"{TASKS[config.task].title} · {count(config.n_layers, 'layer')} × {count(config.n_heads, 'head')}, width "
-        f"{config.d_model}, positions {POSITIONS[config.positions]} · {count(config.steps, 'step')} at a learning rate "
-        f"of {config.learning_rate:g}"
+        f"{TASKS[config.task].title} · {counted(config.n_layers, 'layer')} × {counted(config.n_heads, 'head')}, width "
+        f"{config.d_model}, positions {POSITIONS[config.positions]} · {counted(config.steps, 'step')} at a learning "
+        f"rate of {config.learning_rate:g}"
     )
-
-
-def count(number: int, what: str) -> str:
-    """ "1 layer", "2 layers"."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def name_of(head: tuple[int, int]) -> str:

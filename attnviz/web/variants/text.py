@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from attnviz.analysis import cost
 from attnviz.analysis.cost import Step
 from attnviz.analysis.variants import Survey
-from attnviz.browser.report import percent
-from attnviz.figures.cost import duration, size
+from attnviz.formatting import duration, memory_size, percent
 
 NAMES = {
     "full": "full",
@@ -69,7 +68,8 @@ def longest(lines: Lines) -> str:
     n = lines["full"][-1].n_tokens
     at = {kind: step for kind, line in lines.items() for step in line if step.n_tokens == n}
     told = (
-        f"{NAMES[kind]} {duration(step.seconds or 0)} and {size(step.peak_bytes or 0)}" for kind, step in at.items()
+        f"{NAMES[kind]} {duration(step.seconds or 0)} and {memory_size(step.peak_bytes or 0)}"
+        for kind, step in at.items()
     )
     return f"At {n:,} tokens, for one head: {'; '.join(told)}."
 
@@ -122,8 +122,8 @@ def kept(n_tokens: int) -> str:
     own, unshared = caches(n_tokens)["Llama-2-70B"]
     return (
         f"While a model writes, it keeps a key and a value for every token so far. At {n_tokens:,} tokens that is "
-        f"{size(own)} for Llama-2-70B, whose 64 heads share 8 heads of keys; with one for each it would be "
-        f"{size(unshared)}."
+        f"{memory_size(own)} for Llama-2-70B, whose 64 heads share 8 heads of keys; with one for each it would be "
+        f"{memory_size(unshared)}."
     )
 
 
@@ -133,5 +133,6 @@ def larger_model(n_tokens: int) -> tuple[str, str]:
     (large, _), (small, _) = sizes["Llama-2-70B"], sizes["Llama-2-7B"]
     answer = min(CACHES, key=lambda one: abs(math.log(large / small / CACHES[one])))
     return answer, (
-        f"{size(large)} against {size(small)}, {percent(large / small)} of it: the 7B model’s 32 heads share no keys."
+        f"{memory_size(large)} against {memory_size(small)}, {percent(large / small)} of it: the 7B model’s "
+        "32 heads share no keys."
     )

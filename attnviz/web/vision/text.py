@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from attnviz.browser.report import percent
+from attnviz.formatting import listed, percent
 from attnviz.inputs.images import Preprocessing
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.trace import Trace
@@ -74,22 +74,17 @@ def what_changed(chosen: Settings, config: ModelConfig) -> str:
     if len(off) > 3:
         parts.append(f"{len(off)} of {config.n_layers * config.n_heads} heads switched off")
     elif off:
-        parts.append(f"{listed([f'layer {layer}, head {head}' for layer, head in off])} switched off")
+        parts.append(f"{listed([f'layer {layer}, head {head}' for layer, head in off], '; ')} switched off")
     if chosen.temperature != 1:
         parts.append(f"τ = {chosen.temperature:g} in every attention row")
     return " and ".join(parts)
-
-
-def listed(parts: Sequence[str]) -> str:
-    """a; a and b; a; b and c."""
-    return parts[0] if len(parts) == 1 else f"{'; '.join(parts[:-1])} and {parts[-1]}"
 
 
 def view(trace: Trace, at: Look) -> str:
     """The text alternative of the patches: who looks where, the three places that get most."""
     row = vision.attention_row(trace, at)
     best = row.argsort(descending=True, stable=True)[:3].tolist()
-    shares = listed([f"{token_name(i, trace.config)} {percent(float(row[i]))}" for i in best])
+    shares = listed([f"{token_name(i, trace.config)} {percent(float(row[i]))}" for i in best], "; ")
     who = token_name(at.query, trace.config)
     if at.head == ROLLOUT:
         return f"Rollout from the input to layer {at.layer}: of {who}, most goes back to {shares}."

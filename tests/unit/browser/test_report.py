@@ -19,6 +19,7 @@ from attnviz.browser import report
 from attnviz.browser.attention_message import pack
 from attnviz.browser.bundle import FOLDER, bundle
 from attnviz.browser.view_state import ViewState
+from attnviz.formatting import percent
 from attnviz.nn.positions import alibi_slopes
 from tests.browser import launch
 from tests.unit.handmade import attention, encoding_of, run_node, trace_of
@@ -81,7 +82,7 @@ def test_the_report_opens_offline_with_the_whole_view(page: Page, tmp_path: Path
     key = trace.encodings[0].labels[int(weights.argmax())]
     sentence = page.locator(".av-say").inner_text()
     assert "layer 2, head 7" in sentence and "it" in sentence and key in sentence
-    assert report.percent(float(weights.max())) in sentence
+    assert percent(float(weights.max())) in sentence
     page.locator(".av-chip", has_text="animal").click()
     assert "animal" in page.locator(".av-say").inner_text()
 
@@ -99,7 +100,7 @@ def test_every_head_is_told_in_words(page: Page, tmp_path: Path, trace: Trace) -
             i, j = divmod(int(weights[head].argmax()), len(labels))
             cells = rows.nth(head).locator("th, td").all_text_contents()
             assert cells[0] == str(head)
-            assert cells[3].startswith(f"{labels[i]} → {labels[j]} {report.percent(float(weights[head].max()))}")
+            assert cells[3].startswith(f"{labels[i]} → {labels[j]} {percent(float(weights[head].max()))}")
             bits = -(weights[head] * weights[head].log2()).nan_to_num().sum(-1).mean()
             assert cells[1] == f"{2 ** float(bits):.1f} of 16 keys"
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attnviz.figures import DARK, LIGHT, cache_dots, cost_lines, error_dots, implied_matrices
-from attnviz.figures.cost import COLUMNS, Line, apart, duration, size
+from attnviz.figures.cost import COLUMNS, Line, apart
+from attnviz.formatting import duration, memory_size
 from tests.unit.hostile import HOSTILE
 
 MATRICES = [(f"kind {i}", f"{i} off", np.random.default_rng(i).dirichlet(np.ones(5), 5)) for i in range(6)]
@@ -153,7 +154,7 @@ def test_caches_are_drawn_as_published_and_unshared() -> None:
     ],
 )
 def test_sizes_in_words(n_bytes: float, words: str) -> None:
-    assert size(n_bytes) == words.replace(" ", "\u202f")
+    assert memory_size(n_bytes) == words.replace(" ", "\u202f")
 
 
 @pytest.mark.parametrize(

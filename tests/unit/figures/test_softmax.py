@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from attnviz import figures, load
+from attnviz.formatting import significant
 from attnviz.web.components import dial
 from attnviz.web.softmax import text as words
 from tests.unit.hostile import HOSTILE
@@ -68,7 +69,7 @@ def test_probabilities_of_0_stand_on_no_logarithm() -> None:
     [(0.0000158, "0.0000158"), (3.4827, "3.48"), (111.4, "111"), (4188.6, "4,190"), (0.0, "0.0"), (math.inf, "inf")],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert words.number(value) == text
+    assert significant(value) == text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,169 @@
+"""How a number, an amount or a list is written wherever a person reads it; `frontend/core/format.js` is its twin.
+
+A narrow no-break space stands before a unit, a true minus before what is negative. What lies exactly between two
+roundings is rounded away from 0, as browsers do: a weight of 1/8 is 13 % on both sides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+NARROW = "\u202f"  # the narrow no-break space
+MINUS = "\u2212"
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_POWERS = 1e5  # from here on `compact` writes powers of ten
+
+
+# ---- numbers -----------------------------------------------------------------------------------------
+
+
+def number(value: float, digits: int = 2) -> str:
+    """So many decimals, and no minus before a zero: 0.50, −1.25; ∞ and NaN by name."""
+    if math.isnan(value):
+        return "NaN"
+    text = "∞" if math.isinf(value) else _fixed(abs(value), digits)
+    return MINUS + text if value < 0 and text.strip("0.") else text
+
+
+def numbers(values: Iterable[float]) -> str:
+    """Several numbers, two decimals each."""
+    return ", ".join(map(number, values))
+
+
+def significant(value: float) -> str:
+    """Three digits, without powers of ten down to 10⁻⁹: 0.0000158, 3.48, 111, 4,190."""
+    if value == 0 or not math.isfinite(value):
+        return str(value)
+    digits = 2 - math.floor(math.log10(abs(value)))
+    if digits >= 12:
+        return f"{value:.1e}".replace("-", MINUS)
+    return f"{round(value, digits):,.{max(0, digits)}f}".replace("-", MINUS)
+
+
+def scientific(value: float, digits: int = 2) -> str:
+    """2.0 × 10⁻⁶, with so many digits; plain from 0.01 to 1,000, and 0 for 0."""
+    if value == 0 or 0.01 <= abs(value) < 1000:
+        text = f"{value:.{digits}g}" if abs(value) < 100 else f"{value:.0f}"
+    else:
+        mantissa, power = f"{value:.{digits - 1}e}".split("e")
+        text = f"{mantissa} × 10{str(int(power)).translate(_RAISED)}"
+    return text.replace("-", MINUS)
+
+
+def compact(value: float, digits: int = 2) -> str:
+    """A number for a narrow cell: "?" for NaN, and powers of ten from 100,000: 1.2·10⁵."""
+    if math.isnan(value):
+        return "?"
+    size, sign = abs(value), MINUS if value < 0 else ""
+    if not _POWERS <= size < math.inf:
+        return number(value, digits)
+    power = math.floor(math.log10(size))
+    return f"{sign}{_fixed(size / 10.0**power, 1)}·10{str(power).translate(_RAISED)}"
+
+
+def ordinal(n: int) -> str:
+    """1st, 2nd, 3rd, 4th, … 11th."""
+    ending = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
+
+
+# ---- shares ------------------------------------------------------------------------------------------
+
+
+def percent(share: float) -> str:
+    """A share of 1: 41 %, 2.3 % under 10, 99.6 % above 99, < 0.1 %."""
+    if not math.isfinite(share):
+        return "NaN"
+    p = 100 * share
+    if 0 < p < 0.1:
+        return f"<{NARROW}0.1{NARROW}%"
+    size = abs(p)
+    digits = 1 if p != 0 and (size < 9.95 or 99 < size < 99.95) else 0
+    return f"{number(p, digits)}{NARROW}%"
+
+
+def small_percent(share: float) -> str:
+    """A share among tens of thousands, three digits of a percent: 0.00412 %, 4.12 × 10⁻⁷ %."""
+    p = 100 * share
+    return f"{f'{p:.3g}' if p == 0 or p >= 1e-4 else scientific(p, 3)}{NARROW}%"
+
+
+def points(change: float) -> str:
+    """A change of a share in signed percentage points: +12, −0.4, 0."""
+    if not math.isfinite(change):
+        return "NaN"
+    p = 100 * change
+    text = number(p, 1 if abs(p) < 9.95 else 0)
+    return "0" if not text.strip("0.") else text if p < 0 else f"+{text}"
+
+
+# ---- amounts -----------------------------------------------------------------------------------------
+
+
+def magnitude(n: int) -> str:
+    """38,091 → "38.1 thousand"; 22,565,376 → "22.6 million"."""
+    return _scaled(n, ("", " thousand", " million", " billion"))
+
+
+def file_size(n_bytes: int) -> str:
+    """Bytes of a file or of a model: 711 kB, 90.3 MB; powers of 1,000."""
+    return _scaled(n_bytes, tuple(NARROW + unit for unit in ("B", "kB", "MB", "GB")))
+
+
+def memory_size(n_bytes: float) -> str:
+    """Bytes of memory: 512 B, 36 MiB, 1.3 GiB; powers of 1,024."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if n_bytes < 999.5 or unit == "TiB":
+            break
+        n_bytes /= 1024
+    return _rounded(n_bytes, unit)
+
+
+def duration(seconds: float) -> str:
+    """A time that was measured: 21 µs, 1.8 ms, 0.14 s as 140 ms."""
+    for unit, factor in (("µs", 1e6), ("ms", 1e3)):
+        value = seconds * factor
+        if value < 99.5 or (unit == "ms" and value < 999.5):
+            return _rounded(value, unit)
+    return _rounded(seconds, "s")
+
+
+def minutes(seconds: float) -> str:
+    """A time to wait, as nobody knows it more exactly: 8 s, 2 min."""
+    return f"{seconds:.0f}{NARROW}s" if seconds < 99.5 else f"{seconds / 60:.0f}{NARROW}min"
+
+
+# ---- words -------------------------------------------------------------------------------------------
+
+
+def counted(n: int, noun: str) -> str:
+    """1 layer, 2 layers, 1,000 layers."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def listed(parts: Sequence[str], separator: str = ", ") -> str:
+    """a; a and b; a, b and c."""
+    return " and ".join([separator.join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+# ----
+
+
+def _fixed(size: float, digits: int) -> str:
+    """A number from 0 up with so many decimals; what lies exactly in the middle is rounded up."""
+    middle = (size * 2 ** (digits + 1)) % 2 == 1  # the only numbers of float64 that lie there
+    return f"{math.nextafter(size, math.inf) if middle else size:.{digits}f}"
+
+
+def _scaled(n: int, units: Sequence[str]) -> str:
+    """Three digits and the unit, each a thousand of the one before."""
+    power = 0
+    while power + 1 < len(units) and n >= 999.5 * 1000**power:
+        power += 1
+    return f"{n / 1000**power:.3g}{units[power]}"
+
+
+def _rounded(value: float, unit: str) -> str:
+    digits = 0 if value >= 9.95 or value == round(value) else 1
+    return f"{value:,.{digits}f}{NARROW}{unit}"
