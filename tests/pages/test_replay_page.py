@@ -17,7 +17,8 @@ from attnviz.models.catalogue import BUNDLED
 from attnviz.training import snapshots
 from attnviz.training.tasks import Induction
 from attnviz.training.tasks.sequences import Scores, scores
-from attnviz.web.replay import state as replay
+from attnviz.web.replay import state
+from attnviz.web.replay.text import LOST, SAME
 from tests.mounted import chart_titles, charts, mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -89,7 +90,7 @@ def test_the_sentence_says_what_the_checkpoint_does(app: AppTest, past: snapshot
         app
     )
     assert f"the loss is {found.again:.2f} nats a word" in said(app) and f"{found.first:.2f}." in said(app)
-    text = replay.text_of(0)
+    text = state.text_of(0)
     trace = load("induction").run(text)
     ids, labels = torch.tensor([trace.encodings[0].ids]), trace.encodings[0].labels
     with torch.inference_mode():
@@ -125,7 +126,7 @@ def test_the_curves_are_every_checkpoints_scores(app: AppTest, past: snapshots.H
 def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: AppTest, past: snapshots.History) -> None:
     at = len(past.steps) // 2
     choose(app, step=past.steps[at])
-    ids = torch.tensor([load("induction").encode(replay.text_of(0)).ids])
+    ids = torch.tensor([load("induction").encode(state.text_of(0)).ids])
     with torch.inference_mode():
         trace = past.model(at)(ids)
     assert len(views(app)) == 2
@@ -153,11 +154,11 @@ def test_the_prediction_is_judged_by_the_numbers(app: AppTest, past: snapshots.H
     last, (previous, induction) = len(past.steps) - 1, heads(past)
     with_it, without_it = (float(measured(past, last, off).induction[induction]) for off in (None, previous))
     assert without_it < 0.1 * with_it
-    choose(app, guess=replay.LOST)
+    choose(app, guess=LOST)
     numbers = f"falls from {percent(with_it)} to {percent(without_it)}"
     assert any(text.value.startswith("✓") and numbers in text.value for text in app.text)
-    choose(app, guess=replay.SAME)
-    assert any(f"You said “{replay.SAME}”" in text.value and numbers in text.value for text in app.text)
+    choose(app, guess=SAME)
+    assert any(f"You said “{SAME}”" in text.value and numbers in text.value for text in app.text)
 
 
 def test_what_is_there_from_the_start_is_said(app: AppTest, past: snapshots.History) -> None:
@@ -182,7 +183,7 @@ def test_a_token_chosen_in_one_matrix_is_chosen_in_both(app: AppTest) -> None:
     shown = views(app)[0][0]["state"]
     app.session_state["replay-previous"] = {"view": {**shown, "queries": [14]}}
     app.run()
-    labels = load("induction").encode(replay.text_of(0)).labels
+    labels = load("induction").encode(state.text_of(0)).labels
     assert f"At the second “{labels[14]}”" in said(app) and link(app) == {"token": "14"}
     assert views(app)[1][0]["state"]["queries"] == [14]
     shown = views(app)[1][0]["state"]
@@ -192,7 +193,7 @@ def test_a_token_chosen_in_one_matrix_is_chosen_in_both(app: AppTest) -> None:
 
 
 def test_other_words_are_other_words(past: snapshots.History) -> None:
-    texts = {replay.text_of(seed) for seed in range(20)}
+    texts = {state.text_of(seed) for seed in range(20)}
     task = Induction(64)
     assert len(texts) == 20
     for text in texts:
@@ -225,10 +226,10 @@ def test_without_a_history_the_page_says_so(monkeypatch: pytest.MonkeyPatch, tmp
         raise ModelError("history.safetensors cannot be read: No such file or directory.")
 
     monkeypatch.setattr(snapshots, "read", missing)
-    replay.replay.clear()
+    state.replay.clear()
     app = opened()
     assert not app.exception and app.text[0].value.startswith("− history.safetensors cannot be read")
-    replay.replay.clear()
+    state.replay.clear()
 
 
 def test_the_code_that_ran_is_shown_when_asked_for(app: AppTest) -> None:

@@ -1,9 +1,8 @@
-"""The page "Replay": one training's checkpoints, run on words said twice, and its pictures."""
+"""The page "Replay": what a reader can set, and one training's checkpoints, run on words said twice."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -13,26 +12,25 @@ from torch import Tensor
 from attnviz.browser import attention_message
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import InvalidParameterError
-from attnviz.figures import Curve, Panel
 from attnviz.models.catalogue import BUNDLED
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
-from attnviz.training import snapshots as history
+from attnviz.training import snapshots
 from attnviz.training.snapshots import History
 from attnviz.training.tasks import Induction
 from attnviz.training.tasks.sequences import Scores, scores
 from attnviz.web import cache
 from attnviz.web.components import attention_view
+from attnviz.web.components.dial import nearest
 from attnviz.web.lesson import Lesson
+from attnviz.web.replay.text import GUESSES
 
 NAME = "induction"
-VIEWS = ("previous", "induction")
-PASSED = "replay:passed"
+ROLES = ("previous", "induction")  # of the two heads
+PASSED = "replay:passed"  # the token that the matrices were last drawn with
 N_WORDS = 8  # said twice
 SEEDS = 100
 LARGEST_STEP = 1_000_000
-SAME, WEAKER, LOST = "It stays as it is", "It gets weaker", "It is lost"
-GUESSES = (SAME, WEAKER, LOST)
 
 Head = tuple[int, int]  # layer and head, from 0
 
@@ -71,10 +69,13 @@ class Replay:
     def steps(self) -> tuple[int, ...]:
         return self.history.steps
 
+    def head(self, role: str) -> Head:
+        """The head of a role, "previous" or "induction"."""
+        return self.previous if role == "previous" else self.induction
+
     def scored(self, role: str, at: int) -> float:
-        """What the head of a role ("previous" or "induction") scores at a checkpoint."""
-        layer, head = getattr(self, role)
-        return float(getattr(self.scores[at], role)[layer, head])
+        """What the head of a role scores at a checkpoint."""
+        return float(getattr(self.scores[at], role)[self.head(role)])
 
     @property
     def forming(self) -> int:
@@ -86,14 +87,39 @@ class Replay:
         return max(range(len(rises)), key=rises.__getitem__)
 
 
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """The checkpoint that the reader looks at."""
+
+    replay: Replay
+    at: int  # of its checkpoints
+    settings: Settings
+
+    @property
+    def trace(self) -> Trace:
+        """The model on the words."""
+        return trace(self.at, self.settings.seed, self.settings.off)
+
+    @property
+    def without(self) -> Scores | None:
+        """The scores with the previous-token head switched off; None as long as it is on."""
+        return without(self.at) if self.settings.off else None
+
+
+def moment(lesson: Lesson[Settings], replay: Replay) -> Moment:
+    """What the settings ask for now."""
+    settings = adopt(lesson)
+    return Moment(replay, nearest(replay.steps, settings.step), settings)
+
+
 @st.cache_resource(max_entries=1, show_spinner="Measuring the checkpoints …")
 def replay() -> Replay:
     """The bundled model's history. Errors: ModelError."""
     cache.model(NAME)  # as any model: it settles how many threads a run takes
-    found = history.read(BUNDLED / NAME)
+    history = snapshots.read(BUNDLED / NAME)
     twice = the_task().twice()
-    measured = tuple(scores(found.model(i), twice) for i in range(len(found.steps)))
-    return Replay(found, measured, best(measured[-1].previous), best(measured[-1].induction))
+    measured = tuple(scores(history.model(i), twice) for i in range(len(history.steps)))
+    return Replay(history, measured, best(measured[-1].previous), best(measured[-1].induction))
 
 
 @functools.cache
@@ -102,9 +128,9 @@ def the_task() -> Induction:
     return Induction(64)
 
 
-def best(found: Tensor) -> Head:
+def best(table: Tensor) -> Head:
     """The layer and head of the highest of (L, H) scores."""
-    return divmod(int(found.argmax()), found.shape[1])
+    return divmod(int(table.argmax()), table.shape[1])
 
 
 def switched_off(head: Head) -> Intervention:
@@ -115,8 +141,8 @@ def switched_off(head: Head) -> Intervention:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def without(at: int) -> Scores:
     """The scores at a checkpoint with the previous-token head switched off."""
-    run = replay()
-    return scores(run.history.model(at), the_task().twice(), switched_off(run.previous))
+    past = replay()
+    return scores(past.history.model(at), the_task().twice(), switched_off(past.previous))
 
 
 def text_of(seed: int) -> str:
@@ -129,91 +155,32 @@ def text_of(seed: int) -> str:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def trace(at: int, seed: int, off: bool) -> Trace:
     """The model at a checkpoint on the words of a seed."""
-    run = replay()
-    model = replace(cache.model(NAME), transformer=run.history.model(at))
-    return model.run(text_of(seed), intervention=switched_off(run.previous) if off else None)
+    past = replay()
+    model = replace(cache.model(NAME), transformer=past.history.model(at))
+    return model.run(text_of(seed), intervention=switched_off(past.previous) if off else None)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def messages(at: int, seed: int, off: bool) -> dict[str, bytes]:
     """What the two matrices are sent."""
-    run = replay()
+    past, run = replay(), trace(at, seed, off)
     return {
-        role: attention_message.pack(
-            attention_message.one_layer(trace(at, seed, off), getattr(run, role)[0]), name=NAME
-        )
-        for role in VIEWS
+        role: attention_message.pack(attention_message.one_layer(run, past.head(role)[0]), name=NAME) for role in ROLES
     }
 
 
 def adopt(lesson: Lesson[Settings]) -> Settings:
-    """The settings, with the token that the reader chose in one of the matrices since they were drawn."""
-    chosen, passed = lesson.chosen(), st.session_state.get(PASSED)
-    if passed is not None and passed == chosen.token:  # else a link has the last word
-        for role in VIEWS:
-            seen = attention_view.current_state(f"replay-{role}", ViewState(queries=_queries(passed))).queries
-            if seen != _queries(passed):
-                lesson.choose(token=seen[-1] if seen else -1)
+    """The settings, with the token that the reader picked in one of the matrices since they were drawn."""
+    settings, passed = lesson.chosen(), st.session_state.get(PASSED)
+    if passed is not None and passed == settings.token:  # else a link has the last word
+        for role in ROLES:
+            picked = attention_view.current_state(f"replay-{role}", ViewState(queries=queries(passed))).queries
+            if picked != queries(passed):
+                lesson.choose(token=picked[-1] if picked else -1)
                 break
     return lesson.chosen()
 
 
-def _queries(token: int) -> tuple[int, ...]:
+def queries(token: int) -> tuple[int, ...]:
+    """A setting's token as the view takes it."""
     return () if token < 0 else (token,)
-
-
-def matrix(run: Replay, role: str, at: int, chosen: Settings) -> None:
-    """The attention of the head of a role on the words."""
-    layer, head = getattr(run, role)
-    st.session_state[PASSED] = chosen.token
-    title = f"Layer {layer}, head {head}"
-    if role == "previous":
-        title += ": switched off" if chosen.off else ": the word before?"
-    else:
-        title += ": what came next last time?"
-    attention_view.attention_view(
-        messages(at, chosen.seed, chosen.off)[role],
-        ViewState(layer=layer, head=head, queries=_queries(chosen.token)),
-        key=f"replay-{role}",
-        compact=True,
-        title=title,
-    )
-
-
-def panels(run: Replay) -> list[Panel]:
-    """Loss, and the score of every head, over the steps."""
-    firsts, agains = ([getattr(one, name) for one in run.scores] for name in ("first", "again"))
-    loss = [Curve("first time", run.steps, firsts), Curve("second time", run.steps, agains)]
-    return [
-        Panel("loss, nats per word", loss),
-        Panel("attention on what came next last time", _head_curves(run, "induction"), top=1, share=True),
-        Panel("attention on the word before", _head_curves(run, "previous"), top=1, share=True),
-    ]
-
-
-def _head_curves(run: Replay, role: str) -> list[Curve]:
-    """A curve per head, all faint but the one of the role."""
-    tables: list[Tensor] = [getattr(one, role) for one in run.scores]
-    n_layers, n_heads = tables[0].shape
-    return [
-        Curve(
-            f"layer {layer}, head {head}",
-            run.steps,
-            [float(one[layer, head]) for one in tables],
-            faint=(layer, head) != getattr(run, role),
-        )
-        for layer in range(n_layers)
-        for head in range(n_heads)
-    ]
-
-
-def columns(run: Replay) -> dict[str, Sequence[float]]:
-    """The curves' numbers as a table."""
-    found: dict[str, Sequence[float]] = {"step": run.steps}
-    found["loss_first"], found["loss_again"] = (
-        [getattr(one, name) for one in run.scores] for name in ("first", "again")
-    )
-    for role in VIEWS:
-        for curve in _head_curves(run, role):
-            found[f"{role}: {curve.name}"] = curve.values
-    return found
