@@ -200,7 +200,7 @@ def _bench(options: argparse.Namespace) -> int:
     if not folder.is_dir():
         sys.stderr.write("attnviz: the benchmarks are part of the source checkout, not of the installed package\n")
         return 1
-    sys.path.insert(0, str(folder.parents[1]))  # the benchmarks share tests/browser.py
+    sys.path.insert(0, str(folder.parents[1]))  # the benchmarks share tests/support/chromium.py
     for name in [options.what] if options.what else BENCHMARKS[:2]:
         runpy.run_path(str(folder / f"bench_{name}.py"), run_name="__main__")
     return 0

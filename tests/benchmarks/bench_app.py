@@ -11,7 +11,7 @@ import time
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
-from tests.browser import launch, serve
+from tests.support.chromium import launch, serve
 
 
 def first_view(page: Page, address: str) -> float:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import attnviz
-from tests import browser as chromium
+from tests.support import chromium
 
 TEXT = (
     "The keys to the old wooden cabinet in the hall are on the table, but nobody who lives in this house knows "

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from tests import browser as chromium
 from tests.benchmarks import bench_lessons as lessons
+from tests.support import chromium
 
 CONTROLS = [
     one

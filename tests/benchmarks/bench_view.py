@@ -28,7 +28,7 @@ import attnviz
 from attnviz import preset
 from attnviz.browser import report
 from attnviz.browser.attention_message import EXACT_TOKENS, pack
-from tests.browser import ROOT, launch, serve
+from tests.support.chromium import ROOT, launch, serve
 
 LENGTHS = (64, 128, 512)
 PATIENCE = 60  # seconds that a BertViz page has to open

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sy
 
 from attnviz import Model, Trace, load
 from attnviz.browser.bundle import FOLDER
-from tests.browser import launch, serve
 from tests.e2e.harness import HARNESS, SENTENCE, TYPES, settle
+from tests.support.chromium import launch, serve
 
 expect.set_options(timeout=30_000)  # what comes on a busy machine comes late
 

@@ -21,7 +21,7 @@ from attnviz import Intervention, Model, Trace, attend
 from attnviz.browser.attention_message import pack
 from attnviz.browser.view_state import ViewState
 from tests.e2e.harness import QUIET, SENTENCE, relabelled, settle, state_of
-from tests.unit.hostile import HOSTILE
+from tests.support.hostile_texts import HOSTILE
 
 Open = Callable[..., Page]
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.training.tasks import Induction, Tales
-from tests.mounted import mounted
+from tests.pages.driver import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TEXTS = {"induction": Induction(64).example()[0], "tales": Tales(64).example()[0]}

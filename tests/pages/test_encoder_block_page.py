@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 import attnviz
 from attnviz.analysis import residual
 from attnviz.formatting import percent
-from tests.mounted import chart_titles, charts
-from tests.unit.hostile import HOSTILE
+from tests.pages.driver import chart_titles, charts
+from tests.support.hostile_texts import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."

@@ -13,7 +13,7 @@ import attnviz
 from attnviz.browser import attention_message
 from attnviz.web import cache
 from attnviz.web.jobs import model_downloads
-from tests.mounted import mounted
+from tests.pages.driver import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."

@@ -21,7 +21,7 @@ from attnviz.models.catalogue import Model
 from attnviz.web import cache
 from attnviz.web.generate import text as generate_said
 from attnviz.web.generate.state import MOST_SAID, TWICE
-from tests.mounted import chart_titles, charts, mounted
+from tests.pages.driver import chart_titles, charts, mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TEXT = "She was very fond of"

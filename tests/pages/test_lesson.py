@@ -14,7 +14,7 @@ from attnviz.errors import InvalidParameterError
 from attnviz.models import catalogue, hf_download
 from attnviz.web import cache, lesson, pacing, shell
 from attnviz.web.jobs import model_downloads
-from tests.unit.hostile import HOSTILE
+from tests.support.hostile_texts import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
 

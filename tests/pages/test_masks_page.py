@@ -17,7 +17,7 @@ from attnviz.analysis.measures import relative_change
 from attnviz.browser import attention_message
 from attnviz.formatting import percent
 from attnviz.nn import mask_patterns
-from tests.mounted import charts, mounted
+from tests.pages.driver import charts, mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."

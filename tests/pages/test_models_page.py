@@ -26,8 +26,8 @@ from attnviz.web import cache
 from attnviz.web.jobs import model_downloads
 from attnviz.web.models import state as page
 from attnviz.web.models import text as said
-from tests.mounted import mounted
-from tests.unit.hostile import HOSTILE
+from tests.pages.driver import mounted
+from tests.support.hostile_texts import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/models.py"

@@ -20,7 +20,7 @@ from attnviz.browser.attention_message import one_layer
 from attnviz.formatting import percent, scientific
 from attnviz.nn import positions
 from attnviz.web.positions import text as words
-from tests.mounted import chart_titles, charts
+from tests.pages.driver import chart_titles, charts
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."

@@ -19,7 +19,7 @@ from attnviz.training.tasks import Induction
 from attnviz.training.tasks.sequences import Scores, scores
 from attnviz.web.replay import state
 from attnviz.web.replay.text import LOST, SAME
-from tests.mounted import chart_titles, charts, mounted
+from tests.pages.driver import chart_titles, charts, mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
 

@@ -12,8 +12,8 @@ import attnviz
 from attnviz.analysis import measures, scaling
 from attnviz.formatting import percent, significant
 from attnviz.web.softmax import text as words
-from tests.mounted import charts
-from tests.unit.hostile import HOSTILE
+from tests.pages.driver import charts
+from tests.support.hostile_texts import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."

@@ -18,7 +18,7 @@ from attnviz.analysis.provenance.worked_example import by_hand
 from attnviz.errors import InvalidParameterError
 from attnviz.web.lesson import from_query, to_query
 from attnviz.web.step_by_step.state import Settings
-from tests.unit.hostile import HOSTILE
+from tests.support.hostile_texts import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TEXT = "The animal didn't cross the street because it was too tired."

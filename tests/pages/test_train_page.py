@@ -28,8 +28,8 @@ from attnviz.web import cache
 from attnviz.web.jobs import priority, training_runs
 from attnviz.web.jobs.training_runs import Run
 from attnviz.web.train import state as page
-from tests.mounted import charts, mounted
-from tests.unit.hostile import HOSTILE
+from tests.pages.driver import charts, mounted
+from tests.support.hostile_texts import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/train.py"

@@ -21,7 +21,7 @@ from attnviz.generation.sampling import prompt, say, whole
 from attnviz.models.catalogue import Model
 from attnviz.web.translate import state as translate
 from attnviz.web.translate import text as translate_said
-from tests.mounted import mounted
+from tests.pages.driver import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
 DATE = "the 3rd of March 2021"

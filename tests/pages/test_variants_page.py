@@ -21,8 +21,8 @@ from attnviz.figures.theme import plain
 from attnviz.formatting import duration, memory_size, percent
 from attnviz.web.jobs import slices
 from attnviz.web.variants import text as words
-from tests.mounted import charts
-from tests.unit.hostile import HOSTILE
+from tests.pages.driver import charts
+from tests.support.hostile_texts import HOSTILE
 
 APP = str(Path(__file__).parents[2] / "app.py")
 TIRED = "The animal didn't cross the street because it was too tired."

@@ -24,7 +24,7 @@ from attnviz.web import cache
 from attnviz.web.components import drawing_pad
 from attnviz.web.vision import state as vision
 from attnviz.web.vision import text as vision_said
-from tests.mounted import mounted
+from tests.pages.driver import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
 

@@ -31,7 +31,7 @@ from attnviz.browser.bundle import FOLDER
 from attnviz.browser.provenance_message import WHOLE, pack_walk
 from attnviz.errors import InvalidParameterError
 from attnviz.nn import reference
-from tests.unit.hostile import HOSTILE
+from tests.support.hostile_texts import HOSTILE
 
 TEXT = "The animal didn't cross the street because it was too tired."
 MODELS = ("minilm", "scratch:tiny", "scratch:gpt", "scratch:bert", "scratch:test")

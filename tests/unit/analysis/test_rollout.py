@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from attnviz import Intervention, ModelConfig, Trace, Transformer
 from attnviz.analysis.rollout import rollout, with_residual
 from attnviz.errors import InvalidParameterError
-from tests.unit.parity import close, scramble
+from tests.support.parity import close, scramble
 
 SIZES = {"d_model": 8, "n_heads": 2, "d_ff": 12}
 

@@ -13,7 +13,7 @@ import attnviz
 from attnviz import InvalidParameterError, figures
 from attnviz.analysis.sinks import first_shares, measure_sink, without_first
 from attnviz.models.catalogue import Model
-from tests.unit.parity import close
+from tests.support.parity import close
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from attnviz import DTypeError, InvalidParameterError, ShapeError, attend
 from attnviz.analysis import variants
 from attnviz.analysis.variants import Variant, compare, matrix, output, pattern, pooled, relative_error, shared
 from attnviz.nn import mask_patterns, reference
-from tests.unit.parity import close
+from tests.support.parity import close
 
 F64 = torch.float64
 VARIANTS = st.one_of(

@@ -14,7 +14,7 @@ from attnviz import Intervention, Mask, load
 from attnviz.browser.attention_message import pack
 from attnviz.browser.bundle import FOLDER, BundleError, bundle, css, javascript
 from attnviz.nn.positions import alibi_slopes
-from tests.unit.handmade import (
+from tests.support.traces import (
     attention,
     browser_weights,
     encoding_of,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attnviz import InvalidParameterError, Mask, ShapeError
 from attnviz.browser.attention_message import pack
-from tests.unit.handmade import attention, encoding_of, run_node, trace_of
+from tests.support.traces import attention, encoding_of, run_node, trace_of
 
 LABELS = ["[CLS]", "a", "b", "a", "b", "c", "a", "[SEP]"]
 SPECIAL = [True, *[False] * 6, True]

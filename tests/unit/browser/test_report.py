@@ -21,9 +21,9 @@ from attnviz.browser.bundle import FOLDER, bundle
 from attnviz.browser.view_state import ViewState
 from attnviz.formatting import percent
 from attnviz.nn.positions import alibi_slopes
-from tests.browser import launch
-from tests.unit.handmade import attention, encoding_of, run_node, trace_of
-from tests.unit.hostile import HOSTILE
+from tests.support.chromium import launch
+from tests.support.hostile_texts import HOSTILE
+from tests.support.traces import attention, encoding_of, run_node, trace_of
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from attnviz.browser.training_report import HEIGHT, WIDTH, chart, charts, ticks
 from attnviz.errors import ModelError
 from attnviz.training import command
 from attnviz.training.loop import preset
-from tests.browser import launch
+from tests.support.chromium import launch
 
 TINY = {"d_model": 16, "n_heads": 2, "n_layers": 1, "batch": 4, "steps": 6, "warmup": 2, "eval_every": 3}
 HOSTILE = "</section></svg><script>window.hacked = 1</script><img src=x onerror=alert(1)> “a” & b"

@@ -21,7 +21,7 @@ from attnviz.browser.view_state import (
     SIDES,
     ViewState,
 )
-from tests.unit.hostile import HOSTILE
+from tests.support.hostile_texts import HOSTILE
 
 index = st.integers(0, LARGEST_INDEX)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from attnviz.figures import DARK, LIGHT, cache_dots, cost_lines, error_dots, implied_matrices
 from attnviz.figures.cost import COLUMNS, Line, apart
 from attnviz.formatting import duration, memory_size
-from tests.unit.hostile import HOSTILE
+from tests.support.hostile_texts import HOSTILE
 
 MATRICES = [(f"kind {i}", f"{i} off", np.random.default_rng(i).dirichlet(np.ones(5), 5)) for i in range(6)]
 LABELS = ["[CLS]", "the", "<b>cat", "the", "[SEP]"]

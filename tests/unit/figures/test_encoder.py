@@ -8,7 +8,7 @@ import pytest
 
 from attnviz import figures
 from attnviz.figures import block, encoder, theme
-from tests.unit.hostile import HOSTILE
+from tests.support.hostile_texts import HOSTILE
 
 LENGTHS = {
     "before": 10.0,

@@ -9,8 +9,8 @@ import pytest
 
 from attnviz import figures
 from attnviz.inputs.assets import ASSETS
-from tests.mounted import DRAWN
-from tests.unit.hostile import HOSTILE
+from tests.pages.driver import DRAWN
+from tests.support.hostile_texts import HOSTILE
 
 MOVED = [[0.1, 0.2, 0.0], [0.3, 0.1, 0.2]]
 

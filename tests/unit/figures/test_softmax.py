@@ -10,7 +10,7 @@ from attnviz import figures, load
 from attnviz.formatting import significant
 from attnviz.web.components import dial
 from attnviz.web.softmax import text as words
-from tests.unit.hostile import HOSTILE
+from tests.support.hostile_texts import HOSTILE
 
 
 def test_many_tokens_share_a_bar_and_lose_no_weight() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from attnviz import figures
 from attnviz.figures import Curve, Panel, training
-from tests.unit.hostile import HOSTILE
+from tests.support.hostile_texts import HOSTILE
 
 STEPS = [1, 10, 20]
 LOSS = Panel("loss, nats", [Curve("each step", STEPS, [4.0, 3.0, 2.5], faint=True), Curve("mean", STEPS, [4, 3.5, 3])])

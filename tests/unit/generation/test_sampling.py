@@ -19,7 +19,7 @@ from attnviz.generation.beam_search import beam
 from attnviz.generation.sampling import Sampling, greedy, prompt, recorded, say, tokens, whole
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.catalogue import Model
-from tests.unit.parity import close
+from tests.support.parity import close
 
 
 @pytest.fixture(scope="module")

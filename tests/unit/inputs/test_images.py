@@ -19,7 +19,7 @@ from PIL import Image, ImageFile
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.images import MAX_BYTES, MAX_PIXELS, Preprocessing, frames, read
-from tests.unit.parity import close
+from tests.support.parity import close
 
 GREY = Preprocessing(8, 1, 8)
 RGB = Preprocessing(16, 3, 16, mean=(0.5,) * 3, std=(0.25, 0.5, 1.0))

@@ -10,7 +10,7 @@ from attnviz import Transformer, catalogue, load, preset
 from attnviz.models import catalogue as models
 from attnviz.models.anatomy import Anatomy, Part, anatomy
 from attnviz.nn.config import ModelConfig
-from tests.unit.borrowed import REACHED, pair
+from tests.support.hf_architectures import REACHED, pair
 
 CATALOGUE = {info.name: info for info in catalogue()}
 

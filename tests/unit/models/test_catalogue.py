@@ -24,7 +24,7 @@ from attnviz import Intervention, InvalidParameterError, Model, ModelError, Tran
 from attnviz.models import catalogue as models
 from attnviz.nn.config import PRESETS
 from attnviz.nn.embeddings import patch_names
-from tests.unit.parity import close
+from tests.support.parity import close
 
 TIRED = "The animal didn't cross the street because it was too tired."
 TEXTS = [

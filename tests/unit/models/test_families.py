@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from attnviz import ModelError, Transformer
 from attnviz.models.families import FAMILIES, bert_config, gpt2_config
-from tests.unit.parity import close, scramble
+from tests.support.parity import close, scramble
 
 V = 40
 SIZES: dict[str, dict[str, Any]] = {

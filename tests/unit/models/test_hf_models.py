@@ -24,8 +24,8 @@ from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import hf_loading
 from attnviz.models.hf_attention import RUN
 from attnviz.models.hf_model import HubModel
-from tests.unit.borrowed import REACHED, REFUSED, made, pair
-from tests.unit.parity import close
+from tests.support.hf_architectures import REACHED, REFUSED, made, pair
+from tests.support.parity import close
 
 LENGTHS, GOALS = (9, 6), (5, 4)  # real tokens of two texts
 

@@ -19,7 +19,7 @@ from attnviz.generation.sampling import prompt, recorded, say, tokens, whole
 from attnviz.models.catalogue import Model
 from attnviz.models.marian import ALIGNING, MarianModel, RecurrentLayerTrace, installed, load_marian, side_by_side
 from attnviz.models.marian_file import read_marian
-from tests.unit.parity import close
+from tests.support.parity import close
 
 ENGLISH = [
     "Hello!",

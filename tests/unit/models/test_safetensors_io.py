@@ -20,7 +20,7 @@ from torch import Tensor
 from attnviz import InvalidParameterError, ModelConfig, ModelError, load
 from attnviz.models.families import bert_config, load_bert
 from attnviz.models.safetensors_io import check_numbers, read_json, read_safetensors, unfilled
-from tests.unit.parity import close, scramble
+from tests.support.parity import close, scramble
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnop", "##s", "cat", "sat", "Cat"]
 SIZES = {

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attnviz import ModelError, load
 from attnviz.models.families import load_vit
-from tests.unit.parity import close, scramble
+from tests.support.parity import close, scramble
 
 SIZES = {
     "hidden_size": 8,

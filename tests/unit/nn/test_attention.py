@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attnviz import AttentionTrace, DTypeError, InvalidParameterError, Mask, ShapeError, attend
 from attnviz.nn.positions import alibi_slopes
-from tests.unit.parity import close, gradients
+from tests.support.parity import close, gradients
 
 SIZES = st.integers(1, 4)
 INF = math.inf

@@ -25,7 +25,7 @@ from attnviz import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from tests.unit.parity import close, gradients, random_mask, same_gradients, scramble
+from tests.support.parity import close, gradients, random_mask, same_gradients, scramble
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Support for mismatched"),  # torch's, on bool with float masks

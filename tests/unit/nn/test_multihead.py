@@ -17,7 +17,7 @@ from torch import nn
 
 from attnviz import DTypeError, Intervention, InvalidParameterError, Mask, MultiheadAttention, ShapeError
 from attnviz.nn.positions import rope
-from tests.unit.parity import close, gradients, random_mask, same_gradients, scramble
+from tests.support.parity import close, gradients, random_mask, same_gradients, scramble
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched")  # torch's, on bool with float masks
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from attnviz import InvalidParameterError, ShapeError
 from attnviz.nn.positions import alibi_bias, alibi_slopes, learned, none, rope, sinusoidal
-from tests.unit.parity import close
+from tests.support.parity import close
 
 WIDTHS = st.integers(1, 6).map(lambda n: 2 * n)
 

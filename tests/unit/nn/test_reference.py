@@ -18,7 +18,7 @@ from torch.nn import functional as F
 import attnviz
 from attnviz import InvalidParameterError, Mask, ShapeError
 from attnviz.nn import masks, positions, reference
-from tests.unit.parity import random_mask, scramble
+from tests.support.parity import random_mask, scramble
 
 F64 = torch.float64
 SIZES = st.integers(1, 5)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from attnviz import DTypeError, Intervention, InvalidParameterError, ModelConfig, ShapeError, Trace, Transformer, preset
 from attnviz.nn import positions
 from attnviz.nn.config import PRESETS
-from tests.unit.parity import close, scramble
+from tests.support.parity import close, scramble
 
 SMALL = {"vocab_size": 13, "max_len": 8, "d_model": 8, "n_heads": 2, "n_layers": 2, "d_ff": 6}
 F64 = torch.float64

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from attnviz import Intervention, InvalidParameterError, ModelConfig, ShapeError, Trace, Transformer
 from attnviz.nn.trace import joined
-from tests.unit.parity import close
+from tests.support.parity import close
 
 SMALL: dict[str, Any] = {
     "vocab_size": 30,

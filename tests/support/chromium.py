@@ -15,7 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Playwright
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATIENCE = 60  # seconds that a server has to start
 # Every new window would load 400 files for the popup of its address bar, in the very second in which its page loads.
 # Chromium reads the last list only, so that of Playwright is repeated.
