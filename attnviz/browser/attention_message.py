@@ -2,7 +2,7 @@
 
     u32 length of the header | header (JSON, padded to 8 bytes) | per layer: q (H, T, D), k (H, S, D) | masks
 
-All little-endian. The message grows with the length of the text, not with its square. `frontend/unpack.js`
+All little-endian. The message grows with the length of the text, not with its square. `frontend/attention/unpack.js`
 reads it.
 """
 
@@ -34,7 +34,7 @@ VERSION = 1
 EXACT_TOKENS = 64  # up to here float32 is sent, above it float16
 STACKS = ("self", "cross", "encoder")
 _LARGEST_HALF = 65504.0
-_OWN_SCORES = ("entropy", "previous", "next", "self", "first", "special", "induction")  # frontend/scores.js
+_OWN_SCORES = ("entropy", "previous", "next", "self", "first", "special", "induction")  # frontend/attention/scores.js
 
 
 def pack(

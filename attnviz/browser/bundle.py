@@ -1,12 +1,13 @@
-"""The attention view for browsers: plain ES modules and a style sheet, put together without a build step."""
+"""The modules of `frontend/` for browsers: plain ES modules and style sheets, put together without a build step."""
 
+import posixpath
 import re
 from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "frontend"
 
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\.\.?/([\w-]+\.js)";[ \t]*\n?', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{[^}]*\} from "(\.\.?/[\w./-]+\.js)";[ \t]*\n?', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default\b)(?=(?:async )?(?:function|const|let|class)\b)", re.MULTILINE)
 _TOP_LEVEL = re.compile(r"^(?:async )?(?:function\*?|const|let|class)\s+([\w$]+)", re.MULTILINE)
 _LEFT_OVER = re.compile(r"^(?:import\b|export (?!default\b)).*", re.MULTILINE)
@@ -17,27 +18,25 @@ class BundleError(ValueError):
 
 
 @cache
-def javascript(entry: str = "streamlit.js") -> str:
+def javascript(entry: str = "attention/streamlit.js") -> str:
     """One module: `entry` and everything it imports, each once and after what it imports itself.
 
-    Modules import by `import {a, b} from "./x.js";` (or "../x.js") on one line; no two files, in whatever folder,
-    have the same name, and no two modules define the same top-level name. Errors: BundleError for a double name, a
+    Modules are named by their path in `frontend/` and import by `import { a, b } from "../folder/x.js";`, on one line
+    or several; no two modules of a bundle define the same top-level name. Errors: BundleError for a double name, a
     circle of imports or any other import or export.
     """
-    files = sorted(FOLDER.rglob("*.js"))
-    if double := {path.name for path in files if sum(path.name == other.name for other in files) > 1}:
-        raise BundleError(f"two modules are called {', '.join(sorted(double))}")
-    return bundle({path.name: path.read_text("utf-8") for path in files}, entry)
+    files = FOLDER.rglob("*.js")
+    return bundle({path.relative_to(FOLDER).as_posix(): path.read_text("utf-8") for path in files}, entry)
 
 
 @cache
 def css(*more: str) -> str:
-    """The view's style sheet, which holds colours and type, and after it those of the named files."""
-    return "\n".join((FOLDER / name).read_text("utf-8") for name in ("view.css", *more))
+    """The attention view's style sheet, which holds colours and type, and after it those of the named files."""
+    return "\n".join((FOLDER / name).read_text("utf-8") for name in ("attention/view.css", *more))
 
 
 def bundle(modules: dict[str, str], entry: str) -> str:
-    """One module out of many, given as name → source. Errors: BundleError."""
+    """One module out of many, given as path → source. Errors: BundleError."""
     order: list[str] = []
     _visit(entry, (), modules, order)
     owner: dict[str, str] = {}
@@ -57,6 +56,7 @@ def bundle(modules: dict[str, str], entry: str) -> str:
 
 
 def _visit(name: str, path: tuple[str, ...], modules: dict[str, str], order: list[str]) -> None:
+    """Appends `name` to `order` after everything it imports; `path` holds the modules that led to it."""
     if name in path:
         raise BundleError("circle of imports: " + " → ".join([*path, name]))
     if name in order:
@@ -64,5 +64,5 @@ def _visit(name: str, path: tuple[str, ...], modules: dict[str, str], order: lis
     if name not in modules:
         raise BundleError(f"{path[-1] if path else 'the bundle'} imports {name}, which does not exist")
     for imported in _IMPORT.findall(modules[name]):
-        _visit(imported, (*path, name), modules, order)
+        _visit(posixpath.normpath(posixpath.join(posixpath.dirname(name), imported)), (*path, name), modules, order)
     order.append(name)

@@ -2,7 +2,7 @@
 
     u32 length of the header | header (JSON, padded to 8 bytes) | the matrices' numbers, row by row
 
-All little-endian, float32, or float64 where the model computes in that. `frontend/walk/read.js` reads it.
+All little-endian, float32, or float64 where the model computes in that. `frontend/provenance/read.js` reads it.
 """
 
 from __future__ import annotations

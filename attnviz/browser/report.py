@@ -57,7 +57,7 @@ def html(
     trace does not have.
     """
     names = _stacks(trace)
-    script = javascript("standalone.js")
+    script = javascript("attention/standalone.js")
     if re.search(r"</script|<!--", script, re.IGNORECASE):
         raise InvalidParameterError("the view's script contains </script or <!--, which would end it early")
     stacks = [
@@ -133,7 +133,7 @@ def _template() -> jinja2.Template:
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string((FOLDER / "report.html").read_text("utf-8"))
+    return environment.from_string((FOLDER / "attention/report.html").read_text("utf-8"))
 
 
 def _stacks(trace: Trace) -> list[str]:

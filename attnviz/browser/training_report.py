@@ -150,4 +150,4 @@ def _template() -> jinja2.Template:
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string((FOLDER / "training.html").read_text("utf-8"))
+    return environment.from_string((FOLDER / "widgets/training.html").read_text("utf-8"))

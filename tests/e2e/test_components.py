@@ -55,7 +55,10 @@ def test_a_drawing_keeps_what_can_be_taken_back_when_newer_data_overtake_a_call(
       parent.remove();
       last();
       return [before, told[0].drawing];"""
-    assert run(blank, "draw.js", "draw.css", '<div class="ad-root"></div>', script) == ["false", "88" + "0" * 62]
+    assert run(blank, "widgets/draw.js", "widgets/draw.css", '<div class="ad-root"></div>', script) == [
+        "false",
+        "88" + "0" * 62,
+    ]
 
 
 def test_a_dial_plays_on_when_newer_data_overtake_a_call_and_stops_when_it_is_gone(blank: Page) -> None:
@@ -68,12 +71,12 @@ def test_a_dial_plays_on_when_newer_data_overtake_a_call_and_stops_when_it_is_go
       last();
       await wait(1500);
       return told;"""
-    assert run(blank, "dial.js", "dial.css", DIAL, script) == [{"index": 1, "number": 1}]
+    assert run(blank, "widgets/dial.js", "widgets/dial.css", DIAL, script) == [{"index": 1, "number": 1}]
 
 
 def test_no_component_cleans_up_without_having_left_the_page() -> None:
     """One that did would lose what it keeps whenever Streamlit is in a hurry."""
-    components = {path.name: path.read_text("utf-8") for path in bundle.FOLDER.rglob("*.js")}
+    components = {str(path): path.read_text("utf-8") for path in bundle.FOLDER.rglob("*.js")}
     components = {name: source for name, source in components.items() if "export default" in source}
     assert len(components) >= 9
     for name, source in components.items():

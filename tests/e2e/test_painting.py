@@ -308,7 +308,7 @@ def test_the_whole_model_with_a_painted_mask(open_view: Open, minilm: Model, tra
 # ---- the compact form ----------------------------------------------------------------------------
 
 MOUNT = """async ({widths, options, state}) => {
-  const {mount} = await import("/view.js");
+  const {mount} = await import("/attention/view.js");
   mounted.destroy();
   const root = document.getElementById("root"), row = document.createElement("div");
   row.style.cssText = "display:flex;gap:24px;flex-wrap:wrap";

@@ -102,7 +102,8 @@ def run_node(script: str, message: bytes = b"", inputs: Any = None) -> Any:
         (place / "inputs.json").write_text(json.dumps(inputs), "utf-8")
         names = {"unpack": "unpack", "maths": "maths", "scores": "scores", "files": "export"}
         imports = "".join(
-            f'import * as {name} from "{(FOLDER / f"{module}.js").as_uri()}";\n' for name, module in names.items()
+            f'import * as {name} from "{(FOLDER / "attention" / f"{module}.js").as_uri()}";\n'
+            for name, module in names.items()
         )
         (place / "script.mjs").write_text(
             'import {readFileSync, writeFileSync} from "node:fs";\n'

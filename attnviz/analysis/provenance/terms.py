@@ -1,7 +1,7 @@
 """Matrices of a computation, and for every cell the cells that it was made of.
 
 A `Matrix` carries a rule, and `Walk.terms` turns the rule into the terms of one cell: exact, from the numbers that
-stand in the other matrices. The browser follows the same rules (browser/frontend/walk/terms.js).
+stand in the other matrices. The browser follows the same rules (browser/frontend/provenance/terms.js).
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ _mount = st.components.v2.component(
         '<figure class="av-chart"><figcaption></figcaption><div class="av-chart-plot" role="img"></div>'
         '<button type="button">Data (CSV)</button></figure>'
     ),
-    css=(bundle.FOLDER / "chart.css").read_text("utf-8"),
-    js=bundle.javascript("chart.js"),
+    css=(bundle.FOLDER / "widgets/chart.css").read_text("utf-8"),
+    js=bundle.javascript("widgets/chart.js"),
     isolate_styles=False,  # plotly.js puts its style sheet into the document
 )
 

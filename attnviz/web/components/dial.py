@@ -20,8 +20,8 @@ _mount = st.components.v2.component(
         '<input id="av-dial-input" type="range" min="0" step="1">'
         '<div class="av-dial-marks" aria-hidden="true"></div></div>'
     ),
-    css=(bundle.FOLDER / "dial.css").read_text("utf-8"),
-    js=bundle.javascript("dial.js"),
+    css=(bundle.FOLDER / "widgets/dial.css").read_text("utf-8"),
+    js=bundle.javascript("widgets/dial.js"),
 )
 
 

@@ -19,8 +19,8 @@ EMPTY = "0" * SIDE**2
 _mount = st.components.v2.component(
     "attnviz_drawing",
     html='<div class="ad-root"></div>\n<noscript>Drawing needs JavaScript.</noscript>',
-    css=bundle.css("draw.css"),
-    js=bundle.javascript("draw.js"),
+    css=bundle.css("widgets/draw.css"),
+    js=bundle.javascript("widgets/draw.js"),
 )
 
 

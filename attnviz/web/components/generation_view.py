@@ -13,8 +13,8 @@ from attnviz.browser import bundle
 _mount = st.components.v2.component(
     "attnviz_writer",
     html='<div class="av av-writer"></div>\n<noscript>This view needs JavaScript.</noscript>',
-    css=bundle.css("writer.css"),
-    js=bundle.javascript("writer.js"),
+    css=bundle.css("widgets/writer.css"),
+    js=bundle.javascript("widgets/writer.js"),
 )
 
 

@@ -24,8 +24,8 @@ LARGEST_SIDE = 256  # of the picture that is sent
 _mount = st.components.v2.component(
     "attnviz_patches",
     html='<div class="ap-root"></div>\n<noscript>This view needs JavaScript.</noscript>',
-    css=bundle.css("patches.css"),
-    js=bundle.javascript("patches.js"),
+    css=bundle.css("widgets/patches.css"),
+    js=bundle.javascript("widgets/patches.js"),
 )
 
 

@@ -15,8 +15,8 @@ from attnviz.browser import bundle
 _mount = st.components.v2.component(
     "attnviz_walk",
     html='<div class="aw-root"></div>\n<noscript>This view needs JavaScript.</noscript>',
-    css=bundle.css("walk/walk.css"),
-    js=bundle.javascript("component.js"),
+    css=bundle.css("provenance/view.css"),
+    js=bundle.javascript("provenance/streamlit.js"),
 )
 
 

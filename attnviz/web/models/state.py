@@ -29,14 +29,14 @@ PAGES = {  # where a model can be seen, by what it reads: the page, what the lin
 _table = st.components.v2.component(
     "attnviz_table",
     html='<div class="av-table"></div>',
-    css=(bundle.FOLDER / "table.css").read_text("utf-8"),
-    js=bundle.javascript("table.js"),
+    css=(bundle.FOLDER / "widgets/table.css").read_text("utf-8"),
+    js=bundle.javascript("widgets/table.js"),
 )
 _diagram = st.components.v2.component(
     "attnviz_anatomy",
     html='<div class="av-anatomy"></div>',
-    css=(bundle.FOLDER / "anatomy.css").read_text("utf-8"),
-    js=bundle.javascript("anatomy.js"),
+    css=(bundle.FOLDER / "widgets/anatomy.css").read_text("utf-8"),
+    js=bundle.javascript("widgets/anatomy.js"),
 )
 
 

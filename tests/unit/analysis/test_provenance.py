@@ -224,7 +224,7 @@ def node(script: str, tmp_path: Path, message: bytes = b"", inputs: Any = None) 
     (tmp_path / "message.bin").write_bytes(message)
     (tmp_path / "inputs.json").write_text(json.dumps(inputs), "utf-8")
     imports = "".join(
-        f'import * as {name} from "{(FOLDER / "walk" / f"{name}.js").as_uri()}";\n'
+        f'import * as {name} from "{(FOLDER / "provenance" / f"{name}.js").as_uri()}";\n'
         for name in ("read", "terms", "grid", "edit", "steps", "panel")
     )
     (tmp_path / "script.mjs").write_text(
@@ -258,7 +258,7 @@ def test_the_browser_traces_as_python_does(name: str, head: int, tmp_path: Path)
     one = by_hand("W_Q.0.0:1/3") if name == "hand" else walked(name, 0, "causal")
     cells = sample(one, head, 6)
     found = node(
-        """const w = read.readWalk(message);
+        """const w = read.readProvenance(message);
         give(inputs.map((c) => (
             {value: read.cellValue(w, ...c), shown: read.shownCell(w, ...c), ...terms.termsOf(w, ...c)})));""",
         tmp_path,
@@ -330,7 +330,7 @@ def test_messages_of_wide_models_hold_one_head(tmp_path: Path) -> None:
     small, whole = len(pack_walk(one, 0)), sum(matrix.values.nbytes for matrix in one.matrices.values())
     assert small < whole / 2 and small < 1_000_000
     found = node(
-        """const w = read.readWalk(message), far = ["z.7", 1, 230];
+        """const w = read.readProvenance(message), far = ["z.7", 1, 230];
         give([w.whole, read.isRemote(w, "z.7"), read.cellValue(w, ...far), terms.termsOf(w, ...far).kind,
               inputs.map((c) => read.cellExists(w, c))]);""",
         tmp_path,
@@ -346,7 +346,7 @@ def test_messages_of_wide_models_hold_one_head(tmp_path: Path) -> None:
 def test_every_step_has_its_matrices_and_a_sentence(name: str, tmp_path: Path) -> None:
     for layer in (0, 1):
         found = node(
-            """const w = read.readWalk(message);
+            """const w = read.readProvenance(message);
             give(steps.STEPS.map(({id}) => ({
               id, title: steps.stepTitle(id), say: steps.stepSentence(w, id, 1, {query: 1, key: 0}),
               there: steps.stageOf(w, id, 1).filter((i) => i.name).every((i) => w.matrices[i.name]),

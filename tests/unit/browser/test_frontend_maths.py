@@ -412,6 +412,13 @@ def test_two_messages_do_not_share_a_cache() -> None:
 
 # ---- the bundle ----------------------------------------------------------------------------------
 
+ENTRIES = [
+    "attention/streamlit.js",
+    "attention/standalone.js",
+    "provenance/streamlit.js",
+    *(f"widgets/{name}.js" for name in ("anatomy", "chart", "dial", "draw", "patches", "table", "writer")),
+]
+
 MODULES = {
     "a.js": 'import {b} from "./b.js";\nimport {c} from "./c.js";\nexport default function a() { b(c); }\n',
     "b.js": 'import {c} from "./c.js";\nexport function b() { return c; }\n',
@@ -423,6 +430,16 @@ def test_bundle_puts_modules_in_order() -> None:
     text = bundle(MODULES, "a.js")
     assert text.index("const c = 1") < text.index("function b") < text.index("export default function a")
     assert "import" not in text and text.count("const c = 1") == 1 and "const exported" in text
+
+
+def test_bundle_tells_equal_names_in_different_folders_apart() -> None:
+    modules = {
+        "a/view.js": 'import {\n  b,\n} from "../b/view.js";\nimport { c } from "./c.js";\nb(c);\n',
+        "b/view.js": 'import { c } from "../a/c.js";\nexport const b = c;\n',
+        "a/c.js": "export const c = 1;\n",
+    }
+    text = bundle(modules, "a/view.js")
+    assert text.index("const c = 1") < text.index("const b = c") < text.index("b(c)") and "import" not in text
 
 
 @pytest.mark.parametrize(
@@ -444,7 +461,7 @@ def test_bundle_refuses(change: dict[str, str], message: str) -> None:
         bundle(MODULES | change, "a.js")
 
 
-@pytest.mark.parametrize("entry", ["streamlit.js", "standalone.js"])
+@pytest.mark.parametrize("entry", ENTRIES)
 def test_the_view_bundles(entry: str, tmp_path: Any) -> None:
     (tmp_path / "bundle.mjs").write_text(javascript(entry), "utf-8")
     done = subprocess.run(
@@ -456,7 +473,7 @@ def test_the_view_bundles(entry: str, tmp_path: Any) -> None:
 
 def test_the_view_asks_nothing_of_the_network() -> None:
     """No address, no HTML from text, no code from text in any of its files."""
-    for path in FOLDER.iterdir():
+    for path in FOLDER.rglob("*.*"):
         if path.suffix not in (".js", ".css"):
             continue
         text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from attnviz import InvalidParameterError, Mask, Trace, Transformer, load, preset
 from attnviz.browser import report
 from attnviz.browser.attention_message import pack
-from attnviz.browser.bundle import FOLDER, bundle
+from attnviz.browser.bundle import javascript
 from attnviz.browser.view_state import ViewState
 from attnviz.formatting import percent
 from attnviz.nn.positions import alibi_slopes
@@ -377,7 +377,7 @@ COMPARE = (
 
 def test_svg_and_png_look_like_the_canvas(page: Page) -> None:
     page.set_content("<!doctype html><body></body>")
-    source = bundle({path.name: path.read_text("utf-8") for path in FOLDER.glob("*.js")}, "export.js")
+    source = javascript("attention/export.js")
     page.evaluate(f"{source}; Object.assign(window, {{toSvg, toPng}}); 0")
     for words, most in ((False, 60), (True, 150)):
         found = page.evaluate(COMPARE, words)
@@ -389,7 +389,7 @@ def test_svg_and_png_look_like_the_canvas(page: Page) -> None:
 def test_download_gives_a_file_with_a_safe_name(page: Page, tmp_path: Path) -> None:
     (tmp_path / "empty.html").write_text("<!doctype html><body></body>", "utf-8")
     page.goto((tmp_path / "empty.html").as_uri())
-    source = bundle({path.name: path.read_text("utf-8") for path in FOLDER.glob("*.js")}, "download.js")
+    source = javascript("core/download.js")
     page.evaluate(f"{source}; window.download = download; 0")
     with page.expect_download() as waiting:
         page.evaluate("download('../a/b <c>.csv', new Blob(['1,2']))")

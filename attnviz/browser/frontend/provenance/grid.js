@@ -1,0 +1,232 @@
+/* grid.js: one matrix as a table of numbers: a grid with one Tab stop, elided where it is too large. */
+import { el } from "../core/kit.js";
+import { divergingIndex, lutIndex, onColour } from "../core/theme.js";
+import { cellValue, shown, spread } from "./read.js";
+import { symbolOf } from "./steps.js";
+
+const STRONGEST = 0.62; // of the diverging scale: its darkest colours would drown the numbers
+
+/** The indices from `from` to `to` that are shown, at most about `limit`, around `focus`, with null for what is left out. */
+export function elided(from, to, limit, focus) {
+  const n = to - from,
+    all = Array.from({ length: n }, (_, i) => from + i);
+  if (n <= limit) return all;
+  const at = Math.max(from, Math.min(to - 1, focus ?? from)),
+    inner = Math.max(1, limit - 2);
+  const atStart = at - (inner >> 1) <= from + 1,
+    atEnd = at - (inner >> 1) + inner >= to - 1,
+    room = inner + (atStart || atEnd ? 1 : 0);
+  const start = atStart ? from : atEnd ? to - room : at - (inner >> 1);
+  const there = [...new Set([from, ...Array.from({ length: room }, (_, i) => start + i), to - 1])];
+  return there.flatMap((i, k) => (k && i - there[k - 1] > 1 ? [null, i] : [i]));
+}
+
+/** What stands in front of a row or above a column. */
+export function axisLabel(walk, axis, i) {
+  if (axis === "one") return "";
+  return axis === "query" || axis === "key" ? walk.tokens[i].label : String(i);
+}
+
+/** Background and text colour of a number, by its matrix: shares on the sequential scale, all else on the diverging one. */
+export function cellColours(theme, m, v) {
+  if (!Number.isFinite(v)) return [theme.sunken, theme.ink2];
+  if (m.name.startsWith("weights.")) {
+    const i = lutIndex(v, "sqrt");
+    return [theme.lut.css[i], onColour(theme.lut, i)];
+  }
+  const { most } = spread(m),
+    i = most ? Math.round(127.5 + (divergingIndex(v / most, "sqrt") - 127.5) * STRONGEST) : 128;
+  return [theme.div.css[i], onColour(theme.div, i)];
+}
+
+/** Rows and columns of an item as they are shown: axis, indices and whether the matrix lies turned. */
+export function gridAxes(view, item) {
+  const { walk } = view,
+    m = walk.matrices[item.name],
+    head = item.of ?? view.head();
+  const range =
+    item.block && m.axes[1] === "inner" ? [head * walk.width, (head + 1) * walk.width] : [m.first, m.first + m.stored];
+  const rows = item.rows || m.axes[0],
+    cols = m.axes[1],
+    limits = view.limits(item);
+  const down = { axis: rows, at: elided(0, m.rows, limits[rows] ?? 9, view.focus[rows]) };
+  const across = { axis: cols, at: elided(...range, limits[cols] ?? 9, view.focus[cols]) };
+  return item.turned ? { m, down: across, across: down } : { m, down, across };
+}
+
+/** The figure of a matrix; its cells are entered into view.cells under "name:row:column". */
+export function matrixFigure(view, item) {
+  const { walk } = view,
+    { m, down, across } = gridAxes(view, item),
+    name = symbolOf(walk, item.name);
+  const [rows, cols] = item.turned
+    ? [m.width, m.rows]
+    : [m.rows, item.block && m.axes[1] === "inner" ? walk.width : m.width];
+  const size = `${item.turned && item.block ? walk.width : rows} × ${cols}`,
+    title = item.turned ? `${name}ᵀ` : name;
+  const table = el("table", {
+    role: "grid",
+    "aria-label": `${title}, ${size.replace("×", "by")}`,
+    "aria-readonly": "true",
+  });
+  if (m.axes[1] === "inner" && walk.heads > 1 && !item.turned && walk.whole && !item.block)
+    table.append(headRow(walk, view, across));
+  table.append(
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        el("td"),
+        across.at.map((c) => columnHead(walk, across.axis, c, item)),
+      ),
+    ),
+  );
+  const body = el("tbody");
+  for (const r of down.at)
+    body.append(r === null ? gapRow(across.at.length) : bodyRow(view, item, m, down.axis, r, across));
+  table.append(body);
+  const ribbon =
+    !walk.whole && (m.axes[1] === "inner" || item.name === "W_O") && walk.heads > 1
+      ? headRibbon(walk, view, item)
+      : null;
+  return el("figure", { class: "aw-m" }, el("figcaption", {}, symbolNode(title), el("span", {}, size)), ribbon, table);
+}
+
+/** A symbol with what follows "_" set low. */
+export function symbolNode(symbol) {
+  const [stem, low] = symbol.split("_"),
+    node = el("i", {}, stem);
+  if (low) node.append(el("sub", {}, low.replace("ᵀ", "")), low.includes("ᵀ") ? "ᵀ" : "");
+  return node;
+}
+
+/** A sentence with W_Q and its like set as symbols. */
+export function withSymbols(text) {
+  return text.split(/\b(W_[QKVO])\b/).map((part, i) => (i % 2 ? symbolNode(part) : part));
+}
+
+function columnHead(walk, axis, c) {
+  if (c === null) return el("td", { class: "gap", "aria-hidden": "true" }, "…");
+  const label = axisLabel(walk, axis, c),
+    token = axis === "query" || axis === "key";
+  return el(
+    "th",
+    { scope: "col", class: token ? "tok" : null, title: token ? label : null, "data-i": c },
+    el("bdi", {}, label),
+  );
+}
+
+const gapRow = (n) =>
+  el(
+    "tr",
+    { class: "gap", "aria-hidden": "true" },
+    el("td", {}, "⋮"),
+    Array.from({ length: n }, () => el("td")),
+  );
+
+function bodyRow(view, item, m, axis, r, across) {
+  const label = axisLabel(view.walk, axis, r),
+    token = axis === "query" || axis === "key",
+    { walk } = view;
+  const tr = el(
+    "tr",
+    {},
+    el(
+      "th",
+      { scope: "row", class: token ? "tok" : null, title: token ? label : null, "data-i": r },
+      el("bdi", {}, label),
+    ),
+  );
+  const splits = !item.block && walk.whole && walk.heads > 1,
+    byRow = m.axes[0] === "inner",
+    byCol = m.axes[1] === "inner";
+  for (const c of across.at) {
+    if (c === null) {
+      tr.append(el("td", { class: "gap", "aria-hidden": "true" }, ""));
+      continue;
+    }
+    const cell = item.turned ? [m.name, c, r] : [m.name, r, c],
+      td = cellNode(view, m, cell);
+    if (splits && byCol && c && c % walk.width === 0) td.classList.add("cut-l");
+    if (splits && byRow && r && r % walk.width === 0) td.classList.add("cut-t");
+    tr.append(td);
+  }
+  return tr;
+}
+
+function cellNode(view, m, cell) {
+  const v = cellValue(view.walk, ...cell),
+    [background, ink] = cellColours(view.theme, m, v),
+    key = cell.join(":");
+  const td = el(
+    "td",
+    { role: "gridcell", tabindex: "-1", "data-cell": key, style: `background:${background};color:${ink}` },
+    shown(v, spread(m).decimals),
+  );
+  if (view.edits.has(key)) td.classList.add("ed");
+  view.cells.set(key, td);
+  return td;
+}
+
+/** Which columns belong to which head, above the columns. */
+function headRow(walk, view, across) {
+  const runs = [];
+  for (const c of across.at) {
+    const h = c === null ? runs.at(-1)[0] : Math.floor(c / walk.width);
+    if (runs.length && runs.at(-1)[0] === h) runs.at(-1)[1]++;
+    else runs.push([h, 1]);
+  }
+  return el(
+    "thead",
+    { class: "aw-heads" },
+    el(
+      "tr",
+      {},
+      el("td"),
+      runs.map(([h, n]) =>
+        el(
+          "th",
+          { colspan: n, scope: "colgroup", class: h === view.head() ? "on" : null },
+          n > 1 ? `head ${h}` : String(h),
+        ),
+      ),
+    ),
+  );
+}
+
+/** Where the chosen head's columns lie among all heads'. */
+function headRibbon(walk, view, item) {
+  const on =
+    item.of ??
+    (item.name === "concat" || item.name === "W_O" ? Math.floor((view.focus.inner ?? 0) / walk.width) : view.head());
+  const first = on * walk.width,
+    what = item.name === "W_O" ? "rows" : "columns";
+  const segments = Array.from({ length: walk.heads }, (_, h) => el("i", { class: h === on ? "on" : null }));
+  return el(
+    "div",
+    { class: "aw-ribbon" },
+    el("div", { "aria-hidden": "true" }, segments),
+    el("span", {}, `head ${on} of ${walk.heads}: ${what} ${first}–${first + walk.width - 1}`),
+  );
+}
+
+/** A small picture of a whole matrix: a pixel per number. */
+export function paintThumb(canvas, theme, m, from, to) {
+  const h = Math.min(64, m.rows),
+    w = Math.min(64, to - from),
+    g = canvas.getContext("2d");
+  canvas.width = w;
+  canvas.height = h;
+  const image = g.createImageData(w, h);
+  for (let y = 0; y < h; y++)
+    for (let x = 0; x < w; x++) {
+      const r = Math.floor((y * m.rows) / h),
+        c = from + Math.floor((x * (to - from)) / w),
+        v = m.values[r * m.stored + c - m.first];
+      if (Number.isFinite(v))
+        image.data.set([...cellColours(theme, m, v)[0].match(/\d+/g).map(Number), 255], 4 * (y * w + x));
+    }
+  g.putImageData(image, 0, 0);
+}

@@ -1,0 +1,295 @@
+/* panel.js: how one number was made, term by term, with every factor a step deeper. */
+import { el } from "../core/kit.js";
+import { symbolNode, withSymbols } from "./grid.js";
+import { cellExists, cellValue, decimalsFor, isRemote, ownerOf, shown, shownCell } from "./read.js";
+import { symbolOf } from "./steps.js";
+import { grouped, termsOf } from "./terms.js";
+
+const isolated = (text) => `“\u2068${text}\u2069”`;
+
+/** A cell's place in words: “chase” for “cats”, “chase” column 2, row 0 column 3. */
+export function placeOf(walk, [name, r, c]) {
+  const m = walk.matrices[name] || walk.matrices.concat,
+    [down, across] = m.axes,
+    word = (i) => isolated(walk.tokens[i].label);
+  if (down === "one") return `number ${c}`;
+  if (down === "query" || down === "key")
+    return across === "key" ? `${word(r)} for ${word(c)}` : `${word(r)}, number ${c}`;
+  return `row ${r}, column ${c}`;
+}
+
+export const cellName = (walk, [name, r, c]) => `${symbolOf(walk, name)}[${r},${c}]`;
+
+/** The nodes of the panel for the cell that ends a path. */
+export function panelNodes(view, path) {
+  const { walk } = view,
+    cell = path.at(-1),
+    found = termsOf(walk, ...cell);
+  const title = el(
+    "p",
+    { class: "aw-cell" },
+    symbolNode(symbolOf(walk, cell[0])),
+    el("span", {}, placeOf(walk, cell)),
+    el("output", {}, shownCell(walk, ...cell)),
+  );
+  const nodes = [
+    crumbs(view, path),
+    title,
+    el("p", { class: "aw-what" }, withSymbols(panelSentence(walk, cell, found))),
+  ];
+  if (found.kind === "given") return [...nodes, ...givenNodes(view, cell)];
+  if (found.kind === "remote") return nodes;
+  return [...nodes, termTable(view, cell, found)];
+}
+
+function crumbs(view, path) {
+  const steps = path.map((cell, i) => {
+    const last = i === path.length - 1,
+      text = cellName(view.walk, cell);
+    const button = el(
+      "button",
+      { type: "button", "aria-current": last ? "true" : null, onclick: () => view.upTo(i) },
+      symbolText(text),
+    );
+    return el("li", {}, button);
+  });
+  const up =
+    path.length > 1
+      ? el("button", { type: "button", class: "aw-up", onclick: () => view.upTo(path.length - 2) }, "‹ up")
+      : null;
+  return el(
+    "nav",
+    { class: "aw-crumbs", "aria-label": "From the number you chose down to this one" },
+    el("ol", {}, steps),
+    up,
+  );
+}
+
+/** "W_Q[0,1]" with its low letter set low. */
+export function symbolText(text) {
+  const [, symbol, place] = /^(.*?)(\[.*)$/.exec(text);
+  return [symbolNode(symbol), el("span", {}, place)];
+}
+
+function panelSentence(walk, cell, found) {
+  const [name, r, c] = cell,
+    rule = walk.matrices[name]?.rule,
+    n = found.terms.length,
+    bias = found.terms.some((t) => t.bias);
+  const word = (i) => isolated(walk.tokens[i].label);
+  switch (found.kind) {
+    case "given":
+      return givenSentence(walk, cell, rule);
+    case "remote":
+      return `Head ${ownerOf(name)} made this number; its own numbers are on their way.`;
+    case "sum":
+      return `${n} numbers at the same place, added.`;
+    case "scale":
+      return `The score times 1 ÷ √${walk.width} = ${shown(found.by, 3)}.`;
+    case "softmax":
+      return `e to the power of each score (less the row’s largest), then the share of ${word(c)} in their sum.`;
+    case "norm":
+      return `The row’s mean ${shown(found.mean, 2)} taken off, divided by its spread ${shown(found.deviation, 3)}, times γ${bias ? ", plus β" : ""}.`;
+    case "concat":
+      return `Copied from head ${Math.floor(c / walk.width)}: heads stand side by side, ${walk.width} columns each.`;
+  }
+  if (name.startsWith("scores.")) return `The query of ${word(r)} times the key of ${word(c)}: ${n} products, added.`;
+  if (name.startsWith("z.")) return `Every word’s value, times the share that ${word(r)} gives it, added.`;
+  return `Row ${isolated(walk.tokens[r].label)} of ${symbolOf(walk, rule.a)} times column ${c} of ${symbolOf(walk, rule.b)}: ${n - bias} products${bias ? " and a bias" : ""}, added.`;
+}
+
+function givenSentence(walk, [name, r], rule) {
+  const word = isolated(walk.tokens[Math.min(r, walk.size - 1)].label),
+    learned = walk.editable ? "chosen for this example" : "a weight of the model";
+  return {
+    token: `Row ${rule.ids[r]} of the table of ${rule.size.toLocaleString("en")} token embeddings, the one for ${word}: ${learned}.`,
+    position: `Row ${rule.ids[r]} of the table of ${rule.size.toLocaleString("en")} positions: ${learned}.`,
+    formula: "A sine or cosine of the position, by formula: nothing was learned here.",
+    segment: "The same for every word of a first sentence: a weight of the model.",
+    weight: walk.editable?.includes(name)
+      ? "A weight of the example. Change it, and everything after it changes."
+      : "A weight of the model, learned in training or, if it is untrained, drawn at random.",
+    bias: "A bias of the model: added whatever the words are.",
+    gamma: "LayerNorm's factor for this column: a weight of the model.",
+    beta: "LayerNorm's shift for this column: a weight of the model.",
+    mask: "0 where the word may look, −∞ where it may not; a bias on the distance, where the model has one.",
+    layer: `Layer ${walk.layer - 1} passed this on. To see how it was made, choose that layer above.`,
+  }[rule.note];
+}
+
+function givenNodes(view, cell) {
+  const { walk } = view,
+    nodes = [];
+  if (walk.editable?.includes(cell[0])) nodes.push(view.editor(cell));
+  if (walk.matrices[cell[0]].rule.note === "layer" && view.onLayer)
+    nodes.push(
+      el(
+        "button",
+        { type: "button", class: "av-button", onclick: () => view.onLayer(walk.layer - 1) },
+        `Go to layer ${walk.layer - 1}`,
+      ),
+    );
+  return nodes;
+}
+
+// ---- the terms ----------------------------------------------------------------------------------
+
+function termTable(view, cell, found) {
+  const { walk } = view,
+    all = view.everyTerm,
+    { shown: terms, others, rest } = grouped(found.terms, all ? Infinity : 8);
+  const most = Math.max(...found.terms.map((t) => (Number.isFinite(t.value) ? Math.abs(t.value) : 0))),
+    decimals = productDecimals(walk, found, cell, most);
+  const body = el(
+    "tbody",
+    {},
+    terms.map((term) => termRow(view, cell, found, term, most, decimals)),
+  );
+  if (others) {
+    const more = el(
+      "button",
+      { type: "button", class: "av-link", onclick: () => view.showEvery() },
+      `+ ${others} smaller terms`,
+    );
+    body.append(
+      el(
+        "tr",
+        { class: "rest" },
+        el("th", { scope: "row", colspan: 2 }, more),
+        el("td", { class: "num" }, shown(rest, decimals)),
+        el("td"),
+      ),
+    );
+  }
+  const table = el(
+    "table",
+    { class: "aw-terms" },
+    el("caption", { class: "av-sr" }, "The terms"),
+    body,
+    totals(walk, cell, found, decimals),
+  );
+  return el("div", { class: "aw-scroll", tabindex: all ? "0" : null }, table);
+}
+
+/** Whole numbers stay whole, small terms get the digits they need. */
+function productDecimals(walk, found, cell, most) {
+  return found.kind !== "softmax" && found.terms.every((t) => !Number.isFinite(t.value) || Number.isInteger(t.value))
+    ? 0
+    : decimalsFor(most);
+}
+
+function termRow(view, cell, found, term, most, decimals) {
+  const { walk } = view,
+    chosen = found.chosen != null && term.k === found.chosen;
+  const sum = el("span", { class: "aw-factors" }, factorNodes(view, cell, found, term));
+  const bar = el("i", {
+    class: term.value < 0 ? "neg" : null,
+    style: `--w:${Number.isFinite(term.value) && most ? ((Math.abs(term.value) / most) * 100).toFixed(1) : 0}%`,
+  });
+  return el(
+    "tr",
+    { class: chosen ? "chosen" : null },
+    el("th", { scope: "row", class: "lab" }, el("bdi", {}, termLabel(walk, cell, found, term))),
+    el("td", {}, sum),
+    el("td", { class: "num" }, shown(term.value, decimals)),
+    el("td", { class: "bar", "aria-hidden": "true" }, bar),
+  );
+}
+
+function termLabel(walk, [name], found, term) {
+  if (term.bias) return found.kind === "norm" ? "β" : "bias";
+  if (found.kind === "softmax" || name.startsWith("z.")) return walk.tokens[term.k].label;
+  if (found.kind === "product") return String(term.k);
+  const note = walk.matrices[term.factors[0].cell[0]]?.rule.note;
+  return { token: "token", position: "position", formula: "position", segment: "segment", mask: "mask" }[note] || "";
+}
+
+const PARTS = { product: ["a", "b"], scale: ["a"], softmax: ["a"], norm: ["a", "b"] };
+
+function factorNodes(view, cell, found, term) {
+  const { walk } = view,
+    parts = PARTS[found.kind] || [],
+    roles = rolesOf(cell[0]);
+  const buttons = term.factors.map((f, i) => factorButton(view, f, term.bias ? "" : parts[i] ? roles[i] || "" : ""));
+  if (found.kind === "softmax")
+    return [
+      el("span", {}, "e^("),
+      buttons[0],
+      el("span", {}, Number.isFinite(found.top) ? ` − ${shown(found.top, 2).replace("−", "−\u2060")})` : ")"),
+      found.temperature === 1 ? null : el("span", {}, ` ÷ ${found.temperature}`),
+    ];
+  if (found.kind === "scale") return [buttons[0], el("span", {}, ` × ${shown(found.by, 3)}`)];
+  if (found.kind === "norm" && !term.bias)
+    return [
+      el("span", {}, "("),
+      buttons[0],
+      el("span", {}, ` − ${shown(found.mean, 2)}) ÷ ${shown(found.deviation, 2)} × `),
+      buttons[1],
+    ];
+  return buttons.flatMap((b, i) => (i ? [el("span", { class: "x" }, " × "), b] : [b]));
+}
+
+/** Amber for what comes from the looking word, blue for the one that is seen, green for values. */
+export function rolesOf(name) {
+  const stem = name.split(".")[0];
+  return (
+    { Q: ["q", ""], K: ["k", ""], V: ["v", ""], scores: ["q", "k"], weights: ["q"], z: ["q", "v"] }[stem] || ["", ""]
+  );
+}
+
+function factorButton(view, { cell }, role) {
+  const { walk } = view,
+    text = shownCell(walk, ...cell),
+    open = cellExists(walk, cell);
+  if (!open) return el("span", { class: role }, text);
+  return el(
+    "button",
+    {
+      type: "button",
+      class: `aw-f ${role}`,
+      tabindex: "-1",
+      "data-factor": cell.join(":"),
+      "aria-label": `${cellName(walk, cell)}, ${placeOf(walk, cell)}: ${text}. Trace it`,
+      title: cellName(walk, cell),
+      onclick: () => view.deeper(cell),
+    },
+    text,
+  );
+}
+
+function totals(walk, cell, found, decimals) {
+  const value = cellValue(walk, ...cell),
+    text = shownCell(walk, ...cell),
+    rows = [];
+  const line = (label, number, kind) =>
+    el(
+      "tr",
+      { class: kind },
+      el("th", { scope: "row", colspan: 2 }, label),
+      el("td", { class: "num" }, number),
+      el("td"),
+    );
+  if (found.chosen != null) {
+    rows.push(
+      line("sum", shown(found.sum, 2), "part"),
+      line(
+        found.sum ? `${shown(found.terms[found.chosen].value, 2)} ÷ ${shown(found.sum, 2)}` : "nothing to look at",
+        text,
+        "total",
+      ),
+    );
+  } else rows.push(line(found.terms.length > 1 ? "sum" : "", text, "total"));
+  const off = Math.abs(found.total - value),
+    close = found.total === value || off <= walk.tolerance * (1 + found.size);
+  if (!close) rows.push(line("the terms give", shown(found.total, decimals + 4), "part"));
+  return el("tfoot", {}, rows);
+}
+
+/** What is read aloud when a number has been chosen. */
+export function spokenCell(walk, cell) {
+  const found = termsOf(walk, ...cell),
+    n = found.terms.length,
+    text = `${symbolOf(walk, cell[0]).replace("_", " ")}, ${placeOf(walk, cell)}: ${shownCell(walk, ...cell)}`;
+  if (isRemote(walk, cell[0]) || !n) return text;
+  return found.chosen != null ? `${text}, a share of ${n} powers` : n > 1 ? `${text}, the sum of ${n} terms` : text;
+}

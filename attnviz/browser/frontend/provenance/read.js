@@ -1,0 +1,83 @@
+/* read.js: the message of provenance_message.py as matrices by name. */
+
+/** Bytes (at any offset of their buffer) to a walk: its matrices, tokens and sizes. */
+export function readProvenance(bytes) {
+  const own = bytes.slice(); // typed arrays need an even address
+  const length = new DataView(own.buffer).getUint32(0, true),
+    start = 4 + length;
+  const header = JSON.parse(new TextDecoder().decode(own.subarray(4, start)));
+  if (header.version !== 1) throw new Error(`message version ${header.version}, this view reads version 1`);
+  const Numbers = header.bytes === 8 ? Float64Array : Float32Array;
+  const matrices = {},
+    special = new Set(header.special),
+    continues = new Set(header.continues);
+  for (const m of header.matrices)
+    matrices[m.name] = { ...m, values: new Numbers(own.buffer, start + m.at, m.rows * m.stored) };
+  const tokens = header.labels.map((label, i) => ({ label, sp: special.has(i), cont: continues.has(i) }));
+  const whole = matrices.Q.stored === matrices.Q.width;
+  return { ...header, matrices, tokens, whole, size: tokens.length, model: matrices.x.width };
+}
+
+/** Which head a matrix belongs to, or null if all share it. */
+export const ownerOf = (name) => (name.includes(".") ? +name.slice(name.indexOf(".") + 1) : null);
+
+/** Whether a cell exists in this model, here or in a head that has not been sent. */
+export function cellExists(walk, [name, r, c]) {
+  const m = walk.matrices[name] || (isRemote(walk, name) ? walk.matrices.concat : null);
+  return (
+    Boolean(m) &&
+    r >= 0 &&
+    r < m.rows &&
+    c >= 0 &&
+    c < m.width &&
+    (isRemote(walk, name) || (c >= m.first && c < m.first + m.stored))
+  );
+}
+
+/** Another head's z, of which the numbers are here, but not what made them. */
+export function isRemote(walk, name) {
+  return /^z\.\d+$/.test(name) && !walk.matrices[name] && ownerOf(name) < walk.heads;
+}
+
+/** The number in a cell; NaN if it is not here. */
+export function cellValue(walk, name, r, c) {
+  const m = walk.matrices[name] || (isRemote(walk, name) ? walk.matrices.concat : null);
+  if (!m || c < m.first || c >= m.first + m.stored || r < 0 || r >= m.rows) return NaN;
+  return m.values[r * m.stored + c - m.first];
+}
+
+/** Largest size of a matrix's finite numbers, and how many decimals tell them apart: none for whole numbers, else 2 or more. */
+export function spread(m) {
+  if (m.spread) return m.spread;
+  let most = 0,
+    whole = true;
+  for (const v of m.values) {
+    if (!Number.isFinite(v)) continue;
+    most = Math.max(most, Math.abs(v));
+    whole = whole && Number.isInteger(v);
+  }
+  return (m.spread = { most, decimals: whole ? 0 : decimalsFor(most) });
+}
+
+/** 2 decimals, more where all numbers are small. */
+export const decimalsFor = (most) =>
+  most >= 0.095 || most === 0 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(most * 1.05)));
+
+const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+/** A number as it is shown: true minus, no −0, powers of ten from 100,000. */
+export function shown(v, decimals = 2) {
+  if (Number.isNaN(v)) return "?";
+  const sign = v < 0 ? "−" : "",
+    size = Math.abs(v);
+  if (size === Infinity) return sign + "∞";
+  if (size >= 1e5) {
+    const power = Math.floor(Math.log10(size));
+    return `${sign}${(size / 10 ** power).toFixed(1)}·10${[...String(power)].map((d) => RAISED[d]).join("")}`;
+  }
+  const text = size.toFixed(decimals);
+  return +text === 0 ? text : sign + text;
+}
+
+export const shownCell = (walk, name, r, c) =>
+  shown(cellValue(walk, name, r, c), spread(walk.matrices[name] || walk.matrices.concat).decimals);

@@ -1,0 +1,97 @@
+/* chart.js: a plotly figure with its title and its data, as a Streamlit component (components v2) that changes in place;
+   Streamlit's own chart is taken down and made anew for every change.
+   The data is {figure: JSON as a string, title, alt, height, saves: offers the data, library: path of plotly.js on this server,
+   file: {name, text, number} in answer to the trigger "csv"}. */
+import { download } from "../core/download.js";
+import { whenGone } from "../core/kit.js";
+
+const charts = new WeakMap();
+const CHART_CONFIG = { displayModeBar: false, showTips: false };
+
+/** Where this app is served: its scripts lie in static/js below. */
+const appRoot = () => new URL("../../", document.querySelector('script[src*="static/js/"]').src);
+
+/** plotly.js, loaded once for all charts of the tab. */
+function plotlyLibrary(path) {
+  return (window.attnvizPlotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL(path, appRoot());
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      window.attnvizPlotly = undefined; // the next chart tries again
+      reject(new Error("plotly.js did not load"));
+    };
+    document.head.append(script);
+  }));
+}
+
+const waitingCharts = new Set();
+let drawingCharts = false;
+
+/** Draws what has changed, a chart per frame: the first one need not wait for the others. */
+function drawSoon(chart) {
+  waitingCharts.add(chart);
+  if (!drawingCharts) drawNext();
+}
+
+async function drawNext() {
+  const [chart] = waitingCharts;
+  waitingCharts.delete(chart);
+  drawingCharts = true;
+  try {
+    drawChart(chart, await plotlyLibrary(chart.library));
+  } catch (error) {
+    console.error(error);
+    chart.plot.textContent = "This chart could not be drawn. Reload the page to try again.";
+  }
+  requestAnimationFrame(() =>
+    setTimeout(() => {
+      drawingCharts = false;
+      if (waitingCharts.size) drawNext();
+    }),
+  );
+}
+
+/** Draws the newest figure as wide as its column; one of square cells no taller than they then are.
+    layout.meta.aspect is their height / width. */
+function drawChart(chart, plotly) {
+  const width = chart.plot.clientWidth;
+  if (chart.gone || !width || (chart.drawn === chart.figure && chart.width === width)) return;
+  [chart.drawn, chart.width] = [chart.figure, width];
+  const { data, layout } = JSON.parse(chart.figure);
+  const { l, r, t, b } = layout.margin,
+    cells = layout.meta?.aspect ? (width - l - r) * layout.meta.aspect : Infinity;
+  const height = Math.min(layout.height, Math.ceil(cells + t + b));
+  chart.plot.style.minHeight = `${height}px`;
+  chart.work = plotly.react(chart.plot, data, { ...layout, width, height }, CHART_CONFIG);
+}
+
+function mountChart(root) {
+  const [title, plot, save] = ["figcaption", ".av-chart-plot", "button"].map((part) => root.querySelector(part));
+  const chart = { title, plot, save };
+  save.addEventListener("click", () => chart.trigger("csv", true));
+  chart.resize = new ResizeObserver(() => drawSoon(chart));
+  chart.resize.observe(plot);
+  return chart;
+}
+
+export default function chartComponent({ data, parentElement, setTriggerValue }) {
+  let chart = charts.get(parentElement);
+  if (!chart) charts.set(parentElement, (chart = mountChart(parentElement.querySelector(".av-chart"))));
+  [chart.figure, chart.library, chart.trigger] = [data.figure, data.library, setTriggerValue];
+  chart.title.textContent = data.title;
+  chart.title.hidden = !data.title;
+  chart.plot.setAttribute("aria-label", data.alt);
+  if (!chart.drawn) chart.plot.style.minHeight = `${data.height}px`; // keeps its place until it is drawn
+  chart.save.hidden = !data.saves;
+  if (data.file && chart.file !== data.file.number) {
+    chart.file = data.file.number;
+    download(data.file.name, new Blob([data.file.text], { type: "text/csv" }));
+  }
+  drawSoon(chart);
+  return whenGone(parentElement, () => {
+    chart.gone = true;
+    chart.resize.disconnect();
+    Promise.resolve(chart.work).finally(() => window.Plotly?.purge(chart.plot)); // not while it is still drawn
+  });
+}

@@ -1,0 +1,44 @@
+/* patch-rows.js: a vision model's attention rows as the page sends them, and what is said of them.
+   A message is u32 n | n bytes of JSON {layers, heads, tokens, special, side, queries, picture: [height, width, channels]} |
+   float32 weights (L, H + 1, Q, T), of each layer the heads and then its rollout | uint8 picture. */
+import { pct } from "../attention/maths.js";
+
+export const PATCH_ROLLOUT = -1; // in the place of a head
+export const PATCH_SPECIAL = [
+  ["[CLS]", "the class token"],
+  ["[DIST]", "the distillation token"],
+];
+
+export function readPatches(message) {
+  const bytes = message.slice(),
+    n = new DataView(bytes.buffer).getUint32(0, true),
+    about = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + n)));
+  const count = about.layers * (about.heads + 1) * about.queries.length * about.tokens;
+  return { ...about, weights: new Float32Array(bytes.buffer, 4 + n, count), pixels: bytes.subarray(4 + n + 4 * count) };
+}
+
+/** The row of a token that looks, or of the first one that is here. */
+export function patchRow(model, layer, head, query) {
+  const at = Math.max(0, model.queries.indexOf(query)),
+    column = head === PATCH_ROLLOUT ? model.heads : head;
+  const start = ((layer * (model.heads + 1) + column) * model.queries.length + at) * model.tokens;
+  return model.weights.subarray(start, start + model.tokens);
+}
+
+export function patchName(model, token) {
+  if (token < model.special) return PATCH_SPECIAL[token][1];
+  return `the patch in row ${Math.floor((token - model.special) / model.side)}, column ${(token - model.special) % model.side}`;
+}
+
+/** What the view says of one weight. */
+export function patchSentence(model, { layer, head, query }, key, value) {
+  const who = patchName(model, query),
+    share = pct(value),
+    itself = key === query ? "itself" : patchName(model, key);
+  if (head === PATCH_ROLLOUT)
+    return [`Rolled out from the input to layer ${layer}, `, share, ` of ${who} goes back to ${itself}.`];
+  return [`In layer ${layer}, head ${head}, ${who} gives `, share, ` of its attention to ${itself}.`];
+}
+
+/** The token that gets most. */
+export const patchStrongest = (row) => row.reduce((best, v, i) => (v > row[best] ? i : best), 0);
