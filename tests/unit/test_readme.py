@@ -1,38 +1,50 @@
-"""What the README shows is what happens."""
+"""What the README and the other documents show is what happens."""
 
 import contextlib
 import io
 import re
-from pathlib import Path
+from itertools import pairwise
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+import pytest
+
+from tests.unit.documents import NAMES, ROOT, blocks, text
+
+# A block of Python with a block of text right after it claims to print that text.
+CLAIMS = [
+    pytest.param(code, printed, id=f"{name}:{number}")
+    for name in NAMES
+    for number, ((language, code), (after, printed)) in enumerate(pairwise(blocks(name)))
+    if (language, after) == ("python", "text")
+]
 
 
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    assert found, f"no {language} block"
-    return found[1]
+def test_readme_has_one_snippet_of_at_most_ten_lines() -> None:
+    (code,) = (code for language, code in blocks("README.md") if language == "python")
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert len(lines) <= 10
+    assert code in [claim.values[0] for claim in CLAIMS]
 
 
-def test_the_snippet_prints_what_is_shown() -> None:
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(block("python"), "README.md", "exec"), {})
-    assert printed.getvalue() == block("text")
+@pytest.mark.parametrize(("code", "printed"), CLAIMS)
+def test_a_snippet_prints_what_is_shown(code: str, printed: str) -> None:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(code, "document", "exec"), {})
+    assert out.getvalue() == printed
 
 
 def test_every_requirement_has_its_reason() -> None:
     pinned = re.findall(r"^([A-Za-z0-9-]+)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
-    reasons = README[README.index("## Why each dependency") : README.index("## Limits")]
+    readme = text("README.md")
+    reasons = readme[readme.index("## Why each dependency") : readme.index("## Licence")]
     assert pinned and [name for name in pinned if name not in reasons] == []
 
 
-def test_files_and_commands_that_are_named_exist() -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_that_are_named_exist(name: str) -> None:
     from attnviz.__main__ import main
 
-    for path in re.findall(r"\]\(([^)h][^)]*)\)", README):
-        assert (ROOT / path).is_file(), path
-    for command in set(re.findall(r"python -m attnviz (\w+)", README)):
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    for command in set(re.findall(r"python -m attnviz (\w+)", text(name))):
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
             main([command, "--help"])
+        assert "usage:" in out.getvalue(), command

@@ -1,0 +1,121 @@
+"""The documents: what they link to exists, what they name exists, and the reference leaves nothing out."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.unit.documents import NAMES, ROOT, text
+
+TOPS = {path.name for path in ROOT.iterdir()}
+WINGS = sorted(path.parent.name for path in (ROOT / "attnviz").glob("*/__init__.py"))
+# What the guides make up, for what somebody adds, and what the changelog says has moved.
+MADE_UP = re.compile(r"attnviz\.sampling|haiku|xpos|albert|vowels|backward|uniform")
+
+
+def prose(name: str) -> str:
+    """A document without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", text(name), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_to_files(name: str) -> None:
+    folder = (ROOT / name).parent
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose(name)):
+        if not target.startswith(("http://", "https://")):
+            assert (folder / target).is_file(), f"{name}: {target}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_paths_in_backticks_exist(name: str) -> None:
+    """`attnviz/nn/masks.py`, `docs/`, `pages/<page>.py`: with <…> and * for any name."""
+    for path in re.findall(r"`([\w.<>*{},/-]+)`", prose(name)):
+        top = path.split("/")[0]
+        if MADE_UP.search(path) or not ("/" in path or path.endswith((".py", ".md", ".toml", ".txt", ".yml"))):
+            continue
+        if top in TOPS:
+            places = [ROOT]
+        elif top in WINGS:
+            places = [ROOT / "attnviz"]
+        else:
+            continue
+        alternatives = re.search(r"\{([^}]*)\}", path)
+        for choice in alternatives[1].split(",") if alternatives else [""]:
+            one = path.replace(alternatives[0], choice) if alternatives else path
+            pattern = re.sub(r"<\w+>", "*", one).rstrip("/")
+            assert any(next(place.glob(pattern), None) for place in places), f"{name}: {path}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_modules_in_backticks_exist(name: str) -> None:
+    """`attnviz.nn.masks.Mask`: a module, or a name in one."""
+    for dotted in re.findall(r"`(attnviz(?:\.\w+)+)`", prose(name)):
+        if MADE_UP.search(dotted):
+            continue
+        assert _exists(dotted), f"{name}: {dotted}"
+
+
+def _exists(dotted: str) -> bool:
+    parts = dotted.split(".")
+    for n in range(len(parts), 0, -1):
+        file = ROOT.joinpath(*parts[:n])
+        if file.is_dir():
+            file /= "__init__.py"
+        else:
+            file = file.with_suffix(".py")
+        if file.is_file():
+            left = parts[n:]
+            return not left or left[0] in _names(file)
+    return False
+
+
+def _names(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_the_reference_has_every_module_that_a_wing_names(wing: str) -> None:
+    page = text(f"docs/api/{wing}.md")
+    shown = re.findall(r"^::: (\S+)$", page, re.MULTILINE)
+    assert [module for module in shown if not _exists(module)] == []
+    folder = ROOT / "attnviz" / wing
+    modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    described = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    named = {name.split(".")[0] for name in re.findall(r"`([\w.]+)`", described)} & modules
+    assert {name for name in named if f"attnviz.{wing}.{name}" not in shown} == set()
+
+
+def test_every_wing_has_its_page_and_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for name in NAMES:
+        if name.startswith("docs/"):
+            assert re.search(rf": {re.escape(name.removeprefix('docs/'))}$", navigation, re.MULTILINE), name
+    for wing in WINGS:
+        assert (ROOT / "docs" / "api" / f"{wing}.md").is_file(), wing
+
+
+def test_hosting_names_every_variable_with_its_default() -> None:
+    page = text("docs/hosting.md")
+    variables = {}
+    for path in (ROOT / "attnviz").rglob("*.py"):
+        variables |= dict(re.findall(r'"(ATTNVIZ_\w+)", ([\d_]+)\)', path.read_text(encoding="utf-8")))
+    assert len(variables) >= 11
+    for name, default in variables.items():
+        assert f"| `{name}` | {int(default):,} |" in page, name
+
+
+def test_the_pages_are_those_of_the_app() -> None:
+    titles = re.findall(r'st\.Page\(.*title="([^"]+)"', (ROOT / "app.py").read_text(encoding="utf-8"))
+    readme = text("README.md")
+    assert len(titles) == 13
+    assert [title for title in titles if f"\n| {title} | " not in readme] == []
