@@ -1,9 +1,5 @@
-"""Traces put together by hand, and Node to run the view's modules on their messages."""
+"""Traces put together by hand, and the weights that torch, a softmax of our own and the browser's modules derive."""
 
-import json
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +7,9 @@ import torch
 from torch import Tensor
 
 from attnviz import AttentionTrace, Intervention, Mask, Trace, attend, preset
-from attnviz.browser.bundle import FOLDER
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.layers import LayerTrace
+from tests.support.node import run_node
 
 
 def attention(
@@ -89,41 +85,6 @@ def encoding_of(
         tuple(words),
         tuple(special),
     )
-
-
-def run_node(script: str, message: bytes = b"", inputs: Any = None) -> Any:
-    """What a script run by Node hands to `give` (JSON) or `giveFloats` (float32 array).
-
-    In scope: unpack, maths, scores and files (export.js); `message`, a Uint8Array; `inputs`, from JSON.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "message.bin").write_bytes(message)
-        (place / "inputs.json").write_text(json.dumps(inputs), "utf-8")
-        names = {"unpack": "unpack", "maths": "maths", "scores": "scores", "files": "export"}
-        imports = "".join(
-            f'import * as {name} from "{(FOLDER / "attention" / f"{module}.js").as_uri()}";\n'
-            for name, module in names.items()
-        )
-        (place / "script.mjs").write_text(
-            'import {readFileSync, writeFileSync} from "node:fs";\n'
-            f"{imports}"
-            f"process.chdir({json.dumps(folder)});\n"
-            'const message = new Uint8Array(readFileSync("message.bin"));\n'
-            'const inputs = JSON.parse(readFileSync("inputs.json", "utf-8"));\n'
-            'const give = value => writeFileSync("given.json", JSON.stringify(value));\n'
-            "const bytes = values => new Uint8Array(Float32Array.from(values).buffer);\n"
-            'const giveFloats = values => writeFileSync("given.bin", bytes(values));\n'
-            f"{script}\n",
-            "utf-8",
-        )
-        done = subprocess.run(
-            ["node", str(place / "script.mjs")], capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        if (place / "given.bin").exists():
-            return np.frombuffer((place / "given.bin").read_bytes(), "<f4")
-        return json.loads((place / "given.json").read_text("utf-8"))
 
 
 ALL_WEIGHTS = """

@@ -1,10 +1,7 @@
 """Step by step: every cell is the sum of its terms, down to weights and embeddings, in Python and in the browser."""
 
-import json
 import math
-import subprocess
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,11 +24,11 @@ from attnviz.analysis.provenance.worked_example import (
     number,
     read_edits,
 )
-from attnviz.browser.bundle import FOLDER
 from attnviz.browser.provenance_message import WHOLE, pack_walk
 from attnviz.errors import InvalidParameterError
 from attnviz.nn import reference
 from tests.support.hostile_texts import HOSTILE
+from tests.support.node import run_node
 
 TEXT = "The animal didn't cross the street because it was too tired."
 MODELS = ("minilm", "scratch:tiny", "scratch:gpt", "scratch:bert", "scratch:test")
@@ -219,26 +216,6 @@ def test_edits_of_what_is_not_there_are_refused(edits: str) -> None:
 # ---- in the browser ------------------------------------------------------------------------------
 
 
-def node(script: str, tmp_path: Path, message: bytes = b"", inputs: Any = None) -> Any:
-    """What a script run by Node hands to `give`; the walk's modules are in scope, `message` is a Uint8Array."""
-    (tmp_path / "message.bin").write_bytes(message)
-    (tmp_path / "inputs.json").write_text(json.dumps(inputs), "utf-8")
-    imports = "".join(
-        f'import * as {name} from "{(FOLDER / "provenance" / f"{name}.js").as_uri()}";\n'
-        for name in ("read", "terms", "grid", "edit", "steps", "panel")
-    )
-    (tmp_path / "script.mjs").write_text(
-        f'import {{readFileSync, writeFileSync}} from "node:fs";\n{imports}'
-        'const message = new Uint8Array(readFileSync("message.bin"));\n'
-        'const inputs = JSON.parse(readFileSync("inputs.json", "utf-8"));\n'
-        'const give = (value) => writeFileSync("given.json", JSON.stringify(value, '
-        '(k, v) => typeof v === "number" && !Number.isFinite(v) ? String(v) : v));\n' + script,
-        "utf-8",
-    )
-    subprocess.run(["node", "script.mjs"], cwd=tmp_path, check=True, timeout=60)
-    return json.loads((tmp_path / "given.json").read_text("utf-8"))
-
-
 def sample(one: Walk, head: int, n: int) -> list[tuple[str, int, int]]:
     """Cells of the matrices that one head works with."""
     rng, cells = np.random.default_rng(7), []
@@ -254,14 +231,13 @@ def sample(one: Walk, head: int, n: int) -> list[tuple[str, int, int]]:
 
 
 @pytest.mark.parametrize(("name", "head"), [("hand", 1), ("minilm", 5), ("scratch:gpt", 3), ("scratch:test", 0)])
-def test_the_browser_traces_as_python_does(name: str, head: int, tmp_path: Path) -> None:
+def test_the_browser_traces_as_python_does(name: str, head: int) -> None:
     one = by_hand("W_Q.0.0:1/3") if name == "hand" else walked(name, 0, "causal")
     cells = sample(one, head, 6)
-    found = node(
+    found = run_node(
         """const w = read.readProvenance(message);
         give(inputs.map((c) => (
             {value: read.cellValue(w, ...c), shown: read.shownCell(w, ...c), ...terms.termsOf(w, ...c)})));""",
-        tmp_path,
         pack_walk(one, head),
         cells,
     )
@@ -282,20 +258,18 @@ def test_the_browser_traces_as_python_does(name: str, head: int, tmp_path: Path)
             assert float(plain) == value or abs(float(plain) - value) <= 0.5001 * 10**-decimals, (cell, plain, value)
 
 
-def test_small_numbers_get_the_decimals_they_need(tmp_path: Path) -> None:
+def test_small_numbers_get_the_decimals_they_need() -> None:
     cases = [[0, 0], [0.5, 2], [1234.5, 2], [0.0949, 3], [0.0123, 3], [0.00123, 4], [1e-9, 6]]
-    assert node("give(inputs.map(([v]) => read.decimalsFor(v)));", tmp_path, inputs=cases) == [2, 2, 2, 3, 3, 4, 6]
+    assert run_node("give(inputs.map(([v]) => read.decimalsFor(v)));", inputs=cases) == [2, 2, 2, 3, 3, 4, 6]
     numbers = [[-0.001, 2], [-1.5, 2], [2, 0], [123456, 2], [-2.5e7, 2], [0.5, 1]]
-    found = node("give(inputs.map(([v, d]) => read.shown(v, d)));", tmp_path, inputs=numbers)
+    found = run_node("give(inputs.map(([v, d]) => read.shown(v, d)));", inputs=numbers)
     assert found == ["0.00", "−1.50", "2", "1.2·10⁵", "−2.5·10⁷", "0.5"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 7, 40])
-def test_what_is_left_out_is_around_what_is_looked_at(limit: int, tmp_path: Path) -> None:
+def test_what_is_left_out_is_around_what_is_looked_at(limit: int) -> None:
     cases = [[a, a + n, f] for a in (0, 32) for n in (1, 2, 7, 8, 40) for f in range(a, a + n, 3)]
-    found = node(
-        "give(inputs[1].map(([a, b, f]) => grid.elided(a, b, inputs[0], f)));", tmp_path, inputs=[limit, cases]
-    )
+    found = run_node("give(inputs[1].map(([a, b, f]) => grid.elided(a, b, inputs[0], f)));", inputs=[limit, cases])
     for (first, last, focus), shown in zip(cases, found, strict=True):
         there = [i for i in shown if i is not None]
         assert focus in there and there == sorted(set(there)) and set(there) <= set(range(first, last))
@@ -305,17 +279,17 @@ def test_what_is_left_out_is_around_what_is_looked_at(limit: int, tmp_path: Path
         assert len(there) + sum(b - a - 1 for a, b in gaps) == last - first
 
 
-def test_the_largest_terms_are_shown_and_the_others_added_up(tmp_path: Path) -> None:
+def test_the_largest_terms_are_shown_and_the_others_added_up() -> None:
     values = np.random.default_rng(1).normal(size=384).tolist()
-    found = node("give(terms.grouped(inputs.map((value, k) => ({value, k}))));", tmp_path, inputs=values)
+    found = run_node("give(terms.grouped(inputs.map((value, k) => ({value, k}))));", inputs=values)
     assert len(found["shown"]) == 8 and found["others"] == 376
     assert sum(t["value"] for t in found["shown"]) + found["rest"] == pytest.approx(sum(values), abs=1e-9)
     assert min(abs(t["value"]) for t in found["shown"]) == sorted(map(abs, values))[-8]
 
 
-def test_the_browser_takes_the_weights_that_python_takes(tmp_path: Path) -> None:
+def test_the_browser_takes_the_weights_that_python_takes() -> None:
     typed = ["2", "-1", "−0.5", "1/3", "-1/2", "1 / 2", ".5", "5.", "1e3", "1e-3", "+4", " 7 ", *TYPED]
-    found = node("give(inputs[0].map((t) => edit.readWeight(t, inputs[1])));", tmp_path, inputs=[typed, LARGEST])
+    found = run_node("give(inputs[0].map((t) => edit.readWeight(t, inputs[1])));", inputs=[typed, LARGEST])
     for text, js in zip(typed, found, strict=True):
         try:
             value = number(text)
@@ -325,15 +299,14 @@ def test_the_browser_takes_the_weights_that_python_takes(tmp_path: Path) -> None
             assert js["value"] == value == number(js["text"]), text
 
 
-def test_messages_of_wide_models_hold_one_head(tmp_path: Path) -> None:
+def test_messages_of_wide_models_hold_one_head() -> None:
     one = walked("minilm", 0, "none")
     small, whole = len(pack_walk(one, 0)), sum(matrix.values.nbytes for matrix in one.matrices.values())
     assert small < whole / 2 and small < 1_000_000
-    found = node(
+    found = run_node(
         """const w = read.readProvenance(message), far = ["z.7", 1, 230];
         give([w.whole, read.isRemote(w, "z.7"), read.cellValue(w, ...far), terms.termsOf(w, ...far).kind,
               inputs.map((c) => read.cellExists(w, c))]);""",
-        tmp_path,
         pack_walk(one, 3),
         [["z.7", 1, 230], ["z.12", 0, 0], ["z.7", 99, 0], ["Q", 0, 0], ["rubbish", 0, 0]],
     )
@@ -343,16 +316,15 @@ def test_messages_of_wide_models_hold_one_head(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["scratch:test", "scratch:gpt"])
-def test_every_step_has_its_matrices_and_a_sentence(name: str, tmp_path: Path) -> None:
+def test_every_step_has_its_matrices_and_a_sentence(name: str) -> None:
     for layer in (0, 1):
-        found = node(
+        found = run_node(
             """const w = read.readProvenance(message);
             give(steps.STEPS.map(({id}) => ({
               id, title: steps.stepTitle(id), say: steps.stepSentence(w, id, 1, {query: 1, key: 0}),
               there: steps.stageOf(w, id, 1).filter((i) => i.name).every((i) => w.matrices[i.name]),
               result: Boolean(w.matrices[steps.resultOf(w, id, 1)]), back: steps.stepOf(steps.resultOf(w, id, 1)),
             })));""",
-            tmp_path,
             pack_walk(walked(name, layer, "none"), 1),
         )
         assert len(found) == 12

@@ -12,7 +12,8 @@ import torch
 from attnviz import Intervention, InvalidParameterError, Mask, Trace, load
 from attnviz.browser.attention_message import direction, in_words, is_cjk, pack, sentence_spans
 from tests.support.hostile_texts import HOSTILE
-from tests.support.traces import attention, encoding_of, run_node, trace_of
+from tests.support.node import run_node
+from tests.support.traces import attention, encoding_of, trace_of
 
 TEXT = "The animal didn't cross the street because it was too tired. "
 

@@ -14,15 +14,8 @@ from attnviz import Intervention, Mask, load
 from attnviz.browser.attention_message import pack
 from attnviz.browser.bundle import FOLDER, BundleError, bundle, css, javascript
 from attnviz.nn.positions import alibi_slopes
-from tests.support.traces import (
-    attention,
-    browser_weights,
-    encoding_of,
-    run_node,
-    softmax,
-    trace_of,
-    true_weights,
-)
+from tests.support.node import run_node
+from tests.support.traces import attention, browser_weights, encoding_of, softmax, trace_of, true_weights
 
 MASKS = {
     "none": Mask(),

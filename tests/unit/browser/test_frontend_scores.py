@@ -10,7 +10,8 @@ from torch import Tensor
 
 from attnviz import InvalidParameterError, Mask, ShapeError
 from attnviz.browser.attention_message import pack
-from tests.support.traces import attention, encoding_of, run_node, trace_of
+from tests.support.node import run_node
+from tests.support.traces import attention, encoding_of, trace_of
 
 LABELS = ["[CLS]", "a", "b", "a", "b", "c", "a", "[SEP]"]
 SPECIAL = [True, *[False] * 6, True]
@@ -99,7 +100,7 @@ def test_rows_that_are_not_numbers_do_not_count() -> None:
     w = layer.weights[0, 1].nan_to_num(0.0)
     assert found["self"][0][1] == pytest.approx(share(w, "self"), abs=1e-5)
     layer.q[0, 1] = math.nan
-    assert run_node(ALL_SCORES, pack(trace_of(layer, encodings=(TEXT,))))["self"][0][1] is None  # NaN in JSON
+    assert run_node(ALL_SCORES, pack(trace_of(layer, encodings=(TEXT,))))["self"][0][1] == "NaN"
 
 
 def test_scores_of_the_page_come_along() -> None:

@@ -23,7 +23,8 @@ from attnviz.formatting import percent
 from attnviz.nn.positions import alibi_slopes
 from tests.support.chromium import launch
 from tests.support.hostile_texts import HOSTILE
-from tests.support.traces import attention, encoding_of, run_node, trace_of
+from tests.support.node import run_node
+from tests.support.traces import attention, encoding_of, trace_of
 
 
 @pytest.fixture(scope="module")

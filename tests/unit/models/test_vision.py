@@ -18,8 +18,8 @@ from attnviz.browser.attention_message import pack
 from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
 from attnviz.nn.config import MAX_PATCHES
 from attnviz.nn.embeddings import patch_names
+from tests.support.node import run_node
 from tests.support.parity import close, scramble
-from tests.support.traces import run_node
 
 SIZES = {"d_model": 8, "n_heads": 2, "d_ff": 12, "norm_first": True, "final_norm": True}
 

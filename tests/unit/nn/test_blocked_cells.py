@@ -12,7 +12,8 @@ from attnviz import Intervention, Mask, attend, load
 from attnviz.browser.attention_message import pack
 from attnviz.browser.bundle import FOLDER
 from attnviz.nn.positions import alibi_slopes
-from tests.support.traces import attention, run_node, softmax, trace_of
+from tests.support.node import run_node
+from tests.support.traces import attention, softmax, trace_of
 
 PAINT = """
 const model = unpack.unpack(message), {cells, mask, under, ...rest} = inputs;

@@ -1,0 +1,54 @@
+// Evaluates the scripts of the unit tests one after the other: a line of JSON and bytes in, the same out.
+import { stdin, stdout } from "node:process";
+
+console.log = console.error; // standard output is for answers only
+
+let waiting = Buffer.alloc(0);
+const chunks = stdin[Symbol.asyncIterator]();
+
+async function more() {
+  const { value, done } = await chunks.next();
+  if (done) process.exit(0);
+  waiting = Buffer.concat([waiting, value]);
+}
+
+async function line() {
+  while (!waiting.includes(10)) await more();
+  const end = waiting.indexOf(10);
+  const text = waiting.toString("utf8", 0, end);
+  waiting = waiting.subarray(end + 1);
+  return text;
+}
+
+async function take(count) {
+  while (waiting.length < count) await more();
+  const bytes = Uint8Array.from(waiting.subarray(0, count));
+  waiting = waiting.subarray(count);
+  return bytes;
+}
+
+// JSON has no NaN and no infinity: they are given by name.
+const named = (_, value) => (typeof value === "number" && !Number.isFinite(value) ? String(value) : value);
+
+async function evaluate({ script, modules, inputs }, message) {
+  const names = Object.keys(modules);
+  const loaded = await Promise.all(names.map((name) => import(modules[name])));
+  let given;
+  const give = (value) => (given = { kind: "json", body: Buffer.from(JSON.stringify(value, named)) });
+  const giveFloats = (values) => (given = { kind: "floats", body: Buffer.from(Float32Array.from(values).buffer) });
+  const run = new Function(...names, "message", "inputs", "give", "giveFloats", `return (async () => {${script}\n})()`);
+  await run(...loaded, message, inputs, give, giveFloats);
+  if (!given) throw new Error("the script gave nothing");
+  return given;
+}
+
+for (;;) {
+  const job = JSON.parse(await line());
+  const message = await take(job.bytes);
+  const answer = await evaluate(job, message).catch((error) => ({
+    kind: "error",
+    body: Buffer.from(String(error?.stack ?? error)),
+  }));
+  stdout.write(`${JSON.stringify({ kind: answer.kind, bytes: answer.body.length })}\n`);
+  stdout.write(answer.body);
+}
