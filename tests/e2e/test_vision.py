@@ -16,13 +16,13 @@ from playwright.sync_api import Locator, Page, expect
 from attnviz import Intervention, load
 from attnviz.formatting import percent
 from attnviz.web.components import drawing_pad
-from attnviz.web.vision import state as vision
+from attnviz.web.vision import state
 from attnviz.web.vision.text import token_name
 from tests.e2e.harness import QUIET, at_widths, sideways, still
 
 ANSWER = ".st-key-lesson-sentence-main"
 CELLS = ".ad-grid [role=gridcell]"
-FIRST = (drawing_pad.read(vision.FIRST) / 8.0 - 1)[None]
+FIRST = (drawing_pad.read(state.FIRST) / 8.0 - 1)[None]
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_a_head_is_switched_off_and_on_again(visit: Callable[..., Page]) -> None
 
 
 def test_a_file_is_brought_and_inverted(visit: Callable[..., Page], tmp_path: Path) -> None:
-    values = (255 - 255 * drawing_pad.read(vision.FIRST) / 16).round().to(torch.uint8).numpy()
+    values = (255 - 255 * drawing_pad.read(state.FIRST) / 16).round().to(torch.uint8).numpy()
     Image.fromarray(values).resize((80, 80), Image.Resampling.NEAREST).save(tmp_path / "three.png")
     page = visit()
     page.get_by_role("radio", name="Upload").click()

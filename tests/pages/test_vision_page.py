@@ -22,8 +22,8 @@ from attnviz.inputs.images import Preprocessing
 from attnviz.training.tasks import digits
 from attnviz.web import cache
 from attnviz.web.components import drawing_pad
-from attnviz.web.vision import state as vision
-from attnviz.web.vision import text as vision_said
+from attnviz.web.vision import state
+from attnviz.web.vision.text import GUESSES, LESS, MORE, MOST_BARS, SAME
 from tests.pages.driver import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -106,7 +106,7 @@ def own(channels: int, side: int, patch: int, **changes: Any) -> Model:
 
 def test_the_answer_and_the_attention_are_the_models(app: AppTest, model: Model) -> None:
     assert not app.exception
-    trace = model.run((drawing_pad.read(vision.FIRST) / 8.0 - 1)[None])
+    trace = model.run((drawing_pad.read(state.FIRST) / 8.0 - 1)[None])
     assert trace.logits is not None
     shares = trace.logits[0].softmax(-1)
     assert said(app).startswith(f"The model’s answer is “3” with {percent(float(shares[3]))}")
@@ -115,7 +115,7 @@ def test_the_answer_and_the_attention_are_the_models(app: AppTest, model: Model)
     np.testing.assert_array_equal(weights[:, :4], np.stack([layer[0].numpy() for layer in trace.attentions]))
     np.testing.assert_array_equal(weights[:, 4], rollout(trace)[:, 0].numpy())
     assert about["queries"] == list(range(17)) and about["special"] == 1 and about["side"] == 4
-    np.testing.assert_allclose(picture[:, :, 0], drawing_pad.read(vision.FIRST).numpy() * 255 / 16, atol=0.5)
+    np.testing.assert_allclose(picture[:, :, 0], drawing_pad.read(state.FIRST).numpy() * 255 / 16, atol=0.5)
     assert [row[0] for row in given["answer"]] == list("0123456789")
     np.testing.assert_allclose([row[2] for row in given["answer"]], shares.numpy(), rtol=1e-5)
     assert given["changed"] == "" and given["look"] == {"layer": 2, "head": 0, "query": 0, "off": ""}
@@ -126,19 +126,19 @@ def test_the_answer_and_the_attention_are_the_models(app: AppTest, model: Model)
 
 def test_a_held_out_digit_is_read_to_the_last_bit_as_in_training() -> None:
     pictures, labels = digits.splits()["test"]
-    texts, reader = list(vision.held_out()[0]), load("digits").reader
+    texts, reader = list(state.held_out()[0]), load("digits").reader
     assert isinstance(reader, Preprocessing)
     assert len(texts) == len({one.numpy().tobytes() for one in pictures})
-    again = torch.cat([vision.drawn(drawing_pad.read(text), reader) for text in texts])
+    again = torch.cat([state.drawn(drawing_pad.read(text), reader) for text in texts])
     assert {one.numpy().tobytes() for one in again} == {one.numpy().tobytes() for one in pictures}
-    assert sorted(vision.held_out()[0].values()) == sorted(labels.tolist())
+    assert sorted(state.held_out()[0].values()) == sorted(labels.tolist())
 
 
 def test_the_examples_are_five_of_each_digit(app: AppTest) -> None:
     (pad,) = mounted(app, "attnviz_drawing")
     given = json.loads(pad.proto.json)
-    assert given["drawing"] == vision.FIRST and len(given["examples"]) == 50
-    known = vision.held_out()[0]
+    assert given["drawing"] == state.FIRST and len(given["examples"]) == 50
+    known = state.held_out()[0]
     assert [known[text] for _, text in given["examples"]] == list(range(10)) * 5
     assert len({text for _, text in given["examples"]}) == 50
 
@@ -147,9 +147,9 @@ def test_what_it_gets_wrong_is_wrong(app: AppTest, model: Model) -> None:
     pictures, labels = digits.splits()["test"]
     logits = model.run(pictures).logits
     assert logits is not None
-    assert len(vision.mistaken("digits")) == int((logits.argmax(-1) != labels).sum()) > 0
+    assert len(state.mistaken("digits")) == int((logits.argmax(-1) != labels).sum()) > 0
     app.button(key="vision-try-0").click().run()
-    digit = vision.held_out()[0][link(app)["drawing"]]
+    digit = state.held_out()[0][link(app)["drawing"]]
     assert f"The writer meant a {digit}, so it is wrong" in said(app) and f"answer is “{digit}”" not in said(app)
 
 
@@ -166,7 +166,7 @@ def test_what_it_gets_wrong_is_wrong(app: AppTest, model: Model) -> None:
 )
 def test_a_change_is_run_and_said(app: AppTest, model: Model, settings: dict[str, Any], change: Intervention) -> None:
     choose(app, **settings)
-    pixels = (drawing_pad.read(vision.FIRST) / 8.0 - 1)[None]
+    pixels = (drawing_pad.read(state.FIRST) / 8.0 - 1)[None]
     plain, changed = model.run(pixels), model.run(pixels, intervention=change)
     assert plain.logits is not None and changed.logits is not None
     before, now = plain.logits[0].softmax(-1), changed.logits[0].softmax(-1)
@@ -186,18 +186,18 @@ def test_a_change_is_run_and_said(app: AppTest, model: Model, settings: dict[str
 
 @pytest.mark.parametrize("digit", range(10))
 def test_the_prediction_is_judged_by_the_numbers(digit: int, model: Model) -> None:
-    text = next(one for one, label in vision.held_out()[0].items() if label == digit)
+    text = next(one for one, label in state.held_out()[0].items() if label == digit)
     app = opened(drawing=text)
     ink = drawing_pad.read(text).reshape(4, 2, 4, 2).sum(dim=(1, 3)).flatten()  # of each patch
     row = model.run((drawing_pad.read(text) / 8.0 - 1)[None]).attentions[-1][0, :, 0, 1:].mean(dim=0)
     order = ink.argsort(descending=True, stable=True)
     most, least = float(row[order[:8]].sum()), float(row[order[8:]].sum())
     share = most / (most + least)
-    truth = vision.SAME if abs(share - 0.5) <= 0.05 else vision.MORE if share > 0.5 else vision.LESS
+    truth = SAME if abs(share - 0.5) <= 0.05 else MORE if share > 0.5 else LESS
     choose(app, guess=truth)
     numbers = f"the 8 with the most ink get {percent(share)}, the 8 with the least {percent(1 - share)}"
     assert any(one.value.startswith("✓") and numbers in one.value for one in app.text)
-    choose(app, guess=next(one for one in vision.GUESSES if one != truth))
+    choose(app, guess=next(one for one in GUESSES if one != truth))
     assert any(one.value.startswith("You said") and numbers in one.value for one in app.text)
 
 
@@ -217,7 +217,7 @@ def test_rollout_of_a_patch_with_a_head_switched_off_is_in_the_link(app: AppTest
     assert link(app) == {"layer": "1", "head": "-1", "query": "6", "off": "2.0"}
     given = sent(app)[0]
     changed = model.run(
-        (drawing_pad.read(vision.FIRST) / 8.0 - 1)[None], intervention=Intervention(head_scale={(2, 0): 0.0})
+        (drawing_pad.read(state.FIRST) / 8.0 - 1)[None], intervention=Intervention(head_scale={(2, 0): 0.0})
     )
     row = rollout(changed)[1, 0, 6]
     assert given["alt"].startswith("Rollout from the input to layer 1: of the patch in row 1, column 1")
@@ -227,7 +227,7 @@ def test_rollout_of_a_patch_with_a_head_switched_off_is_in_the_link(app: AppTest
 
 @pytest.mark.parametrize("bad", [None, 7, {}, {"layer": "1"}, {"layer": 1, "head": True, "query": 0, "off": ""}])
 def test_a_browser_may_report_anything(app: AppTest, bad: Any) -> None:
-    app.session_state[vision.VIEW] = {"look": bad}
+    app.session_state[state.VIEW] = {"look": bad}
     app.session_state["vision.drawing:pad"] = {"drawn": bad}
     app.run()
     assert not app.exception and sent(app)[0]["look"]["layer"] == 2
@@ -271,7 +271,7 @@ def test_an_empty_drawing_asks_for_one_and_keeps_the_rest(app: AppTest) -> None:
     assert not app.exception and said(app).startswith("The drawing is empty: draw a digit")
     assert not mounted(app, "attnviz_patches") and mounted(app, "attnviz_drawing")
     assert link(app) == {"drawing": drawing_pad.EMPTY, "temperature": "5"}
-    choose(app, drawing=vision.FIRST)
+    choose(app, drawing=state.FIRST)
     assert "τ = 5" in said(app)
 
 
@@ -333,7 +333,7 @@ def test_an_animation_and_a_cmyk_picture_are_read_and_it_is_said(app: AppTest) -
 
 def test_dark_on_white_is_noticed_and_inverted(app: AppTest, model: Model) -> None:
     """A held-out digit as a person would photograph it: dark ink on white, large."""
-    ink = (255 * drawing_pad.read(vision.FIRST) / 16).round().to(torch.uint8).numpy()
+    ink = (255 * drawing_pad.read(state.FIRST) / 16).round().to(torch.uint8).numpy()
     page = Image.fromarray(255 - ink).resize((64, 64), Image.Resampling.NEAREST)
     upload(app, file(page))
     assert "The picture is dark on white, but the model knows bright ink on black: turn “Invert” on." in captions(app)
@@ -374,7 +374,7 @@ def test_a_model_of_other_pictures_gets_the_drawing_scaled(channels: int, side: 
     model = own(channels, side, patch)
     app = with_own(model, query="3", layer="1", head="1")
     assert not app.exception and f"Scaled to {side} × {side} pixels" in captions(app)
-    ink = (255 * drawing_pad.read(vision.FIRST) / 16).round().to(torch.uint8).numpy()
+    ink = (255 * drawing_pad.read(state.FIRST) / 16).round().to(torch.uint8).numpy()
     trace = model.run(Image.fromarray(ink))
     given, about, weights, picture = sent(app)
     assert about["queries"] == ([3] if many else list(range(len(trace.encodings[0]))))
@@ -386,7 +386,7 @@ def test_a_model_of_other_pictures_gets_the_drawing_scaled(channels: int, side: 
     best = int(shares.argmax())
     assert f"The model’s answer is “thing {best}” with {percent(float(shares[best]))}" in said(app)
     assert "The writer meant" not in said(app)
-    assert len(given["answer"]) == vision_said.MOST_BARS and given["answer"][0][0] == f"thing {best}"
+    assert len(given["answer"]) == MOST_BARS and given["answer"][0][0] == f"thing {best}"
 
 
 def test_a_photograph_on_a_model_of_colours() -> None:

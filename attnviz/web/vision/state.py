@@ -22,18 +22,18 @@ from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.training.tasks import digits
 from attnviz.web import cache
-from attnviz.web.components import drawing_pad as drawing
-from attnviz.web.components import patch_view
+from attnviz.web.components import drawing_pad, patch_view
 from attnviz.web.components.patch_view import ROLLOUT, Look
+from attnviz.web.jobs import model_downloads
+from attnviz.web.jobs.model_downloads import Download
 from attnviz.web.lesson import Lesson
 from attnviz.web.softmax.text import TEMPERATURES
+from attnviz.web.vision.text import GUESSES
 
 VIEW = "vision-patches"
 FILE = "vision:file"  # the uploaded file in the session, bytes
 PER_DIGIT = 5  # examples
 MOST_OFF = 200  # switched-off heads in a link
-MORE, LESS, SAME = "Where the most is", "Where the least is", "About the same at both"
-GUESSES = (MORE, LESS, SAME)
 FIRST = "008g800000g6f10004a0c2000007g3000005dg3000000b6000c99g20008gf700"  # a held-out 3
 
 _OFF = re.compile(r"(\d{1,3}\.\d{1,3})(,\d{1,3}\.\d{1,3})*")
@@ -55,7 +55,7 @@ class Settings:
     guess: str = ""
 
     def __post_init__(self) -> None:
-        drawing.read(self.drawing)
+        drawing_pad.read(self.drawing)
         if self.source not in ("draw", "upload"):
             raise InvalidParameterError(f"source={self.source!r} is neither draw nor upload")
         if min(self.layer, self.query, self.head - ROLLOUT) < 0:
@@ -97,27 +97,58 @@ class Seen:
     def changed(self) -> bool:
         return self.trace is not self.plain
 
+    @property
+    def reader(self) -> Preprocessing:
+        """How the model reads pictures."""
+        return reader_of(self.model)
+
+    @property
+    def before(self) -> Tensor | None:
+        """What the model gives each class as trained, (n_classes,); None of one that names no classes."""
+        return probabilities(self.plain)
+
+    @property
+    def now(self) -> Tensor | None:
+        """What it gives each class with the reader's changes."""
+        return probabilities(self.trace)
+
+    def row(self, view: Look) -> Tensor:
+        """The attention (or rollout) of the token that looks: (T,)."""
+        if view.head == ROLLOUT:
+            return rollout(self.trace)[view.layer, 0, view.query]
+        return self.trace.layers[view.layer].attention.weights[0, view.head, view.query]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of the settings: a picture that was seen, a model that is on its way, or neither, and why."""
+
+    settings: Settings
+    seen: Seen | None = None
+    coming: Download | None = None
+    trouble: str = ""  # a sentence
+
 
 # ---- the model -----------------------------------------------------------------------------------
 
 
-def models() -> dict[str, str]:
+def titles() -> dict[str, str]:
     """The vision models that can be picked, name → title; this session's own ones first."""
-    found = [own.info for own in cache.own_models().values() if own.transformer.config.channels]
-    found += [info for info in catalogue() if info.family == "Vision"]
-    return {info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)" for info in found}
+    infos = [own.info for own in cache.own_models().values() if own.transformer.config.channels]
+    infos += [info for info in catalogue() if info.family == "Vision"]
+    return {info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)" for info in infos}
 
 
-def model(name: str) -> Model:
-    """The chosen model. Errors: ModelError in a sentence, also for one that reads no pictures."""
-    if name not in models() and not name.startswith("hf:"):  # a folder's name in a link opens nothing
+def vision_model(name: str) -> Model:
+    """A model that reads pictures. Errors: ModelError in a sentence, also for one that reads none."""
+    if name not in titles() and not name.startswith("hf:"):  # a folder's name in a link opens nothing
         if name.startswith(cache.OWN):
             raise ModelError(cache.ELSEWHERE)
         raise ModelError(f"There is no vision model “{name}”. Pick one, or type hf:org/name.")
-    found = cache.model(name)
-    if not isinstance(found.reader, Preprocessing):
-        raise ModelError(f"{found.info.title} reads text; this page shows pictures. Pick another model.")
-    return found
+    model = cache.model(name)
+    if not isinstance(model.reader, Preprocessing):
+        raise ModelError(f"{model.info.title} reads text; this page shows pictures. Pick another model.")
+    return model
 
 
 def first_model(lesson: Lesson[Settings]) -> None:
@@ -125,10 +156,10 @@ def first_model(lesson: Lesson[Settings]) -> None:
     lesson.choose(vit=lesson.first.vit)
 
 
-def reader_of(chosen: Model) -> Preprocessing:
+def reader_of(model: Model) -> Preprocessing:
     """How the model reads pictures."""
-    assert isinstance(chosen.reader, Preprocessing)
-    return chosen.reader
+    assert isinstance(model.reader, Preprocessing)
+    return model.reader
 
 
 # ---- the picture ---------------------------------------------------------------------------------
@@ -151,12 +182,12 @@ class Upload:
     frames: int
 
 
-def pixels(chosen: Settings, reader: Preprocessing) -> Tensor:
+def pixels(settings: Settings, reader: Preprocessing) -> Tensor:
     """The picture as the model reads it. Errors: Missing, or InvalidParameterError, in a sentence."""
-    if chosen.source == "draw":
-        return drawn(drawing.read(chosen.drawing), reader)
-    found = upload(reader).pixels
-    return reader.inverted(found) if chosen.invert else found
+    if settings.source == "draw":
+        return drawn(drawing_pad.read(settings.drawing), reader)
+    picture = upload(reader).pixels
+    return reader.inverted(picture) if settings.invert else picture
 
 
 def drawn(ink: Tensor, reader: Preprocessing) -> Tensor:
@@ -166,21 +197,21 @@ def drawn(ink: Tensor, reader: Preprocessing) -> Tensor:
     """
     if not int(ink.sum()):
         raise Missing("The drawing is empty: draw a digit in the square, or pick one below it.")
-    if reader.size == drawing.SIDE:
-        return reader.from_brightness(ink / drawing.INK)
-    return reader.pixels(Image.fromarray((255 * ink / drawing.INK).round().to(torch.uint8).numpy()))
+    if reader.size == drawing_pad.SIDE:
+        return reader.from_brightness(ink / drawing_pad.INK)
+    return reader.pixels(Image.fromarray((255 * ink / drawing_pad.INK).round().to(torch.uint8).numpy()))
 
 
 def upload(reader: Preprocessing) -> Upload:
     """The session's file, read once: a photograph takes a second to decode. Errors: as `pixels`."""
-    state, name = st.session_state, "vision:upload"
-    data, last = state.get(FILE), state.get(name)
+    memory, name = st.session_state, "vision:upload"
+    data, last = memory.get(FILE), memory.get(name)
     if data is None:
         raise Missing("Choose a PNG or JPEG file. It stays in this session: the link of this page does not carry it.")
     if not isinstance(last, Upload) or last.data is not data or last.reader != reader:
         picture = images.read(data)
         last = Upload(data, reader, reader.pixels(picture), *picture.size, picture.mode, images.frames(data))
-        state[name] = last
+        memory[name] = last
     return last
 
 
@@ -194,9 +225,9 @@ def take_upload(key: str) -> Callable[[], None]:
     return take
 
 
-def names_digits(made: Model) -> bool:
+def names_digits(model: Model) -> bool:
     """Whether a model's classes are the digits of such drawings."""
-    return reader_of(made).size == drawing.SIDE and made.classes == tuple(map(str, range(digits.N_CLASSES)))
+    return reader_of(model).size == drawing_pad.SIDE and model.classes == tuple(map(str, range(digits.N_CLASSES)))
 
 
 @st.cache_resource(max_entries=1, show_spinner="Reading the digits …")
@@ -204,36 +235,43 @@ def held_out() -> tuple[dict[str, int], tuple[tuple[str, str], ...]]:
     """The digits of the test split, drawing → digit, and of these the examples: (name, drawing) in rows of 0 to 9."""
     pictures, labels = digits.splits()["test"]
     ink = ((pictures[:, 0] + 1) * digits.INK / 2).round().long()
-    found = {drawing.write(one): int(label) for one, label in zip(ink, labels, strict=True)}
-    of_each = [[text for text, label in found.items() if label == digit] for digit in range(digits.N_CLASSES)]
+    meant = {drawing_pad.write(one): int(label) for one, label in zip(ink, labels, strict=True)}
+    of_each = [[drawing for drawing, label in meant.items() if label == digit] for digit in range(digits.N_CLASSES)]
     rows = [(f"A handwritten {digit}", of_each[digit][i]) for i in range(PER_DIGIT) for digit in range(len(of_each))]
-    return found, tuple(rows)
+    return meant, tuple(rows)
+
+
+def meant(settings: Settings, model: Model) -> int | None:
+    """What the writer of a held-out digit meant; None of any other picture, and of a model that names no digits."""
+    if settings.source != "draw" or not names_digits(model):
+        return None
+    return held_out()[0].get(settings.drawing)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def mistaken(name: str) -> tuple[str, ...]:
     """The held-out digits that a model of such pictures gets wrong."""
-    chosen, found = model(name), held_out()[0]
-    if not names_digits(chosen):
+    model, labels = vision_model(name), held_out()[0]
+    if not names_digits(model):
         return ()
-    batch = torch.cat([drawn(drawing.read(text), reader_of(chosen)) for text in found])
+    batch = torch.cat([drawn(drawing_pad.read(drawing), reader_of(model)) for drawing in labels])
     with torch.inference_mode():
-        logits = chosen.transformer(batch).logits
+        logits = model.transformer(batch).logits
     if logits is None:
         return ()
-    pairs = zip(found.items(), logits.argmax(dim=-1).tolist(), strict=True)
-    return tuple(text for (text, digit), answer in pairs if digit != answer)
+    pairs = zip(labels.items(), logits.argmax(dim=-1).tolist(), strict=True)
+    return tuple(drawing for (drawing, digit), answer in pairs if digit != answer)
 
 
 # ---- the run -------------------------------------------------------------------------------------
 
 
-def change(chosen: Settings, made: Model) -> Intervention | None:
+def change(settings: Settings, model: Model) -> Intervention | None:
     """What the reader changed, as far as the model has it; None for nothing."""
-    config = made.transformer.config
-    off = {pair: 0.0 for pair in chosen.heads_off if pair[0] < config.n_layers and pair[1] < config.n_heads}
-    found = Intervention(temperature=chosen.temperature, head_scale=off)
-    return None if found.changes_nothing else found
+    config = model.transformer.config
+    off = {pair: 0.0 for pair in settings.heads_off if pair[0] < config.n_layers and pair[1] < config.n_heads}
+    intervention = Intervention(temperature=settings.temperature, head_scale=off)
+    return None if intervention.changes_nothing else intervention
 
 
 def whole_layer(config: ModelConfig, layer: int) -> str:
@@ -241,56 +279,66 @@ def whole_layer(config: ModelConfig, layer: int) -> str:
     return ",".join(f"{layer}.{head}" for head in range(config.n_heads))
 
 
-def look(chosen: Settings) -> Seen:
+def outcome(lesson: Lesson[Settings]) -> Outcome:
+    """Runs what is set, or says what is in the way."""
+    settings = lesson.chosen()
+    try:
+        if (coming := model_downloads.coming(settings.vit)) is not None:
+            return Outcome(settings, coming=coming)
+        settings = clamp(lesson, vision_model(settings.vit))
+        return Outcome(settings, see(settings))
+    except Missing as error:
+        return Outcome(settings, trouble=str(error))
+    except (InvalidParameterError, ModelError) as error:
+        return Outcome(settings, trouble=f"− {error}")
+
+
+def see(settings: Settings) -> Seen:
     """Runs the model on the picture. Errors: ModelError or InvalidParameterError, each in a sentence."""
-    made = model(chosen.vit)
-    found = pixels(chosen, reader_of(made))
-    data, what = found.numpy().tobytes(), change(chosen, made)
-    plain = _run(chosen.vit, data, None)
-    trace = plain if what is None else _run(chosen.vit, data, what)
-    return Seen(made, found, plain, trace, _message(chosen.vit, data, what, chosen.query))
+    model = vision_model(settings.vit)
+    picture = pixels(settings, reader_of(model))
+    data, intervention = picture.numpy().tobytes(), change(settings, model)
+    plain = _run(settings.vit, data, None)
+    trace = plain if intervention is None else _run(settings.vit, data, intervention)
+    return Seen(model, picture, plain, trace, _message(settings.vit, data, intervention, settings.query))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)  # of a large model 60 MB each
-def _run(name: str, data: bytes, what: Intervention | None) -> Trace:
+def _run(name: str, data: bytes, intervention: Intervention | None) -> Trace:
     """The model on pixels, as bytes of float32."""
-    made = cache.model(name)
-    reader = reader_of(made)
-    shape = (1, reader.channels, reader.size, reader.size)
-    return made.run(torch.from_numpy(np.frombuffer(data, np.float32).reshape(shape).copy()), intervention=what)
+    model = cache.model(name)
+    return model.run(_tensor(data, reader_of(model)), intervention=intervention)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _message(name: str, data: bytes, what: Intervention | None, query: int) -> bytes:
+def _message(name: str, data: bytes, intervention: Intervention | None, query: int) -> bytes:
     """What the patches are sent."""
-    trace, reader = _run(name, data, what), reader_of(cache.model(name))
-    read = torch.from_numpy(np.frombuffer(data, np.float32).copy()).reshape(1, reader.channels, reader.size, -1)
-    return patch_view.pack(trace, reader.seen(read), query)
+    trace, reader = _run(name, data, intervention), reader_of(cache.model(name))
+    return patch_view.pack(trace, reader.seen(_tensor(data, reader)), query)
+
+
+def _tensor(data: bytes, reader: Preprocessing) -> Tensor:
+    """Bytes of float32 as pixels: (1, channels, size, size)."""
+    shape = (1, reader.channels, reader.size, reader.size)
+    return torch.from_numpy(np.frombuffer(data, np.float32).reshape(shape).copy())
 
 
 def probabilities(trace: Trace) -> Tensor | None:
-    """What the model gives each class, (n_classes,); None of one that names no classes."""
+    """What a run gives each class, (n_classes,); None of a model that names no classes."""
     return None if trace.logits is None else trace.logits[0].softmax(dim=-1)
-
-
-def attention_row(trace: Trace, view: Look) -> Tensor:
-    """The attention (or rollout) of the token that looks: (T,)."""
-    if view.head == ROLLOUT:
-        return rollout(trace)[view.layer, 0, view.query]
-    return trace.layers[view.layer].attention.weights[0, view.head, view.query]
 
 
 def adopt(lesson: Lesson[Settings]) -> None:
     """What the reader did in the patches becomes the settings."""
-    found = patch_view.reported(VIEW)
-    if found is not None:
-        lesson.choose(layer=found.layer, head=found.head, query=found.query, off=found.off)
+    look = patch_view.reported(VIEW)
+    if look is not None:
+        lesson.choose(layer=look.layer, head=look.head, query=look.query, off=look.off)
 
 
-def clamp(lesson: Lesson[Settings], made: Model) -> Settings:
+def clamp(lesson: Lesson[Settings], model: Model) -> Settings:
     """The settings, on a layer, a head and a token that the model has."""
-    chosen, config = lesson.chosen(), made.transformer.config
+    settings, config = lesson.chosen(), model.transformer.config
     for field, count in (("layer", config.n_layers), ("head", config.n_heads), ("query", config.max_len)):
-        if getattr(chosen, field) >= count:
+        if getattr(settings, field) >= count:
             lesson.choose(**{field: 0 if field == "query" else count - 1})
     return lesson.chosen()

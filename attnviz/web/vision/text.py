@@ -1,8 +1,9 @@
-"""What the page "Vision" says: sentences written from the numbers of its runs."""
+"""The sentences of the page "Vision", written from the numbers of its runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,12 +11,14 @@ from torch import Tensor
 from attnviz.formatting import listed, percent
 from attnviz.inputs.images import Preprocessing
 from attnviz.nn.config import ModelConfig
-from attnviz.nn.trace import Trace
-from attnviz.web.components import drawing_pad
-from attnviz.web.components.patch_view import ROLLOUT, Look
-from attnviz.web.vision import state as vision
-from attnviz.web.vision.state import GUESSES, LESS, MORE, SAME, Seen, Settings, Upload
+from attnviz.training.tasks import digits
 
+if TYPE_CHECKING:
+    from attnviz.web.components.patch_view import Look
+    from attnviz.web.vision.state import Seen, Settings, Upload
+
+MORE, LESS, SAME = "Where the most is", "Where the least is", "About the same at both"
+GUESSES = (MORE, LESS, SAME)
 MOST_BARS = 10  # classes
 DARK_ON_WHITE = 0.5  # brightness at the edge of an upload from which it is taken for ink on paper
 WORTH_SAYING = 0.01  # a second answer's probability
@@ -37,56 +40,55 @@ def class_name(seen: Seen, index: int) -> str:
     return names[index].split(",")[0] if index < len(names) else f"class {index}"
 
 
-def answer(seen: Seen, chosen: Settings) -> str:
-    """The sentence under the question: what the model says, and what the change did to it."""
-    now, before = vision.probabilities(seen.trace), vision.probabilities(seen.plain)
+def answer(seen: Seen, settings: Settings, meant: int | None = None) -> str:
+    """The sentence under the question: what the model says, and what the change did to it.
+
+    `meant`: what the writer of the digit meant, if that is known.
+    """
+    now, before = seen.now, seen.before
     if now is None or before is None:
         return "This model makes a vector of a picture and names no classes: there is attention to see, and no answer."
     order = now.argsort(descending=True, stable=True).tolist()
     first, second = order[0], order[min(1, len(order) - 1)]
-    says = f"“{class_name(seen, first)}” with {percent(float(now[first]))}"
+    ranking = f"“{class_name(seen, first)}” with {percent(float(now[first]))}"
     if second != first and float(now[second]) >= WORTH_SAYING:
-        says += f", ahead of “{class_name(seen, second)}” with {percent(float(now[second]))}"
+        ranking += f", ahead of “{class_name(seen, second)}” with {percent(float(now[second]))}"
     if not seen.changed:
-        return f"The model’s answer is {says}.{truth(seen, chosen, first)}"
+        return f"The model’s answer is {ranking}.{truth(meant, first)}"
     top = int(before.argmax())
     was = f"“{class_name(seen, top)}” had {percent(float(before[top]))} before"
     if top != first:
         was += f" and has {percent(float(now[top]))} now"
-    return f"With {what_changed(chosen, seen.model.transformer.config)}, the answer is {says}; {was}."
+    return f"With {what_changed(settings, seen.model.transformer.config)}, the answer is {ranking}; {was}."
 
 
-def truth(seen: Seen, chosen: Settings, answered: int) -> str:
-    """What the writer meant, of a digit that was held out; "" of any other picture."""
-    if chosen.source != "draw" or not vision.names_digits(seen.model):
+def truth(meant: int | None, answered: int) -> str:
+    """What the writer of a held-out digit meant; "" if nobody knows."""
+    if meant is None:
         return ""
-    digit = vision.held_out()[0].get(chosen.drawing)
-    if digit is None:
-        return ""
-    judged = "right" if digit == answered else "wrong"
-    return f" The writer meant a {digit}, so it is {judged}; the model never saw this picture in training."
+    judged = "right" if meant == answered else "wrong"
+    return f" The writer meant a {meant}, so it is {judged}; the model never saw this picture in training."
 
 
-def what_changed(chosen: Settings, config: ModelConfig) -> str:
+def what_changed(settings: Settings, config: ModelConfig) -> str:
     """The reader's changes in words; "" for none."""
-    off = [pair for pair in chosen.heads_off if pair[0] < config.n_layers and pair[1] < config.n_heads]
+    off = [pair for pair in settings.heads_off if pair[0] < config.n_layers and pair[1] < config.n_heads]
     parts = []
     if len(off) > 3:
         parts.append(f"{len(off)} of {config.n_layers * config.n_heads} heads switched off")
     elif off:
         parts.append(f"{listed([f'layer {layer}, head {head}' for layer, head in off], '; ')} switched off")
-    if chosen.temperature != 1:
-        parts.append(f"τ = {chosen.temperature:g} in every attention row")
+    if settings.temperature != 1:
+        parts.append(f"τ = {settings.temperature:g} in every attention row")
     return " and ".join(parts)
 
 
-def view(trace: Trace, at: Look) -> str:
-    """The text alternative of the patches: who looks where, the three places that get most."""
-    row = vision.attention_row(trace, at)
+def view(row: Tensor, at: Look, config: ModelConfig) -> str:
+    """The text alternative of the patches: who looks where, and the three places that get most of its `row` (T,)."""
     best = row.argsort(descending=True, stable=True)[:3].tolist()
-    shares = listed([f"{token_name(i, trace.config)} {percent(float(row[i]))}" for i in best], "; ")
-    who = token_name(at.query, trace.config)
-    if at.head == ROLLOUT:
+    shares = listed([f"{token_name(i, config)} {percent(float(row[i]))}" for i in best])
+    who = token_name(at.query, config)
+    if at.head < 0:  # the rollout stands in the place of a head
         return f"Rollout from the input to layer {at.layer}: of {who}, most goes back to {shares}."
     return f"In layer {at.layer}, head {at.head}, {who} gives most of its attention to {shares}."
 
@@ -118,7 +120,7 @@ def content(pixels: Tensor, config: ModelConfig) -> tuple[Tensor, str]:
 
 def bars(seen: Seen) -> list[tuple[str, float, float]]:
     """Classes with their probabilities as trained and now: all of them, or of many the likeliest in their order."""
-    now, before = vision.probabilities(seen.trace), vision.probabilities(seen.plain)
+    now, before = seen.now, seen.before
     if now is None or before is None:
         return []
     shown = list(range(len(now)))
@@ -152,11 +154,11 @@ def dark_on_white(pixels: Tensor, reader: Preprocessing) -> bool:
 
 def about_drawing(seen: Seen) -> str:
     """How the drawing reaches the model."""
-    reader, config = vision.reader_of(seen.model), seen.model.transformer.config
+    reader, config = seen.reader, seen.model.transformer.config
     side = config.image_size // config.patch_size
     cut = f"cut into {side} × {side} patches of {config.patch_size} × {config.patch_size}"
-    if reader.size == drawing_pad.SIDE:
-        size = f"The digits that it knows are as high as the square: {drawing_pad.SIDE} × {drawing_pad.SIDE} pixels"
+    if reader.size == digits.SIDE:
+        size = f"The digits that it knows are as high as the square: {digits.SIDE} × {digits.SIDE} pixels"
     else:
         size = f"Scaled to {reader.size} × {reader.size} pixels"
     return f"Ink is bright to the model, paper black. {size}, {cut}."

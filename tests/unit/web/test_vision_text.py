@@ -16,8 +16,7 @@ from attnviz.inputs.images import Preprocessing
 from attnviz.nn.embeddings import patch_names
 from attnviz.web.components import drawing_pad, patch_view
 from attnviz.web.components.patch_view import Look
-from attnviz.web.vision import state as vision
-from attnviz.web.vision import text as vision_said
+from attnviz.web.vision import state, text
 from attnviz.web.vision.state import Seen, Settings
 
 SIZES = {"d_model": 8, "n_heads": 2, "d_ff": 8, "n_layers": 2}
@@ -37,7 +36,7 @@ def seen(config: ModelConfig, pixels: torch.Tensor, change: Intervention | None 
 @pytest.mark.parametrize("distilled", [False, True])
 def test_every_token_has_a_name(distilled: bool) -> None:
     config = ModelConfig.for_images(12, 4, 3, distilled=distilled, **SIZES)
-    names = [vision_said.token_name(i, config) for i in range(config.max_len)]
+    names = [text.token_name(i, config) for i in range(config.max_len)]
     assert names[0] == "the class token" and (names[1] == "the distillation token") == distilled
     for name, label in zip(names[config.n_special :], patch_names(config).labels[config.n_special :], strict=True):
         row, column = label.split(",")
@@ -48,9 +47,9 @@ def test_the_strongest_places_are_said_in_their_order() -> None:
     found = seen(ModelConfig.for_images(8, 4, 1, **SIZES), torch.rand(1, 1, 8, 8) * 2 - 1)
     row = found.plain.attentions[1][0, 1, 2]
     best = row.argsort(descending=True)[:3].tolist()
-    says = vision_said.view(found.plain, Look(1, 1, 2))
+    says = text.view(found.row(Look(1, 1, 2)), Look(1, 1, 2), found.plain.config)
     assert says.startswith("In layer 1, head 1, the patch in row 0, column 1 gives most of its attention to ")
-    places = [says.index(vision_said.token_name(i, found.plain.config), 60) for i in best]
+    places = [says.index(text.token_name(i, found.plain.config), 60) for i in best]
     assert places == sorted(places)
 
 
@@ -59,7 +58,7 @@ def test_what_is_in_a_patch(side: int, channels: int, seed: int) -> None:
     """Ink is the mean of grey pixels, contrast the deviation of coloured ones, patch by patch in NumPy."""
     config = ModelConfig.for_images(8, 8 // side, channels, **SIZES)
     pixels = torch.rand(1, channels, 8, 8, generator=torch.Generator().manual_seed(seed))
-    found, thing = vision_said.content(pixels, config)
+    found, thing = text.content(pixels, config)
     size, x = 8 // side, pixels[0].double().numpy()
     cut = [
         x[:, row * size : (row + 1) * size, column * size : (column + 1) * size]
@@ -84,8 +83,8 @@ def test_what_is_in_a_patch(side: int, channels: int, seed: int) -> None:
 )
 def test_what_was_changed_in_words_and_in_the_run(off: str, temperature: float, words: str) -> None:
     config, chosen = ModelConfig.for_images(8, 4, 1, **SIZES), Settings(off=off, temperature=temperature)
-    assert vision_said.what_changed(chosen, config) == words
-    change = vision.change(chosen, seen(config, torch.zeros(1, 1, 8, 8)).model)
+    assert text.what_changed(chosen, config) == words
+    change = state.change(chosen, seen(config, torch.zeros(1, 1, 8, 8)).model)
     assert (change is None) == (not words)
 
 
@@ -97,10 +96,10 @@ def test_another_answer_after_a_change_is_said_with_both_its_numbers() -> None:
     assert found.plain.logits is not None
     swapped = replace(found.trace, logits=-found.plain.logits)
     found = replace(found, trace=swapped)
-    says = vision_said.answer(found, Settings(temperature=0.05))
+    says = text.answer(found, Settings(temperature=0.05))
     top, least = int(found.plain.logits.argmax()), int(found.plain.logits.argmin())
     assert f"the answer is “name {least}” with" in says and f"“name {top}” had" in says and "before and has" in says
-    rows = vision_said.bars(found)
+    rows = text.bars(found)
     assert (
         len(rows) == 10
         and rows[0][0] == f"name {least}"
@@ -113,7 +112,7 @@ def test_paper_is_bright_at_the_edge(value: float, expected: bool) -> None:
     reader, picture = Preprocessing(8, 1, 8), torch.zeros(8, 8)
     picture[0], picture[-1], picture[:, 0], picture[:, -1] = (torch.tensor(value),) * 4
     picture[2:6, 2:6] = 1 - value
-    assert vision_said.dark_on_white(reader.from_brightness(picture), reader) is expected
+    assert text.dark_on_white(reader.from_brightness(picture), reader) is expected
 
 
 # ---- drawings, settings, reports -------------------------------------------------------------------
@@ -136,9 +135,9 @@ def test_any_other_text_is_no_drawing(text: str) -> None:
 def test_full_ink_is_white_to_the_model_and_none_is_black() -> None:
     reader = load("digits").reader
     assert isinstance(reader, Preprocessing)
-    assert torch.equal(vision.drawn(INK, reader)[0, 0], INK / 8 - 1)
-    with pytest.raises(vision.Missing, match="empty"):
-        vision.drawn(torch.zeros(8, 8, dtype=torch.int64), reader)
+    assert torch.equal(state.drawn(INK, reader)[0, 0], INK / 8 - 1)
+    with pytest.raises(state.Missing, match="empty"):
+        state.drawn(torch.zeros(8, 8, dtype=torch.int64), reader)
 
 
 @pytest.mark.parametrize(
