@@ -1,32 +1,29 @@
-"""A trace as one binary message for the browser: queries and keys, from which the view derives every weight.
+"""A trace as one message for the browser: queries and keys, from which the view derives every weight.
 
-    u32 length of the header | header (JSON, padded to 8 bytes) | per layer: q (H, T, D), k (H, S, D) | masks
-
-All little-endian. The message grows with the length of the text, not with its square. `frontend/attention/unpack.js`
-reads it.
+A frame (`browser.framing`) whose payload holds, per layer, q (H, T, D) and k (H, S, D), then the masks and biases. It
+grows with the length of the text, not with its square. `frontend/attention/unpack.js` reads it.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnviz.browser.framing import Payload, frame
+from attnviz.browser.intervention_text import intervention_text
+from attnviz.browser.token_columns import token_columns
 from attnviz.errors import InvalidParameterError, ShapeError
-from attnviz.formatting import counted
 from attnviz.nn.attention import AttentionTrace
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from attnviz.nn.encoding import Encoding
-    from attnviz.nn.intervention import Intervention
     from attnviz.nn.masks import Mask
     from attnviz.nn.trace import Trace
 
@@ -62,14 +59,12 @@ def pack(
     1), unless a value exceeds float16's range. Errors: InvalidParameterError for a stack or a text that the
     trace does not have, or a name that is not one; ShapeError for scores of another shape.
     """
-    payload = _Payload()
+    payload = Payload()
     header = _describe(trace, payload, title=title, name=name, batch=batch, stack=stack)
     if before is not None:
         header["before"] = _describe(before, payload, title=title, name=name, batch=batch, stack=stack)
     header["scores"] = _scores(scores or {}, [layer["heads"] for layer in header["layers"]])
-    text = json.dumps(header, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode("ascii")
-    text += b" " * (-(4 + len(text)) % 8)
-    return b"".join([len(text).to_bytes(4, "little"), text, *payload.parts])
+    return frame(header, payload)
 
 
 def _scores(scores: Mapping[str, Any], heads: Sequence[int]) -> dict[str, list[list[float | None]]]:
@@ -83,25 +78,6 @@ def _scores(scores: Mapping[str, Any], heads: Sequence[int]) -> dict[str, list[l
             raise ShapeError(f"scores[{name!r}] has shape {table.shape}, not (L, H) = {(len(heads), max(heads))}")
         found[name] = [[float(f"{x:.6g}") if math.isfinite(x) else None for x in row] for row in table]
     return found
-
-
-class _Payload:
-    """Arrays one after the other, each at a multiple of 8 bytes."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.length = 0
-
-    def add(self, *arrays: np.ndarray) -> int:
-        """Appends arrays back to back and returns where they start."""
-        at = self.length
-        for array in arrays:
-            self.parts.append(array.tobytes())
-            self.length += array.nbytes
-        rest = -self.length % 8
-        self.parts.append(b"\0" * rest)
-        self.length += rest
-        return at
 
 
 def attentions(trace: Trace, stack: str) -> list[AttentionTrace]:
@@ -122,7 +98,7 @@ def attentions(trace: Trace, stack: str) -> list[AttentionTrace]:
     return present
 
 
-def _describe(trace: Trace, payload: _Payload, *, title: str, name: str, batch: int, stack: str) -> dict[str, Any]:
+def _describe(trace: Trace, payload: Payload, *, title: str, name: str, batch: int, stack: str) -> dict[str, Any]:
     layers = attentions(trace, stack)
     rows, _, n_queries, width = layers[0].q.shape
     n_keys = layers[0].k.shape[2]
@@ -130,10 +106,10 @@ def _describe(trace: Trace, payload: _Payload, *, title: str, name: str, batch: 
         raise InvalidParameterError(f"batch={batch}, but the trace holds {rows} texts (from 0)")
     own = trace.source if stack == "encoder" else trace
     assert own is not None
-    texts = _Texts(_encoding(own, batch), n_queries, "")
-    sources = _Texts(_encoding(trace.source, batch), n_keys, "key") if stack == "cross" else None
-    if sources is None and n_keys != n_queries:  # learned or zero keys that stand behind the tokens
-        sources = _Texts(_encoding(own, batch), n_keys, "key")
+    tokens = token_columns(_encoding(own, batch), n_queries)
+    if stack == "cross" or n_keys != n_queries:  # the source, or learned or zero keys that stand behind the tokens
+        seen = trace.source if stack == "cross" else own
+        tokens |= token_columns(_encoding(seen, batch), n_keys, keys=True)
     qk = [(_rows(layer.q, batch), _rows(layer.k, batch)) for layer in layers]
     half = max(n_queries, n_keys) > EXACT_TOKENS and all(_fits_half(q) and _fits_half(k) for q, k in qk)
     tables = _Tables(payload, batch)
@@ -146,15 +122,14 @@ def _describe(trace: Trace, payload: _Payload, *, title: str, name: str, batch: 
         "stack": stack,
         "dtype": "f2" if half else "f4",
         "d": width,
-        **texts.header(),
-        **({} if sources is None else sources.header()),
+        **tokens,
         "layers": [
             _layer(layer, q, k, "<f2" if half else "<f4", payload, tables, unscaled)
             for layer, (q, k) in zip(layers, qk, strict=True)
         ],
         "masks": tables.masks,
         "biases": tables.biases,
-        "intervention": None if change is None else in_words(change),
+        "intervention": None if change is None else intervention_text(change),
         "before": None,
     }
 
@@ -173,7 +148,7 @@ def _layer(
     q: np.ndarray,
     k: np.ndarray,
     dtype: str,
-    payload: _Payload,
+    payload: Payload,
     tables: _Tables,
     unscaled: bool,
 ) -> dict[str, Any]:
@@ -209,7 +184,7 @@ def one_layer(trace: Trace, layer: int) -> Trace:
 class _Tables:
     """Masks and biases that several layers share: written once, referred to by number."""
 
-    def __init__(self, payload: _Payload, batch: int) -> None:
+    def __init__(self, payload: Payload, batch: int) -> None:
         self.payload, self.batch = payload, batch
         self.masks: list[dict[str, Any]] = []
         self.biases: list[dict[str, Any]] = []
@@ -262,105 +237,3 @@ class _Tables:
 
 def _encoding(trace: Trace | None, batch: int) -> Encoding | None:
     return trace.encodings[batch] if trace is not None and batch < len(trace.encodings) else None
-
-
-class _Texts:
-    """What the view shows of one side's tokens; positions stand in for labels that are missing."""
-
-    def __init__(self, encoding: Encoding | None, n_tokens: int, prefix: str) -> None:
-        self.encoding, self.n_tokens, self.prefix = encoding, n_tokens, prefix
-
-    def header(self) -> dict[str, Any]:
-        """The columns of the tokens, the words, the sentences and the script, under this side's names."""
-        columns = ["tokens", "words", "sentences", "dir", "cjk"]
-        names = columns if not self.prefix else ["keys", *(self.prefix + column.capitalize() for column in columns[1:])]
-        return dict(zip(names, self._columns(), strict=True))
-
-    def _columns(self) -> list[Any]:
-        encoding, n = self.encoding, self.n_tokens
-        if encoding is None:
-            tokens = {"labels": [str(i) for i in range(n)], "words": [-1] * n, "special": [], "continues": []}
-            return [tokens, [], [], "ltr", False]
-        own = min(n, len(encoding))
-        labels = [*encoding.labels[:own], *["[PAD]"] * (n - own)]
-        words = [-1 if word is None else word for word in encoding.words[:own]] + [-1] * (n - own)
-        special = [i for i in range(n) if i >= own or encoding.special[i]]
-        continues = [i for i in range(own) if encoding.continues[i]]
-        tokens = {"labels": labels, "words": words, "special": special, "continues": continues}
-        return [
-            tokens,
-            list(encoding.word_texts),
-            sentence_spans(encoding),
-            direction(encoding.text),
-            is_cjk(encoding.text),
-        ]
-
-
-_END_OF_SENTENCE = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s|$)|[。！？]+[」』”’）]*|[\n\r\u2028\u2029]+""")
-
-
-def sentence_spans(encoding: Encoding) -> list[list[int]]:
-    """Token ranges [start, end) of the sentences; special tokens stand outside, and end one.
-
-    A sentence ends at . ! ? … before white space, at their full-width forms, and at a line break.
-    """
-    ends = [match.end() for match in _END_OF_SENTENCE.finditer(encoding.text)]
-    spans: list[list[int]] = []
-    open_until = -1  # where in the text the open sentence ends; -1: none is open
-    for i, (start, _) in enumerate(encoding.offsets):
-        if encoding.special[i]:
-            open_until = -1
-            continue
-        if start >= open_until:
-            open_until = next((end for end in ends if end > start), len(encoding.text) + 1)
-            spans.append([i, i])
-        spans[-1][1] = i + 1
-    return spans
-
-
-def direction(text: str) -> str:
-    """ "rtl" if most letters with a direction run from right to left (Hebrew, Arabic …), else "ltr"."""
-    kinds = [unicodedata.bidirectional(character) for character in text]
-    return "rtl" if sum(kind in ("R", "AL") for kind in kinds) > kinds.count("L") else "ltr"
-
-
-_CJK = re.compile(
-    "[\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-
-
-def is_cjk(text: str) -> bool:
-    """Whether most letters are Chinese, Japanese or Korean."""
-    return 2 * len(_CJK.findall(text)) > sum(character.isalpha() for character in text)
-
-
-def in_words(intervention: Intervention) -> str:
-    """What an intervention changes, in words; empty if nothing."""
-    parts: list[str] = []
-    if intervention.temperature != 1.0:
-        parts.append(f"temperature {intervention.temperature:g}")
-    if not intervention.scaled:
-        parts.append("scores not divided by √d")
-    if intervention.mask == "causal":
-        parts.append("causal mask")
-    elif intervention.mask == "none":
-        parts.append("no mask")
-    elif intervention.mask is not None:
-        parts.append(f"mask: a window of {intervention.mask[1]}")
-    if intervention.blocked:
-        parts.append(f"{counted(len(intervention.blocked), 'cell')} blocked")
-    for layer, head, factor in intervention.head_scale:
-        where = f"head {head}" if layer is None else f"layer {layer}, head {head}"
-        parts.append(f"{where} off" if factor == 0 else f"{where} × {factor:g}")
-    if intervention.positions is not None:
-        parts.append(f"positions: {intervention.positions}")
-    if parts and intervention.layers is not None:
-        parts.append("only in " + _layers_in_words(intervention.layers))
-    if parts and intervention.where != "all":
-        parts.append(f"only in the {intervention.where}{'-attention' * (intervention.where == 'cross')}")
-    return "; ".join(parts)
-
-
-def _layers_in_words(layers: Sequence[int]) -> str:
-    numbers = ", ".join(map(str, layers))
-    return f"layer {numbers}" if len(layers) == 1 else f"layers {numbers}" if layers else "no layer"

@@ -1,13 +1,11 @@
 """A walk as one binary message for the browser, which traces cells by the same rules as `Walk.terms`.
 
-    u32 length of the header | header (JSON, padded to 8 bytes) | the matrices' numbers, row by row
-
-All little-endian, float32, or float64 where the model computes in that. `frontend/provenance/read.js` reads it.
+A frame (`browser.framing`) whose payload holds the matrices' numbers, row by row, as float32, or as float64 where the
+model computes in that. `frontend/provenance/read.js` reads it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from attnviz.analysis.provenance.terms import TOLERANCE, Matrix, Walk
+from attnviz.browser.framing import Payload, frame
 from attnviz.errors import InvalidParameterError
 
 VERSION = 1
@@ -29,16 +28,12 @@ def pack_walk(walk: Walk, head: int, *, more: Mapping[str, Any] | None = None) -
     """
     if not 0 <= head < walk.n_heads:
         raise InvalidParameterError(f"head {head} of {walk.n_heads} (counted from 0)")
-    parts: list[bytes] = []
-    described, at = [], 0
+    payload, described = Payload(), []
     for matrix in walk.matrices.values():
         part = matrix if walk["concat"].width <= WHOLE else _of_head(matrix, head, walk.width)
         if part is None:
             continue
-        numbers = _little(part.values)
-        described.append({**_describe(part), "at": at})
-        parts.append(numbers.tobytes())
-        at += numbers.nbytes
+        described.append({**_describe(part), "at": payload.add(_little(part.values))})
     header = {
         "version": VERSION,
         "title": walk.title,
@@ -56,9 +51,7 @@ def pack_walk(walk: Walk, head: int, *, more: Mapping[str, Any] | None = None) -
         "matrices": described,
         **(more or {}),
     }
-    text = json.dumps(header, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode("ascii")
-    text += b" " * (-(4 + len(text)) % 8)
-    return b"".join([len(text).to_bytes(4, "little"), text, *parts])
+    return frame(header, payload)
 
 
 def _describe(matrix: Matrix) -> dict[str, Any]:

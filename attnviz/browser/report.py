@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnviz.browser.attention_message import attentions, in_words, pack
+from attnviz.browser.attention_message import attentions, pack
 from attnviz.browser.bundle import FOLDER, css, javascript
+from attnviz.browser.intervention_text import intervention_text
 from attnviz.browser.view_state import DEFAULT, ViewState
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import percent
@@ -158,8 +159,8 @@ def _about(trace: Trace, batch: int) -> str:
         encoding = trace.encodings[batch]
         cut = f" ({encoding.cut} more were cut off)" if encoding.cut else ""
         parts.append(f"{len(encoding)} tokens{cut}")
-    if trace.intervention is not None and in_words(trace.intervention):
-        parts.append("changed: " + in_words(trace.intervention))
+    if trace.intervention is not None and intervention_text(trace.intervention):
+        parts.append("changed: " + intervention_text(trace.intervention))
     return " · ".join(parts)
 
 

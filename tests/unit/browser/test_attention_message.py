@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from attnviz import Intervention, InvalidParameterError, Mask, Trace, load
-from attnviz.browser.attention_message import direction, in_words, is_cjk, pack, sentence_spans
+from attnviz.browser.attention_message import pack
+from attnviz.browser.intervention_text import intervention_text
+from attnviz.browser.token_columns import direction, is_cjk, sentence_spans
 from tests.support.hostile_texts import HOSTILE
 from tests.support.node import run_node
 from tests.support.traces import attention, encoding_of, trace_of
@@ -157,7 +159,7 @@ def test_settings_of_the_run_and_the_run_before(minilm: Any) -> None:
     assert model["mask"] == NO_MASK | {"window": 2, "blocked": [[None, 0, 1]]}
     assert model["headScale"] == [1, 1, 1, 0] + [1] * 8
     assert model["groups"] is None
-    assert model["intervention"] == in_words(change)
+    assert model["intervention"] == intervention_text(change)
     before = model["before"]
     assert (before["temperature"], before["scale"], before["intervention"]) == (
         1,
@@ -295,7 +297,7 @@ def test_sentences_end_at_special_tokens() -> None:
     ],
 )
 def test_interventions_in_words(intervention: Intervention, words: str) -> None:
-    assert sorted(in_words(intervention).split("; ")) == sorted(words.split("; "))
+    assert sorted(intervention_text(intervention).split("; ")) == sorted(words.split("; "))
 
 
 def test_gpu_style_dtypes_are_sent_as_numbers() -> None:
