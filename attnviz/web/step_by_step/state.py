@@ -1,4 +1,4 @@
-"""The page "Step by step": its settings, and what it says about a walk."""
+"""The settings of "Step by step", what its controls offer, and the layer that is walked through."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import streamlit as st
 
 from attnviz.analysis.provenance import worked_example
+from attnviz.analysis.provenance.steps import walk
 from attnviz.analysis.provenance.terms import Scale, Walk
-from attnviz.errors import InvalidParameterError
-from attnviz.formatting import percent
+from attnviz.browser.provenance_message import pack_walk
+from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn import reference
+from attnviz.nn.intervention import Intervention
+from attnviz.web import cache, shell
+from attnviz.web.components.provenance_view import reported, wanted_layer
+from attnviz.web.lesson import Lesson
 
+KEY = "walk"  # of the view
 STEPS = ("x", "q", "k", "v", "split", "scores", "scaled", "mask", "softmax", "values", "concat", "out")
 MASKS = {"own": "as built", "causal": "causal (only the past)", "none": "none"}
 PATH = re.compile(r"[\w.]{1,16}:\d{1,6}:\d{1,6}(/[\w.]{1,16}:\d{1,6}:\d{1,6}){0,23}|")
@@ -42,37 +49,88 @@ class Settings:
         worked_example.read_edits(self.edits)
 
 
-def row_of(chosen: Settings, found: Walk) -> int:
+def sidebar() -> shell.Inputs:
+    """Model and text of the sidebar, which the example by hand does not read: unchecked."""
+    return shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"])
+
+
+def sources() -> dict[str, str]:
+    """The numbers that can be walked through, by value of `Settings.of`."""
+    model = sidebar().model
+    title = cache.model_names().get(model, model).split(" (")[0]
+    return {"hand": "By hand: 4 numbers a word", "text": f"Your text in {title}"}
+
+
+def masks(settings: Settings) -> dict[str, str]:
+    """The masks by value of `Settings.mask`, with what "as built" is here."""
+    causal = settings.of == "hand" or cache.model(sidebar().model).info.family == "GPT"
+    return MASKS | {"own": f"as built ({'causal' if causal else 'none'})"}
+
+
+def take_report(lesson: Lesson[Settings]) -> None:
+    """What the reader did in the view becomes the page's settings."""
+    view, layer = reported(KEY), wanted_layer(KEY)
+    if layer is not None:
+        lesson.choose(layer=layer, step="out", path="")
+    elif view is not None:
+        lesson.choose(step=view.step, path=view.path, head=view.head, edits=view.edits)
+
+
+# ---- the layer that is walked through ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One layer's numbers, as the page shows them."""
+
+    walk: Walk
+    head: int  # of those that there are
+    row: int  # the word that the reader looks at
+    message: bytes  # what the view draws
+
+
+def run(lesson: Lesson[Settings], settings: Settings) -> Shown:
+    """The layer that the settings ask for; ends the page with a sentence if the sidebar's model cannot run its text."""
+    if settings.of == "hand":
+        example = worked_example.by_hand(settings.edits, settings.mask)
+        head = min(settings.head, worked_example.HEADS - 1)
+        more = {"editable": list(worked_example.WEIGHTS), "limit": worked_example.LARGEST}
+        return Shown(example, head, _row(settings, example), pack_walk(example, head, more=more))
+    inputs = lesson.inputs()
+    try:
+        config = cache.model(inputs.model).transformer.config
+        layer, head = min(settings.layer, config.n_layers - 1), min(settings.head, config.n_heads - 1)
+        of = (inputs.model, inputs.text, layer, settings.mask)
+        return Shown(_model_walk(*of), head, _row(settings, _model_walk(*of)), _model_message(*of, head))
+    except (InvalidParameterError, ModelError) as error:
+        shell.refuse(f"{error}. Choose another model in the sidebar.")
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _model_walk(model: str, text: str, layer: int, mask: str) -> Walk:
+    """One layer of the model's run on a text, under the mask in that layer."""
+    change = None if mask == "own" else Intervention(mask=mask, layers=layer)
+    return walk(cache.model(model).transformer, cache.trace(model, text, change), layer)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _model_message(model: str, text: str, layer: int, mask: str, head: int) -> bytes:
+    """The same for the browser."""
+    return pack_walk(_model_walk(model, text, layer, mask), head)
+
+
+def _row(settings: Settings, walk: Walk) -> int:
     """The word that the reader looks at: the row of the number that was chosen, by default the second word."""
-    name, _, place = chosen.path.partition("/")[0].partition(":")
-    is_word = name in found.matrices and found[name].axes[0] in ("query", "key")
-    return min(int(place.split(":")[0]) if is_word else 1, len(found.labels) - 1)
+    name, _, place = settings.path.partition("/")[0].partition(":")
+    is_word = name in walk.matrices and walk[name].axes[0] in ("query", "key")
+    return min(int(place.split(":")[0]) if is_word else 1, len(walk.labels) - 1)
 
 
-def in_short(found: Walk, head: int, row: int) -> str:
-    """What the head does with one word, in a sentence."""
-    shares = found[f"weights.{head}"].values[row]
-    where = f"In head {head}" if found.n_layers == 1 else f"In layer {found.layer}, head {head}"
-    if not shares.any():
-        return f"{where}, “{found.labels[row]}” may look at nothing: all its shares, and its result, are 0."
-    top = int(shares.argmax())
-    whom = "itself" if top == row else f"“{found.labels[top]}”"
-    return f"{where}, “{found.labels[row]}” gives {percent(shares[top])} of its attention to {whom}."
-
-
-def because(found: Walk) -> str:
-    """Why a score is as many products as a head is wide."""
-    return (
-        f"A query and a key of one head have {found.width} numbers each, so a score is {found.width} products, added "
-        f"up. The model is {found['concat'].width} wide, and the text has {len(found.labels)} words."
-    )
-
-
-def numpy_shares(found: Walk, head: int) -> np.ndarray:
+def numpy_weights(walk: Walk, head: int) -> np.ndarray:
     """The head's weights (T, T) once more, from its Q, K and V by `attnviz.nn.reference`."""
-    own = slice(head * found.width, (head + 1) * found.width)
-    q, k, v = (found[name].values[:, own] for name in "QKV")
-    mask, scaled = found[f"mask.{head}"].values, found[f"scaled.{head}"].rule
+    columns = slice(head * walk.width, (head + 1) * walk.width)
+    q, k, v = (walk[name].values[:, columns] for name in "QKV")
+    mask, scaled = walk[f"mask.{head}"].values, walk[f"scaled.{head}"].rule
     assert isinstance(scaled, Scale)
     keep = np.isfinite(mask)
     _, weights = reference.attention(q, k, v, keep=keep, bias=np.where(keep, mask, 0.0), scale=scaled.by)

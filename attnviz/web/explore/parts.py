@@ -1,0 +1,53 @@
+"""What Explore draws: the attention view, what a change does to the layers after it, and the code that ran."""
+
+from __future__ import annotations
+
+import inspect
+
+import streamlit as st
+
+from attnviz import figures
+from attnviz.nn import attention
+from attnviz.web import cache, shell
+from attnviz.web.components import attention_view
+from attnviz.web.components.chart import chart
+from attnviz.web.explore import state, text
+
+
+def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
+    """The view of all heads, with the file that the reader asked for in it; it writes the page's link."""
+    kind = attention_view.requested_file(state.KEY)
+    file = None if kind is None else cache.file(kind, inputs.model, inputs.text, shown.change, shown.view)
+    attention_view.attention_view(shown.run.message, shown.view, key=state.KEY, file=file)
+    shell.write_link(inputs, shown.view.to_query())
+
+
+def left_out(run: cache.Run) -> None:
+    """What of the text the model did not read."""
+    if run.cut:
+        st.caption(text.left_out(run.n_tokens, run.cut, run.max_len))
+
+
+def downstream(shown: state.Shown) -> None:
+    """What a change did to the vectors that the layers pass on."""
+    moved, labels = shown.run.moved, shown.run.labels
+    if moved is None:
+        return
+    token = shown.view.queries[0] if shown.view.queries else None
+    sentence = text.downstream(moved[-1], labels, token)
+    st.text(sentence)
+    chart(
+        figures.downstream_lines(moved, labels, token, shell.palette()),
+        title="How far the change carries",
+        alt=sentence,
+        key="downstream",
+    )
+
+
+def behind() -> None:
+    """The formula, and the code that ran; sent when it is opened, for its highlighter costs half a second."""
+    more = st.expander("The formula and the code that ran", key="explore_code", on_change="rerun")
+    if more.open:
+        more.latex(r"\mathrm{Attention}(Q,K,V)=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)V")
+        more.caption("Vaswani et al. 2017, equation 1, with the temperature τ.")
+        more.code(inspect.getsource(attention.attend), language="python")

@@ -1,0 +1,92 @@
+"""What "Step by step" draws, from its controls down to the same number from two programs."""
+
+from __future__ import annotations
+
+import inspect
+
+import streamlit as st
+
+from attnviz.analysis.provenance.terms import Walk
+from attnviz.nn import attention, reference
+from attnviz.web import shell
+from attnviz.web.components.provenance_view import WalkState, walk_view
+from attnviz.web.lesson import Lesson, Try
+from attnviz.web.step_by_step import state, text
+
+WIDTHS = ("the width of one head", "the width of the model", "the number of words")
+DOWN = "out:1:0/concat:1:0/z.0:1:0/V:0:0/x:0:2/E:0:2"  # from an output of “chase” to the embedding of “cats”
+EXAMPLE = {"of": "hand", "head": 0, "mask": "own", "edits": "", "path": "", "step": "softmax"}
+
+
+def source_control(lesson: Lesson[state.Settings]) -> None:
+    """Which numbers are walked through."""
+    names = state.sources()
+    st.segmented_control(
+        "Walk through",
+        list(names),
+        key=lesson.key("of"),
+        format_func=lambda of: shell.escaped(names[of]),
+        required=True,
+        on_change=lambda: lesson.choose(path=""),
+    )
+
+
+def other_controls(lesson: Lesson[state.Settings], settings: state.Settings, walk: Walk) -> None:
+    """Layer, head and mask."""
+    for field, n in (("layer", walk.n_layers), ("head", walk.n_heads)):
+        if getattr(settings, field) >= n:
+            lesson.choose(**{field: n - 1})
+        st.selectbox(field.capitalize(), range(n), key=lesson.key(field), disabled=n == 1, width=110)
+    masks = state.masks(settings)
+    st.selectbox("Mask", list(masks), key=lesson.key("mask"), format_func=masks.__getitem__, width=210)
+
+
+def prediction(lesson: Lesson[state.Settings], walk: Walk) -> None:
+    """How much work one score is."""
+    question = "How many products add up to one score of QKᵀ?"
+    lesson.predict("guess", question, WIDTHS, WIDTHS[0], text.products_of_a_score(walk))
+
+
+def view(lesson: Lesson[state.Settings], settings: state.Settings, shown: state.Shown) -> None:
+    """The steps with all their numbers, and where the chosen one comes from."""
+    looks = WalkState(settings.step, settings.path, shown.head, settings.edits)
+    walk_view(shown.message, looks, key=state.KEY, on_change=lambda: state.take_report(lesson))
+
+
+def tries(lesson: Lesson[state.Settings]) -> None:
+    """Four places to begin at."""
+    lesson.tries(
+        Try("An output number, down to the embedding", {**EXAMPLE, "step": "x", "path": DOWN}),
+        Try("Turn one query around: −2 for 2", {**EXAMPLE, "edits": "W_Q.1.0:-2"}),
+        Try("Let words see the future", {**EXAMPLE, "head": 1, "mask": "none", "path": "weights.1:0:2"}),
+        Try("Your text in MiniLM", {**EXAMPLE, "of": "text", "layer": 3, "head": 1}, model="minilm"),
+    )
+
+
+def formula() -> None:
+    """Multi-head attention as the paper writes it."""
+    st.latex(
+        r"\begin{aligned}&\mathrm{MultiHead}(x)=\mathrm{Concat}(z_0,\dots,z_{H-1})\,W_O\\ "
+        r"&z_h=\mathrm{softmax}\!\left(\frac{Q_hK_h^\top}{\sqrt{d_k}}+M\right)V_h\end{aligned}"
+    )
+    st.caption("Vaswani et al. 2017, sections 3.2.1 and 3.2.2; M holds 0 where a word may look and −∞ where not.")
+
+
+def two_programs(lesson: Lesson[state.Settings], shown: state.Shown) -> None:
+    """The same share from torch and from NumPy, with the source of both."""
+    walk, head, row = shown.walk, shown.head, shown.row
+    shares = walk[f"weights.{head}"].values[row]
+    key = int(shares.argmax())
+    programs = (
+        ("PyTorch", shares[key], attention.attend),
+        ("NumPy", state.numpy_weights(walk, head)[row, key], reference.attention),
+    )
+    lesson.section("Do two programs get the same number?")
+    lesson.sentence(text.share_of_two_programs(walk, row, key), part="programs")
+    for column, (name, share, _) in zip(st.columns(2), programs, strict=True):
+        column.metric(name, f"{share:.7f}")
+    more = st.expander("The code that ran, side by side", key="walk-code", on_change="rerun")
+    if more.open:  # its highlighter costs half a second
+        for column, (name, _, function) in zip(more.columns(2), programs, strict=True):
+            column.caption(f"{name}: `{function.__module__}.{function.__name__}`")
+            column.code(inspect.getsource(function), language="python")
