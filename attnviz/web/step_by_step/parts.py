@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -77,7 +79,7 @@ def two_programs(lesson: Lesson[state.Settings], shown: state.Shown) -> None:
     walk, head, row = shown.walk, shown.head, shown.row
     shares = walk[f"weights.{head}"].values[row]
     key = int(shares.argmax())
-    programs = (
+    programs: tuple[tuple[str, float, Callable[..., Any]], ...] = (
         ("PyTorch", shares[key], attention.attend),
         ("NumPy", state.numpy_weights(walk, head)[row, key], reference.attention),
     )
