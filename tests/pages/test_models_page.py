@@ -24,8 +24,7 @@ from attnviz.models.catalogue import BUNDLED
 from attnviz.nn.config import ModelConfig
 from attnviz.web import cache
 from attnviz.web.jobs import model_downloads
-from attnviz.web.models import state as page
-from attnviz.web.models import text as said
+from attnviz.web.models import text
 from tests.pages.driver import mounted
 from tests.support.hostile_texts import HOSTILE
 
@@ -373,9 +372,9 @@ def test_what_a_page_cannot_have_is_said_once_and_then_asked_for_again(hub: Hub)
     app = explored("hf:some/third")
     first = app.session_state["download"]
     first.wait(60)
-    if not first.said:  # it took longer than the page waited
+    if not first.reported:  # it took longer than the page waited
         app.run()
-    assert first.said and any("is gated" in text.value for text in app.text)
+    assert first.reported and any("is gated" in text.value for text in app.text)
     hub.error = None
     app.run()
     app.session_state["download"].wait(60)
@@ -509,7 +508,7 @@ def test_numbers_for_people() -> None:
         "1\u202fGB",
         "1\u202fGB",
     ]
-    assert [said.value(x) for x in (True, 30_522, 1e-12, None, "", "rope")] == [
+    assert [text.value(x) for x in (True, 30_522, 1e-12, None, "", "rope")] == [
         "yes",
         "30,522",
         "1e-12",
@@ -537,5 +536,5 @@ def test_an_unknown_preset_offers_only_models_of_one_text() -> None:
 def test_licences_are_those_of_the_cards() -> None:
     folder = models.minilm_folder()
     assert folder is not None and catalogue()[0].licence == models._licence(folder) == "apache-2.0"
-    for name in page.catalogue()[1:6]:
+    for name in catalogue()[1:6]:
         assert name.licence == "MIT" and "Licence: MIT" in (BUNDLED / name.name / "README.md").read_text()

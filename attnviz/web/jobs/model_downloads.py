@@ -16,8 +16,7 @@ import streamlit as st
 from attnviz.errors import ModelError
 from attnviz.models import hf_download
 from attnviz.web import cache
-from attnviz.web.jobs import training_runs
-from attnviz.web.models import text as words
+from attnviz.web.jobs import text, training_runs
 
 MAX_DOWNLOADS = int(os.environ.get("ATTNVIZ_MAX_DOWNLOADS", 2))  # at a time, all sessions together
 ABSENT = 5.0  # seconds without a browser, after which a download ends
@@ -37,7 +36,7 @@ class Download:
         self.status = "running"  # "done", "cancelled", "failed"
         self.error = ""  # why it failed; a sentence
         self.done = self.total = 0  # bytes; total is 0 until the hub has answered
-        self.said = False  # whether a page has said that it brought nothing: it may be tried again
+        self.reported = False  # whether a page has shown that it brought nothing: it may be tried again
         self._cancelled = False
         self._seen = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="attnviz download", daemon=True)
@@ -73,7 +72,7 @@ class Download:
     def _work(self) -> None:
         ended = "failed"
         try:
-            hf_download.fetch(self.repo, cache.MAX_MODEL_BYTES, self._told)
+            hf_download.fetch(self.repo, cache.MAX_MODEL_BYTES, self._hear)
             ended = "done"
         except hf_download.Cancelled:
             ended = "cancelled"
@@ -87,7 +86,7 @@ class Download:
         if not self._cancelled:
             self.status = ended
 
-    def _told(self, done: int, total: int) -> None:
+    def _hear(self, done: int, total: int) -> None:
         """Hears how far it is. Errors: Cancelled if nobody wants it any more."""
         self.done, self.total = done, total
         now = time.monotonic()
@@ -99,8 +98,8 @@ class Download:
 
 def mine() -> Download | None:
     """The session's download, under way or ended; None if there was none."""
-    found: Download | None = st.session_state.get("download")
-    return found
+    download: Download | None = st.session_state.get("download")
+    return download
 
 
 def begin(repo: str) -> Download:
@@ -123,8 +122,8 @@ def arrive(name: str, back: Callable[[], None], help: str) -> None:
 
     Errors: as `coming`.
     """
-    if (found := coming(name)) is not None:
-        bar(found, back, help)
+    if (download := coming(name)) is not None:
+        bar(download, back, help)
         st.session_state["undrawn"] = True
         st.stop()
 
@@ -137,33 +136,39 @@ def coming(name: str) -> Download | None:
     if not name.startswith("hf:") or name in cache.loaded():
         return None
     repo = name.removeprefix("hf:")
-    found = mine()
-    if found is None or found.repo != repo or found.said:
-        found = begin(repo)
-        found.wait(SOON)
-    if found.active:
-        return found
-    if found.status != "done":
-        found.said = True
-        raise ModelError(words.ended(found.status, repo, found.error))
+    download = mine()
+    if download is None or download.repo != repo or download.reported:
+        download = begin(repo)
+        download.wait(SOON)
+    if download.active:
+        return download
+    if download.status != "done":
+        download.reported = True
+        raise ModelError(text.download_ended(download.status, repo, download.error))
     return None
 
 
-def bar(found: Download, back: Callable[[], None], help: str) -> None:
+def bar(download: Download, back: Callable[[], None], help: str) -> None:
     """How far it is, and a button that cancels it: then `back` chooses another model, as `help` says."""
-    st.text(f"{found.repo} is on its way from the Hugging Face hub.")
-    _on_its_way(found, back, help)
+    st.text(f"{download.repo} is on its way from the Hugging Face hub.")
+    _on_its_way(download, back, help)
 
 
 @st.fragment(run_every=0.5)
-def _on_its_way(found: Download, back: Callable[[], None], help: str) -> None:
-    if not found.active:
+def _on_its_way(download: Download, back: Callable[[], None], help: str) -> None:
+    if not download.active:
         st.rerun()
-    st.progress(min(1.0, found.done / max(1, found.total)), words.progress(found.done, found.total))
-    st.button("Cancel", on_click=_cancel, args=(found, back), help=help)
+    progress(download)
+    st.button("Cancel", on_click=_cancel, args=(download, back), help=help)
 
 
-def _cancel(found: Download, back: Callable[[], None]) -> None:
-    found.cancel()
-    found.said = True
+def progress(download: Download) -> None:
+    """The bar alone."""
+    share = min(1.0, download.done / max(1, download.total))
+    st.progress(share, text.download_progress(download.done, download.total))
+
+
+def _cancel(download: Download, back: Callable[[], None]) -> None:
+    download.cancel()
+    download.reported = True
     back()

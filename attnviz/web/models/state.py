@@ -1,48 +1,39 @@
-"""What the Models page shows: the catalogue, a model taken apart, two models compared, and models brought along."""
+"""The page "All models": what a reader can set, a model taken apart, and models brought along."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import streamlit as st
 
-from attnviz.browser import bundle
-from attnviz.errors import InvalidParameterError
-from attnviz.models import anatomy as taken_apart
-from attnviz.models.anatomy import Anatomy
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.models.anatomy import Anatomy, anatomy
 from attnviz.models.catalogue import ModelInfo, catalogue, load_archive, skeleton
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
 from attnviz.web import cache
-from attnviz.web.models import text as words
+from attnviz.web.components.table import choice
+from attnviz.web.jobs import model_downloads
+from attnviz.web.jobs.model_downloads import Download
+from attnviz.web.lesson import Lesson
+from attnviz.web.models import text
 
+TABLE = "models-table"  # the component's key
 LONGEST_NAME = 200
 FIRST = "minilm"
+TICK = 0.5  # seconds between two looks at a download
+REFUSED = "models:refused"  # why the last thing that was asked for did not happen
 PAGES = {  # where a model can be seen, by what it reads: the page, what the link says, its parameter of the address
     "text": ("pages/explore.py", "Open it in Explore", "model"),
     "pair": ("pages/translate.py", "Open it in Translate", "translator"),
     "image": ("pages/vision.py", "Open it in Vision", "vit"),
 }
 
-_table = st.components.v2.component(
-    "attnviz_table",
-    html='<div class="av-table"></div>',
-    css=(bundle.FOLDER / "widgets/table.css").read_text("utf-8"),
-    js=bundle.javascript("widgets/table.js"),
-)
-_diagram = st.components.v2.component(
-    "attnviz_anatomy",
-    html='<div class="av-anatomy"></div>',
-    css=(bundle.FOLDER / "widgets/anatomy.css").read_text("utf-8"),
-    js=bundle.javascript("widgets/anatomy.js"),
-)
-
 
 @dataclass(frozen=True)
 class Settings:
-    """What the reader has chosen."""
+    """What the reader can choose."""
 
     shown: str = FIRST
     beside: str = ""  # another model to compare it with
@@ -61,33 +52,47 @@ class Taken:
     anatomy: Anatomy
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What is on the page: all models, the one that was chosen, and another beside it."""
+
+    infos: dict[str, ModelInfo]
+    name: str
+    taken: Taken | None  # None: `trouble` is why
+    beside: Taken | None
+    trouble: str
+
+
+# ---- what is shown ---------------------------------------------------------------------------------------
+
+
+def shown(lesson: Lesson[Settings]) -> Shown:
+    """What the table and the settings ask for."""
+    infos, settings = lines(), lesson.chosen()
+    if (name := choice(TABLE, infos)) is not None:
+        lesson.choose(shown=name)
+        settings = lesson.chosen()
+    name = settings.shown if settings.shown in infos else FIRST
+    other = infos.get(settings.beside) if settings.beside != name else None
+    taken, beside, trouble = None, None, text.not_here(infos[name].title)
+    try:
+        taken = take_apart(infos[name])
+        beside = None if other is None else take_apart(other)
+    except ModelError as error:
+        trouble = f"− {error}"
+    return Shown(infos, name, taken, beside, trouble)
+
+
 def lines() -> dict[str, ModelInfo]:
     """All models that this session can show, by name: its own, those it brought from the hub, the catalogue."""
     own = [one.info for one in cache.own_models().values()]
-    found = [*own, *brought().values(), *(info for info in catalogue() if info.name != "scratch:test")]
-    return {info.name: info for info in found}
+    infos = [*own, *brought().values(), *(info for info in catalogue() if info.name != "scratch:test")]
+    return {info.name: info for info in infos}
 
 
-def brought() -> dict[str, ModelInfo]:
-    """The models that this session loaded from the hub."""
-    found: dict[str, ModelInfo] = st.session_state.setdefault("models:brought", {})
-    return found
-
-
-def bring(name: str) -> None:
-    """Loads a downloaded model, for the table. Errors: ModelError."""
-    brought()[name] = cache.model(name).info
-
-
-def upload_mb() -> int:
-    """MB that an archive may have: the server takes no more than its own setting either."""
-    return max(1, min(cache.MAX_UPLOAD_BYTES // 1_000_000, st.get_option("server.maxUploadSize")))
-
-
-def upload(name: str, data: bytes) -> str:
-    """An uploaded archive becomes a model of this session; returns its name. Errors: ModelError."""
-    title = "".join(c for c in name.removesuffix(".zip") if c.isprintable())[:60] or "a model"
-    return cache.keep(load_archive(data, title, max_bytes=cache.MAX_MODEL_BYTES), "uploaded in this session")
+def bytes_in_memory() -> dict[str, int]:
+    """Of the models that are in memory now, by name, this session's own ones among them."""
+    return cache.loaded() | {name: cache.n_bytes(one) for name, one in cache.own_models().items()}
 
 
 def take_apart(info: ModelInfo) -> Taken | None:
@@ -105,7 +110,7 @@ def _known(info: ModelInfo) -> Taken | None:
 
 
 def _taken(info: ModelInfo, model: Transformer) -> Taken:
-    return Taken(info, model.config, taken_apart.anatomy(model))
+    return Taken(info, model.config, anatomy(model))
 
 
 def differences(one: ModelConfig, other: ModelConfig) -> list[tuple[str, str, str]]:
@@ -113,55 +118,82 @@ def differences(one: ModelConfig, other: ModelConfig) -> list[tuple[str, str, st
     left, right = _fields(one), _fields(other)
     names = [name for name in (*left, *right) if left.get(name) != right.get(name)]
     return [
-        (words.field(name), words.value(left.get(name)), words.value(right.get(name))) for name in dict.fromkeys(names)
+        (text.field(name), text.value(left.get(name)), text.value(right.get(name))) for name in dict.fromkeys(names)
     ]
 
 
 def _fields(config: ModelConfig) -> dict[str, Any]:
-    own = {"head width": config.head_dim, "parameters in all": config.n_parameters}
-    return asdict(config) | own
+    return asdict(config) | {"head width": config.head_dim, "parameters in all": config.n_parameters}
 
 
-# ---- the two components ------------------------------------------------------------------------------------
+def use(name: str) -> None:
+    """The model becomes the one of every page that shows a text."""
+    st.session_state["model"] = name
+    st.session_state["whole_page"] = True
 
 
-def table(infos: Sequence[ModelInfo], chosen: str, *, key: str) -> None:
-    """Draws the catalogue; `choice` says what the reader chose in it."""
-    loaded = cache.loaded() | {name: cache.n_bytes(one) for name, one in cache.own_models().items()}
-    rows = [{"key": info.name, "cells": words.row(info, loaded.get(info.name, 0))} for info in infos]
-    number = _reported(key).get("number", 0)
-    data = {"label": "Models", "columns": words.COLUMNS, "rows": rows, "chosen": chosen, "number": number}
-    _table(data=data, key=key, on_chosen_change=lambda: None)
+# ---- models brought along --------------------------------------------------------------------------------
 
 
-def choice(key: str, infos: dict[str, ModelInfo]) -> str | None:
-    """What the reader chose in the table, in the run that hears of it; None if nothing new."""
-    said, seen = _reported(key), f"{key}:seen"
-    if not said:  # a table that was just drawn, where the reader was on another page
-        st.session_state.pop(seen, None)
-    if said.get("number", 0) == st.session_state.get(seen, 0) or said.get("key") not in infos:
-        return None
-    st.session_state[seen] = said.get("number", 0)
-    return str(said["key"])
+def brought() -> dict[str, ModelInfo]:
+    """The models that this session loaded from the hub, by name."""
+    infos: dict[str, ModelInfo] = st.session_state.setdefault("models:brought", {})
+    return infos
 
 
-def comparison(one: Taken, other: Taken, *, key: str) -> None:
-    """Draws the fields in which two models differ."""
-    rows = [{"key": "", "cells": [[text] for text in row]} for row in differences(one.config, other.config)]
-    columns = [["Config"], [one.info.title, "number"], [other.info.title, "number"]]
-    _table(data={"label": "What differs", "columns": columns, "rows": rows, "chosen": None, "number": 0}, key=key)
-
-
-def diagram(models: Sequence[Taken], *, key: str) -> None:
-    """Draws the parts of one model, or of several side by side."""
-    _diagram(data={"models": [words.drawn(one.info, one.config, one.anatomy) for one in models]}, key=key)
-
-
-def _reported(key: str) -> dict[str, Any]:
-    """What the table says was chosen; a browser may say anything."""
+def begin_download() -> None:
+    """Starts the download of what was typed, or keeps why not."""
+    repo = (st.session_state["models-typed"] or "").strip().removeprefix("hf:")
+    st.session_state[REFUSED] = ""
     try:
-        said = st.session_state[key]["chosen"]
-    except (KeyError, TypeError):
-        return {}
-    sound = isinstance(said, dict) and isinstance(said.get("number"), int) and isinstance(said.get("key"), str)
-    return said if sound else {}
+        model_downloads.begin(repo)
+    except ModelError as error:
+        st.session_state[REFUSED] = str(error)
+    st.session_state["whole_page"] = True
+
+
+def take_downloaded(lesson: Lesson[Settings]) -> Download | None:
+    """The session's download; one that has come is loaded and shown, to be called before any widget is drawn."""
+    download = model_downloads.mine()
+    if download is not None and download.status == "done":
+        del st.session_state["download"]
+        try:
+            brought()[download.name] = cache.model(download.name).info
+            lesson.choose(shown=download.name, beside="")
+        except ModelError as error:
+            st.session_state[REFUSED] = str(error)
+    return download
+
+
+def upload_key() -> str:
+    """The key of the field for files: each takes one."""
+    return f"models-file-{st.session_state.get('models:uploads', 0)}"
+
+
+def take_file(lesson: Lesson[Settings]) -> None:
+    """An uploaded archive becomes a model of this session, and its bytes are forgotten; or keeps why not."""
+    memory = st.session_state
+    file = memory[upload_key()]
+    memory[REFUSED] = ""
+    if file is None:
+        return
+    if (before := model_downloads.mine()) is not None and not before.active:
+        del memory["download"]  # why it failed is old news
+    # Another field: Streamlit forgets the file with the one that held it.
+    memory["models:uploads"] = memory.get("models:uploads", 0) + 1
+    memory["whole_page"] = True
+    try:
+        lesson.choose(shown=upload(file.name, file.getvalue()), beside="")
+    except ModelError as error:
+        memory[REFUSED] = str(error)
+
+
+def upload(name: str, data: bytes) -> str:
+    """An uploaded archive becomes a model of this session; returns its name. Errors: ModelError."""
+    title = "".join(c for c in name.removesuffix(".zip") if c.isprintable())[:60] or "a model"
+    return cache.keep(load_archive(data, title, max_bytes=cache.MAX_MODEL_BYTES), "uploaded in this session")
+
+
+def upload_mb() -> int:
+    """MB that an archive may have: the server takes no more than its own setting either."""
+    return max(1, min(cache.MAX_UPLOAD_BYTES // 1_000_000, st.get_option("server.maxUploadSize")))

@@ -1,4 +1,4 @@
-"""What the Models page says: names, numbers and sentences made from configs and parts."""
+"""The texts of the page "All models": names, numbers and sentences made from configs and parts."""
 
 from __future__ import annotations
 
@@ -76,15 +76,32 @@ def overview(infos: Sequence[ModelInfo], loaded: Mapping[str, int], budget: int)
     )
 
 
-def about(info: ModelInfo, config: ModelConfig, found: Anatomy) -> str:
+def not_here(title: str) -> str:
+    """Why a model is not taken apart."""
+    return f"{title} is not on this computer yet, and so nobody can take it apart."
+
+
+def about(info: ModelInfo, config: ModelConfig, anatomy: Anatomy) -> str:
     """The sentence over the diagram: what most of the numbers are for."""
+    groups = config.kv_heads if isinstance(config, HubConfig) else config.n_heads
+    shared = f", {groups} for keys and values" if groups != config.n_heads else ""
+    heads = f"{config.n_heads} heads{shared} of width {config.head_dim}"
+    stacks = counted(config.n_layers, "layer")  # ALBERT runs one layer many times
+    if len(anatomy.depths) == 2:
+        stacks = f"{counted(anatomy.depths[0], 'layer')} of the encoder and {config.n_layers} of the decoder"
+    note = " Its parts stand under the names and in the order of its own code." * isinstance(config, HubConfig)
+    return f"{info.title} has {heads} in {stacks}. Of its {anatomy.n:,} parameters, {shares(anatomy)}.{note}"
+
+
+def shares(anatomy: Anatomy) -> str:
+    """What the parameters are for: "62 % are in the embeddings, …"."""
     by_kind: dict[str, int] = {}
-    for column in found.columns:
+    for column in anatomy.columns:
         for block in column.blocks:
             for part in block.parts:
                 by_kind[part.kind] = by_kind.get(part.kind, 0) + block.times * part.n
-    shares = [
-        (percent(by_kind[kind] / found.n), name)
+    most, *others = [
+        (percent(by_kind[kind] / anatomy.n), name)
         for kind, name in (
             ("embedding", "in the embeddings"),
             ("attention", "in self-attention"),
@@ -97,15 +114,7 @@ def about(info: ModelInfo, config: ModelConfig, found: Anatomy) -> str:
         )
         if by_kind.get(kind)
     ]
-    groups = config.kv_heads if isinstance(config, HubConfig) else config.n_heads
-    shared = f", {groups} for keys and values" if groups != config.n_heads else ""
-    most, *others = [f"{share} are {name}" if i == 0 else f"{share} {name}" for i, (share, name) in enumerate(shares)]
-    heads = f"{config.n_heads} heads{shared} of width {config.head_dim}"
-    deep = counted(config.n_layers, "layer")  # ALBERT runs one layer many times
-    if len(found.depths) == 2:
-        deep = f"{counted(found.depths[0], 'layer')} of the encoder and {config.n_layers} of the decoder"
-    theirs = " Its parts stand under the names and in the order of its own code." * isinstance(config, HubConfig)
-    return f"{info.title} has {heads} in {deep}. Of its {found.n:,} parameters, {listed([most, *others])}.{theirs}"
+    return listed([f"{most[0]} are {most[1]}", *(f"{share} {name}" for share, name in others)])
 
 
 def row(info: ModelInfo, n_bytes: int) -> list[list[str]]:
@@ -125,17 +134,17 @@ def row(info: ModelInfo, n_bytes: int) -> list[list[str]]:
     ]
 
 
-def drawn(info: ModelInfo, config: ModelConfig, found: Anatomy) -> dict[str, Any]:
+def diagram(info: ModelInfo, config: ModelConfig, anatomy: Anatomy) -> dict[str, Any]:
     """A model for the diagram: texts and shares, the browser works out nothing but places."""
     columns = [
         {
             "title": column.title,
-            "reads": reads(column.reads, config, "T" if column is found.columns[-1] else "S"),
-            "blocks": [_block(block, found.n) for block in column.blocks],
+            "reads": reads(column.reads, config, "T" if column is anatomy.columns[-1] else "S"),
+            "blocks": [_block(block, anatomy.n) for block in column.blocks],
         }
-        for column in found.columns
+        for column in anatomy.columns
     ]
-    return {"title": info.title, "total": f"{found.n:,}", "columns": columns}
+    return {"title": info.title, "total": f"{anatomy.n:,}", "columns": columns}
 
 
 def _block(block: Block, total: int) -> dict[str, Any]:
@@ -159,12 +168,12 @@ def _part(part: Part, times: int, total: int) -> dict[str, Any]:
         "times": times,
         "share": share,
         "percent": percent(share) if part.n else "",
-        "says": says(part, times, total),
+        "says": description(part, times, total),
         "weights": [[x.name, shape(x.shape), f"{x.n:,}"] for x in part.weights],
     }
 
 
-def says(part: Part, times: int, total: int) -> str:
+def description(part: Part, times: int, total: int) -> str:
     """What a part is, in a sentence or two."""
     gives = f" It gives {shape(part.gives)}." if part.gives else ""
     first = f"{part.title}{DOES[part.kind]}.{gives}"
@@ -207,15 +216,3 @@ def limits(max_bytes: int) -> str:
         f"Any architecture that shows its attention, up to {file_size(max_bytes)} of weights, on the disk and as "
         "float32 in memory: asked before anything is downloaded. Only data is read, never code."
     )
-
-
-def progress(done: int, total: int) -> str:
-    """Beside the bar."""
-    return f"{file_size(done)} of {file_size(total)}" if total else "Asking the hub …"
-
-
-def ended(status: str, repo: str, error: str) -> str:
-    """How a download ended that brought no model; "" for one that goes on or is done."""
-    if status == "cancelled":
-        return f"The download of {repo} was cancelled; what has come stays, and it would go on from there."
-    return error if status == "failed" else ""

@@ -1,0 +1,136 @@
+"""What is drawn on the page "All models", in the order of the page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from attnviz.models import hf_download, zip_upload
+from attnviz.models.anatomy import anatomy
+from attnviz.nn.transformer import Transformer
+from attnviz.web import cache
+from attnviz.web.components.anatomy_view import anatomy_view
+from attnviz.web.components.table import table
+from attnviz.web.jobs import model_downloads
+from attnviz.web.jobs import text as job_text
+from attnviz.web.jobs.model_downloads import Download
+from attnviz.web.lesson import Lesson, Try
+from attnviz.web.models import state, text
+from attnviz.web.models.state import Settings, Shown, Taken
+
+FORMULA = (
+    r"\begin{aligned}\text{attention}\quad&4C^2+4C\\\text{feed-forward}\quad&2CF+F+C\\"
+    r"\text{embeddings}\quad&(V+T_{\max})\,C\\\text{LayerNorm}\quad&2C\end{aligned}"
+)
+SOURCE = (
+    "Parameters of each part of a transformer of width C, feed-forward width F, V tokens known and a context of T: "
+    "Vaswani et al. 2017, section 3."
+)
+
+
+def catalogue(lesson: Lesson[Settings], shown: Shown) -> None:
+    """The question, and all models in a table."""
+    infos, memory = list(shown.infos.values()), state.bytes_in_memory()
+    lesson.question("Which transformers are there?")
+    lesson.sentence(text.overview(infos, cache.loaded(), cache.MODELS_BYTES))
+    rows = [(info.name, text.row(info, memory.get(info.name, 0))) for info in infos]
+    table("Models", text.COLUMNS, rows, chosen=shown.name, key=state.TABLE)
+
+
+def anatomies(lesson: Lesson[Settings], shown: Shown) -> None:
+    """The chosen model taken apart, and another beside it."""
+    lesson.section("What is it made of?")
+    taken, beside = shown.taken, shown.beside
+    if taken is None:
+        st.text(shown.trouble)
+        return
+    lesson.sentence(text.about(taken.info, taken.config, taken.anatomy), part="parts")
+    controls(lesson, shown, taken)
+    both = [taken] if beside is None else [taken, beside]
+    anatomy_view([text.diagram(one.info, one.config, one.anatomy) for one in both], key="models-anatomy")
+    if beside is not None:
+        comparison(taken, beside)
+
+
+def controls(lesson: Lesson[Settings], shown: Shown, taken: Taken) -> None:
+    """Where the model can be used, and which one stands beside it."""
+    infos, reads = shown.infos, cache.reads(taken.config)
+    name = taken.info.name
+    page, label, parameter = state.PAGES[reads]
+    others = ["", *(other for other in infos if other != name)]
+    left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
+    if st.session_state[lesson.key("beside")] not in others:
+        lesson.choose(beside="")
+    left.selectbox(
+        "Compare with",
+        others,
+        key=lesson.key("beside"),
+        format_func=lambda other: infos[other].title if other else "no other model",
+    )
+    with right.container(horizontal=True, vertical_alignment="center", key="models-use"):
+        if reads == "text" and st.session_state["model"] != name:
+            st.button("Use it in every page", on_click=state.use, args=(name,))
+        st.page_link(page, label=label, query_params={parameter: name})
+
+
+def comparison(one: Taken, other: Taken) -> None:
+    """The fields in which two models differ."""
+    rows = [("", [[cell] for cell in row]) for row in state.differences(one.config, other.config)]
+    columns = [["Config"], [one.info.title, "number"], [other.info.title, "number"]]
+    table("What differs", columns, rows, key="models-differences")
+
+
+def tries(lesson: Lesson[Settings]) -> None:
+    """Models worth a look."""
+    lesson.tries(
+        Try("An encoder and a decoder", {"shown": "minilm", "beside": "austen"}),
+        Try("The original transformer", {"shown": "scratch:base", "beside": ""}),
+        Try("One that reads images", {"shown": "digits", "beside": "scratch:tiny"}),
+    )
+
+
+def bring(lesson: Lesson[Settings], timed: bool) -> None:
+    """A model by its name on the hub, or as a file; while a download is under way, this runs again by itself."""
+    if st.session_state.pop("whole_page", False):
+        st.rerun()
+    download = model_downloads.mine()
+    if timed != (download is not None and download.active):
+        st.rerun()  # the whole page, for that is where a fragment's clock is set and what has come is taken
+    lesson.section("Bring another one")
+    hub, file = st.columns(2, gap="large")
+    with hub:
+        from_hub(download)
+    with file:
+        from_file(lesson)
+    ended = job_text.download_ended(download.status, download.repo, download.error) if download else ""
+    if why := st.session_state.get(state.REFUSED) or ended:
+        st.text(f"− {why}")
+
+
+def from_hub(download: Download | None) -> None:
+    """The field for a name, and how far the download is."""
+    longest = state.LONGEST_NAME
+    st.text_input("From the Hugging Face hub", key="models-typed", placeholder="org/name", max_chars=longest)
+    if download is not None and download.active:
+        model_downloads.progress(download)
+        st.button("Cancel", on_click=download.cancel)
+    else:
+        st.button("Load", on_click=state.begin_download)
+    st.caption(text.limits(cache.MAX_MODEL_BYTES))
+
+
+def from_file(lesson: Lesson[Settings]) -> None:
+    """The field for an archive."""
+    st.file_uploader(
+        "From a folder, as .zip",
+        "zip",
+        max_upload_size=state.upload_mb(),
+        on_change=state.take_file,
+        args=(lesson,),
+        key=state.upload_key(),
+    )
+    st.caption(text.FOLDER)
+
+
+def behind(lesson: Lesson[Settings]) -> None:
+    """The formula and the code."""
+    lesson.behind(FORMULA, SOURCE, anatomy, Transformer.__init__, zip_upload.wanted, hf_download._check)
