@@ -1,7 +1,8 @@
 """attnviz: an interactive laboratory for transformer attention."""
 
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError
-from attnviz.models.catalogue import Model, ModelInfo, catalogue, load
+from attnviz.models.catalogue import catalogue, load
+from attnviz.models.model import Model, ModelInfo
 from attnviz.nn.attention import AttentionTrace, attend
 from attnviz.nn.config import ModelConfig, preset
 from attnviz.nn.intervention import Intervention

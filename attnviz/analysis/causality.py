@@ -17,7 +17,7 @@ from attnviz.checks import check_index, check_sizes
 from attnviz.errors import InvalidParameterError
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.inputs.words import readable
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 

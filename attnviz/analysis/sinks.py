@@ -14,7 +14,7 @@ from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 
 if TYPE_CHECKING:
-    from attnviz.models.catalogue import Model
+    from attnviz.models.model import Model
 
 
 @dataclass(frozen=True, eq=False)

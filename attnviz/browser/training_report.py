@@ -24,7 +24,7 @@ from attnviz.training.tasks.texts import Language, example_text
 if TYPE_CHECKING:
     import jinja2
 
-    from attnviz.models.catalogue import Model
+    from attnviz.models.model import Model
     from attnviz.nn.intervention import Intervention
     from attnviz.nn.trace import Trace
 

@@ -4,7 +4,7 @@ A figure's title states its point in words above it, on the page; axes carry the
 """
 
 from attnviz.figures.block import block_diagram
-from attnviz.figures.cost import cache_dots, cost_lines, error_dots, implied_matrices
+from attnviz.figures.cost import cache_dots, cost_lines, error_dots
 from attnviz.figures.downstream import downstream_lines
 from attnviz.figures.encoder import (
     activation_curves,
@@ -13,6 +13,7 @@ from attnviz.figures.encoder import (
     drift_paths,
     norm_rows,
 )
+from attnviz.figures.implied_matrices import implied_matrices
 from attnviz.figures.masks import token_bars
 from attnviz.figures.positions import (
     distance_rows,
@@ -25,14 +26,13 @@ from attnviz.figures.positions import (
 from attnviz.figures.sinks import head_shares, paired_bars
 from attnviz.figures.softmax import (
     carried_lines,
-    saturation_lines,
     temperature_curves,
     token_dots,
-    variance_lines,
     weight_bars,
 )
 from attnviz.figures.theme import DARK, LIGHT, Palette
 from attnviz.figures.training import Curve, Panel, head_tiles, training_curves
+from attnviz.figures.variance import saturation_lines, variance_lines
 
 __all__ = [
     "DARK",

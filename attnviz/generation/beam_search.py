@@ -15,9 +15,9 @@ from torch import Tensor
 from attnviz.checks import check_finite, check_sizes
 from attnviz.errors import InvalidParameterError
 from attnviz.generation.sampling import Completion, Prompt, prompt
-from attnviz.models.catalogue import Model
 from attnviz.models.hf_model import HubModel
 from attnviz.models.marian import RecurrentLayerTrace
+from attnviz.models.model import Model
 from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.layers import LayerTrace
 from attnviz.nn.trace import Trace

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from attnviz.checks import check_index, check_sizes, check_temperature
 from attnviz.errors import InvalidParameterError
-from attnviz.models.catalogue import Model
 from attnviz.models.hf_model import HubConfig, HubModel
+from attnviz.models.model import Model
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace, joined
 

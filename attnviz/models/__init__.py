@@ -1,4 +1,4 @@
-"""Models by name: begin with `catalogue`, which lists them and loads any of them.
+"""Models by name: begin with `catalogue`, which lists them and loads any of them; `model` is what one gets.
 
 `families` reads the architectures that are ours (BERT, GPT-2, ViT …); `hf_loading`, `hf_model` and `hf_attention` run
 the others inside transformers with our attention; `marian` and `marian_file` read the small translators. `folders` is
@@ -6,6 +6,7 @@ our own form on disk, `zip_upload` and `hf_download` bring one here, `safetensor
 a model apart, `export` writes it in other forms.
 """
 
-from attnviz.models.catalogue import Model, ModelInfo, load, load_archive
+from attnviz.models.catalogue import load, load_archive
+from attnviz.models.model import Model, ModelInfo
 
 __all__ = ["Model", "ModelInfo", "load", "load_archive"]

@@ -26,8 +26,9 @@ from torch import Tensor, nn
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.models import folders
 from attnviz.models.atomic_write import write_whole
-from attnviz.models.catalogue import BUNDLED, Model
+from attnviz.models.catalogue import BUNDLED
 from attnviz.models.hf_model import HubConfig
+from attnviz.models.model import Model
 from attnviz.models.safetensors_io import read_json
 from attnviz.nn import positions
 from attnviz.nn.masks import Mask

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -238,39 +239,17 @@ def encoder_layer(
 
 
 def encoder(
-    x: ArrayLike,
-    weights: Weights,
-    n_heads: int,
-    n_layers: int,
-    *,
-    norm_first: bool = False,
-    activation: str = "relu",
-    eps: float = 1e-5,
-    keep: ArrayLike | None = None,
-    bias: ArrayLike | None = None,
-    temperature: float = 1.0,
-    rotary_base: float | None = None,
+    x: ArrayLike, weights: Weights, n_heads: int, n_layers: int, *, eps: float = 1e-5, **options: Any
 ) -> list[Array]:
     """x through n_layers layers: x, then what each layer gives, each (…, T, C).
 
     weights: those of `encoder_layer` under "layers.0.", "layers.1." …; where there is a final norm (usual with
-    pre-norm), under "norm.", the last entry is normed by it. Source: Vaswani et al. 2017, section 3.1.
+    pre-norm), under "norm.", the last entry is normed by it. Further arguments as for `encoder_layer`.
+    Source: Vaswani et al. 2017, section 3.1.
     """
     states = [_real(x)]
     for i in range(n_layers):
-        layer = encoder_layer(
-            states[-1],
-            under(f"layers.{i}", weights),
-            n_heads,
-            norm_first=norm_first,
-            activation=activation,
-            eps=eps,
-            keep=keep,
-            bias=bias,
-            temperature=temperature,
-            rotary_base=rotary_base,
-        )
-        states.append(layer)
+        states.append(encoder_layer(states[-1], under(f"layers.{i}", weights), n_heads, eps=eps, **options))
     final = under("norm", weights)
     if final:
         states[-1] = layer_norm(states[-1], final["weight"], final.get("bias"), eps)

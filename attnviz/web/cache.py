@@ -22,7 +22,8 @@ from attnviz.analysis import measures
 from attnviz.browser import attention_message, report
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
-from attnviz.models.catalogue import Model, catalogue, load
+from attnviz.models.catalogue import catalogue, load
+from attnviz.models.model import Model
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace

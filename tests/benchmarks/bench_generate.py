@@ -22,7 +22,7 @@ from rich.table import Table
 import attnviz
 from attnviz.generation.sampling import Prompt, Token, recorded, tokens
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 
 SIZES = [("tiny: 2 × 2 heads, width 32", 2, 2, 32), ("12 × 12 heads, width 768", 12, 12, 768)]
 N_TOKENS = {2: 100, 12: 40}

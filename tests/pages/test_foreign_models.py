@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 from attnviz.web import cache
 
 APP = str(Path(__file__).parents[2] / "app.py")

@@ -17,7 +17,7 @@ from attnviz.analysis import sinks
 from attnviz.formatting import percent
 from attnviz.generation import sampling
 from attnviz.generation.sampling import Sampling, prompt, tokens, whole
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 from attnviz.web import cache
 from attnviz.web.generate import text as generate_said
 from attnviz.web.generate.state import MOST_SAID, TWICE

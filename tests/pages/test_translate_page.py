@@ -18,7 +18,7 @@ from attnviz.browser import attention_message
 from attnviz.browser.view_state import ViewState
 from attnviz.generation.beam_search import beam
 from attnviz.generation.sampling import prompt, say, whole
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 from attnviz.web.translate import state as translate
 from attnviz.web.translate import text as translate_said
 from tests.pages.driver import mounted

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from attnviz.models.catalogue import Model, load, minilm_folder
+from attnviz.models.catalogue import load, minilm_folder
+from attnviz.models.model import Model
 
 
 @pytest.fixture(scope="session")

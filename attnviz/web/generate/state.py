@@ -13,7 +13,7 @@ from attnviz.browser import attention_message
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import InvalidParameterError
 from attnviz.generation.sampling import Prompt, Sampling, prompt, tokens, whole
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell

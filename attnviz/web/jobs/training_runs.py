@@ -26,7 +26,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.formatting import minutes
 from attnviz.models import catalogue
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
 from attnviz.training import command as workshop
 from attnviz.training import loop

@@ -16,7 +16,7 @@ from attnviz.browser.painted_cells import read_cells, write_cells
 from attnviz.browser.view_state import MOST_PAINTED, ViewState
 from attnviz.errors import InvalidParameterError
 from attnviz.figures import Palette
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 from attnviz.nn import mask_patterns
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention

@@ -9,7 +9,8 @@ import streamlit as st
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.models.anatomy import Anatomy, anatomy
-from attnviz.models.catalogue import ModelInfo, catalogue, load_archive, skeleton
+from attnviz.models.catalogue import catalogue, load_archive, skeleton
+from attnviz.models.model import ModelInfo
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
 from attnviz.web import cache

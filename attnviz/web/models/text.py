@@ -7,8 +7,8 @@ from typing import Any
 
 from attnviz.formatting import counted, file_size, listed, magnitude, percent
 from attnviz.models.anatomy import Anatomy, Block, Part
-from attnviz.models.catalogue import ModelInfo
 from attnviz.models.hf_model import HubConfig
+from attnviz.models.model import ModelInfo
 from attnviz.nn.config import ModelConfig
 
 COLUMNS = [  # a heading, and "number" where it stands at the right

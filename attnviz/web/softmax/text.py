@@ -13,7 +13,7 @@ from torch import Tensor
 from attnviz.analysis import measures, scaling
 from attnviz.formatting import percent, significant, small_percent
 from attnviz.inputs.words import readable
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
 
 DECADE = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0)

@@ -15,7 +15,8 @@ from attnviz.browser.view_state import ViewState
 from attnviz.errors import InvalidParameterError
 from attnviz.generation.beam_search import Beam, beam
 from attnviz.generation.sampling import Prompt, named, prompt, tokens
-from attnviz.models.catalogue import Model, catalogue
+from attnviz.models.catalogue import catalogue
+from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
 from attnviz.web import cache
 from attnviz.web.components import attention_view

@@ -16,7 +16,8 @@ from attnviz.analysis.rollout import rollout
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs import images
 from attnviz.inputs.images import Preprocessing
-from attnviz.models.catalogue import Model, catalogue
+from attnviz.models.catalogue import catalogue
+from attnviz.models.model import Model
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import attnviz
 from attnviz import InvalidParameterError, figures
 from attnviz.analysis.sinks import first_shares, measure_sink, without_first
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 from tests.support.parity import close
 
 

@@ -18,7 +18,7 @@ from attnviz.errors import InvalidParameterError
 from attnviz.generation.beam_search import beam
 from attnviz.generation.sampling import Sampling, greedy, prompt, recorded, say, tokens, whole
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models.catalogue import Model
+from attnviz.models.model import Model
 from tests.support.parity import close
 
 

@@ -16,9 +16,9 @@ from attnviz.analysis.measures import strongest_links
 from attnviz.browser.report import html, npz
 from attnviz.generation.beam_search import beam
 from attnviz.generation.sampling import prompt, recorded, say, tokens, whole
-from attnviz.models.catalogue import Model
 from attnviz.models.marian import ALIGNING, MarianModel, RecurrentLayerTrace, installed, load_marian, side_by_side
 from attnviz.models.marian_file import read_marian
+from attnviz.models.model import Model
 from tests.support.parity import close
 
 ENGLISH = [
