@@ -271,7 +271,9 @@ def _roomy(ends: Array, everything: Array, labels: Sequence[str], token: int) ->
     return kept
 
 
-def depth_lines(post: Sequence[float], pre: Sequence[float], x_title: str, y_title: str, palette: Palette) -> go.Figure:
+def depth_lines(
+    post: Sequence[float] | Array, pre: Sequence[float] | Array, x_title: str, y_title: str, palette: Palette
+) -> go.Figure:
     """Post-norm against pre-norm, layer by layer from 0."""
     pairs = (("post-norm", post, palette.diverging[1]), ("pre-norm", pre, palette.ink))
     traces = [

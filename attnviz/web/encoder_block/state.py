@@ -1,11 +1,96 @@
-"""What the page on the encoder block keeps between two looks: measures of one text, by names only."""
+"""The page on the encoder block: what the reader has set, the run that is shown, and its measures, by names only."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import streamlit as st
 
 from attnviz.analysis import residual
-from attnviz.web import cache
+from attnviz.checks import check_index
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.nn.trace import Trace
+from attnviz.web import cache, shell
+from attnviz.web.encoder_block import text
+from attnviz.web.lesson import Lesson
+
+DEPTHS = range(1, 13)
+SEEDS = 10_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the reader has set."""
+
+    token: int = 10
+    layer: int = 3
+    norm: str = "attention"
+    depth: int = 12
+    seed: int = 0
+    guess: str = ""
+    guess_depth: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("token", "layer", "seed"):
+            check_index(name, getattr(self, name))
+        if self.norm not in text.SUBLAYERS or self.depth not in DEPTHS or self.seed >= SEEDS:
+            raise InvalidParameterError(f"norm={self.norm!r}, depth={self.depth} or seed={self.seed} is out of range")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One text through one model: what all parts of the page read."""
+
+    inputs: shell.Inputs
+    title: str  # of the model
+    trace: Trace
+    branches: residual.Branches
+    states: residual.Array  # (L + 1, T, C): the stream
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The tokens as a person should read them."""
+        return self.trace.encodings[0].labels
+
+    @property
+    def norm_first(self) -> bool:
+        """Whether the model has its norms in the branches."""
+        return self.trace.config.norm_first
+
+    def block(self, layer: int, norm_first: bool) -> residual.Block:
+        """One layer, with its norms in the branches or in the stream."""
+        return block(self.inputs.model, self.inputs.text, layer, norm_first)
+
+
+def run(lesson: Lesson[Settings]) -> Run:
+    """The sidebar's text through its model; ends the page in a sentence where there is nothing to show."""
+    inputs = lesson.inputs()
+    model = cache.model(inputs.model)
+    try:
+        trace = cache.trace(inputs.model, inputs.text)
+        shares = branches(inputs.model, inputs.text)
+    except (InvalidParameterError, ModelError) as error:
+        shell.refuse(text.another_model(str(error)))
+    states = residual.stream(trace)
+    if not np.isfinite(states).all():
+        shell.refuse(text.NOT_FINITE)
+    return Run(inputs, model.info.title, trace, shares, states)
+
+
+def settle(lesson: Lesson[Settings], run: Run) -> None:
+    """Brings token and layer into what this text and this model have, before their widgets are drawn."""
+    settings, special = lesson.chosen(), run.trace.encodings[0].special
+    if settings.token >= len(special):
+        lesson.choose(token=max((i for i, is_special in enumerate(special) if not is_special), default=0))
+    if settings.layer >= len(run.trace.layers):
+        lesson.choose(layer=len(run.trace.layers) - 1)
+
+
+def place(lesson: Lesson[Settings], run: Run) -> tuple[int, int]:
+    """The token and the layer that are shown."""
+    settings = lesson.chosen()
+    return min(settings.token, len(run.labels) - 1), min(settings.layer, len(run.trace.layers) - 1)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -1,4 +1,4 @@
-"""What the page on the encoder block says: sentences written from the numbers, as plain text."""
+"""The sentences of the page on the encoder block, written from its numbers, as plain text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from attnviz.analysis import residual
-from attnviz.formatting import number, percent
+from attnviz.formatting import number, numbers, percent
 
+SUBLAYERS = ("attention", "feed-forward")
 ABOUT_THE_SAME = 0.1  # a difference below 10 % is called none
 ADDS_MORE = ("Attention", "Feed-forward", "About the same")
 LARGER = ("Post-norm", "Pre-norm", "About the same")
+NOT_FINITE = "On this text the model’s numbers are not finite (NaN or infinite). Pick another text or model."
+
+
+def another_model(error: str) -> str:
+    """Why this model is not shown here, and what to do."""
+    return f"{error.rstrip('.')}. Pick another model in the sidebar."
 
 
 def larger(a: float, b: float, options: tuple[str, str, str]) -> str:
@@ -29,6 +36,12 @@ def way(label: str, layer: int, lengths: Mapping[str, float], norm_first: bool) 
         f"vector of length {number(lengths['attention'])}, the feed-forward network one of "
         f"{number(lengths['feed_forward'])}; {end} {number(lengths['after'])}."
     )
+
+
+def stages(label: str, layer: int, lengths: Mapping[str, float]) -> str:
+    """The same as a text alternative, every length by name."""
+    listed = ", ".join(f"{stage.replace('_', ' ')} {number(length)}" for stage, length in lengths.items())
+    return f"Way of the token {label} through layer {layer}, lengths of its vector: {listed}."
 
 
 def adds_more(shares: residual.Branches) -> tuple[str, str]:
@@ -52,6 +65,12 @@ def norm(label: str, step: residual.Normed) -> str:
     )
 
 
+def moments(rows: Mapping[str, residual.Array]) -> str:
+    """Mean and deviation of one vector at several stages, as a text alternative."""
+    listed = "; ".join(f"{stage} {numbers((row.mean(), row.std()))}" for stage, row in rows.items())
+    return f"Histograms of one vector, mean and deviation: {listed}"
+
+
 def hidden(label: str, units: int, off: float) -> str:
     """How many hidden units are off."""
     return (
@@ -69,6 +88,12 @@ def additions(label: str, token: int, shares: residual.Branches) -> str:
         f"In {ahead} of {layers} layers the feed-forward network adds more than attention. For “{label}” the largest "
         f"addition is {percent(largest)} of the stream’s length."
     )
+
+
+def shares(attention: residual.Array, feed_forward: residual.Array) -> str:
+    """What the branches add, (L,) each, as a text alternative."""
+    listed = "; ".join(f"{percent(a)}, {percent(f)}" for a, f in zip(attention, feed_forward, strict=True))
+    return f"Shares of the stream’s length that attention and feed-forward add, layer by layer: {listed}"
 
 
 def drift(label: str, shown: float, states: residual.Array) -> str:
@@ -93,14 +118,14 @@ def depth(post: residual.Depth, pre: residual.Depth) -> str:
         return (
             f"One untrained layer: the gradient is {number(last[0])} with post-norm, {number(last[1])} with pre-norm."
         )
-    said = (
+    sizes = (
         f"{layers} untrained layers: the gradient goes from {number(post.gradients[0])} in the first to "
         f"{number(last[0])} in the last with post-norm, from {number(pre.gradients[0])} to {number(last[1])} with "
         f"pre-norm. In the last layer post-norm’s is {last[0] / last[1]:.1f} times pre-norm’s."
     )
     if larger(*last, LARGER) != LARGER[0]:
-        return said
+        return sizes
     return (
-        f"{said} The deeper the stack, the more: this is why post-norm needs warm-up, a learning rate that starts "
+        f"{sizes} The deeper the stack, the more: this is why post-norm needs warm-up, a learning rate that starts "
         "small and rises."
     )
