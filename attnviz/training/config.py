@@ -15,7 +15,8 @@ from attnviz.training.tasks.texts import Language
 
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("adamw", "adam", "sgd")
-ENTRY = 50  # steps of warm-up into an interlude, and out of it
+ENTRY = 50  # steps in which the rate rises into an induction warm-up, and out of it
+RENAMED = {"interlude": "induction_warmup", "interlude_at": "induction_warmup_at"}  # files and commands say so still
 ABOVE_RATE = 10.0  # no schedule is sensible beyond it
 
 
@@ -29,8 +30,9 @@ class TrainConfig:
         length: tokens of an example or a window of text; batch: examples per step.
         vocab_size, repeats: of tasks on text: the tokenizer's size, and the share of windows that are random tokens
             said again and again, so that induction heads form (Olsson et al. 2022).
-        interlude, interlude_at: of a language model: so many steps, after so many on text alone, in which one head of
-            each layer learns to repeat and all else stands still: see `interlude.py`. `repeats` begin after it.
+        induction_warmup, induction_warmup_at: of a language model: so many steps, after so many on text alone, in which
+            one head of each layer learns to repeat and all else stands still: see `induction_warmup.py`. `repeats`
+            begin after it.
         attention_dropout: whether dropout is also applied to the attention weights: a third of what dropout costs.
         steps, learning_rate (the peak), schedule, warmup (steps): see `schedules`.
         weight_decay: on matrices and embeddings, never on norms and biases.
@@ -52,8 +54,8 @@ class TrainConfig:
     length: int = 64
     vocab_size: int = 2048
     repeats: float = 0.0
-    interlude: int = 0
-    interlude_at: int = 0
+    induction_warmup: int = 0
+    induction_warmup_at: int = 0
     batch: int = 32
     steps: int = 1000
     optimizer: str = "adamw"
@@ -80,7 +82,7 @@ class TrainConfig:
             vocab_size=self.vocab_size,
         )
         check_sizes(0, d_ff=self.d_ff, warmup=self.warmup, patience=self.patience, seed=self.seed)
-        check_sizes(0, interlude=self.interlude, interlude_at=self.interlude_at)
+        check_sizes(0, induction_warmup=self.induction_warmup, induction_warmup_at=self.induction_warmup_at)
         check_bool("attention_dropout", self.attention_dropout)
         check_divisible("d_model", self.d_model, "n_heads", self.n_heads)
         for name in ("dropout", "label_smoothing", "repeats"):
@@ -100,11 +102,14 @@ class TrainConfig:
                 raise InvalidParameterError(f"{name}={getattr(self, name)} is negative")
         if not 0 < check_finite("learning_rate", self.learning_rate) <= ABOVE_RATE:
             raise InvalidParameterError(f"learning_rate={self.learning_rate:g} is not within 0 … {ABOVE_RATE:g}")
-        if self.interlude and self.task != Language.name:
-            raise InvalidParameterError(f"interlude={self.interlude} is for the task {Language.name}, not {self.task}")
-        if self.interlude and self.interlude_at + self.interlude > self.steps:
+        if self.induction_warmup and self.task != Language.name:
             raise InvalidParameterError(
-                f"interlude={self.interlude} from interlude_at={self.interlude_at} on ends after steps={self.steps}"
+                f"induction_warmup={self.induction_warmup} is for the task {Language.name}, not {self.task}"
+            )
+        if self.induction_warmup and self.induction_warmup_at + self.induction_warmup > self.steps:
+            raise InvalidParameterError(
+                f"induction_warmup={self.induction_warmup} from induction_warmup_at={self.induction_warmup_at} on ends "
+                f"after steps={self.steps}"
             )
         if self.warmup > self.steps:
             raise InvalidParameterError(f"warmup={self.warmup} is longer than steps={self.steps}")
@@ -130,18 +135,18 @@ class TrainConfig:
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
         planned = self.learning_rate * SCHEDULES[self.schedule](step, self.steps, self.warmup)
-        if not self.interlude or step < self.interlude_at:
+        if not self.induction_warmup or step < self.induction_warmup_at:
             return planned
-        border = self.interlude_at + (self.interlude if self.interlude_over(step) else 0)
+        border = self.induction_warmup_at + (self.induction_warmup if self.after_induction_warmup(step) else 0)
         return planned * warmed(step - border, ENTRY)
 
-    def in_interlude(self, step: int) -> bool:
+    def in_induction_warmup(self, step: int) -> bool:
         """Whether a step, counted from 0, is one in which one head of each layer learns alone."""
-        return self.interlude_at <= step < self.interlude_at + self.interlude
+        return self.induction_warmup_at <= step < self.induction_warmup_at + self.induction_warmup
 
-    def interlude_over(self, step: int) -> bool:
-        """Whether there was an interlude before a step."""
-        return bool(self.interlude) and step >= self.interlude_at + self.interlude
+    def after_induction_warmup(self, step: int) -> bool:
+        """Whether there was an induction warm-up before a step."""
+        return bool(self.induction_warmup) and step >= self.induction_warmup_at + self.induction_warmup
 
     def to_json(self) -> str:
         """All fields as JSON; `from_json` gives an equal config."""
@@ -159,6 +164,7 @@ class TrainConfig:
     @classmethod
     def of(cls, given: dict[str, Any]) -> TrainConfig:
         """From fields by name. Errors: InvalidParameterError for one that does not exist, or a wrong value."""
+        given = {RENAMED.get(name, name): value for name, value in given.items()}
         unknown = sorted(set(given) - {field.name for field in fields(cls)})
         if unknown:
             raise InvalidParameterError(f"a training has no setting {', '.join(unknown)}")

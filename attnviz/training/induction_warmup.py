@@ -1,7 +1,7 @@
-"""An interlude in the training of a language model: for some hundred steps one head of each layer learns to repeat.
+"""The induction warm-up of a language model: for some hundred steps one head of each layer learns to repeat.
 
 Induction heads (Olsson et al. 2022) come late in a small model of a text: feed-forward networks learn first which words
-a text has, and no head has to learn their order. In an interlude nothing else can learn it: all but one head of each
+a text has, and no head has to learn their order. In the warm-up nothing else can learn it: all but one head of each
 layer stands still, nothing is dropped, and half of what is read are random tokens said again and again. The other half
 is the text, so that the heads stay out of its way, and what the model knows of it is not lost.
 """

@@ -61,7 +61,7 @@ class Training:
         if not config.attention_dropout:
             self.model.keep_attention_whole()
         self.optimizer = optimizer_for(self.model, config)
-        self.learning: list[int] = []  # the head of each layer that learns in the interlude, once it has begun
+        self.learning: list[int] = []  # the head of each layer that learns in the induction warm-up, once it has begun
         self.done, self.smoothed = 0, math.nan
         self.best, self.since_best = math.inf, 0
 
@@ -79,8 +79,8 @@ class Training:
     def _step(self) -> Step:
         config, began = self.config, time.perf_counter()
         batches = self._batches(_generator(config.seed, self.done))
-        alone = config.in_interlude(self.done)
-        if config.interlude and self.done - config.interlude_at in (0, config.interlude):
+        alone = config.in_induction_warmup(self.done)
+        if config.induction_warmup and self.done - config.induction_warmup_at in (0, config.induction_warmup):
             self._cross_border()
         rate = config.rate(self.done)
         for group, decay in zip(self.optimizer.param_groups, (config.weight_decay, 0.0), strict=True):
@@ -115,17 +115,17 @@ class Training:
 
     def _batches(self, generator: torch.Generator) -> list[Batch]:
         config = self.config
-        if not config.interlude:
+        if not config.induction_warmup:
             return [self.task.batch(config.batch, generator)]
         assert isinstance(self.task, Language)
-        if config.in_interlude(self.done):
-            progress = (self.done - config.interlude_at) / config.interlude
-            return self.task.interlude(config.batch, generator, progress)
-        return [self.task.around_interlude(config.batch, generator, over=config.interlude_over(self.done))]
+        if config.in_induction_warmup(self.done):
+            progress = (self.done - config.induction_warmup_at) / config.induction_warmup
+            return self.task.warmup_batches(config.batch, generator, progress)
+        return [self.task.around_warmup(config.batch, generator, over=config.after_induction_warmup(self.done))]
 
     def _cross_border(self) -> None:
-        """Into the interlude, or out of it."""
-        if self.done == self.config.interlude_at:
+        """Into the induction warm-up, or out of it."""
+        if self.done == self.config.induction_warmup_at:
             assert isinstance(self.task, Language)
             self.learning = induction_warmup.choose(self.task.heads(self.model.eval()).previous)
         for p in induction_warmup.learners(self.model, self.learning):
@@ -174,7 +174,7 @@ class Training:
             training = cls(TrainConfig.of(about["config"]), text)
             restored = (about["done"], about["smoothed"], about["best"], about["since_best"])
             training.learning = list(about.get("learning", []))
-            if training.config.interlude and restored[0] > training.config.interlude_at:
+            if training.config.induction_warmup and restored[0] > training.config.induction_warmup_at:
                 induction_warmup.learners(training.model, training.learning)  # one head for each layer
         except (KeyError, TypeError, IndexError, ValueError, InvalidParameterError) as error:
             raise ModelError(f"{path.name} is a checkpoint of a training that cannot be resumed: {error}.") from None

@@ -24,8 +24,8 @@ MOST_BYTES = 10_000_000
 HELD_OUT = 0.05  # of the text, for each of "val" (before the end) and "test" (the end)
 N_HELD_OUT = 64  # windows, spread evenly over the split
 EVAL_BATCH = 16
-FEW, SHORT = 64, 64  # tokens of the alphabet and of a window that repeats, at the start of an interlude
-CONSTANT, SHORT_UNTIL = 0.35, 0.6  # of an interlude: when the alphabet begins to grow, and when it is whole
+FEW, SHORT = 64, 64  # tokens of the alphabet and of a window that repeats, at the start of an induction warm-up
+CONSTANT, SHORT_UNTIL = 0.35, 0.6  # of an induction warm-up: when the alphabet begins to grow, and when it is whole
 
 
 class Language(Task):
@@ -78,8 +78,8 @@ class Language(Task):
         # Drawn as often as they stand in the text: with a vocabulary of thousands, even draws teach no head in time.
         return self._mixed(size, int(self.repeats * size), self.splits["train"], generator)
 
-    def around_interlude(self, size: int, generator: torch.Generator, *, over: bool) -> Batch:
-        """A batch of a training with an `interlude`: text alone before it; after it also repeats, drawn evenly."""
+    def around_warmup(self, size: int, generator: torch.Generator, *, over: bool) -> Batch:
+        """A batch before an induction warm-up, of text alone, or after it (`over`), also with repeats, drawn evenly."""
         return self._mixed(size, int(self.repeats * size) if over else 0, self.alphabet, generator)
 
     def _mixed(self, size: int, doubled: int, alphabet: Tensor, generator: torch.Generator) -> Batch:
@@ -91,7 +91,7 @@ class Language(Task):
         more = repeated(doubled, self.length, alphabet, self.bos, generator, shortest=8)
         return Batch(torch.cat([plain.ids, more.ids]), torch.cat([plain.labels, more.labels]))
 
-    def interlude(self, size: int, generator: torch.Generator, progress: float) -> list[Batch]:
+    def warmup_batches(self, size: int, generator: torch.Generator, progress: float) -> list[Batch]:
         """Two batches with as many tokens as one of `size`: half in windows of the text, half in ones that repeat.
 
         What repeats: the text's 64 most frequent tokens in short windows until `progress` (0 to 1) is 0.35, then more
@@ -103,7 +103,7 @@ class Language(Task):
         n = min(len(self.alphabet), round(FEW * (len(self.alphabet) / FEW) ** growth))
         half = max(1, size // 2)
         again = repeated(half * (self.length // length), length, self._by_frequency[:n], self.bos, generator)
-        return [self.around_interlude(half, generator, over=False), again]
+        return [self.around_warmup(half, generator, over=False), again]
 
     @cached_property
     def _by_frequency(self) -> Tensor:

@@ -158,12 +158,19 @@ INTERLUDE = TINY | {
     "batch": 8,
     "steps": 8,
     "repeats": 0.25,
-    "interlude": 3,
-    "interlude_at": 2,
+    "induction_warmup": 3,
+    "induction_warmup_at": 2,
 }
 
 
-def test_in_an_interlude_one_head_of_each_layer_learns_and_repeats_begin_after_it() -> None:
+def test_the_first_names_of_the_induction_warmup_are_still_read() -> None:
+    """Files of trained models and the commands in their cards have them."""
+    old = TrainConfig.of({"task": "language", "interlude": 900, "interlude_at": 9000, "steps": 20_000})
+    assert (old.induction_warmup, old.induction_warmup_at) == (900, 9000)
+    assert preset("language", interlude=9, interlude_at=60).induction_warmup == 9
+
+
+def test_in_an_induction_warmup_one_head_of_each_layer_learns_and_repeats_begin_after_it() -> None:
     run = Training(preset("language", "small", **INTERLUDE))
     heads, width = run.config.n_heads, run.config.d_model
     repeats, moved = [], []
@@ -186,7 +193,7 @@ def test_in_an_interlude_one_head_of_each_layer_learns_and_repeats_begin_after_i
             assert [bool(part.any()) for part in parts] == [head == learning for head in range(heads)], name
 
 
-def test_the_heads_of_an_interlude_are_chosen_as_it_begins() -> None:
+def test_the_heads_of_an_induction_warmup_are_chosen_as_it_begins() -> None:
     previous = torch.tensor([[0.1, 0.6, 0.2], [0.3, 0.2, 0.1], [0.05, 0.3, 0.5]])
     assert induction_warmup.choose(previous) == [1, 2, 0]
     run = Training(preset("language", "small", **INTERLUDE))
@@ -198,7 +205,7 @@ def test_the_heads_of_an_interlude_are_chosen_as_it_begins() -> None:
     assert run.learning == induction_warmup.choose(found)
 
 
-def test_an_interlude_has_no_dropout_and_no_weight_decay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_induction_warmup_has_no_dropout_and_no_weight_decay(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Training(preset("language", "small", **INTERLUDE | {"dropout": 0.5, "weight_decay": 0.3}))
     seen: list[tuple[bool, float]] = []
 
@@ -212,17 +219,17 @@ def test_an_interlude_has_no_dropout_and_no_weight_decay(monkeypatch: pytest.Mon
     assert seen == [(True, 0.3)] * 2 + [(False, 0.0)] * 6 + [(True, 0.3)] * 3  # two batches a step within it
 
 
-def test_an_interlude_warms_up_on_its_own_and_so_does_what_follows() -> None:
+def test_an_induction_warmup_warms_up_on_its_own_and_so_does_what_follows() -> None:
     changes = {"steps": 500, "warmup": 100, "vocab_size": 300, "length": 24}
     plain = preset("language", **changes)
-    config = replace(plain, interlude=120, interlude_at=200)
+    config = replace(plain, induction_warmup=120, induction_warmup_at=200)
     for step in range(500):
         since = step - 320 if step >= 320 else step - 200
         factor = min(1.0, (since + 1) / ENTRY) if step >= 200 else 1.0
         assert config.rate(step) == pytest.approx(plain.rate(step) * factor, rel=1e-12), step
 
 
-def test_what_learns_in_an_interlude_has_fresh_averages_before_and_after_and_the_rest_keeps_its_own() -> None:
+def test_what_learns_in_an_induction_warmup_has_fresh_averages_before_and_after_and_the_rest_keeps_its_own() -> None:
     """Averages of other gradients would make the first steps many times too long."""
     run = Training(preset("language", "small", **INTERLUDE))
     named = dict(run.model.named_parameters())
@@ -235,7 +242,7 @@ def test_what_learns_in_an_interlude_has_fresh_averages_before_and_after_and_the
     assert counted == [[1, 1], [2, 2], [1, 2], [2, 2], [3, 2], [1, 3], [2, 4], [3, 5]]
 
 
-def test_a_training_in_its_interlude_resumes_bit_for_bit(tmp_path: Path) -> None:
+def test_a_training_in_its_induction_warmup_resumes_bit_for_bit(tmp_path: Path) -> None:
     config = preset("language", "small", **INTERLUDE)
     whole = Training(config)
     expected = [step.loss for step in whole.steps()]
@@ -249,7 +256,7 @@ def test_a_training_in_its_interlude_resumes_bit_for_bit(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("heads", [[], [0, 0, 0], [9]])
-def test_a_checkpoint_without_the_heads_of_its_interlude_is_refused(tmp_path: Path, heads: list) -> None:
+def test_a_checkpoint_without_the_heads_of_its_induction_warmup_is_refused(tmp_path: Path, heads: list) -> None:
     run = Training(preset("language", "small", **INTERLUDE))
     for _ in range(3):
         run._step()
@@ -335,9 +342,12 @@ def test_a_loss_that_runs_away_stops_with_the_numbers(optimizer: str) -> None:
         ({"dropout": 1.5}, ["dropout=1.5"]),
         ({"weight_decay": -1}, ["weight_decay=-1"]),
         ({"precision": "int8"}, ["'int8'"]),
-        ({"interlude": 5}, ["interlude=5", "language", "induction"]),
-        ({"interlude": -1, "task": "language"}, ["interlude=-1"]),
-        ({"interlude": 9, "interlude_at": 60, "steps": 68, "task": "language"}, ["9", "interlude_at=60", "steps=68"]),
+        ({"induction_warmup": 5}, ["induction_warmup=5", "language", "induction"]),
+        ({"induction_warmup": -1, "task": "language"}, ["induction_warmup=-1"]),
+        (
+            {"induction_warmup": 9, "induction_warmup_at": 60, "steps": 68, "task": "language"},
+            ["9", "induction_warmup_at=60", "steps=68"],
+        ),
         ({"attention_dropout": 0.5}, ["attention_dropout=0.5"]),
     ],
 )

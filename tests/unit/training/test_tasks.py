@@ -146,9 +146,9 @@ def test_a_share_of_the_windows_repeats() -> None:
     assert asked_everywhere.tolist() == [True] * 6 + [False] * 2
 
 
-def test_around_an_interlude_text_alone_comes_first_and_even_repeats_after() -> None:
+def test_around_an_induction_warmup_text_alone_comes_first_and_even_repeats_after() -> None:
     task = Language(64, 300, 0.25, TEXT)
-    before, after = (task.around_interlude(400, generator(), over=over) for over in (False, True))
+    before, after = (task.around_warmup(400, generator(), over=over) for over in (False, True))
     assert (before.labels != IGNORED).all() and before.ids.shape == after.ids.shape
     plain = Language(64, 300, 0.0, TEXT).batch(400, generator())
     assert torch.equal(before.ids, plain.ids) and torch.equal(before.labels, plain.labels)
@@ -159,14 +159,14 @@ def test_around_an_interlude_text_alone_comes_first_and_even_repeats_after() -> 
     assert drawn[rare].float().mean() > 0.8 * drawn.float().mean()  # rare tokens as often as frequent ones
 
 
-def test_an_interlude_repeats_few_tokens_first_and_all_in_the_end_beside_as_much_text() -> None:
+def test_an_induction_warmup_repeats_few_tokens_first_and_all_in_the_end_beside_as_much_text() -> None:
     """Windows of 64 instead of 128 at first, drawn from the text's most frequent tokens."""
     words = " ".join(f"w{i % (1 + i % 400)}" for i in range(9_000))
     task = Language(128, 600, 0.25, words)
     counts = torch.bincount(task.splits["train"], minlength=task.tokenizer.vocab_size)
     sizes = []
     for progress in (0.0, 0.34, 0.45, 0.59, 0.6, 1.0):
-        plain, batch = task.interlude(80, generator(), progress)
+        plain, batch = task.warmup_batches(80, generator(), progress)
         assert plain.ids.shape == (40, 128) and (plain.labels != IGNORED).all()
         assert batch.ids.shape == batch.labels.shape == ((80, 64) if progress < 0.6 else (40, 128))
         asked = batch.labels != IGNORED
