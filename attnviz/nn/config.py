@@ -15,10 +15,11 @@ from attnviz.checks import (
     check_sizes,
 )
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.positions import SCHEMES
 
 KINDS = ("encoder", "decoder", "encoder-decoder")
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh")
-POSITIONS = ("none", "sinusoidal", "learned", "rope", "alibi")
+POSITIONS = SCHEMES
 HEADS = (None, "lm", "classification", "distillation")
 MAX_LAYERS = 512
 MAX_PATCHES = 16_384  # of an image: their attention already takes 1 GB a head

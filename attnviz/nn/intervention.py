@@ -9,9 +9,9 @@ from typing import Any
 
 from attnviz.checks import check_bool, check_finite, check_index, check_temperature
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.positions import SCHEMES
 
 PLACES = ("all", "encoder", "decoder", "cross")
-POSITIONS = ("none", "sinusoidal", "learned", "rope", "alibi")
 
 Cell = tuple[int | None, int | None, int, int]
 HeadFactor = tuple[int | None, int, float]
@@ -52,8 +52,8 @@ class Intervention:
         _set(self, "mask", _check_mask(self.mask))
         _set(self, "blocked", tuple(sorted({_cell(cell) for cell in _items("blocked", self.blocked)}, key=str)))
         _set(self, "head_scale", _head_factors(self.head_scale))
-        if self.positions is not None and self.positions not in POSITIONS:
-            raise InvalidParameterError(f"positions={self.positions!r} is not one of {', '.join(POSITIONS)}")
+        if self.positions is not None and self.positions not in SCHEMES:
+            raise InvalidParameterError(f"positions={self.positions!r} is not one of {', '.join(SCHEMES)}")
         if self.where not in PLACES:
             raise InvalidParameterError(f"where={self.where!r} is not one of {', '.join(PLACES)}")
         if self.layers is not None:
