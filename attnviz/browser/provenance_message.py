@@ -1,4 +1,4 @@
-"""A walk as one binary message for the browser, which traces cells by the same rules as `Walk.terms`.
+"""Where a layer's numbers come from, as one message: the browser traces cells by the same rules as `Walk.terms`.
 
 A frame (`browser.framing`) whose payload holds the matrices' numbers, row by row, as float32, or as float64 where the
 model computes in that. `frontend/provenance/read.js` reads it.
@@ -20,7 +20,7 @@ VERSION = 1
 WHOLE = 32  # up to this model width every head is sent, above it the chosen head and all heads' z
 
 
-def pack_walk(walk: Walk, head: int, *, more: Mapping[str, Any] | None = None) -> bytes:
+def pack(walk: Walk, head: int, *, more: Mapping[str, Any] | None = None) -> bytes:
     """The message for one head. `more`: further plain values for the header, such as what may be edited.
 
     Above a width of 32 only the chosen head's columns of W_Q, W_K, W_V, Q, K and V go along: the browser asks for

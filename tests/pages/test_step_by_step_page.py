@@ -1,6 +1,5 @@
 """Step by step: what the page says and sends is what the library computes."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import attnviz
 from attnviz import Intervention
 from attnviz.analysis.provenance.steps import walk
 from attnviz.analysis.provenance.worked_example import by_hand
+from attnviz.browser.framing import read_frame
 from attnviz.errors import InvalidParameterError
 from attnviz.web.lesson import from_query, to_query
 from attnviz.web.step_by_step.state import Settings
@@ -39,11 +39,8 @@ def open_page(query: dict[str, str] | None = None, **state: Any) -> AppTest:
 
 def sent(app: AppTest) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
     """What the browser got: the page's settings, the message's header and its matrices."""
-    data = bytes(app.get("bidi_component")[0].proto.bytes)
-    length = int.from_bytes(data[:4], "little")
-    about, message = json.loads(data[4 : 4 + length]), data[4 + length :]
-    length = int.from_bytes(message[:4], "little")
-    header, body = json.loads(message[4 : 4 + length]), message[4 + length :]
+    about, message = read_frame(app.get("bidi_component")[0].proto.bytes)
+    header, body = read_frame(bytes(message))
     kind = np.dtype("<f8" if header["bytes"] == 8 else "<f4")
     matrices = {
         m["name"]: np.frombuffer(body, kind, m["rows"] * m["stored"], m["at"]).reshape(m["rows"], m["stored"])

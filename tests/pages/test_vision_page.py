@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from attnviz import Intervention, Model, ModelConfig, Transformer, load
 from attnviz.analysis.rollout import rollout
+from attnviz.browser.framing import read_frame
 from attnviz.formatting import percent
 from attnviz.inputs.images import Preprocessing
 from attnviz.training.tasks import digits
@@ -63,19 +64,12 @@ def link(app: AppTest) -> dict[str, str]:
 def sent(app: AppTest) -> tuple[dict[str, Any], dict[str, Any], np.ndarray, np.ndarray]:
     """What the patches were sent: settings, sizes, weights (L, H + 1, Q, T), picture."""
     (part,) = mounted(app, "attnviz_patches")
-    data: bytes = part.proto.bytes
-    n = int.from_bytes(data[:4], "little")
-    given, message = json.loads(data[4 : 4 + n]), data[4 + n :]
-    n = int.from_bytes(message[:4], "little")
-    about = json.loads(message[4 : 4 + n])
+    given, message = read_frame(part.proto.bytes)
+    about, body = read_frame(bytes(message))
     shape = (about["layers"], about["heads"] + 1, len(about["queries"]), about["tokens"])
-    weights = np.frombuffer(message, np.float32, int(np.prod(shape)), 4 + n).reshape(shape)
-    return (
-        given,
-        about,
-        weights,
-        np.frombuffer(message, np.uint8, offset=4 + n + weights.nbytes).reshape(about["picture"]),
-    )
+    weights = np.frombuffer(body, np.float32, int(np.prod(shape))).reshape(shape)
+    pixels = np.frombuffer(body, np.uint8, int(np.prod(about["picture"])), weights.nbytes)
+    return given, about, weights, pixels.reshape(about["picture"])
 
 
 def upload(app: AppTest, data: bytes, **settings: object) -> AppTest:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import streamlit as st
-
 from attnviz.browser import bundle
+from attnviz.web.components import bridge
 
-_mount = st.components.v2.component(
+_mount = bridge.component(
     "attnviz_anatomy",
-    html='<div class="av-anatomy"></div>',
-    css=(bundle.FOLDER / "widgets/anatomy.css").read_text("utf-8"),
-    js=bundle.javascript("widgets/anatomy.js"),
+    "widgets/anatomy.js",
+    '<div class="av-anatomy"></div>',
+    (bundle.FOLDER / "widgets/anatomy.css").read_text("utf-8"),
 )
 
 

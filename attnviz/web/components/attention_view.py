@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
-import streamlit as st
-
 from attnviz.browser import bundle
+from attnviz.browser.framing import Payload, frame
 from attnviz.browser.view_state import ViewState
+from attnviz.web.components import bridge
 
 QUESTION = "Where does each word look?"
 
-_mount = st.components.v2.component(
-    "attnviz_view",
-    html='<div class="av-root"></div>\n<noscript>This view needs JavaScript.</noscript>',
-    css=bundle.css(),
-    js=bundle.javascript(),
+_mount = bridge.component(
+    "attnviz_view", "attention/streamlit.js", f'<div class="av-root"></div>{bridge.NO_SCRIPT}', bundle.css()
 )
 
 
 def current_state(key: str, default: ViewState) -> ViewState:
     """What the reader has chosen in the view `key` (`default` before that); ask before it is drawn."""
-    reported = _reported(key)
-    return default if reported is None else ViewState.from_dict(reported)
+    return _shown(key) or default
 
 
 def choose_state(key: str, state: ViewState) -> None:
     """Makes `state` what the view `key` shows (a link was opened); to be called before the view is drawn."""
-    st.session_state[key] = {"view": state.to_dict()}
-    st.session_state.pop(_sent(key), None)
+    bridge.show(key, "view", state)
 
 
 def requested_file(key: str) -> str | None:
     """The kind of file ("npz" or "html") that the reader asked for, in the one run that answers it."""
-    return _field(key, "export")
+    kind = bridge.reported(key, "export")
+    return kind if isinstance(kind, str) else None
 
 
 def attention_view(
@@ -68,18 +63,18 @@ def attention_view(
     """
     if compact and paint:
         state = replace(state, mask="painted")
-    sent = _state_to_send(key, state)
+    sent = bridge.to_send(key, "view", state, _shown(key), insist=False).state
     about: dict[str, Any] = {"state": sent.to_dict(), "question": question, "live": live, "message": len(message)}
     if compact:
         about["compact"] = {"title": title, "height": height}
         about["live"] = False
+    payload = Payload()
+    payload.add(message)
     if file is not None:
-        number = st.session_state[f"{key}:files"] = st.session_state.get(f"{key}:files", 0) + 1
-        about["file"] = {"name": file[0], "number": number}
-    head = json.dumps(about).encode("ascii")
-    head += b" " * (-(4 + len(head)) % 8)
+        number, at = bridge.next_file(key), payload.add(file[1])
+        about["file"] = {"name": file[0], "number": number, "at": at, "bytes": len(file[1])}
     _mount(
-        data=b"".join([len(head).to_bytes(4, "little"), head, message, file[1] if file else b""]),
+        data=frame(about, payload),
         key=key,
         on_view_change=lambda: None,
         on_export_change=lambda: None,
@@ -87,33 +82,7 @@ def attention_view(
     return current_state(key, state)
 
 
-def _state_to_send(key: str, state: ViewState) -> ViewState:
-    """What the browser gets: the last state that the page chose, which the reader may have changed since."""
-    memory, reported = st.session_state, _reported(key)
-    passed, sent = memory.get(_passed(key)), memory.get(_sent(key))
-    memory[_passed(key)] = state
-    if sent is not None and (state == passed or state == (sent if reported is None else ViewState.from_dict(reported))):
-        return sent
-    memory[_sent(key)] = state
-    if reported is not None:  # it is older than what the page chose now
-        memory[key] = {"view": state.to_dict()}
-    return state
-
-
-def _passed(key: str) -> str:
-    return f"{key}:passed"
-
-
-def _sent(key: str) -> str:
-    return f"{key}:sent"
-
-
-def _reported(key: str) -> Any:
-    return _field(key, "view")
-
-
-def _field(key: str, name: str) -> Any:
-    try:
-        return st.session_state[key][name]
-    except (KeyError, TypeError):
-        return None
+def _shown(key: str) -> ViewState | None:
+    """What the reader has chosen, as the browser reported it."""
+    report = bridge.reported(key, "view")
+    return None if report is None else ViewState.from_dict(report)

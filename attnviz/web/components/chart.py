@@ -9,6 +9,7 @@ import streamlit as st
 
 from attnviz.browser import bundle
 from attnviz.inputs.assets import ASSETS
+from attnviz.web.components import bridge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 _served = st.components.v1.declare_component("plotly", path=ASSETS / "plotly")
 _LIBRARY = f"component/{_served.name}/plotly-cartesian.min.js"
 
-_mount = st.components.v2.component(
+_mount = bridge.component(
     "attnviz_chart",
-    html=(
+    "widgets/chart.js",
+    (
         '<figure class="av-chart"><figcaption></figcaption><div class="av-chart-plot" role="img"></div>'
         '<button type="button">Data (CSV)</button></figure>'
     ),
-    css=(bundle.FOLDER / "widgets/chart.css").read_text("utf-8"),
-    js=bundle.javascript("widgets/chart.js"),
+    (bundle.FOLDER / "widgets/chart.css").read_text("utf-8"),
     isolate_styles=False,  # plotly.js puts its style sheet into the document
 )
 
@@ -50,16 +51,7 @@ def chart(
         "saves": data is not None,
         "library": _LIBRARY,
     }
-    if data is not None and _asked(key):
-        number = st.session_state[f"{key}:files"] = st.session_state.get(f"{key}:files", 0) + 1
-        table = data() if callable(data) else data
-        about["file"] = {"name": f"attnviz-{file}.csv", "text": table.to_csv(index=False), "number": number}
+    if data is not None and bridge.reported(key, "csv"):
+        text = (data() if callable(data) else data).to_csv(index=False)
+        about["file"] = {"name": f"attnviz-{file}.csv", "text": text, "number": bridge.next_file(key)}
     _mount(data=about, key=key, on_csv_change=lambda: None)
-
-
-def _asked(key: str) -> bool:
-    """Whether the reader asked for the data, in the one run that answers."""
-    try:
-        return bool(st.session_state[key]["csv"])
-    except (KeyError, TypeError):
-        return False

@@ -8,20 +8,21 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from attnviz.browser import bundle
+from attnviz.web.components import bridge
 
 T = TypeVar("T")
 
-_mount = st.components.v2.component(
+_mount = bridge.component(
     "attnviz_dial",
-    html=(
+    "widgets/dial.js",
+    (
         '<div class="av-dial"><div class="av-dial-head"><label for="av-dial-input"></label>'
         '<button type="button" hidden></button>'
         "<output></output></div>"
         '<input id="av-dial-input" type="range" min="0" step="1">'
         '<div class="av-dial-marks" aria-hidden="true"></div></div>'
     ),
-    css=(bundle.FOLDER / "widgets/dial.css").read_text("utf-8"),
-    js=bundle.javascript("widgets/dial.js"),
+    (bundle.FOLDER / "widgets/dial.css").read_text("utf-8"),
 )
 
 
@@ -56,7 +57,7 @@ def dial(
             "texts": texts,
             "index": index,
             "marks": [[options.index(option), text] for option, text in (marks or {}).items()],
-            "number": _moved(own).get("number", 0),
+            "number": bridge.reported_fields(own, "moved").get("number", 0),
             "play": play,
         },
         key=own,
@@ -76,17 +77,9 @@ def nearest(options: Sequence[Any], value: Any) -> int:
 
 def _take(own: str, key: str, options: Sequence[Any]) -> None:
     """What the browser reports becomes the value; it may report anything."""
-    index = _moved(own).get("index")
+    index = bridge.reported_fields(own, "moved").get("index")
     if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(options):
         st.session_state[key] = options[index]
-
-
-def _moved(own: str) -> dict[str, Any]:
-    try:
-        moved = st.session_state[own]["moved"]
-    except (KeyError, TypeError):
-        return {}
-    return moved if isinstance(moved, dict) and isinstance(moved.get("number", 0), int) else {}
 
 
 def _number(value: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 import torch
@@ -11,16 +10,17 @@ from torch import Tensor
 
 from attnviz.browser import bundle
 from attnviz.errors import InvalidParameterError
+from attnviz.web.components import bridge
 
 SIDE, INK = 8, 16  # as the data that the bundled model was trained on: attnviz.training.tasks.digits
 DIGITS = "0123456789abcdefg"  # a cell's ink as one character
 EMPTY = "0" * SIDE**2
 
-_mount = st.components.v2.component(
+_mount = bridge.component(
     "attnviz_drawing",
-    html='<div class="ad-root"></div>\n<noscript>Drawing needs JavaScript.</noscript>',
-    css=bundle.css("widgets/draw.css"),
-    js=bundle.javascript("widgets/draw.js"),
+    "widgets/draw.js",
+    '<div class="ad-root"></div>\n<noscript>Drawing needs JavaScript.</noscript>',
+    bundle.css("widgets/draw.css"),
 )
 
 
@@ -49,7 +49,7 @@ def drawing_pad(*, key: str, examples: Sequence[tuple[str, str]], page: int = 10
     _mount(
         data={
             "drawing": st.session_state[key],
-            "number": _moved(own).get("number", 0),
+            "number": bridge.reported_fields(own, "drawn").get("number", 0),
             "page": page,
             "examples": [list(one) for one in examples],
         },
@@ -60,18 +60,10 @@ def drawing_pad(*, key: str, examples: Sequence[tuple[str, str]], page: int = 10
 
 def _take(own: str, key: str) -> None:
     """What the browser reports becomes the value; it may report anything."""
-    drawing = _moved(own).get("drawing")
+    drawing = bridge.reported_fields(own, "drawn").get("drawing")
     if isinstance(drawing, str):
         try:
             read(drawing)
         except InvalidParameterError:
             return
         st.session_state[key] = drawing
-
-
-def _moved(own: str) -> dict[str, Any]:
-    try:
-        moved = st.session_state[own]["drawn"]
-    except (KeyError, TypeError):
-        return {}
-    return moved if isinstance(moved, dict) and isinstance(moved.get("number", 0), int) else {}

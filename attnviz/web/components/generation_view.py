@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import streamlit as st
-
 from attnviz.browser import bundle
+from attnviz.web.components import bridge
 
-_mount = st.components.v2.component(
+_mount = bridge.component(
     "attnviz_writer",
-    html='<div class="av av-writer"></div>\n<noscript>This view needs JavaScript.</noscript>',
-    css=bundle.css("widgets/writer.css"),
-    js=bundle.javascript("widgets/writer.js"),
+    "widgets/writer.js",
+    f'<div class="av av-writer"></div>{bridge.NO_SCRIPT}',
+    bundle.css("widgets/writer.css"),
 )
 
 
@@ -71,13 +70,10 @@ def writer(
 
 def written(key: str) -> tuple[int, int | None] | None:
     """What the reader did: (position, None) to ask for a token, (position, id) to say one; None for anything else."""
-    try:
-        found = st.session_state[key]["write"]
-    except (KeyError, TypeError):
+    report = bridge.reported_fields(key, "write")
+    if type(at := report.get("at")) is not int:
         return None
-    if not isinstance(found, dict) or type(at := found.get("at")) is not int:
-        return None
-    if found.get("act") == "focus":
+    if report.get("act") == "focus":
         return at, None
-    token = found.get("id")
-    return (at, token) if found.get("act") == "take" and type(token) is int else None
+    token = report.get("id")
+    return (at, token) if report.get("act") == "take" and type(token) is int else None

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import streamlit as st
 import torch
 from torch import Tensor
 
 from attnviz.analysis.rollout import rolled_out
 from attnviz.browser import bundle
+from attnviz.browser.framing import Payload, frame
 from attnviz.nn.trace import Trace
+from attnviz.web.components import bridge
 
 ROLLOUT = -1  # in the place of a head
 MOST_BYTES = 1_000_000  # of weights for every patch that may look; of a larger run, the rows of one patch are sent
 LARGEST_SIDE = 256  # of the picture that is sent
 
-_mount = st.components.v2.component(
+_mount = bridge.component(
     "attnviz_patches",
-    html='<div class="ap-root"></div>\n<noscript>This view needs JavaScript.</noscript>',
-    css=bundle.css("widgets/patches.css"),
-    js=bundle.javascript("widgets/patches.js"),
+    "widgets/patches.js",
+    f'<div class="ap-root"></div>{bridge.NO_SCRIPT}',
+    bundle.css("widgets/patches.css"),
 )
 
 
@@ -41,15 +41,7 @@ class Look:
 
 def reported(key: str) -> Look | None:
     """What the reader last did in the view `key`; None before that, or if a browser sent something else."""
-    try:
-        found = st.session_state[key]["look"]
-    except (KeyError, TypeError):
-        return None
-    if not isinstance(found, dict):
-        return None
-    given = {name: found.get(name) for name in asdict(Look())}
-    right = all(type(given[name]) is type(default) for name, default in asdict(Look()).items())
-    return Look(**given) if right else None  # type: ignore[arg-type]
+    return bridge.reported_as(key, "look", Look())
 
 
 def patches_view(
@@ -72,26 +64,22 @@ def patches_view(
         changed: what was done to the model, for the titles; "" for nothing.
         on_change: called before the run that follows what the reader did; `reported` says what that was.
     """
-    memory, now = st.session_state, reported(key)
-    sent, number, then = memory.get(f"{key}:sent", (None, 0, None))
-    in_browser = sent if now is None or now == then else now  # the later of what was sent and what came back
-    if look != in_browser:
-        sent, number = look, number + 1
-        memory[f"{key}:sent"] = (sent, number, now)
+    sent = bridge.to_send(key, "look", look, reported(key), insist=True)
+    payload = Payload()
+    payload.add(message)
     about = {
         "id": zlib.crc32(message),
-        "number": number,
-        "look": asdict(sent),
+        "number": sent.number,
+        "look": asdict(sent.state),
         "alt": alt,
         "changed": changed,
         "answer": [list(row) for row in answer],
     }
-    head = json.dumps(about).encode("ascii")
-    _mount(data=b"".join([len(head).to_bytes(4, "little"), head, message]), key=key, on_look_change=on_change)
+    _mount(data=frame(about, payload), key=key, on_look_change=on_change)
 
 
 def pack(trace: Trace, seen: np.ndarray, query: int) -> bytes:
-    """A vision model's run on one picture as u32 n | n bytes of JSON | float32 weights | uint8 pixels.
+    """A vision model's run on one picture: a frame whose payload holds float32 weights, then uint8 pixels.
 
     Weights are (L, H + 1, Q, T), the last of each layer's rows its rollout; Q is all T tokens, or `query` alone if
     these would be too many. `seen`: uint8 (height, width, channels), what the model read.
@@ -111,10 +99,9 @@ def pack(trace: Trace, seen: np.ndarray, query: int) -> bytes:
         "queries": queries,
         "picture": list(seen.shape),
     }
-    head = json.dumps(about).encode("ascii")
-    head += b" " * (-len(head) % 4)
-    weights = rows(trace, queries).numpy().tobytes()
-    return b"".join([len(head).to_bytes(4, "little"), head, weights, seen.tobytes()])
+    payload = Payload()
+    payload.add(rows(trace, queries).numpy(), seen)
+    return frame(about, payload)
 
 
 def rows(trace: Trace, queries: list[int]) -> Tensor:

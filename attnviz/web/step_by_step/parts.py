@@ -11,7 +11,7 @@ import streamlit as st
 from attnviz.analysis.provenance.terms import Walk
 from attnviz.nn import attention, reference
 from attnviz.web import shell
-from attnviz.web.components.provenance_view import WalkState, walk_view
+from attnviz.web.components.provenance_view import ProvenanceState, provenance_view
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.step_by_step import state, text
 
@@ -51,8 +51,8 @@ def prediction(lesson: Lesson[state.Settings], walk: Walk) -> None:
 
 def view(lesson: Lesson[state.Settings], settings: state.Settings, shown: state.Shown) -> None:
     """The steps with all their numbers, and where the chosen one comes from."""
-    looks = WalkState(settings.step, settings.path, shown.head, settings.edits)
-    walk_view(shown.message, looks, key=state.KEY, on_change=lambda: state.take_report(lesson))
+    looks = ProvenanceState(settings.step, settings.path, shown.head, settings.edits)
+    provenance_view(shown.message, looks, key=state.KEY, on_change=lambda: state.take_report(lesson))
 
 
 def tries(lesson: Lesson[state.Settings]) -> None:

@@ -11,7 +11,7 @@ import streamlit as st
 from attnviz.analysis.provenance import worked_example
 from attnviz.analysis.provenance.steps import walk
 from attnviz.analysis.provenance.terms import Scale, Walk
-from attnviz.browser.provenance_message import pack_walk
+from attnviz.browser import provenance_message
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn import reference
 from attnviz.nn.intervention import Intervention
@@ -95,7 +95,7 @@ def run(lesson: Lesson[Settings], settings: Settings) -> Shown:
         example = worked_example.by_hand(settings.edits, settings.mask)
         head = min(settings.head, worked_example.HEADS - 1)
         more = {"editable": list(worked_example.WEIGHTS), "limit": worked_example.LARGEST}
-        return Shown(example, head, _row(settings, example), pack_walk(example, head, more=more))
+        return Shown(example, head, _row(settings, example), provenance_message.pack(example, head, more=more))
     inputs = lesson.inputs()
     try:
         config = cache.model(inputs.model).transformer.config
@@ -116,7 +116,7 @@ def _model_walk(model: str, text: str, layer: int, mask: str) -> Walk:
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _model_message(model: str, text: str, layer: int, mask: str, head: int) -> bytes:
     """The same for the browser."""
-    return pack_walk(_model_walk(model, text, layer, mask), head)
+    return provenance_message.pack(_model_walk(model, text, layer, mask), head)
 
 
 def _row(settings: Settings, walk: Walk) -> int:

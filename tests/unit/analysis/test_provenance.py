@@ -24,7 +24,7 @@ from attnviz.analysis.provenance.worked_example import (
     number,
     read_edits,
 )
-from attnviz.browser.provenance_message import WHOLE, pack_walk
+from attnviz.browser.provenance_message import WHOLE, pack
 from attnviz.errors import InvalidParameterError
 from attnviz.nn import reference
 from tests.support.hostile_texts import HOSTILE
@@ -238,7 +238,7 @@ def test_the_browser_traces_as_python_does(name: str, head: int) -> None:
         """const w = read.readProvenance(message);
         give(inputs.map((c) => (
             {value: read.cellValue(w, ...c), shown: read.shownCell(w, ...c), ...terms.termsOf(w, ...c)})));""",
-        pack_walk(one, head),
+        pack(one, head),
         cells,
     )
     remote = one["concat"].width > WHOLE
@@ -301,18 +301,18 @@ def test_the_browser_takes_the_weights_that_python_takes() -> None:
 
 def test_messages_of_wide_models_hold_one_head() -> None:
     one = walked("minilm", 0, "none")
-    small, whole = len(pack_walk(one, 0)), sum(matrix.values.nbytes for matrix in one.matrices.values())
+    small, whole = len(pack(one, 0)), sum(matrix.values.nbytes for matrix in one.matrices.values())
     assert small < whole / 2 and small < 1_000_000
     found = run_node(
         """const w = read.readProvenance(message), far = ["z.7", 1, 230];
         give([w.whole, read.isRemote(w, "z.7"), read.cellValue(w, ...far), terms.termsOf(w, ...far).kind,
               inputs.map((c) => read.cellExists(w, c))]);""",
-        pack_walk(one, 3),
+        pack(one, 3),
         [["z.7", 1, 230], ["z.12", 0, 0], ["z.7", 99, 0], ["Q", 0, 0], ["rubbish", 0, 0]],
     )
     assert found == [False, True, one["z.7"].at(1, 230), "remote", [True] + [False] * 4]
     with pytest.raises(InvalidParameterError, match="head 12 of 12"):
-        pack_walk(one, 12)
+        pack(one, 12)
 
 
 @pytest.mark.parametrize("name", ["scratch:test", "scratch:gpt"])
@@ -325,7 +325,7 @@ def test_every_step_has_its_matrices_and_a_sentence(name: str) -> None:
               there: steps.stageOf(w, id, 1).filter((i) => i.name).every((i) => w.matrices[i.name]),
               result: Boolean(w.matrices[steps.resultOf(w, id, 1)]), back: steps.stepOf(steps.resultOf(w, id, 1)),
             })));""",
-            pack_walk(walked(name, layer, "none"), 1),
+            pack(walked(name, layer, "none"), 1),
         )
         assert len(found) == 12
         for step in found:

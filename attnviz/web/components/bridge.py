@@ -1,0 +1,107 @@
+"""Between a page and a component in the browser: registering, what it reported, what it was sent last.
+
+A component's value is `st.session_state[key]`, which the browser fills: it may hold anything. `frontend/core/bridge.js`
+is the other end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Generic, TypeVar
+
+import streamlit as st
+
+from attnviz.browser import bundle
+
+T = TypeVar("T")
+NO_SCRIPT = "\n<noscript>This view needs JavaScript.</noscript>"
+
+
+def component(name: str, entry: str, html: str, css: str, *, isolate_styles: bool = True) -> Any:
+    """Registers a component whose JavaScript begins in `entry`, a module of `frontend/`; returns what mounts it."""
+    javascript = bundle.javascript(entry)
+    return st.components.v2.component(name, html=html, css=css, js=javascript, isolate_styles=isolate_styles)
+
+
+# ---- what the browser reported -----------------------------------------------------------------------
+
+
+def reported(key: str, name: str) -> Any:
+    """What a component last reported under a name, or the trigger of this run; None if there is none."""
+    try:
+        return st.session_state[key][name]
+    except (KeyError, TypeError):
+        return None
+
+
+def reported_fields(key: str, name: str) -> dict[str, Any]:
+    """A report that has fields; a `number`, the count of the browser's reports, is 0 where it is none."""
+    report = reported(key, name)
+    if not isinstance(report, dict) or type(report.get("number", 0)) is not int:
+        return {}
+    return report
+
+
+def reported_as(key: str, name: str, default: T) -> T | None:
+    """A report as a dataclass: None unless it has every field, of the type that it has in `default`."""
+    report = reported(key, name)
+    if not isinstance(report, dict):
+        return None
+    known = {field.name: getattr(default, field.name) for field in fields(default)}  # type: ignore[arg-type]
+    given = {field: report.get(field) for field in known}
+    sound = all(type(given[field]) is type(value) for field, value in known.items())
+    return type(default)(**given) if sound else None
+
+
+# ---- what it was sent --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sent(Generic[T]):
+    """The last state that the page chose for a component, which the reader may have changed since."""
+
+    state: T
+    number: int  # of states that were chosen so far
+    passed: T  # by the page, in its last run
+
+
+def to_send(key: str, name: str, state: T, shown: T | None, *, insist: bool) -> Sent[T]:
+    """What goes to the browser for a page that passes `state`; to be called before the component is mounted.
+
+    What the browser shows already is not sent to it: neither what it reported itself (`shown`, under `name`), nor what
+    was sent and not changed. A page that does not `insist` may pass the same state again without undoing what the
+    reader did since.
+    """
+    memory, place = st.session_state, _place(key)
+    sent: Sent[T] | None = memory.get(place)
+    known = sent is not None and (
+        state == (sent.state if shown is None else shown) or (not insist and state == sent.passed)
+    )
+    if sent is None or not known:
+        sent = Sent(state, 1 if sent is None else sent.number + 1, state)
+        if shown is not None:  # it is older than what the page chose now
+            memory[key] = {name: _plain(state)}
+    sent = memory[place] = replace(sent, passed=state)
+    return sent
+
+
+def show(key: str, name: str, state: Any) -> None:
+    """Makes `state` what a component shows as if it had reported it; to be called before it is mounted."""
+    st.session_state[key] = {name: _plain(state)}
+    st.session_state.pop(_place(key), None)
+
+
+def next_file(key: str) -> int:
+    """The number of a file that is sent to a component: it saves each once."""
+    number = st.session_state[f"{key}:files"] = st.session_state.get(f"{key}:files", 0) + 1
+    return int(number)
+
+
+def _place(key: str) -> str:
+    return f"{key}:sent"
+
+
+def _plain(state: Any) -> Mapping[str, Any]:
+    """A state as the browser reports it."""
+    return state.to_dict() if hasattr(state, "to_dict") else asdict(state)
