@@ -103,13 +103,17 @@ export function isDark(root) {
 export function readTheme(root, dark = isDark(root)) {
   root.dataset.theme = dark ? "dark" : "light";
   const style = getComputedStyle(root),
-    v = (name) => style.getPropertyValue("--" + name).trim();
+    v = (name) => style.getPropertyValue("--" + name).trim(),
+    list = (name) =>
+      v(name)
+        .split(",")
+        .map((colour) => colour.trim());
   const names = { qBg: "q-bg", qInk: "q-ink", qEdge: "q-edge", kBg: "k-bg", kInk: "k-ink", kEdge: "k-edge" };
   const theme = {
     dark,
-    lut: makeLut(v("seq").split(",")),
-    div: makeLut(v("div").split(",")),
-    cat: v("cat").split(","),
+    lut: makeLut(list("seq")),
+    div: makeLut(list("div")),
+    cat: list("cat"),
   };
   for (const n of [
     "paper",
