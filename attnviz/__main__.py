@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attnviz import Intervention, Trace, catalogue, load
 from attnviz.analysis import measures
-from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError
+from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError, check_installed
 from attnviz.inputs.assets import APP
 from attnviz.training import loop as training
 from attnviz.training.tasks import TASKS
@@ -88,6 +88,7 @@ def _add_run_options(parser: argparse.ArgumentParser, text: str = "the text to r
 
 
 def _serve(options: argparse.Namespace) -> int:
+    check_installed("The app", "streamlit", "plotly", "pandas", "PIL")
     command = [sys.executable, "-m", "streamlit", "run", str(APP), *options.streamlit]
     return subprocess.call(command, cwd=APP.parent)  # .streamlit/config.toml is read from there
 

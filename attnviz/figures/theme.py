@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attnviz.errors import check_installed
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -112,6 +114,7 @@ def assembled(
 
     Plotly checks names and values in the tests, not here: that takes ten times as long as all the rest.
     """
+    check_installed("A figure", "plotly")
     import plotly.graph_objects as go
 
     house = _house(palette, height)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.errors import InvalidParameterError, ModelError, check_installed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,6 +40,7 @@ def read(source: bytes | Path) -> Image:
 
     Errors: InvalidParameterError in one sentence if it is neither, broken, or too large or too small.
     """
+    check_installed("Reading an image", "PIL")
     from PIL import Image, ImageOps
 
     data = _file(source) if isinstance(source, Path) else source
@@ -52,6 +53,7 @@ def read(source: bytes | Path) -> Image:
 
 def frames(data: bytes) -> int:
     """How many pictures a PNG or JPEG file holds: more than 1 in an animation. Errors: as `read`."""
+    check_installed("Reading an image", "PIL")
     from PIL import Image
 
     return _guarded(lambda: getattr(Image.open(BytesIO(data), formats=FORMATS), "n_frames", 1))
@@ -179,24 +181,25 @@ class Preprocessing:
         preprocessed. Floating-point numbers, (height, width), (channels, height, width) or with a batch before
         these, are taken as pixels that already are. A list holds several. Errors: InvalidParameterError.
         """
-        from PIL import Image
-
         if isinstance(given, list | tuple) and given:
             return torch.cat([self.batch(one) for one in given])
+        x = _tensor(given)
+        if x is not None and x.is_floating_point():
+            return self._ready(x)
+        check_installed("Reading an image", "PIL")
+        from PIL import Image
+
         if isinstance(given, bytes | Path):
             given = read(given)
         if isinstance(given, Image.Image):
             return self.pixels(given)
-        x = _tensor(given)
         if x is not None and x.dtype == torch.uint8 and (x.dim() == 2 or (x.dim() == 3 and x.shape[2] == 3)):
             return self.pixels(Image.fromarray(x.numpy()))
-        if x is None or not x.is_floating_point():
-            what = f"a {type(given).__name__}" if x is None else f"{x.dtype} of the shape {tuple(x.shape)}"
-            raise InvalidParameterError(
-                f"an image is a PNG or JPEG file, a picture of Pillow, bytes (height, width) or (height, width, 3), or "
-                f"floating-point pixels, not {what}"
-            )
-        return self._ready(x)
+        what = f"a {type(given).__name__}" if x is None else f"{x.dtype} of the shape {tuple(x.shape)}"
+        raise InvalidParameterError(
+            f"an image is a PNG or JPEG file, a picture of Pillow, bytes (height, width) or (height, width, 3), or "
+            f"floating-point pixels, not {what}"
+        )
 
     def _ready(self, x: Tensor) -> Tensor:
         """Pixels that are said to be preprocessed, as a batch. Errors: InvalidParameterError if they cannot be."""

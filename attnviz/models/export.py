@@ -8,7 +8,6 @@ name.onnx     the computation itself, for onnxruntime and others
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import logging
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.errors import InvalidParameterError, check_installed
 from attnviz.models import folders
 from attnviz.models.atomic_write import write_whole
 from attnviz.models.catalogue import BUNDLED
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 ENDINGS = (".npz", ".json", ".onnx")
 MOST_IN_JSON = 250_000  # parameters whose values are written as text: a few megabytes
 MOST_IN_ONNX = 500_000_000  # parameters: one ONNX file holds at most 2 GB
-ONNX_PACKAGES = ("onnx", "onnxscript")
 
 
 @dataclass(frozen=True)
@@ -204,9 +202,7 @@ def _onnx(model: Model) -> tuple[bytes, str]:
 
 
 def _check_onnx(config: ModelConfig) -> None:
-    missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModelError(f"ONNX needs the package {missing[0]}: install attnviz[onnx].")
+    check_installed("ONNX", "onnx", "onnxscript")
     if config.n_parameters > MOST_IN_ONNX:
         raise InvalidParameterError(
             f"{config.n_parameters:,} parameters are more than the {MOST_IN_ONNX:,} that one ONNX file holds"

@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, check_installed
 from attnviz.inputs.images import FILE
 from attnviz.models.safetensors_io import BYTES_PER_NUMBER, MAX_FILE_BYTES, MAX_JSON_BYTES
 
@@ -54,6 +54,7 @@ def fetch(repo: str, max_bytes: int = MAX_FILE_BYTES, report: Report | None = No
 
     max_bytes: of the weights, as files and as float32 in memory. Errors: ModelError in one sentence.
     """
+    check_installed(f"The download of {repo}", "huggingface_hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, check_installed
 from attnviz.models.hf_attention import attention
 from attnviz.models.hf_model import OWN_ATTENTION, HubModel
 from attnviz.models.safetensors_io import (
@@ -42,6 +42,7 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
     given = read_json(folder / "config.json")
     _check_sizes(given)
     _check_files(folder, max_bytes)
+    check_installed(f"A model of the type {given.get('model_type')!r:.60}", "transformers")
     with _quietly():
         config = _config(folder, given)
         kind = _class(config)

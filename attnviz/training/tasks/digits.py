@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attnviz.errors import ModelError
+from attnviz.errors import check_installed
 from attnviz.inputs.images import Preprocessing
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
@@ -114,9 +114,9 @@ def splits() -> dict[str, tuple[Tensor, Tensor]]:
 
 def _file() -> Path:
     """The images in scikit-learn's package, which takes seconds to import and is not needed to read them."""
+    check_installed("The set of handwritten digits", "sklearn")
     spec = importlib.util.find_spec("sklearn")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError("The digits are part of scikit-learn, which is not installed.")
+    assert spec and spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
 
 
