@@ -178,7 +178,7 @@ def inputs() -> Inputs:
             refuse(cache.ELSEWHERE)
         refuse(f"There is no model “{model}”. Pick one in the sidebar, or type hf:org/name.")
     if model.startswith("hf:"):
-        from attnviz.web.jobs import model_downloads  # not when the app starts: it brings the trainings along
+        from attnviz.web.jobs import model_downloads  # not when the app starts: most models are here
 
         try:
             model_downloads.arrive(model, _first_model, "The pages go back to MiniLM")

@@ -16,8 +16,9 @@ from streamlit.testing.v1 import AppTest
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.training import checkpoints
 from attnviz.training.loop import Step, TrainConfig, Training, preset, train
+from attnviz.training.tasks import TASKS
 from attnviz.training.tasks.texts import MOST_BYTES
-from attnviz.web.jobs import priority, training_runs
+from attnviz.web.jobs import priority, training_limits, training_runs
 from attnviz.web.jobs.training_runs import Run
 
 TINY = preset(
@@ -29,7 +30,7 @@ TINY = preset(
 def every_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The session is asked for after every step, which is where the tests step in; no thread outlives a test."""
     monkeypatch.setattr(training_runs, "ABSENT", 0.0)
-    monkeypatch.setattr(priority, "BREATH", 0.0)
+    monkeypatch.setattr(priority, "YIELD", 0.0)
     yield
     for run in list(training_runs._running):
         run.pause()
@@ -136,7 +137,7 @@ def test_a_network_that_stumbles_ends_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_server_has_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_runs, "MAX_RUNS", 2)
+    monkeypatch.setattr(training_limits, "MAX_RUNS", 2)
     go = threading.Event()
     first, second = (started(at=3, act=lambda _: go.wait(60)) for _ in range(2))
     third = Run(TINY, None, lambda: True)
@@ -151,7 +152,7 @@ def test_a_server_has_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_paused_run_holds_no_room_and_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_runs, "MAX_RUNS", 1)
+    monkeypatch.setattr(training_limits, "MAX_RUNS", 1)
     paused = started(at=2, act=Run.pause)
     paused.wait()
     go = threading.Event()
@@ -174,20 +175,20 @@ def test_a_paused_run_holds_no_room_and_asks_again(monkeypatch: pytest.MonkeyPat
 )
 def test_what_is_too_large_is_refused_with_the_numbers(changes: dict[str, int], says: str) -> None:
     with pytest.raises(InvalidParameterError, match=says):
-        training_runs.check(replace(TINY, **changes), None)  # type: ignore[arg-type]
+        training_limits.check(replace(TINY, **changes), None)  # type: ignore[arg-type]
 
 
 def test_a_text_that_is_too_large_is_refused() -> None:
     language = preset("language", "small")
-    training_runs.check(language, "é" * (MOST_BYTES // 2))
+    training_limits.check(language, "é" * (MOST_BYTES // 2))
     with pytest.raises(InvalidParameterError, match="10,000,001 bytes of text are more than the 10,000,000"):
-        training_runs.check(language, "é" * (MOST_BYTES // 2) + "a")
+        training_limits.check(language, "é" * (MOST_BYTES // 2) + "a")
 
 
 @pytest.mark.parametrize("size", ["small", "default", "large"])
-@pytest.mark.parametrize("task", training_runs.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_every_preset_is_allowed(task: str, size: str) -> None:
-    training_runs.check(preset(task, size), None)
+    training_limits.check(preset(task, size), None)
 
 
 def test_a_loss_that_runs_away_is_said() -> None:
@@ -248,9 +249,9 @@ def test_the_command_of_a_run_is_one_that_the_command_line_reads() -> None:
     from attnviz import __main__
     from attnviz.training import command
 
-    options = __main__._parser().parse_args(training_runs.command(TINY))
+    options = __main__._parser().parse_args(training_runs.command_line(TINY))
     assert preset(options.task, options.preset, **dict(command.setting(pair) for pair in options.set)) == TINY
-    assert training_runs.command(preset("copy")) == ["train", "copy"]
+    assert training_runs.command_line(preset("copy")) == ["train", "copy"]
 
 
 def test_a_session_has_one_run_and_sees_no_other() -> None:

@@ -25,9 +25,9 @@ from attnviz.models import folders
 from attnviz.training.loop import Training, train
 from attnviz.training.tasks import TASKS
 from attnviz.web import cache
-from attnviz.web.jobs import priority, training_runs
+from attnviz.web.jobs import priority, training_limits, training_runs
 from attnviz.web.jobs.training_runs import Run
-from attnviz.web.train import state as page
+from attnviz.web.train import corpus, curves, heads, state
 from tests.pages.driver import charts, mounted
 from tests.support.hostile_texts import HOSTILE
 
@@ -45,13 +45,13 @@ SMALL: dict[str, Any] = {
     "steps": 16,
     "positions": "learned",
 }
-CONFIG = page.config_of(page.Settings(**SMALL))
+CONFIG = state.config_of(state.Settings(**SMALL))
 
 
 @pytest.fixture(autouse=True)
 def no_run_outlives_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(training_runs, "ABSENT", 0.0)  # the session is asked for after every step
-    monkeypatch.setattr(priority, "BREATH", 0.0)
+    monkeypatch.setattr(priority, "YIELD", 0.0)
     yield
     training_runs._end_all()
     assert not training_runs._running
@@ -119,7 +119,7 @@ def test_the_first_look_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_brings_its_explanation_and_its_preset(task: str) -> None:
-    app = opened(**{"task": task, **page.suggested(task, "default")})
+    app = opened(**{"task": task, **state.suggested(task, "default")})
     assert TASKS[task].explains[:40] in app.caption[0].value.replace("\\", "")
     assert not app.exception and not next(b for b in app.button if b.label == "Start").disabled
 
@@ -158,8 +158,8 @@ def test_numbers_on_screen_are_those_of_the_training() -> None:
 def test_the_head_that_changed_most_is_shown_unless_one_is_chosen() -> None:
     app = press(opened(**SMALL), "Start")
     run = app.session_state["training"]
-    change = page.moved(run.first, run.probe[1])
-    before, now = page.weights(run.first), page.weights(run.probe[1])
+    change = heads.moved(run.first, run.probe[1])
+    before, now = heads.weights(run.first), heads.weights(run.probe[1])
     for layer in range(2):
         for head in range(2):
             share = np.mean(
@@ -175,7 +175,7 @@ def test_the_head_that_changed_most_is_shown_unless_one_is_chosen() -> None:
 
 def test_trainings_give_way_to_a_reader_and_not_to_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
-    monkeypatch.setattr(priority, "hurry", asked.append)
+    monkeypatch.setattr(priority, "set_foreground", asked.append)
     go = threading.Event()
     at_step(monkeypatch, 3, lambda _: go.wait(60))
     app = opened(**SMALL)
@@ -196,8 +196,8 @@ def test_trainings_give_way_to_a_reader_and_not_to_the_clock(monkeypatch: pytest
 def test_the_table_of_every_step_is_made_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     app = press(opened(**SMALL), "Start")
     made: list[int] = []
-    table = page.table
-    monkeypatch.setattr(page, "table", lambda run: made.append(run.done) or table(run))
+    table = curves.table
+    monkeypatch.setattr(curves, "table", lambda run: made.append(run.done) or table(run))
     app.run()
     assert made == []
     app.session_state["lesson-picture-training"] = {"csv": 1}
@@ -294,7 +294,7 @@ def test_only_so_many_models_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_download_is_the_model(tmp_path: Path) -> None:
     app = press(opened(**SMALL), "Start")
     run = app.session_state["training"]
-    with zipfile.ZipFile(io.BytesIO(page.zipped(run))) as archive:
+    with zipfile.ZipFile(io.BytesIO(state.zipped(run))) as archive:
         archive.extractall(tmp_path)
     found = folders.read(tmp_path / "attnviz-copy")
     expected = run.model().transformer.state_dict()
@@ -329,7 +329,7 @@ def test_a_link_restores_everything_and_leaves_a_long_text_out() -> None:
     query = {name: value[0] if isinstance(value, list) else value for name, value in app.query_params.items()}
     again = opened(**query)
     assert all(
-        again.session_state[f"train.{f}"] == app.session_state[f"train.{f}"] for f in page.Settings.__annotations__
+        again.session_state[f"train.{f}"] == app.session_state[f"train.{f}"] for f in state.Settings.__annotations__
     )
     app.session_state["train.corpus"] = "long " * 1000
     app.run()
@@ -341,7 +341,7 @@ def test_going_back_to_a_link_without_the_text_keeps_the_text() -> None:
     text = "A text of one's own. " * 200
     app.text_area(key="train-corpus").set_value(text).run()
     assert app.session_state["train.corpus"] == text and "corpus" not in app.query_params
-    assert app.session_state["train.vocab_size"] == page.vocabulary(len(text))
+    assert app.session_state["train.vocab_size"] == corpus.vocabulary(len(text))
     app.query_params.clear()
     app.query_params.update({"task": "masked", "seed": "3"})
     app.run()
@@ -354,12 +354,12 @@ def test_going_back_to_a_link_without_the_text_keeps_the_text() -> None:
 def test_another_task_or_size_brings_its_own_numbers() -> None:
     app = opened()
     app.get("button_group")[0].set_value("copy").run()
-    for field, value in page.suggested("copy", "default").items():
+    for field, value in state.suggested("copy", "default").items():
         assert app.session_state[f"train.{field}"] == value
     app.get("button_group")[1].set_value("small").run()
     assert (app.session_state["train.n_heads"], app.session_state["train.d_model"]) == (2, 32)
-    assert page.config_of(page.Settings()).steps == page.preset("induction", "default").steps  # the first look
-    assert page.suggested("induction", "default").items() <= asdict(page.Settings()).items()
+    assert state.config_of(state.Settings()).steps == state.preset("induction", "default").steps  # the first look
+    assert state.suggested("induction", "default").items() <= asdict(state.Settings()).items()
 
 
 # ---- what cannot be trained ------------------------------------------------------------------------------
@@ -391,7 +391,7 @@ def test_settings_that_cannot_be_are_said_and_kept(settings: dict[str, Any], say
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "one", ""])
 def test_what_is_no_number_is_ignored_in_a_link(value: str) -> None:
     app = opened(**{**SMALL, "learning_rate": value, "steps": value})
-    assert not app.exception and app.session_state["train.learning_rate"] == page.Settings().learning_rate
+    assert not app.exception and app.session_state["train.learning_rate"] == state.Settings().learning_rate
 
 
 def test_twenty_bytes_of_text_are_too_few_and_stay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -412,7 +412,7 @@ def test_twenty_bytes_of_text_are_too_few_and_stay(monkeypatch: pytest.MonkeyPat
 )
 def test_a_binary_file_is_refused(data: bytes, says: str) -> None:
     with pytest.raises(InvalidParameterError, match=says):
-        page.decoded("notes.txt", data)
+        corpus.decoded("notes.txt", data)
 
 
 def upload(app: AppTest, data: bytes) -> AppTest:
@@ -422,7 +422,7 @@ def upload(app: AppTest, data: bytes) -> AppTest:
 
 def test_a_file_is_trained_on_and_a_bad_one_changes_nothing() -> None:
     app = opened(task="language", **{k: v for k, v in SMALL.items() if k != "task"})
-    good = page.RHYME.encode() * 2
+    good = corpus.RHYME.encode() * 2
     upload(app, b"\xef\xbb\xbf" + good)
     assert app.session_state["train:upload"] == ("notes.txt", good.decode())
     assert any(f"Trains on notes\\.txt, {len(good):,} bytes" in caption.value for caption in app.caption)
@@ -430,7 +430,7 @@ def test_a_file_is_trained_on_and_a_bad_one_changes_nothing() -> None:
     assert "− notes.txt is not text in UTF-8" in said(app)
     assert app.session_state["train:upload"][1] == good.decode()
     press(app, "Start")
-    assert app.session_state["training"].text == good.decode()
+    assert app.session_state["training"].corpus == good.decode()
 
 
 def test_a_file_over_ten_megabytes_is_refused() -> None:
@@ -441,7 +441,7 @@ def test_a_file_over_ten_megabytes_is_refused() -> None:
 
 
 def test_a_server_without_room_says_so_and_keeps_what_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_runs, "MAX_RUNS", 0)
+    monkeypatch.setattr(training_limits, "MAX_RUNS", 0)
     app = opened(**SMALL)
     next(button for button in app.button if button.label == "Start").click().run()
     app.run()
@@ -452,7 +452,7 @@ def test_a_server_without_room_says_so_and_keeps_what_was_set(monkeypatch: pytes
 def test_a_loss_that_runs_away_is_said_and_what_was_set_stays() -> None:
     config = replace(CONFIG, learning_rate=10.0)
     app = opened(**SMALL, learning_rate=10.0)
-    assert page.config_of(page.Settings(**SMALL, learning_rate=10.0)) == config
+    assert state.config_of(state.Settings(**SMALL, learning_rate=10.0)) == config
     app = press(app, "Start")
     run = app.session_state["training"]
     run.status, run.error = "failed", "The loss is nan."  # AdamW takes much: the sentence is what counts here
@@ -471,8 +471,8 @@ def test_a_strangers_text_is_shown_as_text(text: str) -> None:
 
 
 def test_the_rhyme_says_each_verse_again() -> None:
-    verses = page.RHYME.split("\n\n")
-    assert len(verses) == 12 and len(page.RHYME) == 2340
+    verses = corpus.RHYME.split("\n\n")
+    assert len(verses) == 12 and len(corpus.RHYME) == 2340
     for before, after in pairwise(verses):
         assert after.endswith(before.removeprefix("This is ")) and after.startswith("This is the")
 
@@ -481,12 +481,12 @@ def test_a_trailing_mean_is_that_of_the_last_values() -> None:
     values = np.random.default_rng(0).normal(size=50).tolist()
     for window in (1, 7, 80):
         expected = [np.mean(values[max(0, i + 1 - window) : i + 1]) for i in range(50)]
-        np.testing.assert_allclose(page.trailing(values, window), expected)
+        np.testing.assert_allclose(curves.trailing(values, window), expected)
 
 
 @pytest.mark.parametrize("n", [0, 1, 299, 300, 301, 10_000])
 def test_thinned_curves_keep_their_end(n: int) -> None:
-    places = list(page.thinned(n))
-    assert len(places) <= page.POINTS and (not n or places[-1] == n - 1)
-    assert n > page.POINTS or places == list(range(n))
+    places = list(curves.thinned(n))
+    assert len(places) <= curves.POINTS and (not n or places[-1] == n - 1)
+    assert n > curves.POINTS or places == list(range(n))
     assert len({b - a for a, b in pairwise(places)}) <= 1

@@ -16,7 +16,8 @@ import streamlit as st
 from attnviz.errors import ModelError
 from attnviz.models import hf_download
 from attnviz.web import cache
-from attnviz.web.jobs import text, training_runs
+from attnviz.web.jobs import text
+from attnviz.web.jobs.sessions import presence
 
 MAX_DOWNLOADS = int(os.environ.get("ATTNVIZ_MAX_DOWNLOADS", 2))  # at a time, all sessions together
 ABSENT = 5.0  # seconds without a browser, after which a download ends
@@ -108,7 +109,7 @@ def begin(repo: str) -> Download:
     before = mine()
     if before is not None and before.active:
         raise ModelError(f"This session downloads {before.repo} already. Cancel it first.")
-    st.session_state["download"] = started = Download(repo, training_runs.presence())
+    st.session_state["download"] = started = Download(repo, presence())
     try:
         started.start()
     except ModelError:

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from streamlit.runtime.scriptrunner_utils.script_run_context_attr import SCRIPT_RUN_CONTEXT_ATTR_NAME
 
 NICE = 10  # a training's priority, where the system knows one per thread: the app's come first
-BREATH = 0.002  # seconds between two steps in which every other thread may take Python's lock, whoever waits
-SLICE = 0.004  # seconds between two looks at who waits
+YIELD = 0.002  # seconds between two steps in which every other thread may take Python's lock, whoever waits
+POLL = 0.004  # seconds between two looks at who waits
 DRAWING = 0.1  # seconds that a browser has to itself, after a page's run, to draw what came
 MOST = 1.0  # seconds at a time that a training gives way
 
@@ -29,12 +29,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-_turns = threading.BoundedSemaphore(max(1, cores() - 1))
+_cores = threading.BoundedSemaphore(max(1, cores() - 1))  # those that trainings may have at a time
+_background: weakref.WeakSet[threading.Thread] = weakref.WeakSet()  # whose page nobody asked for just now
 
-_unhurried: weakref.WeakSet[threading.Thread] = weakref.WeakSet()  # whose page nobody asked for just now
 
-
-class Courtesy:
+class Turns:
     """When one training waits, and for how long: never longer in all than it has worked, however busy the pages are."""
 
     def __init__(
@@ -52,24 +51,24 @@ class Courtesy:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Around a step: no more trainings are in theirs than leave the pages a core."""
-        with _turns:
+        with _cores:
             self._since = self._clock()
             yield
 
     def give_way(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """To be called between two turns; returns at once when the training is not `wanted` any more."""
         self._credit = min(MOST, self._credit + self._clock() - self._since)
-        self._sleep(BREATH)
+        self._sleep(YIELD)
         began = self._clock()
-        while wanted() and self._reader_waits() and self._clock() - began + SLICE <= self._credit:
-            self._sleep(SLICE)
+        while wanted() and self._reader_waits() and self._clock() - began + POLL <= self._credit:
+            self._sleep(POLL)
         self._credit -= self._clock() - began
 
     def _reader_waits(self) -> bool:
         now = self._clock()
         self._seen |= dict.fromkeys(self._readers(), now)
         self._seen = {page: when for page, when in self._seen.items() if now - when < DRAWING}
-        return any(page not in _unhurried for page in self._seen)
+        return any(page not in _background for page in self._seen)
 
 
 def page_threads() -> list[threading.Thread]:
@@ -77,12 +76,12 @@ def page_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if hasattr(thread, SCRIPT_RUN_CONTEXT_ATTR_NAME)]
 
 
-def hurry(asked: bool) -> None:
+def set_foreground(asked: bool) -> None:
     """Whether a reader `asked` for the page's run that calls this; no training gives way to one by a clock."""
-    (_unhurried.discard if asked else _unhurried.add)(threading.current_thread())
+    (_background.discard if asked else _background.add)(threading.current_thread())
 
 
-def step_back() -> None:
+def lower() -> None:
     """Lowers the priority of this thread, where threads have one of their own."""
     if sys.platform == "linux":
         thread = threading.get_native_id()

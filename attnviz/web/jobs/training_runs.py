@@ -1,7 +1,7 @@
 """Trainings that go on beside the app: each in a thread of its own, which no rerun and no change of page touches.
 
 A session has one at a time, a server a few. A run ends with its session: its thread asks whether the session still has
-its browser, and pauses when it has been gone for a while. It gives way to the pages (see `courtesy`). Whatever ends it,
+its browser, and pauses when it has been gone for a while. It gives way to the pages (see `priority`). Whatever ends it,
 it leaves a checkpoint.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import tempfile
 import threading
 import time
@@ -20,28 +19,16 @@ from pathlib import Path
 
 import streamlit as st
 import torch
-from streamlit import runtime
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
-from attnviz.formatting import minutes
 from attnviz.models import catalogue
 from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
-from attnviz.training import command as workshop
-from attnviz.training import loop
+from attnviz.training import command, loop
 from attnviz.training.loop import Step, TrainConfig, Training
-from attnviz.training.tasks import TASKS
-from attnviz.training.tasks.texts import MOST_BYTES, Language
 from attnviz.web import cache
-from attnviz.web.jobs import priority
-
-# Limits of a public server, each with a variable of the environment to raise it.
-MAX_RUNS = int(os.environ.get("ATTNVIZ_MAX_TRAININGS", 2))  # at a time, all sessions together
-MAX_STEPS = int(os.environ.get("ATTNVIZ_MAX_STEPS", 10_000))
-MAX_PARAMETERS = int(os.environ.get("ATTNVIZ_MAX_PARAMETERS", 3_000_000))
-MAX_TOKENS = int(os.environ.get("ATTNVIZ_MAX_TOKENS", 8_192))  # of a step: batch × length
-MAX_WEIGHTS = int(os.environ.get("ATTNVIZ_MAX_WEIGHTS", 16_000_000))  # of attention, of a step: 64 MB as float32
+from attnviz.web.jobs import priority, text, training_limits
+from attnviz.web.jobs.sessions import presence
 
 LOOK = 0.5  # seconds between two looks at the probe's attention
 ABSENT = 5.0  # seconds without a browser, after which a run pauses: networks stumble for shorter
@@ -55,20 +42,20 @@ _log = logging.getLogger(__name__)
 class Run:
     """One training and what it has shown so far. The thread writes, the page reads; lists only grow."""
 
-    def __init__(self, config: TrainConfig, text: str | None, present: Callable[[], bool]) -> None:
+    def __init__(self, config: TrainConfig, corpus: str | None, present: Callable[[], bool]) -> None:
         """`present` says whether the session still has its browser; it is asked from the thread."""
-        self.config, self.text, self.present = config, text, present
+        self.config, self.corpus, self.present = config, corpus, present
         self.status = "preparing"  # "running", "paused", "stopped", "done", "failed"
         self.error = ""  # why it failed, or cannot go on; a sentence
         self.steps: list[Step] = []  # without probes
         self.evaluations: list[Step] = []  # those with metrics
         self.first: Trace | None = None  # the model on the probe before the first step
         self.probe: tuple[int, Trace] | None = None  # and after so many steps
-        self._wish = ""  # "pause" or "stop"
+        self._request = ""  # "pause" or "stop"
         self._pace: deque[tuple[int, float]] = deque(maxlen=100)  # steps and when they were done
         self._looked = self._asked = self._seen = 0.0  # when, last, at the probe, and for the session
         self._training: Training | None = None
-        self._journal = workshop.Log()
+        self._journal = command.Log()
         self._folder: tempfile.TemporaryDirectory[str] | None = None  # goes when the run is forgotten
         self._thread = threading.Thread(target=self._work)
 
@@ -100,18 +87,18 @@ class Run:
 
     def pause(self) -> None:
         """Ends the thread after the step under way; `go_on` continues."""
-        self._wish = self._wish or "pause"
+        self._request = self._request or "pause"
 
     def stop(self) -> None:
         """Ends the training after the step under way, and writes the model."""
-        self._wish = "stop"
+        self._request = "stop"
         if self.status == "paused":
             self._launch()
 
     def go_on(self) -> None:
         """Starts, or continues where it was. Errors: TrainingError if the server has no room for it now."""
-        self._wish = ""
-        self._launch(MAX_RUNS)
+        self._request = ""
+        self._launch(training_limits.MAX_RUNS)
 
     def wait(self, seconds: float | None = None) -> None:
         """Until the thread is at its end."""
@@ -139,12 +126,13 @@ class Run:
 
     @property
     def _checkpoint(self) -> Path:
-        return self._path / workshop.CHECKPOINT
+        return self._path / command.CHECKPOINT
 
     def _launch(self, most: int | None = None) -> None:
         with _lock:
             if most is not None and len(_running) >= most:
-                raise TrainingError(_full())
+                left = [run.seconds_left for run in _running if run.seconds_left is not None]
+                raise TrainingError(text.no_room(len(_running), min(left, default=None)))
             _running.append(self)
         self.status, self.error = "preparing", ""
         self._pace.clear()
@@ -153,24 +141,16 @@ class Run:
         self._thread.start()
 
     def _work(self) -> None:
-        """The thread: as many steps as there are, or until somebody wishes otherwise."""
+        """The thread: as many steps as there are, or until somebody asks for something else."""
         ended = "failed"
         try:
             torch.set_num_threads(cache.THREADS)  # of the whole process: a page may not have run a model yet
-            priority.step_back()
+            priority.lower()
             self._journal.began = time.monotonic()
             self._training = self._training or self._open()
             self._look()
             self.status = "running"
-            steps, manners = self._training.steps(), priority.Courtesy()
-            while not self._wish:
-                with manners.turn():
-                    step = next(steps, None)
-                    if step is None:
-                        break
-                    self._take(step)
-                self._heed_session()
-                manners.give_way(lambda: not self._wish)
+            self._train(self._training)
             ended = self._close()
         except _Unsaved as error:
             ended, self.error = "paused", str(error)
@@ -187,8 +167,20 @@ class Run:
     def _open(self) -> Training:
         """The training from the start, or from its checkpoint."""
         if self._checkpoint.exists():
-            return Training.resume(self._checkpoint, self.text)
-        return Training(self.config, self.text)
+            return Training.resume(self._checkpoint, self.corpus)
+        return Training(self.config, self.corpus)
+
+    def _train(self, training: Training) -> None:
+        """Steps, one turn each, giving way to the pages between them."""
+        steps, turns = training.steps(), priority.Turns()
+        while not self._request:
+            with turns.turn():
+                step = next(steps, None)
+                if step is None:
+                    return
+                self._take(step)
+            self._check_session()
+            turns.give_way(lambda: not self._request)
 
     def _take(self, step: Step) -> None:
         """Keeps what a step says."""
@@ -206,11 +198,12 @@ class Run:
         """Runs the model on the probe."""
         assert self._training is not None
         self._looked = time.monotonic()
-        self.probe = (self._training.done, self._training.probe())
-        self.first = self.first or self.probe[1]
+        trace = self._training.probe()
+        self.first = self.first or trace  # before `probe`: a page that sees the one sees the other
+        self.probe = (self._training.done, trace)
 
-    def _heed_session(self) -> None:
-        """Wishes for a pause when the session has had no browser for a while; asks once a second at most."""
+    def _check_session(self) -> None:
+        """Asks for a pause when the session has had no browser for a while; asks once a second at most."""
         now = time.monotonic()
         if now - self._asked < min(1.0, ABSENT):
             return
@@ -234,10 +227,10 @@ class Run:
         self._look()
         self._save()
         finished = bool(self.steps) and self.steps[-1].done
-        if self._wish == "pause" and not finished:
+        if self._request == "pause" and not finished:
             return "paused"
         title = f"{self.config.task} after {trained.done:,} steps"
-        workshop.write(trained, self._journal, self._model, title, command(self.config))
+        command.write(trained, self._journal, self._model, title, command_line(self.config))
         self._training = None  # its weights are rounded now: going on starts from the checkpoint
         return "done" if finished else "stopped"
 
@@ -246,40 +239,12 @@ class _Unsaved(Exception):
     """A checkpoint that could not be written: the training in memory is intact."""
 
 
-def command(config: TrainConfig) -> list[str]:
+def command_line(config: TrainConfig) -> list[str]:
     """The arguments of the command line that trains the same."""
     usual = asdict(loop.preset(config.task))
     changed = [f"{name}={value}" for name, value in asdict(config).items() if value != usual[name]]
-    text = ["--text", "text.txt"] if reads_text(config.task) else []
-    return ["train", config.task, *text, *(["--set", *changed] if changed else [])]
-
-
-def reads_text(task: str) -> bool:
-    """Whether a task trains on a text of the reader's."""
-    return issubclass(TASKS[task], Language)
-
-
-def check(config: TrainConfig, text: str | None) -> None:
-    """Errors: InvalidParameterError if a training is larger than this server allows."""
-    vocabulary = config.vocab_size if reads_text(config.task) else 128
-    model = config.model(TASKS[config.task].kind, vocabulary, config.length)
-    weights = config.n_layers * config.n_heads * config.batch * config.length**2
-    for count, most, what in (
-        (config.steps, MAX_STEPS, "steps"),
-        (config.batch * config.length, MAX_TOKENS, f"tokens a step ({config.batch} × {config.length})"),
-        (model.n_parameters, MAX_PARAMETERS, "parameters"),
-        (weights, MAX_WEIGHTS, "attention weights a step (layers × heads × batch × length²)"),
-        (0 if text is None else len(text.encode("utf-8", "replace")), MOST_BYTES, "bytes of text"),
-    ):
-        if count > most:
-            raise InvalidParameterError(f"{count:,} {what} are more than the {most:,} that this server allows.")
-
-
-def _full() -> str:
-    left = min((run.seconds_left for run in _running if run.seconds_left is not None), default=None)
-    soon = "" if left is None else f"; the first of them has about {minutes(left)} left"
-    many = f"{len(_running)} trainings run" if len(_running) > 1 else "1 training runs"
-    return f"{many} on this server now, as many as it takes{soon}. Try again a little later."
+    corpus = ["--text", "text.txt"] if training_limits.reads_text(config.task) else []
+    return ["train", config.task, *corpus, *(["--set", *changed] if changed else [])]
 
 
 @atexit.register
@@ -297,31 +262,22 @@ def _end_all() -> None:
 
 def mine() -> Run | None:
     """The session's training, under way or ended; None if there was none."""
-    found: Run | None = st.session_state.get("training")
-    return found
+    run: Run | None = st.session_state.get("training")
+    return run
 
 
-def begin(config: TrainConfig, text: str | None = None) -> Run:
+def begin(config: TrainConfig, corpus: str | None = None) -> Run:
     """Starts a training for this session, in the place of one that has ended.
 
     Errors: InvalidParameterError if it is too large, TrainingError if one is under way or the server has no room.
     """
-    check(config, text)
+    training_limits.check(config, corpus)
     before = mine()
     if before is not None and before.active:
         raise TrainingError(
             f"This session trains already, {before.done} of {before.config.steps} steps. Stop it first."
         )
-    run = Run(config, text, presence())
+    run = Run(config, corpus, presence())
     run.go_on()
     st.session_state["training"] = run
     return run
-
-
-def presence() -> Callable[[], bool]:
-    """Whether this session still has its browser: a question that any thread may ask."""
-    context = get_script_run_ctx()
-    if context is None or not runtime.exists():
-        return lambda: True
-    server, session = runtime.get_instance(), context.session_id
-    return lambda: server.is_active_session(session)

@@ -1,62 +1,38 @@
-"""What the Train page can be set to, and what it shows of a run: curves, tables and attention."""
+"""The page "Watch attention form": what a reader can set, and what follows when something is pressed."""
 
 from __future__ import annotations
 
 import io
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-import pandas as pd
+import streamlit as st
 
-from attnviz.browser import attention_message
-from attnviz.errors import InvalidParameterError
-from attnviz.figures import Curve, Panel
+from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.nn.config import POSITIONS
-from attnviz.nn.trace import Trace
 from attnviz.training import loop
 from attnviz.training.loop import TrainConfig
 from attnviz.training.tasks import TASKS
-from attnviz.web.jobs.training_runs import Run, reads_text
+from attnviz.web import cache, shell
+from attnviz.web.jobs import priority, training_limits, training_runs
+from attnviz.web.jobs.training_limits import reads_text
+from attnviz.web.jobs.training_runs import Run
+from attnviz.web.lesson import Lesson, to_query
+from attnviz.web.train.corpus import RHYME, decoded, vocabulary
 
+TICK = 0.8  # seconds between two looks at a training under way
 LARGEST = 10**9  # of a number that somebody types; what is too much says the server in a sentence
 EVALUATIONS = 16  # at least so many over a run, so that its metric is a curve
 WARMUP = 10  # the learning rate rises over a tenth of the steps at most
-WINDOW = 20  # and a twentieth of them is what the loss is smoothed over
-POINTS = 300  # of a curve: more would not be seen
-NAMES = {"accuracy": "right", "exact": "all right", "induction": "induction", "alignment": "aligned"}
-
-# The House That Jack Built (first printed 1755): short, and each verse says the one before again.
-_JACK = (
-    ("the house that Jack built", "lay in"),
-    ("the malt", "ate"),
-    ("the rat", "killed"),
-    ("the cat", "worried"),
-    ("the dog", "tossed"),
-    ("the cow with the crumpled horn", "milked"),
-    ("the maiden all forlorn", "kissed"),
-    ("the man all tattered and torn", "married"),
-    ("the priest all shaven and shorn", "waked"),
-    ("the cock that crowed in the morn", "kept"),
-    ("the farmer sowing his corn", "belonged to"),
-    ("the horse and the hound and the horn", ""),
-)
-
-
-def rhyme() -> str:
-    """A nursery rhyme to train on, until somebody has a text of their own: 2,340 bytes."""
-    verses = []
-    for last in range(len(_JACK)):
-        lines = [f"This is {_JACK[last][0]}"]
-        lines += [f"That {did} {what}" for what, did in reversed(_JACK[:last])]
-        verses.append("\n".join(lines) + ".")
-    return "\n\n".join(verses)
-
-
-RHYME = rhyme()
+CORPUS = "train-corpus"  # the field for a text
+FILE = "train-file"  # the field for a file
+UPLOAD = "train:upload"  # its name and text, once it was read
+REFUSED = "train:refused"  # why the last thing that was asked for did not happen
+USED = "train:used"  # the name under which the trained model can be seen
+SHOWN = "train:shown"  # the settings of the page's last run
 
 
 @dataclass(frozen=True)
@@ -89,6 +65,36 @@ class Settings:
                 raise InvalidParameterError(f"{name}={value} is not a number to type here")
 
 
+def open_lesson() -> Lesson[Settings]:
+    """The page's settings, as the session or a link has them; a link's text comes in the place of what was typed."""
+    memory = st.session_state
+    linked, corpus = memory.get("linked"), memory.get("train.corpus")
+    lesson = Lesson("train", Settings())
+    if linked is not None and "corpus" in linked:
+        memory.pop(CORPUS, None)
+        memory.pop(UPLOAD, None)
+    elif linked is not None and corpus is not None:  # a long text is in no link: going back does not lose it
+        lesson.choose(corpus=corpus)
+    return lesson
+
+
+def write_link(lesson: Lesson[Settings], settings: Settings) -> None:
+    """The settings in the address; a long text stays out of it."""
+    query, memory = to_query(lesson.first, settings), st.session_state
+    if len(query.get("corpus", "")) > shell.LONGEST_LINK:
+        del query["corpus"]
+    shell.write_link(shell.Inputs(memory["model"] or "minilm", memory["text"]), query)
+
+
+def note_reader(settings: Settings, timed: bool) -> None:
+    """Whether a reader asked for this run of the page, or only its clock, which no training gives way to."""
+    priority.set_foreground(not timed or settings != st.session_state.get(SHOWN))
+    st.session_state[SHOWN] = settings
+
+
+# ---- the training that the settings ask for --------------------------------------------------------------
+
+
 def suggested(task: str, size: str) -> dict[str, Any]:
     """The settings of a task's preset, by field; the vocabulary goes with the text."""
     fields = asdict(preset(task, size))
@@ -101,115 +107,94 @@ def preset(task: str, size: str) -> TrainConfig:
     return loop.preset(task, size, **changes)
 
 
-def config_of(chosen: Settings) -> TrainConfig:
+def config_of(settings: Settings) -> TrainConfig:
     """The training that the settings ask for. Errors: InvalidParameterError."""
-    base = preset(chosen.task, chosen.size)
-    fields = {name: value for name, value in asdict(chosen).items() if name in asdict(base)}
-    if not reads_text(chosen.task):
+    base = preset(settings.task, settings.size)
+    fields = {name: value for name, value in asdict(settings).items() if name in asdict(base)}
+    if not reads_text(settings.task):
         del fields["vocab_size"]
-    often = max(1, min(base.eval_every, chosen.steps // EVALUATIONS))
-    warmup = max(0, min(base.warmup, chosen.steps // WARMUP))
+    often = max(1, min(base.eval_every, settings.steps // EVALUATIONS))
+    warmup = max(0, min(base.warmup, settings.steps // WARMUP))
     return replace(base, **fields, warmup=warmup, eval_every=often)
 
 
-def vocabulary(n_bytes: int) -> int:
-    """How many tokens a text of so many bytes bears: 300 for a page, 2,048 for a book."""
-    return max(300, min(2048, 256 + n_bytes // 200))
+def corpus_of(settings: Settings) -> str | None:
+    """The text to train on; None for tasks that make their own examples."""
+    if not reads_text(settings.task):
+        return None
+    return st.session_state[UPLOAD][1] if UPLOAD in st.session_state else settings.corpus
 
 
-def decoded(name: str, data: bytes) -> str:
-    """An uploaded file as text. Errors: InvalidParameterError if it is none."""
+def why_not(settings: Settings) -> str:
+    """Why the settings cannot be trained; "" if they can."""
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidParameterError(
-            f"{name} is not text in UTF-8: byte {error.start:,} is 0x{data[error.start]:02X}. Save it as UTF-8 first."
-        ) from None
-    if "\0" in text:
-        raise InvalidParameterError(f"{name} is not text: byte {data.index(0):,} is 0, as in binary files.")
-    return text
+        corpus = corpus_of(settings)
+        if corpus is not None and not corpus.strip():
+            return "The text is empty: there is nothing to train on."
+        training_limits.check(config_of(settings), corpus)
+    except InvalidParameterError as error:
+        return str(error)
+    return ""
 
 
-# ---- what a run shows ----------------------------------------------------------------------------------
+# ---- what the reader does --------------------------------------------------------------------------------
 
 
-def panels(run: Run) -> list[Panel]:
-    """Loss, metrics and learning rate over the steps so far."""
-    steps, held_out = list(run.steps), list(run.evaluations)
-    loss = [step.loss for step in steps]
-    smooth = trailing(loss, max(1, run.config.steps // WINDOW))
-    shown = thinned(len(steps))
-    numbers, at = [steps[i].number for i in shown], [step.number for step in held_out]
-    losses = [
-        Curve("each step", numbers, [loss[i] for i in shown], faint=True),
-        Curve("training", numbers, [smooth[i] for i in shown]),
-        Curve("held out", at, [(step.metrics or {})["loss"] for step in held_out]),
-    ]
-    shares = [
-        Curve(NAMES.get(name, name), at, [(step.metrics or {})[name] for step in held_out]) for name in measured(run)
-    ]
-    rate = Curve("", numbers, [steps[i].learning_rate for i in shown])
-    return [
-        Panel("loss, nats", losses),
-        Panel("on held-out examples", shares, top=1.0, share=True),
-        Panel("learning rate", [rate]),
-    ]
+def take_preset(lesson: Lesson[Settings]) -> None:
+    """Another task or size brings its own numbers."""
+    settings = lesson.chosen()
+    lesson.choose(**suggested(settings.task, settings.size))
+    st.session_state[REFUSED] = ""
 
 
-def measured(run: Run) -> list[str]:
-    """The metrics that are shares of 1, the task's own first."""
-    found = (run.evaluations[-1].metrics or {}) if run.evaluations else {}
-    own = TASKS[run.config.task].metric
-    others = [name for name in found if name not in ("loss", "bits_per_byte", "exact", own)]
-    return [*([own] if own in found and own != "loss" else []), *others]
+def take_text(lesson: Lesson[Settings]) -> None:
+    """What was typed."""
+    st.session_state.pop(UPLOAD, None)
+    corpus = st.session_state[CORPUS]
+    lesson.choose(corpus=corpus, vocab_size=vocabulary(len(corpus.encode())))
 
 
-def trailing(values: Sequence[float], window: int) -> list[float]:
-    """The mean of each value and those before it, `window` in all, fewer at the start."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    ends = np.arange(1, len(values) + 1)
-    begins = np.maximum(0, ends - window)
-    mean: list[float] = ((total[ends] - total[begins]) / (ends - begins)).tolist()
-    return mean
+def take_file(lesson: Lesson[Settings]) -> None:
+    """What was uploaded, if it is text; what was there before stays if it is not."""
+    file = st.session_state[FILE]
+    if file is None:  # taken away again: the field counts
+        take_text(lesson)
+        return
+    try:
+        corpus = decoded(file.name, file.getvalue())
+        lesson.choose(vocab_size=vocabulary(file.size))
+        st.session_state[UPLOAD], st.session_state[REFUSED] = (file.name, corpus), ""
+    except InvalidParameterError as error:
+        st.session_state[REFUSED] = str(error)
 
 
-def thinned(n: int, most: int = POINTS) -> range:
-    """The places of at most so many of n points, evenly, the last among them."""
-    every = max(1, math.ceil(n / most))
-    return range((n - 1) % every, n, every) if n else range(0)
+def start(lesson: Lesson[Settings]) -> None:
+    """Starts what is set, or keeps why not."""
+    settings = lesson.chosen()
+    st.session_state.pop(USED, None)
+    attempt(lambda: training_runs.begin(config_of(settings), corpus_of(settings)))
 
 
-def table(run: Run) -> pd.DataFrame:
-    """Every step with its numbers; metrics where they were measured."""
-    steps = list(run.steps)
-    names = ("number", "loss", "smoothed", "learning_rate", "grad_norm", "tokens_per_second")
-    columns: dict[str, Any] = {name: [getattr(step, name) for step in steps] for name in names}
-    found = {step.number: step.metrics or {} for step in list(run.evaluations)}
-    for name in ["loss", *measured(run)] if found else []:
-        columns[f"held_out_{name}"] = [found.get(step.number, {}).get(name) for step in steps]
-    return pd.DataFrame(columns).rename(columns={"number": "step"})
+def attempt(act: Callable[[], object]) -> None:
+    """Does something with the run and draws the whole page again, for its clock; keeps why if it cannot be."""
+    st.session_state[REFUSED] = ""
+    try:
+        act()
+    except (InvalidParameterError, TrainingError, ModelError, OSError) as error:
+        st.session_state[REFUSED] = str(error)
+    st.session_state["whole_page"] = True
 
 
-def stack(trace: Trace) -> str:
-    """The attention to look at: from target to source where there are both."""
-    return "cross" if trace.source is not None else "self"
-
-
-def weights(trace: Trace) -> np.ndarray:
-    """The attention of every head on the probe: (L, H, T, S)."""
-    return np.stack([one.weights[0].numpy() for one in attention_message.attentions(trace, stack(trace))])
-
-
-def moved(before: Trace, now: Trace) -> np.ndarray:
-    """How much of each head's attention lies elsewhere than before, 0 to 1, mean over the queries: (L, H)."""
-    share: np.ndarray = np.abs(weights(now) - weights(before)).sum(axis=-1).mean(axis=-1) / 2
-    return share
-
-
-def head_table(found: np.ndarray) -> pd.DataFrame:
-    """Every weight of (L, H, T, S) in a row of its own."""
-    layer, head, query, key = (axis.ravel() for axis in np.indices(found.shape))
-    return pd.DataFrame({"layer": layer, "head": head, "query": query, "key": key, "weight": found.ravel()})
+def use(run: Run) -> None:
+    """The trained model becomes the session's own; if it reads a text, that of every page, on one that it can read."""
+    trained = run.model()
+    st.session_state[USED] = name = cache.keep(trained)
+    if cache.reads(trained.transformer.config) != "text":
+        return
+    st.session_state["model"] = name
+    if not reads_text(run.config.task):
+        assert run.probe is not None
+        st.session_state["text"] = trained.tokenizer.decode(list(run.probe[1].encodings[0].ids))
 
 
 def zipped(run: Run) -> bytes:

@@ -1,16 +1,17 @@
-"""What the Train page says, worked out from a run's numbers."""
+"""The sentences of the page "Watch attention form", worked out from a run's numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import mean
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from attnviz.formatting import counted, minutes, percent
 from attnviz.training.loop import TrainConfig
 from attnviz.training.tasks import TASKS
-from attnviz.web.jobs.training_runs import Run
+
+if TYPE_CHECKING:
+    from attnviz.web.jobs.training_runs import Run
 
 POSITIONS = {
     "none": "none",
@@ -55,7 +56,7 @@ def sentence(run: Run | None) -> str:
 
 def preparing(run: Run) -> str:
     """Before the first step."""
-    if run.text is not None:
+    if run.corpus is not None:
         return f"Preparing: a tokenizer learns its {run.config.vocab_size:,} tokens from your text."
     return "Preparing the first step."
 
@@ -73,15 +74,16 @@ def measured(run: Run) -> list[str]:
     """The task's metric at the last evaluation, in words; none before the first."""
     if not run.evaluations:
         return []
-    found, own = run.evaluations[-1].metrics or {}, TASKS[run.config.task].metric
-    name = own if own in METRICS and own in found else "accuracy"
-    return [METRICS[name](percent(found[name]))] if name in found else []
+    metrics, name = run.evaluations[-1].metrics or {}, TASKS[run.config.task].metric
+    if name not in METRICS or name not in metrics:
+        name = "accuracy"
+    return [METRICS[name](percent(metrics[name]))] if name in metrics else []
 
 
 def title(run: Run) -> str:
     """The point of the curves."""
-    says = learned(run)
-    return says[0].upper() + says[1:]
+    sentence = learned(run)
+    return sentence[0].upper() + sentence[1:]
 
 
 def nats(loss: float) -> str:
@@ -115,11 +117,13 @@ def name_of(head: tuple[int, int]) -> str:
     return f"layer {head[0]}, head {head[1]}"
 
 
-def most_changed(moved: np.ndarray) -> tuple[tuple[int, int], str]:
-    """The head whose attention moved furthest since the start, and that in words; `moved` is (L, H)."""
-    layer, head = np.unravel_index(int(moved.argmax()), moved.shape)
-    found = (int(layer), int(head))
-    if moved[found] < 0.005:
-        return found, "Before training, every head looks about as it was drawn at random"
-    share = percent(float(moved[found]))
-    return found, f"Most has changed in {name_of(found)}: {share} of its attention lies elsewhere than before"
+def most_changed(head: tuple[int, int], share: float) -> str:
+    """Which head's attention moved furthest since the start, and how much of it."""
+    if share < 0.005:
+        return "Before training, every head looks about as it was drawn at random"
+    return f"Most has changed in {name_of(head)}: {percent(share)} of its attention lies elsewhere than before"
+
+
+def upload(name: str, corpus: str) -> str:
+    """Which text a training reads, where there is a file beside the field."""
+    return f"Trains on {name}, {len(corpus.encode()):,} bytes, not on the field."
