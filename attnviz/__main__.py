@@ -139,7 +139,7 @@ def _report(options: argparse.Namespace) -> None:
     from attnviz.models import folders
 
     folder, out = Path(options.text), options.out
-    if folders.is_bundle(folder):
+    if folders.is_stored_model(folder):
         if options.target is not None or options.model != MODEL:
             raise InvalidParameterError("the report of a folder shows its own model on its own example")
         page, out = training_report.html(folder, _change(options)), out or Path("training.html")

@@ -6,7 +6,7 @@ import streamlit as st
 
 from attnviz.analysis import word_order
 from attnviz.errors import InvalidParameterError
-from attnviz.models.hf_model import HubModel
+from attnviz.models.hf_model import HFModel
 from attnviz.nn import positions, reference
 from attnviz.web import cache, shell
 from attnviz.web.lesson import Lesson, Try
@@ -44,7 +44,7 @@ class Settings:
 
 lesson = Lesson("positions", Settings())
 inputs = lesson.inputs()
-if isinstance(found := cache.model(inputs.model).transformer, HubModel):
+if isinstance(found := cache.model(inputs.model).transformer, HFModel):
     kind = found.config.architecture
     shell.refuse(f"A model of the type {kind} has its own positions, which cannot be changed. Pick another one.")
 

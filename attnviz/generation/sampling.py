@@ -16,7 +16,7 @@ from torch import Tensor
 
 from attnviz.checks import check_index, check_sizes, check_temperature
 from attnviz.errors import InvalidParameterError
-from attnviz.models.hf_model import HubConfig, HubModel
+from attnviz.models.hf_model import HFConfig, HFModel
 from attnviz.models.model import Model
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace, joined
@@ -108,7 +108,7 @@ def prompt(model: Model, text: str) -> Prompt:
     if not ids:
         raise InvalidParameterError("The text is empty: it gives no token to begin with")
     if config.kind == "encoder-decoder":
-        start = config.start_id if isinstance(config, HubConfig) else tokenizer.bos_id
+        start = config.start_id if isinstance(config, HFConfig) else tokenizer.bos_id
         if start is None:
             raise InvalidParameterError(f"{model.info.title} has no token that begins an answer")
         return Prompt(tuple(ids), (start,), tokenizer.eos_id, config.max_len)
@@ -177,7 +177,7 @@ def whole(model: Model, begin: Prompt, said: Sequence[int], intervention: Interv
 def recorded(model: Model, begin: Prompt, spoken: Sequence[Token]) -> Trace:
     """The runs behind some tokens as one, with the tokens by name. The last token has not been read by any run."""
     runs = [token.run for token in spoken]
-    run = runs[-1] if isinstance(model.transformer, HubModel) else joined(runs)
+    run = runs[-1] if isinstance(model.transformer, HFModel) else joined(runs)
     return named(model, begin, [token.id for token in spoken[:-1]], run)
 
 
@@ -193,7 +193,7 @@ def named(model: Model, begin: Prompt, said: Sequence[int], run: Trace) -> Trace
 
 def _next(model: Model, begin: Prompt, chosen: list[int], run: Trace) -> Trace:
     """The run on the last token chosen; another library's model reads everything anew."""
-    if isinstance(model.transformer, HubModel):
+    if isinstance(model.transformer, HFModel):
         return begin.run(model, chosen, run.intervention)
     with torch.inference_mode():
         return model.transformer.step(torch.tensor([chosen[-1:]]), run)

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from attnviz.models.hf_model import HubConfig, HubModel
+from attnviz.models.hf_model import HFConfig, HFModel
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
 
@@ -123,7 +123,7 @@ class Anatomy:
 
 def anatomy(model: Transformer) -> Anatomy:
     """The parts of a model; it may be one on torch's meta device, which takes no memory."""
-    return _foreign(model, model.config) if isinstance(model.config, HubConfig) else _own(model)
+    return _foreign(model, model.config) if isinstance(model.config, HFConfig) else _own(model)
 
 
 # ---- our own ---------------------------------------------------------------------------------------------
@@ -245,9 +245,9 @@ def _tensors(
 # ---- another library's -------------------------------------------------------------------------------------
 
 
-def _foreign(model: Transformer, config: HubConfig) -> Anatomy:
+def _foreign(model: Transformer, config: HFConfig) -> Anatomy:
     """By the parameters' names, in their library's order: a numbered list is layers, the rest is before or after."""
-    inner = model.inner if isinstance(model, HubModel) else model
+    inner = model.inner if isinstance(model, HFModel) else model
     named = [(name, Weights(name, tuple(x.shape))) for name, x in inner.named_parameters()]
     both = config.kind == "encoder-decoder"
     columns = []
@@ -263,7 +263,7 @@ def _place(name: str) -> str:
     return "decoder" if "decoder" in name or "head" in name or name == "bias" else "encoder"
 
 
-def _foreign_blocks(named: list[tuple[str, Weights]], config: HubConfig) -> list[Block]:
+def _foreign_blocks(named: list[tuple[str, Weights]], config: HFConfig) -> list[Block]:
     layers: dict[tuple[str, str], list[tuple[str, Weights]]] = {}
     before: list[tuple[str, Weights]] = []
     after: list[tuple[str, Weights]] = []
@@ -278,7 +278,7 @@ def _foreign_blocks(named: list[tuple[str, Weights]], config: HubConfig) -> list
     return [*blocks, *([Block("Output", 1, _foreign_parts(after, config))] if after else [])]
 
 
-def _foreign_parts(named: list[tuple[str, Weights]], config: HubConfig) -> tuple[Part, ...]:
+def _foreign_parts(named: list[tuple[str, Weights]], config: HFConfig) -> tuple[Part, ...]:
     """Neighbours of one module are one part, under the module's own name."""
     parts = []
     for title, group in groupby(named, key=lambda pair: _title(pair[0])):

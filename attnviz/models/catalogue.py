@@ -26,8 +26,7 @@ import torch
 from attnviz.errors import MissingPackageError, ModelError
 from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models import folders as bundles
-from attnviz.models import hf_download, hf_loading, zip_upload
+from attnviz.models import folders, hf_download, hf_loading, zip_upload
 from attnviz.models.families import FAMILIES, bert_config
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
@@ -55,11 +54,11 @@ def catalogue() -> list[ModelInfo]:
 @cache
 def _bundled() -> dict[str, ModelInfo]:
     """The models that come with the app, by name; they are part of the installation, and do not change."""
-    folders = sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else []
-    found = [bundles.describe(folder) for folder in folders if bundles.is_bundle(folder)]
+    paths = sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else []
+    described = [folders.describe(path) for path in paths if folders.is_stored_model(path)]
     return {
         folder.name: _bundle_info(folder.name, title, config, licence=_licence(folder))
-        for folder, title, config in found
+        for folder, title, config in described
     }
 
 
@@ -84,9 +83,11 @@ def _bundle_info(
 
 
 def _load_bundle(folder: Path, name: str, source: str, max_bytes: int) -> Model:
-    found = bundles.read(folder, max_bytes)
-    info = _bundle_info(name, found.title, found.transformer.config, source, _licence(folder))
-    return Model(info, found.transformer, found.reader, classes=class_names({}, found.transformer.config.n_classes))
+    stored = folders.read(folder, max_bytes)
+    info = _bundle_info(name, stored.title, stored.transformer.config, source, _licence(folder))
+    return Model(
+        info, stored.transformer, stored.preprocessor, classes=class_names({}, stored.transformer.config.n_classes)
+    )
 
 
 def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
@@ -160,7 +161,7 @@ def skeleton(info: ModelInfo) -> Transformer | None:
     elif info.name == "minilm" and (folder := minilm_folder()):
         config = bert_config(read_json(folder / "config.json"))
     elif info.name in _bundled():
-        config = bundles.describe(BUNDLED / info.name)[2]
+        config = folders.describe(BUNDLED / info.name)[2]
     else:
         return None
     return unfilled(config)
@@ -170,8 +171,8 @@ def minilm_folder() -> Path | None:
     """The folder of the installed package's model files; None if the package is not installed."""
     spec = importlib.util.find_spec(MINILM_PACKAGE)
     places = (spec.submodule_search_locations if spec else None) or []
-    folders = [Path(place) / "model" for place in places]
-    return next((folder for folder in folders if folder.is_dir()), None)
+    candidates = (Path(place) / "model" for place in places)
+    return next((folder for folder in candidates if folder.is_dir()), None)
 
 
 def _load_minilm() -> Model:
@@ -214,7 +215,7 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     if not os.path.isdir(folder):  # unlike Path.is_dir, says False to a name that is too long
         raise ModelError(f"{str(folder)[:200]} is not a folder.")
     check_headers(folder, max_bytes)
-    if bundles.is_bundle(folder):
+    if folders.is_stored_model(folder):
         return _load_bundle(folder, name, source, max_bytes)
     kind = str(read_json(folder / "config.json").get("model_type"))
     family, read = FAMILIES.get(kind, (kind, hf_loading.load))
@@ -222,8 +223,8 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     config = loaded.transformer.config
     title = folder.name if source.startswith("the folder") else name
     info = replace(_bundle_info(name, title, config, source, _licence(folder)), family=family)
-    reader = bundles.read_reader(folder, config) if config.channels else _tokenizer(folder, config)
-    return Model(info, loaded.transformer, reader, loaded.left_over, loaded.classes)
+    preprocessor = folders.read_preprocessor(folder, config) if config.channels else _tokenizer(folder, config)
+    return Model(info, loaded.transformer, preprocessor, loaded.unused_weights, loaded.classes)
 
 
 def load_archive(data: bytes, title: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:

@@ -26,7 +26,7 @@ from attnviz.errors import InvalidParameterError, check_installed
 from attnviz.models import folders
 from attnviz.models.atomic_write import write_whole
 from attnviz.models.catalogue import BUNDLED
-from attnviz.models.hf_model import HubConfig
+from attnviz.models.hf_model import HFConfig
 from attnviz.models.model import Model
 from attnviz.models.safetensors_io import read_json
 from attnviz.nn import positions
@@ -43,7 +43,7 @@ MOST_IN_ONNX = 500_000_000  # parameters: one ONNX file holds at most 2 GB
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and what its reader has to know, in words."""
+    """What was written, and what its preprocessor has to know, in words."""
 
     path: Path
     n_bytes: int
@@ -55,7 +55,7 @@ def export(model: Model, path: Path, *, training: dict[str, Any] | None = None, 
 
     `training` and `card` go into the folder. Errors: InvalidParameterError or ModelError in one sentence.
     """
-    if isinstance(model.transformer.config, HubConfig):
+    if isinstance(model.transformer.config, HFConfig):
         raise InvalidParameterError(
             f"{model.info.name} is not made of our layers alone; only models that are can be exported"
         )
@@ -72,17 +72,19 @@ def export(model: Model, path: Path, *, training: dict[str, Any] | None = None, 
 def notes(name: str) -> tuple[dict[str, Any], str]:
     """Training log and card of a model of ours, by the name that `load` takes; empty for any other."""
     for folder in (BUNDLED / name, Path(name)):
-        if folders.is_bundle(folder):
+        if folders.is_stored_model(folder):
             log, card = folder / "training.json", folder / folders.CARD
             return read_json(log) if log.exists() else {}, card.read_text("utf-8") if card.exists() else ""
     return {}, ""
 
 
 def _folder(model: Model, path: Path, training: dict[str, Any], card: str) -> Exported:
-    if path.is_dir() and any(path.iterdir()) and not folders.is_bundle(path):
+    if path.is_dir() and any(path.iterdir()) and not folders.is_stored_model(path):
         raise InvalidParameterError(f"the folder {path.name} holds other files; give an empty or a new one")
     title = model.info.title
-    files = folders.files(model.transformer, model.reader, title=title, training=training, card=card or f"# {title}\n")
+    files = folders.files(
+        model.transformer, model.preprocessor, title=title, training=training, card=card or f"# {title}\n"
+    )
     for name, data in files.items():
         write_whole(path / name, data)
     return Exported(path, sum(map(len, files.values())), "weights as float16; load() and --model take the folder")

@@ -67,16 +67,16 @@ def load_bert(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
     bert_config(given)  # refuse a config we cannot use before the weights are read
     names = {"bert": BERT, "roberta": ROBERTA, "distilbert": DISTILBERT}[given["model_type"]]
     tensors = _read(folder, max_bytes)
-    renamed, left_over = _rename(tensors, names)
+    renamed, unused_weights = _rename(tensors, names)
     lm_head = "head.dense.weight" in renamed
     if not lm_head:  # what is left of one makes no head
-        left_over += tuple(name for name in tensors if _in_whole(name, names).startswith("head."))
+        unused_weights += tuple(name for name in tensors if _in_whole(name, names).startswith("head."))
         renamed = {name: x for name, x in renamed.items() if not name.startswith("head.")}
     positions = renamed.get("embed.positions.weight")
     if positions is not None:
         renamed["embed.positions.weight"] = positions[_skipped(given) :]
     config = bert_config(given, lm_head=lm_head, tied=_tied(renamed))
-    return Loaded(build(config, renamed), tuple(sorted(left_over)))
+    return Loaded(build(config, renamed), tuple(sorted(unused_weights)))
 
 
 def gpt2_config(given: dict[str, Any], *, tied: bool = True) -> ModelConfig:
@@ -113,14 +113,14 @@ def load_gpt2(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
     """
     given = read_json(folder / "config.json")
     gpt2_config(given)
-    renamed, left_over = _rename(_read(folder, max_bytes), GPT2)
+    renamed, unused_weights = _rename(_read(folder, max_bytes), GPT2)
     for name, x in renamed.items():
         if name.startswith("decoder.layers.") and x.dim() == 2:
             renamed[name] = x.t()
     config = gpt2_config(given, tied=_tied(renamed))
     renamed["head.out.bias"] = torch.zeros(config.vocab_size)
     masks = re.compile(r"h\.\d+\.attn\.(masked_)?bias")  # the causal mask, which old files hold
-    return Loaded(build(config, renamed), tuple(name for name in left_over if not masks.fullmatch(name)))
+    return Loaded(build(config, renamed), tuple(name for name in unused_weights if not masks.fullmatch(name)))
 
 
 def vit_config(given: dict[str, Any], *, head: str | None = None, n_classes: int = 0) -> ModelConfig:
@@ -156,13 +156,13 @@ def load_vit(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
     config = vit_config(given, head=head, n_classes=n_classes)
     tokens = _vit_tokens(tensors, config)
     heads = dict(zip(VIT_HEADS.get(head, ()), ("head.out", "head.distilled"), strict=False))
-    renamed, left_over = _rename(tensors, Names(VIT.layer, VIT.in_layer, VIT.whole | heads, VIT.parts))
+    renamed, unused_weights = _rename(tensors, Names(VIT.layer, VIT.in_layer, VIT.whole | heads, VIT.parts))
     if given.get("qkv_bias", True) is False:  # no biases are biases of 0
         renamed |= {
             f"encoder.layers.{i}.self_attn.in_proj_bias": torch.zeros(3 * config.d_model)
             for i in range(config.n_layers)
         }
-    return Loaded(build(config, renamed | tokens), left_over, class_names(given, config.n_classes))
+    return Loaded(build(config, renamed | tokens), unused_weights, class_names(given, config.n_classes))
 
 
 Loader = Callable[[Path, int], Loaded]
@@ -244,7 +244,7 @@ def _rename(tensors: dict[str, Tensor], names: Names) -> tuple[dict[str, Tensor]
     in_layer = re.compile(rf"{re.escape(names.layer)}(\d+)\.(.+)")
     renamed: dict[str, Tensor] = {}
     stacked: dict[str, dict[str, Tensor]] = {}
-    left_over = []
+    unused_weights = []
     for name, x in tensors.items():
         match = in_layer.fullmatch(name)
         stem, _, last = (match[2] if match else name).rpartition(".")
@@ -256,9 +256,9 @@ def _rename(tensors: dict[str, Tensor], names: Names) -> tuple[dict[str, Tensor]
         elif known := _in_whole(name, names):
             renamed[known] = x
         else:
-            left_over.append(name)
+            unused_weights.append(name)
     renamed |= {name: _stack(name, parts, names.parts) for name, parts in stacked.items()}
-    return renamed, tuple(sorted(left_over))
+    return renamed, tuple(sorted(unused_weights))
 
 
 def _in_whole(name: str, names: Names) -> str:

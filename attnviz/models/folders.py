@@ -29,38 +29,42 @@ CARD = "README.md"
 
 
 @dataclass(frozen=True, eq=False)
-class Bundle:
+class StoredModel:
     """A folder, read."""
 
     title: str
     transformer: Transformer
-    reader: Tokenizer | Preprocessing
+    preprocessor: Tokenizer | Preprocessing
     training: dict[str, Any]  # what training.json says: command, config, metrics, log
 
 
 def write(
     folder: Path,
     model: Transformer,
-    reader: Tokenizer | Preprocessing,
+    preprocessor: Tokenizer | Preprocessing,
     *,
     title: str,
     training: dict[str, Any],
     card: str,
 ) -> None:
     """Writes a model as a folder. Errors: ModelError."""
-    for name, data in files(model, reader, title=title, training=training, card=card).items():
+    for name, data in files(model, preprocessor, title=title, training=training, card=card).items():
         write_whole(folder / name, data)
 
 
 def files(
-    model: Transformer, reader: Tokenizer | Preprocessing, *, title: str, training: dict[str, Any], card: str
+    model: Transformer, preprocessor: Tokenizer | Preprocessing, *, title: str, training: dict[str, Any], card: str
 ) -> dict[str, bytes]:
     """The folder's files by name, the weights rounded to float16; a tied output matrix is stored once."""
     from safetensors.torch import save
 
     half = half_weights(model)
-    text = isinstance(reader, Tokenizer)
-    own = reader.library.to_str().encode() if isinstance(reader, Tokenizer) else json.dumps(reader.to_json()).encode()
+    text = isinstance(preprocessor, Tokenizer)
+    own = (
+        preprocessor.library.to_str().encode()
+        if isinstance(preprocessor, Tokenizer)
+        else json.dumps(preprocessor.to_json()).encode()
+    )
     config = {"format": FORMAT, "title": title, **json.loads(model.config.to_json())}
     return {
         "model.safetensors": save(half, {"format": FORMAT}),
@@ -91,16 +95,16 @@ def describe(folder: Path) -> tuple[Path, str, ModelConfig]:
         raise ModelError(f"The config of {folder.name} cannot be used: {error}.") from None
 
 
-def read(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Bundle:
+def read(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> StoredModel:
     """A model from its folder. Errors: ModelError in one sentence."""
     _, title, config = describe(folder)
-    reader = read_reader(folder, config)
+    preprocessor = read_preprocessor(folder, config)
     log = folder / "training.json"
     transformer = build(config, read_safetensors(folder / "model.safetensors", max_bytes))
-    return Bundle(title, transformer, reader, read_json(log) if log.exists() else {})
+    return StoredModel(title, transformer, preprocessor, read_json(log) if log.exists() else {})
 
 
-def read_reader(folder: Path, config: ModelConfig) -> Tokenizer | Preprocessing:
+def read_preprocessor(folder: Path, config: ModelConfig) -> Tokenizer | Preprocessing:
     """A folder's tokenizer, or what it says of images. Errors: ModelError."""
     if config.channels:
         return Preprocessing.of(read_json(folder / images.FILE), config.image_size, config.channels)
@@ -110,7 +114,7 @@ def read_reader(folder: Path, config: ModelConfig) -> Tokenizer | Preprocessing:
     return tokenizer
 
 
-def is_bundle(folder: Path) -> bool:
+def is_stored_model(folder: Path) -> bool:
     """Whether a folder holds a model in this form."""
     try:
         return read_json(folder / "config.json").get("format") == FORMAT

@@ -18,7 +18,7 @@ import torch
 
 from attnviz.errors import ModelError, check_installed
 from attnviz.models.hf_attention import attention
-from attnviz.models.hf_model import OWN_ATTENTION, HubModel
+from attnviz.models.hf_model import OWN_ATTENTION, HFModel
 from attnviz.models.safetensors_io import (
     BYTES_PER_NUMBER,
     MAX_FILE_BYTES,
@@ -48,7 +48,7 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
         kind = _class(config)
         _check_memory(kind, config, max_bytes)
         inner, found = _weights(kind, config, folder)
-        model = HubModel(inner)
+        model = HFModel(inner)
     return Loaded(model, tuple(sorted(found["unexpected_keys"])), class_names(given, model.config.n_classes))
 
 

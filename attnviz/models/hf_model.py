@@ -32,7 +32,7 @@ OWN_ATTENTION = "A model of the type {} computes attention in code of its own, w
 
 
 @dataclass(frozen=True)
-class HubConfig(ModelConfig):
+class HFConfig(ModelConfig):
     """The shape of a model that another library computes: what is known of it. Positions and norms are its own."""
 
     architecture: str = ""  # its model_type, such as "llama"
@@ -53,14 +53,14 @@ class HubConfig(ModelConfig):
         return self.parameters
 
 
-class HubModel(Transformer):
+class HFModel(Transformer):
     """A model of the transformers library that is run like a `Transformer`, with the same `Trace`.
 
     Of a trace's layers, what happens between attention and output is the other library's: resid_mid and out are None.
     Positions cannot be changed, and what `Transformer` is made of (embed, encoder, decoder, head) is not there.
     """
 
-    config: HubConfig
+    config: HFConfig
 
     def __init__(self, inner: Any) -> None:
         """`inner`: a PreTrainedModel whose attention is `attention`; it belongs to this model from now on.
@@ -173,7 +173,7 @@ def after_start(encoding: Encoding, tokenizer: Tokenizer, start: int, longest: i
 # ---- what a model is -----------------------------------------------------------------------------
 
 
-def _explored(model: HubModel) -> tuple[HubConfig, dict[int, str], dict[str, int]]:
+def _explored(model: HFModel) -> tuple[HFConfig, dict[int, str], dict[str, int]]:
     """Config, the place of each attention module, and each stack's last layer, from a run on a few tokens.
 
     Errors: ModelError in one sentence.
@@ -253,11 +253,11 @@ def _remember(module: nn.Module, inputs: Any, output: Any) -> None:
         run.last[id(module)] = output[0] if isinstance(output, tuple) else output
 
 
-def _config(inner: Any, kind: str, record: AttentionTrace, out: Any) -> HubConfig:
+def _config(inner: Any, kind: str, record: AttentionTrace, out: Any) -> HFConfig:
     given = inner.config
     logits, states = getattr(out, "logits", None), getattr(out, "hidden_states", None) or out.decoder_hidden_states
     heads = record.q.shape[1]
-    return HubConfig(
+    return HFConfig(
         kind=kind,
         vocab_size=getattr(given, "vocab_size", None) or 0,
         max_len=_max_len(inner, states[0].shape[1]),

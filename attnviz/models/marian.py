@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models.hf_model import HubConfig, after_start
+from attnviz.models.hf_model import HFConfig, after_start
 from attnviz.models.marian_file import EMBEDDING, read_marian
 from attnviz.models.safetensors_io import report
 from attnviz.nn.embeddings import check_ids, real_lengths
@@ -100,7 +100,7 @@ class MarianModel(Transformer):
     Positions and segments cannot be changed.
     """
 
-    config: HubConfig
+    config: HFConfig
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
         """`weights` by Marian's names. Errors: ModelError that names what is missing, left over or misshapen."""
@@ -122,7 +122,7 @@ class MarianModel(Transformer):
         self.decoder_layers = nn.ModuleList(_DecoderLayer(width, d_ff) for _ in range(layers["decoder"]))
         self._fill(weights)
         self.eval().requires_grad_(False)
-        self.config = HubConfig(
+        self.config = HFConfig(
             kind="encoder-decoder",
             vocab_size=vocabulary,
             max_len=MAX_LEN,

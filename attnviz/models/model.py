@@ -40,18 +40,18 @@ class Model:
 
     info: ModelInfo
     transformer: Transformer
-    reader: Tokenizer | Preprocessing
-    left_over: tuple[str, ...] = ()  # tensors of the file that the model has no use for
+    preprocessor: Tokenizer | Preprocessing
+    unused_weights: tuple[str, ...] = ()  # tensors of the file that the model has no use for
     classes: tuple[str, ...] = ()  # what a classifier's logits stand for
 
     @property
     def tokenizer(self) -> Tokenizer:
         """Errors: InvalidParameterError if the model reads images."""
-        if isinstance(self.reader, Preprocessing):
+        if isinstance(self.preprocessor, Preprocessing):
             raise InvalidParameterError(
                 f"{self.info.title} reads images, not text: give it one, or pick another model."
             )
-        return self.reader
+        return self.preprocessor
 
     def encode(self, text: str) -> Encoding:
         """The text as this model reads it, cut to its length; `.cut` counts the tokens left out."""
@@ -68,9 +68,9 @@ class Model:
         `target` is the decoder's text in an encoder-decoder model. A vision model runs on one image or several: see
         `Preprocessing.batch`. Errors: InvalidParameterError.
         """
-        if isinstance(self.reader, Preprocessing):
+        if isinstance(self.preprocessor, Preprocessing):
             with torch.inference_mode():
-                trace = self.transformer(self.reader.batch(text), target, intervention=intervention)
+                trace = self.transformer(self.preprocessor.batch(text), target, intervention=intervention)
             return replace(trace, title=self.info.title)
         texts = _texts("text", text)
         encodings = [self.encode(one) for one in texts]

@@ -31,7 +31,7 @@ class Loaded:
     """A model with its weights, and the file's tensors that it has no use for (a pooler, say)."""
 
     transformer: Transformer
-    left_over: tuple[str, ...]
+    unused_weights: tuple[str, ...]
     classes: tuple[str, ...] = ()  # what a classifier's numbers stand for
 
 

@@ -120,8 +120,8 @@ def write(training: Training, log: Log, folder: Path, title: str, command: list[
         "torch": torch.__version__,
         **log.content,
     }
-    model, reader = training.model, training.task.reader
-    folders.write(folder, model, reader, title=title, training=about, card=card(title, training, about))
+    model, preprocessor = training.model, training.task.preprocessor
+    folders.write(folder, model, preprocessor, title=title, training=about, card=card(title, training, about))
 
 
 class Log:

@@ -74,7 +74,7 @@ class Recorder:
 
 
 @dataclass(frozen=True, eq=False)
-class History:
+class Snapshots:
     """A training's checkpoints: the weights after each of some steps."""
 
     config: ModelConfig
@@ -88,11 +88,11 @@ class History:
         return build(self.config, {name: x[index] for name, x in self.weights.items()})
 
 
-def read(folder: Path, max_bytes: int = MOST_BYTES) -> History:
+def read(folder: Path, max_bytes: int = MOST_BYTES) -> Snapshots:
     """The history in a model's folder. Errors: ModelError in one sentence."""
     _, _, config = folders.describe(folder)
     at, weights = _read(folder / FILE, max_bytes)
-    return History(config, at[: len(next(iter(weights.values())))], weights)
+    return Snapshots(config, at[: len(next(iter(weights.values())))], weights)
 
 
 def _read(path: Path, max_bytes: int = MOST_BYTES) -> tuple[tuple[int, ...], dict[str, Tensor]]:

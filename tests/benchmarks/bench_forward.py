@@ -90,13 +90,13 @@ def adapter(out: Console) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     from attnviz.models import hf_loading
-    from attnviz.models.hf_model import HubModel
+    from attnviz.models.hf_model import HFModel
 
     hf_loading.register()
     eager = GPT2LMHeadModel._from_config(GPT2Config(), attn_implementation="eager").eval()
     inner = GPT2LMHeadModel._from_config(GPT2Config(), attn_implementation=hf_loading.NAME)
     inner.load_state_dict(eager.state_dict())
-    ours = HubModel(inner)
+    ours = HFModel(inner)
     table = Table(title="The adapter on a GPT-2 of 12 layers", title_justify="left", box=None, pad_edge=False)
     for title in ("threads", "tokens", "ours, full trace", "vs HF eager + attentions (≤ 1.0)"):
         table.add_column(title, justify="right")

@@ -37,16 +37,16 @@ def app() -> Iterator[AppTest]:
 
 
 @pytest.fixture(scope="module")
-def past() -> snapshots.History:
+def past() -> snapshots.Snapshots:
     return snapshots.read(BUNDLED / "induction")
 
 
-def measured(past: snapshots.History, at: int, off: tuple[int, int] | None = None) -> Scores:
+def measured(past: snapshots.Snapshots, at: int, off: tuple[int, int] | None = None) -> Scores:
     change = None if off is None else Intervention(head_scale=((*off, 0.0),))
     return scores(past.model(at), Induction(past.config.max_len).twice(), change)
 
 
-def heads(past: snapshots.History) -> tuple[tuple[int, int], tuple[int, int]]:
+def heads(past: snapshots.Snapshots) -> tuple[tuple[int, int], tuple[int, int]]:
     """The best heads of the last checkpoint: previous token, induction."""
     last = measured(past, len(past.steps) - 1)
     return tuple(divmod(int(x.argmax()), x.shape[1]) for x in (last.previous, last.induction))  # type: ignore[return-value]
@@ -78,7 +78,7 @@ def views(app: AppTest) -> list[tuple[dict, bytes]]:
 
 
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.7, 1.0])
-def test_the_sentence_says_what_the_checkpoint_does(app: AppTest, past: snapshots.History, place: float) -> None:
+def test_the_sentence_says_what_the_checkpoint_does(app: AppTest, past: snapshots.Snapshots, place: float) -> None:
     at = round(place * (len(past.steps) - 1))
     choose(app, step=past.steps[at])
     assert not app.exception
@@ -99,7 +99,7 @@ def test_the_sentence_says_what_the_checkpoint_does(app: AppTest, past: snapshot
     assert ("more than to any other" in said(app)) == (int(row.argmax()) == 5)
 
 
-def test_the_curves_are_every_checkpoints_scores(app: AppTest, past: snapshots.History) -> None:
+def test_the_curves_are_every_checkpoints_scores(app: AppTest, past: snapshots.Snapshots) -> None:
     step = past.steps[len(past.steps) // 2]
     choose(app, step=step)
     all_found, (previous, induction) = [measured(past, i) for i in range(len(past.steps))], heads(past)
@@ -123,7 +123,7 @@ def test_the_curves_are_every_checkpoints_scores(app: AppTest, past: snapshots.H
     )
 
 
-def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: AppTest, past: snapshots.History) -> None:
+def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: AppTest, past: snapshots.Snapshots) -> None:
     at = len(past.steps) // 2
     choose(app, step=past.steps[at])
     ids = torch.tensor([load("induction").encode(state.text_of(0)).ids])
@@ -138,7 +138,7 @@ def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: AppTest, past: sn
         assert message[offset : offset + q.nbytes] == q.tobytes()
 
 
-def test_without_the_first_head_the_second_one_is_lost(app: AppTest, past: snapshots.History) -> None:
+def test_without_the_first_head_the_second_one_is_lost(app: AppTest, past: snapshots.Snapshots) -> None:
     last = len(past.steps) - 1
     choose(app, step=past.steps[last], off=True)
     previous, induction = heads(past)
@@ -150,7 +150,7 @@ def test_without_the_first_head_the_second_one_is_lost(app: AppTest, past: snaps
     assert "switched off" in views(app)[0][0]["compact"]["title"]
 
 
-def test_the_prediction_is_judged_by_the_numbers(app: AppTest, past: snapshots.History) -> None:
+def test_the_prediction_is_judged_by_the_numbers(app: AppTest, past: snapshots.Snapshots) -> None:
     last, (previous, induction) = len(past.steps) - 1, heads(past)
     with_it, without_it = (float(measured(past, last, off).induction[induction]) for off in (None, previous))
     assert without_it < 0.1 * with_it
@@ -161,7 +161,7 @@ def test_the_prediction_is_judged_by_the_numbers(app: AppTest, past: snapshots.H
     assert any(f"You said “{SAME}”" in text.value and numbers in text.value for text in app.text)
 
 
-def test_what_is_there_from_the_start_is_said(app: AppTest, past: snapshots.History) -> None:
+def test_what_is_there_from_the_start_is_said(app: AppTest, past: snapshots.Snapshots) -> None:
     (layer, head), _ = heads(past)
     first, end = (percent(float(measured(past, at).previous[layer, head])) for at in (0, len(past.steps) - 1))
     sentence = next(text.value for text in app.text if "from the start" in text.value)
@@ -171,7 +171,7 @@ def test_what_is_there_from_the_start_is_said(app: AppTest, past: snapshots.Hist
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_each_try_sets_the_page_up_and_is_in_the_link(app: AppTest, past: snapshots.History, number: int) -> None:
+def test_each_try_sets_the_page_up_and_is_in_the_link(app: AppTest, past: snapshots.Snapshots, number: int) -> None:
     before = said(app)
     app.button(key=f"replay-try-{number}").click().run()
     assert not app.exception and said(app) != before
@@ -192,7 +192,7 @@ def test_a_token_chosen_in_one_matrix_is_chosen_in_both(app: AppTest) -> None:
     assert "At the second" not in said(app) and link(app) == {"token": "-1"}
 
 
-def test_other_words_are_other_words(past: snapshots.History) -> None:
+def test_other_words_are_other_words(past: snapshots.Snapshots) -> None:
     texts = {state.text_of(seed) for seed in range(20)}
     task = Induction(64)
     assert len(texts) == 20

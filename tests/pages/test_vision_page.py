@@ -90,9 +90,9 @@ def own(channels: int, side: int, patch: int, **changes: Any) -> Model:
     config = ModelConfig.for_images(side, patch, channels, **(sizes | changes))
     info = replace(load("digits").info, title="Mine", n_layers=config.n_layers, n_heads=2)
     transformer = Transformer(config, torch.Generator().manual_seed(0)).eval().requires_grad_(False)
-    reader = Preprocessing(side, channels, side, mean=(0.5,) * channels, std=(0.5,) * channels)
+    preprocessor = Preprocessing(side, channels, side, mean=(0.5,) * channels, std=(0.5,) * channels)
     names = tuple(f"thing {i}, also called <b>{i}</b>" for i in range(config.n_classes))
-    return Model(info, transformer, reader, classes=names)
+    return Model(info, transformer, preprocessor, classes=names)
 
 
 # ---- the digit, the answer, the attention ---------------------------------------------------------
@@ -120,10 +120,10 @@ def test_the_answer_and_the_attention_are_the_models(app: AppTest, model: Model)
 
 def test_a_held_out_digit_is_read_to_the_last_bit_as_in_training() -> None:
     pictures, labels = digits.splits()["test"]
-    texts, reader = list(state.held_out()[0]), load("digits").reader
-    assert isinstance(reader, Preprocessing)
+    texts, preprocessor = list(state.held_out()[0]), load("digits").preprocessor
+    assert isinstance(preprocessor, Preprocessing)
     assert len(texts) == len({one.numpy().tobytes() for one in pictures})
-    again = torch.cat([state.drawn(drawing_pad.read(text), reader) for text in texts])
+    again = torch.cat([state.drawn(drawing_pad.read(text), preprocessor) for text in texts])
     assert {one.numpy().tobytes() for one in again} == {one.numpy().tobytes() for one in pictures}
     assert sorted(state.held_out()[0].values()) == sorted(labels.tolist())
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from attnviz.models import hf_loading
-from attnviz.models.hf_model import HubModel
+from attnviz.models.hf_model import HFModel
 
 DECODER = {
     "vocab_size": 64,
@@ -127,7 +127,7 @@ def made(name: str, attention: str, seed: int = 0, **changes: Any) -> Any:
     return model.requires_grad_(False)
 
 
-def pair(name: str, **changes: Any) -> tuple[HubModel, Any]:
+def pair(name: str, **changes: Any) -> tuple[HFModel, Any]:
     """The adapter's model, and transformers' own with the same weights."""
     hf_loading.register()
-    return HubModel(made(name, hf_loading.NAME, **changes)), made(name, "eager", **changes)
+    return HFModel(made(name, hf_loading.NAME, **changes)), made(name, "eager", **changes)

@@ -75,7 +75,7 @@ class Task(ABC):
         return cls(length)  # type: ignore[call-arg]
 
     @property
-    def reader(self) -> Tokenizer | Preprocessing:
+    def preprocessor(self) -> Tokenizer | Preprocessing:
         """What makes a person's text or image the model's input; kept with the trained model."""
         return self.tokenizer
 

@@ -59,7 +59,7 @@ class Digits(Task):
         self.fingerprint = f"{self.name} {SPLIT_SEED} {SHARES}"
 
     @property
-    def reader(self) -> Preprocessing:
+    def preprocessor(self) -> Preprocessing:
         """White ink on black; a larger picture is averaged down, as the data were."""
         return Preprocessing(SIDE, 1, SIDE, resample=BOX)
 

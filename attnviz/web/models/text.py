@@ -7,7 +7,7 @@ from typing import Any
 
 from attnviz.formatting import counted, file_size, listed, magnitude, percent
 from attnviz.models.anatomy import Anatomy, Block, Part
-from attnviz.models.hf_model import HubConfig
+from attnviz.models.hf_model import HFConfig
 from attnviz.models.model import ModelInfo
 from attnviz.nn.config import ModelConfig
 
@@ -83,13 +83,13 @@ def not_here(title: str) -> str:
 
 def about(info: ModelInfo, config: ModelConfig, anatomy: Anatomy) -> str:
     """The sentence over the diagram: what most of the numbers are for."""
-    groups = config.kv_heads if isinstance(config, HubConfig) else config.n_heads
+    groups = config.kv_heads if isinstance(config, HFConfig) else config.n_heads
     shared = f", {groups} for keys and values" if groups != config.n_heads else ""
     heads = f"{config.n_heads} heads{shared} of width {config.head_dim}"
     stacks = counted(config.n_layers, "layer")  # ALBERT runs one layer many times
     if len(anatomy.depths) == 2:
         stacks = f"{counted(anatomy.depths[0], 'layer')} of the encoder and {config.n_layers} of the decoder"
-    note = " Its parts stand under the names and in the order of its own code." * isinstance(config, HubConfig)
+    note = " Its parts stand under the names and in the order of its own code." * isinstance(config, HFConfig)
     return f"{info.title} has {heads} in {stacks}. Of its {anatomy.n:,} parameters, {shares(anatomy)}.{note}"
 
 

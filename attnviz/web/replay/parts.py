@@ -116,5 +116,5 @@ def behind(lesson: Lesson[Settings]) -> None:
         sequences.scores,
         measures.offset_weights,
         snapshots.moments,
-        snapshots.History.model,
+        snapshots.Snapshots.model,
     )

@@ -16,7 +16,7 @@ from attnviz.models.catalogue import BUNDLED
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.training import snapshots
-from attnviz.training.snapshots import History
+from attnviz.training.snapshots import Snapshots
 from attnviz.training.tasks import Induction
 from attnviz.training.tasks.sequences import Scores, scores
 from attnviz.web import cache
@@ -60,7 +60,7 @@ class Settings:
 class Replay:
     """A training, measured at each of its checkpoints."""
 
-    history: History
+    history: Snapshots
     scores: tuple[Scores, ...]
     previous: Head  # the best one at the end
     induction: Head

@@ -47,7 +47,7 @@ def source(lesson: Lesson[Settings], outcome: Outcome) -> None:
         take = state.take_upload("vision-file")
         st.file_uploader("A PNG or JPEG picture", key="vision-file", max_upload_size=20, on_change=take)
         st.toggle("Invert: dark becomes bright", key=lesson.key("invert"))
-        notes = text.about_upload(state.upload(seen.reader), seen, settings.invert) if seen else []
+        notes = text.about_upload(state.upload(seen.preprocessor), seen, settings.invert) if seen else []
     for note in notes:
         st.caption(shell.escaped(note))
 

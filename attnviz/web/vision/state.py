@@ -99,7 +99,7 @@ class Seen:
         return self.trace is not self.plain
 
     @property
-    def reader(self) -> Preprocessing:
+    def preprocessor(self) -> Preprocessing:
         """How the model reads pictures."""
         return reader_of(self.model)
 
@@ -147,7 +147,7 @@ def vision_model(name: str) -> Model:
             raise ModelError(cache.ELSEWHERE)
         raise ModelError(f"There is no vision model “{name}”. Pick one, or type hf:org/name.")
     model = cache.model(name)
-    if not isinstance(model.reader, Preprocessing):
+    if not isinstance(model.preprocessor, Preprocessing):
         raise ModelError(f"{model.info.title} reads text; this page shows pictures. Pick another model.")
     return model
 
@@ -159,8 +159,8 @@ def first_model(lesson: Lesson[Settings]) -> None:
 
 def reader_of(model: Model) -> Preprocessing:
     """How the model reads pictures."""
-    assert isinstance(model.reader, Preprocessing)
-    return model.reader
+    assert isinstance(model.preprocessor, Preprocessing)
+    return model.preprocessor
 
 
 # ---- the picture ---------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class Upload:
     """A file as a model reads it, and what it was."""
 
     data: bytes
-    reader: Preprocessing
+    preprocessor: Preprocessing
     pixels: Tensor  # float32 (1, channels, size, size)
     width: int
     height: int
@@ -183,35 +183,37 @@ class Upload:
     frames: int
 
 
-def pixels(settings: Settings, reader: Preprocessing) -> Tensor:
+def pixels(settings: Settings, preprocessor: Preprocessing) -> Tensor:
     """The picture as the model reads it. Errors: Missing, or InvalidParameterError, in a sentence."""
     if settings.source == "draw":
-        return drawn(drawing_pad.read(settings.drawing), reader)
-    picture = upload(reader).pixels
-    return reader.inverted(picture) if settings.invert else picture
+        return drawn(drawing_pad.read(settings.drawing), preprocessor)
+    picture = upload(preprocessor).pixels
+    return preprocessor.inverted(picture) if settings.invert else picture
 
 
-def drawn(ink: Tensor, reader: Preprocessing) -> Tensor:
+def drawn(ink: Tensor, preprocessor: Preprocessing) -> Tensor:
     """Ink (8, 8) from 0 to 16 as the model reads it: bright on black; a model of larger pictures gets it scaled up.
 
     Errors: Missing for an empty drawing.
     """
     if not int(ink.sum()):
         raise Missing("The drawing is empty: draw a digit in the square, or pick one below it.")
-    if reader.size == drawing_pad.SIDE:
-        return reader.from_brightness(ink / drawing_pad.INK)
-    return reader.pixels(Image.fromarray((255 * ink / drawing_pad.INK).round().to(torch.uint8).numpy()))
+    if preprocessor.size == drawing_pad.SIDE:
+        return preprocessor.from_brightness(ink / drawing_pad.INK)
+    return preprocessor.pixels(Image.fromarray((255 * ink / drawing_pad.INK).round().to(torch.uint8).numpy()))
 
 
-def upload(reader: Preprocessing) -> Upload:
+def upload(preprocessor: Preprocessing) -> Upload:
     """The session's file, read once: a photograph takes a second to decode. Errors: as `pixels`."""
     memory, name = st.session_state, "vision:upload"
     data, last = memory.get(FILE), memory.get(name)
     if data is None:
         raise Missing("Choose a PNG or JPEG file. It stays in this session: the link of this page does not carry it.")
-    if not isinstance(last, Upload) or last.data is not data or last.reader != reader:
+    if not isinstance(last, Upload) or last.data is not data or last.preprocessor != preprocessor:
         picture = images.read(data)
-        last = Upload(data, reader, reader.pixels(picture), *picture.size, picture.mode, images.frames(data))
+        last = Upload(
+            data, preprocessor, preprocessor.pixels(picture), *picture.size, picture.mode, images.frames(data)
+        )
         memory[name] = last
     return last
 
@@ -314,13 +316,13 @@ def _run(name: str, data: bytes, intervention: Intervention | None) -> Trace:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _message(name: str, data: bytes, intervention: Intervention | None, query: int) -> bytes:
     """What the patches are sent."""
-    trace, reader = _run(name, data, intervention), reader_of(cache.model(name))
-    return patch_view.pack(trace, reader.seen(_tensor(data, reader)), query)
+    trace, preprocessor = _run(name, data, intervention), reader_of(cache.model(name))
+    return patch_view.pack(trace, preprocessor.seen(_tensor(data, preprocessor)), query)
 
 
-def _tensor(data: bytes, reader: Preprocessing) -> Tensor:
+def _tensor(data: bytes, preprocessor: Preprocessing) -> Tensor:
     """Bytes of float32 as pixels: (1, channels, size, size)."""
-    shape = (1, reader.channels, reader.size, reader.size)
+    shape = (1, preprocessor.channels, preprocessor.size, preprocessor.size)
     return torch.from_numpy(np.frombuffer(data, np.float32).reshape(shape).copy())
 
 

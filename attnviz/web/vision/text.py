@@ -131,34 +131,34 @@ def bars(seen: Seen) -> list[tuple[str, float, float]]:
 
 def about_upload(file: Upload, seen: Seen, inverted: bool) -> list[str]:
     """What the reader should know of the file, a sentence each."""
-    reader, notes = file.reader, []
+    preprocessor, notes = file.preprocessor, []
     if file.frames > 1:
         notes.append(f"The file is an animation of {file.frames} pictures; the first one is read.")
     if file.mode == "CMYK":
         notes.append("The file is in CMYK, the colours of print; it was turned into those of a screen.")
-    grey = " in grey" if reader.channels == 1 else ""
+    grey = " in grey" if preprocessor.channels == 1 else ""
     size = f"{file.width:,} × {file.height:,}"
-    notes.append(f"The model reads {size} pixels as {reader.size} × {reader.size}{grey}.")
-    if reader.channels == 1 and dark_on_white(seen.pixels, reader):
+    notes.append(f"The model reads {size} pixels as {preprocessor.size} × {preprocessor.size}{grey}.")
+    if preprocessor.channels == 1 and dark_on_white(seen.pixels, preprocessor):
         now, then = ("Inverted, the picture", "off") if inverted else ("The picture", "on")
         notes.append(f"{now} is dark on white, but the model knows bright ink on black: turn “Invert” {then}.")
     return notes
 
 
-def dark_on_white(pixels: Tensor, reader: Preprocessing) -> bool:
+def dark_on_white(pixels: Tensor, preprocessor: Preprocessing) -> bool:
     """Whether what the model reads is bright at its edges, as paper is."""
-    grey = torch.from_numpy(reader.seen(pixels)).float().mean(dim=2) / 255
+    grey = torch.from_numpy(preprocessor.seen(pixels)).float().mean(dim=2) / 255
     edge = torch.cat([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
     return float(edge.mean()) > DARK_ON_WHITE
 
 
 def about_drawing(seen: Seen) -> str:
     """How the drawing reaches the model."""
-    reader, config = seen.reader, seen.model.transformer.config
+    preprocessor, config = seen.preprocessor, seen.model.transformer.config
     side = config.image_size // config.patch_size
     cut = f"cut into {side} × {side} patches of {config.patch_size} × {config.patch_size}"
-    if reader.size == digits.SIDE:
+    if preprocessor.size == digits.SIDE:
         size = f"The digits that it knows are as high as the square: {digits.SIDE} × {digits.SIDE} pixels"
     else:
-        size = f"Scaled to {reader.size} × {reader.size} pixels"
+        size = f"Scaled to {preprocessor.size} × {preprocessor.size} pixels"
     return f"Ink is bright to the model, paper black. {size}, {cut}."

@@ -123,7 +123,7 @@ def test_minilms_line_of_the_catalogue_is_true(minilm) -> None:
     assert (config.n_layers, config.n_heads, config.d_model, config.max_len) == (6, 12, 384, 512)
     count = sum(p.numel() for p in minilm.transformer.parameters())
     assert info.n_parameters == count == config.n_parameters
-    assert minilm.left_over == ("embeddings.position_ids", "pooler.dense.bias", "pooler.dense.weight")
+    assert minilm.unused_weights == ("embeddings.position_ids", "pooler.dense.bias", "pooler.dense.weight")
     assert not minilm.transformer.training
 
 
@@ -467,7 +467,7 @@ def test_a_text_without_any_token(minilm) -> None:
     from attnviz.inputs.tokenizers import Tokenizer
 
     bare = Tokenizer.train_char(["abc"], start=None, end=None)
-    model = replace(tiny_model(minilm, "encoder"), reader=bare)
+    model = replace(tiny_model(minilm, "encoder"), preprocessor=bare)
     with pytest.raises(InvalidParameterError, match="text 1 is empty"):
         model.run(["abc", ""])
 

@@ -33,7 +33,7 @@ def test_a_folder_is_the_model_again(minilm, tmp_path: Path) -> None:
     done = export.export(small, tmp_path / "copy", training={"seconds": 3.0}, card="# About it\n")
     found = folders.read(tmp_path / "copy")
     assert done.n_bytes == sum(file.stat().st_size for file in (tmp_path / "copy").iterdir())
-    assert found.reader.library.to_str() == minilm.tokenizer.library.to_str()
+    assert found.preprocessor.library.to_str() == minilm.tokenizer.library.to_str()
     assert (found.title, found.training) == (minilm.info.title, {"seconds": 3.0})
     assert (tmp_path / "copy" / "README.md").read_text() == "# About it\n"
     expected = small.transformer.state_dict()
@@ -133,9 +133,9 @@ def test_onnx_without_its_packages_says_what_to_install(minilm, tmp_path: Path, 
 
 
 def test_what_onnx_cannot_hold_is_refused(minilm, tmp_path: Path, monkeypatch) -> None:
-    reader = model(minilm, kind="decoder", head="classification", n_classes=2)
+    preprocessor = model(minilm, kind="decoder", head="classification", n_classes=2)
     with pytest.raises(InvalidParameterError, match="decoder that classifies"):
-        export.export(reader, tmp_path / "m.onnx")
+        export.export(preprocessor, tmp_path / "m.onnx")
     monkeypatch.setattr(export, "MOST_IN_ONNX", 1000)
     with pytest.raises(InvalidParameterError, match="are more than the 1,000"):
         export.export(model(minilm), tmp_path / "m.onnx")

@@ -92,7 +92,7 @@ def test_random_models_agree_with_transformers(family: str, kind: str, tmp_path:
     theirs = random_model(family, kind)
     loaded = load(save(theirs, tmp_path))
     compare(theirs, loaded.transformer)
-    assert all("pooler" in name for name in loaded.left_over)
+    assert all("pooler" in name for name in loaded.unused_weights)
     assert loaded.transformer.config.n_parameters == sum(p.numel() for p in loaded.transformer.parameters())
 
 
@@ -136,7 +136,7 @@ def test_the_causal_masks_of_old_gpt2_files_are_not_left_over(tmp_path: Path) ->
         tensors[f"h.{layer}.attn.masked_bias"] = torch.tensor(-1e4)
     tensors["score.weight"] = torch.ones(2, 8)
     save_file({f"transformer.{name}" if "." in name else name: x for name, x in tensors.items()}, file)
-    assert load(folder).left_over == ("transformer.score.weight",)
+    assert load(folder).unused_weights == ("transformer.score.weight",)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from attnviz.errors import InvalidParameterError, ModelError, ShapeError
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import hf_loading
 from attnviz.models.hf_attention import RUN
-from attnviz.models.hf_model import HubModel
+from attnviz.models.hf_model import HFModel
 from tests.support.hf_architectures import REACHED, REFUSED, made, pair
 from tests.support.parity import close
 
@@ -65,7 +65,7 @@ def compare(trace: Trace, theirs: Any) -> None:
         same((trace.logits,), (logits,), real if trace.logits.dim() == 3 else (1,) * len(real), 0)
 
 
-def run_both(ours: HubModel, theirs: Any) -> tuple[Trace, Any]:
+def run_both(ours: HFModel, theirs: Any) -> tuple[Trace, Any]:
     """A padded batch of two texts, or two images, in both."""
     asked = {"output_attentions": True, "output_hidden_states": True}
     if theirs.main_input_name == "pixel_values":
@@ -480,7 +480,7 @@ def test_broken_weights_are_refused(folder: Path) -> None:
     with pytest.raises(ModelError, match="3 tensors are missing from the file"):
         attnviz.load(str(folder))
     save_file(tensors | {"extra": torch.zeros(2)}, file, {"format": "pt"})
-    assert attnviz.load(str(folder)).left_over == ("extra",)
+    assert attnviz.load(str(folder)).unused_weights == ("extra",)
 
 
 def test_a_vocabulary_that_does_not_match_is_refused(folder: Path) -> None:

@@ -111,7 +111,7 @@ def test_random_berts_agree_with_transformers(changes, tmp_path: Path) -> None:
     theirs.save_pretrained(tmp_path)
     loaded = load_bert(tmp_path)
     ours = loaded.transformer
-    assert loaded.left_over == ("pooler.dense.bias", "pooler.dense.weight")
+    assert loaded.unused_weights == ("pooler.dense.bias", "pooler.dense.weight")
     assert not ours.training
     assert not any(p.requires_grad for p in ours.parameters())
     config = theirs.config
@@ -151,19 +151,19 @@ def test_masked_language_models_give_transformers_logits(
         logits = output.logits if kind == "BertForMaskedLM" else output.prediction_logits
         close(loaded.transformer(ids).logits, logits, 1e-5)
     expected = set() if kind == "BertForMaskedLM" else {"pooler", "cls"}
-    assert {name.split(".")[0] for name in loaded.left_over} == expected
+    assert {name.split(".")[0] for name in loaded.unused_weights} == expected
 
 
 def test_a_classifier_loads_without_its_head(tmp_path: Path) -> None:
     theirs = random_bert("BertForSequenceClassification")
     theirs.save_pretrained(tmp_path)
     loaded = load_bert(tmp_path)
-    assert set(loaded.left_over) == {
+    assert set(loaded.unused_weights) == {
         "classifier.bias",
         "classifier.weight",
         "pooler.dense.bias",
         "pooler.dense.weight",
-    } or set(loaded.left_over) == {
+    } or set(loaded.unused_weights) == {
         "classifier.bias",
         "classifier.weight",
         "bert.pooler.dense.bias",
@@ -210,7 +210,7 @@ def test_weights_cut_into_several_files(folder: Path, tmp_path: Path) -> None:
 
 def test_position_ids_and_other_buffers_are_left_over(folder: Path) -> None:
     edit(folder, lambda t: t.update({"embeddings.position_ids": torch.arange(12)[None]}))
-    assert "embeddings.position_ids" in load_bert(folder).left_over
+    assert "embeddings.position_ids" in load_bert(folder).unused_weights
 
 
 def test_a_folder_is_a_model(folder: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_folder_is_a_model(folder: Path) -> None:
     assert trace.tokens[0] == "[CLS]"
     assert trace.tokens[-3:] == ["cat", "sat", "[SEP]"]
     assert model.run("a " * 50).encodings[0].cut == 40
-    assert model.left_over == ("pooler.dense.bias", "pooler.dense.weight")
+    assert model.unused_weights == ("pooler.dense.bias", "pooler.dense.weight")
 
 
 @pytest.mark.parametrize(("lower", "token"), [(None, "cat"), (True, "cat"), (False, "Cat")])
@@ -320,7 +320,7 @@ def test_tensors_nobody_asked_for_are_reported_and_ignored(folder: Path) -> None
         lambda t: t.update({"adapter.weight": torch.ones(3), "bert.wings": torch.full((2,), math.nan)}),
     )
     loaded = load_bert(folder)
-    assert {"adapter.weight", "wings"} <= {name.removeprefix("bert.") for name in loaded.left_over}
+    assert {"adapter.weight", "wings"} <= {name.removeprefix("bert.") for name in loaded.unused_weights}
     assert torch.equal(loaded.transformer(ids).final, expected)
 
 

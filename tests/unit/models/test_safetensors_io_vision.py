@@ -70,7 +70,7 @@ def edit(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "left_over"),
+    ("kind", "changes", "unused_weights"),
     [
         ("ViTModel", {}, {"pooler"}),
         ("ViTModel", {"num_attention_heads": 1, "num_hidden_layers": 1, "hidden_act": "relu"}, {"pooler"}),
@@ -83,12 +83,12 @@ def edit(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
         ("DeiTForImageClassificationWithTeacher", {"num_labels": 4}, set()),
     ],
 )
-def test_random_models_agree_with_transformers(kind: str, changes, left_over, tmp_path: Path) -> None:
+def test_random_models_agree_with_transformers(kind: str, changes, unused_weights, tmp_path: Path) -> None:
     theirs = random_model(kind, **changes)
     theirs.save_pretrained(tmp_path)
     loaded = load_vit(tmp_path)
     ours, config = loaded.transformer, theirs.config
-    assert {name.split(".")[0] for name in loaded.left_over} == left_over
+    assert {name.split(".")[0] for name in loaded.unused_weights} == unused_weights
     assert ours.config.n_parameters == sum(p.numel() for p in ours.parameters())
     assert not ours.training and not any(p.requires_grad for p in ours.parameters())
     pixels = torch.randn(2, config.num_channels, config.image_size, config.image_size)

@@ -106,7 +106,7 @@ def test_a_drawing_is_averaged_into_what_the_data_hold() -> None:
             square = np.zeros(16, dtype=np.uint8)
             square[: int(counts[row, column])] = 255
             drawing[row * 4 : row * 4 + 4, column * 4 : column * 4 + 4] = square.reshape(4, 4)
-    found = Digits().reader.pixels(Image.fromarray(drawing))[0, 0]
+    found = Digits().preprocessor.pixels(Image.fromarray(drawing))[0, 0]
     assert float((found - (counts / 8 - 1)).abs().max()) < 1 / 127  # a step of 8 bits
 
 
@@ -174,7 +174,7 @@ def test_a_trained_model_is_a_folder_without_tokenizer(folder: Path) -> None:
     assert (model.info.title, model.info.family, model.info.trained) == ("Mine", "Vision", True)
     assert model.info.n_parameters == sum(p.numel() for p in model.transformer.parameters())
     assert model.classes == tuple("0123456789")
-    assert model.reader == Digits().reader
+    assert model.preprocessor == Digits().preprocessor
 
 
 def test_a_model_of_images_runs_on_images_only(folder: Path) -> None:

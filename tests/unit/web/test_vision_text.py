@@ -25,9 +25,9 @@ INK = torch.arange(64).reshape(8, 8) % 17
 
 def seen(config: ModelConfig, pixels: torch.Tensor, change: Intervention | None = None) -> Seen:
     transformer = Transformer(config, torch.Generator().manual_seed(0)).eval().requires_grad_(False)
-    reader = Preprocessing(config.image_size, config.channels, config.image_size)
+    preprocessor = Preprocessing(config.image_size, config.channels, config.image_size)
     classes = tuple(f"name {i}, synonym" for i in range(config.n_classes))
-    made = Model(load("digits").info, transformer, reader, classes=classes)
+    made = Model(load("digits").info, transformer, preprocessor, classes=classes)
     plain = transformer(pixels)
     trace = plain if change is None else transformer(pixels, intervention=change)
     return Seen(made, pixels, plain, trace, b"")
@@ -109,10 +109,10 @@ def test_another_answer_after_a_change_is_said_with_both_its_numbers() -> None:
 
 @pytest.mark.parametrize(("value", "expected"), [(0.0, False), (1.0, True), (0.4, False), (0.6, True)])
 def test_paper_is_bright_at_the_edge(value: float, expected: bool) -> None:
-    reader, picture = Preprocessing(8, 1, 8), torch.zeros(8, 8)
+    preprocessor, picture = Preprocessing(8, 1, 8), torch.zeros(8, 8)
     picture[0], picture[-1], picture[:, 0], picture[:, -1] = (torch.tensor(value),) * 4
     picture[2:6, 2:6] = 1 - value
-    assert text.dark_on_white(reader.from_brightness(picture), reader) is expected
+    assert text.dark_on_white(preprocessor.from_brightness(picture), preprocessor) is expected
 
 
 # ---- drawings, settings, reports -------------------------------------------------------------------
@@ -133,11 +133,11 @@ def test_any_other_text_is_no_drawing(text: str) -> None:
 
 
 def test_full_ink_is_white_to_the_model_and_none_is_black() -> None:
-    reader = load("digits").reader
-    assert isinstance(reader, Preprocessing)
-    assert torch.equal(state.drawn(INK, reader)[0, 0], INK / 8 - 1)
+    preprocessor = load("digits").preprocessor
+    assert isinstance(preprocessor, Preprocessing)
+    assert torch.equal(state.drawn(INK, preprocessor)[0, 0], INK / 8 - 1)
     with pytest.raises(state.Missing, match="empty"):
-        state.drawn(torch.zeros(8, 8, dtype=torch.int64), reader)
+        state.drawn(torch.zeros(8, 8, dtype=torch.int64), preprocessor)
 
 
 @pytest.mark.parametrize(
