@@ -6,7 +6,7 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -52,7 +52,7 @@ def measure(
     step_seconds: float = 1.0,
     total_seconds: float = 30.0,
     seed: int = 0,
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Runs each variant on random q, k, v (H, T, D) of growing length, on this machine, one `Step` at a time.
 
     Float32, on the CPU, with as many threads as torch is set to. Each step runs a variant once for its memory

@@ -13,7 +13,7 @@ from attnviz import Model
 from attnviz.analysis import variants
 from attnviz.analysis.variants import Survey
 from attnviz.formatting import percent
-from attnviz.web.variants import text as words
+from attnviz.web.variants import text
 from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
 
 Visit = Callable[..., Page]
@@ -59,7 +59,7 @@ def surveyed(minilm: Model, layer: int, size: int = 2, groups: int = 3) -> Surve
 def written(minilm: Model, layer: int, head: int, **chosen: int) -> re.Pattern[str]:
     """The sentence's beginning, as the library's numbers make it; browsers may show its narrow spaces as others."""
     labels = minilm.encode(SENTENCE).labels
-    whole = words.closest(surveyed(minilm, layer, **chosen), layer, head, labels)
+    whole = text.closest(surveyed(minilm, layer, **chosen), layer, head, labels)
     return re.compile(re.escape(whole).replace("\u202f", r"\s"))
 
 
@@ -73,7 +73,7 @@ def test_every_control_of_the_head_recomputes(visit: Visit, minilm: Model) -> No
     dial(page, "size").focus()
     page.keyboard.press("ArrowRight")
     expect(sentence(page)).to_have_text(written(minilm, 4, 5, size=3))
-    off = percent(words.errors(surveyed(minilm, 4, 3), 5)["local"])
+    off = percent(text.errors(surveyed(minilm, 4, 3), 5)["local"])
     titles = page.locator(".st-key-lesson-picture-variants .annotation-text")
     expect(titles.nth(1)).to_contain_text(re.compile(re.escape(off).replace("\u202f", r"\s")))
     dial(page, "groups").focus()

@@ -20,7 +20,7 @@ from attnviz.analysis.variants import Survey
 from attnviz.figures.theme import plain
 from attnviz.formatting import duration, memory_size, percent
 from attnviz.web.jobs import slices
-from attnviz.web.variants import text as words
+from attnviz.web.variants import text
 from tests.pages.driver import charts
 from tests.support.hostile_texts import HOSTILE
 
@@ -95,11 +95,11 @@ def test_matrices_errors_and_sentence_are_the_librarys(
     dots = {trace["y"][0]: trace for trace in figure(app, ERRORS)["data"]}
     for kind, one in survey.found.items():
         if kind != "full":
-            shown = {int(i): off for i, off in numbers(dots[words.NAMES[kind]]["customdata"])}
+            shown = {int(i): off for i, off in numbers(dots[text.NAMES[kind]]["customdata"])}
             np.testing.assert_allclose([shown[i] for i in range(12)], 100 * one.error.numpy(), rtol=1e-5)
-    off = words.errors(survey, head)
+    off = text.errors(survey, head)
     best = min(off, key=off.__getitem__)
-    assert f"layer {layer}, head {head}. {words.NAMES[best].capitalize()} attention comes closest" in said(app)
+    assert f"layer {layer}, head {head}. {text.NAMES[best].capitalize()} attention comes closest" in said(app)
     assert f"{percent(off[best])} off" in said(app) and f"{percent(survey.even[head].item())} off" in said(app)
     titles = [note["text"] for note in figure(app, MATRICES)["layout"]["annotations"]]
     assert titles[1] == f"<b>local</b><br>{plain(percent(off['local']))} off"
@@ -135,10 +135,10 @@ def test_other_models_causal_ones_too(model: str) -> None:
 
 
 def test_short_and_hostile_texts(app: AppTest) -> None:
-    for text in ("a", "⟨", *HOSTILE[::8]):
-        app.text_area(key="text").set_value(text).run()
-        assert not app.exception, text
-        assert len(charts(app)) == 5 or not text.strip(), text
+    for typed in ("a", "⟨", *HOSTILE[::8]):
+        app.text_area(key="text").set_value(typed).run()
+        assert not app.exception, typed
+        assert len(charts(app)) == 5 or not typed.strip(), typed
 
 
 def test_a_text_longer_than_the_page_is_cut_in_words() -> None:
@@ -324,18 +324,17 @@ def test_a_larger_model_may_keep_less(app: AppTest) -> None:
 def test_every_layer_of_which_one_variant_suits_all_heads_is_named() -> None:
     q = k = v = torch.ones(2, 3, 4)
     survey = variants.survey(q, k, v, size=9, groups=1)
-    assert words.across_heads(survey, 7) == "Local attention comes closest in every head of layer 7"
+    assert text.across_heads(survey, 7) == "Local attention comes closest in every head of layer 7"
     assert (
-        words.across_heads(surveyed(3, 2, 3), 3)
-        == "What suits one head does not suit the next: the 12 heads of layer 3"
+        text.across_heads(surveyed(3, 2, 3), 3) == "What suits one head does not suit the next: the 12 heads of layer 3"
     )
 
 
 def test_nothing_measured_yet_is_said() -> None:
-    assert words.longest({}) == "Measuring: the shortest texts come first."
-    assert words.doubled({}) is None and words.share({}, "seconds") == "Time"
+    assert text.longest({}) == "Measuring: the shortest texts come first."
+    assert text.doubled({}) is None and text.share({}, "seconds") == "Time"
     uneven = {"full": [steps()[0], Step("full", 4096, 0.1, 1, 1, 1, 1)]}
-    assert words.doubled(uneven) is None  # 1,024 and 4,096 are no doubling
+    assert text.doubled(uneven) is None  # 1,024 and 4,096 are no doubling
 
 
 def test_the_code_shown_is_the_code_that_ran(app: AppTest) -> None:

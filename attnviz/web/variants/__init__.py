@@ -1,0 +1,1 @@
+"""The page on the variants of attention and their cost."""

@@ -1,4 +1,4 @@
-"""What the page on the variants of attention says, worked out from its numbers."""
+"""The sentences of the page on the variants of attention, written from its numbers."""
 
 from __future__ import annotations
 
@@ -40,6 +40,16 @@ def closest(survey: Survey, layer: int, head: int, labels: Sequence[str]) -> str
     return f"{sentence} Full attention here rests on “{labels[top]}”, which takes {percent(taken[top].item())} of it."
 
 
+def pairs(survey: Survey) -> str:
+    """What local and strided attention compute, and how errors are measured."""
+    return (
+        f"Local computes {percent(survey.pairs['local'])} of the pairs; strided, which also sees every token "
+        f"{survey.found['strided'].variant.stride} apart, {percent(survey.pairs['strided'])}. Multi-query has one "
+        "head of keys. Off: length of the difference ÷ length of full attention’s output, over all tokens. "
+        "The model was trained for none of them."
+    )
+
+
 def errors(survey: Survey, head: int) -> dict[str, float]:
     """The error of each way to save in one head."""
     return {kind: one.error[head].item() for kind, one in survey.found.items() if kind != "full"}
@@ -54,7 +64,13 @@ def across_heads(survey: Survey, layer: int) -> str:
     return f"What suits one head does not suit the next: the {n_heads} heads of layer {layer}"
 
 
-def finished(steps: Sequence[Step]) -> dict[str, list[Step]]:
+def largest_errors(off: Mapping[str, Sequence[float]]) -> str:
+    """The largest error of each variant, by name, as a text alternative."""
+    largest = ", ".join(f"{name} {percent(max(errors))}" for name, errors in off.items())
+    return f"Largest error of any head: {largest}."
+
+
+def measured_lines(steps: Sequence[Step]) -> dict[str, list[Step]]:
     """The steps that were measured, by variant; what was left out is not among them."""
     done = [step for step in steps if step.seconds is not None]
     lines = {kind: [step for step in done if step.kind == kind] for kind in cost.MEASURED}
@@ -67,11 +83,11 @@ def longest(lines: Lines) -> str:
         return "Measuring: the shortest texts come first."
     n = lines["full"][-1].n_tokens
     at = {kind: step for kind, line in lines.items() for step in line if step.n_tokens == n}
-    told = (
+    costs = (
         f"{NAMES[kind]} {duration(step.seconds or 0)} and {memory_size(step.peak_bytes or 0)}"
         for kind, step in at.items()
     )
-    return f"At {n:,} tokens, for one head: {'; '.join(told)}."
+    return f"At {n:,} tokens, for one head: {'; '.join(costs)}."
 
 
 def doubled(lines: Lines) -> tuple[str, str] | None:
@@ -86,6 +102,28 @@ def doubled(lines: Lines) -> tuple[str, str] | None:
     return answer, (
         f"From {before.n_tokens:,} to {after.n_tokens:,} tokens it went from {duration(before.seconds)} to "
         f"{duration(after.seconds)}, {ratio:.1f} times as long; the number of pairs grew 4 times."
+    )
+
+
+def progress(step: Step | None) -> str:
+    """What was measured last."""
+    return f"{NAMES[step.kind]}, {step.n_tokens:,} tokens" if step else "Starting …"
+
+
+def left_out(steps: Sequence[Step]) -> str:
+    """What was not measured; "" if everything was."""
+    skipped = [f"{NAMES[step.kind]} at {step.n_tokens:,} tokens" for step in steps if step.seconds is None]
+    return f"Left out, as it would have taken too long: {', '.join(skipped)}." if skipped else ""
+
+
+def conditions(head_dim: int, causal: bool, threads: int) -> str:
+    """How time and memory are measured."""
+    return (
+        f"One {'causal ' if causal else ''}head of {head_dim} numbers, random q, k, v (seed 0), float32, torch on "
+        f"{threads} CPU thread{'s' if threads > 1 else ''}; median of up to {cost.RUNS[1]:,} runs. "
+        f"Local sees {cost.WINDOW} tokens to each side, strided about √n. Memory: all tensors alive at once, "
+        "counted as torch makes them; what a fused kernel uses inside itself is not seen. Multi- and grouped-query "
+        "attention do full attention’s products: what they save is the cache, below."
     )
 
 
@@ -117,12 +155,12 @@ def caches(n_tokens: int) -> dict[str, tuple[int, int]]:
     }
 
 
-def kept(n_tokens: int) -> str:
+def key_value_cache(n_tokens: int) -> str:
     """What one large model keeps, and would keep."""
-    own, unshared = caches(n_tokens)["Llama-2-70B"]
+    shared, unshared = caches(n_tokens)["Llama-2-70B"]
     return (
         f"While a model writes, it keeps a key and a value for every token so far. At {n_tokens:,} tokens that is "
-        f"{memory_size(own)} for Llama-2-70B, whose 64 heads share 8 heads of keys; with one for each it would be "
+        f"{memory_size(shared)} for Llama-2-70B, whose 64 heads share 8 heads of keys; with one for each it would be "
         f"{memory_size(unshared)}."
     )
 
@@ -135,4 +173,11 @@ def larger_model(n_tokens: int) -> tuple[str, str]:
     return answer, (
         f"{memory_size(large)} against {memory_size(small)}, {percent(large / small)} of it: the 7B model’s "
         "32 heads share no keys."
+    )
+
+
+def cache_sizes(sizes: Mapping[str, tuple[int, int]]) -> str:
+    """Every model's cache, as published and unshared, as a text alternative."""
+    return ". ".join(
+        f"{name}: {memory_size(shared)}, hollow {memory_size(unshared)}" for name, (shared, unshared) in sizes.items()
     )
