@@ -1,13 +1,10 @@
-"""Parts of the page "Masks": its settings, the mask that they describe, and what it did, in words."""
+"""The settings of the page "Masks", what the reader did in its matrices, and the runs that are kept for it."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import streamlit as st
-import torch
 from torch import Tensor
 
 from attnviz.analysis import causality
@@ -15,36 +12,18 @@ from attnviz.browser import attention_message
 from attnviz.browser.painted_cells import read_cells, write_cells
 from attnviz.browser.view_state import MOST_PAINTED, ViewState
 from attnviz.errors import InvalidParameterError
-from attnviz.figures import Palette
 from attnviz.models.model import Model
-from attnviz.nn import mask_patterns
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
-from attnviz.web import cache
+from attnviz.web import cache, shell
 from attnviz.web.components import attention_view
 from attnviz.web.lesson import Lesson
+from attnviz.web.masks import patterns, text
 
 VIEWS = ("before", "after", "change")  # the matrices, each under the key "masks-…"
-PASSED = "masks:passed"
-MOST_PADS = 16  # of [PAD] drawn one by one
-KINDS = {
-    "trained": "As trained",
-    "none": "None",
-    "causal": "Causal",
-    "window": "Local window",
-    "block": "Blocks",
-    "strided": "Strided",
-    "prefix": "Prefix",
-    "painted": "Painted by hand",
-}
-SIZED: dict[str, Callable[..., Tensor]] = {
-    "window": mask_patterns.window,
-    "block": mask_patterns.block,
-    "strided": mask_patterns.strided,
-    "prefix": mask_patterns.prefix,
-}
-LARGEST = 16  # of n
+PASSED = "masks:passed"  # what they were last told to show
+INPUTS = "masks:inputs"  # what the tokens in the settings are tokens of
 OTHER_TEXTS = ("Birds sing at dawn.", "Yes.")  # the rest of the padded batch
 
 
@@ -68,10 +47,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         read_cells(self.painted, MOST_PAINTED)
-        if self.mask not in KINDS:
-            raise InvalidParameterError(f"mask={self.mask!r} is not one of {', '.join(KINDS)}")
-        if not 1 <= self.n <= LARGEST:
-            raise InvalidParameterError(f"n={self.n} is outside 1…{LARGEST}")
+        if self.mask not in patterns.KINDS:
+            raise InvalidParameterError(f"mask={self.mask!r} is not one of {', '.join(patterns.KINDS)}")
+        if not 1 <= self.n <= patterns.LARGEST:
+            raise InvalidParameterError(f"n={self.n} is outside 1…{patterns.LARGEST}")
         if min(self.layer, self.head, self.position, self.token + 1, self.key + 1) < 0:
             raise InvalidParameterError("layers, heads and positions count from 0")
         if not 0 <= self.row <= len(OTHER_TEXTS):
@@ -91,56 +70,39 @@ class Settings:
         )
 
 
-def pattern(kind: str, n_tokens: int, n: int, causal: bool) -> Tensor:
-    """The keep array (T, T) of a mask with a size n.
-
-    In a `causal` model window, blocks and strides stay causal; a prefix is what it is in any model.
-    """
-    keep = SIZED[kind](n_tokens, 1, n) if kind == "strided" else SIZED[kind](n_tokens, n)
-    return keep & mask_patterns.causal(n_tokens) if causal and kind != "prefix" else keep
-
-
-def intervention(chosen: Settings, n_tokens: int, causal: bool) -> Intervention | None:
-    """The mask as a change to the run; None for the model as trained. Cells beyond the text are left out."""
-    if chosen.mask == "trained":
-        return None
-    if chosen.mask in ("none", "causal"):
-        return Intervention(mask=chosen.mask)
-    if chosen.mask == "window":  # the same cells by their formula: faster
-        return Intervention(mask=("window", chosen.n))
-    if chosen.mask == "painted":
-        cells = read_cells(chosen.painted, MOST_PAINTED)
-        return Intervention(blocked=[cell for cell in cells if max(cell) < n_tokens])
-    hidden = ~pattern(chosen.mask, n_tokens, chosen.n, causal)
-    return Intervention(mask="none", blocked=[tuple(cell) for cell in hidden.nonzero().tolist()])
+def open_lesson() -> tuple[Lesson[Settings], shell.Inputs]:
+    """The lesson, and the model and text that it runs; under other ones what was chosen among the old tokens goes."""
+    linked = "linked" in st.session_state  # until the lesson takes it: a link comes with the text that it belongs to
+    lesson = Lesson("masks", Settings())
+    inputs = lesson.inputs()
+    before = st.session_state.get(INPUTS, inputs)
+    st.session_state[INPUTS] = inputs
+    if not linked and before != inputs:
+        lesson.choose(token=-1, key=-1, zoom=(), painted="")
+    return lesson, inputs
 
 
-def allowed(trace: Trace) -> Tensor:
-    """Bool (T, T): the pairs (query, key) that a run allowed in its layers."""
-    attention = trace.layers[0].attention
-    size = attention.q.shape[2]
-    keep = attention.keep
-    everything = torch.ones(size, size, dtype=torch.bool)
-    return everything if keep is None else keep.broadcast_to(1, attention.q.shape[1], size, size)[0, 0]
-
-
-def adopt(lesson: Lesson[Settings], n_layers: int, n_heads: int) -> Settings:
+def adopt(lesson: Lesson[Settings], inputs: shell.Inputs) -> Settings:
     """The settings, with what the reader did in one of the matrices since they were drawn, and within the model."""
-    chosen, passed = lesson.chosen(), st.session_state.get(PASSED)
-    if passed is not None and passed == chosen.look():  # else a control or a link has the last word
+    settings, passed = lesson.chosen(), st.session_state.get(PASSED)
+    if passed is not None and passed == settings.look():  # else a control or a link has the last word
         for view in VIEWS:
-            seen = attention_view.current_state(f"masks-{view}", passed)
-            if any(getattr(seen, part) != getattr(passed, part) for part in ("queries", "key", "zoom", "painted")):
+            now = attention_view.current_state(f"masks-{view}", passed)
+            if any(getattr(now, part) != getattr(passed, part) for part in ("queries", "key", "zoom", "painted")):
                 lesson.choose(
-                    token=seen.queries[-1] if seen.queries else -1,
-                    key=-1 if seen.key is None else seen.key,
-                    zoom=seen.zoom or (),
-                    painted=write_cells(seen.painted),
+                    token=now.queries[-1] if now.queries else -1,
+                    key=-1 if now.key is None else now.key,
+                    zoom=now.zoom or (),
+                    painted=write_cells(now.painted),
                 )
                 break
-    if chosen.layer >= n_layers or chosen.head >= n_heads:
-        lesson.choose(layer=min(chosen.layer, n_layers - 1), head=min(chosen.head, n_heads - 1))
+    config = cache.model(inputs.model).transformer.config
+    if settings.layer >= config.n_layers or settings.head >= config.n_heads:
+        lesson.choose(layer=min(settings.layer, config.n_layers - 1), head=min(settings.head, config.n_heads - 1))
     return lesson.chosen()
+
+
+# ---- the mask and what it does -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,93 +114,144 @@ class Effect:
     keep: Tensor  # bool (T, T), the pairs (query, key) that the mask allows
     moved: tuple[float, ...]  # of each final vector, ‖x′ − x‖ / ‖x‖
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The tokens as a person reads them."""
+        return self.plain.encodings[0].labels
 
-def effect(chosen: Settings, name: str, text: str) -> Effect:
+    @property
+    def causal(self) -> bool:
+        """Whether the model has a causal mask of its own."""
+        return self.plain.config.kind == "decoder"
+
+
+def effect(settings: Settings, inputs: shell.Inputs) -> Effect:
     """What the mask that was chosen does. Errors: as `Model.run`."""
-    return _effect(name, text, *_mask(chosen))
+    return _effect(inputs.model, inputs.text, *_mask(settings))
 
 
-def _mask(chosen: Settings) -> tuple[str, int, str]:
+def _mask(settings: Settings) -> tuple[str, int, str]:
     """The settings that say which mask it is: its kind, and n or the painted cells if they matter."""
-    return chosen.mask, chosen.n if chosen.mask in SIZED else 1, chosen.painted if chosen.mask == "painted" else ""
+    mask = settings.mask
+    return mask, settings.n if mask in patterns.SIZED else 1, settings.painted if mask == "painted" else ""
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _effect(name: str, text: str, mask: str, n: int, painted: str) -> Effect:
     plain, model = cache.trace(name, text), cache.model(name)
-    chosen, n_tokens = Settings(mask=mask, n=n, painted=painted), plain.final.shape[1]
-    change = intervention(chosen, n_tokens, plain.config.kind == "decoder")
+    n_tokens, causal = plain.final.shape[1], plain.config.kind == "decoder"
+    change = patterns.intervention(mask, n, painted, n_tokens=n_tokens, causal=causal)
     # its thousands of blocked cells would be a slow key of the shared cache; the small ones are there already
     trace = model.run(text, intervention=change) if change and change.blocked else cache.trace(name, text, change)
-    return Effect(plain, trace, allowed(trace), tuple(causality.final_change(plain, trace)[0].tolist()))
+    return Effect(plain, trace, patterns.allowed(trace), tuple(causality.final_change(plain, trace)[0].tolist()))
+
+
+def messages(settings: Settings, inputs: shell.Inputs) -> dict[str, bytes]:
+    """What each of the matrices is sent."""
+    return _messages(inputs.model, inputs.text, _mask(settings), settings.layer)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _messages(name: str, text: str, mask: tuple[str, int, str], layer: int) -> dict[str, bytes]:
-    """What each of the matrices is sent. A mask is painted with the run before it at hand: else what to take back?"""
-    found = _effect(name, text, *mask)
-    before, after = (attention_message.one_layer(run, layer) for run in (found.plain, found.trace))
+    """By view. A mask is painted with the run before it at hand: else what to take back?"""
+    effect = _effect(name, text, *mask)
+    before, after = (attention_message.one_layer(run, layer) for run in (effect.plain, effect.trace))
     change = attention_message.pack(after, name=name, before=before)
     shown = change if mask[0] == "painted" else attention_message.pack(after, name=name)
     return {"before": attention_message.pack(before, name=name), "after": shown, "change": change}
 
 
-def matrices(chosen: Settings, name: str, text: str) -> None:
-    """One head before, after, and the difference; the one in the middle is where a mask is painted."""
-    state = st.session_state[PASSED] = chosen.look()
-    painting, where = chosen.mask == "painted", f"Layer {chosen.layer}, head {chosen.head}"
-    titles = {"before": f"{where}, as trained", "after": KINDS[chosen.mask], "change": "The difference"}
-    messages = _messages(name, text, _mask(chosen), chosen.layer)
-    for column, view in zip(st.columns(3, gap="medium"), VIEWS, strict=True):
-        paint = painting and view == "after"
-        with column:
-            attention_view.attention_view(
-                messages[view],
-                replace(state, diff=view == "change", mask="painted" if paint else "model"),
-                key=f"masks-{view}",
-                compact=True,
-                title="Paint here" if paint else titles[view],
-                paint=paint,
-            )
+@st.cache_resource(max_entries=16, show_spinner=False)
+def prediction(name: str, text_: str) -> tuple[str, list[str], str, str]:
+    """Which outputs change more under the mask that the model was not trained with: as `Lesson.predict` takes it."""
+    plain = cache.trace(name, text_)
+    mask = "none" if plain.config.kind == "decoder" else "causal"
+    return text.thirds(plain, cache.trace(name, text_, Intervention(mask=mask)), mask)
 
 
-def hidden_column(key: int, n_tokens: int) -> str:
-    """Every pair in which another token looks at `key`, as `Settings.painted`."""
-    return write_cells((query, key) for query in range(n_tokens) if query != key)
+# ---- the exchange of a word --------------------------------------------------------------------------
 
 
-def last_word(encoding: Encoding) -> int:
+@dataclass(frozen=True, eq=False)
+class Exchange:
+    """One word exchanged for another."""
+
+    labels: tuple[str, ...]  # of the text
+    position: int
+    note: str  # a sentence where it is not the reader's word
+    open: causality.Leak  # without a mask
+    closed: causality.Leak  # under the causal one
+
+
+def exchange(lesson: Lesson[Settings], inputs: shell.Inputs) -> Exchange:
+    """The exchange that the settings ask for; at the last word, if this text has no such position."""
+    settings, model = lesson.chosen(), cache.model(inputs.model)
+    encoding = model.encode(inputs.text)
+    if settings.position >= len(encoding):
+        lesson.choose(position=_last_word(encoding))
+        settings = lesson.chosen()
+    position = settings.position
+    new_id, note = _new_id(model, encoding.ids[position], settings.word)
+    return Exchange(encoding.labels, position, note, *_leaks(inputs.model, inputs.text, position, new_id))
+
+
+def _last_word(encoding: Encoding) -> int:
     """The position of the last token that is not special (of the last at all, if all are)."""
     plain = [i for i, special in enumerate(encoding.special) if not special]
     return plain[-1] if plain else len(encoding) - 1
 
 
-def exchange(model: Model, old_id: int, word: str) -> tuple[int, str]:
+def _new_id(model: Model, old_id: int, word: str) -> tuple[int, str]:
     """The id to put in the place of another, and a sentence where it cannot be the reader's word."""
-    found = causality.word_id(model.tokenizer, word) if word.strip() else None
-    if found is not None and found != old_id:
-        return found, ""
+    word_id = causality.word_id(model.tokenizer, word) if word.strip() else None
+    if word_id is not None and word_id != old_id:
+        return word_id, ""
     new_id = causality.replacement(model.tokenizer, old_id)
-    name = causality.token_label(model.tokenizer, new_id)
-    if found is None:
-        return new_id, f"− “{word}” is not one token of this model’s vocabulary; “{name}” stands in its place."
-    return new_id, f"− “{word}” is the word that stands there; “{name}” takes its place."
+    stand_in = causality.token_label(model.tokenizer, new_id)
+    return new_id, text.no_token(word, stand_in) if word_id is None else text.same_token(word, stand_in)
 
 
-def token_rows(encodings: Sequence[Encoding], palette: Palette) -> str:
-    """The batch as HTML: a row of tokens per text, filled up with [PAD]; every token is escaped."""
-    longest = max(map(len, encodings))
-    chip = f"border:1px solid {palette.line};border-radius:6px;padding:1px 8px;color:{palette.ink1}"
-    pad = f"border:1px dashed {palette.line};border-radius:6px;padding:3px 6px;color:{palette.ink2};font:13px monospace"
-    rows = []
-    for number, encoding in enumerate(encodings):
-        missing = longest - len(encoding)
-        chips = [f'<span style="{chip}"><bdi>{html.escape(label)}</bdi></span>' for label in encoding.labels]
-        many = missing > MOST_PADS
-        chips += [f'<span style="{pad}">[PAD]{f" × {missing}" if many else ""}</span>'] * (1 if many else missing)
-        rows.append(
-            f'<div style="color:{palette.ink2};font-size:14px;margin:12px 0 4px">Text {number}: {len(encoding)} '
-            f"tokens{f' and {missing} [PAD]' if missing else ''}</div>"
-            f'<div style="display:flex;flex-wrap:wrap;gap:4px">{"".join(chips)}</div>'
-        )
-    return "".join(rows)
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _leaks(name: str, text: str, position: int, new_id: int) -> tuple[causality.Leak, causality.Leak]:
+    """Without a mask, and under the causal one."""
+    model = cache.model(name)
+    open_, closed = (
+        causality.leak(model, text, position, new_id, Intervention(mask=mask)) for mask in ("none", "causal")
+    )
+    return open_, closed
+
+
+# ---- padding -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Padding:
+    """One text of a padded batch, beside the same text alone."""
+
+    masked: Trace  # the batch with the padding mask
+    bare: Trace  # and without
+    row: int
+    alone: Trace
+    head: tuple[int, int]  # layer and head that give [PAD] most
+    changes: tuple[list[float], list[float]]  # of the text's outputs against the text alone: bare, masked
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The text's tokens as a person reads them."""
+        return self.alone.encodings[0].labels
+
+
+def padding(settings: Settings, inputs: shell.Inputs) -> Padding:
+    """The row that the settings ask for of a batch of the sidebar's text and two others."""
+    row = settings.row
+    masked, bare = _batches(inputs.model, inputs.text)
+    alone = cache.trace(inputs.model, (inputs.text, *OTHER_TEXTS)[row])
+    without, with_mask = (causality.against_alone(batch, row, alone).tolist() for batch in (bare, masked))
+    return Padding(masked, bare, row, alone, causality.padded_head(bare, row), (without, with_mask))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _batches(name: str, text: str) -> tuple[Trace, Trace]:
+    """The text in a batch with two others, with the padding mask and without."""
+    texts, model = (text, *OTHER_TEXTS), cache.model(name)
+    return causality.padded(model, texts), causality.padded(model, texts, masked=False)

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from attnviz.analysis import causality
 from attnviz.formatting import ordinal, percent, scientific
 from attnviz.nn.trace import Trace
-from attnviz.web.masks.state import Settings, allowed
+from attnviz.web.masks.patterns import allowed
 
+if TYPE_CHECKING:
+    from attnviz.web.masks.state import Effect, Exchange, Padding, Settings
+
+KINDS = {
+    "trained": "As trained",
+    "none": "None",
+    "causal": "Causal",
+    "window": "Local window",
+    "block": "Blocks",
+    "strided": "Strided",
+    "prefix": "Prefix",
+    "painted": "Painted by hand",
+}
 FIRST, LAST, ALIKE = "those of the first third", "those of the last third", "both about alike"
 LATER, ALL, NOBODY = "its own and those after it", "all of them", "none"
 
 
-def rule(chosen: Settings, causal: bool) -> str:
-    """What the mask says."""
-    n = chosen.n
+# ---- the mask and what it does -----------------------------------------------------------------------
+
+
+def rule(kind: str, n: int, causal: bool) -> str:
+    """What a mask of size n says in a model that is causal by itself, or is not."""
     tokens = "token" if n == 1 else f"{n} tokens"
     past = ", if they are not later" if causal else ""
     trained = (
@@ -35,54 +51,61 @@ def rule(chosen: Settings, causal: bool) -> str:
         "strided": f"In a strided mask each token sees its neighbours, and {every} from it{past}",
         "prefix": f"Under a prefix mask all tokens see the first {tokens}, and their own past",
         "painted": "Under your own mask, painted by hand, the tokens see what it leaves",
-    }[chosen.mask]
+    }[kind]
 
 
-def in_words(chosen: Settings, keep: Tensor, moved: Sequence[float], labels: Sequence[str], causal: bool) -> str:
-    """The sentence under the question. keep (T, T); moved (T,), the relative change of each final vector."""
-    parts = [f"{rule(chosen, causal)}; {int(keep.sum()):,} of {keep.numel():,} pairs are left."]
-    token = min(chosen.token, len(labels) - 1)
+def summary(settings: Settings, effect: Effect) -> str:
+    """The sentence under the question: the mask's rule, and how far the final vectors moved."""
+    keep, moved = effect.keep, effect.moved
+    start = f"{rule(settings.mask, settings.n, effect.causal)}; {int(keep.sum()):,} of {keep.numel():,} pairs are left."
     if max(moved) <= causality.ROUNDING:
-        parts.append(
-            "Drag over the matrix in the middle, or use the arrow keys and Space in it: what you paint is hidden, in "
-            "every layer and head."
-            if chosen.mask == "painted" and not chosen.painted
-            else "That is how this model runs anyway, so no output changes."
-        )
-    else:
-        own, mean = "the average token ends", percent(sum(moved) / len(moved))
-        if token >= 0:
-            own = f"“{labels[token]}” ends {percent(moved[token])} of its length away from where it was, "
-            own += "the average token"
-        parts.append(f"Run through every layer, {own} {mean}{'' if token >= 0 else ' of its length away'}.")
-    return " ".join(parts)
-
-
-def depth_in_words(keep: Tensor, token: int, label: str, layers: int) -> str:
-    """How far a token hears through layers that all have the mask keep (T, T)."""
-    one, all_ = (int(causality.reach(keep, depth)[token].sum()) for depth in (1, layers))
+        if settings.mask == "painted" and not settings.painted:
+            return (
+                f"{start} Drag over the matrix in the middle, or use the arrow keys and Space in it: what you paint is "
+                "hidden, in every layer and head."
+            )
+        return f"{start} That is how this model runs anyway, so no output changes."
+    average, token = percent(sum(moved) / len(moved)), min(settings.token, len(moved) - 1)
+    if token < 0:
+        return f"{start} Run through every layer, the average token ends {average} of its length away."
     return (
-        f"One layer shows “{label}” {one} of {len(keep)} tokens. Each layer passes on what the one before had seen: "
-        f"after {layers} layers something of {all_} of {len(keep)} tokens can have reached it."
+        f"{start} Run through every layer, “{effect.labels[token]}” ends {percent(moved[token])} of its length away "
+        f"from where it was, the average token {average}."
     )
 
 
-def starving(plain: Trace, trace: Trace, keep: Tensor, layer: int) -> str:
+def outputs_title(moved: Sequence[float], labels: Sequence[str]) -> str:
+    """The point of the bars of what each final vector moved."""
+    most = max(range(len(moved)), key=moved.__getitem__)
+    if moved[most] <= causality.ROUNDING:
+        return "No output changes"
+    return f"How far each output moves: “{labels[most]}” at {most} furthest, {percent(moved[most])} of its length"
+
+
+def depth(keep: Tensor, token: int, label: str, n_layers: int) -> str:
+    """How far a token hears through layers that all have the mask keep (T, T)."""
+    one, all_ = (int(causality.reach(keep, layers)[token].sum()) for layers in (1, n_layers))
+    return (
+        f"One layer shows “{label}” {one} of {len(keep)} tokens. Each layer passes on what the one before had seen: "
+        f"after {n_layers} layers something of {all_} of {len(keep)} tokens can have reached it."
+    )
+
+
+def starved(effect: Effect, layer: int) -> str:
     """What became of the queries that may attend to nothing; "" if there is none."""
-    rows = list(causality.starved(keep))
+    rows = list(causality.starved(effect.keep))
     if not rows:
         return ""
-    labels, n = trace.encodings[0].labels, len(keep)
-    weights = trace.layers[layer].attention.weights[0][:, rows]
+    plain, attention, n = effect.plain.layers[layer].attention, effect.trace.layers[layer].attention, len(effect.keep)
     start = f"{len(rows)} of {n} tokens may look at nothing; their"
     if len(rows) == n:
         start = "No token may look at anything; all"
     elif len(rows) == 1:
-        start = f"“{labels[rows[0]]}” may look at nothing; its"
-    adds = _added(plain.layers[layer].attention.out, trace.layers[layer].attention.out, rows)
+        start = f"“{effect.labels[rows[0]]}” may look at nothing; its"
     return (
-        f"{start} weights add up to {float(weights.sum()):g}: not NaN, and not 1/{n} for each token. In layer {layer} "
-        f"attention then {adds}, and the token goes on with what the residual stream holds."
+        f"{start} weights add up to {float(attention.weights[0][:, rows].sum()):g}: not NaN, and not 1/{n} for each "
+        f"token. In layer {layer} attention then {_added(plain.out, attention.out, rows)}, and the token goes on with "
+        "what the residual stream holds."
     )
 
 
@@ -111,35 +134,45 @@ def thirds(plain: Trace, changed: Trace, mask: str) -> tuple[str, list[str], str
     return f"{does}: whose outputs change more?", [FIRST, LAST, ALIKE], truth, because
 
 
-def who_notices(closed: causality.Leak, n_tokens: int) -> tuple[str, list[str], str, str]:
-    """The same for the exchange of a word under the causal mask."""
-    noticed, at = closed.noticed, closed.position
+# ---- the exchange of a word --------------------------------------------------------------------------
+
+
+def no_token(word: str, stand_in: str) -> str:
+    """That the reader's word is not in the vocabulary."""
+    return f"− “{word}” is not one token of this model’s vocabulary; “{stand_in}” stands in its place."
+
+
+def same_token(word: str, stand_in: str) -> str:
+    """That the reader's word is the one to be exchanged."""
+    return f"− “{word}” is the word that stands there; “{stand_in}” takes its place."
+
+
+def who_notices(exchange: Exchange) -> tuple[str, list[str], str, str]:
+    """Question, options, truth and reason: who notices the exchange under the causal mask?"""
+    closed, at = exchange.closed, exchange.position
+    noticed = closed.noticed
     truth = ALL if noticed and noticed[0] < at else LATER if noticed else NOBODY
     because = (
-        f"{len(noticed)} of {n_tokens} outputs change; those at positions before {at} change by "
-        f"{_size(float(closed.change[:, :at].max()) if at else 0.0)} at most, in any layer."
+        f"{len(noticed)} of {len(exchange.labels)} outputs change; those at positions before {at} change by "
+        f"{_size(_earlier(closed))} at most, in any layer."
     )
     question = f"“{closed.old}” at position {at} becomes “{closed.new}”. With the causal mask, whose outputs change?"
     return question, [LATER, ALL, NOBODY], truth, because
 
 
-def leak_in_words(open_: causality.Leak, closed: causality.Leak, n_tokens: int) -> str:
-    """Who noticed the exchange."""
-    at, worst = closed.position, float(closed.change[:, : closed.position].max()) if closed.position else 0.0
-    earlier = (
-        f"the {at} before it change by {_size(worst)}"
-        if at > 1
-        else f"the one before it changes by {_size(worst)}"
-        if at
-        else "there is none before it"
-    )
+def leak(exchange: Exchange) -> str:
+    """Who noticed the exchange, without a mask and under the causal one."""
+    open_, closed, at = exchange.open, exchange.closed, exchange.position
+    worst = _size(_earlier(closed))
+    earlier = f"the {at} before it change by {worst}" if at > 1 else f"the one before it changes by {worst}"
     return (
-        f"“{open_.old}” at position {at} becomes “{open_.new}”. Without a mask {len(open_.noticed)} of {n_tokens} "
-        f"outputs notice. With the causal mask {len(closed.noticed)} do; {earlier}."
+        f"“{open_.old}” at position {at} becomes “{open_.new}”. Without a mask {len(open_.noticed)} of "
+        f"{len(exchange.labels)} outputs notice. With the causal mask {len(closed.noticed)} do; "
+        f"{earlier if at else 'there is none before it'}."
     )
 
 
-def leak_title(closed: causality.Leak, n_tokens: int) -> str:
+def leak_title(closed: causality.Leak) -> str:
     """What the picture of the leak test shows."""
     early = [i for i in closed.noticed if i < closed.position]
     if early:
@@ -147,27 +180,32 @@ def leak_title(closed: causality.Leak, n_tokens: int) -> str:
     return f"With the causal mask nothing before position {closed.position} changes"
 
 
-def padding_in_words(
-    masked: Trace, bare: Trace, row: int, changes: Sequence[Sequence[float]], head: tuple[int, int], causal: bool
-) -> str:
-    """What [PAD] does to the real tokens. changes: against the text alone, without the padding mask and with it."""
-    encoding, longest = masked.encodings[row], masked.layers[0].resid_post.shape[1]
-    missing = longest - len(encoding)
+def _earlier(closed: causality.Leak) -> float:
+    """The largest change before the exchanged word, in any layer."""
+    return float(closed.change[:, : closed.position].max()) if closed.position else 0.0
+
+
+# ---- padding -----------------------------------------------------------------------------------------
+
+
+def padding(padding: Padding) -> str:
+    """What [PAD] does to the real tokens of one text."""
+    row, length, longest = padding.row, len(padding.labels), padding.masked.layers[0].resid_post.shape[1]
     start = f"A batch is one rectangle: shorter texts are filled up to {longest} tokens with [PAD]."
-    if not missing:
+    if length == longest:
         return f"{start} Text {row} is the longest and needs none."
-    layer, number = head
-    taken, hidden = (float(causality.padding_share(run, row)[layer, number]) for run in (bare, masked))
-    worst = max(changes[1])
+    layer, head = padding.head
+    taken, hidden = (float(causality.padding_share(run, row)[layer, head]) for run in (padding.bare, padding.masked))
+    bare, masked = padding.changes
     middle = (
-        f"Without a padding mask it takes {percent(taken)} of text {row}’s attention in layer {layer}, head {number}, "
-        f"and the outputs end {percent(sum(changes[0]) / len(encoding))} away on average from those of the text alone."
+        f"Without a padding mask it takes {percent(taken)} of text {row}’s attention in layer {layer}, head {head}, "
+        f"and the outputs end {percent(sum(bare) / length)} away on average from those of the text alone."
     )
-    if causal and taken == 0:
+    if padding.alone.config.kind == "decoder" and taken == 0:
         middle = "[PAD] comes after the text, so the causal mask hides it already: with or without a padding mask."
     return (
         f"{start} {middle} With the mask the columns of [PAD] hold {percent(hidden)} and the outputs are those of the "
-        f"text alone, within {_size(worst)}. Its rows still look at the text, but nobody reads their outputs."
+        f"text alone, within {_size(max(masked))}. Its rows still look at the text, but nobody reads their outputs."
     )
 
 

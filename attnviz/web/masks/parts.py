@@ -1,0 +1,194 @@
+"""What the page "Masks" draws, in the order of the page."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from attnviz import figures
+from attnviz.analysis import causality
+from attnviz.browser import attention_message
+from attnviz.browser.view_state import ViewState
+from attnviz.nn import attention, mask_patterns, reference
+from attnviz.nn.encoding import Encoding
+from attnviz.nn.masks import Mask
+from attnviz.web import shell
+from attnviz.web.components import attention_view
+from attnviz.web.lesson import Lesson, Try
+from attnviz.web.masks import patterns, state, text
+from attnviz.web.masks.state import Effect, Exchange, Padding, Settings
+
+MOST_PADS = 16  # of [PAD] drawn one by one
+
+
+# ---- the mask and what it does -----------------------------------------------------------------------
+
+
+def controls(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:
+    """The mask and its size; the head to look at."""
+    config = effect.plain.config
+    st.pills("Mask", patterns.KINDS, key=lesson.key("mask"), format_func=text.KINDS.__getitem__, required=True)
+    size, layer, head, _ = st.columns([4, 2, 2, 3], gap="medium")
+    size.slider(
+        "n, of local window, blocks, strided and prefix",
+        1,
+        patterns.LARGEST,
+        key=lesson.key("n"),
+        disabled=settings.mask not in patterns.SIZED,  # it would move nothing
+    )
+    layer.selectbox("Layer", range(config.n_layers), key=lesson.key("layer"))
+    head.selectbox("Head", range(config.n_heads), key=lesson.key("head"))
+
+
+def matrices(settings: Settings, inputs: shell.Inputs) -> None:
+    """One head before, after, and the difference; the one in the middle is where a mask is painted."""
+    look = st.session_state[state.PASSED] = settings.look()
+    painting, where = settings.mask == "painted", f"Layer {settings.layer}, head {settings.head}"
+    titles = {"before": f"{where}, as trained", "after": text.KINDS[settings.mask], "change": "The difference"}
+    messages = state.messages(settings, inputs)
+    for column, view in zip(st.columns(3, gap="medium"), state.VIEWS, strict=True):
+        paint = painting and view == "after"
+        with column:
+            attention_view.attention_view(
+                messages[view],
+                replace(look, diff=view == "change", mask="painted" if paint else "model"),
+                key=f"masks-{view}",
+                compact=True,
+                title="Paint here" if paint else titles[view],
+                paint=paint,
+            )
+
+
+def starved_or_depth(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:
+    """What became of tokens that may look at nothing; else how far the chosen one hears through all layers."""
+    token = min(settings.token, len(effect.labels) - 1)
+    if starved := text.starved(effect, settings.layer):
+        lesson.sentence(starved, part="starved")
+    elif settings.mask in patterns.SIZED and token >= 0:
+        n_layers = effect.plain.config.n_layers
+        lesson.sentence(text.depth(effect.keep, token, effect.labels[token], n_layers), part="depth")
+
+
+def outputs(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:
+    """How far each token's final vector moved."""
+    moved, labels = effect.moved, effect.labels
+    title = text.outputs_title(moved, labels)
+    figure = figures.token_bars([("", moved)], labels, shell.palette(), marked=min(settings.token, len(labels) - 1))
+    data = pd.DataFrame({"position": range(len(moved)), "token": labels, "relative_change": moved})
+    lesson.picture(figure, title=title, alt=f"{title}.", data=data, file="masks")
+
+
+def tries(lesson: Lesson[Settings], labels: tuple[str, ...]) -> None:
+    """Four masks, each one click away."""
+    last, it = len(labels) - 1, min(10, len(labels) - 1)
+    hand = {"mask": "painted", "token": it, "key": -1, "zoom": ()}
+    lesson.tries(
+        Try("See only the neighbours", {"mask": "window", "n": 1}),
+        Try(f"Hide “{labels[it]}” from all others", {**hand, "painted": patterns.hidden_column(it, len(labels))}),
+        Try(f"Let “{labels[it]}” look at nothing", {**hand, "painted": f"{it}.0-{last}"}),
+        Try("Hide everything from everyone", {**hand, "painted": f"0-{last}.0-{last}"}),
+    )
+
+
+# ---- the exchange of a word --------------------------------------------------------------------------
+
+
+def exchange_controls(lesson: Lesson[Settings], exchange: Exchange) -> None:
+    """Which word is exchanged for which, and why it is another one than the reader's."""
+    labels = exchange.labels
+    where, word, _ = st.columns([2, 2, 4], gap="medium")
+    positions = range(len(labels))
+    where.selectbox("Exchange", positions, key=lesson.key("position"), format_func=lambda i: f"{i} {labels[i]}")
+    word.text_input("for", key=lesson.key("word"), max_chars=40)
+    if exchange.note:
+        st.text(exchange.note)
+
+
+def leak(lesson: Lesson[Settings], exchange: Exchange) -> None:
+    """Who notices, with the causal mask and without."""
+    labels, title = exchange.labels, text.leak_title(exchange.closed)
+    open_, closed = (leak.change[-1].tolist() for leak in (exchange.open, exchange.closed))
+    rows = [("Without a mask", open_), ("With the causal mask", closed)]
+    figure = figures.token_bars(rows, labels, shell.palette(), marked=exchange.position, zero=causality.TOLERANCE)
+    data = pd.DataFrame({"position": range(len(labels)), "token": labels, "without_mask": open_, "causal": closed})
+    lesson.picture(figure, title=title, alt=f"Change of each output. {title}.", data=data, file="leak")
+
+
+# ---- padding -----------------------------------------------------------------------------------------
+
+
+def batch(lesson: Lesson[Settings], padding: Padding) -> None:
+    """The three texts with their [PAD], and which one to look at."""
+    st.html(_token_rows(padding.masked.encodings, shell.palette()))
+    rows = range(len(padding.masked.encodings))
+    st.pills("Look at", rows, key=lesson.key("row"), format_func=lambda row: f"Text {row}", required=True)
+
+
+def padded_head(padding: Padding, inputs: shell.Inputs) -> None:
+    """The head that looks at [PAD] most, without the padding mask and with it."""
+    row, (layer, head) = padding.row, padding.head
+    batches = {"without": padding.bare, "with": padding.masked}
+    for column, (name, trace) in zip(st.columns(2, gap="medium"), batches.items(), strict=True):
+        with column:
+            one_layer = attention_message.one_layer(trace, layer)
+            attention_view.attention_view(
+                attention_message.pack(one_layer, name=inputs.model, batch=row),
+                ViewState(layer=layer, head=head),
+                key=f"masks-pad-{name}",
+                compact=True,
+                title=f"Text {row}, layer {layer}, head {head}, {name} the padding mask",
+            )
+
+
+def against_alone(lesson: Lesson[Settings], padding: Padding) -> None:
+    """How far a padded text's outputs are from those of the text alone."""
+    labels, (bare, masked) = padding.labels, padding.changes
+    if len(labels) == padding.masked.layers[0].resid_post.shape[1]:
+        return
+    rows = [("Without the padding mask", bare), ("With it", masked)]
+    figure = figures.token_bars(rows, labels, shell.palette(), zero=causality.ROUNDING)
+    data = pd.DataFrame({"position": range(len(labels)), "token": labels, "unmasked": bare, "masked": masked})
+    title = "How far each output is from that of the text alone"
+    lesson.picture(figure, title=title, alt=f"{title}.", data=data, file="padding")
+
+
+def _token_rows(encodings: tuple[Encoding, ...], palette: figures.Palette) -> str:
+    """The batch as HTML: a row of tokens per text, filled up with [PAD]; every token is escaped."""
+    longest = max(map(len, encodings))
+    chip = f"border:1px solid {palette.line};border-radius:6px;padding:1px 8px;color:{palette.ink1}"
+    pad = f"border:1px dashed {palette.line};border-radius:6px;padding:3px 6px;color:{palette.ink2};font:13px monospace"
+    rows = []
+    for number, encoding in enumerate(encodings):
+        missing = longest - len(encoding)
+        chips = [f'<span style="{chip}"><bdi>{html.escape(label)}</bdi></span>' for label in encoding.labels]
+        many = missing > MOST_PADS
+        chips += [f'<span style="{pad}">[PAD]{f" × {missing}" if many else ""}</span>'] * (1 if many else missing)
+        rows.append(
+            f'<div style="color:{palette.ink2};font-size:14px;margin:12px 0 4px">Text {number}: {len(encoding)} '
+            f"tokens{f' and {missing} [PAD]' if missing else ''}</div>"
+            f'<div style="display:flex;flex-wrap:wrap;gap:4px">{"".join(chips)}</div>'
+        )
+    return "".join(rows)
+
+
+# ---- formula and code --------------------------------------------------------------------------------
+
+
+def behind(lesson: Lesson[Settings]) -> None:
+    """The formula and the code."""
+    lesson.behind(
+        r"\begin{aligned}&\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}+M\right)V\\ "
+        r"&M_{ij}=\begin{cases}0&\text{query } i \text{ may see key } j\\-\infty&\text{otherwise}\end{cases}"
+        r"\end{aligned}",
+        "Vaswani et al. 2017, section 3.2.3. A row of nothing but −∞ would be 0/0: it gets weights 0 here.",
+        mask_patterns.strided,
+        mask_patterns.block,
+        mask_patterns.prefix,
+        Mask.keep,
+        attention.attend,
+        reference.attention,
+        causality.leak,
+    )
