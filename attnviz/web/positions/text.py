@@ -1,4 +1,4 @@
-"""What the page Positions says, written from the numbers: sentences, titles, formulas."""
+"""What the page "Positions" says: sentences and titles written from the numbers."""
 
 from __future__ import annotations
 
@@ -21,20 +21,7 @@ WITH = {
     "rope": "RoPE",
     "alibi": "ALiBi",
 }
-FORMULAS = r"""\begin{aligned}
-\text{sinusoidal}\quad & PE_{p,2i}=\sin\!\big(p/10000^{2i/C}\big)\\
-& PE_{p,2i+1}=\cos\!\big(p/10000^{2i/C}\big)\\
-\text{learned}\quad & x_p = E_{\text{token}} + P_p\\
-\text{RoPE}\quad & (R_{p}\,q)^\top (R_{s}\,k) = q^\top R_{s-p}\,k\\
-& R_p \text{ turns by } p/10000^{2i/d}\\
-\text{ALiBi}\quad & s_{ij} = q_i^\top k_j/\sqrt{d} - m_h\,|i-j|\\
-& m_h = 2^{-8(h+1)/H}
-\end{aligned}"""
-SOURCES = (
-    "Sinusoidal: Vaswani et al. 2017, section 3.5. Learned: Devlin et al. 2019, section 3. RoPE: Su et al. 2021, "
-    "section 3.2.2. ALiBi: Press et al. 2022, section 3 (their slopes for H a power of two; between two powers their "
-    "code takes every second slope of the next). Position p, pair i of the dimensions, C of the model, d of a head."
-)
+ONE_WORD = "One word has no order. Type at least two in the sidebar, and they can be shuffled."
 ENCODING_TITLES = {
     "none": "No positions: every position is given the same zeros",
     "sinusoidal": "Sinusoidal: quick waves in the first dimensions, slow ones in the last",
@@ -57,67 +44,67 @@ def prediction(rows: Mapping[str, word_order.Shuffled]) -> tuple[str, str]:
     )
 
 
-def order_sentence(rows: Mapping[str, word_order.Shuffled], title: str, own: str, exact: bool) -> str:
+def order(rows: Mapping[str, word_order.Shuffled], title: str, native: str, exact: bool) -> str:
     """Whether the words' outputs come along; `rows` by scheme, "unmasked" for a causal model without its mask."""
     rounding = "in float64" if exact else f"among numbers up to {rows['none'].scale:.1f}: float32’s rounding"
-    with_own = (
-        f"With its own {WITH[own]}, {title} moves the average token’s output by {_mean(rows[own])} of its length."
+    with_native = (
+        f"With its own {WITH[native]}, {title} moves the average token’s output by {_mean(rows[native])} of its length."
     )
     if "unmasked" in rows:
         return (
             "A causal model counts without positions: its mask shows the first token one token, the tenth ten. "
             f"Shuffled, the average token’s output moves by {_mean(rows['none'])}. Lift the mask too, and nothing is "
-            f"left of the order (largest difference {scientific(rows['unmasked'].largest)}, {rounding}). {with_own}"
+            f"left of the order (largest difference {scientific(rows['unmasked'].largest)}, {rounding}). {with_native}"
         )
     return (
         "Without positions it does not. Shuffle the words, and each takes its output along, unchanged: the largest "
-        f"difference is {scientific(rows['none'].largest)} ({rounding}). {with_own}"
+        f"difference is {scientific(rows['none'].largest)} ({rounding}). {with_native}"
     )
 
 
-def row_title(name: str, row: word_order.Shuffled, own: str) -> str:
+def row_title(name: str, row: word_order.Shuffled, native: str) -> str:
     """What stands above a scheme's bars; short, for phones."""
-    called = {"none": "No positions", "unmasked": "No mask either"}.get(name) or NAMES[name]
-    called += " (the model’s own)" if name == own else ""
+    title = {"none": "No positions", "unmasked": "No mask either"}.get(name) or NAMES[name]
+    title += " (the model’s own)" if name == native else ""
     if float(row.moved.max()) < SAME:
-        return f"{called}: largest difference {scientific(row.largest)}"
-    return f"{called}: {_mean(row)} on average"
+        return f"{title}: largest difference {scientific(row.largest)}"
+    return f"{title}: {_mean(row)} on average"
 
 
 # ---- the same head's attention -----------------------------------------------------------------------
 
 
-def attention_sentence(before: Tensor, after: Tensor, layer: int, head: int, scheme: str, own: str) -> str:
+def attention(before: Tensor, after: Tensor, layer: int, head: int, scheme: str, native: str) -> str:
     """Where a head looks by habit, and what another scheme leaves of that; weights (T, T)."""
     offset = word_order.favourite_offset(before)
     where = {0: "itself", -1: "the token before it", 1: "the token after it"}.get(
         offset, f"the token {abs(offset)} places {'before' if offset < 0 else 'after'} it"
     )
-    said = (
+    habit = (
         f"In layer {layer}, head {head} a token gives {percent(word_order.at_offset(before, offset))} of its attention "
         f"to {where}, on average over the text."
     )
-    if scheme == own:
-        return f"{said} The model’s own are {WITH[own]}, so both pictures are the same."
+    if scheme == native:
+        return f"{habit} The model’s own are {WITH[native]}, so both pictures are the same."
     moved = float((after - before).abs().sum(-1).mean() / 2)
     return (
-        f"{said} Run with {WITH[scheme]}, it gives {percent(word_order.at_offset(after, offset))}; {percent(moved)} of "
-        "a token’s attention goes elsewhere."
+        f"{habit} Run with {WITH[scheme]}, it gives {percent(word_order.at_offset(after, offset))}; {percent(moved)} "
+        "of a token’s attention goes elsewhere."
     )
 
 
-def away_from_home(title: str, trained: bool, scheme: str, own: str) -> str:
+def away_from_home(title: str, trained: bool, scheme: str, native: str) -> str:
     """What a scheme that the model was not made with does not show."""
     return (
-        f"{title} was {'trained' if trained else 'built'} with {WITH[own]}, never with {WITH[scheme]}: this is a model "
-        "away from home, not what it would have learned with the other scheme."
+        f"{title} was {'trained' if trained else 'built'} with {WITH[native]}, never with {WITH[scheme]}: this is a "
+        "model away from home, not what it would have learned with the other scheme."
     )
 
 
 # ---- what a position looks like -----------------------------------------------------------------------
 
 
-def encoding_sentence(scheme: str, table: Tensor) -> str:
+def encoding(scheme: str, table: Tensor) -> str:
     """A scheme's encoding (n, W) in words."""
     n, width = table.shape
     if scheme == "none":
@@ -136,11 +123,9 @@ def encoding_sentence(scheme: str, table: Tensor) -> str:
             f"{int(sizes.argmax())}’s."
         )
     waves = word_order.wavelengths(width)
-    does = (
-        "is added to each token’s vector" if scheme == "sinusoidal" else "turns queries and keys, alike in every head"
-    )
+    use = "is added to each token’s vector" if scheme == "sinusoidal" else "turns queries and keys, alike in every head"
     return (
-        f"A clock with {width // 2} hands {does}. The quickest turns once in {tokens(float(waves[0]))} tokens, the "
+        f"A clock with {width // 2} hands {use}. The quickest turns once in {tokens(float(waves[0]))} tokens, the "
         f"slowest once in {tokens(float(waves[-1]))}."
     )
 
@@ -166,7 +151,7 @@ def line_name(scheme: str, dimension: int) -> str:
     return f"dim {dimension}{part}"
 
 
-def offset_sentence(scheme: str, spread: word_order.Spread, dots: word_order.Spread, index: int) -> str:
+def offsets(scheme: str, spread: word_order.Spread, dots: word_order.Spread, index: int) -> str:
     """Whether similarity depends on the offset only, with the spread that decides it."""
     if scheme == "none":
         return "There is nothing to compare: all positions are the same."
@@ -206,7 +191,7 @@ def band_title(spread: word_order.Spread) -> str:
 # ---- longer than the model ---------------------------------------------------------------------------
 
 
-def beyond_sentence(curves: Mapping[str, np.ndarray], label: str, limit: int, refusal: str) -> str:
+def distance(curves: Mapping[str, np.ndarray], label: str, limit: int, refusal: str) -> str:
     """What each scheme does past the longest text that the model takes; curves (n,) by scheme."""
     last = len(curves["alibi"]) - 1
     refused = f" Past {limit:,} positions the learned table refuses: “{refusal}”." if refusal else ""
@@ -214,6 +199,14 @@ def beyond_sentence(curves: Mapping[str, np.ndarray], label: str, limit: int, re
         f"“{label}” looks at copies of itself, further and further back.{refused} Sinusoidal and RoPE go on, with "
         f"positions that no text of {limit:,} tokens has. ALiBi falls on in a straight line, to "
         f"{number(float(curves['alibi'][last]))} at {last:,} tokens."
+    )
+
+
+def without_positions(scores: np.ndarray, head: int) -> str:
+    """What a head (H, n) makes of copies of a word that have no positions."""
+    alike = number(float(scores[head][-1]))
+    return (
+        f"Layer 0; the first copy stands at position 1. Without positions, head {head} scores {alike} at any distance."
     )
 
 

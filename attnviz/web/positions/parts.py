@@ -1,0 +1,285 @@
+"""What the page "Positions" draws, in the order of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from attnviz import figures
+from attnviz.analysis import word_order
+from attnviz.browser.view_state import ViewState
+from attnviz.nn import positions, reference
+from attnviz.nn.config import ModelConfig
+from attnviz.nn.encoding import Encoding
+from attnviz.web import cache, shell
+from attnviz.web.components import attention_view
+from attnviz.web.components.dial import dial
+from attnviz.web.lesson import Lesson, Try
+from attnviz.web.positions import state, text
+from attnviz.web.positions.state import LARGEST, Settings, Table
+
+OUTLINED = 64  # dimensions: of more, a chosen one is too thin to outline, and the picture need not be sent again
+COLUMNS = [236, 900]  # px: controls and picture
+FORMULA = r"""\begin{aligned}
+\text{sinusoidal}\quad & PE_{p,2i}=\sin\!\big(p/10000^{2i/C}\big)\\
+& PE_{p,2i+1}=\cos\!\big(p/10000^{2i/C}\big)\\
+\text{learned}\quad & x_p = E_{\text{token}} + P_p\\
+\text{RoPE}\quad & (R_{p}\,q)^\top (R_{s}\,k) = q^\top R_{s-p}\,k\\
+& R_p \text{ turns by } p/10000^{2i/d}\\
+\text{ALiBi}\quad & s_{ij} = q_i^\top k_j/\sqrt{d} - m_h\,|i-j|\\
+& m_h = 2^{-8(h+1)/H}
+\end{aligned}"""
+SOURCE = (
+    "Sinusoidal: Vaswani et al. 2017, section 3.5. Learned: Devlin et al. 2019, section 3. RoPE: Su et al. 2021, "
+    "section 3.2.2. ALiBi: Press et al. 2022, section 3 (their slopes for H a power of two; between two powers their "
+    "code takes every second slope of the next). Position p, pair i of the dimensions, C of the model, d of a head."
+)
+
+
+# ---- the shuffle test --------------------------------------------------------------------------------
+
+
+def shuffle_test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
+    """Prediction, sentence, both texts and the bars."""
+    settings, model = lesson.chosen(), cache.model(inputs.model)
+    encoding, native = model.encode(inputs.text), model.transformer.config.positions
+    if len(set(encoding.words) - {None}) < 2:
+        lesson.sentence(text.ONE_WORD)
+        return
+    rows = state.shuffled(inputs, settings)
+    question = "Take the positions away and shuffle the words. What happens to each word’s output?"
+    sentence = text.order(rows, model.info.title, native, settings.exact)
+    lesson.predict("guess", question, text.GUESSES, *text.prediction(rows))
+    lesson.sentence(sentence)  # after the prediction: it holds the answer
+    controls, picture = st.columns(COLUMNS, gap="large")
+    with controls:
+        st.button("Shuffle again", on_click=_next_seed, args=(lesson, settings.seed), key="positions-again")
+        st.number_input("Seed of the shuffle", 0, LARGEST, key=lesson.key("seed"))
+        st.toggle("Compute in float64", key=lesson.key("exact"))
+    with picture:
+        _both_texts(encoding, word_order.word_order(encoding.words, settings.seed))
+        moved = {name: row.moved.numpy() for name, row in rows.items()}
+        titles = {name: text.row_title(name, row, native) for name, row in rows.items()}
+        lesson.picture(
+            figures.moved_bars(moved, titles, encoding.labels, shell.palette()),
+            title="How far each token’s output moved, of its length, when the words were shuffled",
+            alt="Bars per token and scheme. " + sentence,
+            data=pd.DataFrame({"position": range(len(encoding)), "token": encoding.labels, **moved}),
+            file="positions-shuffle",
+        )
+
+
+def _next_seed(lesson: Lesson[Settings], seed: int) -> None:
+    lesson.choose(seed=(seed + 1) % (LARGEST + 1))
+
+
+def _both_texts(encoding: Encoding, order: Sequence[int]) -> None:
+    texts = {"before": encoding.labels, "after": [encoding.labels[i] for i in order]}
+    for name, labels in texts.items():
+        with st.container(horizontal=True, gap="small", key=f"positions-text-{name}"):
+            st.text(name, width=52)
+            st.text(" ".join(labels), width="stretch")
+
+
+def tries_of_shuffling(lesson: Lesson[Settings]) -> None:
+    """What shows the shuffle test at its best."""
+    lesson.tries(
+        Try("A causal model, which counts without positions", {"guess": ""}, model="scratch:gpt"),
+        Try("Is the rest only rounding? Compute in float64", {"exact": True}),
+        first=2,
+    )
+
+
+# ---- the same head's attention -----------------------------------------------------------------------
+
+
+def one_head(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
+    """One head as the model runs, and with other positions."""
+    settings, model = lesson.chosen(), cache.model(inputs.model)
+    config, info = model.transformer.config, model.info
+    layer, head = min(settings.layer, config.n_layers - 1), min(settings.head, config.n_heads - 1)
+    scheme, native = state.possible_scheme(lesson, "scheme", config), config.positions
+    sentences = st.container()
+    controls, left, right = st.columns([236, 436, 436], gap="large")
+    with controls:
+        _schemes(lesson, "scheme", "Run the model with", config)
+        dial("Layer", range(config.n_layers), key=lesson.key("layer"))
+        dial("Head", range(config.n_heads), key=lesson.key("head"))
+    as_is = f"{'As trained' if info.trained else 'As built'}: {text.WITH[native]}"
+    with left:
+        _matrix("before", inputs, None, layer, head, as_is)
+    with right:
+        _matrix("after", inputs, scheme, layer, head, f"Run with {text.WITH[scheme]}")
+    before, after = (state.weights(inputs, run, layer, head) for run in (None, scheme))
+    with sentences:
+        lesson.sentence(text.attention(before, after, layer, head, scheme, native), part="attention")
+        if scheme != native:
+            st.caption(shell.escaped(text.away_from_home(info.title, info.trained, scheme, native)))
+
+
+def _schemes(lesson: Lesson[Settings], field: str, label: str, config: ModelConfig) -> None:
+    st.radio(label, word_order.schemes_of(config), key=lesson.key(field), format_func=text.NAMES.__getitem__)
+
+
+def _matrix(name: str, inputs: shell.Inputs, scheme: str | None, layer: int, head: int, title: str) -> None:
+    """One head's matrix, as the model runs (None) or with another scheme."""
+    key = f"positions-{name}"
+    state.drop_old_choices(key, inputs)
+    message = state.message(inputs.model, inputs.text, scheme, layer)
+    attention_view.attention_view(message, ViewState(layer=layer, head=head), key=key, compact=True, title=title)
+
+
+def tries_of_schemes(lesson: Lesson[Settings]) -> None:
+    """Two schemes in the head above and in the numbers below."""
+    lesson.tries(
+        Try("Turn queries and keys instead (RoPE)", {"scheme": "rope", "encoding": "rope", "turn": 3}),
+        Try("The table that the model learned", {"scheme": "learned", "encoding": "learned", "pair": 0}),
+    )
+
+
+# ---- what a position looks like ----------------------------------------------------------------------
+
+
+def encoding(lesson: Lesson[Settings], inputs: shell.Inputs, table: Table) -> int:
+    """A scheme as a heatmap, and one pair of its dimensions as waves. Returns ALiBi's head, else 0."""
+    config = cache.model(inputs.model).transformer.config
+    lesson.sentence(text.encoding(table.scheme, table.values), part="encoding")
+    controls, picture = st.columns(COLUMNS, gap="large")
+    with controls:
+        _schemes(lesson, "encoding", "Scheme", config)
+    with picture:
+        if table.scheme == "alibi":  # its head changes what follows too
+            return _heatmap_and_waves(lesson, inputs, table)
+        st.fragment(_heatmap_and_waves)(lesson, inputs, table)
+    return 0
+
+
+def _heatmap_and_waves(lesson: Lesson[Settings], inputs: shell.Inputs, table: Table) -> int:
+    """The whole encoding, and one pair of its dimensions (or one head of ALiBi) as lines. Returns which."""
+    lesson.chosen()
+    heatmap = st.container()
+    field, label = {"rope": ("turn", "Pair of dimensions"), "alibi": ("slope", "Head")}.get(
+        table.scheme, ("pair", "Pair of dimensions")
+    )
+    with st.container(width=300):
+        index = int(dial(label, range(table.choices), key=lesson.key(field)))
+    with heatmap:
+        _heatmap(lesson, table, index)
+    _waves(lesson, table, index)
+    lesson.write_link(inputs)
+    return index
+
+
+def _heatmap(lesson: Lesson[Settings], table: Table, index: int) -> None:
+    scheme, title = table.scheme, text.ENCODING_TITLES[table.scheme]
+    figure = figures.encoding_heatmap(
+        table.values.numpy(),
+        shell.palette(),
+        rows={"alibi": "head", "rope": "dimension of a head"}.get(scheme, "dimension"),
+        columns=_axis(scheme),
+        share=scheme == "alibi",
+        marked=table.columns(index) if table.values.shape[1] <= OUTLINED else (),
+    )
+    data = pd.DataFrame(table.values.numpy()).rename_axis("position").reset_index()
+    lesson.picture(figure, title=title, alt=title, data=data, file="positions-encoding")
+
+
+def _waves(lesson: Lesson[Settings], table: Table, index: int) -> None:
+    scheme, values = table.scheme, table.values
+    lines = {text.line_name(scheme, i): values[:, i].numpy() for i in table.columns(index)}
+    title = text.wave_title(scheme, index, values)
+    y = "bias" if scheme == "alibi" else "value"
+    figure = figures.wave_lines(lines, shell.palette(), x=_axis(scheme), y=y)
+    data = pd.DataFrame({"position": range(len(values)), **lines})
+    lesson.picture(figure, title=title, alt=title, data=data, file="positions-waves")
+
+
+def _axis(scheme: str) -> str:
+    """What the values of a scheme stand over."""
+    return "distance in tokens" if scheme == "alibi" else "position"
+
+
+def similarity(lesson: Lesson[Settings], table: Table, head: int) -> None:
+    """How alike any two positions are, and whether that depends on anything but their offset."""
+    n, alibi = len(table.values), table.scheme == "alibi"
+    dot, cosine = table.similarity(head)
+    spread, dots = word_order.by_offset(cosine), word_order.by_offset(dot)
+    sentence = text.offsets(table.scheme, spread, dots, head)
+    measure = f"bias of head {head}" if alibi else "cosine"
+    lesson.sentence(sentence, part="offset")
+    left, right = st.columns(2, gap="large")
+    with left:
+        lesson.picture(
+            figures.similarity_heatmap(cosine.numpy(), shell.palette(), share=alibi),
+            title=f"Every position beside every other: {measure}",
+            alt=f"Matrix of {n} × {n} positions, {measure}. {sentence}",
+            data=pd.DataFrame(cosine.numpy()).rename_axis("position").reset_index(),
+            file="positions-similarity",
+        )
+    with right:
+        columns = {"mean": spread.mean, "low": spread.low, "high": spread.high}
+        columns |= {"dot_mean": dots.mean, "dot_low": dots.low, "dot_high": dots.high}
+        lesson.picture(
+            figures.offset_band(spread.mean, spread.low, spread.high, shell.palette(), y=measure),
+            title=text.band_title(spread),
+            alt=sentence,
+            file="positions-offset",
+            data=pd.DataFrame({"offset": range(n), **{name: line.numpy() for name, line in columns.items()}}),
+        )
+
+
+# ---- longer than the model ---------------------------------------------------------------------------
+
+
+def distance(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
+    """A head's score against the distance, to four times the longest text that the model takes."""
+    settings, model = lesson.chosen(), cache.model(inputs.model)
+    config, labels = model.transformer.config, model.encode(inputs.text).labels
+    head, word = min(settings.first_head, config.n_heads - 1), min(settings.word, len(labels) - 1)
+    curves, limit = state.curves(inputs.model, inputs.text, word), config.max_len
+    scores = curves.of_head(head)
+    lesson.sentence(text.distance(scores, labels[word], limit, curves.refusal), part="beyond")
+    controls, picture = st.columns(COLUMNS, gap="large")
+    with controls:
+        dial("Head of layer 0", range(config.n_heads), key=lesson.key("first_head"))
+        dial("Word", range(len(labels)), key=lesson.key("word"), format_func=lambda i: f"{i} {labels[i]}")
+    titles = {scheme: text.range_title(scheme, curve, limit) for scheme, curve in scores.items()}
+    longest = max(map(len, scores.values()))
+    data = {name: np.pad(curve, (0, longest - len(curve)), constant_values=np.nan) for name, curve in scores.items()}
+    with picture:
+        lesson.picture(
+            figures.distance_rows(scores, titles, limit, shell.palette()),
+            title="Score q·k/√d against the distance; shaded: further than the model ever reads",
+            alt=". ".join(titles.values()),
+            data=pd.DataFrame({"distance": range(longest), **data}),
+            file="positions-beyond",
+        )
+        st.caption(text.without_positions(curves.scores["none"], head))
+
+
+# ---- formulas and code -------------------------------------------------------------------------------
+
+
+@st.fragment
+def behind(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
+    """Formulas and code."""
+    lesson.chosen()
+    lesson.behind(
+        FORMULA,
+        SOURCE,
+        word_order.shuffle_test,
+        positions.sinusoidal,
+        positions.learned,
+        positions.rope,
+        positions.alibi_slopes,
+        positions.alibi_bias,
+        word_order.scores_by_distance,
+        reference.sinusoidal,
+        reference.rotary,
+        reference.alibi_slopes,
+        reference.alibi,
+    )
+    lesson.write_link(inputs)
