@@ -19,7 +19,7 @@ from attnviz.browser import attention_message
 from attnviz.browser.attention_message import one_layer
 from attnviz.formatting import percent, scientific
 from attnviz.nn import positions
-from attnviz.web.positions import text
+from attnviz.web.positions.text import GUESSES
 from tests.pages.driver import chart_titles, charts
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -109,7 +109,7 @@ def test_in_float64_the_rest_is_seen_to_be_rounding() -> None:
     assert "(in float64)" in said(app) and f"× 10⁻¹{scientific(test.largest)[-1]}" in said(app)
 
 
-@pytest.mark.parametrize(("guess", "answer"), [(text.GUESSES[0], "✓"), (text.GUESSES[2], "You said")])
+@pytest.mark.parametrize(("guess", "answer"), [(GUESSES[0], "✓"), (GUESSES[2], "You said")])
 def test_a_guess_is_answered_with_the_numbers(guess: str, answer: str) -> None:
     app = opened(guess=guess)
     (reply,) = [text.value for text in app.text if text.value.startswith(answer)]
