@@ -19,8 +19,9 @@ from attnviz.generation import sampling
 from attnviz.generation.sampling import Sampling, prompt, tokens, whole
 from attnviz.models.model import Model
 from attnviz.web import cache
-from attnviz.web.generate import text as generate_said
-from attnviz.web.generate.state import MOST_SAID, TWICE
+from attnviz.web.generate import text as sentences
+from attnviz.web.generate.parts import TWICE
+from attnviz.web.generate.scene import MAX_NEW_TOKENS
 from tests.pages.driver import chart_titles, charts, mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -103,7 +104,7 @@ def test_drawn_tokens_follow_the_settings(app: AppTest, austen: Model) -> None:
     choose(app, how="sampled", outside=1.4, top_k=5, top_p=0.9, seed=3)
     press(app, "generate-many")
     begin = prompt(austen, TEXT)
-    drawn = tokens(austen, begin, Sampling(1.4, 5, 0.9), seed=3 * MOST_SAID, intervention=Intervention())
+    drawn = tokens(austen, begin, Sampling(1.4, 5, 0.9), seed=3 * MAX_NEW_TOKENS, intervention=Intervention())
     assert said(app) == tuple(token.id for token, _ in zip(drawn, range(20), strict=False))
     assert len(writer(app)["candidates"]) <= 5
     assert sum(one["p"] for one in writer(app)["candidates"]) == pytest.approx(1, abs=1e-5)
@@ -229,9 +230,9 @@ def test_a_text_of_one_token_and_one_that_fills_the_model() -> None:
 def test_the_end_of_what_is_kept_is_said(app: AppTest) -> None:
     for _ in range(3):
         press(app, "generate-many")
-    assert len(said(app)) == MOST_SAID
+    assert len(said(app)) == MAX_NEW_TOKENS
     assert app.button(key="generate-next").disabled
-    assert any(f"{MOST_SAID} tokens are said" in caption.value for caption in app.caption)
+    assert any(f"{MAX_NEW_TOKENS} tokens are said" in caption.value for caption in app.caption)
 
 
 def test_a_shared_run_is_what_the_page_shows_when_another_session_changes_its_own(app: AppTest) -> None:
@@ -296,4 +297,4 @@ def test_nothing_is_explained_that_is_not_there() -> None:
     losses = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     for share, expected in ((0.1, False), (0.9, True)):
         found = sinks.Sink(torch.full((2, 2), share), 0.1, losses, 0.5)
-        assert (because in generate_said.sink_prediction(found)[2]) == expected
+        assert (because in sentences.sink_prediction(found)[2]) == expected

@@ -1,136 +1,145 @@
-"""What the page "Generate" says, written from its numbers."""
+"""The sentences of the page "Generate", written from its numbers."""
 
 from __future__ import annotations
-
-import pandas as pd
-import torch
 
 from attnviz.analysis.scaling import NextTokens
 from attnviz.analysis.sinks import Sink
 from attnviz.formatting import percent
-from attnviz.web.generate.state import BETTER, SAME, WORSE, Scene
+from attnviz.web.generate.scene import MAX_NEW_TOKENS, Scene
 
+BETTER, WORSE, SAME = "It predicts better", "It predicts worse", "Nothing changes"
+GUESSES = (BETTER, WORSE, SAME)
 ALIKE = 0.05  # nats per token: less is no difference to speak of
 LEANS = 1.5  # times the even share: from here on the heads lean on the first token
-LONGEST_WORDS = 60  # characters of the text before a token
+LONGEST_CONTEXT = 60  # characters of the text before a token
 
 
-def after(now: Scene) -> str:
+def instead(title: str, kind: str, fallback: str) -> str:
+    """Why another model than the sidebar's goes on with the text."""
+    reads = "reads a text in both directions" if kind == "encoder" else "answers a text instead of going on"
+    return f"{title} {reads}; this page uses {fallback}."
+
+
+def left_out(n_tokens: int) -> str:
+    """How much of the text the model does not get."""
+    tokens = "token is" if n_tokens == 1 else "tokens are"
+    return f"The last {n_tokens:,} {tokens} left out here, so that the model has room to go on."
+
+
+def context(scene: Scene) -> str:
     """The last few words before the place that is asked for, their tokens if they are no words; "" at the start."""
-    encoding = now.run.encodings[0]
-    words = now.model.tokenizer.decode(encoding.ids[: now.focus]).split()
-    if not words:
-        none = (now.model.tokenizer.bos_id, now.model.tokenizer.cls_id)
-        words = [encoding.labels[i] for i in range(now.focus) if i or encoding.ids[i] not in none]
-    short = " ".join(words[-5:])
-    if len(short) > LONGEST_WORDS:
-        return f"…{short[-LONGEST_WORDS:]}"
-    return f"… {short}" if len(words) > 5 else short
+    encoding, tokenizer = scene.run.encodings[0], scene.model.tokenizer
+    parts = tokenizer.decode(encoding.ids[: scene.focus]).split()
+    if not parts:
+        starts = (tokenizer.bos_id, tokenizer.cls_id)
+        parts = [encoding.labels[i] for i in range(scene.focus) if i or encoding.ids[i] not in starts]
+    short = " ".join(parts[-5:])
+    if len(short) > LONGEST_CONTEXT:
+        return f"…{short[-LONGEST_CONTEXT:]}"
+    return f"… {short}" if len(parts) > 5 else short
 
 
-def next_sentence(now: Scene, layer: int, head: int) -> str:
+def next_sentence(scene: Scene, layer: int, head: int) -> str:
     """The likeliest token at the place asked for, and what the token before it looks at most."""
-    p = now.probabilities()
+    p = scene.probabilities()
     best = int(p.argmax())
-    row = now.row(layer, head)
+    row = scene.row(layer, head)
     most = int(row.argmax())
-    looker = now.labels[now.focus - 1]
-    seen = "itself" if most == now.focus - 1 else f"“{now.labels[most]}”"
+    looker = scene.labels[scene.focus - 1]
+    seen = "itself" if most == scene.focus - 1 else f"“{scene.labels[most]}”"
     looks = f"To say it, “{looker}” looks most at {seen} in layer {layer}, head {head}: {percent(float(row[most]))}."
-    start = f"After “{before}”, " if (before := after(now)) else "At the start, "
-    likeliest = f"“{now.label(best)}” is likeliest with {percent(float(p[best]))}"
-    if now.focus == now.n_tokens:
+    start = f"After “{before}”, " if (before := context(scene)) else "At the start, "
+    likeliest = f"“{scene.label(best)}” is likeliest with {percent(float(p[best]))}"
+    if scene.focus == scene.n_tokens:
         return f"{start}{likeliest}. {looks}"
-    here = now.run.encodings[0].ids[now.focus]
+    here = scene.run.encodings[0].ids[scene.focus]
     if here == best:
-        return f"{start}“{now.label(here)}” stands, and is the likeliest token with {percent(float(p[best]))}. {looks}"
+        return (
+            f"{start}“{scene.label(here)}” stands, and is the likeliest token with {percent(float(p[best]))}. {looks}"
+        )
     rank = int((p > p[here]).sum()) + 1
     if float(p[here]) == 0:
-        return f"{start}“{now.label(here)}” stands, which could not be drawn now; {likeliest}. {looks}"
-    stands = f"“{now.label(here)}” stands, number {rank:,} with {percent(float(p[here]))}"
+        return f"{start}“{scene.label(here)}” stands, which could not be drawn now; {likeliest}. {looks}"
+    stands = f"“{scene.label(here)}” stands, number {rank:,} with {percent(float(p[here]))}"
     return f"{start}{stands}; {likeliest}. {looks}"
 
 
-def heading(now: Scene) -> str:
+def heading(scene: Scene) -> str:
     """Above the candidates."""
-    if now.focus == now.n_tokens:
+    if scene.focus == scene.n_tokens:
         return "What may come next: click one to say it"
-    if now.focus < len(now.begin.start):
-        return f"What the model expects at position {now.focus}; your own words are changed in the sidebar"
-    return f"What may stand at position {now.focus}: click one, and what follows is forgotten"
+    if scene.focus < len(scene.prompt.start):
+        return f"What the model expects at position {scene.focus}; your own words are changed in the sidebar"
+    return f"What may stand at position {scene.focus}: click one, and what follows is forgotten"
 
 
-def ended(now: Scene, most: int) -> str:
+def ended(scene: Scene) -> str:
     """Why nothing follows; "" if something may."""
-    if not now.ended:
+    if not scene.ended:
         return ""
-    if now.said and now.said[-1] == now.begin.end:
+    if scene.ended_by_model:
         return "The model has ended the text. Take a token back, or click one to branch there."
-    if len(now.said) >= most:
-        return f"{most} tokens are said, as many as this page keeps. Take some back, or click one to branch there."
-    return f"The model reads {now.begin.longest} tokens, and the text has as many."
+    if len(scene.continuation) >= MAX_NEW_TOKENS:
+        return (
+            f"{MAX_NEW_TOKENS} tokens are said, as many as this page keeps. "
+            "Take some back, or click one to branch there."
+        )
+    return f"The model reads {scene.prompt.longest} tokens, and the text has as many."
 
 
-def temperatures(found: NextTokens, labels: tuple[str, ...], inside: float, outside: float) -> str:
+def temperatures(likeliest: NextTokens, labels: tuple[str, ...], inside: float, outside: float) -> str:
     """What each of the two temperatures does to the likeliest token."""
     first = labels[0]
-    at_1, within, drawn = found.plain[0], found.inside[0], found.outside[0]
+    at_1, within, outer = likeliest.plain[0], likeliest.inside[0], likeliest.outside[0]
     if inside == 1 and outside == 1:
         return f"Both stand at 1: “{first}” has {percent(at_1)}. Move one of them."
-    own = f"{outside:g} on the output alone gives it {percent(drawn)}: the order of the tokens stays as it is."
+    sampled = f"{outside:g} on the output alone gives it {percent(outer)}: the order of the tokens stays as it is."
     if inside == 1:
-        return f"“{first}” has {percent(at_1)}. A temperature of {own}"
+        return f"“{first}” has {percent(at_1)}. A temperature of {sampled}"
     before, now = percent(at_1), percent(within)
     goes = f"stays at {now}" if before == now else f"goes from {before} to {now}"
     moved = f"With τ = {inside:g} inside every attention row, “{first}” {goes}"
-    order = "" if found.first_inside[0] == found.ids[0] else ", and another token is the likeliest"
-    return f"{moved}{order}: the model computes something else." + ("" if outside == 1 else f" A temperature of {own}")
-
-
-def sink_sentence(found: Sink) -> str:
-    """How much the heads look at the first token."""
-    share = float(found.shares.mean())
-    layer, head = divmod(int(found.shares.argmax()), found.shares.shape[1])
-    return (
-        f"On average a head gives the first token {percent(share)} of its attention; looking at all alike would give "
-        f"{percent(found.even)}. Most of all looks layer {layer}, head {head}: {percent(float(found.shares.max()))}."
+    order = "" if likeliest.first_inside[0] == likeliest.ids[0] else ", and another token is the likeliest"
+    return f"{moved}{order}: the model computes something else." + (
+        "" if outside == 1 else f" A temperature of {sampled}"
     )
 
 
-def shares_title(found: Sink) -> str:
+def sink_sentence(sink: Sink) -> str:
+    """How much the heads look at the first token."""
+    share = float(sink.shares.mean())
+    layer, head = divmod(int(sink.shares.argmax()), sink.shares.shape[1])
+    return (
+        f"On average a head gives the first token {percent(share)} of its attention; looking at all alike would give "
+        f"{percent(sink.even)}. Most of all looks layer {layer}, head {head}: {percent(float(sink.shares.max()))}."
+    )
+
+
+def shares_title(sink: Sink) -> str:
     """Which head looks at it most."""
-    layer, head = divmod(int(found.shares.argmax()), found.shares.shape[1])
-    most = percent(float(found.shares.max()))
+    layer, head = divmod(int(sink.shares.argmax()), sink.shares.shape[1])
+    most = percent(float(sink.shares.max()))
     return f"Layer {layer}, head {head} gives the first token {most} of its attention (all heads, %)"
 
 
-def loss_title(found: Sink) -> str:
+def loss_title(sink: Sink) -> str:
     """What forbidding it does."""
-    before, now = found.losses.mean(dim=1).tolist()
+    before, now = sink.losses.mean(dim=1).tolist()
     return (
         f"First token forbidden: loss {before:.2f} → {now:.2f} nats per token, "
-        f"{percent(1 - found.same)} of the likeliest tokens are others"
+        f"{percent(1 - sink.same)} of the likeliest tokens are others"
     )
 
 
-def sink_prediction(found: Sink) -> tuple[str, str, str]:
+def sink_prediction(sink: Sink) -> tuple[str, str, str]:
     """The question, the right answer, and the sentence that gives the numbers."""
-    before, now = found.losses.mean(dim=1).tolist()
+    before, now = sink.losses.mean(dim=1).tolist()
     truth = SAME if abs(now - before) < ALIKE else WORSE if now > before else BETTER
     because = f"The loss goes from {before:.2f} to {now:.2f} nats per token."
-    if float(found.shares.mean()) > LEANS * found.even:
+    if float(sink.shares.mean()) > LEANS * sink.even:
         because += (
             " Heads that have nothing to add put their attention on the first token, because a softmax has to give it "
             "to something"
         )
         because += "; take it away, and what they look at instead disturbs the others." if truth == WORSE else "."
     return "Nobody may look at the first token any more. What happens to the predictions?", truth, because
-
-
-def shares_table(shares: torch.Tensor) -> pd.DataFrame:
-    """Layer, head, share: a row per head."""
-    n_layers, n_heads = shares.shape
-    cells = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
-    return pd.DataFrame(
-        {"layer": [a for a, _ in cells], "head": [b for _, b in cells], "share": shares.flatten().tolist()}
-    )

@@ -1,0 +1,217 @@
+"""The parts of the page "Generate", from top to bottom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+import torch
+
+from attnviz import figures
+from attnviz.analysis import scaling, sinks
+from attnviz.browser.view_state import ViewState
+from attnviz.generation import sampling
+from attnviz.nn.transformer import Transformer
+from attnviz.web import shell
+from attnviz.web.components.attention_view import attention_view
+from attnviz.web.components.dial import dial
+from attnviz.web.components.generation_view import Candidate, Chip, writer
+from attnviz.web.generate import state, text
+from attnviz.web.generate.scene import Scene
+from attnviz.web.generate.state import Opening, Settings
+from attnviz.web.lesson import Lesson, Try
+from attnviz.web.softmax.text import TEMPERATURES
+
+N_CANDIDATES = 10
+AT_ONCE = 20  # tokens
+MARKS = {0.05: "sharp", 1.0: "1", 20.0: "even"}
+TWICE = "Mr Dursley met Mrs Potts in Paris. A year later, Mr D"  # Austen's induction head knows how it goes on
+SAID_TWICE: dict[str, Any] = {"said": (), "focus": -1, "layer": 2, "head": 1, "inside": 1.0, "how": state.HOW[0]}
+FORMULA = (
+    r"\begin{aligned}&P(\text{next})=\mathrm{softmax}\!\left(\frac{\text{logits}}{T}\right)"
+    r"&&\text{on the output}\\"
+    r"&A=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)"
+    r"&&\text{in every row}\end{aligned}"
+)
+SOURCES = "Top k: Fan et al. 2018. Top p: Holtzman et al. 2020. Attention sinks: Xiao et al. 2024."
+
+
+def question(lesson: Lesson[Settings], settings: Settings, scene: Scene) -> None:
+    """The page's question, and its answer at the place that is asked for."""
+    lesson.question("What comes next, and which words decide it?")
+    lesson.sentence(text.next_sentence(scene, settings.layer, settings.head))
+
+
+def candidates(lesson: Lesson[Settings], opening: Opening, settings: Settings, scene: Scene) -> None:
+    """The text, and what may stand at the place that is asked for."""
+    p = scene.probabilities()
+    best = p.topk(min(N_CANDIDATES, int((p > 0).sum())))
+    here = scene.run.encodings[0].ids[scene.focus] if scene.focus < scene.n_tokens else None
+    offered = [
+        Candidate(token, scene.label(token), value, token == here)
+        for token, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+    if here is not None and not any(candidate.here for candidate in offered):
+        offered.append(Candidate(here, scene.label(here), float(p[here]), here=True))
+    writer(
+        chips(scene),
+        offered,
+        start=len(scene.prompt.start),
+        focus=scene.focus,
+        ended=scene.ended,
+        heading=text.heading(scene),
+        tints=scene.row(settings.layer, settings.head).tolist(),
+        key="generate-text",
+        on_write=lambda: state.take(lesson, opening, "generate-text"),
+    )
+
+
+def chips(scene: Scene) -> list[Chip]:
+    """The tokens that stand, each that the model said with its probability."""
+    encoding, start = scene.run.encodings[0], len(scene.prompt.start)
+    assert scene.run.logits is not None
+    probabilities = [0.0] * start
+    if scene.continuation:
+        p = scene.sampling.probabilities(scene.run.logits[0, start - 1 : scene.n_tokens - 1])
+        probabilities += [float(row[token]) for row, token in zip(p, scene.continuation, strict=True)]
+    return [
+        Chip(label, special, continues, probability)
+        for label, special, continues, probability in zip(
+            encoding.labels, encoding.special, encoding.continues, probabilities, strict=True
+        )
+    ]
+
+
+def buttons(lesson: Lesson[Settings], opening: Opening, scene: Scene) -> None:
+    """One token more, many, one back, and how each is chosen."""
+    with st.container(key="generate-buttons", horizontal=True):
+        more: dict[str, Any] = {"on_click": state.extend, "disabled": scene.ended}
+        st.button("Next token", key="generate-next", args=(lesson, opening, 1), **more)
+        st.button(f"{AT_ONCE} more", key="generate-many", args=(lesson, opening, AT_ONCE), **more)
+        back: dict[str, Any] = {"on_click": state.keep, "disabled": not scene.continuation}
+        st.button("Take one back", key="generate-back", args=(lesson, scene.continuation[:-1]), **back)
+        st.button("Start over", key="generate-over", args=(lesson, ()), **back)
+    st.segmented_control("Each token is", state.HOW, key=lesson.key("how"), required=True)
+
+
+def notes(opening: Opening, scene: Scene) -> None:
+    """What is left out, why nothing follows, what the tint means."""
+    sentences = (*opening.notes, text.ended(scene), "Tint: attention of the amber token.")
+    st.caption(shell.escaped(" ".join(filter(None, sentences))))
+
+
+def head(lesson: Lesson[Settings], opening: Opening, settings: Settings, scene: Scene) -> None:
+    """The chosen head on the whole text, with the token that says the one in focus."""
+    change = None if settings.change.changes_nothing else settings.change
+    attention_view(
+        state.message(opening.model, opening.text, scene.continuation, change, settings.layer),
+        ViewState(layer=settings.layer, head=settings.head, queries=(scene.focus - 1,)),
+        key="generate-matrix",
+        compact=True,
+        height=420,
+    )
+    layer, head = st.columns(2)
+    layer.selectbox("Layer", range(scene.run.config.n_layers), key=lesson.key("layer"))
+    head.selectbox("Head", range(scene.run.config.n_heads), key=lesson.key("head"))
+
+
+def temperatures(lesson: Lesson[Settings], settings: Settings, scene: Scene) -> None:
+    """Inside every attention row, and on the output: beside each other on the same tokens."""
+    lesson.section("Two temperatures, never the same")
+    likeliest = scaling.next_tokens(scene.logits(scene.plain), scene.logits(scene.run), settings.outside)
+    labels = tuple(scene.label(token) for token in likeliest.ids)
+    sentence = text.temperatures(likeliest, labels, settings.inside, settings.outside)
+    left, right = st.columns([4, 7], gap="large")
+    with left:
+        for field, label in (
+            ("inside", "Attention temperature τ (inside)"),
+            ("outside", "Sampling temperature (output)"),
+        ):
+            dial(label, TEMPERATURES, key=lesson.key(field), format_func="{:g}".format, marks=MARKS)
+        top_k, top_p = st.columns(2)
+        top_k.selectbox("Top k", state.TOP_K, key=lesson.key("top_k"), format_func=lambda k: str(k) if k else "all")
+        top_p.selectbox("Top p", state.TOP_P, key=lesson.key("top_p"), format_func="{:g}".format)
+        st.caption("Top k and top p cut the list above. Greedy says the likeliest; sampled draws from the list.")
+    with right:
+        three = (likeliest.plain, likeliest.inside, likeliest.outside)
+        data = pd.DataFrame({"token": labels, **dict(zip(("plain", "attention", "output"), three, strict=True))})
+        figure = figures.token_dots(labels, *three, shell.palette())
+        lesson.picture(figure, title=sentence, alt=sentence, data=data, file="temperatures")
+
+
+def tries(lesson: Lesson[Settings]) -> None:
+    """Things to try."""
+    lesson.tries(
+        Try("Said twice: a head finds what came next", SAID_TWICE, TWICE, state.FALLBACK),
+        Try("Sampled at 1.4: wilder", {"how": "sampled", "outside": 1.4, "inside": 1.0}),
+        Try("Attention at 4: it loses the thread", {"inside": 4.0, "outside": 1.0, "how": "greedy"}),
+        Try("A sentence to go on with", {"said": (), "focus": -1}, text="Emma was very fond of her father, and"),
+        everywhere=True,
+    )
+
+
+@st.fragment
+def first_token(lesson: Lesson[Settings], opening: Opening) -> None:
+    """How much everybody looks at the first token, and what happens without; the formulas and the code."""
+    scene = state.scene(opening.model, opening.text, lesson.chosen())
+    lesson.section("Does every token look at the first?")
+    if scene.n_tokens < 3:
+        st.text("Say a few tokens first: below three there is nothing to see.")
+        return
+    sink = state.sink(opening.model, opening.text, scene.continuation)
+    lesson.sentence(text.sink_sentence(sink), part="sink")
+    asked, truth, because = text.sink_prediction(sink)
+    lesson.predict("guess", asked, text.GUESSES, truth, because)
+    shares, losses = st.columns([4, 7], gap="large")
+    with shares:
+        sink_shares(lesson, sink)
+    with losses:
+        sink_losses(lesson, sink, scene.labels[2:])
+    behind(lesson)
+    lesson.write_link(opening.inputs)
+
+
+def sink_shares(lesson: Lesson[Settings], sink: sinks.Sink) -> None:
+    """Every head's share for the first token."""
+    lesson.picture(
+        figures.head_shares(sink.shares.numpy(), shell.palette()),
+        title=text.shares_title(sink),
+        alt=text.sink_sentence(sink),
+        data=shares_table(sink.shares),
+        file="sink",
+    )
+
+
+def shares_table(shares: torch.Tensor) -> pd.DataFrame:
+    """Layer, head, share: a row per head."""
+    n_layers, n_heads = shares.shape
+    cells = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    return pd.DataFrame(
+        {"layer": [a for a, _ in cells], "head": [b for _, b in cells], "share": shares.flatten().tolist()}
+    )
+
+
+def sink_losses(lesson: Lesson[Settings], sink: sinks.Sink, labels: tuple[str, ...]) -> None:
+    """Every token's loss, with the first token and without."""
+    before, after = sink.losses.tolist()
+    names, palette = ("as it is", "first token forbidden"), shell.palette()
+    lesson.picture(
+        figures.paired_bars(labels, before, after, names, "nats", palette, first=2),
+        title=text.loss_title(sink),
+        alt=text.loss_title(sink),
+        data=pd.DataFrame({"token": labels, "loss": before, "loss_without_first": after}),
+        file="sink-loss",
+    )
+
+
+def behind(lesson: Lesson[Settings]) -> None:
+    """The formulas and the code."""
+    lesson.behind(
+        FORMULA,
+        SOURCES,
+        sampling.Sampling.probabilities,
+        sampling.tokens,
+        Transformer.step,
+        sinks.measure_sink,
+    )
