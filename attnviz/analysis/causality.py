@@ -87,9 +87,9 @@ def replacement(tokenizer: Tokenizer, old_id: int) -> int:
     Always the same for the same token. Errors: InvalidParameterError if the vocabulary has no other word.
     """
     for word in WORDS:
-        found = word_id(tokenizer, word)
-        if found is not None and found != old_id:
-            return found
+        new_id = word_id(tokenizer, word)
+        if new_id is not None and new_id != old_id:
+            return new_id
     for other in reversed(range(tokenizer.vocab_size)):
         if other != old_id and word_id(tokenizer, token_label(tokenizer, other)) == other:
             return other
@@ -99,8 +99,8 @@ def replacement(tokenizer: Tokenizer, old_id: int) -> int:
 def word_id(tokenizer: Tokenizer, word: str) -> int | None:
     """The id of a word that is one token of the vocabulary; None if it falls into pieces, or is not known."""
     encoding = tokenizer.encode(word)
-    own = [i for i, special in zip(encoding.ids, encoding.special, strict=True) if not special]
-    return own[0] if len(own) == 1 and own[0] != tokenizer.unk_id else None
+    ids = [i for i, special in zip(encoding.ids, encoding.special, strict=True) if not special]
+    return ids[0] if len(ids) == 1 and ids[0] != tokenizer.unk_id else None
 
 
 def token_label(tokenizer: Tokenizer, token_id: int) -> str:
@@ -140,8 +140,8 @@ def padded(model: Model, texts: Sequence[str], *, masked: bool = True) -> Trace:
 def against_alone(batch: Trace, row: int, alone: Trace) -> Tensor:
     """‖x′ − x‖ / ‖x‖ of one text's vectors after the last layer, in a padded batch against alone: (T of the text,)."""
     expected = alone.layers[-1].resid_post[0]
-    found = batch.layers[-1].resid_post[row, : len(expected)]
-    return (found - expected).norm(dim=-1) / expected.norm(dim=-1)
+    batched = batch.layers[-1].resid_post[row, : len(expected)]
+    return (batched - expected).norm(dim=-1) / expected.norm(dim=-1)
 
 
 def final_change(before: Trace, after: Trace) -> Tensor:

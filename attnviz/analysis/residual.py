@@ -61,21 +61,23 @@ def block(model: Transformer, trace: Trace, layer: int, *, norm_first: bool | No
     Errors: InvalidParameterError for a layer that is not there, an encoder-decoder, or an arrangement that the
     trace's intervention was not run in.
     """
-    chosen, run = _layer(model, trace, layer)
-    first = chosen.norm_first if norm_first is None else norm_first
+    block_layer, run = _layer(model, trace, layer)
+    first = block_layer.norm_first if norm_first is None else norm_first
     with torch.inference_mode():
         x = run.resid_pre
-        attention_in = chosen.norm1(x) if first else x
-        attention = run.attention.out if first == chosen.norm_first else _attend(chosen, attention_in, trace, run)
+        attention_in = block_layer.norm1(x) if first else x
+        attention = (
+            run.attention.out if first == block_layer.norm_first else _attend(block_layer, attention_in, trace, run)
+        )
         assert attention is not None
         attention_sum = x + attention
-        middle = attention_sum if first else chosen.norm1(attention_sum)
-        feed_in = chosen.norm2(middle) if first else middle
-        hidden_in = chosen.linear1(feed_in)
-        hidden = chosen.activation(hidden_in)
-        feed_forward = chosen.linear2(hidden)
+        middle = attention_sum if first else block_layer.norm1(attention_sum)
+        feed_in = block_layer.norm2(middle) if first else middle
+        hidden_in = block_layer.linear1(feed_in)
+        hidden = block_layer.activation(hidden_in)
+        feed_forward = block_layer.linear2(hidden)
         feed_sum = middle + feed_forward
-        after = feed_sum if first else chosen.norm2(feed_sum)
+        after = feed_sum if first else block_layer.norm2(feed_sum)
     stages = (
         x,
         attention_in,
@@ -98,8 +100,8 @@ def _layer(model: Transformer, trace: Trace, layer: int) -> tuple[TransformerEnc
     if not 0 <= layer < len(trace.layers):
         raise InvalidParameterError(f"layer {layer} of {len(trace.layers)} (counted from 0)")
     stack = cast(nn.ModuleDict, model.decoder if model.encoder is None else model.encoder)
-    chosen = cast(nn.ModuleList, stack["layers"])[layer]
-    return cast(TransformerEncoderLayer, chosen), trace.layers[layer]
+    encoder_layer = cast(nn.ModuleList, stack["layers"])[layer]
+    return cast(TransformerEncoderLayer, encoder_layer), trace.layers[layer]
 
 
 def _attend(layer: TransformerEncoderLayer, x: Tensor, trace: Trace, run: LayerTrace) -> Tensor:
@@ -131,11 +133,11 @@ def normed(model: Transformer, trace: Trace, layer: int, token: int, *, second: 
 
     Errors: as `block`. Source: Ba et al. 2016, section 3, equation 4.
     """
-    chosen, _ = _layer(model, trace, layer)
+    block_layer, _ = _layer(model, trace, layer)
     run = block(model, trace, layer)
-    inputs = (run.before, run.middle) if chosen.norm_first else (run.attention_sum, run.feed_sum)
+    inputs = (run.before, run.middle) if block_layer.norm_first else (run.attention_sum, run.feed_sum)
     x = inputs[second]
-    norm = chosen.norm2 if second else chosen.norm1
+    norm = block_layer.norm2 if second else block_layer.norm1
     with torch.inference_mode():
         row = torch.tensor(x[token], dtype=norm.weight.dtype)
         standard = F.layer_norm(row, norm.normalized_shape, eps=norm.eps)
@@ -308,8 +310,8 @@ def depth_sizes(stack: Untrained) -> Depth:
         norm = stack.encoder.norm
         loss = stack.loss(states[-1] if norm is None else norm(states[-1]))
         wanted = [list(layer.parameters()) for layer in layers]
-        found = torch.autograd.grad(loss, [*states, *(one for layer in wanted for one in layer)])
-    along, rest = found[: len(states)], list(found[len(states) :])
+        derivatives = torch.autograd.grad(loss, [*states, *(one for layer in wanted for one in layer)])
+    along, rest = derivatives[: len(states)], list(derivatives[len(states) :])
     gradients = [math.sqrt(sum(float(rest.pop(0).square().sum()) for _ in layer)) for layer in wanted]
     lengths = [float(state.detach().norm(dim=-1).mean()) for state in states]
     return Depth(

@@ -35,11 +35,11 @@ def rollout(trace: Trace) -> Tensor:
 
 def rolled_out(attentions: Sequence[Tensor]) -> Tensor:
     """Weights of each layer from the first on, (B, H, T, T), to their rollout: (L, B, T, T)."""
-    found: list[Tensor] = []
+    products: list[Tensor] = []
     for weights in attentions:
         mixed = with_residual(weights.float())
-        found.append(mixed @ found[-1] if found else mixed)
-    return torch.stack(found)
+        products.append(mixed @ products[-1] if products else mixed)
+    return torch.stack(products)
 
 
 def with_residual(weights: Tensor) -> Tensor:

@@ -52,9 +52,9 @@ def limits(scores: Tensor) -> tuple[Tensor, Tensor]:
     return _even(largest), _even(allowed)
 
 
-def _even(chosen: Tensor) -> Tensor:
+def _even(kept: Tensor) -> Tensor:
     """One over their number for the chosen ones of each row, (…, S)."""
-    return chosen.double() / chosen.sum(dim=-1, keepdim=True).clamp(min=1)
+    return kept.double() / kept.sum(dim=-1, keepdim=True).clamp(min=1)
 
 
 def softmax_jacobian(weights: Tensor) -> Tensor:

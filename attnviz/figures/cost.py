@@ -181,7 +181,7 @@ def cache_dots(rows: Sequence[tuple[str, int, int, bool]], palette: Palette) -> 
         "mode": "lines",
         "hoverinfo": "skip",
         "line": {"color": palette.line, "width": 6},
-        "x": [x for _, own, many, _ in rows for x in (own, many, None)],
+        "x": [x for _, shared, many, _ in rows for x in (shared, many, None)],
         "y": [y for row in rows for y in (row[0],) * 3],
     }
     traces: list[dict[str, Any]] = [bars]
@@ -202,10 +202,10 @@ def cache_dots(rows: Sequence[tuple[str, int, int, bool]], palette: Palette) -> 
                 "hovertemplate": "%{y} %{fullData.name}: %{customdata}<extra></extra>",
             }
         )
-    for name, own, many, _ in rows:
+    for name, shared, many, _ in rows:
         side = {"xanchor": "right", "xshift": -11}
-        notes.append(_note(math.log10(own), name, memory_size(own), palette.ink1, 13) | side)
-        if many > own:
+        notes.append(_note(math.log10(shared), name, memory_size(shared), palette.ink1, 13) | side)
+        if many > shared:
             side = {"xanchor": "left", "xshift": 11}
             notes.append(_note(math.log10(many), name, memory_size(many), palette.ink2, 13) | side)
     low, high = (math.log10(pick(value for row in rows for value in row[1:3])) for pick in (min, max))

@@ -40,9 +40,9 @@ def downstream_lines(
     ends = [(mean[-1], "mean", palette.ink)]
     traces.append(line(mean, "mean of all tokens", palette.ink, 2.25, 1))
     if token is not None:
-        own = [100 * row[token] for row in moved]
-        traces.append(line(own, plain(labels[token]), palette.query, 3, 1))
-        ends.append((own[-1], plain(labels[token]), palette.query))
+        of_token = [100 * row[token] for row in moved]
+        traces.append(line(of_token, plain(labels[token]), palette.query, 3, 1))
+        ends.append((of_token[-1], plain(labels[token]), palette.query))
     top = 100 * max(max(row) for row in moved)
     layout = {
         "annotations": end_notes(layers[-1], ends, top),

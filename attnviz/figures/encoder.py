@@ -58,8 +58,8 @@ def norm_rows(rows: Sequence[tuple[str, Array]], palette: Palette) -> go.Figure:
                 "marker": {"size": [0, 9, 0], "color": palette.ink, "opacity": 1},
             },
         ]
-        said = f"<b>{plain(name)}</b><br>mean {number(mean)}, deviation {number(deviation)}"
-        notes.append(note(0, base + 0.46, said, palette.ink1, 14, "left") | {"xref": "paper"})
+        caption = f"<b>{plain(name)}</b><br>mean {number(mean)}, deviation {number(deviation)}"
+        notes.append(note(0, base + 0.46, caption, palette.ink1, 14, "left") | {"xref": "paper"})
     layout = {
         "barmode": "overlay",
         "dragmode": False,
@@ -71,7 +71,7 @@ def norm_rows(rows: Sequence[tuple[str, Array]], palette: Palette) -> go.Figure:
 
 
 def activation_curves(
-    curves: Mapping[str, tuple[Array, Array]], own: str, hidden_in: Array, palette: Palette
+    curves: Mapping[str, tuple[Array, Array]], trained_with: str, hidden_in: Array, palette: Palette
 ) -> go.Figure:
     """Activations as curves, (inputs, outputs) by name, over where one token's hidden units (F,) fall.
 
@@ -81,7 +81,10 @@ def activation_curves(
     x = _middles(edges)
     low, high = min(float(edges[0]), -3.0), max(float(edges[-1]), 3.0)
     top = min(high, 4.0)
-    traces = [_activation_line(name, *curves[name], name == own, palette) for name in sorted(curves, key=own.__eq__)]
+    traces = [
+        _activation_line(name, *curves[name], name == trained_with, palette)
+        for name in sorted(curves, key=trained_with.__eq__)
+    ]
     traces.append(
         {
             "type": "bar",
@@ -107,7 +110,7 @@ def activation_curves(
     layout = {
         "dragmode": False,
         "shapes": [zero],
-        "annotations": _curve_names(curves, own, 0.4 * top, palette),
+        "annotations": _curve_names(curves, trained_with, 0.4 * top, palette),
         "xaxis": {"title": {"text": "into the hidden unit"}, "range": [low, high], "anchor": "y2", **_STILL},
         "yaxis": {"title": {"text": "out of it"}, "range": [-0.6, top], "dtick": 1, "domain": [0.48, 1], **_STILL},
         "yaxis2": {"title": {"text": "units"}, "domain": [0, 0.4], "anchor": "x", **_STILL},
@@ -115,27 +118,27 @@ def activation_curves(
     return assembled(traces, layout, palette, height=340)
 
 
-def _activation_line(name: str, x: Array, y: Array, own: bool, palette: Palette) -> dict[str, Any]:
-    colour = branch_colours(palette)["feed_forward"] if own else palette.ink2
+def _activation_line(name: str, x: Array, y: Array, trained_with: bool, palette: Palette) -> dict[str, Any]:
+    colour = branch_colours(palette)["feed_forward"] if trained_with else palette.ink2
     return {
         "type": "scatter",
         "x": x,
         "y": y,
         "mode": "lines",
         "name": name,
-        "line": {"color": colour, "width": 3 if own else 2, "simplify": False},  # or the bend shows corners
+        "line": {"color": colour, "width": 3 if trained_with else 2, "simplify": False},  # or the bend shows corners
         "hovertemplate": "%{fullData.name}(%{x:.2f}) = %{y:.2f}<extra></extra>",
     }
 
 
 def _curve_names(
-    curves: Mapping[str, tuple[Array, Array]], own: str, at: float, palette: Palette
+    curves: Mapping[str, tuple[Array, Array]], trained_with: str, at: float, palette: Palette
 ) -> list[dict[str, Any]]:
     """Names to the left and the right of the curves, where these reach `at`: no legend."""
     notes = []
     for name, anchor, shift in zip(sorted(curves, key="GELU".__eq__), ("right", "left"), (-6, 8), strict=True):
         x, y = curves[name]
-        colour = branch_colours(palette)["feed_forward"] if name == own else palette.ink2
+        colour = branch_colours(palette)["feed_forward"] if name == trained_with else palette.ink2
         named = note(float(x[np.argmin(np.abs(y - at))]), at, name, colour, 15, anchor)
         notes.append(named | {"xshift": shift, "yshift": -1.5 * shift})
     return notes

@@ -127,9 +127,9 @@ def _named(panel: Panel) -> list[Curve]:
 def _colours(panel: Panel, palette: Palette) -> list[str]:
     """Of the panel's curves: grey where faint, ink where one stands alone, else the categories."""
     strong = [i for i, curve in enumerate(panel.curves) if not curve.faint]
-    own = [palette.positive] if len(strong) == 1 else [*palette.categories]
-    chosen = dict(zip(strong, own * (len(strong) // len(own) + 1), strict=False))
-    return [chosen.get(i, palette.ink2) for i in range(len(panel.curves))]
+    strong_colours = [palette.positive] if len(strong) == 1 else [*palette.categories]
+    colour_of = dict(zip(strong, strong_colours * (len(strong) // len(strong_colours) + 1), strict=False))
+    return [colour_of.get(i, palette.ink2) for i in range(len(panel.curves))]
 
 
 def _span(panel: Panel) -> list[float]:

@@ -59,8 +59,8 @@ def beam(model: Model, text: str, n_beams: int = 4, n_tokens: int = 64, *, lengt
             ended = token == begin.end
             if (ended or length == longest) and rank < n_beams and score > -torch.inf:
                 ids = running[parent] + (() if ended else (token,))
-                found = Beam(ids, model.tokenizer.encoding(ids).text, ended, score / length**length_penalty)
-                finished.append(found)
+                candidate = Beam(ids, model.tokenizer.encoding(ids).text, ended, score / length**length_penalty)
+                finished.append(candidate)
             if not ended:
                 going.append((score, parent, token))
         finished = sorted(finished, key=lambda one: -one.score)[:n_beams]
@@ -84,7 +84,7 @@ def _next(model: Model, begin: Prompt, run: Trace, parents: list[int], running: 
         if not isinstance(model.transformer, HFModel):
             newest = torch.tensor([ids[-1:] for ids in running])
             return model.transformer.step(newest, _picked(run, torch.tensor(parents)))
-        ids = torch.tensor([[*begin.start, *said] for said in running])
+        ids = torch.tensor([[*begin.start, *answer] for answer in running])
         if begin.source is None:
             return model.transformer(ids)
         return model.transformer(torch.tensor([begin.source]).expand(len(running), -1), ids)
@@ -98,8 +98,8 @@ def _spread(run: Trace, n: int) -> Trace:
 def _picked(run: Trace, rows: Tensor) -> Trace:
     """The run with other rows of its batch: what a later step reads of it."""
 
-    def attention(found: AttentionTrace | None) -> AttentionTrace | None:
-        return None if found is None else replace(found, k=found.k[rows], v=found.v[rows])
+    def attention(trace: AttentionTrace | None) -> AttentionTrace | None:
+        return None if trace is None else replace(trace, k=trace.k[rows], v=trace.v[rows])
 
     def picked(layer: LayerTrace) -> LayerTrace:
         changed: dict[str, Any] = {

@@ -86,9 +86,9 @@ class Prompt:
     end: int | None  # the token that ends a text
     longest: int  # tokens of the decoder at most
 
-    def run(self, model: Model, said: Sequence[int] = (), intervention: Intervention | None = None) -> Trace:
-        """The model's run on all of it, and on what was said after it."""
-        ids = torch.tensor([[*self.start, *said]])
+    def run(self, model: Model, answer: Sequence[int] = (), intervention: Intervention | None = None) -> Trace:
+        """The model's run on the prompt and the tokens of the answer so far."""
+        ids = torch.tensor([[*self.start, *answer]])
         with torch.inference_mode():
             if self.source is None:
                 return model.transformer(ids, intervention=intervention)
@@ -124,27 +124,27 @@ def tokens(
     begin: Prompt,
     sampling: Sampling | None = None,
     *,
-    said: Sequence[int] = (),
+    answer: Sequence[int] = (),
     seed: int = 0,
     intervention: Intervention | None = None,
 ) -> Iterator[Token]:
     """One token after another, the likeliest or (with `sampling`) a drawn one, until the end token or no room is left.
 
-    `said`: tokens after the prompt that stand already. The token that ends the text comes too, as the last.
+    `answer`: tokens after the prompt that stand already. The token that ends the text comes too, as the last.
     """
     generator = torch.Generator().manual_seed(seed)
-    chosen = list(said)
-    run = begin.run(model, chosen, intervention)
-    while len(begin.start) + len(chosen) < begin.longest:
+    ids = list(answer)
+    run = begin.run(model, ids, intervention)
+    while len(begin.start) + len(ids) < begin.longest:
         assert run.logits is not None
         p = (sampling or Sampling()).probabilities(run.logits[0, -1])
         best = int(p.argmax()) if sampling is None else int(torch.multinomial(p, 1, generator=generator))
         yield Token(best, float(p[best]), run)
         if best == begin.end:
             return
-        chosen.append(best)
-        if len(begin.start) + len(chosen) < begin.longest:
-            run = _next(model, begin, chosen, run)
+        ids.append(best)
+        if len(begin.start) + len(ids) < begin.longest:
+            run = _next(model, begin, ids, run)
 
 
 def greedy(model: Model, text: str, n_tokens: int = 64) -> Completion:
@@ -169,9 +169,9 @@ def say(model: Model, text: str, n_tokens: int = 64, sampling: Sampling | None =
     return Completion(tuple(ids), model.tokenizer.encoding(ids).text, False)
 
 
-def whole(model: Model, begin: Prompt, said: Sequence[int], intervention: Intervention | None = None) -> Trace:
+def whole(model: Model, begin: Prompt, answer: Sequence[int], intervention: Intervention | None = None) -> Trace:
     """One run on prompt and answer, with their tokens by name: what the attention view shows."""
-    return named(model, begin, said, begin.run(model, said, intervention))
+    return named(model, begin, answer, begin.run(model, answer, intervention))
 
 
 def recorded(model: Model, begin: Prompt, spoken: Sequence[Token]) -> Trace:
@@ -181,19 +181,19 @@ def recorded(model: Model, begin: Prompt, spoken: Sequence[Token]) -> Trace:
     return named(model, begin, [token.id for token in spoken[:-1]], run)
 
 
-def named(model: Model, begin: Prompt, said: Sequence[int], run: Trace) -> Trace:
+def named(model: Model, begin: Prompt, answer: Sequence[int], run: Trace) -> Trace:
     """The run with its tokens: the decoder's, and the encoder's if there is one."""
-    own = model.tokenizer.encoding((*begin.start, *said))
-    run = replace(run, encodings=(own,), title=model.info.title)
+    encoding = model.tokenizer.encoding((*begin.start, *answer))
+    run = replace(run, encodings=(encoding,), title=model.info.title)
     if run.source is None or begin.source is None:
         return run
     source = replace(run.source, encodings=(model.tokenizer.encoding(begin.source),), title=model.info.title)
     return replace(run, source=source)
 
 
-def _next(model: Model, begin: Prompt, chosen: list[int], run: Trace) -> Trace:
+def _next(model: Model, begin: Prompt, ids: list[int], run: Trace) -> Trace:
     """The run on the last token chosen; another library's model reads everything anew."""
     if isinstance(model.transformer, HFModel):
-        return begin.run(model, chosen, run.intervention)
+        return begin.run(model, ids, run.intervention)
     with torch.inference_mode():
-        return model.transformer.step(torch.tensor([chosen[-1:]]), run)
+        return model.transformer.step(torch.tensor([ids[-1:]]), run)

@@ -109,7 +109,7 @@ class Preprocessing:
         mean, std = given.get("image_mean", 0.5), given.get("image_std", 0.5)
         if not given.get("do_normalize", True):
             mean, std = 0.0, 1.0
-        found = cls(
+        preprocessing = cls(
             size,
             channels,
             resize,
@@ -120,9 +120,9 @@ class Preprocessing:
             _numbers("image_mean", mean, channels),
             _numbers("image_std", std, channels),
         )
-        if 0.0 in found.std:
+        if 0.0 in preprocessing.std:
             raise ModelError("The image preprocessing divides by image_std 0.")
-        return found
+        return preprocessing
 
     def to_json(self) -> dict[str, Any]:
         """What `of` reads, and Hugging Face's image processors too."""

@@ -52,11 +52,11 @@ class Tokenizer:
         added = library.get_added_tokens_decoder()
         self.vocab_size = 1 + max((_last_id(library), *added))  # ids are below it, all or not
         special = {str(t.content): i for i, t in added.items() if t.special}
-        found = {role: next((special[n] for n in names if n in special), None) for role, names in ROLES.items()}
-        self.pad_id: int = found["pad"] or 0
-        self.unk_id, self.mask_id = found["unk"], found["mask"]
-        self.cls_id, self.sep_id = found["cls"], found["sep"]
-        self.bos_id, self.eos_id = found["bos"], found["eos"]
+        ids = {role: next((special[n] for n in names if n in special), None) for role, names in ROLES.items()}
+        self.pad_id: int = ids["pad"] or 0
+        self.unk_id, self.mask_id = ids["unk"], ids["mask"]
+        self.cls_id, self.sep_id = ids["cls"], ids["sep"]
+        self.bos_id, self.eos_id = ids["bos"], ids["eos"]
         self._special_names = frozenset(special)
         pipeline = f"{library.decoder} {library.pre_tokenizer}"
         self._byte_level = "ByteLevel" in pipeline

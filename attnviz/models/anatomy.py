@@ -238,8 +238,8 @@ def _tensors(
     module: nn.Module, prefix: str = "", without: frozenset[int] | set[int] = frozenset()
 ) -> tuple[Weights, ...]:
     """A module's parameters; those with an id in `without` are counted elsewhere."""
-    found = module.named_parameters()
-    return tuple(Weights(prefix + name, tuple(x.shape)) for name, x in found if id(x) not in without)
+    named = module.named_parameters()
+    return tuple(Weights(prefix + name, tuple(x.shape)) for name, x in named if id(x) not in without)
 
 
 # ---- another library's -------------------------------------------------------------------------------------

@@ -182,10 +182,10 @@ def _load_minilm() -> Model:
         try:
             loaded = _load_folder(folder, "minilm", _MINILM.source)
         finally:  # what the checksum says of the file comes before what the loading says
-            found = checksum.result()
-            if found != MINILM_SHA256:
+            sha256 = checksum.result()
+            if sha256 != MINILM_SHA256:
                 raise ModelError(
-                    f"model.safetensors is not all-MiniLM-L6-v2: its SHA-256 is {found[:12]}…, not "
+                    f"model.safetensors is not all-MiniLM-L6-v2: its SHA-256 is {sha256[:12]}…, not "
                     f"{MINILM_SHA256[:12]}…"
                 ) from None
     return replace(loaded, info=_MINILM)
@@ -243,10 +243,10 @@ def _licence(folder: Path) -> str:
     """What the folder's card calls its licence; "" if it does not say."""
     try:
         with (folder / hf_download.CARD).open(encoding="utf-8", errors="replace") as card:
-            found = re.search(r"licen[cs]e:\s*[\"']?([a-z][\w.+-]{1,39})", card.read(MAX_CARD), re.IGNORECASE)
+            match = re.search(r"licen[cs]e:\s*[\"']?([a-z][\w.+-]{1,39})", card.read(MAX_CARD), re.IGNORECASE)
     except OSError:
         return ""
-    return found[1] if found else ""
+    return match[1] if match else ""
 
 
 def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:

@@ -273,13 +273,13 @@ def _known(name: str, table: dict[str, str]) -> str:
     return f"{table[stem]}.{last}" if stem in table and last in ("weight", "bias") else ""
 
 
-def _stack(name: str, found: dict[str, Tensor], parts: tuple[str, str, str]) -> Tensor:
+def _stack(name: str, tensors: dict[str, Tensor], parts: tuple[str, str, str]) -> Tensor:
     """Query, key and value on top of each other: (C, C) or (C,) → (3C, C) or (3C,). Errors: ModelError."""
-    if found.keys() != set(parts):
-        raise ModelError(f"{name} needs query, key and value; the file has only {', '.join(found)}.")
-    shapes = [tuple(found[part].shape) for part in parts]
+    if tensors.keys() != set(parts):
+        raise ModelError(f"{name} needs query, key and value; the file has only {', '.join(tensors)}.")
+    shapes = [tuple(tensors[part].shape) for part in parts]
     if len(set(shapes)) > 1 or not shapes[0]:
         raise ModelError(f"{name} is stacked from query, key and value of shapes {shapes}.")
     for part in parts:
-        check_dtype(name, found[part])
-    return torch.cat([found[part] for part in parts])
+        check_dtype(name, tensors[part])
+    return torch.cat([tensors[part] for part in parts])

@@ -60,7 +60,7 @@ def files(
 
     half = half_weights(model)
     text = isinstance(preprocessor, Tokenizer)
-    own = (
+    preprocessing = (
         preprocessor.library.to_str().encode()
         if isinstance(preprocessor, Tokenizer)
         else json.dumps(preprocessor.to_json()).encode()
@@ -68,7 +68,7 @@ def files(
     config = {"format": FORMAT, "title": title, **json.loads(model.config.to_json())}
     return {
         "model.safetensors": save(half, {"format": FORMAT}),
-        "tokenizer.json" if text else images.FILE: own,
+        "tokenizer.json" if text else images.FILE: preprocessing,
         "training.json": _json(training),
         CARD: card.encode(),
         "config.json": _json(config),

@@ -71,11 +71,11 @@ def attention(
     mask, bias = run.mask(attention_mask, query, k, place)
     if position_bias is not None:
         bias = position_bias if bias is None else bias + position_bias
-    own = run.found.setdefault(place, [])
-    change = None if run.intervention is None else run.intervention.at(len(own), place)
+    records = run.found.setdefault(place, [])
+    change = None if run.intervention is None else run.intervention.at(len(records), place)
     options = {"keep": mask, "bias": bias, "scale": query.shape[-1] ** -0.5 if scaling is None else scaling}
     trace = attend(query, k, v, **(options if change is None else _changed(options, change, query)))
-    own.append(replace(trace, kv_heads=key.shape[1]) if shared > 1 else trace)
+    records.append(replace(trace, kv_heads=key.shape[1]) if shared > 1 else trace)
     run.modules.append(module)
     return trace.z.transpose(1, 2).contiguous(), None
 

@@ -88,12 +88,12 @@ def _fetch(repo: str, max_bytes: int, report: Report) -> Path:
     constants.HF_HUB_DISABLE_XET = True  # its own way of downloading can neither be counted nor stopped
 
     def ask() -> RepoInfo:
-        found = HfApi().model_info(repo, timeout=DEADLINE, files_metadata=True)
-        if any(file.rfilename == "config.json" for file in found.siblings or ()):  # the small one first
+        info = HfApi().model_info(repo, timeout=DEADLINE, files_metadata=True)
+        if any(file.rfilename == "config.json" for file in info.siblings or ()):  # the small one first
             hf_hub_download(
                 repo, "config.json", etag_timeout=DEADLINE
             )  # by no revision: the cache remembers the newest
-        return found
+        return info
 
     info = _within(DEADLINE, ask)
     wanted = {file.rfilename: file.size or 0 for file in info.siblings or () if is_read(file.rfilename)}
@@ -162,9 +162,9 @@ def _within(seconds: float, ask: Callable[[], T]) -> T:
 
     threading.Thread(target=answer, daemon=True).start()
     try:
-        found = answers.get(timeout=seconds)
+        result = answers.get(timeout=seconds)
     except queue.Empty:
         raise TimeoutError(f"no answer in {seconds} s") from None
-    if isinstance(found, Exception):
-        raise found
-    return found
+    if isinstance(result, Exception):
+        raise result
+    return result

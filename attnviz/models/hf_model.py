@@ -106,15 +106,15 @@ class HFModel(Transformer):
             raise InvalidParameterError(f"a model of kind {config.kind!r} {needs} a target")
         real = self._real(inputs, lengths)
         goal = real if target is None else self._real(target, target_lengths)
-        own = "decoder" if config.kind != "encoder" else "encoder"
-        run = Run(self._places, {"encoder": real, own: goal, "cross": real}, intervention)
+        place = "decoder" if config.kind != "encoder" else "encoder"
+        run = Run(self._places, {"encoder": real, place: goal, "cross": real}, intervention)
         out = self._call(run, inputs, real, target, goal)
         names = ("encoder_hidden_states", "decoder_hidden_states") if target is not None else ("", "hidden_states")
         logits = getattr(out, "logits", None)
         source = None
         if target is not None:
             source = self._trace(run, "encoder", getattr(out, names[0]), real, None, None)
-        return self._trace(run, own, getattr(out, names[1]), goal, source, logits)
+        return self._trace(run, place, getattr(out, names[1]), goal, source, logits)
 
     def _call(self, run: Run, inputs: Tensor, real: Sequence[int], target: Tensor | None, goal: Sequence[int]) -> Any:
         """The other library's forward pass, with its attention in this run."""

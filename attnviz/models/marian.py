@@ -174,15 +174,15 @@ class MarianModel(Transformer):
         if intervention is not None and intervention.changes_nothing:
             intervention = None
         real = real_lengths("token ids", inputs, check_ids(inputs, self.config), lengths)
-        own = real_lengths("token ids", target, check_ids(target, self.config), target_lengths)
+        decoder_lengths = real_lengths("token ids", target, check_ids(target, self.config), target_lengths)
         source = self._encode(inputs, real, intervention)
-        return self._decode(target, own, source, intervention, None)
+        return self._decode(target, decoder_lengths, source, intervention, None)
 
     def step(self, ids: Tensor, past: Trace) -> Trace:
         """As `Transformer.step`: the recurrence goes on from its last state."""
         assert past.source is not None
-        own = real_lengths("token ids", ids, check_ids(ids, self.config, past.n_so_far), None)
-        return self._decode(ids, own, past.source, past.intervention, past)
+        lengths = real_lengths("token ids", ids, check_ids(ids, self.config, past.n_so_far), None)
+        return self._decode(ids, lengths, past.source, past.intervention, past)
 
     def _encode(self, ids: Tensor, real: tuple[int, ...], intervention: Intervention | None) -> Trace:
         x = self.tokens(ids) * math.sqrt(self.config.d_model) + side_by_side(ids.shape[1], self.config.d_model)
@@ -195,7 +195,7 @@ class MarianModel(Transformer):
         return Trace(self._source_config, tuple(layers), x, None, real, intervention=intervention)
 
     def _decode(
-        self, ids: Tensor, own: tuple[int, ...], source: Trace, change: Intervention | None, past: Trace | None
+        self, ids: Tensor, lengths: tuple[int, ...], source: Trace, change: Intervention | None, past: Trace | None
     ) -> Trace:
         start = 0 if past is None else past.n_so_far
         x = self.tokens(ids) * math.sqrt(self.config.d_model)
@@ -211,7 +211,7 @@ class MarianModel(Transformer):
             layers.append(layer.trace(x, source.final, before, mask=mask, intervention=at))  # type: ignore[operator]
             x = layers[-1].resid_post
         logits = x @ self.tokens.weight.T + self.bias
-        return Trace(self.config, tuple(layers), x, logits, own, (), source, change)
+        return Trace(self.config, tuple(layers), x, logits, lengths, (), source, change)
 
 
 def side_by_side(n_positions: int, width: int, start: int = 0) -> Tensor:

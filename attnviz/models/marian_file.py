@@ -84,8 +84,8 @@ def _tensor(name: str, shape: tuple[int, ...], kind: int, blob: bytes) -> Tensor
         values = np.frombuffer(blob, "<f4", n).reshape(shape).copy()
     else:
         (factor,) = struct.unpack_from("<f", blob, n)
-        own = shape if name == EMBEDDING else shape[::-1]
-        values = np.frombuffer(blob, np.int8, n).reshape(own).astype(np.float32) / np.float32(factor)
+        stored_shape = shape if name == EMBEDDING else shape[::-1]
+        values = np.frombuffer(blob, np.int8, n).reshape(stored_shape).astype(np.float32) / np.float32(factor)
     if not np.isfinite(values).all():
         raise ValueError(f"{name} holds NaN or infinite numbers")
     return torch.from_numpy(values)

@@ -84,9 +84,9 @@ def wanted(files: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
         raise ModelError("The archive is empty.")
     tops = {path.partition("/")[0] if "/" in path else "" for path in paths}
     inside = f"{tops.pop()}/" if len(tops) == 1 and "" not in tops else ""
-    found = {path.removeprefix(inside): file for path, file in paths.items()}
-    _check_model(found)
-    return {name: file for name, file in found.items() if is_read(name)}
+    files_by_name = {path.removeprefix(inside): file for path, file in paths.items()}
+    _check_model(files_by_name)
+    return {name: file for name, file in files_by_name.items() if is_read(name)}
 
 
 def _check(file: zipfile.ZipInfo) -> None:
@@ -106,20 +106,20 @@ def _check(file: zipfile.ZipInfo) -> None:
         raise ModelError(f"{_shown(name)} is compressed in a way that is not read here: pack it as an ordinary .zip.")
 
 
-def _check_model(found: dict[str, zipfile.ZipInfo]) -> None:
+def _check_model(files: dict[str, zipfile.ZipInfo]) -> None:
     """Errors: ModelError that says which part of a model is not there."""
-    if not any(is_read(name) and name.endswith(".safetensors") for name in found):
-        said = "The archive holds no .safetensors file"
-        if other := next((name for name in found if name.lower().endswith(RUNNABLE)), None):
-            raise ModelError(f"{said}, but {_shown(other)}, which could run code and is never opened.")
-        if other := next((name for name in found if name.lower().endswith(PACKED)), None):
-            raise ModelError(f"{said}, but another archive, {_shown(other)}: unpack that first.")
-        if deep := next((name for name in found if name.endswith(".safetensors")), None):
-            raise ModelError(f"{said} at its top; pack the folder of {_shown(deep)} alone.")
-        raise ModelError(f"{said}.")
-    if "config.json" not in found:
+    if not any(is_read(name) and name.endswith(".safetensors") for name in files):
+        reason = "The archive holds no .safetensors file"
+        if other := next((name for name in files if name.lower().endswith(RUNNABLE)), None):
+            raise ModelError(f"{reason}, but {_shown(other)}, which could run code and is never opened.")
+        if other := next((name for name in files if name.lower().endswith(PACKED)), None):
+            raise ModelError(f"{reason}, but another archive, {_shown(other)}: unpack that first.")
+        if deep := next((name for name in files if name.endswith(".safetensors")), None):
+            raise ModelError(f"{reason} at its top; pack the folder of {_shown(deep)} alone.")
+        raise ModelError(f"{reason}.")
+    if "config.json" not in files:
         raise ModelError("The archive holds no config.json beside its weights.")
-    if not found.keys() & {"tokenizer.json", "vocab.txt", FILE}:
+    if not files.keys() & {"tokenizer.json", "vocab.txt", FILE}:
         raise ModelError(f"The archive holds no tokenizer.json, and no {FILE} of a model of images.")
 
 

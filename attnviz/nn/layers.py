@@ -164,9 +164,9 @@ class TransformerDecoderLayer(_Layer):
     ) -> Tensor:
         """Output in tgt's shape. Masks in torch's polarity: bool True forbids, float is added."""
         _check_pair(tgt, memory, self)
-        own = _masks(tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+        own_masks = _masks(tgt_mask, tgt_key_padding_mask, tgt_is_causal)
         cross = _masks(memory_mask, memory_key_padding_mask, memory_is_causal)
-        run = self.trace(_enter(tgt, self), _enter(memory, self), own, cross)
+        run = self.trace(_enter(tgt, self), _enter(memory, self), own_masks, cross)
         return _leave(run.resid_post, tgt, self)
 
     def trace(

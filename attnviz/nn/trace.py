@@ -59,8 +59,8 @@ class Trace:
     @property
     def n_so_far(self) -> int:
         """Tokens up to the last one of this run, those of earlier runs counted: `Transformer.step` continues there."""
-        own = self.layers[0].attention
-        first = own if own is not None else self.layers[0].cross_attention
+        attention = self.layers[0].attention
+        first = attention if attention is not None else self.layers[0].cross_attention
         assert first is not None
         return first.mask.start + first.q.shape[2]
 
@@ -106,18 +106,18 @@ def _joined_layer(parts: tuple[LayerTrace, ...]) -> LayerTrace:
         q, z = (torch.cat([getattr(run, name) for run in runs], dim=2) for name in ("q", "z"))
         return replace(runs[-1], q=q, z=z, out=stream([run.out for run in runs]), mask=runs[0].mask)
 
-    def stream(found: list[Tensor | None]) -> Tensor | None:
-        given = [x for x in found if x is not None]
+    def stream(parts: list[Tensor | None]) -> Tensor | None:
+        given = [x for x in parts if x is not None]
         return torch.cat(given, dim=1) if given else None
 
-    own = [part.attention for part in parts if part.attention is not None]
-    crossed = [part.cross_attention for part in parts if part.cross_attention is not None]
+    self_attentions = [part.attention for part in parts if part.attention is not None]
+    cross_attentions = [part.cross_attention for part in parts if part.cross_attention is not None]
     return replace(
         parts[-1],
         resid_pre=torch.cat([part.resid_pre for part in parts], dim=1),
-        attention=attention(own) if own else parts[-1].attention,
+        attention=attention(self_attentions) if self_attentions else parts[-1].attention,
         resid_mid=stream([part.resid_mid for part in parts]),
-        cross_attention=attention(crossed) if crossed else None,
+        cross_attention=attention(cross_attentions) if cross_attentions else None,
         resid_cross=stream([part.resid_cross for part in parts]),
         resid_post=torch.cat([part.resid_post for part in parts], dim=1),
     )

@@ -174,11 +174,11 @@ class Transformer(nn.Module):
         layer: Any  # an encoder or a decoder layer, as `source` says
         for i, layer in enumerate(cast(nn.ModuleList, stack["layers"])):
             change = None if intervention is None else intervention.at(i, place)
-            own = self._layer_scheme(scheme, change, intervention)
+            layer_scheme = self._layer_scheme(scheme, change, intervention)
             options |= {
                 "intervention": change,
-                "rotary": own == "rope",
-                "alibi": positions.alibi_slopes(self.config.n_heads, x) if own == "alibi" else None,
+                "rotary": layer_scheme == "rope",
+                "alibi": positions.alibi_slopes(self.config.n_heads, x) if layer_scheme == "alibi" else None,
             }
             if past is not None:
                 options["past"], cross["past"] = past.layers[i].attention, past.layers[i].cross_attention

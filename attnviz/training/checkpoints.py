@@ -56,11 +56,11 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, name: str) -> None:
     """Puts a checkpoint's tensors back. Errors: ModelError, nothing changed, if they belong to other shapes."""
     weights = {key.removeprefix("model."): x for key, x in tensors.items() if key.startswith("model.")}
-    own = {key: tuple(x.shape) for key, x in model.state_dict().items()}
+    expected = {key: tuple(x.shape) for key, x in model.state_dict().items()}
     given = {key: tuple(x.shape) for key, x in weights.items()}
-    if own != given:
-        odd = sorted(key for key in own.keys() | given.keys() if own.get(key) != given.get(key))
-        shapes = f"{odd[0]} is {given.get(odd[0], 'missing')} there and {own.get(odd[0], 'missing')} here"
+    if expected != given:
+        odd = sorted(key for key in expected.keys() | given.keys() if expected.get(key) != given.get(key))
+        shapes = f"{odd[0]} is {given.get(odd[0], 'missing')} there and {expected.get(odd[0], 'missing')} here"
         raise ModelError(f"{name} is of another architecture: {shapes}.")
     states: dict[int, dict[str, Tensor]] = {}
     for key, x in tensors.items():

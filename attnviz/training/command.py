@@ -80,12 +80,12 @@ def run(
     checkpoint.unlink(missing_ok=True)
 
 
-def _check_same(found: TrainConfig, asked: TrainConfig) -> None:
+def _check_same(stored: TrainConfig, asked: TrainConfig) -> None:
     """Errors: InvalidParameterError if a checkpoint's training is not the one that was asked for."""
     for name, value in asdict(asked).items():
-        if getattr(found, name) != value:
+        if getattr(stored, name) != value:
             raise InvalidParameterError(
-                f"the checkpoint is of a training with {name}={getattr(found, name)}, not {value}"
+                f"the checkpoint is of a training with {name}={getattr(stored, name)}, not {value}"
             )
 
 

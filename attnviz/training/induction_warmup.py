@@ -25,16 +25,16 @@ def choose(previous: Tensor) -> list[int]:
 
 def learners(model: nn.Module, heads: list[int]) -> dict[Tensor, Tensor]:
     """Each parameter of which a part learns, with a tensor that broadcasts to it: 1 where it does, 0 elsewhere."""
-    found: dict[Tensor, Tensor] = {}
+    masks: dict[Tensor, Tensor] = {}
     attentions = (module for module in model.modules() if isinstance(module, MultiheadAttention))
     for attention, head in zip(attentions, heads, strict=True):
-        own = torch.zeros(attention.num_heads, attention.head_dim)
-        own[head] = 1
-        found[attention.out_proj.weight] = own.flatten()
-        found[attention.in_proj_weight] = own.flatten().repeat(3)[:, None]
+        mask = torch.zeros(attention.num_heads, attention.head_dim)
+        mask[head] = 1
+        masks[attention.out_proj.weight] = mask.flatten()
+        masks[attention.in_proj_weight] = mask.flatten().repeat(3)[:, None]
         if attention.in_proj_bias is not None:
-            found[attention.in_proj_bias] = own.flatten().repeat(3)
-    return found
+            masks[attention.in_proj_bias] = mask.flatten().repeat(3)
+    return masks
 
 
 def hold(model: nn.Module, parts: dict[Tensor, Tensor]) -> None:

@@ -51,9 +51,9 @@ def walk(model: Transformer, trace: Trace, layer: int, *, batch: int = 0) -> Wal
         if trace.config.norm_first:
             start += _normed("n", "x̂", block.norm1(x), "x", block.norm1, "1")
             source = "n"
-        found = attention_matrices(block.self_attn, run.attention, source, batch=batch, length=n)
+        attention = attention_matrices(block.self_attn, run.attention, source, batch=batch, length=n)
     return Walk(
-        {matrix.name: matrix for matrix in (*start, *found)},
+        {matrix.name: matrix for matrix in (*start, *attention)},
         encoding.labels[:n],
         layer,
         len(trace.layers),
@@ -91,12 +91,12 @@ def _embedded(model: Transformer, ids: Sequence[int], scheme: str, x: Tensor) ->
 
 def _normed(name: str, symbol: str, x: Tensor, of: str, norm: nn.LayerNorm, mark: str) -> list[Matrix]:
     gamma = _given(f"γ_{mark}", "γ", norm.weight[None], "gamma", ("one", "model"))
-    found, bias = [gamma], ""
+    matrices, bias = [gamma], ""
     if norm.bias is not None:
         bias = f"β_{mark}"
-        found.append(_given(bias, "β", norm.bias[None], "beta", ("one", "model")))
+        matrices.append(_given(bias, "β", norm.bias[None], "beta", ("one", "model")))
     rule = Norm(of, gamma.name, bias, norm.eps)
-    return [*found, Matrix(name, symbol, _array(x), ("query", "model"), rule)]
+    return [*matrices, Matrix(name, symbol, _array(x), ("query", "model"), rule)]
 
 
 def _given(name: str, symbol: str, x: Tensor, note: str, axes: tuple[str, str] = ("query", "model")) -> Matrix:
@@ -108,36 +108,36 @@ def attention_matrices(
 ) -> list[Matrix]:
     """Everything from W_Q to out; `source` names the matrix that goes in. Only the first `length` tokens."""
     n = trace.q.shape[2] if length is None else length
-    found = _projected(mha, trace, source, batch, n)
+    matrices = _projected(mha, trace, source, batch, n)
     for head in range(mha.num_heads):
-        found += _head(trace, head, batch, n, mha.head_dim)
+        matrices += _head(trace, head, batch, n, mha.head_dim)
     z = trace.z[batch, :, :n].transpose(0, 1).flatten(1)  # (T, C)
     rule = Concat(tuple(f"z.{head}" for head in range(mha.num_heads)), mha.head_dim)
-    found.append(Matrix("concat", "concat", _array(z), ("query", "inner"), rule))
-    found.append(_given("W_O", "W_O", mha.out_proj.weight.T, "weight", ("inner", "out")))
+    matrices.append(Matrix("concat", "concat", _array(z), ("query", "inner"), rule))
+    matrices.append(_given("W_O", "W_O", mha.out_proj.weight.T, "weight", ("inner", "out")))
     bias = ""
     if mha.out_proj.bias is not None:
         bias = "b_O"
-        found.append(_given(bias, bias, mha.out_proj.bias[None], "bias", ("one", "out")))
+        matrices.append(_given(bias, bias, mha.out_proj.bias[None], "bias", ("one", "out")))
     assert trace.out is not None
     out = Product("concat", "W_O", 0, mha.embed_dim, bias=bias)
-    return [*found, Matrix("out", "out", _array(trace.out[batch, :n]), ("query", "out"), out)]
+    return [*matrices, Matrix("out", "out", _array(trace.out[batch, :n]), ("query", "out"), out)]
 
 
 def _projected(mha: MultiheadAttention, trace: AttentionTrace, source: str, batch: int, n: int) -> list[Matrix]:
     """W, b and the product, for Q, K and V: heads side by side, head h in columns hD … (h+1)D − 1."""
-    found: list[Matrix] = []
+    matrices: list[Matrix] = []
     weights = mha.in_proj_weight.chunk(3)
     biases = (None,) * 3 if mha.in_proj_bias is None else mha.in_proj_bias.chunk(3)
     made = (trace.q, trace.k, trace.v)
     for letter, weight, bias, x in zip("QKV", weights, biases, made, strict=True):
-        found.append(_given(f"W_{letter}", f"W_{letter}", weight.T, "weight", ("model", "inner")))
+        matrices.append(_given(f"W_{letter}", f"W_{letter}", weight.T, "weight", ("model", "inner")))
         if bias is not None:
-            found.append(_given(f"b_{letter}", f"b_{letter}", bias[None], "bias", ("one", "inner")))
+            matrices.append(_given(f"b_{letter}", f"b_{letter}", bias[None], "bias", ("one", "inner")))
         rule = Product(source, f"W_{letter}", 0, mha.embed_dim, bias="" if bias is None else f"b_{letter}")
         values = _array(x[batch, :, :n].transpose(0, 1).flatten(1))  # (T, C)
-        found.append(Matrix(letter, letter, values, ("query" if letter == "Q" else "key", "inner"), rule))
-    return found
+        matrices.append(Matrix(letter, letter, values, ("query" if letter == "Q" else "key", "inner"), rule))
+    return matrices
 
 
 def _head(trace: AttentionTrace, head: int, batch: int, n: int, width: int) -> list[Matrix]:

@@ -60,14 +60,14 @@ def number(text: str) -> float:
 
 def read_edits(text: str) -> dict[tuple[str, int, int], float]:
     """What was changed, from "W_Q.0.1:1/2,W_O.3.3:-1" (matrix, row, column). Errors: InvalidParameterError."""
-    found = {}
+    edits = {}
     for part in filter(None, text.split(",")):
         place, _, value = part.partition(":")
         named = _PLACE.fullmatch(place)
         if named is None:
             raise InvalidParameterError(f"“{place[:20]}” is no weight of this example")
-        found[named[1], int(named[2]), int(named[3])] = number(value)
-    return found
+        edits[named[1], int(named[2]), int(named[3])] = number(value)
+    return edits
 
 
 @lru_cache(maxsize=64)
@@ -92,10 +92,10 @@ def by_hand(edits: str = "", mask: str = "own") -> Walk:
     start.append(Matrix("x", "x", x, ("query", "model"), Sum(("E", "P"))))
     with torch.inference_mode():
         trace = layer.trace(torch.from_numpy(x), mask=Mask(causal=causal))
-        found = attention_matrices(layer, trace, "x")
-    assert all(math.isfinite(v) for v in found[-1].values.flat)
+        matrices = attention_matrices(layer, trace, "x")
+    assert all(math.isfinite(v) for v in matrices[-1].values.flat)
     return Walk(
-        {matrix.name: matrix for matrix in (*start, *found)},
+        {matrix.name: matrix for matrix in (*start, *matrices)},
         WORDS,
         0,
         1,

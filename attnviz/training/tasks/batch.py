@@ -33,10 +33,10 @@ class Batch:
     @property
     def n_tokens(self) -> int:
         """Real tokens that the model reads."""
-        own = sum(self.lengths) if self.lengths else self.ids.numel()
+        n_source = sum(self.lengths) if self.lengths else self.ids.numel()
         if self.target is None:
-            return own
-        return own + (sum(self.target_lengths) if self.target_lengths else self.target.numel())
+            return n_source
+        return n_source + (sum(self.target_lengths) if self.target_lengths else self.target.numel())
 
     def run(self, model: Transformer) -> Trace:
         """The model's run on the batch."""

@@ -115,7 +115,7 @@ class Dates(Task):
 
     def aligned(self, model: Transformer, split: str) -> Tensor:
         """For each of the 8 digits and each head of cross-attention, how often its argmax is an origin: (8, L, H)."""
-        found = []
+        hits = []
         days = held_out_days(split)
         for at, batch in zip(range(0, len(days), 125), self.held_out(split), strict=True):
             origin = origin_mask(days[at : at + 125], batch.ids.shape[1])  # (B, 8, S)
@@ -124,20 +124,20 @@ class Dates(Task):
             for weights in batch.run(model).cross_attentions:
                 top = weights[:, :, queries].argmax(dim=-1)  # (B, H, 8)
                 for_heads.append(origin[:, None].expand(-1, top.shape[1], -1, -1).gather(3, top[..., None])[..., 0])
-            found.append(torch.stack(for_heads, dim=1))  # (B, L, H, 8)
-        return torch.cat(found).float().mean(dim=0).permute(2, 0, 1)
+            hits.append(torch.stack(for_heads, dim=1))  # (B, L, H, 8)
+        return torch.cat(hits).float().mean(dim=0).permute(2, 0, 1)
 
     def roles(self, model: Transformer) -> list[Role]:
         """The head of cross-attention that finds each part of the date best."""
-        chosen, measured = self.aligned(model, "val"), self.aligned(model, "test")
+        on_validation, on_test = self.aligned(model, "val"), self.aligned(model, "test")
         by_place, by_chance = place_and_chance()
         roles, at = [], 0
         for part, digits in DIGITS.items():
-            own = slice(at, at + len(digits))
-            layer, head = divmod(int(chosen[own].mean(dim=0).argmax()), chosen.shape[2])
-            score = float(measured[own, layer, head].mean())
-            what = f"cross-attention: {part} → where it stands"
-            roles.append(Role(what, layer, head, score, float(by_place[own].mean()), float(by_chance[own].mean())))
+            span = slice(at, at + len(digits))
+            layer, head = divmod(int(on_validation[span].mean(dim=0).argmax()), on_validation.shape[2])
+            score = float(on_test[span, layer, head].mean())
+            place, chance = float(by_place[span].mean()), float(by_chance[span].mean())
+            roles.append(Role(f"cross-attention: {part} → where it stands", layer, head, score, place, chance))
             at += len(digits)
         return roles
 
@@ -153,8 +153,8 @@ def day(number: int) -> datetime.date:
 def held_out_days(split: str) -> list[tuple[datetime.date, str]]:
     """Days and formats of "val" or "test", evenly over the years."""
     days = range({"val": 0, "test": 1}[split], N_DAYS, 10)
-    chosen = [days[i * len(days) // N_HELD_OUT] for i in range(N_HELD_OUT)]
-    return [(day(n), FORMATS[i % len(FORMATS)]) for i, n in enumerate(chosen)]
+    sample = [days[i * len(days) // N_HELD_OUT] for i in range(N_HELD_OUT)]
+    return [(day(n), FORMATS[i % len(FORMATS)]) for i, n in enumerate(sample)]
 
 
 def fields(date: datetime.date) -> dict[str, str]:

@@ -91,9 +91,9 @@ class Digits(Task):
 
     def evaluate(self, model: Transformer, split: str) -> dict[str, float]:
         """ "loss" (nats per image) and "accuracy"."""
-        found = super().evaluate(model, split)
-        del found["exact"]
-        return found
+        metrics = super().evaluate(model, split)
+        del metrics["exact"]
+        return metrics
 
     def probe(self, model: Transformer) -> Trace:
         """The model's run on the first image of the test split."""

@@ -51,7 +51,7 @@ class _Letters(Task):
 
     def held_out(self, split: str) -> Iterable[Batch]:
         part = HELD_OUT[split]
-        yield self._draw(N_HELD_OUT, torch.Generator().manual_seed(part), lambda found: found == part)
+        yield self._draw(N_HELD_OUT, torch.Generator().manual_seed(part), lambda split: split == part)
 
     def _draw(self, size: int, generator: torch.Generator, belongs: Any) -> Batch:
         rows: list[Tensor] = []
@@ -157,9 +157,9 @@ class Induction(Task):
 
         "exact" is left out: nobody can know when a stretch begins again.
         """
-        found = super().evaluate(model, split)
-        del found["exact"]
-        return {**found, **scores(model, self.twice()).best}
+        metrics = super().evaluate(model, split)
+        del metrics["exact"]
+        return {**metrics, **scores(model, self.twice()).best}
 
     def twice(self) -> Tensor:
         """The sequences on which heads are scored, (16, 2P + 1): no word comes twice in the P."""

@@ -54,9 +54,9 @@ class Tales(Task):
         self.others = torch.zeros(self.tokenizer.vocab_size, max(map(len, kinds())), dtype=torch.long)
         self.share = torch.zeros(self.tokenizer.vocab_size)
         for kind, share in zip(kinds(), self.SHARES, strict=True):
-            own = torch.tensor([self.ids[word] for word in kind])
-            self.others[own] = own[torch.arange(self.others.shape[1]) % len(own)]
-            self.share[own] = share
+            ids = torch.tensor([self.ids[word] for word in kind])
+            self.others[ids] = ids[torch.arange(self.others.shape[1]) % len(ids)]
+            self.share[ids] = share
         self.cls, self.sep = (self.tokenizer.encode("The").ids[i] for i in (0, -1))
         self.fingerprint = f"{self.name} {len(words)}"
         self.splits: dict[str, list[Sentence]] = {}
@@ -84,12 +84,12 @@ class Tales(Task):
 
     def _drawn(self, split: str) -> list[Sentence]:
         source, part = random.Random(HELD_OUT[split]), HELD_OUT[split]
-        found: dict[str, Sentence] = {}
-        while len(found) < N_HELD_OUT:
+        by_text: dict[str, Sentence] = {}
+        while len(by_text) < N_HELD_OUT:
             one = sentence(source)
             if part_of(self.read(one)) == part:
-                found[one.text] = one
-        return list(found.values())
+                by_text[one.text] = one
+        return list(by_text.values())
 
     def read(self, one: Sentence) -> list[int]:
         """The sentence's token ids: a token per word, between [CLS] and [SEP]."""
@@ -110,10 +110,10 @@ class Tales(Task):
 
     def evaluate(self, model: Transformer, split: str) -> dict[str, float]:
         """Also, for each relation, how often the best head's weights peak at the right noun, of all nouns: 0 to 1."""
-        found = super().evaluate(model, split)
-        del found["exact"]
+        metrics = super().evaluate(model, split)
+        del metrics["exact"]
         hits = self.pointing(model, split)
-        return {**found, **{name: float(hits[i].max()) for i, name in enumerate(RELATIONS)}}
+        return {**metrics, **{name: float(hits[i].max()) for i, name in enumerate(RELATIONS)}}
 
     def pointing(self, model: Transformer, split: str) -> Tensor:
         """How often each head, from a word of a relation, puts most weight on the right one of the nouns: (R, L, H).
@@ -135,12 +135,16 @@ class Tales(Task):
 
     def roles(self, model: Transformer) -> list[Role]:
         """The head that is best at each relation."""
-        chosen, measured, sentences = self.pointing(model, "val"), self.pointing(model, "test"), self.sentences("test")
+        on_validation, on_test, sentences = (
+            self.pointing(model, "val"),
+            self.pointing(model, "test"),
+            self.sentences("test"),
+        )
         roles = []
         for i, name in enumerate(RELATIONS):
-            layer, head = divmod(int(chosen[i].argmax()), chosen.shape[2])
+            layer, head = divmod(int(on_validation[i].argmax()), on_validation.shape[2])
             by_place, by_chance = place_and_chance(sentences, name)
-            roles.append(Role(f"{name} → noun", layer, head, float(measured[i, layer, head]), by_place, by_chance))
+            roles.append(Role(f"{name} → noun", layer, head, float(on_test[i, layer, head]), by_place, by_chance))
         return roles
 
     def example(self) -> tuple[str, str | None]:

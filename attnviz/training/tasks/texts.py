@@ -125,10 +125,10 @@ class Language(Task):
 
     def evaluate(self, model: Transformer, split: str) -> dict[str, float]:
         """Also "bits_per_byte", which does not depend on the tokenizer, and the scores of the best heads."""
-        found = super().evaluate(model, split)
-        del found["exact"]
-        found["bits_per_byte"] = found["loss"] / math.log(2) / self.bytes_per_token
-        return {**found, **self.heads(model).best}
+        metrics = super().evaluate(model, split)
+        del metrics["exact"]
+        metrics["bits_per_byte"] = metrics["loss"] / math.log(2) / self.bytes_per_token
+        return {**metrics, **self.heads(model).best}
 
     def heads(self, model: Transformer) -> Scores:
         """What each head does with random tokens of the text that are said twice."""
@@ -181,9 +181,9 @@ class Masked(Language):
         return Batch(ids, labels)
 
     def evaluate(self, model: Transformer, split: str) -> dict[str, float]:
-        found = Task.evaluate(self, model, split)
-        del found["exact"]
-        return found
+        metrics = Task.evaluate(self, model, split)
+        del metrics["exact"]
+        return metrics
 
 
 def pieces(text: str, size: int = 50_000) -> list[str]:
@@ -204,5 +204,5 @@ def unwrapped(text: str) -> str:
 
 def example_text() -> str:
     """The example sentences that come with the app, for a first try."""
-    found = json.loads((ASSETS / "examples" / "texts.json").read_text(encoding="utf-8"))
-    return "\n".join(example["text"] for example in found)
+    examples = json.loads((ASSETS / "examples" / "texts.json").read_text(encoding="utf-8"))
+    return "\n".join(example["text"] for example in examples)

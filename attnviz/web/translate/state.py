@@ -156,7 +156,7 @@ def answer(name: str, source: str, forced: tuple[int, ...]) -> Answer:
     said = [i for i in forced if i < vocabulary][: begin.longest - len(begin.start) - 1]
     while len(said) < MOST_SAID and (not said or said[-1] != begin.end):
         more = len(said)
-        for token in tokens(model, begin, said=said):
+        for token in tokens(model, begin, answer=said):
             said.append(token.id)
             if len(said) >= MOST_SAID:
                 break

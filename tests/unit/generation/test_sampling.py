@@ -341,5 +341,5 @@ def test_the_runs_of_the_steps_are_the_run_on_the_whole(
 def test_what_was_said_already_is_gone_on_from(gpt: Model) -> None:
     begin = prompt(gpt, "The cat sat on")
     all_of_it = [token.id for token, _ in zip(tokens(gpt, begin), range(6), strict=False)]
-    rest = [token.id for token, _ in zip(tokens(gpt, begin, said=all_of_it[:2]), range(4), strict=False)]
+    rest = [token.id for token, _ in zip(tokens(gpt, begin, answer=all_of_it[:2]), range(4), strict=False)]
     assert all_of_it[2:] == rest
