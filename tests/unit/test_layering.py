@@ -4,15 +4,22 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+
+from attnviz.errors import EXTRAS as OPTIONAL
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "attnviz"
+LOCKED = "# What these need in turn: written by .ci/lock. What torch needs for a graphics card it pins itself."
 
 
 class Import(NamedTuple):
@@ -20,6 +27,7 @@ class Import(NamedTuple):
     line: int
     module: str  # dotted
     late: bool  # inside a function
+    typing: bool  # under TYPE_CHECKING
 
 
 def sources() -> list[Path]:
@@ -37,6 +45,8 @@ def imports(file: Path) -> Iterator[Import]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     late = {id(inner) for function in functions for inner in ast.walk(function)}
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    typing = {id(inner) for block in blocks for inner in ast.walk(block)}
     where = str(file.relative_to(ROOT))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -49,7 +59,7 @@ def imports(file: Path) -> Iterator[Import]:
         else:
             continue
         for name in names:
-            yield Import(where, node.lineno, name, id(node) in late)
+            yield Import(where, node.lineno, name, id(node) in late, id(node) in typing)
 
 
 def all_imports() -> list[tuple[str, Import]]:
@@ -77,20 +87,72 @@ def test_importing_attnviz_leaves_the_heavy_libraries_alone():
     assert result.stdout.split() == []
 
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+IN_THE_APP = {"web", "pages", "app"}
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {Requirement(one).name for one in requirements}
+
+
+def pins(file: str) -> dict[str, str]:
+    """The packages that a file pins for a reason of its own, under a comment, with their releases."""
+    return dict(re.findall(r"^# .+\.\n([\w-]+)==([\d.]+)$", (ROOT / file).read_text(), re.M))
+
+
 def test_every_library_that_is_imported_is_required():
-    required = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.M))
-    tops = {one.module.split(".")[0] for _, one in all_imports()} - set(sys.stdlib_module_names) - {"attnviz"}
+    """By the core; or late, and by an extra whose absence has its sentence; or in the app, and by the extra app."""
     providers = packages_distributions()
-    normal = {top: {name.lower().replace("_", "-") for name in providers.get(top, [top])} for top in tops}
-    assert not {top for top, names in normal.items() if not names & required}
+    core, app, others = (
+        names(PROJECT["dependencies"]),
+        names(EXTRAS["app"]),
+        {package for package, _ in OPTIONAL.values()},
+    )
+    for where, one in all_imports():
+        top = one.module.split(".")[0]
+        if top == "attnviz" or top in sys.stdlib_module_names:
+            continue
+        packages = {name.lower().replace("_", "-") for name in providers.get(top, [top])}
+        allowed = core | (app if where in IN_THE_APP else set()) | (others if one.late or one.typing else set())
+        assert packages & allowed, one
+
+
+def test_pins_lie_in_the_ranges():
+    """What is tested here is what the ranges allow: every package that is named is pinned, in its range."""
+    pinned = pins("requirements.txt") | pins("requirements-dev.txt")
+    ranges = [Requirement(one) for one in [*PROJECT["dependencies"], *chain(*EXTRAS.values())]]
+    for one in ranges:
+        assert pinned[one.name] in one.specifier, one
+    assert set(pinned) == {one.name for one in ranges}
+    in_the_app = names([*PROJECT["dependencies"], *EXTRAS["app"], *EXTRAS["hub"], *EXTRAS["minilm"]])
+    assert set(pins("requirements.txt")) == in_the_app
 
 
 def test_requirements_are_exact_and_explained():
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        lines = (ROOT / name).read_text().splitlines()
+    pin = r"[a-zA-Z0-9-]+==[0-9.]+"
+    app, _, rest = (ROOT / "requirements.txt").read_text().partition(f"{LOCKED}\n\n")
+    for text in (app, (ROOT / "requirements-dev.txt").read_text()):
+        lines = text.splitlines()
         for comment, requirement in zip(lines[::2], lines[1::2], strict=True):
             assert comment.startswith("# ") and comment.endswith("."), comment
-            assert re.fullmatch(r"[a-zA-Z0-9-]+==[0-9.]+|-r requirements\.txt", requirement), requirement
+            assert re.fullmatch(rf"{pin}|-r requirements\.txt", requirement), requirement
+    assert len(rest.splitlines()) > 50
+    for line in rest.splitlines():
+        assert re.fullmatch(rf"{pin}(\.post\d+)?( ; .+)?", line), line
+
+
+def test_the_lock_holds_all_that_the_app_needs():
+    """Followed from the packages at the top: what each needs on this machine is pinned too, as it is installed here."""
+    lines = re.findall(r"^([\w-]+)==([\w.]+)(?: ; (.+))?$", (ROOT / "requirements.txt").read_text(), re.M)
+    locked = {name: release for name, release, marker in lines if not marker or Marker(marker).evaluate()}
+    for package in locked:
+        for line in requires(package) or []:
+            one = Requirement(line)
+            if package == "torch" or (one.marker and not one.marker.evaluate({"extra": ""})):
+                continue
+            name = one.name.lower().replace("_", "-").replace(".", "-")
+            assert name in locked and locked[name] in one.specifier, (package, line)
 
 
 NEVER = [
