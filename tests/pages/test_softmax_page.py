@@ -11,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 import attnviz
 from attnviz.analysis import measures, scaling
 from attnviz.formatting import percent, significant
-from attnviz.web.softmax import text as words
+from attnviz.web.softmax.text import ANSWERS
+from attnviz.web.temperatures import TEMPERATURES
 from tests.pages.driver import charts
 from tests.support.hostile_texts import HOSTILE
 
@@ -68,11 +69,11 @@ def test_the_bars_are_attends_weights(app: AppTest, tau: float) -> None:
 def test_the_curves_and_their_point_are_the_rows(app: AppTest) -> None:
     choose(app, temperature=4.0)
     scores = attnviz.load("minilm").run(TIRED).layers[3].attention.scores[0, 1, 10]
-    weights = scaling.tempered(scores, words.TEMPERATURES)
+    weights = scaling.tempered(scores, TEMPERATURES)
     spread, point, tops, top = figure(app, 1)["data"]
     assert numbers(spread["y"]) == pytest.approx((2 ** measures.entropy(weights)).tolist())
     assert numbers(tops["y"]) == pytest.approx((100 * weights.amax(dim=1)).tolist())
-    at = words.TEMPERATURES.index(4.0)
+    at = TEMPERATURES.index(4.0)
     assert numbers(point["y"]) == [pytest.approx(numbers(spread["y"])[at])]
     assert numbers(top["y"]) == [pytest.approx(numbers(tops["y"])[at])]
     notes = [note["text"] for note in figure(app, 1)["layout"]["annotations"]]
@@ -140,7 +141,7 @@ def test_the_heads_own_variances_are_the_models(app: AppTest) -> None:
     assert significant(float(own[3, 1])) in caption
 
 
-@pytest.mark.parametrize("guess", words.ANSWERS)
+@pytest.mark.parametrize("guess", ANSWERS)
 def test_the_answer_is_worked_out(app: AppTest, guess: str) -> None:
     choose(app, guess=guess)
     scores = attnviz.load("minilm").run(TIRED).layers[3].attention.scores[0, 1, 10]
@@ -202,4 +203,4 @@ def test_a_browser_may_report_anything(app: AppTest) -> None:
         app.session_state["softmax.temperature:dial"] = {"moved": moved}
         app.run()
         assert not app.exception
-    assert app.session_state["softmax.temperature"] in words.TEMPERATURES
+    assert app.session_state["softmax.temperature"] in TEMPERATURES

@@ -21,11 +21,10 @@ from attnviz.web.generate import state, text
 from attnviz.web.generate.scene import Scene
 from attnviz.web.generate.state import Opening, Settings
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.softmax.text import TEMPERATURES
+from attnviz.web.temperatures import MARKS, TEMPERATURES
 
 N_CANDIDATES = 10
 AT_ONCE = 20  # tokens
-MARKS = {0.05: "sharp", 1.0: "1", 20.0: "even"}
 TWICE = "Mr Dursley met Mrs Potts in Paris. A year later, Mr D"  # Austen's induction head knows how it goes on
 SAID_TWICE: dict[str, Any] = {"said": (), "focus": -1, "layer": 2, "head": 1, "inside": 1.0, "how": state.HOW[0]}
 FORMULA = (

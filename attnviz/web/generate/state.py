@@ -18,7 +18,7 @@ from attnviz.web.components.generation_view import written
 from attnviz.web.generate import text
 from attnviz.web.generate.scene import MAX_NEW_TOKENS, Scene
 from attnviz.web.lesson import LONGEST, Lesson
-from attnviz.web.softmax.text import TEMPERATURES
+from attnviz.web.temperatures import TEMPERATURES
 
 FALLBACK = "austen"  # where the sidebar's model predicts no next token
 ROOM = 20  # tokens that a text leaves the model to go on with

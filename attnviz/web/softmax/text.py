@@ -1,83 +1,20 @@
-"""The softmax lesson's numbers and the sentences written from them."""
+"""What the page "Softmax and temperature" says: sentences and titles written from the numbers."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Sequence
 
-import pandas as pd
-import torch
-from torch import Tensor
-
-from attnviz.analysis import measures, scaling
+from attnviz.analysis import scaling
 from attnviz.formatting import percent, significant, small_percent
-from attnviz.inputs.words import readable
-from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
+from attnviz.web.softmax.row import SHARPER, Row
 
-DECADE = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0)
-# About evenly spaced on a log scale, 1 in the middle.
-TEMPERATURES = (
-    *(0.05, 0.06, 0.07, 0.08, 0.09),
-    *(round(tau / 10, 2) for tau in DECADE),
-    *DECADE,
-    *(10.0, 12.0, 14.0, 16.0, 18.0, 20.0),
-)
-SHARPER = 0.5  # the temperature that the reader is asked about
 ANSWERS = ("It gains", "It loses", "It keeps its share")
 MOST_BARS = 24  # more tokens than this, and the lightest share one bar
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One query's attention row under temperatures; weights are float64, measures one per temperature."""
-
-    labels: tuple[str, ...]  # of the keys; a piece of a word begins with "·"
-    token: str  # the query's label
-    temperature: float
-    scores: Tensor  # (S,), −∞ where the mask forbids
-    weights: Tensor  # (3, S) at τ = 1, the chosen one and SHARPER
-    bits: tuple[float, ...]  # entropy of these three
-    tokens: tuple[float, ...]  # 2 to its power: as many as so many tokens evenly
-    tops: tuple[float, ...]
-    curve_tokens: tuple[float, ...]  # at TEMPERATURES
-    curve_tops: tuple[float, ...]
-
-    @property
-    def allowed(self) -> int:
-        """How many tokens the query may look at."""
-        return int((self.scores > -torch.inf).sum())
-
-    @property
-    def order(self) -> list[int]:
-        """The allowed positions, heaviest first: the same at every temperature."""
-        return cast(list[int], self.scores.argsort(descending=True, stable=True)[: self.allowed].tolist())
-
-    @property
-    def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """(tokens, top weight) for τ → 0 and τ → ∞."""
-        cold, hot = (_measures(weights[None]) for weights in scaling.limits(self.scores))
-        return (cold[1][0], cold[2][0]), (hot[1][0], hot[2][0])
-
-
-def read_row(trace: Trace, layer: int, head: int, query: int, temperature: float) -> Row:
-    """The row of a run without changes, softmaxed again at each temperature."""
-    encoding = trace.encodings[0]
-    labels = tuple(
-        f"·{label}" if more else label for label, more in zip(encoding.labels, encoding.continues, strict=True)
-    )
-    scores = trace.layers[layer].attention.scores[0, head, query]
-    weights = scaling.tempered(scores, (1.0, temperature, SHARPER))
-    bits, tokens, tops = _measures(weights)
-    _, curve_tokens, curve_tops = _measures(scaling.tempered(scores, TEMPERATURES))
-    return Row(labels, labels[query], temperature, scores, weights, bits, tokens, tops, curve_tokens, curve_tops)
-
-
-def _measures(weights: Tensor) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Entropy in bits, in tokens, and top weight of each row of (N, S)."""
-    bits = measures.entropy(weights).clamp(min=0.0)
-    return tuple(bits.tolist()), tuple((2**bits).tolist()), tuple(weights.amax(dim=-1).tolist())
+# ---- one row -----------------------------------------------------------------------------------------
 
 
 def row_sentence(row: Row) -> str:
@@ -109,6 +46,12 @@ def second_token(row: Row) -> tuple[str, str, str]:
     return f"Sharpen to τ = {SHARPER:g}: what happens to the second token, “{name}”?", truth, because
 
 
+def curves_alt(row: Row) -> str:
+    """The curves over all temperatures as text: where the row stands."""
+    spread, top = row.tokens[1], row.tops[1]
+    return f"At τ = {row.temperature:g} the row spreads over {spread:.2f} tokens, its top weight is {top:.3f}."
+
+
 def row_title(row: Row) -> str:
     """The point of the bars."""
     if row.allowed < 2:
@@ -118,19 +61,6 @@ def row_title(row: Row) -> str:
         return f"“{best}” has the most at τ = 1, and at every other τ"
     verb = "rises" if row.tops[1] > row.tops[0] else "falls"
     return f"“{best}” {verb} from {percent(row.tops[0])} (pale, τ = 1) to {percent(row.tops[1])}"
-
-
-def row_table(row: Row) -> pd.DataFrame:
-    """The row as data: token, score, weight at τ = 1 and at the chosen one."""
-    return pd.DataFrame(
-        {
-            "position": range(len(row.labels)),
-            "token": row.labels,
-            "score": row.scores.tolist(),
-            "weight_at_1": row.weights[0].tolist(),
-            f"weight_at_{row.temperature:g}": row.weights[1].tolist(),
-        }
-    )
 
 
 def bars(row: Row) -> tuple[list[str], list[float], list[float], list[str]]:
@@ -150,44 +80,30 @@ def bars(row: Row) -> tuple[list[str], list[float], list[float], list[str]]:
 # ---- attention or output -----------------------------------------------------------------------------
 
 
-def speaks(trace: Trace) -> bool:
-    """Whether the model gives logits over its vocabulary for every token."""
-    return trace.logits is not None and trace.logits.dim() == 3
-
-
-def token_names(model: Model, ids: tuple[int, ...]) -> list[str]:
-    """Tokens of the vocabulary as a person reads them."""
-    return [readable(model.tokenizer.decode([i], skip_special=False)) or str(i) for i in ids]
-
-
-def next_sentence(found: scaling.NextTokens, names: list[str], temperature: float, model: Model) -> str:
+def next_sentence(tokens: scaling.NextTokens, names: Sequence[str], temperature: float, trained: bool) -> str:
     """The difference between the two places for τ, on a model with logits."""
+    untrained = "" if trained else " This model is untrained: its next tokens are noise, the arithmetic is not."
     if temperature == 1:
-        says = "No. At τ = 1 neither changes anything."
-    else:
-        kept = len(set(found.ids) & set(found.first_inside))
-        same = "the same token first" if found.ids[0] == found.first_inside[0] else "another token first"
-        says = (
-            f"No. On the output, τ = {temperature:g} takes “{names[0]}” from {small_percent(found.plain[0])} to "
-            f"{small_percent(found.outside[0])} and keeps the order of all tokens. In attention it changes what the "
-            f"logits are made of: “{names[0]}” gets {small_percent(found.inside[0])}, {same}, {kept} of the first "
-            f"{len(found.ids)} still among them."
-        )
-    untrained = (
-        "" if model.info.trained else " This model is untrained: its next tokens are noise, the arithmetic is not."
+        return f"No. At τ = 1 neither changes anything.{untrained}"
+    kept = len(set(tokens.ids) & set(tokens.first_inside))
+    same = "the same token first" if tokens.ids[0] == tokens.first_inside[0] else "another token first"
+    plain, outside, inside = (small_percent(p[0]) for p in (tokens.plain, tokens.outside, tokens.inside))
+    return (
+        f"No. On the output, τ = {temperature:g} takes “{names[0]}” from {plain} to {outside} and keeps the order of "
+        f"all tokens. In attention it changes what the logits are made of: “{names[0]}” gets {inside}, {same}, {kept} "
+        f"of the first {len(tokens.ids)} still among them.{untrained}"
     )
-    return says + untrained
 
 
-def next_title(model: Model, trace: Trace, query: int) -> str:
+def next_title(trace: Trace, query: int) -> str:
     """What the dots are probabilities of."""
     label = trace.encodings[0].labels[query]
-    if model.transformer.config.kind == "encoder":
+    if trace.config.kind == "encoder":
         return f"What the model would write in the place of “{label}”"
     return f"What the model would write after “{label}”"
 
 
-def carried_sentence(moved: list[float], temperature: float) -> str:
+def carried_sentence(moved: Sequence[float], temperature: float) -> str:
     """The difference between the two places for τ, on a model without logits."""
     sampling = (
         "Sampling divides finished logits by τ, after the last layer, and touches nothing inside; this model has no "
@@ -223,7 +139,7 @@ def head_names(trace: Trace) -> list[str]:
     return [f"layer {layer}, head {head}" for layer in range(config.n_layers) for head in range(config.n_heads)]
 
 
-def heads_sentence(trace: Trace, variances: list[float], title: str) -> str:
+def heads_sentence(trace: Trace, variances: Sequence[float], title: str) -> str:
     """The real heads beside the theory."""
     if any(variance != variance for variance in variances):
         return "With one pair of tokens, the heads’ own q·k have no variance to measure."

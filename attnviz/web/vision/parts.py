@@ -12,11 +12,10 @@ from attnviz.web.components import drawing_pad, patch_view
 from attnviz.web.components.dial import dial
 from attnviz.web.jobs import model_downloads
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.softmax.text import TEMPERATURES
+from attnviz.web.temperatures import MARKS, TEMPERATURES
 from attnviz.web.vision import state, text
 from attnviz.web.vision.state import Outcome, Seen, Settings
 
-MARKS = {0.05: "sharp", 1.0: "1", 20.0: "even"}
 SOURCES = {"draw": "Draw", "upload": "Upload"}
 FORMULA = r"""\begin{aligned}
 &z_0=[x_\mathrm{class};\,x_1E;\,x_2E;\,\dots;\,x_NE]+E_\mathrm{pos}\\

@@ -28,7 +28,7 @@ from attnviz.web.components.patch_view import ROLLOUT, Look
 from attnviz.web.jobs import model_downloads
 from attnviz.web.jobs.model_downloads import Download
 from attnviz.web.lesson import Lesson
-from attnviz.web.softmax.text import TEMPERATURES
+from attnviz.web.temperatures import TEMPERATURES
 from attnviz.web.vision.text import GUESSES
 
 VIEW = "vision-patches"

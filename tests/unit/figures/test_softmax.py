@@ -9,31 +9,33 @@ import torch
 from attnviz import figures, load
 from attnviz.formatting import significant
 from attnviz.web.components import dial
-from attnviz.web.softmax import text as words
+from attnviz.web.softmax import text
+from attnviz.web.softmax.row import Row, read_row
+from attnviz.web.temperatures import TEMPERATURES
 from tests.support.hostile_texts import HOSTILE
 
 
 def test_many_tokens_share_a_bar_and_lose_no_weight() -> None:
     trace = load("scratch:tiny").run("word " * 60)
-    row = words.read_row(trace, 0, 0, 5, 0.1)
-    labels, before, after, texts = words.bars(row)
-    assert len(labels) == len(before) == len(after) == len(texts) == words.MOST_BARS
+    row = read_row(trace, 0, 0, 5, 0.1)
+    labels, before, after, texts = text.bars(row)
+    assert len(labels) == len(before) == len(after) == len(texts) == text.MOST_BARS
     assert labels[-1] == "39 others"
     assert sum(before) == pytest.approx(1) and sum(after) == pytest.approx(1)
 
 
 def test_one_allowed_token_needs_no_temperature() -> None:
-    row = words.read_row(load("scratch:gpt").run("a few words"), 0, 0, 0, 0.05)
-    assert row.allowed == 1 and "every temperature" in words.row_sentence(row)
+    row = read_row(load("scratch:gpt").run("a few words"), 0, 0, 0, 0.05)
+    assert row.allowed == 1 and "every temperature" in text.row_sentence(row)
     assert row.ends == ((1.0, 1.0), (1.0, 1.0))
     figure = figures.temperature_curves(
-        words.TEMPERATURES, row.curve_tokens, row.curve_tops, (0.05, 1, 1), row.ends, figures.LIGHT
+        TEMPERATURES, row.curve_tokens, row.curve_tops, (0.05, 1, 1), row.ends, figures.LIGHT
     )
     assert {note.text for note in figure.layout.annotations} == {"every τ: 1", "every τ: 100\u202f%"}
 
 
 def test_the_temperatures_are_even_on_a_log_scale_with_1_in_the_middle() -> None:
-    taus = words.TEMPERATURES
+    taus = TEMPERATURES
     steps = [math.log10(b / a) for a, b in pairwise(taus)]
     assert taus[0] == 0.05 and taus[-1] == 20 and taus[len(taus) // 2] == 1
     assert min(steps) > 0.04 and max(steps) < 0.1
@@ -81,6 +83,6 @@ def test_a_dial_stands_at_the_nearest_step(value: object, index: int) -> None:
 
 def test_a_masked_row_shares_nothing() -> None:
     trace = load("scratch:test").run("ab")
-    row = words.read_row(trace, 0, 0, 0, 1.0)
-    starved = words.Row(**{**vars(row), "scores": torch.full_like(row.scores, -math.inf)})
-    assert starved.allowed == 0 and "no token" in words.row_sentence(starved)
+    row = read_row(trace, 0, 0, 0, 1.0)
+    starved = Row(**{**vars(row), "scores": torch.full_like(row.scores, -math.inf)})
+    assert starved.allowed == 0 and "no token" in text.row_sentence(starved)

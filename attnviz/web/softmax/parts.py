@@ -1,0 +1,176 @@
+"""What the page "Softmax and temperature" draws, in the order of the page."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from attnviz import figures
+from attnviz.analysis import scaling
+from attnviz.nn import attention, reference
+from attnviz.nn.trace import Trace
+from attnviz.web import cache, shell
+from attnviz.web.components.dial import dial
+from attnviz.web.lesson import Lesson, Try
+from attnviz.web.softmax import state, text
+from attnviz.web.softmax.row import Row
+from attnviz.web.softmax.state import Settings
+from attnviz.web.temperatures import MARKS, TEMPERATURES
+
+FORMULA = r"""\begin{aligned}
+&\mathrm{weights}=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)\\
+&P(\mathrm{next})=\mathrm{softmax}\!\left(\frac{\mathrm{logits}}{\tau}\right)\\
+&\mathrm{Var}(q\cdot k)=d_k
+\end{aligned}"""
+
+
+# ---- one row -----------------------------------------------------------------------------------------
+
+
+def prediction(lesson: Lesson[Settings], row: Row) -> None:
+    """What a lower temperature does to the second token."""
+    if row.allowed > 1:
+        question, truth, because = text.second_token(row)
+        lesson.predict("guess", shell.escaped(question), text.ANSWERS, truth, because)
+
+
+def controls(lesson: Lesson[Settings], settings: Settings, trace: Trace, row: Row) -> None:
+    """The temperature, and which row of which head."""
+    _temperature(lesson)
+    st.selectbox(
+        "Token that looks (query)",
+        range(len(row.labels)),
+        key=lesson.key("query"),
+        format_func=lambda i: shell.escaped(f"{i} {row.labels[i]}"),
+    )
+    st.selectbox("Layer", range(trace.config.n_layers), key=lesson.key("layer"))
+    st.selectbox("Head", range(trace.config.n_heads), key=lesson.key("head"))
+    variance = float(scaling.product_variance(trace.layers[settings.layer].attention)[settings.head])
+    st.caption(text.head_caption(variance, trace.config.head_dim))
+
+
+def _temperature(lesson: Lesson[Settings], at: str = "") -> None:
+    key = lesson.key("temperature")
+    dial("Temperature τ", TEMPERATURES, key=key, format_func="{:g}".format, marks=MARKS, at=at)
+
+
+def bars(lesson: Lesson[Settings], row: Row) -> None:
+    """The row's weights, before and after."""
+    figure = figures.weight_bars(*text.bars(row), shell.palette())
+    data = pd.DataFrame(
+        {
+            "position": range(len(row.labels)),
+            "token": row.labels,
+            "score": row.scores.tolist(),
+            "weight_at_1": row.weights[0].tolist(),
+            f"weight_at_{row.temperature:g}": row.weights[1].tolist(),
+        }
+    )
+    lesson.picture(figure, title=text.row_title(row), alt=text.row_sentence(row), data=data, file="row")
+
+
+def curves(lesson: Lesson[Settings], row: Row) -> None:
+    """How many tokens share the row, and the top weight, at every temperature."""
+    now = (row.temperature, row.tokens[1], row.tops[1])
+    figure = figures.temperature_curves(TEMPERATURES, row.curve_tokens, row.curve_tops, now, row.ends, shell.palette())
+    data = pd.DataFrame({"tau": TEMPERATURES, "tokens": row.curve_tokens, "top_weight": row.curve_tops})
+    title = "Small τ: all to one token. Large τ: the same to all"
+    lesson.picture(figure, title=title, alt=text.curves_alt(row), data=data, file="temperature")
+
+
+def tries(lesson: Lesson[Settings]) -> None:
+    """Both ends of the scale, and a model whose next words can be read."""
+    lesson.tries(
+        Try("Almost argmax: τ = 0.05", {"temperature": 0.05}),
+        Try("Almost even: τ = 20", {"temperature": 20.0}),
+        Try("A model that predicts words: Austen", {"temperature": 0.5}, model="austen"),
+    )
+
+
+# ---- attention or output -----------------------------------------------------------------------------
+
+
+def sampling(lesson: Lesson[Settings], inputs: shell.Inputs, settings: Settings) -> None:
+    """The same τ in attention and on the output."""
+    effect = state.carried(inputs.model, inputs.text, settings.temperature, settings.query)
+    if isinstance(effect, list):
+        sentence = text.carried_sentence(effect, settings.temperature)
+        title = "τ in attention moves every layer’s vectors"
+        figure = figures.carried_lines(effect, shell.palette())
+        data = pd.DataFrame({"layer": range(len(effect)), "moved": effect})
+    else:
+        names, trained = state.token_names(inputs.model, effect.ids), cache.model(inputs.model).info.trained
+        sentence = text.next_sentence(effect, names, settings.temperature, trained)
+        title = text.next_title(cache.trace(inputs.model, inputs.text), settings.query)
+        figure = figures.token_dots(names, effect.plain, effect.inside, effect.outside, shell.palette())
+        data = pd.DataFrame(
+            {"token": names, "tau_1": effect.plain, "in_attention": effect.inside, "on_output": effect.outside}
+        )
+    lesson.sentence(sentence, part="sampling")
+    controls, picture = st.columns([236, 904], gap="large")
+    with controls:
+        _temperature(lesson, at="sampling")
+    with picture:
+        lesson.picture(figure, title=title, alt=sentence, data=data, file="sampling")
+
+
+# ---- why √d_k ----------------------------------------------------------------------------------------
+
+
+def variance(lesson: Lesson[Settings], inputs: shell.Inputs, seed: int, measured: tuple[scaling.Variance, ...]) -> None:
+    """How q·k grows with the width: of random vectors, and of the model's heads."""
+    trace = cache.trace(inputs.model, inputs.text)
+    variances = state.head_variances(trace)
+    controls, picture = st.columns([236, 904], gap="large")
+    with controls:
+        st.number_input("Seed of the vectors", 0, state.SEEDS - 1, key=lesson.key("seed"))
+        st.button("New random vectors", on_click=lambda: lesson.choose(seed=(seed + 1) % state.SEEDS))
+    with picture:
+        figure = figures.variance_lines(
+            [one.width for one in measured],
+            [(one.variance, one.low, one.high) for one in measured],
+            [one.scaled for one in measured],
+            (trace.config.head_dim, variances, text.head_names(trace)),
+            shell.palette(),
+        )
+        heads = text.heads_sentence(trace, variances, cache.model(inputs.model).info.title)
+        title = "The variance of q·k grows with dₖ; divided by √dₖ it stays at 1"
+        lesson.picture(figure, title=title, alt=heads, data=pd.DataFrame(measured), file="variance")
+        st.text(heads)
+
+
+def saturation(lesson: Lesson[Settings], measured: tuple[scaling.Saturation, ...]) -> None:
+    """What the softmax does to products that are too large."""
+    lesson.sentence(text.saturation_sentence(measured[-1], state.KEYS), part="saturation")
+    widths, data = [one.width for one in measured], pd.DataFrame(measured)
+    left, right = st.columns(2, gap="large")
+    with left:
+        plain, scaled = [one.top for one in measured], [one.top_scaled for one in measured]
+        figure = figures.saturation_lines(widths, plain, scaled, "%", shell.palette())
+        title = "Without the factor, one key takes nearly everything"
+        lesson.picture(figure, title=title, alt=title, data=data, file="saturation")
+    with right:
+        plain, scaled = [one.gradient for one in measured], [one.gradient_scaled for one in measured]
+        figure = figures.saturation_lines(widths, plain, scaled, "size of softmax’s gradient", shell.palette())
+        title = "… and nothing is left to learn from"
+        lesson.picture(figure, title=title, alt=title, data=data, file="gradient")
+
+
+# ---- formulas and code -------------------------------------------------------------------------------
+
+
+@st.fragment
+def behind(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
+    """The formula and the code."""
+    lesson.chosen()
+    lesson.behind(
+        FORMULA,
+        "Vaswani et al. 2017, section 3.2.1 and its footnote 4; temperature: Hinton et al. 2015, equation 1.",
+        scaling.tempered,
+        attention.attend,
+        scaling.dot_products,
+        scaling.variance_interval,
+        scaling.gradient_size,
+        reference.softmax,
+    )
+    lesson.write_link(inputs)
