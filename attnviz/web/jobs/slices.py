@@ -36,8 +36,8 @@ def running(name: str) -> bool:
 
 def done(name: str) -> list[Any] | None:
     """The steps so far; None if the work was never begun in this session."""
-    found: list[Any] | None = st.session_state.get(f"{name}:steps")
-    return found
+    steps: list[Any] | None = st.session_state.get(f"{name}:steps")
+    return steps
 
 
 def advance(name: str) -> None:

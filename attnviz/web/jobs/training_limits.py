@@ -26,7 +26,7 @@ def check(config: TrainConfig, text: str | None) -> None:
     vocabulary = config.vocab_size if reads_text(config.task) else 128
     model = config.model(TASKS[config.task].kind, vocabulary, config.length)
     weights = config.n_layers * config.n_heads * config.batch * config.length**2
-    for count, most, what in (
+    for count, most, unit in (
         (config.steps, MAX_STEPS, "steps"),
         (config.batch * config.length, MAX_TOKENS, f"tokens a step ({config.batch} × {config.length})"),
         (model.n_parameters, MAX_PARAMETERS, "parameters"),
@@ -34,4 +34,4 @@ def check(config: TrainConfig, text: str | None) -> None:
         (0 if text is None else len(text.encode("utf-8", "replace")), MOST_BYTES, "bytes of text"),
     ):
         if count > most:
-            raise InvalidParameterError(f"{count:,} {what} are more than the {most:,} that this server allows.")
+            raise InvalidParameterError(f"{count:,} {unit} are more than the {most:,} that this server allows.")

@@ -86,8 +86,8 @@ def shown(lesson: Lesson[Settings]) -> Shown:
 
 def lines() -> dict[str, ModelInfo]:
     """All models that this session can show, by name: its own, those it brought from the hub, the catalogue."""
-    own = [one.info for one in cache.own_models().values()]
-    infos = [*own, *brought().values(), *(info for info in catalogue() if info.name != "scratch:test")]
+    of_session = [model.info for model in cache.own_models().values()]
+    infos = [*of_session, *brought().values(), *(info for info in catalogue() if info.name != "scratch:test")]
     return {info.name: info for info in infos}
 
 

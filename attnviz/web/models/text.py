@@ -184,11 +184,11 @@ def description(part: Part, times: int, total: int) -> str:
     return f"{first} {tensors} {part.n:,} numbers{often}, {percent(times * part.n / total)} of the model."
 
 
-def reads(what: str, config: ModelConfig, tokens: str) -> str:
-    """What goes into a stack."""
+def reads(given: str, config: ModelConfig, tokens: str) -> str:
+    """What goes into a stack; `tokens` is how many there are, T or S."""
     if config.channels:
         return f"an image: {config.channels} × {config.image_size} × {config.image_size}"
-    return what if what != "token ids" else f"token ids: {tokens}"
+    return given if given != "token ids" else f"token ids: {tokens}"
 
 
 def shape(sizes: Sequence[str | int]) -> str:

@@ -35,7 +35,7 @@ def source(lesson: Lesson[Settings], outcome: Outcome) -> None:
         "Picture",
         list(SOURCES),
         key=lesson.key("source"),
-        format_func=SOURCES.get,
+        format_func=SOURCES.__getitem__,
         required=True,
         label_visibility="collapsed",
     )

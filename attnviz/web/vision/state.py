@@ -135,7 +135,7 @@ class Outcome:
 
 def titles() -> dict[str, str]:
     """The vision models that can be picked, name → title; this session's own ones first."""
-    infos = [own.info for own in cache.own_models().values() if own.transformer.config.channels]
+    infos = [model.info for model in cache.own_models().values() if model.transformer.config.channels]
     infos += [info for info in catalogue() if info.family == "Vision"]
     return {info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)" for info in infos}
 
