@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 NARROW = "\u202f"  # the narrow no-break space
 MINUS = "\u2212"
@@ -152,8 +153,9 @@ def listed(parts: Sequence[str], separator: str = ", ") -> str:
 
 def _fixed(size: float, digits: int) -> str:
     """A number from 0 up with so many decimals; what lies exactly in the middle is rounded up."""
-    middle = (size * 2 ** (digits + 1)) % 2 == 1  # the only numbers of float64 that lie there
-    return f"{math.nextafter(size, math.inf) if middle else size:.{digits}f}"
+    if (size * 2 ** (digits + 1)) % 2 == 1:  # the only numbers of float64 that lie there
+        return str(Decimal(size).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+    return f"{size:.{digits}f}"
 
 
 def _scaled(n: int, units: Sequence[str]) -> str:

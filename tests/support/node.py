@@ -18,6 +18,9 @@ from attnviz.browser.bundle import FOLDER
 PATIENCE = 120  # seconds that a script may take
 # What a script may name: these modules are in its scope.
 MODULES = {
+    "format": "core/format.js",
+    "framing": "core/framing.js",
+    "bridge": "core/bridge.js",
     "unpack": "attention/unpack.js",
     "maths": "attention/maths.js",
     "scores": "attention/scores.js",

@@ -262,7 +262,7 @@ def test_small_numbers_get_the_decimals_they_need() -> None:
     cases = [[0, 0], [0.5, 2], [1234.5, 2], [0.0949, 3], [0.0123, 3], [0.00123, 4], [1e-9, 6]]
     assert run_node("give(inputs.map(([v]) => read.decimalsFor(v)));", inputs=cases) == [2, 2, 2, 3, 3, 4, 6]
     numbers = [[-0.001, 2], [-1.5, 2], [2, 0], [123456, 2], [-2.5e7, 2], [0.5, 1]]
-    found = run_node("give(inputs.map(([v, d]) => read.shown(v, d)));", inputs=numbers)
+    found = run_node("give(inputs.map(([v, d]) => format.compact(v, d)));", inputs=numbers)
     assert found == ["0.00", "−1.50", "2", "1.2·10⁵", "−2.5·10⁷", "0.5"]
 
 

@@ -340,52 +340,6 @@ def test_entropy_and_argmax() -> None:
     assert found == pytest.approx(bits.tolist(), abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("call", "text"),
-    [
-        ("pct(0.4123)", "41\u202f%"),
-        ("pct(0.0231)", "2.3\u202f%"),
-        ("pct(0.0999)", "10\u202f%"),
-        ("pct(0.0994)", "9.9\u202f%"),
-        ("pct(0.996)", "99.6\u202f%"),
-        ("pct(0.99951)", "100\u202f%"),
-        ("pct(1)", "100\u202f%"),
-        ("pct(0)", "0\u202f%"),
-        ("pct(0.0005)", "<\u202f0.1\u202f%"),
-        ("pct(NaN)", "NaN"),
-        ("pct(0.001)", "0.1\u202f%"),
-        ("pct(0.99)", "99\u202f%"),
-        ("num(-1.5)", "−1.50"),
-        ("num(2.345, 1)", "2.3"),
-        ("num(-0.001)", "0.00"),
-        ("num(NaN)", "NaN"),
-        ("num(-Infinity)", "−∞"),
-        ("points(0.123)", "+12"),
-        ("points(-0.0123)", "−1.2"),
-        ("points(0)", "0"),
-        ("points(0.0001)", "0"),
-        ("points(NaN)", "NaN"),
-    ],
-)
-def test_numbers_in_words(call: str, text: str) -> None:
-    assert _texts()[call] == text
-
-
-CALLS = """
-const {pct, num, points} = maths;
-const calls = inputs;
-give(Object.fromEntries(calls.map(call => [call, eval(call)])));
-"""
-_cache: dict[str, str] = {}
-
-
-def _texts() -> dict[str, str]:
-    if not _cache:
-        mark = next(m for m in test_numbers_in_words.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined]
-        _cache.update(run_node(CALLS, inputs=[call for call, _ in mark.args[1]]))
-    return _cache
-
-
 def test_own_settings_give_the_run() -> None:
     layer = attention(temperature=0.2, scale=0.7, mask=Mask(causal=True))
     script = "const m = unpack.unpack(message); giveFloats(maths.weights(m, 0, 0, maths.ownSettings(m)))"

@@ -1,6 +1,6 @@
 /* brush.js: a mask painted by hand, on top of the model's own. The state lists the blocked (query, key) pairs of tokens, sorted; a bitmap
    beside it answers at once. Methods of the view. */
-import { el } from "../core/kit.js";
+import { el } from "../core/dom.js";
 import { opener } from "./maths.js";
 
 const MOST_PAINTED = 4096; // pairs; as in view.py

@@ -1,7 +1,7 @@
 /* chips.js: the row of tokens, coloured by what the chosen one gives them. Methods of the view. */
 import { items } from "./maths.js";
 import { lutIndex, onColour } from "../core/theme.js";
-import { el, plainLabel } from "../core/kit.js";
+import { el, plainLabel } from "../core/dom.js";
 
 export const chipMethods = {
   buildChips() {

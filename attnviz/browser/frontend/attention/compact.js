@@ -1,5 +1,6 @@
 /* compact.js: the small form of the view for lessons: a title, the matrix, its legend, the sentence. These methods replace those of the view. */
-import { el, fitCanvas } from "../core/kit.js";
+import { fitCanvas } from "../core/canvas.js";
+import { el } from "../core/dom.js";
 import { listenMatrix } from "./pointer.js";
 import { brushBar, paintedText } from "./brush.js";
 import { paintLegend } from "./paint-matrix.js";

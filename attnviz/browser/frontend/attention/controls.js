@@ -1,6 +1,6 @@
 /* controls.js: what can be changed. Each control writes one field of the state through view.set and follows it in sync(). */
-import { el } from "../core/kit.js";
-import { pct } from "./maths.js";
+import { el } from "../core/dom.js";
+import { percent } from "../core/format.js";
 import { brushBar, paintedText } from "./brush.js";
 
 /** A group of which one is chosen: [value, text, title]. Arrow keys move the choice. */
@@ -360,7 +360,7 @@ export function moreSettings(view) {
     min: 0,
     max: 0.7,
     step: 0.01,
-    show: () => (state.threshold ? pct(state.threshold) : "all"),
+    show: () => (state.threshold ? percent(state.threshold) : "all"),
     get: () => Math.sqrt(state.threshold),
     set: (x) => set({ threshold: Number((x * x).toFixed(4)) }),
   });

@@ -399,26 +399,3 @@ export function argmax(a, offset, n) {
   for (let j = 1; j < n; j++) if (a[offset + j] > a[offset + best]) best = j;
   return best;
 }
-
-/** 41 %, 2.3 %, 99.6 %, < 0.1 %, with narrow no-break spaces. */
-export function pct(x) {
-  const p = x * 100;
-  if (!Number.isFinite(p)) return "NaN";
-  if (p > 0 && p < 0.1) return "<\u202f0.1\u202f%";
-  return `${p !== 0 && (p < 9.95 || (p > 99 && p < 99.95)) ? p.toFixed(1) : p.toFixed(0)}\u202f%`;
-}
-
-/** Decimals with a true minus sign. */
-export function num(x, digits = 2) {
-  if (!Number.isFinite(x)) return Number.isNaN(x) ? "NaN" : x < 0 ? "\u2212∞" : "∞";
-  const text = Math.abs(x).toFixed(digits);
-  return x < 0 && Number(text) !== 0 ? "\u2212" + text : text;
-}
-
-/** A change of weight in signed percentage points: +12, −0.4. */
-export function points(x) {
-  if (!Number.isFinite(x)) return "NaN";
-  const p = x * 100,
-    text = Math.abs(p).toFixed(Math.abs(p) < 9.95 ? 1 : 0);
-  return Number(text) === 0 ? "0" : (p < 0 ? "\u2212" : "+") + text;
-}

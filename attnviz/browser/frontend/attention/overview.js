@@ -1,6 +1,7 @@
 /* overview.js: the grid of all heads: computed a few milliseconds per frame, ordered, painted. Methods of the view. */
 import { layoutGrid, paintCell, paintGridOver, paintThumb, poolHead } from "./paint-grid.js";
-import { el, fitCanvas } from "../core/kit.js";
+import { fitCanvas } from "../core/canvas.js";
+import { el } from "../core/dom.js";
 import { rankHeads, scoreCell, scoreHead, scoreRange, scoreText } from "./scores.js";
 import { divergingIndex, lutIndex, onColour } from "../core/theme.js";
 

@@ -1,5 +1,5 @@
 /* page.js: the elements of the view, and their sizes. Methods of the view. */
-import { el } from "../core/kit.js";
+import { el } from "../core/dom.js";
 import { brushBar } from "./brush.js";
 import { changeSwitch, moreSettings, tokenSwitches, whatIf } from "./controls.js";
 import { saveMenu } from "./save.js";

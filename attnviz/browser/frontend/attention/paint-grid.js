@@ -1,6 +1,6 @@
 /* paint-grid.js: every head as a small picture, layers × heads. Pure functions of a 2D context. */
 import { colourPixels } from "../core/theme.js";
-import { roundBox, textWidth } from "../core/kit.js";
+import { roundBox, textWidth } from "../core/canvas.js";
 
 /** Where each head stands in w × h pixels. Heads or layers run across, whichever gives larger pictures; `order` lists heads (layer * heads + head) by rank, or null.
     `bars`: leaves room for their scores; `across`: whether heads ran across so far, which changes only where that makes the pictures much larger. */

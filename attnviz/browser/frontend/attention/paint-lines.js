@@ -1,6 +1,6 @@
 /* paint-lines.js: who looks at whom, as curves from each query to its keys. Pure functions of a 2D context. */
-import { clipText, roundBox, textWidth, thinLabels, tokenFont } from "../core/kit.js";
-import { pct } from "./maths.js";
+import { clipText, roundBox, textWidth, thinLabels, tokenFont } from "../core/canvas.js";
+import { percent } from "../core/format.js";
 
 /** Whether labels can stand upright under each other's neighbours: all fit, or most are as short as a letter. */
 function linesFlat(g, theme, list, size, pitch) {
@@ -230,7 +230,7 @@ function linesColumn(g, lay, scene, theme, column, values) {
     linesLabel(g, lay, theme, list[i], column, i, {
       hot,
       dim: any && !hot && !(v >= 0.03),
-      value: v >= 0.03 ? pct(v) : null,
+      value: v >= 0.03 ? percent(v) : null,
     });
   }
 }

@@ -1,6 +1,6 @@
 /* paint-matrix.js: one head as queries × keys, its legend, and what is drawn over it. Pure functions of a 2D context. */
 import { colourPixels, divergingIndex, lutIndex, onColour, scalePosition } from "../core/theme.js";
-import { clipText, roundBox, textWidth, thinLabels, tokenFont } from "../core/kit.js";
+import { clipText, roundBox, textWidth, thinLabels, tokenFont } from "../core/canvas.js";
 import { poolHead } from "./paint-grid.js";
 
 const AXIS_QUERY = ["query looks ↓", "looks ↓"],

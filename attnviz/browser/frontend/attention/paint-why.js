@@ -1,7 +1,8 @@
 /* paint-why.js: why a weight is what it is: the products of query and key, and the row's softmax. Pure functions of a 2D context. */
 import { lutIndex } from "../core/theme.js";
-import { plainLabel, clipText, roundBox, textWidth } from "../core/kit.js";
-import { num } from "./maths.js";
+import { clipText, roundBox, textWidth } from "../core/canvas.js";
+import { plainLabel } from "../core/dom.js";
+import { number } from "../core/format.js";
 
 /** One bar per dimension, up for products that raise the score. `hot` is the dimension under the pointer, or null. */
 export function paintWhy(g, theme, w, h, products, hot) {
@@ -47,7 +48,7 @@ export function paintWhy(g, theme, w, h, products, hot) {
   g.fillRect(0, Math.round(zero) - 0.5, w, 1);
   const i = hot ?? most,
     p = products[i],
-    text = (p > 0 ? "+" : "") + num(p, 1);
+    text = (p > 0 ? "+" : "") + number(p, 1);
   g.font = `400 12px ${theme.sans}`;
   g.textBaseline = "middle";
   g.textAlign = "center";

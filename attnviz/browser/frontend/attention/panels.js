@@ -1,6 +1,8 @@
 /* panels.js: paints each part of the view when it has changed. Methods of the view. */
-import { explain, num, pct, products } from "./maths.js";
-import { el, fitCanvas, tokenNode } from "../core/kit.js";
+import { explain, products } from "./maths.js";
+import { number, percent } from "../core/format.js";
+import { fitCanvas } from "../core/canvas.js";
+import { el, tokenNode } from "../core/dom.js";
 import { SETTLED } from "./choices.js";
 import { layoutMatrix, paintLegend, paintMatrix, paintMatrixOver } from "./paint-matrix.js";
 import { layoutLines, paintLinesBase, paintLinesOver, strongCurves } from "./paint-lines.js";
@@ -236,9 +238,9 @@ export const panelMethods = {
       { q, k: keys } = m.layers[args[1]],
       d = this.model.d,
       b = this.bar;
-    const factor = (vectors, n, token) => num(vectors[(args[2] * n + token) * d + b]);
+    const factor = (vectors, n, token) => number(vectors[(args[2] * n + token) * d + b]);
     const all = `${up} of ${d} ${w < 350 ? "" : "products "}push up`,
-      one = () => `dim ${b}: ${factor(q, m.T, pair[0])} × ${factor(keys, m.S, pair[1])} = ${num(parts[b])}`;
+      one = () => `dim ${b}: ${factor(q, m.T, pair[0])} × ${factor(keys, m.S, pair[1])} = ${number(parts[b])}`;
     const detail = !finite ? "" : b === null ? all : one();
     n.whyPair.replaceChildren(
       tokenNode(s.queries[s.focus.q], "q"),
@@ -251,23 +253,25 @@ export const panelMethods = {
         el("div", { class: kind }, el("span", {}, name), el("b", {}, value)),
       ],
       steps = [];
-    steps.push(...step("sum q·k", num(x.sum, 1)).slice(1));
+    steps.push(...step("sum q·k", number(x.sum, 1)).slice(1));
     const root = Math.round(1 / x.scale ** 2);
     if (x.scale !== 1)
       steps.push(
         ...step(
-          Math.abs(1 / Math.sqrt(root) - x.scale) < 1e-6 ? `÷ √${root}` : `× ${num(x.scale, 3)}`,
-          num(x.sum * x.scale),
+          Math.abs(1 / Math.sqrt(root) - x.scale) < 1e-6 ? `÷ √${root}` : `× ${number(x.scale, 3)}`,
+          number(x.sum * x.scale),
         ),
       );
     if (x.bias)
-      steps.push(...step(x.bias < 0 ? `− ${num(-x.bias)} position` : `+ ${num(x.bias)} position`, num(x.score)));
+      steps.push(
+        ...step(x.bias < 0 ? `− ${number(-x.bias)} position` : `+ ${number(x.bias)} position`, number(x.score)),
+      );
     if (x.temperature !== 1)
-      steps.push(...step(w < 350 || steps.length > 5 ? "÷ temp." : "÷ temperature", num(x.logit)));
+      steps.push(...step(w < 350 || steps.length > 5 ? "÷ temp." : "÷ temperature", number(x.logit)));
     steps.push(
       ...step(
         w < 350 && steps.length > 3 ? "softmax" : "share of softmax",
-        x.allowed ? pct(this.full[pair[0] * m.S + pair[1]]) : "masked",
+        x.allowed ? percent(this.full[pair[0] * m.S + pair[1]]) : "masked",
         "res",
       ),
     );
@@ -310,7 +314,13 @@ export const panelMethods = {
     if (state.hide && q >= 0 && !state.renormalise) {
       let sum = 0;
       for (let j = 0; j < s.nk; j++) sum += s.a[q * s.nk + j];
-      return ["hidden special tokens take ", pct(Math.max(0, 1 - sum)), " of “", tokenNode(s.queries[q], "name"), "”"];
+      return [
+        "hidden special tokens take ",
+        percent(Math.max(0, 1 - sum)),
+        " of “",
+        tokenNode(s.queries[q], "name"),
+        "”",
+      ];
     }
     if (state.join) return ["joined words: keys add up, queries average"];
     if (!this.touched) return ["layers, heads and positions count from 0"];

@@ -1,6 +1,6 @@
 /* pointer.js: mouse, touch and keyboard on the pictures. Hover previews everywhere, click and Enter lock, Escape lets go. */
-import { el } from "../core/kit.js";
-import { pct, points } from "./maths.js";
+import { el } from "../core/dom.js";
+import { percent, points } from "../core/format.js";
 
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
@@ -64,7 +64,7 @@ function matrixTip(view, q, k) {
     at = q * s.nk + k,
     value = el("b");
   if (s.allowed && !s.allowed(q, k)) value.textContent = s.painted?.(q, k) ? "blocked" : "masked";
-  else value.textContent = s.change ? `${points(s.change[at])} points` : pct(s.a[at]);
+  else value.textContent = s.change ? `${points(s.change[at])} points` : percent(s.a[at]);
   const name = (item) => {
     const b = el("bdi");
     b.textContent = item.label;

@@ -1,5 +1,5 @@
 /* save.js: the view as files: one picture of all its parts, the head's weights as a table, and what only the server can write. */
-import { el } from "../core/kit.js";
+import { el } from "../core/dom.js";
 import { download } from "../core/download.js";
 import { toCsv, toPng, toSvg } from "./export.js";
 import { layoutGrid, paintGridOver } from "./paint-grid.js";

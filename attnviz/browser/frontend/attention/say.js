@@ -1,6 +1,7 @@
 /* say.js: what the view says in words: the sentence, the entropy, what is read aloud, the list that stands for a picture. */
-import { el, plainLabel, tokenNode } from "../core/kit.js";
-import { argmax, entropy, num, pct, points } from "./maths.js";
+import { el, plainLabel, tokenNode } from "../core/dom.js";
+import { argmax, entropy } from "./maths.js";
+import { number, percent, points } from "../core/format.js";
 
 const sayStrong = (text) => el("b", {}, text);
 
@@ -32,7 +33,7 @@ export function sentence(scene, layer, head) {
     let sum = 0;
     for (const q of focus.queries) sum += a[q * nk + focus.k];
     const n = focus.queries.length,
-      share = [sayStrong(`${num(sum)} of ${n}`), ` (${pct(sum / n)})`];
+      share = [sayStrong(`${number(sum)} of ${n}`), ` (${percent(sum / n)})`];
     return [
       where,
       ...sayTokens(queries, focus.queries, "q"),
@@ -65,7 +66,7 @@ export function sentence(scene, layer, head) {
     where,
     ...sayTokens(queries, [focus.q], "q"),
     " gives ",
-    sayStrong(pct(value)),
+    sayStrong(percent(value)),
     " of its attention to ",
     ...sayTokens(keys, [focus.k], "k"),
     change === null ? "." : `, ${points(change)} points against the model as trained.`,
@@ -79,7 +80,7 @@ export function spoken(scene, name) {
   if (focus.q < 0 || focus.k < 0) return `${start}: no token chosen`;
   const value = a[focus.q * nk + focus.k];
   const masked = scene.allowed && !scene.allowed(focus.q, focus.k);
-  return `${start}: '${plainLabel(queries[focus.q])}' attends to '${plainLabel(keys[focus.k])}' ${!masked ? pct(value) : seesNothing(scene, focus.q) ? "not at all, its whole row is masked" : "not at all, masked"}`;
+  return `${start}: '${plainLabel(queries[focus.q])}' attends to '${plainLabel(keys[focus.k])}' ${!masked ? percent(value) : seesNothing(scene, focus.q) ? "not at all, its whole row is masked" : "not at all, masked"}`;
 }
 
 /** Mean entropy of a head's rows, in bits; rows that see nothing, or hold NaN, are left out. */
@@ -102,8 +103,8 @@ export function entropyNodes(scene, mean, meanBefore, what) {
     lines = [];
   const bits = (now, was) =>
     was == null || Math.abs(now - was) < 0.005
-      ? [sayStrong(num(now)), " bits"]
-      : [sayStrong(num(now)), ` bits (${now > was ? "+" : ""}${num(now - was)})`];
+      ? [sayStrong(number(now)), " bits"]
+      : [sayStrong(number(now)), ` bits (${now > was ? "+" : ""}${number(now - was)})`];
   if (focus.q >= 0 && !Number.isNaN(a[focus.q * nk + focus.k])) {
     const now = entropy(a, focus.q * nk, nk),
       was = before ? entropy(before, focus.q * nk, nk) : null;
@@ -144,7 +145,7 @@ export function headText(scene, most = 3) {
       .filter((j) => a[i * nk + j] >= 0.01)
       .sort((x, y) => a[i * nk + y] - a[i * nk + x])
       .slice(0, most);
-    return `${plainLabel(queries[i])} → ${row.map((j) => `${plainLabel(keys[j])} ${pct(a[i * nk + j])}`).join(", ") || "nothing"}`;
+    return `${plainLabel(queries[i])} → ${row.map((j) => `${plainLabel(keys[j])} ${percent(a[i * nk + j])}`).join(", ") || "nothing"}`;
   });
 }
 
@@ -157,7 +158,7 @@ export function headSummary(scene, layer, head) {
   const seen = new Float32Array(nk);
   for (let i = 0; i < nq; i++) for (let j = 0; j < nk; j++) seen[j] += a[i * nk + j];
   const top = argmax(seen, 0, nk);
-  const largest = `'${plainLabel(queries[(best / nk) | 0])}' to '${plainLabel(keys[best % nk])}', ${pct(a[best])}`;
-  const most = `'${plainLabel(keys[top])}', on average ${pct(seen[top] / nq)}`;
+  const largest = `'${plainLabel(queries[(best / nk) | 0])}' to '${plainLabel(keys[best % nk])}', ${percent(a[best])}`;
+  const most = `'${plainLabel(keys[top])}', on average ${percent(seen[top] / nq)}`;
   return `Layer ${layer}, head ${head}, ${nq} queries by ${nk} keys. Largest weight: ${largest}. Seen most: ${most}.`;
 }

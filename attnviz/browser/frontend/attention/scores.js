@@ -1,7 +1,8 @@
 /* scores.js: what kind of head it is, in one number per head, from its weights. No DOM.
    A share is the weight that queries give to their target keys, mean over the queries that have a target and see anything;
    the induction score is the prefix-matching score of Olsson et al. 2022. All of them count tokens, also where words are joined. */
-import { entropy, num, pct } from "./maths.js";
+import { entropy } from "./maths.js";
+import { number, percent } from "../core/format.js";
 
 const SHARES = [
   ["previous", "previous token", "mean weight on the token before"],
@@ -92,18 +93,18 @@ export function scoreHead({ T, S }, { kind, targets }, a) {
 
 /** A score in words and, shorter, in a cell. */
 export const scoreText = ({ kind }, v) =>
-  kind === "share" ? pct(v) : kind === "bits" ? `${num(v)} bits` : v === null ? "none" : num(v);
+  kind === "share" ? percent(v) : kind === "bits" ? `${number(v)} bits` : v === null ? "none" : number(v);
 export function scoreCell({ kind, top }, v) {
   if (v === null || !Number.isFinite(v)) return "";
   if (kind === "share") return v < 0.01 ? "" : String(Math.round(v * 100));
-  return num(v, kind === "bits" ? 1 : top < 10 ? 2 : 0);
+  return number(v, kind === "bits" ? 1 : top < 10 ? 2 : 0);
 }
 
 /** What the ends of the colour scale are. */
 export function scoreRange(score) {
   if (score.kind === "share") return "darkest 100\u202f%";
-  if (score.kind === "bits") return `darkest ${num(score.top, 1)} bits`;
-  return score.signed ? `red \u2212${num(score.top)} to blue ${num(score.top)}` : `darkest ${num(score.top)}`;
+  if (score.kind === "bits") return `darkest ${number(score.top, 1)} bits`;
+  return score.signed ? `red \u2212${number(score.top)} to blue ${number(score.top)}` : `darkest ${number(score.top)}`;
 }
 
 /** Heads by score, largest first (the sharpest first of entropy), those without one last; `of` gives a head's score. */

@@ -1,5 +1,5 @@
 // The view in a page of its own: the HTML report and the output of a notebook. Nothing leaves the page.
-import { el } from "../core/kit.js";
+import { el } from "../core/dom.js";
 import { mount } from "./view.js";
 
 /** The bytes of a message that the page holds as base64. */

@@ -1,37 +1,46 @@
 /* streamlit.js: the view as a Streamlit component (components v2).
-   The data is u32 n | n bytes of JSON {state, question, compact, live, message: its length, file} | the message | a file to save. */
+   The data is a frame: {state, question, compact, live, message: its length, file: {name, number, at, bytes}}, then the
+   message, then a file to save. */
+import { bytesOf, component } from "../core/bridge.js";
 import { download } from "../core/download.js";
-import { whenGone } from "../core/kit.js";
+import { readFrame } from "../core/framing.js";
 import { mount } from "./view.js";
 
-const mountedViews = new WeakMap();
-
-export default function attentionComponent({ data, parentElement, setStateValue, setTriggerValue }) {
-  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data),
-    length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  const given = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length))),
-    message = bytes.subarray(4 + length, 4 + length + given.message);
-  let entry = mountedViews.get(parentElement);
-  if (!entry) {
-    mountedViews.set(parentElement, (entry = {}));
-    const root = parentElement.querySelector(".av-root");
-    entry.view = mount(root, {
-      message,
-      state: given.state,
-      question: given.question,
-      compact: given.compact,
-      onState: (state) => entry.setState("view", state),
-      onRun: given.live ? () => {} : null,
-      onExport: (kind) => entry.trigger("export", kind),
-    });
-  } else entry.view.update({ message, state: given.state, compact: given.compact });
-  if (given.file && entry.file !== given.file.number) {
-    entry.file = given.file.number;
-    download(given.file.name, new Blob([bytes.slice(4 + length + given.message)]));
-  }
-  entry.setState = setStateValue;
-  entry.trigger = setTriggerValue;
-  return whenGone(parentElement, () => {
-    entry.view.destroy();
-  });
+/** The header, the message, and what the page's file is saved from. */
+function readData(data) {
+  const { header, payload } = readFrame(bytesOf(data));
+  return { ...header, payload, message: payload.subarray(0, header.message) };
 }
+
+/** Saves a file of the page, each once. */
+function saveFile(entry, { file, payload }) {
+  if (!file || entry.file === file.number) return;
+  entry.file = file.number;
+  download(file.name, new Blob([payload.slice(file.at, file.at + file.bytes)]));
+}
+
+export default component(".av-root", {
+  mount(root, data, tell) {
+    const given = readData(data),
+      { message, state, question, compact, live } = given;
+    const view = mount(root, {
+      message,
+      state,
+      question,
+      compact,
+      onState: (chosen) => tell.state("view", chosen),
+      onRun: live ? () => {} : null,
+      onExport: (kind) => tell.trigger("export", kind),
+    });
+    const entry = { view, file: 0 };
+    saveFile(entry, given);
+    return entry;
+  },
+  update(entry, data) {
+    const given = readData(data),
+      { message, state, compact } = given;
+    entry.view.update({ message, state, compact });
+    saveFile(entry, given);
+  },
+  destroy: (entry) => entry.view.destroy(),
+});

@@ -1,14 +1,14 @@
-// The message of packing.py becomes a model: tokens, masks and numbers, and per layer the queries and keys.
+/* unpack.js: the message of attention_message.py becomes a model: tokens, masks and numbers, and per layer the queries
+   and keys. */
+import { readAligned } from "../core/framing.js";
 
 let unpackCount = 0;
 
 /** Bytes of one message (at any offset of their buffer) to a model; queries and keys are decoded when first asked for. */
 export function unpack(bytes) {
-  const own = bytes.slice(); // Streamlit's array starts at any address of a shared buffer; typed arrays need an even one
-  const length = new DataView(own.buffer).getUint32(0, true);
-  const header = JSON.parse(new TextDecoder().decode(own.subarray(4, 4 + length)));
+  const { header, buffer, start } = readAligned(bytes);
   if (header.version !== 1) throw new Error(`message version ${header.version}, this view reads version 1`);
-  return unpackModel(header, own.buffer, 4 + length);
+  return unpackModel(header, buffer, start);
 }
 
 function unpackModel(header, buffer, start) {

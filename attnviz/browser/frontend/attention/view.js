@@ -2,7 +2,7 @@
 import { fold, items, maskOf, opener, weights } from "./maths.js";
 import { unpack } from "./unpack.js";
 import { isDark, readTheme } from "../core/theme.js";
-import { forgetWidths } from "../core/kit.js";
+import { forgetWidths } from "../core/canvas.js";
 import { scoreTable } from "./scores.js";
 import { pageMethods } from "./page.js";
 import { DEFAULTS, choiceMethods } from "./choices.js";

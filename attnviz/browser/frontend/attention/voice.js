@@ -1,5 +1,5 @@
 /* voice.js: tips beside the pointer, and what is read aloud. Methods of the view. */
-import { num } from "./maths.js";
+import { number } from "../core/format.js";
 import { spoken } from "./say.js";
 
 export const voiceMethods = {
@@ -36,6 +36,6 @@ export const voiceMethods = {
 
   speakBar() {
     if (this.parts && this.bar !== null)
-      this.node.live.textContent = `dimension ${this.bar}: product ${num(this.parts[this.bar])}`;
+      this.node.live.textContent = `dimension ${this.bar}: product ${number(this.parts[this.bar])}`;
   },
 };

@@ -1,5 +1,5 @@
 /* edit.js: changing a weight of the example. What cannot be read stays in its field, with a sentence. Methods of the view. */
-import { el } from "../core/kit.js";
+import { el } from "../core/dom.js";
 import { cellName, symbolText } from "./panel.js";
 import { shownCell } from "./read.js";
 

@@ -1,7 +1,8 @@
 /* grid.js: one matrix as a table of numbers: a grid with one Tab stop, elided where it is too large. */
-import { el } from "../core/kit.js";
+import { el } from "../core/dom.js";
 import { divergingIndex, lutIndex, onColour } from "../core/theme.js";
-import { cellValue, shown, spread } from "./read.js";
+import { compact } from "../core/format.js";
+import { cellValue, spread } from "./read.js";
 import { symbolOf } from "./steps.js";
 
 const STRONGEST = 0.62; // of the diverging scale: its darkest colours would drown the numbers
@@ -163,7 +164,7 @@ function cellNode(view, m, cell) {
   const td = el(
     "td",
     { role: "gridcell", tabindex: "-1", "data-cell": key, style: `background:${background};color:${ink}` },
-    shown(v, spread(m).decimals),
+    compact(v, spread(m).decimals),
   );
   if (view.edits.has(key)) td.classList.add("ed");
   view.cells.set(key, td);

@@ -1,7 +1,8 @@
 /* panel.js: how one number was made, term by term, with every factor a step deeper. */
-import { el } from "../core/kit.js";
+import { el } from "../core/dom.js";
 import { symbolNode, withSymbols } from "./grid.js";
-import { cellExists, cellValue, decimalsFor, isRemote, ownerOf, shown, shownCell } from "./read.js";
+import { compact } from "../core/format.js";
+import { cellExists, cellValue, decimalsFor, isRemote, ownerOf, shownCell } from "./read.js";
 import { symbolOf } from "./steps.js";
 import { grouped, termsOf } from "./terms.js";
 
@@ -85,11 +86,11 @@ function panelSentence(walk, cell, found) {
     case "sum":
       return `${n} numbers at the same place, added.`;
     case "scale":
-      return `The score times 1 ÷ √${walk.width} = ${shown(found.by, 3)}.`;
+      return `The score times 1 ÷ √${walk.width} = ${compact(found.by, 3)}.`;
     case "softmax":
       return `e to the power of each score (less the row’s largest), then the share of ${word(c)} in their sum.`;
     case "norm":
-      return `The row’s mean ${shown(found.mean, 2)} taken off, divided by its spread ${shown(found.deviation, 3)}, times γ${bias ? ", plus β" : ""}.`;
+      return `The row’s mean ${compact(found.mean, 2)} taken off, divided by its spread ${compact(found.deviation, 3)}, times γ${bias ? ", plus β" : ""}.`;
     case "concat":
       return `Copied from head ${Math.floor(c / walk.width)}: heads stand side by side, ${walk.width} columns each.`;
   }
@@ -156,7 +157,7 @@ function termTable(view, cell, found) {
         "tr",
         { class: "rest" },
         el("th", { scope: "row", colspan: 2 }, more),
-        el("td", { class: "num" }, shown(rest, decimals)),
+        el("td", { class: "num" }, compact(rest, decimals)),
         el("td"),
       ),
     );
@@ -191,7 +192,7 @@ function termRow(view, cell, found, term, most, decimals) {
     { class: chosen ? "chosen" : null },
     el("th", { scope: "row", class: "lab" }, el("bdi", {}, termLabel(walk, cell, found, term))),
     el("td", {}, sum),
-    el("td", { class: "num" }, shown(term.value, decimals)),
+    el("td", { class: "num" }, compact(term.value, decimals)),
     el("td", { class: "bar", "aria-hidden": "true" }, bar),
   );
 }
@@ -215,15 +216,15 @@ function factorNodes(view, cell, found, term) {
     return [
       el("span", {}, "e^("),
       buttons[0],
-      el("span", {}, Number.isFinite(found.top) ? ` − ${shown(found.top, 2).replace("−", "−\u2060")})` : ")"),
+      el("span", {}, Number.isFinite(found.top) ? ` − ${compact(found.top, 2).replace("−", "−\u2060")})` : ")"),
       found.temperature === 1 ? null : el("span", {}, ` ÷ ${found.temperature}`),
     ];
-  if (found.kind === "scale") return [buttons[0], el("span", {}, ` × ${shown(found.by, 3)}`)];
+  if (found.kind === "scale") return [buttons[0], el("span", {}, ` × ${compact(found.by, 3)}`)];
   if (found.kind === "norm" && !term.bias)
     return [
       el("span", {}, "("),
       buttons[0],
-      el("span", {}, ` − ${shown(found.mean, 2)}) ÷ ${shown(found.deviation, 2)} × `),
+      el("span", {}, ` − ${compact(found.mean, 2)}) ÷ ${compact(found.deviation, 2)} × `),
       buttons[1],
     ];
   return buttons.flatMap((b, i) => (i ? [el("span", { class: "x" }, " × "), b] : [b]));
@@ -271,9 +272,9 @@ function totals(walk, cell, found, decimals) {
     );
   if (found.chosen != null) {
     rows.push(
-      line("sum", shown(found.sum, 2), "part"),
+      line("sum", compact(found.sum, 2), "part"),
       line(
-        found.sum ? `${shown(found.terms[found.chosen].value, 2)} ÷ ${shown(found.sum, 2)}` : "nothing to look at",
+        found.sum ? `${compact(found.terms[found.chosen].value, 2)} ÷ ${compact(found.sum, 2)}` : "nothing to look at",
         text,
         "total",
       ),
@@ -281,7 +282,7 @@ function totals(walk, cell, found, decimals) {
   } else rows.push(line(found.terms.length > 1 ? "sum" : "", text, "total"));
   const off = Math.abs(found.total - value),
     close = found.total === value || off <= walk.tolerance * (1 + found.size);
-  if (!close) rows.push(line("the terms give", shown(found.total, decimals + 4), "part"));
+  if (!close) rows.push(line("the terms give", compact(found.total, decimals + 4), "part"));
   return el("tfoot", {}, rows);
 }
 

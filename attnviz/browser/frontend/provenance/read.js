@@ -1,18 +1,17 @@
 /* read.js: the message of provenance_message.py as matrices by name. */
+import { compact } from "../core/format.js";
+import { readAligned } from "../core/framing.js";
 
 /** Bytes (at any offset of their buffer) to a walk: its matrices, tokens and sizes. */
 export function readProvenance(bytes) {
-  const own = bytes.slice(); // typed arrays need an even address
-  const length = new DataView(own.buffer).getUint32(0, true),
-    start = 4 + length;
-  const header = JSON.parse(new TextDecoder().decode(own.subarray(4, start)));
+  const { header, buffer, start } = readAligned(bytes);
   if (header.version !== 1) throw new Error(`message version ${header.version}, this view reads version 1`);
   const Numbers = header.bytes === 8 ? Float64Array : Float32Array;
   const matrices = {},
     special = new Set(header.special),
     continues = new Set(header.continues);
   for (const m of header.matrices)
-    matrices[m.name] = { ...m, values: new Numbers(own.buffer, start + m.at, m.rows * m.stored) };
+    matrices[m.name] = { ...m, values: new Numbers(buffer, start + m.at, m.rows * m.stored) };
   const tokens = header.labels.map((label, i) => ({ label, sp: special.has(i), cont: continues.has(i) }));
   const whole = matrices.Q.stored === matrices.Q.width;
   return { ...header, matrices, tokens, whole, size: tokens.length, model: matrices.x.width };
@@ -63,21 +62,5 @@ export function spread(m) {
 export const decimalsFor = (most) =>
   most >= 0.095 || most === 0 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(most * 1.05)));
 
-const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-
-/** A number as it is shown: true minus, no −0, powers of ten from 100,000. */
-export function shown(v, decimals = 2) {
-  if (Number.isNaN(v)) return "?";
-  const sign = v < 0 ? "−" : "",
-    size = Math.abs(v);
-  if (size === Infinity) return sign + "∞";
-  if (size >= 1e5) {
-    const power = Math.floor(Math.log10(size));
-    return `${sign}${(size / 10 ** power).toFixed(1)}·10${[...String(power)].map((d) => RAISED[d]).join("")}`;
-  }
-  const text = size.toFixed(decimals);
-  return +text === 0 ? text : sign + text;
-}
-
 export const shownCell = (walk, name, r, c) =>
-  shown(cellValue(walk, name, r, c), spread(walk.matrices[name] || walk.matrices.concat).decimals);
+  compact(cellValue(walk, name, r, c), spread(walk.matrices[name] || walk.matrices.concat).decimals);

@@ -1,5 +1,6 @@
 /* steps.js: the twelve steps, which matrices each shows, and what is said about it. */
-import { ownerOf, shown, spread } from "./read.js";
+import { compact, percent } from "../core/format.js";
+import { ownerOf, spread } from "./read.js";
 
 export const STEPS = [
   ["x", "x"],
@@ -160,10 +161,10 @@ export function stepSentence(walk, id, head, at) {
       `${c} numbers per word are ${walk.heads} heads of ${d}. Each head goes on alone, with its own columns of Q, K and V.`,
     scores: () => `The score of ${quote(at.query)} for ${quote(at.key)}: ${d} products of query and key, added up.`,
     scaled: () =>
-      `Sums of ${d} products grow with √${d} = ${shown(Math.sqrt(d), 2)}; dividing by it keeps softmax from becoming all or nothing.`,
+      `Sums of ${d} products grow with √${d} = ${compact(Math.sqrt(d), 2)}; dividing by it keeps softmax from becoming all or nothing.`,
     mask: () => maskSentence(walk, head, at),
     softmax: () =>
-      `Each row becomes shares of 100 %: ${quote(at.query)} gives ${percentOf(walk, head, at)} of its attention to ${quote(at.key)}.`,
+      `Each row becomes shares of 100\u202f%: ${quote(at.query)} gives ${shareOf(walk, head, at)} of its attention to ${quote(at.key)}.`,
     values: () => `The result for ${quote(at.query)} is every word’s value times its share, added up.`,
     concat: () =>
       `The ${walk.heads} heads' results stand side by side again: ${walk.heads} × ${d} = ${c} numbers per word.`,
@@ -182,8 +183,7 @@ function maskSentence(walk, head, at) {
   return `−∞ is added where a word may not look; “${word}” may look at ${seen} of ${m.width} words.`;
 }
 
-function percentOf(walk, head, { query, key }) {
-  const m = walk.matrices[`weights.${head}`],
-    p = 100 * m.values[query * m.stored + key];
-  return p > 0 && p < 0.1 ? "< 0.1 %" : `${p.toFixed(p !== 0 && (p < 9.95 || (p > 99 && p < 99.95)) ? 1 : 0)} %`;
+function shareOf(walk, head, { query, key }) {
+  const m = walk.matrices[`weights.${head}`];
+  return percent(m.values[query * m.stored + key]);
 }

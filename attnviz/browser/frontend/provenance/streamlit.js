@@ -1,32 +1,25 @@
-/* streamlit.js: the walk as a Streamlit component (components v2).
-   The data is u32 n | n bytes of JSON {id of the message, state, number of the state} | the message. */
-import { whenGone } from "../core/kit.js";
+/* streamlit.js: the step-by-step view as a Streamlit component (components v2).
+   The data is a frame: {id of the message, state, number of the state}, then the message. */
+import { bytesOf, component, news } from "../core/bridge.js";
+import { readFrame } from "../core/framing.js";
 import { mountProvenance } from "./view.js";
 
-const mountedProvenance = new WeakMap();
-
-export default function provenanceComponent({ data, parentElement, setStateValue, setTriggerValue }) {
-  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data),
-    length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  const given = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length))),
-    message = bytes.subarray(4 + length);
-  let entry = mountedProvenance.get(parentElement);
-  if (!entry) {
-    mountedProvenance.set(parentElement, (entry = {}));
-    entry.mounted = mountProvenance(parentElement.querySelector(".aw-root"), {
-      message,
-      state: given.state,
-      onState: (state) => entry.setState("walk", state),
-      onLayer: (layer) => entry.trigger("layer", layer),
+export default component(".aw-root", {
+  mount(root, data, tell) {
+    const { header, payload } = readFrame(bytesOf(data));
+    const view = mountProvenance(root, {
+      message: payload,
+      state: header.state,
+      onState: (state) => tell.state("walk", state),
+      onLayer: (layer) => tell.trigger("layer", layer),
     });
-  } else if (entry.id !== given.id || entry.number !== given.number) {
-    entry.mounted.update({
-      message: entry.id === given.id ? null : message,
-      state: entry.number === given.number ? null : given.state,
-    });
-  }
-  Object.assign(entry, { id: given.id, number: given.number, setState: setStateValue, trigger: setTriggerValue });
-  return whenGone(parentElement, () => {
-    entry.mounted.destroy();
-  });
-}
+    return { view, id: header.id, number: header.number };
+  },
+  update(entry, data) {
+    const { header, payload } = readFrame(bytesOf(data)),
+      fresh = news(entry, header);
+    if (!fresh.message && !fresh.state) return;
+    entry.view.update({ message: fresh.message ? payload : null, state: fresh.state ? header.state : null });
+  },
+  destroy: (entry) => entry.view.destroy(),
+});

@@ -1,5 +1,5 @@
 /* view.js: the step-by-step view: which step, which number, and how deep it has been traced. Runs without the server. */
-import { el } from "../core/kit.js";
+import { el } from "../core/dom.js";
 import { isDark, readTheme } from "../core/theme.js";
 import { editMethods } from "./edit.js";
 import { matrixFigure, paintThumb, withSymbols } from "./grid.js";

@@ -1,30 +1,14 @@
-/* anatomy.js: a model's parts as a diagram (a Streamlit component, components v2): SVG, from what goes in at the top to what comes
-   out. The data is {models: [{title, total, columns: [{title, reads, blocks: [{title, count, layer, around, parts: [{title, gives,
-   count, all, times, share, percent, says, weights}]}]}]}]}; every text and number comes from the page, here are only places.
-   A part is looked at by pointer or arrow keys; what is chosen stands beside the picture with its tensors. */
+/* anatomy.js: a model's parts as a diagram (a Streamlit component, components v2): SVG, from what goes in at the top to what
+   comes out. The data is {models: [{title, total, columns: [{title, reads, blocks: [{title, count, layer, around, parts:
+   [{title, gives, count, all, times, share, percent, says, weights}]}]}]}]}; every text and number comes from the page, here
+   are only places. A part is looked at by pointer or arrow keys; what is chosen stands beside the picture with its tensors. */
+import { component } from "../core/bridge.js";
+import { el, svg } from "../core/dom.js";
+
 const ANATOMY = { width: 420, left: 34, right: 8, box: 46, gap: 22, head: 24, end: 30 };
-const mountedAnatomies = new WeakMap();
 
-function anatomySvg(name, attributes, ...children) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
-
-function anatomyText(x, y, text, name = "", anchor = "start") {
-  const node = anatomySvg("text", { x, y, class: name, "text-anchor": anchor });
-  node.textContent = text;
-  return node;
-}
-
-function anatomyElement(kind, name, text, ...children) {
-  const node = document.createElement(kind);
-  node.className = name;
-  if (text) node.textContent = text;
-  node.append(...children);
-  return node;
-}
+const textAt = (x, y, text, name = "", anchor = "start") =>
+  svg("text", { x, y, class: name, "text-anchor": anchor }, text);
 
 /** Where everything of a column stands: y of each part's box, and of each block's frame. */
 export function anatomyPlaces(column) {
@@ -50,7 +34,7 @@ export function anatomyPlaces(column) {
 
 /** A line downwards with a head. */
 function anatomyArrow(x, from, to) {
-  return anatomySvg("path", { class: "flow", d: `M${x} ${from}V${to - 1}M${x - 4} ${to - 6}l4 5l4 -5` });
+  return svg("path", { class: "flow", d: `M${x} ${from}V${to - 1}M${x - 4} ${to - 6}l4 5l4 -5` });
 }
 
 /** A residual connection: from above the first part, past it, to the plus under the last. */
@@ -58,19 +42,19 @@ function anatomyAround(parts, [first, last], x) {
   const { left, box, gap } = ANATOMY,
     from = parts[first] - gap / 2,
     to = parts[last] + box + gap / 2;
-  return anatomySvg(
+  return svg(
     "g",
     { class: "residual" },
-    anatomySvg("path", { d: `M${x} ${from}H${left - 12}V${to}H${x - 8}` }),
-    anatomySvg("circle", { cx: x, cy: to, r: 7 }),
-    anatomySvg("path", { d: `M${x - 4} ${to}h8M${x} ${to - 4}v8` }),
+    svg("path", { d: `M${x} ${from}H${left - 12}V${to}H${x - 8}` }),
+    svg("circle", { cx: x, cy: to, r: 7 }),
+    svg("path", { d: `M${x - 4} ${to}h8M${x} ${to - 4}v8` }),
   );
 }
 
 function anatomyPart(model, part, y, index) {
   const { width, left, right, box } = ANATOMY,
     wide = width - left - right;
-  const group = anatomySvg(
+  const group = svg(
     "g",
     {
       class: "part",
@@ -80,15 +64,15 @@ function anatomyPart(model, part, y, index) {
       tabindex: -1,
       "data-index": index,
     },
-    anatomySvg("rect", { class: "box", x: left, y, width: wide, height: box, rx: 6 }),
-    anatomyText(left + 12, y + 19, part.title, "title"),
-    anatomyText(left + 12, y + 36, part.gives, "small"),
-    anatomyText(width - right - 12, y + 19, part.weights.length ? part.count : "–", "count", "end"),
-    anatomyText(width - right - 12, y + 36, part.percent, "small", "end"),
+    svg("rect", { class: "box", x: left, y, width: wide, height: box, rx: 6 }),
+    textAt(left + 12, y + 19, part.title, "title"),
+    textAt(left + 12, y + 36, part.gives, "small"),
+    textAt(width - right - 12, y + 19, part.weights.length ? part.count : "–", "count", "end"),
+    textAt(width - right - 12, y + 36, part.percent, "small", "end"),
   );
   if (part.share)
     group.append(
-      anatomySvg("rect", { class: "share", x: left, y: y + box - 3, width: Math.max(1, wide * part.share), height: 3 }),
+      svg("rect", { class: "share", x: left, y: y + box - 3, width: Math.max(1, wide * part.share), height: 3 }),
     );
   group.addEventListener("pointerenter", () => showAnatomyPart(model, index));
   group.addEventListener("pointerleave", () => showAnatomyPart(model, model.chosen));
@@ -102,17 +86,17 @@ function anatomyColumn(model, column) {
   const { width, left, right, head, end, gap } = ANATOMY,
     x = (left + width - right) / 2,
     places = anatomyPlaces(column);
-  const svg = anatomySvg("svg", {
+  const picture = svg("svg", {
     viewBox: `0 0 ${width} ${places.height}`,
     role: "listbox",
     "aria-label": `${model.data.title}, ${column.title}: ${column.reads}`,
   });
-  svg.append(anatomyText(x, end - 8, column.reads, "end", "middle"));
+  picture.append(textAt(x, end - 8, column.reads, "end", "middle"));
   let from = end;
   column.blocks.forEach((block, b) => {
     const { top, bottom, parts } = places.blocks[b];
-    svg.append(
-      anatomySvg("rect", {
+    picture.append(
+      svg("rect", {
         class: block.layer ? "frame layer" : "frame",
         x: 2,
         y: top,
@@ -120,35 +104,33 @@ function anatomyColumn(model, column) {
         height: bottom - top,
         rx: 10,
       }),
-      anatomyText(left, top + 17, block.title, "block"),
-      anatomyText(width - right - 12, top + 17, block.count, "small", "end"),
+      textAt(left, top + 17, block.title, "block"),
+      textAt(width - right - 12, top + 17, block.count, "small", "end"),
     );
     parts.forEach((y, i) => {
-      if (!i || !block.layer || block.around.length) svg.append(anatomyArrow(x, from, y)); // else nobody knows the way
-      svg.append(anatomyPart(model, block.parts[i], y, model.parts.length));
+      if (!i || !block.layer || block.around.length) picture.append(anatomyArrow(x, from, y)); // else nobody knows the way
+      picture.append(anatomyPart(model, block.parts[i], y, model.parts.length));
       from = y + ANATOMY.box;
     });
     if (!parts.length) from = bottom;
-    for (const pair of block.around) svg.append(anatomyAround(parts, pair, x));
+    for (const pair of block.around) picture.append(anatomyAround(parts, pair, x));
   });
   const last = column.blocks.at(-1)?.parts.at(-1);
-  svg.append(
+  picture.append(
     anatomyArrow(x, from, places.height - end),
-    anatomyText(x, places.height - 10, last ? last.gives : "", "end", "middle"),
+    textAt(x, places.height - 10, last ? last.gives : "", "end", "middle"),
   );
-  svg.addEventListener("keydown", (event) => moveInAnatomy(model, event));
-  return anatomyElement("figure", "", "", anatomyElement("figcaption", "", column.title), svg);
+  picture.addEventListener("keydown", (event) => moveInAnatomy(model, event));
+  return el("figure", {}, el("figcaption", {}, column.title), picture);
 }
 
 /** What is under the hand, or chosen, in words and with its tensors. */
 function showAnatomyPart(model, index) {
   const { part } = model.parts[index];
   model.parts.forEach(({ group }, i) => group.classList.toggle("shown", i === index));
-  const rows = part.weights.map((cells) =>
-    anatomyElement("tr", "", "", ...cells.map((text, i) => anatomyElement(i ? "td" : "th", "", text))),
-  );
-  model.details.replaceChildren(anatomyElement("h4", "", part.title), anatomyElement("p", "", part.says));
-  if (rows.length) model.details.append(anatomyElement("table", "", "", anatomyElement("tbody", "", "", ...rows)));
+  const rows = part.weights.map((cells) => el("tr", {}, ...cells.map((text, i) => el(i ? "td" : "th", {}, text))));
+  model.details.replaceChildren(el("h4", {}, part.title), el("p", {}, part.says));
+  if (rows.length) model.details.append(el("table", {}, el("tbody", {}, ...rows)));
 }
 
 function chooseAnatomyPart(model, index) {
@@ -172,54 +154,51 @@ function moveInAnatomy(model, event) {
 
 /** All parts as a table: the same picture for those who read it otherwise. */
 function anatomyTable(model) {
-  const line = (kind, cells) =>
-    anatomyElement("tr", "", "", ...cells.map((text, i) => anatomyElement(i ? kind : "th", "", text)));
+  const line = (kind, cells) => el("tr", {}, ...cells.map((text, i) => el(i ? kind : "th", {}, text)));
   const rows = model.parts.map(({ part }) =>
     line("td", [part.title, part.gives, `${part.count} × ${part.times}`, part.all]),
   );
   rows.push(line("td", ["All", "", "", model.data.total]));
-  const table = anatomyElement(
+  const table = el(
     "table",
-    "",
-    "",
-    anatomyElement("thead", "", "", line("th", ["Part", "gives", "parameters", "in all"])),
-    anatomyElement("tbody", "", "", ...rows),
+    {},
+    el("thead", {}, line("th", ["Part", "gives", "parameters", "in all"])),
+    el("tbody", {}, ...rows),
   );
-  return anatomyElement("details", "", "", anatomyElement("summary", "", "The same as a table"), table);
+  return el("details", {}, el("summary", {}, "The same as a table"), table);
 }
 
 function drawAnatomy(data) {
-  const model = { data, parts: [], chosen: 0, details: anatomyElement("div", "av-anatomy-part", "") };
-  const columns = anatomyElement(
-    "div",
-    "av-anatomy-columns",
-    "",
-    ...data.columns.map((column) => anatomyColumn(model, column)),
-  );
+  const model = { data, parts: [], chosen: 0, details: el("div", { class: "av-anatomy-part" }) };
+  const columns = data.columns.map((column) => anatomyColumn(model, column));
   const biggest = model.parts.reduce((best, { part }, i) => (part.share > model.parts[best].part.share ? i : best), 0);
   chooseAnatomyPart(model, biggest);
-  const title = anatomyElement("h3", "", data.title, anatomyElement("small", "", `${data.total} parameters`));
-  return anatomyElement(
+  return el(
     "section",
-    "",
-    "",
-    title,
-    anatomyElement(
+    {},
+    el("h3", {}, data.title, el("small", {}, `${data.total} parameters`)),
+    el(
       "div",
-      "av-anatomy-body",
-      "",
-      columns,
-      anatomyElement("div", "av-anatomy-side", "", model.details, anatomyTable(model)),
+      { class: "av-anatomy-body" },
+      el("div", { class: "av-anatomy-columns" }, columns),
+      el("div", { class: "av-anatomy-side" }, model.details, anatomyTable(model)),
     ),
   );
 }
 
-export default function anatomyComponent({ data, parentElement }) {
-  const root = parentElement.querySelector(".av-anatomy"),
-    said = JSON.stringify(data);
-  if (mountedAnatomies.get(parentElement) !== said) {
-    mountedAnatomies.set(parentElement, said);
-    root.classList.toggle("two", data.models.length > 1);
-    root.replaceChildren(...data.models.map(drawAnatomy));
-  }
+function update(anatomy, data) {
+  const text = JSON.stringify(data);
+  if (anatomy.text === text) return;
+  anatomy.text = text;
+  anatomy.root.classList.toggle("two", data.models.length > 1);
+  anatomy.root.replaceChildren(...data.models.map(drawAnatomy));
 }
+
+export default component(".av-anatomy", {
+  mount(root, data) {
+    const anatomy = { root, text: "" };
+    update(anatomy, data);
+    return anatomy;
+  },
+  update,
+});

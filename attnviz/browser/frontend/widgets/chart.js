@@ -2,10 +2,9 @@
    Streamlit's own chart is taken down and made anew for every change.
    The data is {figure: JSON as a string, title, alt, height, saves: offers the data, library: path of plotly.js on this server,
    file: {name, text, number} in answer to the trigger "csv"}. */
+import { component } from "../core/bridge.js";
 import { download } from "../core/download.js";
-import { whenGone } from "../core/kit.js";
 
-const charts = new WeakMap();
 const CHART_CONFIG = { displayModeBar: false, showTips: false };
 
 /** Where this app is served: its scripts lie in static/js below. */
@@ -66,19 +65,9 @@ function drawChart(chart, plotly) {
   chart.work = plotly.react(chart.plot, data, { ...layout, width, height }, CHART_CONFIG);
 }
 
-function mountChart(root) {
-  const [title, plot, save] = ["figcaption", ".av-chart-plot", "button"].map((part) => root.querySelector(part));
-  const chart = { title, plot, save };
-  save.addEventListener("click", () => chart.trigger("csv", true));
-  chart.resize = new ResizeObserver(() => drawSoon(chart));
-  chart.resize.observe(plot);
-  return chart;
-}
-
-export default function chartComponent({ data, parentElement, setTriggerValue }) {
-  let chart = charts.get(parentElement);
-  if (!chart) charts.set(parentElement, (chart = mountChart(parentElement.querySelector(".av-chart"))));
-  [chart.figure, chart.library, chart.trigger] = [data.figure, data.library, setTriggerValue];
+/** Takes the newest figure, and a file to save. */
+function update(chart, data) {
+  [chart.figure, chart.library] = [data.figure, data.library];
   chart.title.textContent = data.title;
   chart.title.hidden = !data.title;
   chart.plot.setAttribute("aria-label", data.alt);
@@ -89,9 +78,22 @@ export default function chartComponent({ data, parentElement, setTriggerValue })
     download(data.file.name, new Blob([data.file.text], { type: "text/csv" }));
   }
   drawSoon(chart);
-  return whenGone(parentElement, () => {
+}
+
+export default component(".av-chart", {
+  mount(root, data, tell) {
+    const [title, plot, save] = ["figcaption", ".av-chart-plot", "button"].map((part) => root.querySelector(part));
+    const chart = { title, plot, save };
+    save.addEventListener("click", () => tell.trigger("csv", true));
+    chart.resize = new ResizeObserver(() => drawSoon(chart));
+    chart.resize.observe(plot);
+    update(chart, data);
+    return chart;
+  },
+  update,
+  destroy(chart) {
     chart.gone = true;
     chart.resize.disconnect();
     Promise.resolve(chart.work).finally(() => window.Plotly?.purge(chart.plot)); // not while it is still drawn
-  });
-}
+  },
+});

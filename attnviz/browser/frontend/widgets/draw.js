@@ -2,7 +2,10 @@
    A stroke covers some of the 4 × 4 small squares of each cell, and the cell's ink is their number, 0 to 16: so the digits that
    the model was trained on were made. The data is {drawing: a character from 0 to g per cell, number: of the last report that the
    page has seen, page: examples shown at once, examples: [[name, drawing], …]}. */
-import { el, fitCanvas, whenGone } from "../core/kit.js";
+import { component } from "../core/bridge.js";
+import { fitCanvas } from "../core/canvas.js";
+import { el } from "../core/dom.js";
+import { Reports } from "../core/reports.js";
 import { isDark, readTheme } from "../core/theme.js";
 
 const DRAW_SIDE = 8,
@@ -10,7 +13,6 @@ const DRAW_SIDE = 8,
 const DRAW_FULL = DRAW_FINE * DRAW_FINE;
 const DRAW_RADIUS = 2; // of the pen, in small squares: strokes as thick as in the data
 const DRAW_PAUSE = 80; // ms between two reports of one stroke
-const drawPads = new WeakMap();
 
 export const readInk = (text) => [...text].map((c) => parseInt(c, DRAW_FULL + 1));
 export const writeInk = (ink) => ink.map((v) => v.toString(DRAW_FULL + 1)).join("");
@@ -43,8 +45,6 @@ class DrawPad {
   constructor(root) {
     Object.assign(this, {
       root,
-      number: 0,
-      timer: 0,
       ink: new Array(DRAW_SIDE * DRAW_SIDE).fill(0),
       past: [],
       erasing: false,
@@ -301,33 +301,25 @@ class DrawPad {
     this.report();
   }
 
-  /** Tells the page: at once, then at most every 80 ms, and always the last one. */
   report() {
-    if (this.timer) return void (this.waiting = true);
-    this.waiting = false;
-    this.number += 1;
-    this.tell("drawn", { drawing: writeInk(this.ink), number: this.number });
-    this.timer = setTimeout(() => {
-      this.timer = 0;
-      if (this.waiting) this.report();
-    }, DRAW_PAUSE);
+    this.reports.now();
   }
 }
 
-export default function drawComponent({ data, parentElement, setStateValue }) {
-  let pad = drawPads.get(parentElement);
-  const fresh = !pad;
-  if (fresh) {
-    drawPads.set(parentElement, (pad = new DrawPad(parentElement.querySelector(".ad-root"))));
-    pad.number = data.number;
-  }
-  pad.tell = setStateValue;
-  // An answer to an earlier report comes late in a stroke: the pen is further already.
-  const late = data.number < pad.number || pad.waiting || pad.stroke;
-  pad.take(fresh || !late ? data : { ...data, drawing: writeInk(pad.ink) }, fresh);
-  pad.number = Math.max(pad.number, data.number);
-  return whenGone(parentElement, () => {
-    clearTimeout(pad.timer);
+export default component(".ad-root", {
+  mount(root, data, tell) {
+    const pad = new DrawPad(root),
+      send = (number) => tell.state("drawn", { drawing: writeInk(pad.ink), number });
+    pad.reports = new Reports(send, DRAW_PAUSE, data.number);
+    pad.take(data, true);
+    return pad;
+  },
+  update(pad, data) {
+    const answered = pad.reports.answered(data.number) && !pad.stroke; // else the pen is further already
+    pad.take(answered ? data : { ...data, drawing: writeInk(pad.ink) }, false);
+  },
+  destroy(pad) {
+    pad.reports.stop();
     clearInterval(pad.themeWatch);
-  });
-}
+  },
+});

@@ -1,7 +1,8 @@
 /* patch-rows.js: a vision model's attention rows as the page sends them, and what is said of them.
-   A message is u32 n | n bytes of JSON {layers, heads, tokens, special, side, queries, picture: [height, width, channels]} |
-   float32 weights (L, H + 1, Q, T), of each layer the heads and then its rollout | uint8 picture. */
-import { pct } from "../attention/maths.js";
+   The message is a frame: {layers, heads, tokens, special, side, queries, picture: [height, width, channels]}, then
+   float32 weights (L, H + 1, Q, T), of each layer the heads and then its rollout, and the uint8 picture. */
+import { percent } from "../core/format.js";
+import { readAligned } from "../core/framing.js";
 
 export const PATCH_ROLLOUT = -1; // in the place of a head
 export const PATCH_SPECIAL = [
@@ -10,11 +11,13 @@ export const PATCH_SPECIAL = [
 ];
 
 export function readPatches(message) {
-  const bytes = message.slice(),
-    n = new DataView(bytes.buffer).getUint32(0, true),
-    about = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + n)));
-  const count = about.layers * (about.heads + 1) * about.queries.length * about.tokens;
-  return { ...about, weights: new Float32Array(bytes.buffer, 4 + n, count), pixels: bytes.subarray(4 + n + 4 * count) };
+  const { header, buffer, start } = readAligned(message),
+    count = header.layers * (header.heads + 1) * header.queries.length * header.tokens;
+  return {
+    ...header,
+    weights: new Float32Array(buffer, start, count),
+    pixels: new Uint8Array(buffer, start + 4 * count),
+  };
 }
 
 /** The row of a token that looks, or of the first one that is here. */
@@ -33,7 +36,7 @@ export function patchName(model, token) {
 /** What the view says of one weight. */
 export function patchSentence(model, { layer, head, query }, key, value) {
   const who = patchName(model, query),
-    share = pct(value),
+    share = percent(value),
     itself = key === query ? "itself" : patchName(model, key);
   if (head === PATCH_ROLLOUT)
     return [`Rolled out from the input to layer ${layer}, `, share, ` of ${who} goes back to ${itself}.`];

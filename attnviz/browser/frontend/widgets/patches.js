@@ -1,8 +1,11 @@
 /* patches.js: attention laid over a picture, patch by patch, as a Streamlit component (components v2).
-   The data is u32 n | n bytes of JSON {id of the message, number of the state, look, alt, answer, changed} | the message (patch-rows.js).
-   Hovering, and choosing heads and patches, run without the server. */
-import { el, fitCanvas, whenGone } from "../core/kit.js";
-import { pct } from "../attention/maths.js";
+   The data is a frame: {id of the message, number of the state, look, alt, answer, changed}, then the message
+   (patch-rows.js). Hovering, and choosing heads and patches, run without the server. */
+import { bytesOf, component, news } from "../core/bridge.js";
+import { fitCanvas } from "../core/canvas.js";
+import { el } from "../core/dom.js";
+import { readFrame } from "../core/framing.js";
+import { percent } from "../core/format.js";
 import { paintLegend } from "../attention/paint-matrix.js";
 import {
   PATCH_ROLLOUT,
@@ -18,7 +21,6 @@ import { isDark, lutIndex, onColour, readTheme } from "../core/theme.js";
 const PATCH_LARGEST = 420; // px of the picture's side
 const PATCH_INK = 0.6,
   PATCH_PHOTO = 0.4; // how much of the picture's contrast stays under the attention
-const patchViews = new WeakMap();
 
 const patchRgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
@@ -148,8 +150,8 @@ class PatchView {
               changed ? bar(before, "before") : null,
               bar(now, "now"),
             ),
-            el("span", { class: "share" }, now < 0.001 ? "" : pct(now)),
-            changed ? el("span", { class: "av-sr" }, `, ${pct(before)} as trained`) : null,
+            el("span", { class: "share" }, now < 0.001 ? "" : percent(now)),
+            changed ? el("span", { class: "av-sr" }, `, ${percent(before)} as trained`) : null,
           ),
         ),
       ),
@@ -272,7 +274,7 @@ class PatchView {
           head === PATCH_ROLLOUT
             ? `rollout to layer ${layer}`
             : `layer ${layer}, head ${head}${off.has(name) ? ", switched off" : ""}`;
-      cell.setAttribute("aria-label", `${says}: most, ${pct(row[best])}, to ${patchName(this.model, best)}`);
+      cell.setAttribute("aria-label", `${says}: most, ${percent(row[best])}, to ${patchName(this.model, best)}`);
       cell.title = says;
     }
   }
@@ -352,17 +354,17 @@ class PatchView {
       cell.tabIndex = i === this.cursor ? 0 : -1;
       cell.setAttribute(
         "aria-label",
-        `row ${Math.floor(i / model.side)}, column ${i % model.side}: ${pct(row[token])}${token === query ? ", looks" : ""}`,
+        `row ${Math.floor(i / model.side)}, column ${i % model.side}: ${percent(row[token])}${token === query ? ", looks" : ""}`,
       );
     });
     this.chips.forEach((chip, token) => {
-      chip.replaceChildren(PATCH_SPECIAL[token][0], el("b", {}, pct(row[token])));
+      chip.replaceChildren(PATCH_SPECIAL[token][0], el("b", {}, percent(row[token])));
       chip.classList.toggle("q", token === query);
       chip.classList.toggle("lock", token === query);
       chip.setAttribute("aria-pressed", String(token === query));
       chip.setAttribute(
         "aria-label",
-        `${PATCH_SPECIAL[token][1]}${token === query ? ", looks" : ""}: gets ${pct(row[token])}`,
+        `${PATCH_SPECIAL[token][1]}${token === query ? ", looks" : ""}: gets ${percent(row[token])}`,
       );
       const colour = lutIndex(row[token], "sqrt");
       chip.style.setProperty("--c", token === query ? "" : theme.lut.css[colour]);
@@ -497,21 +499,18 @@ class PatchView {
   }
 }
 
-export default function patchesComponent({ data, parentElement, setStateValue }) {
-  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data),
-    length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  const given = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length))),
-    message = bytes.subarray(4 + length);
-  let entry = patchViews.get(parentElement);
-  if (!entry) {
-    patchViews.set(parentElement, (entry = {}));
-    entry.view = new PatchView(parentElement.querySelector(".ap-root"));
-    entry.view.onLook = (look) => entry.tell("look", look);
-  }
-  entry.tell = setStateValue;
-  entry.view.read(entry.id === given.id ? null : message, entry.number === given.number ? null : given.look, given);
-  Object.assign(entry, { id: given.id, number: given.number });
-  return whenGone(parentElement, () => {
-    entry.view.destroy();
-  });
-}
+export default component(".ap-root", {
+  mount(root, data, tell) {
+    const { header, payload } = readFrame(bytesOf(data)),
+      view = new PatchView(root);
+    view.onLook = (look) => tell.state("look", look);
+    view.read(payload, header.look, header);
+    return { view, id: header.id, number: header.number };
+  },
+  update(entry, data) {
+    const { header, payload } = readFrame(bytesOf(data)),
+      fresh = news(entry, header);
+    entry.view.read(fresh.message ? payload : null, fresh.state ? header.look : null, header);
+  },
+  destroy: (entry) => entry.view.destroy(),
+});

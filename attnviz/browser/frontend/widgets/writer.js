@@ -2,16 +2,10 @@
    the attention of the token that has to say the one in focus; below stand the tokens that could be said there, each a click.
    The data is {tokens: [{label, special, continues, p}], start: tokens of the prompt, focus: which token is asked for (their
    number for the next one), tints: weights on the tokens before it, candidates: [{id, label, p, here}], heading, ended}. */
-import { el } from "../core/kit.js";
+import { component } from "../core/bridge.js";
+import { el } from "../core/dom.js";
+import { percent } from "../core/format.js";
 import { readTheme, lutIndex, onColour } from "../core/theme.js";
-
-const mountedWriters = new WeakMap();
-
-/** A share as the house writes it: 68 %, 2.1 % under 10, < 0.1 %, 99.6 % above 99. */
-export function writerShare(p) {
-  if (p > 0 && p < 0.001) return "<\u202f0.1\u202f%";
-  return `${(100 * p).toFixed((p > 0 && p < 0.0995) || (p > 0.99 && p < 0.9995) ? 1 : 0)}\u202f%`;
-}
 
 /** One Tab stop for a row of buttons; arrows move inside it. */
 function roveButtons(box, back, forth) {
@@ -34,7 +28,7 @@ function writerChip(writer, token, i, data, theme) {
     type: "button",
     class: "av-chip",
     "data-i": i,
-    onclick: () => writer.send("write", { act: "focus", at: i }),
+    onclick: () => writer.tell.trigger("write", { act: "focus", at: i }),
   });
   chip.disabled = i === 0;
   chip.classList.toggle("sp", token.special);
@@ -45,11 +39,9 @@ function writerChip(writer, token, i, data, theme) {
     chip.style.setProperty("--c", theme.lut.css[tint]);
     chip.style.setProperty("--ct", onColour(theme.lut, tint));
   }
-  const name = el("bdi");
-  name.textContent = token.label || " ";
-  chip.append(name);
-  const words = [token.label, said ? `said, ${writerShare(token.p)}` : "given"];
-  if (i < data.tints.length) words.push(`gets ${writerShare(data.tints[i])} of the attention`);
+  chip.append(el("bdi", {}, token.label || " "));
+  const words = [token.label, said ? `said, ${percent(token.p)}` : "given"];
+  if (i < data.tints.length) words.push(`gets ${percent(data.tints[i])} of the attention`);
   if (i === data.focus) words.push("asked for");
   chip.setAttribute("aria-label", words.join(", "));
   chip.title = words.slice(1).join(", ");
@@ -58,20 +50,18 @@ function writerChip(writer, token, i, data, theme) {
 }
 
 function writerCandidate(writer, one, data) {
-  const name = el("bdi"),
-    bar = el("i", { style: `width:${Math.max(0.2, (100 * one.p) / writer.top)}%` });
-  name.textContent = one.label;
+  const bar = el("i", { style: `width:${Math.max(0.2, (100 * one.p) / writer.top)}%` });
   const button = el(
     "button",
     {
       type: "button",
       class: one.here ? "here" : "",
-      "aria-label": `${one.label}, ${writerShare(one.p)}${one.here ? ", stands here" : ""}`,
-      onclick: () => writer.send("write", { act: "take", at: data.focus, id: one.id }),
+      "aria-label": `${one.label}, ${percent(one.p)}${one.here ? ", stands here" : ""}`,
+      onclick: () => writer.tell.trigger("write", { act: "take", at: data.focus, id: one.id }),
     },
-    el("span", { class: "name" }, name),
+    el("span", { class: "name" }, el("bdi", {}, one.label)),
     el("span", { class: "bar" }, bar),
-    el("span", { class: "p" }, writerShare(one.p)),
+    el("span", { class: "p" }, percent(one.p)),
   );
   button.disabled = data.focus < data.start; // what the reader gave is changed where it was given
   button.tabIndex = -1;
@@ -111,30 +101,32 @@ function paintWriter(writer, data) {
   chip?.scrollIntoView({ block: "nearest" });
 }
 
-function mountWriter(parent) {
-  const root = parent.querySelector(".av-writer");
-  const writer = {
-    root,
-    chips: el("div", {
-      class: "av-chips",
-      role: "toolbar",
-      "aria-label": "The text, token by token. Arrow keys move, Enter asks for another token there.",
-    }),
-    heading: el("h2"),
-    list: el("ol", { "aria-label": "Tokens that could be said there, the likeliest first. Enter says one." }),
-  };
-  root.replaceChildren(writer.chips, el("section", {}, writer.heading, writer.list));
-  roveButtons(writer.chips, "ArrowLeft", "ArrowRight");
-  roveButtons(writer.list, "ArrowUp", "ArrowDown");
-  return writer;
+/** Paints what is new: other data, or the other theme. */
+function update(writer, data) {
+  const text = JSON.stringify(data),
+    paper = getComputedStyle(writer.root).getPropertyValue("--st-background-color");
+  if (writer.text !== text || writer.paper !== paper) paintWriter(writer, data);
+  Object.assign(writer, { text, paper });
 }
 
-export default function writerComponent({ data, parentElement, setTriggerValue }) {
-  let writer = mountedWriters.get(parentElement);
-  if (!writer) mountedWriters.set(parentElement, (writer = mountWriter(parentElement)));
-  writer.send = setTriggerValue;
-  const said = JSON.stringify(data);
-  if (writer.said !== said || writer.dark !== getComputedStyle(writer.root).getPropertyValue("--st-background-color"))
-    paintWriter(writer, data);
-  [writer.said, writer.dark] = [said, getComputedStyle(writer.root).getPropertyValue("--st-background-color")];
-}
+export default component(".av-writer", {
+  mount(root, data, tell) {
+    const writer = {
+      root,
+      tell,
+      chips: el("div", {
+        class: "av-chips",
+        role: "toolbar",
+        "aria-label": "The text, token by token. Arrow keys move, Enter asks for another token there.",
+      }),
+      heading: el("h2"),
+      list: el("ol", { "aria-label": "Tokens that could be said there, the likeliest first. Enter says one." }),
+    };
+    root.replaceChildren(writer.chips, el("section", {}, writer.heading, writer.list));
+    roveButtons(writer.chips, "ArrowLeft", "ArrowRight");
+    roveButtons(writer.list, "ArrowUp", "ArrowDown");
+    update(writer, data);
+    return writer;
+  },
+  update,
+});

@@ -1,24 +1,12 @@
-/* kit.js: small tools of the painters and of the page: canvases, labels, elements. */
+/* canvas.js: canvases at device resolution, and which texts fit on them. */
 
-/** An element with attributes, properties (on…), classes, and children that are nodes or text. Never HTML. */
-export function el(tag, attributes = {}, ...children) {
-  const e = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value == null || value === false) continue;
-    if (name.startsWith("on")) e.addEventListener(name.slice(2), value);
-    else e.setAttribute(name, value === true ? "" : value);
-  }
-  e.append(...children.flat().filter((c) => c != null && c !== false));
-  return e;
-}
-
-/** A component's cleanup, done only once the component has left the page: Streamlit also calls the cleanup of a call that newer data
-    overtook while the module was still being imported, and then the component stands and goes on. */
-export const whenGone = (parentElement, clear) => () => {
-  if (!parentElement.isConnected) clear();
-};
-
-/** Sizes a canvas in CSS pixels, clears it, and returns its context at device resolution. */
+/**
+ * Sizes a canvas in CSS pixels, clears it, and returns its context at device resolution.
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} w
+ * @param {number} h
+ * @param {number} ratio
+ */
 export function fitCanvas(canvas, w, h, ratio) {
   const W = Math.max(1, Math.round(w * ratio)),
     H = Math.max(1, Math.round(h * ratio));
@@ -34,9 +22,14 @@ export function fitCanvas(canvas, w, h, ratio) {
   return g;
 }
 
+/** @type {Map<string, number>} */
 const textWidths = new Map();
 
-/** Width of a text in a font; remembered, because a crowded axis asks for the same labels in every frame. */
+/**
+ * Width of a text in a font; remembered, because a crowded axis asks for the same labels in every frame.
+ * @param {CanvasRenderingContext2D} g
+ * @param {string} text
+ */
 export function textWidth(g, text) {
   const key = g.font + "\n" + text;
   let w = textWidths.get(key);
@@ -52,7 +45,12 @@ export const forgetWidths = () => textWidths.clear();
 
 const graphemes = typeof Intl !== "undefined" && Intl.Segmenter ? new Intl.Segmenter() : null;
 
-/** The text cut with … to a width, never inside an emoji or a letter with its accents. */
+/**
+ * The text cut with … to a width, never inside an emoji or a letter with its accents.
+ * @param {CanvasRenderingContext2D} g
+ * @param {string} text
+ * @param {number} width
+ */
 export function clipText(g, text, width) {
   if (textWidth(g, text) <= width) return text;
   const parts = graphemes ? Array.from(graphemes.segment(text.slice(0, 80)), (s) => s.segment) : [...text.slice(0, 80)];
@@ -104,14 +102,4 @@ export function thinLabels(list, step, min, first = [], from = 0, to = list.leng
 /** Font of a token on an axis: special tokens are monospaced and smaller. */
 export function tokenFont(theme, item, size, bold) {
   return `${bold ? 600 : 400} ${item.sp ? Math.max(11, size - 2) : size}px ${item.sp ? theme.mono : theme.sans}`;
-}
-
-/** A token's label without the dot that marks a piece of a word. */
-export const plainLabel = (item) => (item.cont && item.label.startsWith("·") ? item.label.slice(1) : item.label);
-
-/** Nodes for a token inside a sentence: isolated, so that right-to-left words leave the rest in place. */
-export function tokenNode(item, kind) {
-  const b = el("bdi", { class: kind });
-  b.textContent = plainLabel(item);
-  return b;
 }

@@ -1,0 +1,41 @@
+/* reports.js: what a hand does goes to the page at once, then at most every so many ms, and always the last of it. The page
+   sends back the number of the last report that it has seen, so that an answer to an earlier one is known to be late. */
+
+export class Reports {
+  /**
+   * @param {(number: number) => void} send Reports what there is now, under this number.
+   * @param {number} pause ms between two reports of one movement.
+   * @param {number} number Of the last report that the page has seen.
+   */
+  constructor(send, pause, number) {
+    Object.assign(this, { send, pause, number, timer: 0, waiting: false });
+  }
+
+  now() {
+    if (this.timer) {
+      this.waiting = true;
+      return;
+    }
+    this.waiting = false;
+    this.number += 1;
+    this.send(this.number);
+    this.timer = setTimeout(() => {
+      this.timer = 0;
+      if (this.waiting) this.now();
+    }, this.pause);
+  }
+
+  /**
+   * Takes the number that came with the page's data; whether these answer the last report.
+   * @param {number} number
+   */
+  answered(number) {
+    const last = number >= this.number && !this.waiting;
+    this.number = Math.max(this.number, number);
+    return last;
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+  }
+}
