@@ -31,8 +31,8 @@ def javascript(entry: str = "attention/streamlit.js") -> str:
 
 @cache
 def css(*more: str) -> str:
-    """The attention view's style sheet, which holds colours and type, and after it those of the named files."""
-    return "\n".join((FOLDER / name).read_text("utf-8") for name in ("attention/view.css", *more))
+    """The palette, the attention view's style sheet, which holds the type, and after these the named files."""
+    return "\n".join((FOLDER / name).read_text("utf-8") for name in ("core/palette.css", "attention/view.css", *more))
 
 
 def bundle(modules: dict[str, str], entry: str) -> str:

@@ -15,6 +15,7 @@ from attnviz.figures.encoder import (
 )
 from attnviz.figures.implied_matrices import implied_matrices
 from attnviz.figures.masks import token_bars
+from attnviz.figures.palette import DARK, LIGHT, Palette
 from attnviz.figures.positions import (
     distance_rows,
     encoding_heatmap,
@@ -30,7 +31,6 @@ from attnviz.figures.softmax import (
     token_dots,
     weight_bars,
 )
-from attnviz.figures.theme import DARK, LIGHT, Palette
 from attnviz.figures.training import Curve, Panel, head_tiles, training_curves
 from attnviz.figures.variance import saturation_lines, variance_lines
 

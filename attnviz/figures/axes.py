@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from attnviz.figures.theme import Palette, plain
+from attnviz.figures.palette import Palette
+from attnviz.figures.theme import plain
 
 TINY = 1e-300  # stands for 0 on a logarithmic axis
 LONGEST_NAME = 14  # characters of a token beside its bar

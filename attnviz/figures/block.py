@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attnviz.figures.encoder import branch_colours, note, tint
-from attnviz.figures.theme import Palette, assembled
+from attnviz.figures.palette import Palette
+from attnviz.figures.theme import assembled
 from attnviz.formatting import number
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from attnviz.figures.theme import Palette, assembled
+from attnviz.figures.palette import Palette
+from attnviz.figures.theme import assembled
 from attnviz.formatting import duration, memory_size
 
 if TYPE_CHECKING:

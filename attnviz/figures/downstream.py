@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attnviz.figures.theme import Palette, assembled, end_notes, plain
+from attnviz.figures.palette import Palette
+from attnviz.figures.theme import assembled, end_notes, plain
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attnviz.figures.theme import Palette, assembled, plain
+from attnviz.figures.palette import Palette
+from attnviz.figures.theme import assembled, plain
 from attnviz.formatting import percent, scientific
 
 if TYPE_CHECKING:

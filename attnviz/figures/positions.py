@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from attnviz.figures.theme import Palette, assembled, colour_scale, end_notes, plain
+from attnviz.figures.palette import Palette
+from attnviz.figures.theme import assembled, colour_scale, end_notes, plain
 from attnviz.formatting import number
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attnviz.figures.axes import SHARE_TICKS, STILL, decades, decimal, token_axis, token_names
-from attnviz.figures.theme import Palette, assembled, end_notes
+from attnviz.figures.palette import Palette
+from attnviz.figures.theme import assembled, end_notes
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -1,109 +1,15 @@
-"""The house style of every figure: colours of the light and the dark theme, axes, labels."""
+"""The house style of every figure: axes, labels, annotations, in the colours of `figures.palette`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnviz.errors import check_installed
+from attnviz.figures.palette import Palette
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-
-@dataclass(frozen=True)
-class Palette:
-    """The colours of a theme; colour is data, ink is interaction."""
-
-    paper: str
-    line: str
-    ink: str
-    ink1: str
-    ink2: str
-    query: str  # edge of the looking word
-    key: str  # edge of the seen word
-    positive: str
-    negative: str
-    categories: tuple[str, ...]  # at most four in a figure, labelled directly
-    sequential: tuple[str, ...]  # amounts, from nothing to all
-    diverging: tuple[str, ...]  # signed changes, from less to more
-
-
-LIGHT = Palette(
-    "#FFFFFF",
-    "#DFE3E9",
-    "#12161D",
-    "#2A313C",
-    "#59616E",
-    "#C77700",
-    "#3070CA",
-    "#3070CA",
-    "#CC573C",
-    ("#3070CA", "#C77700", "#0E5E4A", "#59616E"),
-    (
-        "#FFFFFF",
-        "#E1EFFF",
-        "#BBDAFE",
-        "#8EC1FF",
-        "#63A3F3",
-        "#4487E1",
-        "#3070CA",
-        "#2259AC",
-        "#1A4185",
-        "#132B5A",
-    ),
-    (
-        "#68231D",
-        "#B1402C",
-        "#E27455",
-        "#FCB79E",
-        "#FFECE5",
-        "#FFFFFF",
-        "#E1EFFF",
-        "#8EC1FF",
-        "#4487E1",
-        "#2259AC",
-        "#132B5A",
-    ),
-)
-DARK = Palette(
-    "#14171D",
-    "#2C333E",
-    "#F1F3F7",
-    "#D6DBE3",
-    "#A3ABB8",
-    "#FFC35C",
-    "#73BAFF",
-    "#499BED",
-    "#F29270",
-    ("#499BED", "#FFC35C", "#A6E3D0", "#8A93A1"),
-    (
-        "#14171D",
-        "#19253B",
-        "#1D3964",
-        "#205090",
-        "#2668B6",
-        "#3180D4",
-        "#499BED",
-        "#73BAFF",
-        "#A8D5FE",
-        "#D5EBFF",
-    ),
-    (
-        "#FFDCCD",
-        "#F29270",
-        "#BC4F35",
-        "#692921",
-        "#231715",
-        "#14171D",
-        "#19253B",
-        "#205090",
-        "#3180D4",
-        "#73BAFF",
-        "#D5EBFF",
-    ),
-)
 
 
 def assembled(

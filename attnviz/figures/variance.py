@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attnviz.figures.axes import SHARE_TICKS, STILL, TINY, log_axis
-from attnviz.figures.theme import Palette, assembled
+from attnviz.figures.palette import Palette
+from attnviz.figures.theme import assembled
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -21,6 +21,7 @@ MODULES = {
     "format": "core/format.js",
     "framing": "core/framing.js",
     "bridge": "core/bridge.js",
+    "contract": "core/contract.js",
     "unpack": "attention/unpack.js",
     "maths": "attention/maths.js",
     "scores": "attention/scores.js",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attnviz.browser.painted_cells import read_cells, write_cells
-from attnviz.browser.view_state import MOST_PAINTED
+from attnviz.browser.view_values import MOST_PAINTED
 from attnviz.nn import mask_patterns
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace

@@ -10,7 +10,8 @@ from torch import Tensor
 from attnviz.analysis import causality
 from attnviz.browser import attention_message
 from attnviz.browser.painted_cells import read_cells, write_cells
-from attnviz.browser.view_state import MOST_PAINTED, ViewState
+from attnviz.browser.view_state import ViewState
+from attnviz.browser.view_values import MOST_PAINTED
 from attnviz.errors import InvalidParameterError
 from attnviz.models.model import Model
 from attnviz.nn.encoding import Encoding

@@ -10,17 +10,8 @@ from hypothesis import strategies as st
 
 from attnviz import Intervention, InvalidParameterError
 from attnviz.browser.painted_cells import read_cells, write_cells
-from attnviz.browser.view_state import (
-    COLOURS,
-    DEFAULT,
-    LARGEST_INDEX,
-    LONGEST_LIST,
-    LONGEST_PAINTING,
-    MASKS,
-    MOST_PAINTED,
-    SIDES,
-    ViewState,
-)
+from attnviz.browser.view_state import COLOURS, DEFAULT, MASKS, SIDES, ViewState
+from attnviz.browser.view_values import LARGEST_INDEX, LONGEST_LIST, LONGEST_PAINTING, MOST_PAINTED
 from tests.support.hostile_texts import HOSTILE
 
 index = st.integers(0, LARGEST_INDEX)

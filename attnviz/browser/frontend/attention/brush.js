@@ -1,9 +1,9 @@
 /* brush.js: a mask painted by hand, on top of the model's own. The state lists the blocked (query, key) pairs of tokens, sorted; a bitmap
    beside it answers at once. Methods of the view. */
+import { MOST_PAINTED } from "../core/contract.js";
 import { el } from "../core/dom.js";
 import { opener } from "./maths.js";
 
-const MOST_PAINTED = 4096; // pairs; as in view.py
 const UNDO_STEPS = 100;
 
 /** The painted pairs of a T × S bitmap, in order. */

@@ -1,31 +1,7 @@
 /* choices.js: what the reader chooses and sets: the state, and what each change of it asks for. Methods of the view. */
+import { DEFAULTS } from "../core/contract.js";
 import { argmax } from "./maths.js";
 
-export const DEFAULTS = {
-  layer: 0,
-  head: 0,
-  queries: [],
-  key: null,
-  side: "q",
-  temperature: 1,
-  scaled: true,
-  mask: "model",
-  window: 4,
-  painted: [],
-  threshold: 0,
-  join: false,
-  hide: false,
-  renormalise: false,
-  colour: "sqrt",
-  diff: false,
-  whole: false,
-  sort: "layer",
-  tint: "weights",
-  heads: [],
-  horizontal: null,
-  sentences: null,
-  zoom: null,
-};
 const RECOMPUTE = new Set([
   "temperature",
   "scaled",

@@ -1,0 +1,73 @@
+/* contract.js: the state of the attention view, as attnviz/browser/view_state.py has it.
+   Written by python -m attnviz.browser.contract; not to be edited. */
+
+/**
+ * Selection and settings; layers, heads and tokens count from 0.
+ * @typedef {object} ViewState
+ * @property {number} layer
+ * @property {number} head
+ * @property {number[]} queries
+ * @property {number | null} key
+ * @property {"q" | "k"} side
+ * @property {number} temperature
+ * @property {boolean} scaled
+ * @property {"model" | "causal" | "none" | "window" | "painted"} mask
+ * @property {number} window
+ * @property {[number, number][]} painted
+ * @property {number} threshold
+ * @property {boolean} join
+ * @property {boolean} hide
+ * @property {boolean} renormalise
+ * @property {"sqrt" | "linear" | "log"} colour
+ * @property {boolean} diff
+ * @property {boolean} whole
+ * @property {string} sort
+ * @property {string} tint
+ * @property {[number, number][]} heads
+ * @property {boolean | null} horizontal
+ * @property {[number, number] | null} sentences
+ * @property {[number, number, number, number] | null} zoom
+ */
+
+/** @type {ViewState} */
+export const DEFAULTS = {
+  layer: 0,
+  head: 0,
+  queries: [],
+  key: null,
+  side: "q",
+  temperature: 1,
+  scaled: true,
+  mask: "model",
+  window: 4,
+  painted: [],
+  threshold: 0,
+  join: false,
+  hide: false,
+  renormalise: false,
+  colour: "sqrt",
+  diff: false,
+  whole: false,
+  sort: "layer",
+  tint: "weights",
+  heads: [],
+  horizontal: null,
+  sentences: null,
+  zoom: null,
+};
+
+/** All legal values of the fields that are words of a list. */
+export const OPTIONS = {
+  side: ["q", "k"],
+  mask: ["model", "causal", "none", "window", "painted"],
+  colour: ["sqrt", "linear", "log"],
+};
+
+/** The least and the largest legal value of the fields that are numbers. */
+export const LIMITS = {
+  temperature: [0.01, 100],
+  threshold: [0, 1],
+};
+
+/** Cells that may be blocked by hand. */
+export const MOST_PAINTED = 4096;
