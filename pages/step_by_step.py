@@ -21,11 +21,11 @@ def page() -> None:
         parts.source_control(lesson)
     shown = state.run(lesson, settings)
     with controls:
-        parts.other_controls(lesson, settings, shown.walk)
+        parts.other_controls(lesson, settings, shown.provenance)
     with summary:
-        lesson.sentence(text.in_short(shown.walk, shown.head, shown.row))
+        lesson.sentence(text.in_short(shown.provenance, shown.head, shown.row))
     with prediction:
-        parts.prediction(lesson, shown.walk)
+        parts.prediction(lesson, shown.provenance)
     parts.view(lesson, settings, shown)
     parts.tries(lesson)
     parts.formula()

@@ -1,7 +1,7 @@
 """Who notices? A word is exchanged, or padding added, and every output compared: what is hidden must leave no trace.
 
 A mask acts in one layer; a model has several, and what a token saw in one is passed on in the next. `reach` says
-what can get through, from the mask alone; `leak` measures what does, on a real model.
+what can get through, from the mask alone; `exchange_token` measures what does, on a real model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WORDS = ("banana", "green", "seven")  # a replacement that a person can read, wh
 
 
 @dataclass(frozen=True, eq=False)
-class Leak:
+class ExchangedToken:
     """What exchanging one token did to the outputs of all positions."""
 
     position: int
@@ -41,7 +41,7 @@ class Leak:
         return tuple((self.change[-1] > TOLERANCE).nonzero()[:, 0].tolist())
 
 
-def leak(
+def exchange_token(
     model: Model,
     text: str,
     position: int,
@@ -49,7 +49,7 @@ def leak(
     intervention: Intervention | None = None,
     *,
     source: str | None = None,
-) -> Leak:
+) -> ExchangedToken:
     """Exchanges the token at `position` for another and runs the model on both.
 
     Arguments
@@ -70,7 +70,7 @@ def leak(
     other[0, position] = check_index("new_id", new_id)
     before, after = (_run(model, one, intervention, source) for one in (ids, other))
     change = relative_change(before, after)[:, 0]
-    return Leak(position, encoding.labels[position], token_label(model.tokenizer, new_id), change)
+    return ExchangedToken(position, encoding.labels[position], token_label(model.tokenizer, new_id), change)
 
 
 def _run(model: Model, ids: Tensor, intervention: Intervention | None, source: str | None) -> Trace:

@@ -1,4 +1,4 @@
-"""Where a layer's numbers come from, as one message: the browser traces cells by the same rules as `Walk.terms`.
+"""Where a layer's numbers come from, as one message: the browser traces cells by the same rules as `Provenance.terms`.
 
 A frame (`browser.framing`) whose payload holds the matrices' numbers, row by row, as float32, or as float64 where the
 model computes in that. `frontend/provenance/read.js` reads it.
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from attnviz.analysis.provenance.terms import TOLERANCE, Matrix, Walk
+from attnviz.analysis.provenance.terms import TOLERANCE, Matrix, Provenance
 from attnviz.browser.framing import Payload, frame
 from attnviz.errors import InvalidParameterError
 
@@ -20,34 +20,34 @@ VERSION = 1
 WHOLE = 32  # up to this model width every head is sent, above it the chosen head and all heads' z
 
 
-def pack(walk: Walk, head: int, *, more: Mapping[str, Any] | None = None) -> bytes:
+def pack(provenance: Provenance, head: int, *, more: Mapping[str, Any] | None = None) -> bytes:
     """The message for one head. `more`: further plain values for the header, such as what may be edited.
 
     Above a width of 32 only the chosen head's columns of W_Q, W_K, W_V, Q, K and V go along: the browser asks for
     another head when the reader traces into it. Errors: InvalidParameterError for a head that is not there.
     """
-    if not 0 <= head < walk.n_heads:
-        raise InvalidParameterError(f"head {head} of {walk.n_heads} (counted from 0)")
+    if not 0 <= head < provenance.n_heads:
+        raise InvalidParameterError(f"head {head} of {provenance.n_heads} (counted from 0)")
     payload, described = Payload(), []
-    for matrix in walk.matrices.values():
-        part = matrix if walk["concat"].width <= WHOLE else _of_head(matrix, head, walk.width)
+    for matrix in provenance.matrices.values():
+        part = matrix if provenance["concat"].width <= WHOLE else _of_head(matrix, head, provenance.width)
         if part is None:
             continue
         described.append({**_describe(part), "at": payload.add(_little(part.values))})
     header = {
         "version": VERSION,
-        "title": walk.title,
-        "layer": walk.layer,
-        "layers": walk.n_layers,
+        "title": provenance.title,
+        "layer": provenance.layer,
+        "layers": provenance.n_layers,
         "head": head,
-        "heads": walk.n_heads,
-        "width": walk.width,
-        "causal": walk.causal,
+        "heads": provenance.n_heads,
+        "width": provenance.width,
+        "causal": provenance.causal,
         "tolerance": TOLERANCE,
-        "labels": list(walk.labels),
-        "special": [i for i, flag in enumerate(walk.special) if flag],
-        "continues": [i for i, flag in enumerate(walk.continues) if flag],
-        "bytes": _little(walk["x"].values).itemsize,
+        "labels": list(provenance.labels),
+        "special": [i for i, flag in enumerate(provenance.special) if flag],
+        "continues": [i for i, flag in enumerate(provenance.continues) if flag],
+        "bytes": _little(provenance["x"].values).itemsize,
         "matrices": described,
         **(more or {}),
     }

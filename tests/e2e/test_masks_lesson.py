@@ -105,7 +105,7 @@ def test_the_leak_test_follows_its_controls(visit: Visit, minilm: Model) -> None
     field.press("Enter")
     expect(sentence(page, "leak")).to_contain_text("becomes “river”")
     river = causality.word_id(minilm.tokenizer, "river")
-    found = causality.leak(minilm, SENTENCE, 8, river, Intervention(mask="causal"))
+    found = causality.exchange_token(minilm, SENTENCE, 8, river, Intervention(mask="causal"))
     assert found.noticed == tuple(range(8, 16))
     page.wait_for_url("**word=river**")
     field.fill("zzgrmpf")

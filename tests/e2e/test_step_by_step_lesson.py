@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from attnviz import Model
-from attnviz.analysis.provenance.steps import walk
+from attnviz.analysis.provenance.steps import layer_provenance
 from attnviz.analysis.provenance.worked_example import by_hand
 from tests.e2e.harness import QUIET, SENTENCE
 
@@ -213,7 +213,7 @@ def test_another_head_keeps_the_place(visit: Any) -> None:
 
 def test_minilm_is_elided_and_any_cell_is_reached(visit: Any, minilm: Model) -> None:
     page = visit("?of=text&layer=0&head=3&step=q")
-    one = walk(minilm.transformer, minilm.run(SENTENCE), 0)
+    one = layer_provenance(minilm.transformer, minilm.run(SENTENCE), 0)
     assert page.locator(".aw-stage [data-cell]").count() < 300
     for key, text in page.eval_on_selector_all(
         ".aw-stage [data-cell]", "cells => cells.map((c) => [c.dataset.cell, c.textContent])"
@@ -236,7 +236,7 @@ def test_minilm_is_elided_and_any_cell_is_reached(visit: Any, minilm: Model) -> 
 
 def test_tracing_into_another_head_brings_its_numbers(visit: Any, minilm: Model) -> None:
     page = visit("?of=text&layer=2&head=0&step=concat&path=concat:4:200")
-    one = walk(minilm.transformer, minilm.run(SENTENCE), 2)
+    one = layer_provenance(minilm.transformer, minilm.run(SENTENCE), 2)
     page.locator('.aw-trace [data-factor="z.6:4:200"]').click()
     expect(page.locator(".aw-terms tbody tr").first).to_be_visible()
     expect(page.locator(".aw-what")).to_contain_text("Every word’s value")

@@ -130,7 +130,7 @@ def test_the_leak_test_is_the_librarys(app: AppTest, position: int) -> None:
     green = causality.word_id(model.tokenizer, "green")
     rows = bars(app, 1)
     for row, mask in zip(rows, ("none", "causal"), strict=True):
-        expected = causality.leak(model, TIRED, position, green, Intervention(mask=mask))
+        expected = causality.exchange_token(model, TIRED, position, green, Intervention(mask=mask))
         assert row == pytest.approx(expected.change[-1].tolist(), abs=1e-6)
     assert max(rows[1][:position]) <= 1e-6 < min(rows[1][position:])
     assert min(rows[0]) > 1e-6

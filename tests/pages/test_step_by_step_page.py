@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz import Intervention
-from attnviz.analysis.provenance.steps import walk
+from attnviz.analysis.provenance.steps import layer_provenance
 from attnviz.analysis.provenance.worked_example import by_hand
 from attnviz.browser.framing import read_frame
 from attnviz.errors import InvalidParameterError
@@ -82,7 +82,7 @@ def test_the_mask_is_the_models_intervention() -> None:
     app.selectbox(key="step_by_step.mask").select("causal").run()
     model = attnviz.load("minilm")
     run = model.run(TEXT, intervention=Intervention(mask="causal", layers=0))
-    expected = walk(model.transformer, run, 0)
+    expected = layer_provenance(model.transformer, run, 0)
     _, header, matrices = sent(app)
     assert header["causal"]
     np.testing.assert_array_equal(matrices["weights.0"], expected["weights.0"].values)

@@ -2,8 +2,8 @@
 
     x → Q, K, V → Q_h K_hᵀ → · 1/√d_k → + mask → softmax → · V_h → heads side by side → · W_O → out
 
-`walk` takes the matrices from a run (nothing is computed again that the trace holds), `terms` says for one cell
-which cells of which matrices made it.
+`layer_provenance` takes the matrices from a run (nothing is computed again that the trace holds), `terms` says for one
+cell which cells of which matrices made it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from attnviz.analysis.provenance.terms import Array, Concat, Given, Matrix, Norm, Product, Scale, Softmax, Sum, Walk
+from attnviz.analysis.provenance.terms import (
+    Array,
+    Concat,
+    Given,
+    Matrix,
+    Norm,
+    Product,
+    Provenance,
+    Scale,
+    Softmax,
+    Sum,
+)
 from attnviz.errors import InvalidParameterError
 from attnviz.nn import positions
 from attnviz.nn.attention import AttentionTrace, total_bias
@@ -26,7 +37,7 @@ if TYPE_CHECKING:
     from attnviz.nn.transformer import Transformer
 
 
-def walk(model: Transformer, trace: Trace, layer: int, *, batch: int = 0) -> Walk:
+def layer_provenance(model: Transformer, trace: Trace, layer: int, *, batch: int = 0) -> Provenance:
     """The self-attention of one layer, for one text of a trace that this model made.
 
     Padding is left out: no real token looks at it. Errors: InvalidParameterError for a layer or text that the
@@ -52,7 +63,7 @@ def walk(model: Transformer, trace: Trace, layer: int, *, batch: int = 0) -> Wal
             start += _normed("n", "x̂", block.norm1(x), "x", block.norm1, "1")
             source = "n"
         attention = attention_matrices(block.self_attn, run.attention, source, batch=batch, length=n)
-    return Walk(
+    return Provenance(
         {matrix.name: matrix for matrix in (*start, *attention)},
         encoding.labels[:n],
         layer,

@@ -1,7 +1,7 @@
 """Matrices of a computation, and for every cell the cells that it was made of.
 
-A `Matrix` carries a rule, and `Walk.terms` turns the rule into the terms of one cell: exact, from the numbers that
-stand in the other matrices. The browser follows the same rules (browser/frontend/provenance/terms.js).
+A `Matrix` carries a rule, and `Provenance.terms` turns the rule into the terms of one cell: exact, from the numbers
+that stand in the other matrices. The browser follows the same rules (browser/frontend/provenance/terms.js).
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Terms:
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
+class Provenance:
     """The matrices of one layer's attention on one text, from x to out, in the order they come about."""
 
     matrices: dict[str, Matrix]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from attnviz.analysis.provenance.steps import attention_matrices
-from attnviz.analysis.provenance.terms import Given, Matrix, Sum, Walk
+from attnviz.analysis.provenance.terms import Given, Matrix, Provenance, Sum
 from attnviz.errors import InvalidParameterError
 from attnviz.nn.masks import Mask
 from attnviz.nn.multihead import MultiheadAttention
@@ -71,7 +71,7 @@ def read_edits(text: str) -> dict[tuple[str, int, int], float]:
 
 
 @lru_cache(maxsize=64)
-def by_hand(edits: str = "", mask: str = "own") -> Walk:
+def by_hand(edits: str = "", mask: str = "own") -> Provenance:
     """The example, with some weights changed.
 
     Arguments
@@ -94,7 +94,7 @@ def by_hand(edits: str = "", mask: str = "own") -> Walk:
         trace = layer.trace(torch.from_numpy(x), mask=Mask(causal=causal))
         matrices = attention_matrices(layer, trace, "x")
     assert all(math.isfinite(v) for v in matrices[-1].values.flat)
-    return Walk(
+    return Provenance(
         {matrix.name: matrix for matrix in (*start, *matrices)},
         WORDS,
         0,

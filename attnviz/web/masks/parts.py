@@ -110,7 +110,7 @@ def exchange_controls(lesson: Lesson[Settings], exchange: Exchange) -> None:
 def leak(lesson: Lesson[Settings], exchange: Exchange) -> None:
     """Who notices, with the causal mask and without."""
     labels, title = exchange.labels, text.leak_title(exchange.closed)
-    open_, closed = (leak.change[-1].tolist() for leak in (exchange.open, exchange.closed))
+    open_, closed = (one.change[-1].tolist() for one in (exchange.open, exchange.closed))
     rows = [("Without a mask", open_), ("With the causal mask", closed)]
     figure = figures.token_bars(rows, labels, shell.palette(), marked=exchange.position, zero=causality.TOLERANCE)
     data = pd.DataFrame({"position": range(len(labels)), "token": labels, "without_mask": open_, "causal": closed})
@@ -190,5 +190,5 @@ def behind(lesson: Lesson[Settings]) -> None:
         Mask.keep,
         attention.attend,
         reference.attention,
-        causality.leak,
+        causality.exchange_token,
     )

@@ -180,8 +180,8 @@ class Exchange:
     labels: tuple[str, ...]  # of the text
     position: int
     note: str  # a sentence where it is not the reader's word
-    open: causality.Leak  # without a mask
-    closed: causality.Leak  # under the causal one
+    open: causality.ExchangedToken  # without a mask
+    closed: causality.ExchangedToken  # under the causal one
 
 
 def exchange(lesson: Lesson[Settings], inputs: shell.Inputs) -> Exchange:
@@ -193,7 +193,7 @@ def exchange(lesson: Lesson[Settings], inputs: shell.Inputs) -> Exchange:
         settings = lesson.chosen()
     position = settings.position
     new_id, note = _new_id(model, encoding.ids[position], settings.word)
-    return Exchange(encoding.labels, position, note, *_leaks(inputs.model, inputs.text, position, new_id))
+    return Exchange(encoding.labels, position, note, *_exchanged(inputs.model, inputs.text, position, new_id))
 
 
 def _last_word(encoding: Encoding) -> int:
@@ -213,11 +213,13 @@ def _new_id(model: Model, old_id: int, word: str) -> tuple[int, str]:
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _leaks(name: str, text: str, position: int, new_id: int) -> tuple[causality.Leak, causality.Leak]:
+def _exchanged(
+    name: str, text: str, position: int, new_id: int
+) -> tuple[causality.ExchangedToken, causality.ExchangedToken]:
     """Without a mask, and under the causal one."""
     model = cache.model(name)
     open_, closed = (
-        causality.leak(model, text, position, new_id, Intervention(mask=mask)) for mask in ("none", "causal")
+        causality.exchange_token(model, text, position, new_id, Intervention(mask=mask)) for mask in ("none", "causal")
     )
     return open_, closed
 

@@ -172,7 +172,7 @@ def leak(exchange: Exchange) -> str:
     )
 
 
-def leak_title(closed: causality.Leak) -> str:
+def leak_title(closed: causality.ExchangedToken) -> str:
     """What the picture of the leak test shows."""
     early = [i for i in closed.noticed if i < closed.position]
     if early:
@@ -180,7 +180,7 @@ def leak_title(closed: causality.Leak) -> str:
     return f"With the causal mask nothing before position {closed.position} changes"
 
 
-def _earlier(closed: causality.Leak) -> float:
+def _earlier(closed: causality.ExchangedToken) -> float:
     """The largest change before the exchanged word, in any layer."""
     return float(closed.change[:, : closed.position].max()) if closed.position else 0.0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from attnviz.analysis.provenance.terms import Walk
+from attnviz.analysis.provenance.terms import Provenance
 from attnviz.nn import attention, reference
 from attnviz.web import shell
 from attnviz.web.components.provenance_view import ProvenanceState, provenance_view
@@ -33,9 +33,9 @@ def source_control(lesson: Lesson[state.Settings]) -> None:
     )
 
 
-def other_controls(lesson: Lesson[state.Settings], settings: state.Settings, walk: Walk) -> None:
+def other_controls(lesson: Lesson[state.Settings], settings: state.Settings, provenance: Provenance) -> None:
     """Layer, head and mask."""
-    for field, n in (("layer", walk.n_layers), ("head", walk.n_heads)):
+    for field, n in (("layer", provenance.n_layers), ("head", provenance.n_heads)):
         if getattr(settings, field) >= n:
             lesson.choose(**{field: n - 1})
         st.selectbox(field.capitalize(), range(n), key=lesson.key(field), disabled=n == 1, width=110)
@@ -43,10 +43,10 @@ def other_controls(lesson: Lesson[state.Settings], settings: state.Settings, wal
     st.selectbox("Mask", list(masks), key=lesson.key("mask"), format_func=masks.__getitem__, width=210)
 
 
-def prediction(lesson: Lesson[state.Settings], walk: Walk) -> None:
+def prediction(lesson: Lesson[state.Settings], provenance: Provenance) -> None:
     """How much work one score is."""
     question = "How many products add up to one score of QKᵀ?"
-    lesson.predict("guess", question, WIDTHS, WIDTHS[0], text.products_of_a_score(walk))
+    lesson.predict("guess", question, WIDTHS, WIDTHS[0], text.products_of_a_score(provenance))
 
 
 def view(lesson: Lesson[state.Settings], settings: state.Settings, shown: state.Shown) -> None:
@@ -76,15 +76,15 @@ def formula() -> None:
 
 def two_programs(lesson: Lesson[state.Settings], shown: state.Shown) -> None:
     """The same share from torch and from NumPy, with the source of both."""
-    walk, head, row = shown.walk, shown.head, shown.row
-    shares = walk[f"weights.{head}"].values[row]
+    provenance, head, row = shown.provenance, shown.head, shown.row
+    shares = provenance[f"weights.{head}"].values[row]
     key = int(shares.argmax())
     programs: tuple[tuple[str, float, Callable[..., Any]], ...] = (
         ("PyTorch", shares[key], attention.attend),
-        ("NumPy", state.numpy_weights(walk, head)[row, key], reference.attention),
+        ("NumPy", state.numpy_weights(provenance, head)[row, key], reference.attention),
     )
     lesson.section("Do two programs get the same number?")
-    lesson.sentence(text.share_of_two_programs(walk, row, key), part="programs")
+    lesson.sentence(text.share_of_two_programs(provenance, row, key), part="programs")
     for column, (name, share, _) in zip(st.columns(2), programs, strict=True):
         column.metric(name, f"{share:.7f}")
     more = st.expander("The code that ran, side by side", key="walk-code", on_change="rerun")

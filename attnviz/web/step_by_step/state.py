@@ -9,8 +9,8 @@ import numpy as np
 import streamlit as st
 
 from attnviz.analysis.provenance import worked_example
-from attnviz.analysis.provenance.steps import walk
-from attnviz.analysis.provenance.terms import Scale, Walk
+from attnviz.analysis.provenance.steps import layer_provenance
+from attnviz.analysis.provenance.terms import Provenance, Scale
 from attnviz.browser import provenance_message
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn import reference
@@ -83,7 +83,7 @@ def take_report(lesson: Lesson[Settings]) -> None:
 class Shown:
     """One layer's numbers, as the page shows them."""
 
-    walk: Walk
+    provenance: Provenance
     head: int  # of those that there are
     row: int  # the word that the reader looks at
     message: bytes  # what the view draws
@@ -107,10 +107,10 @@ def run(lesson: Lesson[Settings], settings: Settings) -> Shown:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _model_walk(model: str, text: str, layer: int, mask: str) -> Walk:
+def _model_walk(model: str, text: str, layer: int, mask: str) -> Provenance:
     """One layer of the model's run on a text, under the mask in that layer."""
     change = None if mask == "own" else Intervention(mask=mask, layers=layer)
-    return walk(cache.model(model).transformer, cache.trace(model, text, change), layer)
+    return layer_provenance(cache.model(model).transformer, cache.trace(model, text, change), layer)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
@@ -119,18 +119,18 @@ def _model_message(model: str, text: str, layer: int, mask: str, head: int) -> b
     return provenance_message.pack(_model_walk(model, text, layer, mask), head)
 
 
-def _row(settings: Settings, walk: Walk) -> int:
+def _row(settings: Settings, provenance: Provenance) -> int:
     """The word that the reader looks at: the row of the number that was chosen, by default the second word."""
     name, _, place = settings.path.partition("/")[0].partition(":")
-    is_word = name in walk.matrices and walk[name].axes[0] in ("query", "key")
-    return min(int(place.split(":")[0]) if is_word else 1, len(walk.labels) - 1)
+    is_word = name in provenance.matrices and provenance[name].axes[0] in ("query", "key")
+    return min(int(place.split(":")[0]) if is_word else 1, len(provenance.labels) - 1)
 
 
-def numpy_weights(walk: Walk, head: int) -> np.ndarray:
+def numpy_weights(provenance: Provenance, head: int) -> np.ndarray:
     """The head's weights (T, T) once more, from its Q, K and V by `attnviz.nn.reference`."""
-    columns = slice(head * walk.width, (head + 1) * walk.width)
-    q, k, v = (walk[name].values[:, columns] for name in "QKV")
-    mask, scaled = walk[f"mask.{head}"].values, walk[f"scaled.{head}"].rule
+    columns = slice(head * provenance.width, (head + 1) * provenance.width)
+    q, k, v = (provenance[name].values[:, columns] for name in "QKV")
+    mask, scaled = provenance[f"mask.{head}"].values, provenance[f"scaled.{head}"].rule
     assert isinstance(scaled, Scale)
     keep = np.isfinite(mask)
     _, weights = reference.attention(q, k, v, keep=keep, bias=np.where(keep, mask, 0.0), scale=scaled.by)

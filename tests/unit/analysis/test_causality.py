@@ -29,7 +29,7 @@ def test_under_the_causal_mask_exactly_the_earlier_positions_notice_nothing(name
     model = load(name)
     n = len(model.encode(TEXT))
     for position in (1, n // 2, n - 1):
-        found = causality.leak(model, TEXT, position, intervention=Intervention(mask="causal"))
+        found = causality.exchange_token(model, TEXT, position, intervention=Intervention(mask="causal"))
         assert found.change.shape == (model.info.n_layers, n)
         assert float(found.change[:, :position].max()) <= 1e-6, "an earlier position, in some layer"
         assert found.noticed == tuple(range(position, n))
@@ -45,22 +45,26 @@ def test_the_final_change_is_the_last_row_of_the_relative_change(tiny: Model) ->
 def test_without_a_mask_every_position_notices(name: str) -> None:
     model = load(name)
     n = len(model.encode(TEXT))
-    assert causality.leak(model, TEXT, n - 2, intervention=Intervention(mask="none")).noticed == tuple(range(n))
+    assert causality.exchange_token(model, TEXT, n - 2, intervention=Intervention(mask="none")).noticed == tuple(
+        range(n)
+    )
 
 
 def test_a_causal_model_is_tight_as_trained() -> None:
     model = load("scratch:gpt")
     n = len(model.encode(TEXT))
-    found = causality.leak(model, TEXT, 4)
+    found = causality.exchange_token(model, TEXT, 4)
     assert float(found.change[:, :4].max()) <= 1e-6 and found.noticed == tuple(range(4, n))
 
 
 def test_the_decoder_of_an_encoder_decoder_is_tight_and_its_source_is_not() -> None:
     model = load("scratch:base")
     source, n = "Das Tier war müde.", len(model.encode(TEXT))
-    found = causality.leak(model, TEXT, 5, source=source)
+    found = causality.exchange_token(model, TEXT, 5, source=source)
     assert float(found.change[:, :5].max()) <= 1e-6 and found.noticed == tuple(range(5, n))
-    opened = causality.leak(model, TEXT, 5, source=source, intervention=Intervention(mask="none", where="decoder"))
+    opened = causality.exchange_token(
+        model, TEXT, 5, source=source, intervention=Intervention(mask="none", where="decoder")
+    )
     assert opened.noticed == tuple(range(n))
 
 
@@ -69,7 +73,7 @@ def test_the_change_is_that_of_two_plain_runs(minilm: Model) -> None:
     new_id = causality.word_id(minilm.tokenizer, "angry")
     assert new_id is not None
     position = minilm.encode(TEXT).labels.index("tired")
-    found = causality.leak(minilm, TEXT, position, new_id)
+    found = causality.exchange_token(minilm, TEXT, position, new_id)
     before, after = minilm.run(TEXT), minilm.run(TEXT.replace("tired", "angry"))
     for layer in range(6):
         a, b = before.layers[layer].resid_post[0], after.layers[layer].resid_post[0]
@@ -110,7 +114,7 @@ def test_a_vocabulary_of_one_word_says_so() -> None:
 )
 def test_errors_carry_the_numbers(tiny: Model, position: int, new_id: int, words: str) -> None:
     with pytest.raises(InvalidParameterError, match=words):
-        causality.leak(tiny, TEXT, position, new_id)
+        causality.exchange_token(tiny, TEXT, position, new_id)
 
 
 # ---- what a mask lets through ----------------------------------------------------------------------
@@ -144,7 +148,7 @@ def test_no_mask_lets_more_through_than_its_reach(tiny: Model, data: st.DataObje
     keep &= torch.rand(n, n, generator=torch.Generator().manual_seed(data.draw(st.integers(0, 99)))) < 0.3
     position = data.draw(st.integers(0, n - 1))
     change = Intervention(blocked=[tuple(cell) for cell in (~keep).nonzero().tolist()])
-    found = causality.leak(tiny, TEXT, position, intervention=change)
+    found = causality.exchange_token(tiny, TEXT, position, intervention=change)
     reached = causality.reach(keep, tiny.info.n_layers)[:, position]
     assert float(found.change[:, ~reached].max() if not bool(reached.all()) else 0.0) <= 1e-6
     assert torch.isfinite(found.change).all()
@@ -153,7 +157,7 @@ def test_no_mask_lets_more_through_than_its_reach(tiny: Model, data: st.DataObje
 def test_a_window_reaches_further_with_every_layer(minilm: Model) -> None:
     """The far end notices after as many layers as the window needs, and not one earlier."""
     n = len(minilm.encode(TEXT))
-    found = causality.leak(minilm, TEXT, 0, intervention=Intervention(mask=("window", 2)))
+    found = causality.exchange_token(minilm, TEXT, 0, intervention=Intervention(mask=("window", 2)))
     for layer in range(6):
         expected = causality.reach(mask_patterns.window(n, 2), layer + 1)[:, 0]
         assert ((found.change[layer] > causality.TOLERANCE) == expected).all()

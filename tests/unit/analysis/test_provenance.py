@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import attnviz
 from attnviz import Intervention
-from attnviz.analysis.provenance.steps import walk
-from attnviz.analysis.provenance.terms import Walk
+from attnviz.analysis.provenance.steps import layer_provenance
+from attnviz.analysis.provenance.terms import Provenance
 from attnviz.analysis.provenance.worked_example import (
     EMBEDDING,
     LARGEST,
@@ -50,12 +50,12 @@ def model(name: str) -> attnviz.Model:
 
 
 @cache
-def walked(name: str, layer: int, change: str) -> Walk:
+def walked(name: str, layer: int, change: str) -> Provenance:
     run = model(name).run(TEXT, intervention=CHANGES[change])
-    return walk(model(name).transformer, run, layer)
+    return layer_provenance(model(name).transformer, run, layer)
 
 
-def check(one: Walk, name: str, row: int, col: int) -> None:
+def check(one: Provenance, name: str, row: int, col: int) -> None:
     """The terms make the cell, and their factors are the numbers that stand where they say."""
     cell, terms = one[name].at(row, col), one.terms(name, row, col)
     if terms.kind == "given":
@@ -122,7 +122,7 @@ def test_numpy_gets_the_same_from_x_to_out(name: str, change: str) -> None:
 
 def test_what_the_walk_shows_is_what_the_trace_holds() -> None:
     run = model("minilm").run(TEXT)
-    one, attention = walk(model("minilm").transformer, run, 3), run.layers[3].attention
+    one, attention = layer_provenance(model("minilm").transformer, run, 3), run.layers[3].attention
     assert torch.equal(torch.from_numpy(one["weights.1"].values), attention.weights[0, 1])
     assert torch.equal(torch.from_numpy(one["out"].values), attention.out[0])
     assert torch.equal(torch.from_numpy(one["Q"].values)[:, 32:64], attention.q[0, 1])
@@ -131,8 +131,8 @@ def test_what_the_walk_shows_is_what_the_trace_holds() -> None:
 
 def test_padding_is_left_out() -> None:
     batch = model("minilm").run(["Birds sing at dawn, all of them.", "Birds sing."])
-    alone = walk(model("minilm").transformer, model("minilm").run("Birds sing."), 0)
-    one = walk(model("minilm").transformer, batch, 0, batch=1)
+    alone = layer_provenance(model("minilm").transformer, model("minilm").run("Birds sing."), 0)
+    one = layer_provenance(model("minilm").transformer, batch, 0, batch=1)
     assert one.labels == alone.labels
     np.testing.assert_allclose(one["out"].values, alone["out"].values, atol=1e-5)
 
@@ -143,7 +143,7 @@ def test_padding_is_left_out() -> None:
 )
 def test_what_is_not_there_is_refused(options: dict[str, int], says: str) -> None:
     with pytest.raises(InvalidParameterError, match=says):
-        walk(model("minilm").transformer, model("minilm").run("Birds sing."), **options)
+        layer_provenance(model("minilm").transformer, model("minilm").run("Birds sing."), **options)
     one = by_hand()
     for cell in (("nothing", 0, 0), ("x", 3, 0), ("x", 0, 4), ("z.1", 0, 0)):
         with pytest.raises(InvalidParameterError):
@@ -153,7 +153,7 @@ def test_what_is_not_there_is_refused(options: dict[str, int], says: str) -> Non
 def test_rotary_positions_are_refused() -> None:
     run = model("scratch:tiny").run(TEXT, intervention=Intervention(positions="rope"))
     with pytest.raises(InvalidParameterError, match="rotary"):
-        walk(model("scratch:tiny").transformer, run, 0)
+        layer_provenance(model("scratch:tiny").transformer, run, 0)
 
 
 # ---- the example by hand -------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_edits_of_what_is_not_there_are_refused(edits: str) -> None:
 # ---- in the browser ------------------------------------------------------------------------------
 
 
-def sample(one: Walk, head: int, n: int) -> list[tuple[str, int, int]]:
+def sample(one: Provenance, head: int, n: int) -> list[tuple[str, int, int]]:
     """Cells of the matrices that one head works with."""
     rng, cells = np.random.default_rng(7), []
     for matrix in one.matrices.values():
