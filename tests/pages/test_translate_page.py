@@ -19,8 +19,8 @@ from attnviz.browser.view_state import ViewState
 from attnviz.generation.beam_search import beam
 from attnviz.generation.sampling import prompt, say, whole
 from attnviz.models.model import Model
-from attnviz.web.translate import state as translate
-from attnviz.web.translate import text as translate_said
+from attnviz.web.translate import state, text
+from attnviz.web.translate.answer import MAX_NEW_TOKENS, Answer
 from tests.pages.driver import mounted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -90,9 +90,9 @@ def test_rows_of_the_view_are_named_by_what_they_say(app: AppTest, dates: Model)
     header = json.loads(message[4 : 4 + length])
     assert header["stack"] == "cross"
     assert [label.removeprefix("·") for label in header["tokens"]["labels"]][:4] == list("2021")
-    found = translate.answer("dates", DATE, ())
+    found = state.answered("dates", DATE, ())
     crossed = found.run.layers[0].cross_attention
-    assert crossed is not None and crossed.q.shape[2] == len(found.said)
+    assert crossed is not None and crossed.q.shape[2] == len(found.ids)
     assert torch.equal(found.row(0, 2, 9), crossed.weights[0, 2, 8])
 
 
@@ -100,7 +100,7 @@ def test_rows_of_the_view_are_named_by_what_they_say(app: AppTest, dates: Model)
 def test_the_other_stacks_are_the_runs_own(app: AppTest, stack: str) -> None:
     choose(app, stack=stack)
     assert not app.exception
-    found = translate.answer("dates", DATE, ())
+    found = state.answered("dates", DATE, ())
     assert shown(app)[1] == attention_message.pack(found.run, name="dates", stack=stack)
 
 
@@ -121,7 +121,7 @@ def test_another_token_is_gone_on_from(app: AppTest, dates: Model) -> None:
 def test_beams_are_the_librarys(app: AppTest, dates: Model) -> None:
     choose(app, beams=8)
     table = app.table[0].value.map(lambda cell: cell.replace("\\", ""))  # what Markdown reads as written
-    found = beam(dates, DATE, 8, translate.MOST_SAID)
+    found = beam(dates, DATE, 8, MAX_NEW_TOKENS)
     assert table["answer"].tolist() == [one.text + ("" if one.ended else " …") for one in found]
     assert table["mean log p"].tolist() == ["> −0.001", *(f"−{-one.score:.3f}" for one in found[1:])]
     assert any("with a mean log p of more than −0.001 per token" in text.value for text in app.text)
@@ -130,7 +130,7 @@ def test_beams_are_the_librarys(app: AppTest, dates: Model) -> None:
 def test_the_prediction_tells_where_the_head_goes_back() -> None:
     app = opened(translator="bergamot-en-pt", source=CAT, layer="1", head="0", focus="2")
     assert not app.exception and "O gato preto dorme no sofá vermelho." in app.text[0].value
-    choose(app, guess=translate.REORDERED)
+    choose(app, guess=text.REORDERED)
     told = next(text.value for text in app.text if text.value.startswith("✓"))
     assert "After “gato”, which looks at “cat”, it says “preto” and goes back to “black”" in told
     assert any("was trained to align words" in caption.value for caption in app.caption)
@@ -232,11 +232,11 @@ def test_one_word_has_no_order() -> None:
 
 def test_an_unknown_token_in_the_answer_does_not_shift_what_is_said_of_the_order() -> None:
     """The tokens that are named are those whose places are compared, whatever stands between."""
-    found = translate.answer("dates", DATE, (0, 3, 3))
+    found = state.answered("dates", DATE, (0, 3, 3))
     _, _, because = said_of_order(found)
     first, at = because.split("”")[0].removeprefix("After “"), because.split("it says “")[1].split("”")[0]
     source = found.run.source.encodings[0]  # type: ignore[union-attr]
-    special = found.model.tokenizer.encoding(found.said).special
+    special = found.model.tokenizer.encoding(found.ids).special
     looks = [(i, int(found.row(0, 0, i + 1).argmax())) for i in range(len(special)) if not special[i]]
     looks = [(i, place) for i, place in looks if not source.special[place]]
     assert special[0]
@@ -244,7 +244,7 @@ def test_an_unknown_token_in_the_answer_does_not_shift_what_is_said_of_the_order
     assert (first, at) == tuple(found.labels[i] for i in back)
 
 
-def said_of_order(found: translate.Answer) -> tuple[str, str, str]:
-    told = translate_said.order(found, 0, 0)
+def said_of_order(found: Answer) -> tuple[str, str, str]:
+    told = text.order(found, 0, 0)
     assert told is not None
     return told

@@ -1,4 +1,4 @@
-"""The page "Translate": what the reader chose, the answer, and the run on source and answer."""
+"""The page "Translate": what the reader has set, the models on offer, and the answer."""
 
 from __future__ import annotations
 
@@ -7,30 +7,24 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
-import torch
-from torch import Tensor
 
 from attnviz.browser import attention_message
 from attnviz.browser.view_state import ViewState
-from attnviz.errors import InvalidParameterError
+from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.generation.beam_search import Beam, beam
-from attnviz.generation.sampling import Prompt, named, prompt, tokens
 from attnviz.models.catalogue import catalogue
 from attnviz.models.model import Model
-from attnviz.nn.trace import Trace
-from attnviz.web import cache
+from attnviz.web import cache, shell
 from attnviz.web.components import attention_view
-from attnviz.web.components.generation_view import Candidate, Chip, writer, written
+from attnviz.web.components.generation_view import written
+from attnviz.web.jobs import model_downloads
 from attnviz.web.lesson import Lesson
+from attnviz.web.translate import text
+from attnviz.web.translate.answer import ALIGNING, MAX_NEW_TOKENS, Answer, greedy
 
-MOST_SAID = 64
 LONGEST_TEXT = 400  # characters
 LONGEST_LOOK = 6_000  # characters: a mask painted by hand, and all else
-N_CANDIDATES = 6
 BEAMS = (1, 2, 4, 8)
-STACKS = {"cross": "answer on source", "self": "answer on itself", "encoder": "source on itself"}
-MONOTONE, REORDERED = "In the order of the source", "In another order"
-GUESSES = (MONOTONE, REORDERED)
 VIEW, WRITER = "translate-view", "translate-answer"
 EXAMPLES = {  # by model: texts to begin with
     "dates": ("the 3rd of March 2021", "Friday, 11 September 1998", "7/4/1776"),
@@ -46,7 +40,6 @@ EXAMPLES = {  # by model: texts to begin with
     ),
 }
 OTHER_EXAMPLES = ("The black cat sleeps on the red sofa.",)
-ALIGNING = {"bergamot-en-pt": (1, 0), "bergamot-pt-en": (1, 0)}  # trained to align
 
 
 @dataclass(frozen=True)
@@ -69,67 +62,22 @@ class Settings:
             raise InvalidParameterError(f"settings of {len(self.look)} characters; {LONGEST_LOOK} are read")
         if not 0 < len(self.translator) <= 200 or len(self.source) > LONGEST_TEXT:
             raise InvalidParameterError(f"a text of {len(self.source)} characters; {LONGEST_TEXT} are read")
-        if min(self.forced, default=0) < 0 or len(self.forced) > MOST_SAID:
-            raise InvalidParameterError(f"{len(self.forced)} ids are forced; at most {MOST_SAID} from 0 on are")
+        if min(self.forced, default=0) < 0 or len(self.forced) > MAX_NEW_TOKENS:
+            raise InvalidParameterError(f"{len(self.forced)} ids are forced; at most {MAX_NEW_TOKENS} from 0 on are")
         if min(self.focus - 1, self.layer, self.head) < 0:
             raise InvalidParameterError("layer and head count from 0, tokens of the answer from 1")
-        if self.stack not in STACKS or self.beams not in BEAMS or self.guess not in ("", *GUESSES):
+        if self.stack not in text.STACKS or self.beams not in BEAMS or self.guess not in ("", *text.GUESSES):
             raise InvalidParameterError(f"{self.stack!r}, {self.beams} or {self.guess!r} is none of the choices")
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """A source, what the model answers to it, and the run on both."""
-
-    model: Model
-    begin: Prompt
-    said: tuple[int, ...]  # the answer's tokens, with the one that ends it if it ended
-    chances: tuple[float, ...]  # p of each, given those before it
-    run: Trace
-
-    @property
-    def ended(self) -> bool:
-        """Whether the model ended it."""
-        return bool(self.said) and self.said[-1] == self.begin.end
-
-    @property
-    def text(self) -> str:
-        """The answer as a text."""
-        return self.model.tokenizer.encoding(self.said).text
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The answer's tokens as a person should read them."""
-        return self.model.tokenizer.encoding(self.said).labels
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The source's."""
-        assert self.run.source is not None
-        return self.run.source.encodings[0].labels
-
-    @property
-    def has_self(self) -> bool:
-        """Whether the decoder has self-attention, and no recurrence in its place."""
-        return any(layer.attention is not None for layer in self.run.layers)
-
-    def row(self, layer: int, head: int, focus: int) -> Tensor:
-        """(S,): what the decoder looks at in the source when it says token `focus` of the answer."""
-        crossed = self.run.layers[layer].cross_attention
-        assert crossed is not None
-        return crossed.weights[0, head, focus - 1]
-
-    def probabilities(self, focus: int) -> Tensor:
-        """(V,): of each token to be the one at `focus`."""
-        assert self.run.logits is not None
-        return self.run.logits[0, focus - 1].softmax(dim=-1)
+# ---- models ----------------------------------------------------------------------------------------------
 
 
 def models() -> dict[str, str]:
     """The models that answer a text, this session's own first: name → title."""
-    own = [one.info for one in cache.own_models().values() if _answers(one)]
-    found = [info for info in catalogue() if info.family == "Encoder-decoder" and info.trained]
-    return {info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)" for info in (*own, *found)}
+    own = [model.info for model in cache.own_models().values() if _answers(model)]
+    bundled = [info for info in catalogue() if info.family == "Encoder-decoder" and info.trained]
+    return {info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)" for info in (*own, *bundled)}
 
 
 def _answers(model: Model) -> bool:
@@ -147,148 +95,122 @@ def load(name: str) -> Model:
     return model
 
 
+# ---- runs ------------------------------------------------------------------------------------------------
+
+
 @st.cache_resource(max_entries=32, show_spinner=False)
-def answer(name: str, source: str, forced: tuple[int, ...]) -> Answer:
+def answered(name: str, source: str, forced: tuple[int, ...]) -> Answer:
     """The greedy answer after what is forced, and the run on it. Errors: those of the model."""
-    model = load(name)
-    begin = prompt(model, source)
-    vocabulary = model.transformer.config.vocab_size
-    said = [i for i in forced if i < vocabulary][: begin.longest - len(begin.start) - 1]
-    while len(said) < MOST_SAID and (not said or said[-1] != begin.end):
-        more = len(said)
-        for token in tokens(model, begin, answer=said):
-            said.append(token.id)
-            if len(said) >= MOST_SAID:
-                break
-        if len(said) == more:
-            break
-    run = named(model, begin, said[:-1], begin.run(model, said[:-1]))
-    assert run.logits is not None
-    p = run.logits[0].softmax(dim=-1)
-    start = len(begin.start) - 1
-    chances = tuple(float(p[start + i, token]) for i, token in enumerate(said))
-    return Answer(model, begin, tuple(said), chances, run)
+    return greedy(load(name), source, forced)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def beams(name: str, source: str, n: int) -> list[Beam]:
     """The best answers that n beams find."""
-    return beam(load(name), source, n, MOST_SAID)
+    return beam(load(name), source, n, MAX_NEW_TOKENS)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def message(name: str, source: str, forced: tuple[int, ...], stack: str) -> bytes:
     """What the view is sent. In the attention to the source a row is named by the token that it says."""
-    found = answer(name, source, forced)
-    run = found.run
+    answer = answered(name, source, forced)
+    run = answer.run
     if stack == "cross":
-        run = replace(run, encodings=(found.model.tokenizer.encoding(found.said),))
+        run = replace(run, encodings=(answer.model.tokenizer.encoding(answer.ids),))
     return attention_message.pack(run, name=name, stack=stack)
 
 
-def fitted(lesson: Lesson[Settings], found: Answer) -> Settings:
+def answer(lesson: Lesson[Settings]) -> Answer:
+    """The answer to what is set, which is brought to what there is; ends the page in a sentence if there is none."""
+    settings = lesson.chosen()
+    try:
+        back = "The page goes back to its first model"
+        model_downloads.arrive(settings.translator, lambda: first_model(lesson), back)
+        current = answered(settings.translator, settings.source, settings.forced)
+    except (InvalidParameterError, ModelError) as error:
+        shell.refuse(str(error))
+    settings = fitted(lesson, current)
+    if st.session_state.pop("undrawn", False):  # the browser has forgotten the widgets below
+        lesson.choose(stack=settings.stack, beams=settings.beams, guess=settings.guess)
+    return current
+
+
+def fitted(lesson: Lesson[Settings], answer: Answer) -> Settings:
     """The settings, on a layer, a head and a token that there are."""
-    chosen, config = lesson.chosen(), found.run.config
-    if chosen.stack == "self" and not found.has_self:
+    settings, config = lesson.chosen(), answer.run.config
+    if settings.stack == "self" and not answer.has_self:
         lesson.choose(stack="cross")
-        chosen = lesson.chosen()
-    assert found.run.source is not None
-    layers = found.run.source.layers if chosen.stack == "encoder" else found.run.layers
+        settings = lesson.chosen()
+    assert answer.run.source is not None
+    layers = answer.run.source.layers if settings.stack == "encoder" else answer.run.layers
     limits: dict[str, int] = {
         "layer": len(layers) - 1,
         "head": config.n_heads - 1,
-        "focus": max(1, len(found.said)),
+        "focus": max(1, len(answer.ids)),
     }
     for field, most in limits.items():
-        if getattr(chosen, field) > most:
+        if getattr(settings, field) > most:
             lesson.choose(**{field: most})
     return lesson.chosen()
 
 
-def view(lesson: Lesson[Settings], found: Answer, question: str) -> None:
-    """All heads of the chosen stack; `heed` takes what the reader picks in it."""
-    chosen = lesson.chosen()
-    attention_view.attention_view(
-        message(chosen.translator, chosen.source, chosen.forced, chosen.stack),
-        _state(chosen),
-        key=f"{VIEW}-{chosen.stack}",
-        question=question,
-        live=False,
-    )
+# ---- the view's state is part of the settings --------------------------------------------------------------
 
 
-def heed(lesson: Lesson[Settings]) -> None:
+def view_state(settings: Settings) -> ViewState:
+    """What the view shows under the settings."""
+    view = replace(ViewState.from_query(dict(parse_qsl(settings.look))), layer=settings.layer, head=settings.head)
+    if settings.stack == "cross" and view.queries[-1:] != (settings.focus - 1,):  # of several, the last has the focus
+        view = replace(view, queries=(settings.focus - 1,))
+    return view
+
+
+def adopt_view(lesson: Lesson[Settings]) -> None:
     """Makes what the reader has picked in the view since the last run the settings; for the start of a run."""
-    chosen, memory = lesson.chosen(), st.session_state
-    key = f"{VIEW}-{chosen.stack}"
-    reported = attention_view.current_state(key, _state(chosen))
-    if reported == memory.get(f"{key}:heeded"):  # the page may have chosen something else since
+    settings, memory = lesson.chosen(), st.session_state
+    key = f"{VIEW}-{settings.stack}"
+    reported = attention_view.current_state(key, view_state(settings))
+    if reported == memory.get(f"{key}:adopted"):  # the page may have chosen something else since
         return
-    memory[f"{key}:heeded"] = reported
+    memory[f"{key}:adopted"] = reported
     picked: dict[str, Any] = {"layer": reported.layer, "head": reported.head}
-    if chosen.stack == "cross" and reported.queries:
+    if settings.stack == "cross" and reported.queries:
         picked["focus"] = reported.queries[-1] + 1
         reported = replace(reported, queries=reported.queries if len(reported.queries) > 1 else ())
     picked["look"] = urlencode(replace(reported, layer=0, head=0).to_query())
-    if any(getattr(chosen, field) != value for field, value in picked.items()):
+    if any(getattr(settings, field) != value for field, value in picked.items()):
         lesson.choose(**picked)
 
 
-def _state(chosen: Settings) -> ViewState:
-    """What the view shows under the settings."""
-    state = replace(ViewState.from_query(dict(parse_qsl(chosen.look))), layer=chosen.layer, head=chosen.head)
-    if chosen.stack == "cross" and state.queries[-1:] != (chosen.focus - 1,):  # several tokens: the last has the focus
-        state = replace(state, queries=(chosen.focus - 1,))
-    return state
+# ---- what the reader does --------------------------------------------------------------------------------
 
 
-def answer_view(lesson: Lesson[Settings], found: Answer, heading: str) -> None:
-    """The answer token by token, and what could be said in the place of one."""
-    chosen = lesson.chosen()
-    encoding = found.model.tokenizer.encoding(found.said)
-    chips = [
-        Chip(label, special, more, chance)
-        for label, special, more, chance in zip(
-            encoding.labels, encoding.special, encoding.continues, found.chances, strict=True
-        )
-    ]
-    start = found.run.encodings[0].labels[: len(found.begin.start)]
-    p = found.probabilities(chosen.focus)
-    here = found.said[chosen.focus - 1]
-    best = p.topk(N_CANDIDATES).indices.tolist()
-    ids = best if here in best else [*best, here]
-    candidates = [Candidate(i, found.model.tokenizer.encoding([i]).labels[0], float(p[i]), i == here) for i in ids]
-    writer(
-        [*(Chip(label, special=True) for label in start), *chips],
-        candidates,
-        start=len(start),
-        focus=chosen.focus,
-        tints=(),
-        heading=heading,
-        ended=True,
-        key=WRITER,
-        on_write=lambda: take(lesson, found),
-    )
-
-
-def take(lesson: Lesson[Settings], found: Answer) -> None:
-    """Asks for a token of the answer, or says another one there, after which the model goes on."""
-    done = written(WRITER)
-    if done is None or not 1 <= done[0] <= len(found.said):
+def take(lesson: Lesson[Settings], answer: Answer) -> None:
+    """Asks for a token of the answer, or puts another one there, after which the model goes on."""
+    action = written(WRITER)
+    if action is None or not 1 <= action[0] <= len(answer.ids):
         return
-    at, token = done
+    at, token = action
     if token is None:
         lesson.choose(focus=at)
-    elif 0 <= token < found.model.transformer.config.vocab_size:
-        forced = (*found.said[: at - 1], token)
-        lesson.choose(forced=forced[:MOST_SAID], focus=at)
+    elif 0 <= token < answer.model.transformer.config.vocab_size:
+        forced = (*answer.ids[: at - 1], token)
+        lesson.choose(forced=forced[:MAX_NEW_TOKENS], focus=at)
+
+
+def take_example(lesson: Lesson[Settings]) -> None:
+    """The example becomes the source."""
+    if example := st.session_state["translate-example"]:
+        lesson.choose(source=example)
+        restart(lesson)
+        st.session_state["translate-example"] = None
 
 
 def other_tokens(lesson: Lesson[Settings]) -> None:
     """Other tokens in the view: those chosen in it are gone, what was set stays."""
-    seen = ViewState.from_query(dict(parse_qsl(lesson.chosen().look)))
-    seen = replace(seen, queries=(), key=None, painted=(), sentences=None, zoom=None)
-    lesson.choose(look=urlencode(seen.to_query()))
+    view = ViewState.from_query(dict(parse_qsl(lesson.chosen().look)))
+    view = replace(view, queries=(), key=None, painted=(), sentences=None, zoom=None)
+    lesson.choose(look=urlencode(view.to_query()))
 
 
 def restart(lesson: Lesson[Settings]) -> None:
@@ -297,7 +219,7 @@ def restart(lesson: Lesson[Settings]) -> None:
     lesson.choose(forced=(), focus=1)
 
 
-def another(lesson: Lesson[Settings]) -> None:
+def other_model(lesson: Lesson[Settings]) -> None:
     """Another model: its own first example, and the head that is known to align, if one is."""
     name = lesson.chosen().translator
     layer, head = ALIGNING.get(name, (0, 0))
@@ -308,11 +230,5 @@ def another(lesson: Lesson[Settings]) -> None:
 def first_model(lesson: Lesson[Settings]) -> None:
     """The model that a new visitor finds, with its first example."""
     lesson.choose(translator=lesson.first.translator)
-    another(lesson)
+    other_model(lesson)
     lesson.chosen()  # remembers it for a page that is drawn anew
-
-
-def sharpness(found: Answer) -> Tensor:
-    """(L, H): the mean of each row's largest weight on the source, over the tokens of the answer."""
-    crossed = [layer.cross_attention for layer in found.run.layers]
-    return torch.stack([one.weights[0].amax(dim=-1).mean(dim=-1) for one in crossed if one is not None])

@@ -1,0 +1,168 @@
+"""The parts of the page "Translate", from top to bottom."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from attnviz.generation import beam_search, sampling
+from attnviz.nn.layers import TransformerDecoderLayer
+from attnviz.web import shell
+from attnviz.web.components.attention_view import attention_view
+from attnviz.web.components.generation_view import Candidate, Chip, writer
+from attnviz.web.lesson import Lesson, Try
+from attnviz.web.translate import state, text
+from attnviz.web.translate.answer import ALIGNING, Answer
+from attnviz.web.translate.state import Settings
+
+N_CANDIDATES = 6
+FORMULA = (
+    r"\begin{aligned}A&=\mathrm{softmax}\!\left(\frac{(XW_Q)(MW_K)^\top}{\sqrt{d_k}}\right)\\"
+    r"\mathrm{Cross}(X, M)&=A\,MW_V\end{aligned}"
+)
+SOURCES = (
+    "Vaswani et al. 2017, section 3.2.3: X are the decoder’s vectors, M the encoder’s output. "
+    "Beam search: Wu et al. 2016, section 7."
+)
+
+
+def sentence(lesson: Lesson[Settings], answer: Answer) -> None:
+    """The source and what the model makes of it."""
+    lesson.sentence(text.sentence(answer))
+
+
+def controls(lesson: Lesson[Settings]) -> None:
+    """The model and the source."""
+    model, source, example = st.columns([3, 5, 3], gap="medium")
+    titles = state.models()
+    name = lesson.chosen().translator
+    model.selectbox(
+        "Model",
+        [*titles, *([] if name in titles else [name])],
+        key=lesson.key("translator"),
+        format_func=lambda name: titles.get(name, name),
+        accept_new_options=True,
+        on_change=state.other_model,
+        args=(lesson,),
+        help="Or type hf:Helsinki-NLP/opus-mt-en-de, from the hub",
+    )
+    source.text_input(
+        "Source",
+        key=lesson.key("source"),
+        max_chars=state.LONGEST_TEXT,
+        on_change=state.restart,
+        args=(lesson,),
+    )
+    example.selectbox(
+        "Examples",
+        state.EXAMPLES.get(name, state.OTHER_EXAMPLES),
+        index=None,
+        key="translate-example",
+        placeholder="Pick an example",
+        on_change=state.take_example,
+        args=(lesson,),
+    )
+
+
+def prediction(lesson: Lesson[Settings], answer: Answer) -> None:
+    """In which order does the head read the source? Asked where there is an order."""
+    settings = lesson.chosen()
+    if settings.stack == "cross" and (order := text.order(answer, settings.layer, settings.head)):
+        lesson.predict("guess", order[0], text.GUESSES, *order[1:])
+
+
+def attention(lesson: Lesson[Settings], answer: Answer) -> None:
+    """All heads of the chosen stack; `state.adopt_view` takes what the reader picks in it."""
+    st.segmented_control(
+        "Attention",
+        [name for name in text.STACKS if name != "self" or answer.has_self],
+        key=lesson.key("stack"),
+        format_func=text.STACKS.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+        on_change=state.other_tokens,
+        args=(lesson,),
+    )
+    settings = lesson.chosen()
+    attention_view(
+        state.message(settings.translator, settings.source, settings.forced, settings.stack),
+        state.view_state(settings),
+        key=f"{state.VIEW}-{settings.stack}",
+        question="",
+        live=False,
+    )
+    if note := text.note(answer, settings.translator, settings.source):
+        st.caption(shell.escaped(note))
+
+
+def steps(lesson: Lesson[Settings], answer: Answer) -> None:
+    """The answer token by token, and what could be said in the place of one."""
+    settings = lesson.chosen()
+    lesson.section("Step by step: what could be said instead?")
+    start = answer.run.encodings[0].labels[: len(answer.prompt.start)]
+    writer(
+        [*(Chip(label, special=True) for label in start), *chips(answer)],
+        candidates(answer, settings.focus),
+        start=len(start),
+        focus=settings.focus,
+        tints=(),
+        heading=text.heading(answer, settings.focus),
+        ended=True,
+        key=state.WRITER,
+        on_write=lambda: state.take(lesson, answer),
+    )
+    if settings.forced:
+        st.button("Back to the model’s own answer", key="translate-own", on_click=state.restart, args=(lesson,))
+
+
+def chips(answer: Answer) -> list[Chip]:
+    """The answer's tokens, each with its probability."""
+    encoding = answer.model.tokenizer.encoding(answer.ids)
+    return [
+        Chip(label, special, continues, probability)
+        for label, special, continues, probability in zip(
+            encoding.labels, encoding.special, encoding.continues, answer.probabilities, strict=True
+        )
+    ]
+
+
+def candidates(answer: Answer, focus: int) -> list[Candidate]:
+    """The likeliest tokens at one place, and the one that stands there."""
+    p, here = answer.distribution(focus), answer.ids[focus - 1]
+    best = p.topk(N_CANDIDATES).indices.tolist()
+    ids = best if here in best else [*best, here]
+    return [Candidate(i, answer.model.tokenizer.encoding([i]).labels[0], float(p[i]), i == here) for i in ids]
+
+
+def beams(lesson: Lesson[Settings], answer: Answer) -> None:
+    """The best answers of a beam search beside the greedy one."""
+    lesson.section("Greedy, or the best of several beams")
+    settings = lesson.chosen()
+    greedy = state.answered(settings.translator, settings.source, ()) if settings.forced else answer
+    best = state.beams(settings.translator, settings.source, settings.beams)
+    lesson.sentence(text.beams_sentence(greedy, best, settings.beams), part="beams")
+    st.segmented_control("Beams", state.BEAMS, key=lesson.key("beams"), required=True)
+    alt = f"The best {len(best)} answers, each with its mean log p per token"
+    st.table(text.beams_table(best).map(shell.escaped), border="horizontal", hide_index=True, alt=alt)
+
+
+def tries(lesson: Lesson[Settings], answer: Answer) -> None:
+    """Things to try; the translator where it is installed."""
+    fresh = {"forced": (), "stack": "cross"}
+    date = {**fresh, "translator": "dates", "source": "Friday, 11 September 1998", "layer": 0, "head": 0, "focus": 7}
+    offered = [
+        Try("A month from its letters", date),
+        Try("What ends the answer", {"stack": "cross", "focus": len(answer.ids)}),
+        Try("How the source reads itself", {"stack": "encoder"}),
+    ]
+    name = "bergamot-en-pt"
+    if name in state.models():
+        layer, head = ALIGNING[name]
+        source = state.EXAMPLES[name][0]
+        cat = {**fresh, "translator": name, "source": source, "layer": layer, "head": head, "focus": 2}
+        offered.insert(0, Try("A translator: “black cat” turns round", cat))
+    lesson.tries(*offered)
+
+
+def behind(lesson: Lesson[Settings]) -> None:
+    """The formula and the code."""
+    lesson.behind(FORMULA, SOURCES, TransformerDecoderLayer.trace, sampling.tokens, beam_search.beam)
