@@ -129,8 +129,8 @@ def _run(options: argparse.Namespace) -> None:
     table.add_column("key (is seen)")
     table.add_column("weight", justify="right")
     for link in links:
-        words = (Text(link.query_label), Text(link.key_label))  # Text: what the user typed is no markup
-        table.add_row(str(link.layer), str(link.head), *words, f"{link.weight:.1%}")
+        labels = (Text(link.query_label), Text(link.key_label))  # Text: what the user typed is no markup
+        table.add_row(str(link.layer), str(link.head), *labels, f"{link.weight:.1%}")
     out.print(table)
 
 

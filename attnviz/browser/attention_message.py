@@ -69,15 +69,15 @@ def pack(
 
 def _scores(scores: Mapping[str, Any], heads: Sequence[int]) -> dict[str, list[list[float | None]]]:
     """Scores by name as nested lists; what is not a finite number becomes null."""
-    found = {}
+    tables = {}
     for name, values in scores.items():
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name) or name in ("layer", "weights", *_OWN_SCORES):
             raise InvalidParameterError(f"scores: {name!r} is not a free lower-case name of at most 32 letters")
         table = np.asarray(values, dtype=np.float64)
         if table.shape != (len(heads), max(heads)):
             raise ShapeError(f"scores[{name!r}] has shape {table.shape}, not (L, H) = {(len(heads), max(heads))}")
-        found[name] = [[float(f"{x:.6g}") if math.isfinite(x) else None for x in row] for row in table]
-    return found
+        tables[name] = [[float(f"{x:.6g}") if math.isfinite(x) else None for x in row] for row in table]
+    return tables
 
 
 def attentions(trace: Trace, stack: str) -> list[AttentionTrace]:
@@ -91,8 +91,8 @@ def attentions(trace: Trace, stack: str) -> list[AttentionTrace]:
         if trace.source is None:
             raise InvalidParameterError("stack='encoder', but this trace has no encoder of its own")
         return attentions(trace.source, "self")
-    found = [layer.cross_attention if stack == "cross" else layer.attention for layer in trace.layers]
-    present = [attention for attention in found if attention is not None]
+    records = [layer.cross_attention if stack == "cross" else layer.attention for layer in trace.layers]
+    present = [attention for attention in records if attention is not None]
     if not present:
         raise InvalidParameterError(f"stack={stack!r}, but no layer of this trace has such attention")
     return present
@@ -104,20 +104,20 @@ def _describe(trace: Trace, payload: Payload, *, title: str, name: str, batch: i
     n_keys = layers[0].k.shape[2]
     if not 0 <= batch < rows:
         raise InvalidParameterError(f"batch={batch}, but the trace holds {rows} texts (from 0)")
-    own = trace.source if stack == "encoder" else trace
-    assert own is not None
-    tokens = token_columns(_encoding(own, batch), n_queries)
+    side = trace.source if stack == "encoder" else trace
+    assert side is not None
+    tokens = token_columns(_encoding(side, batch), n_queries)
     if stack == "cross" or n_keys != n_queries:  # the source, or learned or zero keys that stand behind the tokens
-        seen = trace.source if stack == "cross" else own
+        seen = trace.source if stack == "cross" else side
         tokens |= token_columns(_encoding(seen, batch), n_keys, keys=True)
     qk = [(_rows(layer.q, batch), _rows(layer.k, batch)) for layer in layers]
     half = max(n_queries, n_keys) > EXACT_TOKENS and all(_fits_half(q) and _fits_half(k) for q, k in qk)
     tables = _Tables(payload, batch)
-    change = own.intervention
+    change = side.intervention
     unscaled = change is not None and not change.scaled
     return {
         "version": VERSION,
-        "title": title or own.title,
+        "title": title or side.title,
         "name": name,
         "stack": stack,
         "dtype": "f2" if half else "f4",

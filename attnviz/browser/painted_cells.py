@@ -16,7 +16,7 @@ def write_cells(cells: Iterable[tuple[int, int]]) -> str:
 
 def read_cells(text: str, most: int) -> Cells:
     """The cells of a text, sorted. Errors: InvalidParameterError for any other text, or for more than `most` cells."""
-    found: set[tuple[int, int]] = set()
+    cells: set[tuple[int, int]] = set()
     for part in text.split("_") if text else []:
         match = _RECTANGLE.fullmatch(part)
         if match is None:
@@ -25,10 +25,10 @@ def read_cells(text: str, most: int) -> Cells:
         q1, k1 = (q0 if match[2] is None else q1), (k0 if match[4] is None else k1)
         if q1 < q0 or k1 < k0 or (q1 - q0 + 1) * (k1 - k0 + 1) > most:
             raise InvalidParameterError(f"{part!r} holds no cell, or more than {most}")
-        found.update((q, k) for q in range(q0, q1 + 1) for k in range(k0, k1 + 1))
-        if len(found) > most:
+        cells.update((q, k) for q in range(q0, q1 + 1) for k in range(k0, k1 + 1))
+        if len(cells) > most:
             raise InvalidParameterError(f"more than {most} cells")
-    return tuple(sorted(found))
+    return tuple(sorted(cells))
 
 
 def _range(first: int, last: int) -> str:

@@ -141,8 +141,10 @@ def _stacks(trace: Trace) -> list[str]:
     crossed = any(layer.cross_attention is not None for layer in trace.layers)
     if trace.source is None or not crossed:
         return ["self"]
-    own = any(layer.attention is not None for layer in trace.layers)  # else a recurrence stands in its place
-    return ["encoder", "self", "cross"] if own else ["encoder", "cross"]
+    has_self_attention = any(
+        layer.attention is not None for layer in trace.layers
+    )  # else a recurrence stands in its place
+    return ["encoder", "self", "cross"] if has_self_attention else ["encoder", "cross"]
 
 
 def _title(trace: Trace, batch: int) -> str:
@@ -172,8 +174,8 @@ def _plain(text: str) -> str:
 def _labels(trace: Trace, stack: str, batch: int) -> tuple[list[str], list[str]]:
     """Labels of queries and keys: the tokens as a person reads them, or positions where there are none."""
     layer = attentions(trace, stack)[0]
-    own = trace.source if stack == "encoder" and trace.source is not None else trace
-    keys = trace.source if stack == "cross" and trace.source is not None else own
+    side = trace.source if stack == "encoder" and trace.source is not None else trace
+    keys = trace.source if stack == "cross" and trace.source is not None else side
 
     def of(one: Trace, count: int) -> list[str]:
         if batch >= len(one.encodings):
@@ -181,7 +183,7 @@ def _labels(trace: Trace, stack: str, batch: int) -> tuple[list[str], list[str]]
         known = list(one.encodings[batch].labels[:count])
         return known + ["[PAD]"] * (count - len(known))
 
-    return of(own, layer.q.shape[2]), of(keys, layer.k.shape[2])
+    return of(side, layer.q.shape[2]), of(keys, layer.k.shape[2])
 
 
 def _head(trace: Trace, stack: str, layer: int, head: int, batch: int) -> np.ndarray:
@@ -207,19 +209,19 @@ def _numbers(x: Tensor) -> np.ndarray:
 def _layers_in_words(trace: Trace, stack: str, batch: int) -> list[dict[str, Any]]:
     queries, keys = _labels(trace, stack, batch)
     query_names, key_names = ([_short(label, i) for i, label in enumerate(side)] for side in (queries, keys))
-    own = trace.source if stack == "encoder" and trace.source is not None else trace
+    reading = trace.source if stack == "encoder" and trace.source is not None else trace
     special = None
-    if stack != "cross" and batch < len(own.encodings):
-        special = np.array(own.encodings[batch].special, dtype=bool)
-    found = []
+    if stack != "cross" and batch < len(reading.encodings):
+        special = np.array(reading.encodings[batch].special, dtype=bool)
+    layers = []
     for number, layer in enumerate(attentions(trace, stack)):
         weights = _numbers(layer.weights[batch])
         heads = [
             {"number": head, **_head_in_words(one, query_names, key_names, special, stack != "cross")}
             for head, one in enumerate(weights)
         ]
-        found.append({"number": number, "heads": heads})
-    return found
+        layers.append({"number": number, "heads": heads})
+    return layers
 
 
 def _short(label: str, position: int) -> str:
@@ -270,37 +272,37 @@ def _habit(weights: np.ndarray, rows: np.ndarray, special: np.ndarray | None, sq
 
 
 def _arrays(trace: Trace, prefix: str = "") -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     for text, encoding in enumerate(trace.encodings):
-        found[f"{prefix}tokens_{text}"] = np.array(encoding.tokens)
-        found[f"{prefix}ids_{text}"] = np.array(encoding.ids)
-    found[f"{prefix}final"] = _numbers(trace.final)
+        arrays[f"{prefix}tokens_{text}"] = np.array(encoding.tokens)
+        arrays[f"{prefix}ids_{text}"] = np.array(encoding.ids)
+    arrays[f"{prefix}final"] = _numbers(trace.final)
     if trace.logits is not None:
-        found[f"{prefix}logits"] = _numbers(trace.logits)
+        arrays[f"{prefix}logits"] = _numbers(trace.logits)
     for i, layer in enumerate(trace.layers):
         name = f"{prefix}layer{i}"
         for stream in ("resid_pre", "resid_mid", "resid_cross", "resid_post"):
             value = getattr(layer, stream)
             if value is not None:
-                found[f"{name}_{stream}"] = _numbers(value)
+                arrays[f"{name}_{stream}"] = _numbers(value)
         if layer.attention is not None:
-            found |= _attention_arrays(layer.attention, name)
+            arrays |= _attention_arrays(layer.attention, name)
         if layer.cross_attention is not None:
-            found |= _attention_arrays(layer.cross_attention, f"{name}_cross")
+            arrays |= _attention_arrays(layer.cross_attention, f"{name}_cross")
     if trace.source is not None:
-        found |= _arrays(trace.source, f"{prefix}source_")
-    return found
+        arrays |= _arrays(trace.source, f"{prefix}source_")
+    return arrays
 
 
 def _attention_arrays(attention: Any, name: str) -> dict[str, np.ndarray]:
-    found = {f"{name}_{part}": _numbers(getattr(attention, part)) for part in ("q", "k", "v", "z")}
-    found[f"{name}_scale"] = np.array(attention.scale)
-    found[f"{name}_temperature"] = np.array(attention.temperature)
+    arrays = {f"{name}_{part}": _numbers(getattr(attention, part)) for part in ("q", "k", "v", "z")}
+    arrays[f"{name}_scale"] = np.array(attention.scale)
+    arrays[f"{name}_temperature"] = np.array(attention.temperature)
     keep = attention.keep
     if keep is not None:
-        found[f"{name}_keep"] = keep.cpu().numpy()
+        arrays[f"{name}_keep"] = keep.cpu().numpy()
     for part in ("bias", "alibi", "head_scale"):
         value = getattr(attention, part)
         if value is not None:
-            found[f"{name}_{part}"] = _numbers(value)
-    return found
+            arrays[f"{name}_{part}"] = _numbers(value)
+    return arrays

@@ -97,11 +97,13 @@ def charts(log: dict[str, Any], steps: int) -> list[Chart]:
     """Loss, the metrics on held-out examples, learning rate and gradient of a training.json. Errors: ModelError."""
     try:
         curve = [[float("nan") if x is None else float(x) for x in point[:4]] for point in log["curve"]]
-        evaluations = [{name: float(x) for name, x in found.items() if x is not None} for found in log["evaluations"]]
+        evaluations = [
+            {name: float(x) for name, x in evaluation.items() if x is not None} for evaluation in log["evaluations"]
+        ]
         trained, rate, gradient = ([(point[0], point[i]) for point in curve] for i in (1, 2, 3))
         measured = {
-            name: [(found["step"], found[name]) for found in evaluations if name in found]
-            for name in dict.fromkeys(name for found in evaluations for name in found if name != "step")
+            name: [(evaluation["step"], evaluation[name]) for evaluation in evaluations if name in evaluation]
+            for name in dict.fromkeys(name for evaluation in evaluations for name in evaluation if name != "step")
         }
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"training.json holds no curves that can be drawn: {error!r}.") from None
@@ -140,8 +142,8 @@ def ticks(high: float) -> list[float]:
     return [i * step for i in range(int(high / step * (1 + 1e-9)) + 1)]
 
 
-def _rows(found: Any) -> Sequence[tuple[str, str]]:
-    pairs: Iterable[tuple[Any, Any]] = found.items() if isinstance(found, dict) else ()
+def _rows(settings: Any) -> Sequence[tuple[str, str]]:
+    pairs: Iterable[tuple[Any, Any]] = settings.items() if isinstance(settings, dict) else ()
     return [(str(name), value if isinstance(value, str) else json.dumps(value)) for name, value in pairs]
 
 

@@ -76,14 +76,14 @@ class ViewState:
     @classmethod
     def from_query(cls, query: Mapping[str, Any]) -> ViewState:
         """Read a link's parameters (strings, or lists: the last counts); bad values become defaults."""
-        chosen: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for name, (link, kind) in SCHEMA.items():
             value = query.get(link)
             if isinstance(value, (list, tuple)):
                 value = value[-1] if value else None
             if isinstance(value, str):
-                chosen |= _accepted(name, value, kind.read)
-        return cls(**chosen)
+                values |= _accepted(name, value, kind.read)
+        return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON for the browser: the fields by name, tuples as lists."""
@@ -94,10 +94,10 @@ class ViewState:
         """Read the browser's JSON; a field that is missing, of a wrong type or range is the default."""
         if not isinstance(value, Mapping):
             return cls()
-        chosen: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for name in SCHEMA.keys() & value.keys():
-            chosen |= _accepted(name, value[name])
-        return cls(**chosen)
+            values |= _accepted(name, value[name])
+        return cls(**values)
 
     def to_intervention(self) -> Intervention:
         """What the temperature, the factor 1/√d and the mask ask of the whole model."""

@@ -64,9 +64,9 @@ class Run:
 def model(name: str) -> Model:
     """A loaded model, or one of this session's own. Errors: ModelError."""
     if not name.startswith(OWN):
-        found = _shared(name)
-        _make_room(name, found)
-        return found
+        shared = _shared(name)
+        _make_room(name, shared)
+        return shared
     if name not in own_models():
         raise ModelError(ELSEWHERE)
     return own_models()[name]
@@ -74,21 +74,23 @@ def model(name: str) -> Model:
 
 def own_models() -> dict[str, Model]:
     """The models that were trained or uploaded in this session, by name, the oldest first."""
-    found: dict[str, Model] = st.session_state.setdefault("own models", {})
-    return found
+    models: dict[str, Model] = st.session_state.setdefault("own models", {})
+    return models
 
 
-def keep(found: Model, source: str = "trained in this session") -> str:
+def keep(new: Model, source: str = "trained in this session") -> str:
     """Adds a model to this session's own, in the place of the oldest of many; returns its name.
 
     Errors: ModelError if the sessions' own models would take more memory than there is for them.
     """
-    own, state = own_models(), st.session_state
+    models, state = own_models(), st.session_state
     name, number = f"{OWN}{secrets.token_hex(8)}", state.get("own models so far", 0) + 1
-    title = f"Yours {number}: {found.info.title}"
-    kept = replace(found, info=replace(found.info, name=name, title=title, source=source))
+    title = f"Yours {number}: {new.info.title}"
+    kept = replace(new, info=replace(new.info, name=name, title=title, source=source))
     with _lock:
-        before = sum(map(n_bytes, _owned)) - sum(map(n_bytes, list(own.values())[: max(0, len(own) + 1 - MOST_OWN)]))
+        before = sum(map(n_bytes, _owned)) - sum(
+            map(n_bytes, list(models.values())[: max(0, len(models) + 1 - MOST_OWN)])
+        )
         if before + n_bytes(kept) > OWN_BYTES:
             raise ModelError(
                 f"The model takes {n_bytes(kept):,} bytes and those of all sessions {before:,}: more than the "
@@ -96,9 +98,9 @@ def keep(found: Model, source: str = "trained in this session") -> str:
             )
         _owned.add(kept)
     state["own models so far"] = number
-    own[name] = kept
-    for oldest in list(own)[:-MOST_OWN]:
-        _owned.discard(own.pop(oldest))
+    models[name] = kept
+    for oldest in list(models)[:-MOST_OWN]:
+        _owned.discard(models.pop(oldest))
     return name
 
 
@@ -108,28 +110,28 @@ def loaded() -> dict[str, int]:
         return dict(_held)
 
 
-def n_bytes(found: Model) -> int:
+def n_bytes(counted: Model) -> int:
     """Bytes of a model's weights, those that two parts share counted once."""
-    tensors = [*found.transformer.parameters(), *found.transformer.buffers()]
+    tensors = [*counted.transformer.parameters(), *counted.transformer.buffers()]
     return sum({x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}.values())
 
 
 @st.cache_resource(show_spinner="Loading the model …")  # many sessions that ask at once make it load once
 def _shared(name: str) -> Model:
     torch.set_num_threads(THREADS)
-    found = load(name, max_bytes=MAX_MODEL_BYTES)
+    loaded_model = load(name, max_bytes=MAX_MODEL_BYTES)
     gc.collect()
     gc.freeze()  # or every rerun's garbage collection walks through all of torch
-    return found
+    return loaded_model
 
 
-def _make_room(name: str, found: Model) -> None:
+def _make_room(name: str, used: Model) -> None:
     """Notes that a shared model is used, and forgets those that were not for longest while all are too large together.
 
     Who runs one of these at the moment keeps it until that run is done.
     """
     with _lock:
-        _held[name] = _held.pop(name, 0) or n_bytes(found)
+        _held[name] = _held.pop(name, 0) or n_bytes(used)
         dropped = []
         while sum(_held.values()) > MODELS_BYTES and len(_held) > 1:
             dropped.append(_held.popitem(last=False)[0])
@@ -143,9 +145,9 @@ def _make_room(name: str, found: Model) -> None:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def run(name: str, text: str, change: Intervention | None) -> Run:
     """One text through one model; with a change, beside the run without it. Errors: as `Model.run`."""
-    chosen = model(name)
-    plain = chosen.run(text)
-    changed = None if change is None or change.changes_nothing else chosen.run(text, intervention=change)
+    loaded_model = model(name)
+    plain = loaded_model.run(text)
+    changed = None if change is None or change.changes_nothing else loaded_model.run(text, intervention=change)
     moved = None
     if changed is not None:
         moved = tuple(map(tuple, measures.relative_change(plain, changed)[:, 0].tolist()))
@@ -171,37 +173,37 @@ def trace(name: str, text: str, change: Intervention | None = None) -> Trace:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def shortened(name: str, text: str, n_tokens: int) -> tuple[str, int]:
     """The start of a text that makes at most so many tokens, special ones counted, and how many are left out."""
-    chosen = model(name)
-    n_tokens = min(n_tokens, chosen.info.max_len)
-    encoding = chosen.tokenizer.encode(text)
+    loaded_model = model(name)
+    n_tokens = min(n_tokens, loaded_model.info.max_len)
+    encoding = loaded_model.tokenizer.encode(text)
     if len(encoding) <= n_tokens:
         return text, 0
     around = sum(encoding.special)
     ends = [end for (_, end), special in zip(encoding.offsets, encoding.special, strict=True) if not special]
     for kept in range(n_tokens - around, 0, -1):  # cut in the middle of a word, the rest may become other pieces
         short = text[: ends[kept - 1]]
-        if len(chosen.tokenizer.encode(short)) <= n_tokens:
+        if len(loaded_model.tokenizer.encode(short)) <= n_tokens:
             return short, len(encoding) - around - kept
     return text[:1], len(encoding) - around - 1
 
 
 def file(kind: str, name: str, text: str, change: Intervention | None, state: ViewState) -> tuple[str, bytes]:
     """Name and bytes of what only the server can write: "npz", the whole trace, or "html", the view offline."""
-    chosen = model(name)
-    trace = chosen.run(text, intervention=change)
+    loaded_model = model(name)
+    trace = loaded_model.run(text, intervention=change)
     if kind == "npz":
         return "attnviz.npz", report.npz(trace)
-    before = chosen.run(text) if trace.intervention else None
+    before = loaded_model.run(text) if trace.intervention else None
     return "attnviz.html", report.html(trace, state=state, before=before).encode()
 
 
 def model_names() -> dict[str, str]:
     """The models that run on one text alone, name → title with its size; this session's own ones first."""
-    own = [one.info for one in own_models().values() if reads(one.transformer.config) == "text"]
-    known = [info for info in catalogue() if info.family not in ("Encoder-decoder", "Vision")]
+    own_infos = [one.info for one in own_models().values() if reads(one.transformer.config) == "text"]
+    shared_infos = [info for info in catalogue() if info.family not in ("Encoder-decoder", "Vision")]
     return {
         info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)"
-        for info in (*own, *known)
+        for info in (*own_infos, *shared_infos)
         if info.name != "scratch:test"
     }
 

@@ -72,10 +72,10 @@ class Lesson(Generic[T]):
             st.rerun()
         kept = state.get(self._kept, self.first)  # Streamlit forgets a widget as soon as it is not drawn
         names = [field.name for field in fields(self.first)]  # type: ignore[arg-type]
-        found = {name: state.setdefault(self.key(name), getattr(kept, name)) for name in names}
-        chosen = accept(self.first, found)
-        state[self._kept] = chosen
-        return chosen
+        values = {name: state.setdefault(self.key(name), getattr(kept, name)) for name in names}
+        settings = accept(self.first, values)
+        state[self._kept] = settings
+        return settings
 
     def choose(self, **values: Any) -> None:
         """Sets fields, from a callback or before their widgets are drawn."""
@@ -170,30 +170,30 @@ class Lesson(Generic[T]):
         shell.write_link(inputs, {**to_query(self.first, self.chosen()), **(view or {})})
 
 
-def to_query(first: T, chosen: T) -> dict[str, str]:
+def to_query(first: T, settings: T) -> dict[str, str]:
     """The fields that differ from the first settings, as parameters of an address."""
     return {
-        field.name: _write(getattr(chosen, field.name))
+        field.name: _write(getattr(settings, field.name))
         for field in fields(first)  # type: ignore[arg-type]
-        if getattr(chosen, field.name) != getattr(first, field.name)
+        if getattr(settings, field.name) != getattr(first, field.name)
     }
 
 
 def from_query(first: T, query: Mapping[str, str]) -> T:
     """The settings that an address asks for; what cannot be read, or is out of range, stays as in `first`."""
-    found = {}
+    values = {}
     for field in fields(first):  # type: ignore[arg-type]
         if field.name in query:
             try:
-                found[field.name] = _read(query[field.name], getattr(first, field.name))
+                values[field.name] = _read(query[field.name], getattr(first, field.name))
             except ValueError:
                 continue
-    return accept(first, found)
+    return accept(first, values)
 
 
 def accept(first: T, values: Mapping[str, Any]) -> T:
     """`first` with the values that it allows, each checked on its own and then together."""
-    chosen = first
+    settings = first
     for name, value in values.items():
         default = getattr(first, name)
         if isinstance(default, str) and value is None:  # pills and segmented controls give None for no choice
@@ -203,10 +203,10 @@ def accept(first: T, values: Mapping[str, Any]) -> T:
         if type(value) is not type(default) and not (type(default) is float and type(value) is int):
             continue
         try:
-            chosen = replace(chosen, **{name: value})  # type: ignore[type-var]
+            settings = replace(settings, **{name: value})  # type: ignore[type-var]
         except InvalidParameterError:
             continue
-    return chosen
+    return settings
 
 
 def _write(value: Any) -> str:

@@ -53,8 +53,8 @@ def ensure() -> None:
 @remember
 def examples() -> dict[str, tuple[str, str]]:
     """Example texts by name, each with a sentence on what to look at."""
-    found = json.loads((ASSETS / "examples" / "texts.json").read_text(encoding="utf-8"))
-    return {example["name"]: (example["text"], example["why"]) for example in found}
+    listed = json.loads((ASSETS / "examples" / "texts.json").read_text(encoding="utf-8"))
+    return {example["name"]: (example["text"], example["why"]) for example in listed}
 
 
 def first_text() -> str:
@@ -96,8 +96,8 @@ def view_state(key: str, inputs: Inputs, first_look: ViewState) -> ViewState:
         at_home = not linked and inputs == Inputs("minilm", first_text())
         attention_view.choose_state(key, first_look if at_home else ViewState.from_query(linked))
     elif state.get(seen) != inputs:
-        chosen = attention_view.current_state(key, ViewState())
-        attention_view.choose_state(key, replace(chosen, queries=(), key=None, painted=(), sentences=None, zoom=None))
+        reported = attention_view.current_state(key, ViewState())
+        attention_view.choose_state(key, replace(reported, queries=(), key=None, painted=(), sentences=None, zoom=None))
     state[seen] = inputs
     state[kept] = attention_view.current_state(key, ViewState())
     return state[kept]
@@ -156,9 +156,9 @@ def sidebar(page: str) -> None:
 
 
 def _take_example() -> None:
-    chosen = st.session_state["example"]
-    if chosen is not None:
-        st.session_state["text"] = examples()[chosen][0]
+    name = st.session_state["example"]
+    if name is not None:
+        st.session_state["text"] = examples()[name][0]
         st.session_state["example"] = None
 
 
