@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.documents import NAMES, ROOT, text
+from tests.support.documents import NAMES, ROOT, text
 
 TOPS = {path.name for path in ROOT.iterdir()}
 WINGS = sorted(path.parent.name for path in (ROOT / "attnviz").glob("*/__init__.py"))

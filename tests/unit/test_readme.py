@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.unit.documents import NAMES, ROOT, blocks, text
+from tests.support.documents import NAMES, ROOT, blocks, text
 
 # A block of Python with a block of text right after it claims to print that text.
 CLAIMS = [
