@@ -15,7 +15,8 @@ QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 SENTENCE = "The animal didn't cross the street because it was too tired."
 HARNESS = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>view</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="/attention/view.css">
+<link rel="icon" href="data:,"><link rel="stylesheet" href="/core/palette.css">
+<link rel="stylesheet" href="/attention/view.css">
 <style>body{margin:0;padding:16px;background:#fff}@media(prefers-color-scheme:dark){body{background:#14171D}}</style>
 </head><body><main id="root"></main><script type="module">
 import {mount} from "/attention/view.js";
