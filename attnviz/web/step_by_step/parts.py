@@ -14,13 +14,14 @@ from attnviz.web import shell
 from attnviz.web.components.provenance_view import ProvenanceState, provenance_view
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.step_by_step import state, text
+from attnviz.web.step_by_step.state import Settings, Shown
 
 WIDTHS = ("the width of one head", "the width of the model", "the number of words")
 DOWN = "out:1:0/concat:1:0/z.0:1:0/V:0:0/x:0:2/E:0:2"  # from an output of “chase” to the embedding of “cats”
 EXAMPLE = {"of": "hand", "head": 0, "mask": "own", "edits": "", "path": "", "step": "softmax"}
 
 
-def source_control(lesson: Lesson[state.Settings]) -> None:
+def source_control(lesson: Lesson[Settings]) -> None:
     """Which numbers are walked through."""
     names = state.sources()
     st.segmented_control(
@@ -33,7 +34,7 @@ def source_control(lesson: Lesson[state.Settings]) -> None:
     )
 
 
-def other_controls(lesson: Lesson[state.Settings], settings: state.Settings, provenance: Provenance) -> None:
+def other_controls(lesson: Lesson[Settings], settings: Settings, provenance: Provenance) -> None:
     """Layer, head and mask."""
     for field, n in (("layer", provenance.n_layers), ("head", provenance.n_heads)):
         if getattr(settings, field) >= n:
@@ -43,19 +44,19 @@ def other_controls(lesson: Lesson[state.Settings], settings: state.Settings, pro
     st.selectbox("Mask", list(masks), key=lesson.key("mask"), format_func=masks.__getitem__, width=210)
 
 
-def prediction(lesson: Lesson[state.Settings], provenance: Provenance) -> None:
+def prediction(lesson: Lesson[Settings], provenance: Provenance) -> None:
     """How much work one score is."""
     question = "How many products add up to one score of QKᵀ?"
     lesson.predict("guess", question, WIDTHS, WIDTHS[0], text.products_of_a_score(provenance))
 
 
-def view(lesson: Lesson[state.Settings], settings: state.Settings, shown: state.Shown) -> None:
+def view(lesson: Lesson[Settings], settings: Settings, shown: Shown) -> None:
     """The steps with all their numbers, and where the chosen one comes from."""
     looks = ProvenanceState(settings.step, settings.path, shown.head, settings.edits)
     provenance_view(shown.message, looks, key=state.KEY, on_change=lambda: state.take_report(lesson))
 
 
-def tries(lesson: Lesson[state.Settings]) -> None:
+def tries(lesson: Lesson[Settings]) -> None:
     """Four places to begin at."""
     lesson.tries(
         Try("An output number, down to the embedding", {**EXAMPLE, "step": "x", "path": DOWN}),
@@ -74,7 +75,7 @@ def formula() -> None:
     st.caption("Vaswani et al. 2017, sections 3.2.1 and 3.2.2; M holds 0 where a word may look and −∞ where not.")
 
 
-def two_programs(lesson: Lesson[state.Settings], shown: state.Shown) -> None:
+def two_programs(lesson: Lesson[Settings], shown: Shown) -> None:
     """The same share from torch and from NumPy, with the source of both."""
     provenance, head, row = shown.provenance, shown.head, shown.row
     shares = provenance[f"weights.{head}"].values[row]
