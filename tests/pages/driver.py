@@ -1,32 +1,125 @@
-"""The app's own components on a page, as AppTest sees them."""
+"""One page of the app under AppTest: opened as a link opens it, driven by its fields, read as a reader reads it."""
 
+from __future__ import annotations
+
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 from streamlit.testing.v1 import AppTest
 
-DRAWN = {"scatter", "bar", "heatmap"}
+from attnviz.browser.framing import read_frame
+
+ROOT = Path(__file__).parents[2]
+SENTENCE = "The animal didn't cross the street because it was too tired."  # what the app opens with
+DRAWN = {"scatter", "bar", "heatmap"}  # the traces that the build of plotly.js in assets/plotly can draw
 
 
-def mounted(app: AppTest, name: str) -> list[Any]:
+class Page(AppTest):
+    """A page in a session of its own, not yet run; `opened` gives it as a reader finds it."""
+
+    def __init__(self, name: str, query: dict[str, Any]) -> None:
+        super().__init__(ROOT / "app.py", default_timeout=120)
+        self.name = name
+        if name:
+            self.switch_page(f"pages/{name}.py")
+        self.query_params.update({field: str(value) for field, value in query.items()})
+
+    def choose(self, **values: object) -> Page:
+        """Sets what the page's controls hold, by field, and runs it."""
+        for field, value in values.items():
+            self.session_state[f"{self.name}.{field}"] = value
+        return self.run()
+
+    def press(self, label: str) -> Page:
+        """Clicks the first button with this label, and runs the page."""
+        return next(button for button in self.button if button.label == label).click().run()
+
+    def run(self, *, timeout: float | None = None) -> Page:
+        super().run(timeout=timeout)
+        return self
+
+    @property
+    def sentences(self) -> list[str]:
+        """What the page says, from top to bottom; nothing has gone wrong on it."""
+        assert not self.exception
+        return [text.value for text in self.text]
+
+    @property
+    def sentence(self) -> str:
+        """The first one: what the page is about."""
+        return self.sentences[0]
+
+    @property
+    def prose(self) -> str:
+        """All of it as one text."""
+        return " ".join(self.sentences)
+
+    @property
+    def link(self) -> dict[str, str]:
+        """The address's parameters; AppTest gives what the script wrote as str and what the test wrote as a list."""
+        return {k: v[-1] if isinstance(v, list) else v for k, v in self.query_params.items()}
+
+
+def opened(name: str = "", /, **query: object) -> Page:
+    """The page (by default the app's first, Explore) as a link with these parameters opens it in a new session."""
+    app = Page(name, query).run()
+    assert not app.exception
+    return app
+
+
+def components(app: AppTest, name: str) -> list[Any]:
     """The components registered under a name, from top to bottom."""
     return [part for part in app.get("bidi_component") if part.proto.component_name == name]
 
 
+def values(app: AppTest, name: str) -> list[dict[str, Any]]:
+    """What each of them was sent, where that is JSON."""
+    return [json.loads(part.proto.json) for part in components(app, name)]
+
+
+def frames(app: AppTest, name: str) -> list[tuple[dict[str, Any], bytes]]:
+    """What each of them was sent, where that is bytes: the header, and what follows it."""
+    read = [read_frame(part.proto.bytes) for part in components(app, name)]
+    return [(header, bytes(payload)) for header, payload in read]
+
+
+def views(app: AppTest) -> list[tuple[dict[str, Any], bytes]]:
+    """What each attention view was sent: its settings, and the message of the run."""
+    return [(about, payload[: about["message"]]) for about, payload in frames(app, "attnviz_view")]
+
+
+def writer(app: AppTest) -> dict[str, Any]:
+    """What the only text whose tokens can be chosen was sent."""
+    (sent,) = values(app, "attnviz_writer")
+    return sent
+
+
+def header(message: bytes) -> dict[str, Any]:
+    """The header of a message, in JSON."""
+    return read_frame(message)[0]
+
+
 def charts(app: AppTest) -> list[dict[str, Any]]:
     """The plotly figures from top to bottom, each as plotly's JSON; plotly checks every name and value in them."""
-    found = [json.loads(sent["figure"]) for sent in _charts(app)]
-    for figure in found:
+    figures = [json.loads(sent["figure"]) for sent in values(app, "attnviz_chart")]
+    for figure in figures:
         go.Figure(figure)
-        assert {trace["type"] for trace in figure["data"]} <= DRAWN  # what the build in assets/plotly can draw
-    return found
+        assert {trace["type"] for trace in figure["data"]} <= DRAWN
+    return figures
 
 
 def chart_titles(app: AppTest) -> list[str]:
     """What stands above each of them."""
-    return [sent["title"] for sent in _charts(app)]
+    return [sent["title"] for sent in values(app, "attnviz_chart")]
 
 
-def _charts(app: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(part.proto.json) for part in mounted(app, "attnviz_chart")]
+def numbers(column: Any) -> np.ndarray:
+    """A list of a figure, whose long ones plotly packs, as an array."""
+    if not isinstance(column, dict):
+        return np.asarray(column)
+    flat = np.frombuffer(base64.b64decode(column["bdata"]), dtype=column["dtype"])
+    return flat.reshape([int(n) for n in str(column["shape"]).split(",")]) if "shape" in column else flat

@@ -1,12 +1,12 @@
 """The compact view as a component: which state goes to the browser, and which one the page gets back."""
 
-import json
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from attnviz.browser.view_state import ViewState
+from tests.pages.driver import views
 
 
 def page() -> None:
@@ -33,9 +33,7 @@ def at() -> AppTest:
 
 def sent(at: AppTest) -> dict[str, Any]:
     """What went to the browser beside the message."""
-    data = at.get("bidi_component")[0].proto.bytes
-    length = int.from_bytes(data[:4], "little")
-    return json.loads(data[4 : 4 + length])
+    return views(at)[0][0]
 
 
 def report(at: AppTest, state: ViewState) -> AppTest:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.model import Model
 from attnviz.web import cache
+from tests.pages.driver import opened
 
-APP = str(Path(__file__).parents[2] / "app.py")
 NAME = "session:llama"
 
 
@@ -63,8 +61,6 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
 )
 def test_a_page(page: str, query: dict[str, str], said: str, llama: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "own_models", lambda: {NAME: llama})
-    app = AppTest.from_file(APP, default_timeout=60).switch_page(f"pages/{page}.py")
-    app.query_params.update({"model": NAME, "text": "the cat sat on the mat", **query})
-    app.run()
+    app = opened(page, **{"model": NAME, "text": "the cat sat on the mat"} | query)
     assert not app.exception
-    assert any(said in text.value for text in app.text), [text.value for text in app.text]
+    assert any(said in sentence for sentence in app.sentences), app.sentences

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz import Intervention
@@ -22,21 +16,14 @@ from attnviz.web import cache
 from attnviz.web.generate import text as sentences
 from attnviz.web.generate.parts import TWICE
 from attnviz.web.generate.scene import MAX_NEW_TOKENS
-from tests.pages.driver import chart_titles, charts, mounted
+from tests.pages.driver import Page, chart_titles, charts, opened, writer
 
-APP = str(Path(__file__).parents[2] / "app.py")
 TEXT = "She was very fond of"
 
 
-def opened(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60).switch_page("pages/generate.py")
-    app.query_params.update({"text": TEXT, "model": "austen"} | query)
-    return app.run()
-
-
 @pytest.fixture
-def app() -> Iterator[AppTest]:
-    yield opened()
+def app() -> Page:
+    return opened("generate", text=TEXT, model="austen")
 
 
 @pytest.fixture(scope="module")
@@ -44,27 +31,11 @@ def austen() -> Model:
     return attnviz.load("austen")
 
 
-def writer(app: AppTest) -> dict[str, Any]:
-    """What the text's component was sent."""
-    (part,) = mounted(app, "attnviz_writer")
-    return json.loads(part.proto.json)
-
-
-def press(app: AppTest, key: str) -> AppTest:
-    return app.button(key=key).click().run()
-
-
-def said(app: AppTest) -> tuple[int, ...]:
+def completion(app: Page) -> tuple[int, ...]:
     return tuple(app.session_state["generate.said"])
 
 
-def choose(app: AppTest, **values: object) -> AppTest:
-    for field, value in values.items():
-        app.session_state[f"generate.{field}"] = value
-    return app.run()
-
-
-def test_the_candidates_are_the_models(app: AppTest, austen: Model) -> None:
+def test_the_candidates_are_the_models(app: Page, austen: Model) -> None:
     assert not app.exception
     begin = prompt(austen, TEXT)
     run = whole(austen, begin, ())
@@ -82,51 +53,51 @@ def test_the_candidates_are_the_models(app: AppTest, austen: Model) -> None:
     assert percent(float(weights.max())) in sentence
 
 
-def test_the_buttons_say_what_the_library_says(app: AppTest, austen: Model) -> None:
+def test_the_buttons_say_what_the_library_says(app: Page, austen: Model) -> None:
     begin = prompt(austen, TEXT)
     wanted = [token.id for token, _ in zip(tokens(austen, begin), range(21), strict=False)]
-    press(app, "generate-next")
-    assert said(app) == tuple(wanted[:1])
-    press(app, "generate-many")
-    assert said(app) == tuple(wanted)
-    press(app, "generate-back")
-    assert said(app) == tuple(wanted[:-1])
+    app.button(key="generate-next").click().run()
+    assert completion(app) == tuple(wanted[:1])
+    app.button(key="generate-many").click().run()
+    assert completion(app) == tuple(wanted)
+    app.button(key="generate-back").click().run()
+    assert completion(app) == tuple(wanted[:-1])
     p = whole(austen, begin, wanted[:-1]).logits[0].softmax(-1)  # type: ignore[index]
     sent = writer(app)
     chances = [token["p"] for token in sent["tokens"][sent["start"] :]]
     start = len(begin.start)
     assert chances == pytest.approx([float(p[start - 1 + i, token]) for i, token in enumerate(wanted[:-1])], rel=1e-4)
-    press(app, "generate-over")
-    assert said(app) == () and app.button(key="generate-back").disabled
+    app.button(key="generate-over").click().run()
+    assert completion(app) == () and app.button(key="generate-back").disabled
 
 
-def test_drawn_tokens_follow_the_settings(app: AppTest, austen: Model) -> None:
-    choose(app, how="sampled", outside=1.4, top_k=5, top_p=0.9, seed=3)
-    press(app, "generate-many")
+def test_drawn_tokens_follow_the_settings(app: Page, austen: Model) -> None:
+    app.choose(how="sampled", outside=1.4, top_k=5, top_p=0.9, seed=3)
+    app.button(key="generate-many").click().run()
     begin = prompt(austen, TEXT)
     drawn = tokens(austen, begin, Sampling(1.4, 5, 0.9), seed=3 * MAX_NEW_TOKENS, intervention=Intervention())
-    assert said(app) == tuple(token.id for token, _ in zip(drawn, range(20), strict=False))
+    assert completion(app) == tuple(token.id for token, _ in zip(drawn, range(20), strict=False))
     assert len(writer(app)["candidates"]) <= 5
     assert sum(one["p"] for one in writer(app)["candidates"]) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_place_in_the_text_can_be_asked_for(app: AppTest, austen: Model) -> None:
-    press(app, "generate-next")
-    first = said(app)[0]
+def test_a_place_in_the_text_can_be_asked_for(app: Page, austen: Model) -> None:
+    app.button(key="generate-next").click().run()
+    first = completion(app)[0]
     start = len(prompt(austen, TEXT).start)
-    choose(app, focus=start)
+    app.choose(focus=start)
     sent = writer(app)
     assert sent["focus"] == start and [one["id"] for one in sent["candidates"] if one["here"]] == [first]
     assert "stands, and is the likeliest token" in app.text[0].value
-    choose(app, focus=2)
+    app.choose(focus=2)
     here = prompt(austen, TEXT).start[2]
     assert here in [one["id"] for one in writer(app)["candidates"]]
     assert len(writer(app)["tints"]) == 2
 
 
-def test_what_was_said_before_is_found_again_by_an_induction_head(app: AppTest, austen: Model) -> None:
+def test_what_was_said_before_is_found_again_by_an_induction_head(app: Page, austen: Model) -> None:
     """A name that stands in no novel of hers: the second time the head looks at what followed it the first time."""
-    press(app, "generate-try-0")
+    app.button(key="generate-try-0").click().run()
     assert not app.exception and app.session_state["model"] == "austen"
     begin = prompt(austen, TWICE)
     trace = whole(austen, begin, ())
@@ -142,8 +113,8 @@ def test_what_was_said_before_is_found_again_by_an_induction_head(app: AppTest, 
     assert f"looks most at “{labels[first]}” in layer 2, head 1" in app.text[0].value
 
 
-def test_the_two_temperatures_do_different_things(app: AppTest, austen: Model) -> None:
-    choose(app, inside=4.0, outside=0.5)
+def test_the_two_temperatures_do_different_things(app: Page, austen: Model) -> None:
+    app.choose(inside=4.0, outside=0.5)
     begin = prompt(austen, TEXT)
     plain = whole(austen, begin, ()).logits[0, -1].double()  # type: ignore[index]
     inside = whole(austen, begin, (), Intervention(temperature=4.0)).logits[0, -1].double()  # type: ignore[index]
@@ -151,12 +122,10 @@ def test_the_two_temperatures_do_different_things(app: AppTest, austen: Model) -
     dots = [trace["x"] for trace in charts(app)[0]["data"]]
     for shown, expected in zip(dots, (plain, inside, plain / 0.5), strict=True):
         assert shown == pytest.approx((100 * expected.softmax(-1)[ids]).tolist(), rel=1e-4)
-    assert "τ = 4 inside every attention row" in str(
-        [json.loads(p.proto.json)["title"] for p in mounted(app, "attnviz_chart")]
-    )
+    assert "τ = 4 inside every attention row" in str(chart_titles(app))
 
 
-def test_the_sink_is_measured(app: AppTest, austen: Model) -> None:
+def test_the_sink_is_measured(app: Page, austen: Model) -> None:
     begin = prompt(austen, TEXT)
     found = sinks.measure_sink(austen, whole(austen, begin, ()), begin.start)
     sentence = next(text.value for text in app.text if "On average a head" in text.value)
@@ -166,35 +135,32 @@ def test_the_sink_is_measured(app: AppTest, austen: Model) -> None:
     table, bars = charts(app)[1:3]
     assert torch.allclose(torch.tensor(table["data"][0]["customdata"]), 100 * found.shares, atol=1e-4)
     assert bars["data"][1]["y"] == pytest.approx(found.losses[1].tolist(), rel=1e-4)
-    choose(app, guess="Nothing changes")
+    app.choose(guess="Nothing changes")
     assert any(f"from {before:.2f} to {after:.2f}" in text.value for text in app.text)
 
 
-def test_a_link_restores_the_page(app: AppTest) -> None:
-    press(app, "generate-many")
-    choose(app, layer=1, head=0, inside=2.0, top_k=20, focus=3)
-    link = dict(app.query_params)
-    again = AppTest.from_file(APP, default_timeout=60).switch_page("pages/generate.py")
-    again.query_params.update(link)
-    again.run()
+def test_a_link_restores_the_page(app: Page) -> None:
+    app.button(key="generate-many").click().run()
+    app.choose(layer=1, head=0, inside=2.0, top_k=20, focus=3)
+    again = opened("generate", **app.link)
     assert writer(again) == writer(app) and again.text[0].value == app.text[0].value
 
 
-def test_another_text_forgets_what_was_said(app: AppTest) -> None:
-    press(app, "generate-next")
+def test_another_text_forgets_what_was_said(app: Page) -> None:
+    app.button(key="generate-next").click().run()
     app.text_area(key="text").set_value("Mr Darcy").run()
-    assert said(app) == () and not app.exception
+    assert completion(app) == () and not app.exception
 
 
 @pytest.mark.parametrize(("model", "why"), [("minilm", "in both directions"), ("tales", "in both directions")])
 def test_a_model_that_goes_on_with_nothing_is_replaced(model: str, why: str) -> None:
-    app = opened(model=model)
+    app = opened("generate", text=TEXT, model=model)
     assert not app.exception and len(writer(app)["candidates"]) == 10
     assert any(why in caption.value and "this page uses Austen" in caption.value for caption in app.caption)
 
 
-def test_another_decoder_and_settings_that_it_does_not_have(app: AppTest) -> None:
-    other = opened(model="scratch:gpt", layer="9", head="9", said="1,2,999999,3")
+def test_another_decoder_and_settings_that_it_does_not_have(app: Page) -> None:
+    other = opened("generate", text=TEXT, model="scratch:gpt", layer="9", head="9", said="1,2,999999,3")
     assert not other.exception
     assert len(writer(other)["tokens"]) == writer(other)["start"] + 3  # the vocabulary has no 999,999
 
@@ -214,32 +180,32 @@ def test_another_decoder_and_settings_that_it_does_not_have(app: AppTest) -> Non
     ],
 )
 def test_a_link_that_asks_for_what_there_is_not_opens_the_page(query: dict[str, str]) -> None:
-    app = opened(**query)
+    app = opened("generate", **{"text": TEXT, "model": "austen"} | query)
     assert not app.exception and writer(app)["candidates"]
 
 
 def test_a_text_of_one_token_and_one_that_fills_the_model() -> None:
-    app = opened(text="a")
+    app = opened("generate", text="a", model="austen")
     assert not app.exception and any("below three" in text.value for text in app.text)
-    press(app, "generate-next")
+    app.button(key="generate-next").click().run()
     assert any("On average a head" in text.value for text in app.text)  # the last part follows the first
-    full = opened(text="word " * 400)
+    full = opened("generate", text="word " * 400, model="austen")
     assert not full.exception and any("the first 64 tokens" in caption.value for caption in full.caption)
 
 
-def test_the_end_of_what_is_kept_is_said(app: AppTest) -> None:
+def test_the_end_of_what_is_kept_is_said(app: Page) -> None:
     for _ in range(3):
-        press(app, "generate-many")
-    assert len(said(app)) == MAX_NEW_TOKENS
+        app.button(key="generate-many").click().run()
+    assert len(completion(app)) == MAX_NEW_TOKENS
     assert app.button(key="generate-next").disabled
     assert any(f"{MAX_NEW_TOKENS} tokens are said" in caption.value for caption in app.caption)
 
 
-def test_a_shared_run_is_what_the_page_shows_when_another_session_changes_its_own(app: AppTest) -> None:
+def test_a_shared_run_is_what_the_page_shows_when_another_session_changes_its_own(app: Page) -> None:
     """Two sessions on one model: the settings of one never reach the other."""
-    other = opened()
-    choose(other, inside=8.0)
-    choose(app, layer=2)
+    other = opened("generate", text=TEXT, model="austen")
+    other.choose(inside=8.0)
+    app.choose(layer=2)
     assert writer(app)["candidates"] != writer(other)["candidates"]
     assert cache.model("austen").transformer is not None
     begin = prompt(attnviz.load("austen"), TEXT)
@@ -251,17 +217,17 @@ def test_a_shared_run_is_what_the_page_shows_when_another_session_changes_its_ow
     "query", [{"model": "induction", "text": "words " * 40}, {"model": "minilm", "text": "猫" * 60}]
 )
 def test_a_text_that_would_fill_the_model_leaves_it_room(query: dict[str, str]) -> None:
-    app = opened(**query)
+    app = opened("generate", **{"text": TEXT, "model": "austen"} | query)
     assert not app.exception and len(writer(app)["candidates"]) == 10
     assert any("left out here, so that the model has room" in caption.value for caption in app.caption)
-    press(app, "generate-many")
-    assert len(said(app)) > 1
+    app.button(key="generate-many").click().run()
+    assert len(completion(app)) > 1
 
 
-def test_what_the_reader_gave_is_changed_in_the_sidebar(app: AppTest) -> None:
-    choose(app, focus=2)
+def test_what_the_reader_gave_is_changed_in_the_sidebar(app: Page) -> None:
+    app.choose(focus=2)
     assert writer(app)["heading"].endswith("your own words are changed in the sidebar")
-    choose(app, said=(7,), focus=len(prompt(attnviz.load("austen"), TEXT).start))
+    app.choose(said=(7,), focus=len(prompt(attnviz.load("austen"), TEXT).start))
     assert writer(app)["heading"].endswith("click one, and what follows is forgotten")
 
 
@@ -276,22 +242,22 @@ def test_what_the_reader_gave_is_changed_in_the_sidebar(app: AppTest) -> None:
     ],
 )
 def test_sentences_at_the_edges(query: dict[str, str], said: str) -> None:
-    app = opened(**query)
+    app = opened("generate", **{"text": TEXT, "model": "austen"} | query)
     assert not app.exception and said in app.text[0].value, app.text[0].value
 
 
-def test_what_a_temperature_alone_would_do_is_said_as_such(app: AppTest) -> None:
-    choose(app, inside=20.0, outside=20.0)
+def test_what_a_temperature_alone_would_do_is_said_as_such(app: Page) -> None:
+    app.choose(inside=20.0, outside=20.0)
     told = next(title for title in chart_titles(app) if "τ = 20" in title)
     assert "A temperature of 20 on the output alone gives it < 0.1" in told.replace("\u202f", " ")
-    even = opened(model="scratch:gpt", inside="4")
+    even = opened("generate", text=TEXT, model="scratch:gpt", inside="4")
     assert any("stays at < 0.1" in title.replace("\u202f", " ") for title in chart_titles(even))
 
 
 def test_nothing_is_explained_that_is_not_there() -> None:
     """An untrained model's heads do not lean on the first token."""
     because = "Heads that have nothing to add"
-    untrained = opened(model="scratch:gpt", guess="Nothing changes")
+    untrained = opened("generate", text=TEXT, model="scratch:gpt", guess="Nothing changes")
     assert not any(because in text.value for text in untrained.text)
     assert any("The loss goes from" in text.value for text in untrained.text)
     losses = torch.tensor([[1.0, 2.0], [3.0, 4.0]])

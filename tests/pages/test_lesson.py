@@ -1,7 +1,6 @@
 """What every lesson shares: settings, their address, pages that keep what was chosen, plain text."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,9 +13,8 @@ from attnviz.errors import InvalidParameterError
 from attnviz.models import catalogue, hf_download
 from attnviz.web import cache, lesson, pacing, shell
 from attnviz.web.jobs import model_downloads
+from tests.pages.driver import opened
 from tests.support.hostile_texts import HOSTILE
-
-APP = str(Path(__file__).parents[2] / "app.py")
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def test_a_shortened_text_fits_and_says_what_is_left_out(text: str, n_tokens: in
 
 
 def test_a_page_that_is_left_and_opened_again_is_as_it_was() -> None:
-    app = AppTest.from_file(APP, default_timeout=60).run()
+    app = opened()
     app.session_state["explore"] = {"view": {"layer": 5, "head": 2, "temperature": 0.5}}
     app.run()
     assert app.query_params["layer"] in ("5", ["5"])
@@ -120,10 +118,8 @@ def test_a_page_that_is_left_and_opened_again_is_as_it_was() -> None:
 
 @pytest.mark.parametrize("page", ["explore", "softmax", "masks", "positions", "variants"])
 def test_a_model_that_reads_two_texts_is_refused_in_words(page: str) -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["model"] = "scratch:base"
-    app.switch_page(f"pages/{page}.py").run()
-    assert not app.exception and any("reads two texts" in text.value for text in app.text)
+    app = opened(page, model="scratch:base")
+    assert not app.exception and any("reads two texts" in sentence for sentence in app.sentences)
 
 
 @pytest.mark.parametrize("name", ["digits", "hf:org/vit"])
@@ -131,10 +127,8 @@ def test_a_model_that_reads_two_texts_is_refused_in_words(page: str) -> None:
 def test_a_model_that_reads_images_is_refused_in_words(page: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hf_download, "fetch", lambda *_: catalogue.BUNDLED / "digits")
     monkeypatch.setattr(model_downloads, "SOON", 60)
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["model"] = name
-    app.switch_page(f"pages/{page}.py").run()
-    assert not app.exception and any("reads images" in text.value for text in app.text)
+    app = opened(page, model=name)
+    assert not app.exception and any("reads images" in sentence for sentence in app.sentences)
 
 
 def test_a_breath_is_taken_only_when_the_picture_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,73 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz import Intervention
 from attnviz.analysis import causality
 from attnviz.analysis.measures import relative_change
 from attnviz.browser import attention_message
+from attnviz.browser.framing import read_frame
 from attnviz.formatting import percent
 from attnviz.nn import mask_patterns
-from tests.pages.driver import charts, mounted
+from tests.pages.driver import SENTENCE, Page, charts, header, opened, views
 
-APP = str(Path(__file__).parents[2] / "app.py")
-TIRED = "The animal didn't cross the street because it was too tired."
 VIEWS = 5  # before, after, change; without and with the padding mask
 
 
-def opened(**query: str) -> AppTest:
-    """The page as a link opens it in a new session."""
-    app = AppTest.from_file(APP, default_timeout=60).switch_page("pages/masks.py")
-    app.query_params.update(query)
-    return app.run()
-
-
 @pytest.fixture
-def app() -> Iterator[AppTest]:
-    yield opened()
+def app() -> Page:
+    return opened("masks")
 
 
-def said(app: AppTest) -> str:
-    return " ".join(text.value for text in app.text)
-
-
-def link(app: AppTest) -> dict[str, str]:
-    return {k: v[-1] if isinstance(v, list) else v for k, v in app.query_params.items()}
-
-
-def choose(app: AppTest, **values: object) -> AppTest:
-    for field, value in values.items():
-        app.session_state[f"masks.{field}"] = value
-    return app.run()
-
-
-def bars(app: AppTest, chart: int) -> list[list[float]]:
+def bars(app: Page, chart: int) -> list[list[float]]:
     """The rows of a figure, as shares of 1."""
     figure = charts(app)[chart]
     return [[y / 100 for y in row["y"]] for row in figure["data"]]
-
-
-def views(app: AppTest) -> list[tuple[dict, bytes]]:
-    """What each attention view was sent: its settings and its message."""
-    found = []
-    for view in mounted(app, "attnviz_view"):
-        data: bytes = view.proto.bytes
-        length = int.from_bytes(data[:4], "little")
-        about = json.loads(data[4 : 4 + length])
-        found.append((about, data[4 + length : 4 + length + about["message"]]))
-    return found
-
-
-def header(message: bytes) -> dict:
-    return json.loads(message[4 : 4 + int.from_bytes(message[:4], "little")])
 
 
 CHANGES = {
@@ -83,14 +41,14 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("mask", CHANGES)
-def test_the_outputs_are_those_of_the_model_under_the_mask(app: AppTest, mask: str) -> None:
-    choose(app, mask=mask, n=3)
+def test_the_outputs_are_those_of_the_model_under_the_mask(app: Page, mask: str) -> None:
+    app.choose(mask=mask, n=3)
     assert not app.exception
     model, (change, pairs) = attnviz.load("minilm"), CHANGES[mask]
     if isinstance(change, torch.Tensor):
         pairs = int(change.sum())
         change = Intervention(blocked=[tuple(cell) for cell in (~change).nonzero().tolist()])
-    moved = relative_change(model.run(TIRED), model.run(TIRED, intervention=change))[-1, 0]
+    moved = relative_change(model.run(SENTENCE), model.run(SENTENCE, intervention=change))[-1, 0]
     assert bars(app, 0)[0] == pytest.approx(moved.tolist(), abs=1e-5)
     if pairs is not None:
         assert f"{pairs} of 256 pairs" in app.text[0].value
@@ -101,142 +59,142 @@ def test_the_outputs_are_those_of_the_model_under_the_mask(app: AppTest, mask: s
         assert f"the average token {percent(float(moved.mean()))}" in app.text[0].value
 
 
-def test_the_matrices_are_one_head_before_and_after(app: AppTest) -> None:
-    choose(app, mask="causal", layer=2, head=5)
+def test_the_matrices_are_one_head_before_and_after(app: Page) -> None:
+    app.choose(mask="causal", layer=2, head=5)
     model = attnviz.load("minilm")
-    plain, causal = model.run(TIRED), model.run(TIRED, intervention=Intervention(mask="causal"))
+    plain, causal = model.run(SENTENCE), model.run(SENTENCE, intervention=Intervention(mask="causal"))
     (before, _), (after, _), (change, _) = views(app)[:3]
     assert len(views(app)) == VIEWS
     for about, diff in ((before, False), (after, False), (change, True)):
         assert (about["state"]["layer"], about["state"]["head"], about["state"]["diff"]) == (2, 5, diff)
         assert about["compact"]["title"]
     for number, trace in ((0, plain), (1, causal)):
-        message = views(app)[number][1]
-        at = header(message)["layers"][2]["at"] + 4 + int.from_bytes(message[:4], "little")
+        about, payload = read_frame(views(app)[number][1])
+        at = about["layers"][2]["at"]
         q = trace.layers[2].attention.q[0].numpy()
-        assert message[at : at + q.nbytes] == q.tobytes()
+        assert payload[at : at + q.nbytes] == q.tobytes()
     assert header(views(app)[2][1])["before"] is not None
 
 
-def test_a_view_gets_only_what_it_draws(app: AppTest) -> None:
-    whole = attention_message.pack(attnviz.load("minilm").run(TIRED), name="minilm")
+def test_a_view_gets_only_what_it_draws(app: Page) -> None:
+    whole = attention_message.pack(attnviz.load("minilm").run(SENTENCE), name="minilm")
     assert len(views(app)[0][1]) < len(whole) / 4
 
 
 @pytest.mark.parametrize("position", [1, 7, 15])
-def test_the_leak_test_is_the_librarys(app: AppTest, position: int) -> None:
-    choose(app, position=position, word="green")
+def test_the_leak_test_is_the_librarys(app: Page, position: int) -> None:
+    app.choose(position=position, word="green")
     model = attnviz.load("minilm")
     green = causality.word_id(model.tokenizer, "green")
     rows = bars(app, 1)
     for row, mask in zip(rows, ("none", "causal"), strict=True):
-        expected = causality.exchange_token(model, TIRED, position, green, Intervention(mask=mask))
+        expected = causality.exchange_token(model, SENTENCE, position, green, Intervention(mask=mask))
         assert row == pytest.approx(expected.change[-1].tolist(), abs=1e-6)
     assert max(rows[1][:position]) <= 1e-6 < min(rows[1][position:])
     assert min(rows[0]) > 1e-6
-    assert f"With the causal mask {16 - position} do" in said(app) and "exactly 0" in said(app)
+    assert f"With the causal mask {16 - position} do" in app.prose and "exactly 0" in app.prose
 
 
 @pytest.mark.parametrize(
     ("word", "words"), [("tired", "is the word that stands there"), ("qzxv jk", "is not one token")]
 )
-def test_a_word_that_cannot_stand_there_gets_a_sentence(app: AppTest, word: str, words: str) -> None:
-    choose(app, word=word)
-    assert not app.exception and words in said(app) and "banana" in said(app)
+def test_a_word_that_cannot_stand_there_gets_a_sentence(app: Page, word: str, words: str) -> None:
+    app.choose(word=word)
+    assert not app.exception and words in app.prose and "banana" in app.prose
     assert app.session_state["masks.word"] == word
 
 
-def test_padding_is_a_real_batch(app: AppTest) -> None:
+def test_padding_is_a_real_batch(app: Page) -> None:
     model = attnviz.load("minilm")
-    masked, bare = (causality.padded(model, [TIRED, "Birds sing at dawn.", "Yes."], masked=m) for m in (True, False))
+    masked, bare = (causality.padded(model, [SENTENCE, "Birds sing at dawn.", "Yes."], masked=m) for m in (True, False))
     alone = model.run("Yes.")
     for row, batch in zip(bars(app, 2), (bare, masked), strict=True):
         assert row == pytest.approx(causality.against_alone(batch, 2, alone).tolist(), abs=1e-5)
     share = causality.padding_share(bare, 2)
     layer, head = causality.padded_head(bare, 2)
-    assert f"takes {percent(float(share.max()))} of text 2’s attention in layer {layer}, head {head}" in said(app)
+    assert f"takes {percent(float(share.max()))} of text 2’s attention in layer {layer}, head {head}" in app.prose
     (without, message), (with_, _) = views(app)[3:]
     assert (without["state"]["layer"], without["state"]["head"]) == (layer, head)
     assert header(message)["tokens"]["labels"] == ["[CLS]", "yes", ".", "[SEP]", *["[PAD]"] * 12]
     assert without["compact"]["title"] != with_["compact"]["title"]
 
 
-def test_the_longest_text_needs_no_padding(app: AppTest) -> None:
-    choose(app, row=0)
-    assert not app.exception and "is the longest and needs none" in said(app) and len(charts(app)) == 2
+def test_the_longest_text_needs_no_padding(app: Page) -> None:
+    app.choose(row=0)
+    assert not app.exception and "is the longest and needs none" in app.prose and len(charts(app)) == 2
 
 
-def test_the_predictions_are_judged_by_the_numbers(app: AppTest) -> None:
-    choose(app, guess="those of the first third", leak_guess="all of them")
+def test_the_predictions_are_judged_by_the_numbers(app: Page) -> None:
+    app.choose(guess="those of the first third", leak_guess="all of them")
     model = attnviz.load("minilm")
-    moved = relative_change(model.run(TIRED), model.run(TIRED, intervention=Intervention(mask="causal")))[-1, 0]
+    moved = relative_change(model.run(SENTENCE), model.run(SENTENCE, intervention=Intervention(mask="causal")))[-1, 0]
     first, last = moved[:5].mean(), moved[-5:].mean()
-    assert first > 1.2 * last and f"✓ The first third of the tokens ends {percent(float(first))}" in said(app)
-    assert "You said “all of them”. 3 of 16 outputs change" in said(app)
+    assert first > 1.2 * last and f"✓ The first third of the tokens ends {percent(float(first))}" in app.prose
+    assert "You said “all of them”. 3 of 16 outputs change" in app.prose
 
 
 # ---- a mask painted by hand ---------------------------------------------------------------------------
 
 
-def paint(app: AppTest, cells: list[tuple[int, int]]) -> AppTest:
+def paint(app: Page, cells: list[tuple[int, int]]) -> Page:
     """What the browser reports after a stroke."""
     shown = views(app)[1][0]["state"]
     app.session_state["masks-after"] = {"view": {**shown, "mask": "painted", "painted": [list(c) for c in cells]}}
     return app.run()
 
 
-def test_painting_runs_the_model_and_is_in_the_link(app: AppTest) -> None:
-    choose(app, mask="painted")
+def test_painting_runs_the_model_and_is_in_the_link(app: Page) -> None:
+    app.choose(mask="painted")
     assert "Drag over the matrix" in app.text[0].value
     cells = [(10, 2), (10, 3), (11, 2)]
     paint(app, cells)
     model = attnviz.load("minilm")
-    moved = relative_change(model.run(TIRED), model.run(TIRED, intervention=Intervention(blocked=cells)))[-1, 0]
+    moved = relative_change(model.run(SENTENCE), model.run(SENTENCE, intervention=Intervention(blocked=cells)))[-1, 0]
     assert bars(app, 0)[0] == pytest.approx(moved.tolist(), abs=1e-6)
     assert "253 of 256 pairs" in app.text[0].value
-    assert link(app) == {"mask": "painted", "painted": "10.2-3_11.2"}
-    again = opened(**link(app))
+    assert app.link == {"mask": "painted", "painted": "10.2-3_11.2"}
+    again = opened("masks", **app.link)
     assert bars(again, 0) == bars(app, 0) and again.text[0].value == app.text[0].value
     paint(app, [])  # undone
-    assert link(app) == {"mask": "painted"} and max(bars(app, 0)[0]) == 0
+    assert app.link == {"mask": "painted"} and max(bars(app, 0)[0]) == 0
 
 
-def test_a_token_chosen_in_one_matrix_is_chosen_in_all(app: AppTest) -> None:
+def test_a_token_chosen_in_one_matrix_is_chosen_in_all(app: Page) -> None:
     shown = views(app)[0][0]["state"]
     app.session_state["masks-before"] = {"view": {**shown, "queries": [6], "key": 8}}
     app.run()
     others = [about["state"] for about, _ in views(app)[1:3]]  # what a view reported itself is not sent back to it
     assert [(state["queries"], state["key"]) for state in others] == [([6], 8)] * 2
     assert "“cross” ends" in app.text[0].value
-    assert link(app) == {"token": "6", "key": "8"}
+    assert app.link == {"token": "6", "key": "8"}
 
 
 @pytest.mark.parametrize("name", ["minilm", "scratch:gpt", "scratch:tiny"])
 def test_everything_hidden_gets_words(name: str) -> None:
-    app = opened(mask="painted", painted="0-15.0-15", model=name)
+    app = opened("masks", mask="painted", painted="0-15.0-15", model=name)
     assert not app.exception
     assert "0 of 256 pairs" in app.text[0].value
-    assert "No token may look at anything; all weights add up to 0: not NaN, and not 1/16" in said(app)
+    assert "No token may look at anything; all weights add up to 0: not NaN, and not 1/16" in app.prose
     assert all(torch.isfinite(torch.tensor(bars(app, 0)[0])))
 
 
 def test_one_row_that_sees_nothing_is_explained_with_its_numbers() -> None:
-    app = opened(mask="painted", painted="10.0-15")
+    app = opened("masks", mask="painted", painted="10.0-15")
     model = attnviz.load("minilm")
-    after = model.run(TIRED, intervention=Intervention(blocked=[(10, j) for j in range(16)])).layers[3].attention
-    before = model.run(TIRED).layers[3].attention
+    after = model.run(SENTENCE, intervention=Intervention(blocked=[(10, j) for j in range(16)])).layers[3].attention
+    before = model.run(SENTENCE).layers[3].attention
     numbers = [float(one.out[0, 10].norm()) for one in (after, before)]
-    assert "“it” may look at nothing; its weights add up to 0" in said(app)
-    assert f"(length {numbers[0]:.2f}; before, {numbers[1]:.2f})" in said(app)
+    assert "“it” may look at nothing; its weights add up to 0" in app.prose
+    assert f"(length {numbers[0]:.2f}; before, {numbers[1]:.2f})" in app.prose
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_each_try_sets_the_page_up(app: AppTest, number: int) -> None:
+def test_each_try_sets_the_page_up(app: Page, number: int) -> None:
     app.button(key=f"masks-try-{number}").click().run()
     assert not app.exception
     expected = ["46 of 256", "241 of 256", "240 of 256", "0 of 256"]
     assert f"{expected[number]} pairs" in app.text[0].value
-    again = opened(**link(app))
+    again = opened("masks", **app.link)
     assert again.text[0].value == app.text[0].value
 
 
@@ -244,21 +202,21 @@ def test_each_try_sets_the_page_up(app: AppTest, number: int) -> None:
 
 
 def test_a_causal_model_says_so() -> None:
-    app = opened(mask="trained", model="scratch:gpt")
+    app = opened("masks", mask="trained", model="scratch:gpt")
     assert not app.exception and "As trained = causal" in app.text[0].value
-    assert "no output changes" in choose(app, mask="causal").text[0].value
+    assert "no output changes" in app.choose(mask="causal").text[0].value
     assert "Take the causal mask away" in app.get("button_group")[0].proto.label
-    assert "the causal mask hides it already" in said(app)
-    choose(app, mask="window", n=2)
+    assert "the causal mask hides it already" in app.prose
+    app.choose(mask="window", n=2)
     assert "if they are not later" in app.text[0].value and "45 of 256 pairs" in app.text[0].value
-    assert "137 of 256" in choose(app, mask="prefix").text[0].value
+    assert "137 of 256" in app.choose(mask="prefix").text[0].value
 
 
-def test_another_text_drops_what_was_chosen_in_the_old_one(app: AppTest) -> None:
-    choose(app, mask="painted", painted="3.1-4", token=10)
+def test_another_text_drops_what_was_chosen_in_the_old_one(app: Page) -> None:
+    app.choose(mask="painted", painted="3.1-4", token=10)
     app.text_area(key="text").set_value("Two words").run()
     assert not app.exception
-    assert link(app) == {"mask": "painted", "token": "-1", "text": "Two words", "position": "2"}
+    assert app.link == {"mask": "painted", "token": "-1", "text": "Two words", "position": "2"}
 
 
 @pytest.mark.parametrize(
@@ -266,17 +224,17 @@ def test_another_text_drops_what_was_chosen_in_the_old_one(app: AppTest) -> None
 )
 @pytest.mark.parametrize("name", ["minilm", "scratch:gpt"])
 def test_any_text_runs_under_any_mask(text: str, name: str) -> None:
-    app = opened(text=text, model=name, mask="strided", n="16")
+    app = opened("masks", text=text, model=name, mask="strided", n="16")
     assert not app.exception and "pairs are left" in app.text[0].value
     for mask in ("painted", "causal", "block"):
-        assert not choose(app, mask=mask).exception
+        assert not app.choose(mask=mask).exception
     assert "<script>" not in "".join(html.proto.body for html in app.get("html"))
 
 
-def test_a_long_text_is_shown_in_part(app: AppTest) -> None:
+def test_a_long_text_is_shown_in_part(app: Page) -> None:
     app.text_area(key="text").set_value("word " * 700).run()
     assert not app.exception and any("first 64 tokens" in caption.value for caption in app.caption)
-    choose(app, mask="painted", painted="0-63.0-63")
+    app.choose(mask="painted", painted="0-63.0-63")
     assert not app.exception and "0 of 4,096 pairs" in app.text[0].value
 
 
@@ -289,11 +247,11 @@ def test_a_long_text_is_shown_in_part(app: AppTest) -> None:
     ],
 )
 def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
-    app = opened(**bad)
+    app = opened("masks", **bad)
     assert not app.exception and len(views(app)) == VIEWS and "pairs are left" in app.text[0].value
 
 
-def test_the_code_that_ran_is_shown_when_asked_for(app: AppTest) -> None:
+def test_the_code_that_ran_is_shown_when_asked_for(app: Page) -> None:
     assert not app.code
     app.session_state["masks-code"] = True
     app.run()

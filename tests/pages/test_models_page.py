@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import io
-import json
 import threading
 import weakref
 import zipfile
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from attnviz import ModelError, catalogue, load
 from attnviz.formatting import file_size, magnitude, percent
@@ -25,19 +23,8 @@ from attnviz.nn.config import ModelConfig
 from attnviz.web import cache
 from attnviz.web.jobs import model_downloads
 from attnviz.web.models import text
-from tests.pages.driver import mounted
+from tests.pages.driver import Page, components, opened, values
 from tests.support.hostile_texts import HOSTILE
-
-APP = str(Path(__file__).parents[2] / "app.py")
-PAGE = "pages/models.py"
-
-
-def opened(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60).switch_page(PAGE)
-    app.query_params.update(query)
-    app.run()
-    assert not app.exception
-    return app
 
 
 @pytest.fixture(autouse=True)
@@ -49,20 +36,12 @@ def nothing_is_under_way() -> Iterator[None]:
     assert not model_downloads._running
 
 
-def sent(app: AppTest, name: str) -> list[dict[str, Any]]:
-    return [json.loads(part.proto.json) for part in mounted(app, name)]
+def rows(app: Page) -> dict[str, list[list[str]]]:
+    return {row["key"]: row["cells"] for row in values(app, "attnviz_table")[0]["rows"]}
 
 
-def rows(app: AppTest) -> dict[str, list[list[str]]]:
-    return {row["key"]: row["cells"] for row in sent(app, "attnviz_table")[0]["rows"]}
-
-
-def texts(app: AppTest) -> list[str]:
-    return [one.value for one in app.text]
-
-
-def choose(app: AppTest, key: str) -> AppTest:
-    number = sent(app, "attnviz_table")[0]["number"] + 1
+def choose(app: Page, key: str) -> Page:
+    number = values(app, "attnviz_table")[0]["number"] + 1
     app.session_state["models-table"] = {"chosen": {"key": key, "number": number}}
     return app.run()
 
@@ -76,20 +55,20 @@ def zipped(name: str, **changes: bytes) -> bytes:
     return out.getvalue()
 
 
-def upload(app: AppTest, name: str, data: bytes) -> AppTest:
+def upload(app: Page, name: str, data: bytes) -> Page:
     app.get("file_uploader")[0].upload(name, data, "application/zip")
     return app.run()
 
 
-def refused(app: AppTest) -> list[str]:
-    return [text for text in texts(app) if text.startswith("− ")]
+def refused(app: Page) -> list[str]:
+    return [text for text in app.sentences if text.startswith("− ")]
 
 
 # --------------------------------------------------------------------------------------------- what there is
 
 
 def test_the_table_is_the_catalogue() -> None:
-    app = opened()
+    app = opened("models")
     known = [info for info in catalogue() if info.name != "scratch:test"]
     found = rows(app)
     assert list(found) == [info.name for info in known]
@@ -98,13 +77,13 @@ def test_the_table_is_the_catalogue() -> None:
         assert cells[0] == info.title and cells[1] == info.family
         assert cells[3:6] == [f"{info.n_layers} × {info.n_heads}", f"{info.d_model:,}", f"{info.max_len:,}"]
         assert cells[6:9] == ["trained" if info.trained else "random", info.licence or "–", info.source]
-    assert f"{len(known)} models, {sum(info.trained for info in known)} of them trained" in texts(app)[0]
+    assert f"{len(known)} models, {sum(info.trained for info in known)} of them trained" in app.sentences[0]
 
 
 @pytest.mark.parametrize("name", [info.name for info in catalogue() if info.name != "scratch:test"])
 def test_the_diagrams_numbers_sum_to_the_model(name: str) -> None:
-    app = opened(shown=name)
-    drawn = sent(app, "attnviz_anatomy")[0]["models"][0]
+    app = opened("models", shown=name)
+    drawn = values(app, "attnviz_anatomy")[0]["models"][0]
     blocks = [block for column in drawn["columns"] for block in column["blocks"]]
     parts = [part for block in blocks for part in block["parts"]]
     number = next(info.n_parameters for info in catalogue() if info.name == name)
@@ -121,26 +100,26 @@ def test_the_diagrams_numbers_sum_to_the_model(name: str) -> None:
 
 def test_looking_at_a_model_loads_nothing() -> None:
     before = cache.loaded()
-    opened(shown="scratch:base", beside="minilm")
+    opened("models", shown="scratch:base", beside="minilm")
     assert cache.loaded() == before
 
 
 def test_a_click_in_the_table_shows_another_model_and_stands_in_the_link() -> None:
-    app = choose(opened(), "dates")
+    app = choose(opened("models"), "dates")
     assert app.query_params["shown"] in ("dates", ["dates"])
-    drawn = sent(app, "attnviz_anatomy")[0]["models"][0]
+    drawn = values(app, "attnviz_anatomy")[0]["models"][0]
     assert [column["title"] for column in drawn["columns"]] == ["Encoder", "Decoder"]
     cross = sum(p.numel() for n, p in load("dates").transformer.named_parameters() if "multihead_attn" in n)
-    assert f"{percent(cross / 107_068)} in cross-attention" in texts(app)[1]
+    assert f"{percent(cross / 107_068)} in cross-attention" in app.sentences[1]
     assert choose(app, "no such model").query_params["shown"] in ("dates", ["dates"])
 
 
 def test_two_models_side_by_side_differ_in_their_configs() -> None:
-    app = opened(shown="scratch:bert", beside="scratch:gpt")
-    assert [one["title"] for one in sent(app, "attnviz_anatomy")[0]["models"]] == ["Untrained bert", "Untrained gpt"]
+    app = opened("models", shown="scratch:bert", beside="scratch:gpt")
+    assert [one["title"] for one in values(app, "attnviz_anatomy")[0]["models"]] == ["Untrained bert", "Untrained gpt"]
     one, other = (models.preset(name, vocab_size=models.SCRATCH_VOCAB) for name in ("bert", "gpt"))
     differ = {name for name, value in asdict(one).items() if value != asdict(other)[name]}
-    found = sent(app, "attnviz_table")[1]["rows"]
+    found = values(app, "attnviz_table")[1]["rows"]
     assert len(found) == len(differ) + 1  # and how many parameters in all
     assert [row["cells"] for row in found if row["cells"][0] == ["kind of stack"]] == [
         [["kind of stack"], ["encoder"], ["decoder"]]
@@ -151,27 +130,27 @@ def test_two_models_side_by_side_differ_in_their_configs() -> None:
     "query", [{"shown": "x" * 999}, {"shown": "nothing"}, {"shown": "session:0"}, {"beside": "../x"}]
 )
 def test_a_link_to_what_is_not_there_shows_the_first(query: dict[str, str]) -> None:
-    app = opened(**query)
-    assert [one["title"] for one in sent(app, "attnviz_anatomy")[0]["models"]] == ["MiniLM"]
+    app = opened("models", **query)
+    assert [one["title"] for one in values(app, "attnviz_anatomy")[0]["models"]] == ["MiniLM"]
 
 
 def test_use_it_is_for_models_that_read_a_text() -> None:
-    app = opened(shown="austen")
+    app = opened("models", shown="austen")
     next(button for button in app.button if button.label == "Use it in every page").click().run()
     assert app.session_state["model"] == "austen" and not app.exception
     for name in ("dates", "digits"):
-        assert "Use it in every page" not in [button.label for button in opened(shown=name).button]
+        assert "Use it in every page" not in [button.label for button in opened("models", shown=name).button]
 
 
 # ---------------------------------------------------------------------------------------------- an upload
 
 
 def test_an_upload_is_this_sessions_own_model() -> None:
-    app = upload(opened(), "my words.zip", zipped("induction"))
+    app = upload(opened("models"), "my words.zip", zipped("induction"))
     name = app.session_state["models.shown"]
     assert name.startswith(cache.OWN) and next(iter(rows(app))) == name and not refused(app)
     assert rows(app)[name][0] == ["Yours 1: my words", "of this session"]
-    assert name not in rows(opened())  # nobody else has it
+    assert name not in rows(opened("models"))  # nobody else has it
     next(button for button in app.button if button.label == "Use it in every page").click().run()
     app.switch_page("pages/explore.py").run()
     assert not app.exception and not refused(app)
@@ -179,13 +158,13 @@ def test_an_upload_is_this_sessions_own_model() -> None:
 
 
 def test_a_model_trained_in_the_session_stands_there_too() -> None:
-    app, trained = opened(), load("tales")
+    app, trained = opened("models"), load("tales")
     name = f"{cache.OWN}0123"
     info = replace(trained.info, name=name, title="Yours 1: tales", source="trained in this session")
     app.session_state["own models"] = {name: replace(trained, info=info)}
     choose(app.run(), name)
     assert [cell[0] for cell in rows(app)[name]][8:] == ["trained in this session", "711\u202fkB"]
-    assert sent(app, "attnviz_anatomy")[0]["models"][0]["total"] == "177,770"
+    assert values(app, "attnviz_anatomy")[0]["models"][0]["total"] == "177,770"
 
 
 def test_the_links_lead_to_the_page_that_can_show_it() -> None:
@@ -194,17 +173,16 @@ def test_the_links_lead_to_the_page_that_can_show_it() -> None:
         ("dates", "translate", "translator"),
         ("digits", "vision", "vit"),
     ):
-        link = opened(shown=name).get("page_link")[0].proto
+        link = opened("models", shown=name).get("page_link")[0].proto
         assert (link.page, link.query_string) == (place, f"{parameter}={name}")
-        there = AppTest.from_file(APP, default_timeout=60).switch_page(f"pages/{place or 'explore'}.py")
-        there.query_params[parameter] = name
-        assert not there.run().exception
+        there = opened(place or "explore", **{parameter: name})
+        assert not there.exception
         state = there.session_state
         assert name in (state["model"], *(state[key] for key in ("translate.translator", "vision.vit") if key in state))
 
 
 def test_an_uploaded_translator_is_not_offered_to_pages_of_one_text() -> None:
-    app = upload(opened(), "dates.zip", zipped("dates"))
+    app = upload(opened("models"), "dates.zip", zipped("dates"))
     assert app.session_state["models.shown"].startswith(cache.OWN)
     assert not any("Yours" in option for option in app.selectbox(key="model").options)
 
@@ -219,7 +197,7 @@ def test_an_uploaded_translator_is_not_offered_to_pages_of_one_text() -> None:
     ],
 )
 def test_a_bad_upload_is_a_sentence_and_the_page_stays(data: bytes, says: str) -> None:
-    app = opened(shown="tales")
+    app = opened("models", shown="tales")
     upload(app, "bad.zip", data)
     assert not app.exception and len(refused(app)) == 1 and says in refused(app)[0]
     assert app.session_state["models.shown"] == "tales" and cache.OWN not in str(list(rows(app)))
@@ -227,7 +205,7 @@ def test_a_bad_upload_is_a_sentence_and_the_page_stays(data: bytes, says: str) -
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE[::5] if "\0" not in name])
 def test_a_hostile_file_name_is_only_text(name: str) -> None:
-    app = upload(opened(), f"{name}.zip", zipped("induction"))
+    app = upload(opened("models"), f"{name}.zip", zipped("induction"))
     assert not app.exception and not refused(app)
 
 
@@ -235,7 +213,7 @@ def test_uploads_of_all_sessions_have_one_limit(monkeypatch: pytest.MonkeyPatch)
     gc.collect()
     taken = sum(map(cache.n_bytes, cache._owned))
     monkeypatch.setattr(cache, "OWN_BYTES", taken + 200_000)  # one of 152 kB, not two
-    app, other = opened(), opened()
+    app, other = opened("models"), opened("models")
     assert not refused(upload(app, "a.zip", zipped("induction")))
     upload(other, "b.zip", zipped("induction"))
     assert "more than the" in refused(other)[0] and "Try again later" in refused(other)[0]
@@ -271,7 +249,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     stand_in.go.set()
 
 
-def ask(app: AppTest, name: str) -> AppTest:
+def ask(app: Page, name: str) -> Page:
     app.text_input(key="models-typed").set_value(name)
     next(button for button in app.button if button.label == "Load").click().run()
     assert not app.exception
@@ -279,7 +257,7 @@ def ask(app: AppTest, name: str) -> AppTest:
 
 
 def test_a_download_tells_how_far_it_is_and_becomes_a_model(hub: Hub) -> None:
-    app = ask(opened(), "hf:some/model")
+    app = ask(opened("models"), "hf:some/model")
     assert hub.told.wait(60)
     app.run()
     bar = app.get("progress")[0].proto
@@ -292,11 +270,11 @@ def test_a_download_tells_how_far_it_is_and_becomes_a_model(hub: Hub) -> None:
     assert app.session_state["models.shown"] == "hf:some/model" and "hf:some/model" in rows(app)
     assert rows(app)["hf:some/model"][8] == ["some/model on the Hugging Face hub"]
     assert cache.loaded()["hf:some/model"] == cache.n_bytes(cache.model("hf:some/model")) > 0
-    assert "hf:some/model" not in rows(opened())
+    assert "hf:some/model" not in rows(opened("models"))
 
 
 def test_a_download_can_be_cancelled(hub: Hub) -> None:
-    app = ask(opened(), "some/model")
+    app = ask(opened("models"), "some/model")
     assert hub.told.wait(60)
     app.run()
     running = app.session_state["download"]
@@ -319,7 +297,7 @@ def test_a_download_ends_with_its_session(hub: Hub, monkeypatch: pytest.MonkeyPa
 def test_what_the_hub_refuses_is_said(hub: Hub) -> None:
     hub.error = ModelError("some/model is gated: its owner has to grant access on the hub first.")
     hub.go.set()
-    app = ask(opened(), "some/model")
+    app = ask(opened("models"), "some/model")
     app.session_state["download"].wait(60)
     app.run()
     assert refused(app) == ["− some/model is gated: its owner has to grant access on the hub first."]
@@ -328,17 +306,15 @@ def test_what_the_hub_refuses_is_said(hub: Hub) -> None:
 @pytest.mark.parametrize("name", ["", "bert", "a/b/c", "../..", "/x"])
 def test_a_name_that_is_none_is_said(name: str, hub: Hub) -> None:
     hub.go.set()
-    app = ask(opened(), name)
+    app = ask(opened("models"), name)
     if name != "../..":
         assert "is not of the form hf:org/name" in refused(app)[0]
         assert "download" not in app.session_state
 
 
-def explored(name: str) -> AppTest:
+def explored(name: str) -> Page:
     """Explore, by a link that names a model."""
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["model"] = name
-    app.run()
+    app = opened(model=name)
     assert not app.exception
     return app
 
@@ -347,11 +323,11 @@ def test_every_page_shows_how_far_its_model_is(hub: Hub) -> None:
     app = explored("hf:some/second")
     assert hub.told.wait(60)
     app.run()
-    assert app.get("progress")[0].proto.text == "3\u202fMB of 12\u202fMB" and not mounted(app, "attnviz_view")
+    assert app.get("progress")[0].proto.text == "3\u202fMB of 12\u202fMB" and not components(app, "attnviz_view")
     hub.go.set()
     app.session_state["download"].wait(60)
     app.run()
-    assert not app.exception and not app.get("progress") and mounted(app, "attnviz_view")
+    assert not app.exception and not app.get("progress") and components(app, "attnviz_view")
     assert app.session_state["model"] == "hf:some/second"
 
 
@@ -361,7 +337,7 @@ def test_who_cancels_on_a_page_is_back_at_the_first_model(hub: Hub) -> None:
     app.run()
     text = app.session_state["text"]
     next(button for button in app.button if button.label == "Cancel").click().run()
-    assert not app.exception and mounted(app, "attnviz_view")
+    assert not app.exception and components(app, "attnviz_view")
     assert (app.session_state["model"], app.session_state["text"]) == ("minilm", text)
     hub.go.set()
 
@@ -379,7 +355,7 @@ def test_what_a_page_cannot_have_is_said_once_and_then_asked_for_again(hub: Hub)
     app.run()
     app.session_state["download"].wait(60)
     app.run()
-    assert app.session_state["download"] is not first and mounted(app, "attnviz_view")
+    assert app.session_state["download"] is not first and components(app, "attnviz_view")
 
 
 OWN_FIELDS = [  # pages that have a model of their own: the setting, the first model, what draws it
@@ -388,11 +364,9 @@ OWN_FIELDS = [  # pages that have a model of their own: the setting, the first m
 ]
 
 
-def of_its_own(page: str, field: str, name: str) -> AppTest:
+def of_its_own(page: str, field: str, name: str) -> Page:
     """A page with a model of its own, by a link that names one."""
-    app = AppTest.from_file(APP, default_timeout=60).switch_page(f"pages/{page}.py")
-    app.query_params[field] = name
-    app.run()
+    app = opened(page, **{field: name})
     assert not app.exception
     return app
 
@@ -405,12 +379,12 @@ def test_a_model_of_a_pages_own_field_shows_how_far_it_is(
     app = of_its_own(page, field, name)
     assert hub.told.wait(60)
     app.run()
-    assert app.get("progress")[0].proto.text == "3\u202fMB of 12\u202fMB" and not mounted(app, view)
+    assert app.get("progress")[0].proto.text == "3\u202fMB of 12\u202fMB" and not components(app, view)
     assert app.selectbox(key=f"{page}.{field}").value == name
     hub.go.set()
     app.session_state["download"].wait(60)
     app.run()
-    assert not app.exception and not app.get("progress") and mounted(app, view)
+    assert not app.exception and not app.get("progress") and components(app, view)
     assert app.selectbox(key=f"{page}.{field}").value == name
 
 
@@ -423,7 +397,7 @@ def test_who_cancels_there_is_back_at_the_pages_first_model(
     app.run()
     running = app.session_state["download"]
     next(button for button in app.button if button.label == "Cancel").click().run()
-    assert not app.exception and not app.get("progress") and mounted(app, view)
+    assert not app.exception and not app.get("progress") and components(app, view)
     assert app.selectbox(key=f"{page}.{field}").value == first and not {field, "source"} & set(app.query_params)
     assert app.session_state["model"] == "minilm"
     hub.go.set()
@@ -445,9 +419,9 @@ def test_what_cannot_come_there_is_said_beside_the_field(
 
 def test_a_server_downloads_only_so_much_at_a_time(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_downloads, "MAX_DOWNLOADS", 1)
-    first = ask(opened(), "some/model")
+    first = ask(opened("models"), "some/model")
     assert hub.told.wait(60)
-    assert "This server downloads 1 models now" in refused(ask(opened(), "other/model"))[0]
+    assert "This server downloads 1 models now" in refused(ask(opened("models"), "other/model"))[0]
     hub.go.set()
     first.session_state["download"].wait(60)
 
@@ -526,9 +500,7 @@ def test_what_a_model_reads() -> None:
 
 
 def test_an_unknown_preset_offers_only_models_of_one_text() -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["model"] = "scratch:huge"
-    app.run()
+    app = opened(model="scratch:huge")
     assert "There is no untrained model “scratch:huge”." in refused(app)[0]
     assert "scratch:gpt" in refused(app)[0] and "base" not in refused(app)[0]
 

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.analysis import word_order
@@ -20,65 +13,24 @@ from attnviz.browser.attention_message import one_layer
 from attnviz.formatting import percent, scientific
 from attnviz.nn import positions
 from attnviz.web.positions.text import GUESSES
-from tests.pages.driver import chart_titles, charts
+from tests.pages.driver import SENTENCE, Page, chart_titles, charts, numbers, opened, views
 
-APP = str(Path(__file__).parents[2] / "app.py")
-TIRED = "The animal didn't cross the street because it was too tired."
 MINILM = attnviz.load("minilm")
-IDS = MINILM.encode(TIRED).ids
-
-
-def opened(**query: str) -> AppTest:
-    """The page as a link opens it."""
-    app = AppTest.from_file(APP, default_timeout=120)
-    app.run()
-    app.switch_page("pages/positions.py")
-    app.query_params.update(query)
-    return app.run()
+IDS = MINILM.encode(SENTENCE).ids
 
 
 @pytest.fixture(scope="module")
-def first() -> Iterator[AppTest]:
+def first() -> Page:
     """The page as a new visitor finds it; not to be changed."""
-    yield opened()
-
-
-def said(app: AppTest) -> str:
-    assert not app.exception
-    return " ".join(text.value for text in app.text)
-
-
-def titles(app: AppTest) -> list[str]:
-    return chart_titles(app)
-
-
-def figures(app: AppTest) -> list[dict[str, Any]]:
-    """The plotly figures from top to bottom: bars, heatmap, waves, similarity, offsets, distances."""
-    return charts(app)
-
-
-def numbers(value: Any) -> np.ndarray:
-    """A list of a figure, whose long ones plotly sends as base64."""
-    if isinstance(value, dict):
-        found = np.frombuffer(base64.b64decode(value["bdata"]), dtype=value["dtype"])
-        return found.reshape([int(n) for n in str(value["shape"]).split(",")]) if "shape" in value else found
-    return np.asarray(value)
-
-
-def sent(app: AppTest, which: int) -> bytes:
-    """The packed run in the compact view number `which`."""
-    views = [one.proto.bytes for one in app.get("bidi_component") if len(one.proto.bytes or b"") > 10_000]
-    data: bytes = views[which]
-    length = int.from_bytes(data[:4], "little")
-    return data[4 + length : 4 + length + json.loads(data[4 : 4 + length])["message"]]
+    return opened("positions")
 
 
 # ---- the numbers ------------------------------------------------------------------------------------
 
 
-def test_the_bars_are_the_shuffle_test(first: AppTest) -> None:
-    drawn = word_order.word_order(MINILM.encode(TIRED).words, 0)
-    (bars,) = figures(first)[0]["data"]
+def test_the_bars_are_the_shuffle_test(first: Page) -> None:
+    drawn = word_order.word_order(MINILM.encode(SENTENCE).words, 0)
+    (bars,) = charts(first)[0]["data"]
     shown = np.array([float(moved) for _, moved in bars["customdata"]]).reshape(5, len(IDS))
     heights, bases = numbers(bars["y"]).reshape(shown.shape), numbers(bars["base"]).reshape(shown.shape)
     for i, scheme in enumerate(positions.SCHEMES):
@@ -87,57 +39,57 @@ def test_the_bars_are_the_shuffle_test(first: AppTest) -> None:
         assert set(bases[i]) == {4 - i}
     assert heights / heights.max() == pytest.approx(shown / shown.max())  # drawn in proportion
     none = word_order.shuffle_test(MINILM.transformer, IDS, drawn, "none")
-    assert f"the largest difference is {scientific(none.largest)} (" in said(first)
-    assert " ".join(MINILM.encode(TIRED).labels[i] for i in drawn) in said(first)
+    assert f"the largest difference is {scientific(none.largest)} (" in first.prose
+    assert " ".join(MINILM.encode(SENTENCE).labels[i] for i in drawn) in first.prose
 
 
 def test_another_seed_is_another_shuffle() -> None:
-    app = opened(seed="4")
-    labels = MINILM.encode(TIRED).labels
-    assert " ".join(labels[i] for i in word_order.word_order(MINILM.encode(TIRED).words, 4)) in said(app)
+    app = opened("positions", seed="4")
+    labels = MINILM.encode(SENTENCE).labels
+    assert " ".join(labels[i] for i in word_order.word_order(MINILM.encode(SENTENCE).words, 4)) in app.prose
     app.button(key="positions-again").click().run()
     assert app.number_input(key="positions.seed").value == 5
-    assert " ".join(labels[i] for i in word_order.word_order(MINILM.encode(TIRED).words, 5)) in said(app)
+    assert " ".join(labels[i] for i in word_order.word_order(MINILM.encode(SENTENCE).words, 5)) in app.prose
     assert app.query_params["seed"] in ("5", ["5"])
 
 
 def test_in_float64_the_rest_is_seen_to_be_rounding() -> None:
-    app = opened(exact="1")
-    drawn = word_order.word_order(MINILM.encode(TIRED).words, 0)
+    app = opened("positions", exact="1")
+    drawn = word_order.word_order(MINILM.encode(SENTENCE).words, 0)
     test = word_order.shuffle_test(word_order.exact(MINILM.transformer), IDS, drawn, "none")
     assert test.largest < 1e-12
-    assert "(in float64)" in said(app) and f"× 10⁻¹{scientific(test.largest)[-1]}" in said(app)
+    assert "(in float64)" in app.prose and f"× 10⁻¹{scientific(test.largest)[-1]}" in app.prose
 
 
 @pytest.mark.parametrize(("guess", "answer"), [(GUESSES[0], "✓"), (GUESSES[2], "You said")])
 def test_a_guess_is_answered_with_the_numbers(guess: str, answer: str) -> None:
-    app = opened(guess=guess)
+    app = opened("positions", guess=guess)
     (reply,) = [text.value for text in app.text if text.value.startswith(answer)]
     assert "no number changes by more than" in reply
 
 
-def test_the_matrices_are_the_runs(first: AppTest) -> None:
-    plain, changed = MINILM.run(TIRED), MINILM.run(TIRED, intervention=attnviz.Intervention(positions="none"))
-    assert sent(first, 0) == attention_message.pack(one_layer(plain, 0), name="minilm")
-    assert sent(first, 1) == attention_message.pack(one_layer(changed, 0), name="minilm")
+def test_the_matrices_are_the_runs(first: Page) -> None:
+    plain, changed = MINILM.run(SENTENCE), MINILM.run(SENTENCE, intervention=attnviz.Intervention(positions="none"))
+    assert views(first)[0][1] == attention_message.pack(one_layer(plain, 0), name="minilm")
+    assert views(first)[1][1] == attention_message.pack(one_layer(changed, 0), name="minilm")
     before, after = (run.layers[0].attention.weights[0, 2] for run in (plain, changed))
-    assert f"gives {percent(word_order.at_offset(before, -1))} of its attention to the token before" in said(first)
-    assert f"it gives {percent(word_order.at_offset(after, -1))};" in said(first)
+    assert f"gives {percent(word_order.at_offset(before, -1))} of its attention to the token before" in first.prose
+    assert f"it gives {percent(word_order.at_offset(after, -1))};" in first.prose
 
 
-def test_the_heatmap_is_the_encoding(first: AppTest) -> None:
+def test_the_heatmap_is_the_encoding(first: Page) -> None:
     table = positions.sinusoidal(128, 384).T.numpy()
-    heat, waves = figures(first)[1:3]
+    heat, waves = charts(first)[1:3]
     assert np.array_equal(numbers(heat["data"][0]["z"]), np.concatenate((table[0::2], table[1::2])))
     assert numbers(waves["data"][0]["y"]) == pytest.approx(table[48])
     assert numbers(waves["data"][1]["y"]) == pytest.approx(table[49])
-    assert f"Dimensions 48 and 49 turn once in {2 * np.pi * 10_000 ** (48 / 384):.1f} tokens" in titles(first)
+    assert f"Dimensions 48 and 49 turn once in {2 * np.pi * 10_000 ** (48 / 384):.1f} tokens" in chart_titles(first)
 
 
 def test_the_learned_table_is_the_models() -> None:
-    app = opened(encoding="learned", pair="3")
+    app = opened("positions", encoding="learned", pair="3")
     table = MINILM.transformer.state_dict()["embed.positions.weight"][:128]
-    heat, waves, matrix, band = figures(app)[1:5]
+    heat, waves, matrix, band = charts(app)[1:5]
     assert np.array_equal(numbers(heat["data"][0]["z"])[:192], table.T[0::2].numpy())
     assert numbers(waves["data"][1]["y"]) == pytest.approx(table[:, 7].numpy())
     cosine = torch.nn.functional.cosine_similarity(table[:, None].double(), table[None].double(), dim=-1)
@@ -146,71 +98,73 @@ def test_the_learned_table_is_the_models() -> None:
     top, bottom, mean = (numbers(line["y"]) for line in band["data"])
     for line, expected in ((top, spread.high), (bottom, spread.low), (mean, spread.mean)):
         assert line == pytest.approx(expected.numpy(), abs=1e-9)
-    assert f"a band up to {spread.largest:.2f} wide" in " ".join(titles(app))
-    assert f"Neighbours average {float(spread.mean[1]):.2f}" in said(app)
+    assert f"a band up to {spread.largest:.2f} wide" in " ".join(chart_titles(app))
+    assert f"Neighbours average {float(spread.mean[1]):.2f}" in app.prose
 
 
 def test_alibis_head_changes_what_follows() -> None:
-    app = opened(encoding="alibi", slope="5")
+    app = opened("positions", encoding="alibi", slope="5")
     slope = float(positions.alibi_slopes(12)[5])
-    assert f"Head 5 takes {slope:.4g} from the score" in " ".join(titles(app))
-    matrix, band = figures(app)[3:5]
+    assert f"Head 5 takes {slope:.4g} from the score" in " ".join(chart_titles(app))
+    matrix, band = charts(app)[3:5]
     far = np.abs(np.arange(128)[:, None] - np.arange(128)[None])
     assert numbers(matrix["data"][0]["customdata"]) == pytest.approx(-slope * far, rel=1e-5)
     assert numbers(band["data"][2]["y"]) == pytest.approx(-slope * np.arange(128), rel=1e-5)
 
 
-def test_the_curves_go_on_beyond_the_model(first: AppTest) -> None:
-    rows = figures(first)[5]["data"]
+def test_the_curves_go_on_beyond_the_model(first: Page) -> None:
+    rows = charts(first)[5]["data"]
     for row, scheme in zip(rows, ("sinusoidal", "learned", "rope", "alibi"), strict=True):
         n = 511 if scheme == "learned" else 2048
         curve = word_order.scores_by_distance(MINILM.transformer, IDS[10], scheme, n)[2].numpy()
         assert numbers(row["customdata"]) == pytest.approx(curve, abs=1e-4)
         drawn = numbers(row["y"])
         assert np.corrcoef(drawn, curve)[0, 1] == pytest.approx(1, abs=1e-5)
-    assert "“2,049 positions asked of a learned table that has 512”" in said(first)
+    assert "“2,049 positions asked of a learned table that has 512”" in first.prose
 
 
 # ---- other models, texts, links ----------------------------------------------------------------------
 
 
 def test_a_causal_model_gets_its_own_sentence() -> None:
-    app = opened(model="scratch:gpt")
-    assert "A causal model counts without positions" in said(app)
-    assert len(figures(app)[0]["data"][0]["y"]) and "No mask either" in str(figures(app)[0]["layout"]["annotations"])
+    app = opened("positions", model="scratch:gpt")
+    assert "A causal model counts without positions" in app.prose
+    assert len(charts(app)[0]["data"][0]["y"]) and "No mask either" in str(charts(app)[0]["layout"]["annotations"])
     gpt = attnviz.load("scratch:gpt")
-    encoding = gpt.encode(TIRED)
+    encoding = gpt.encode(SENTENCE)
     drawn = word_order.word_order(encoding.words, 0)
     test = word_order.shuffle_test(gpt.transformer, encoding.ids, drawn, "none", mask="none")
-    assert f"largest difference {scientific(test.largest)}" in said(app)
+    assert f"largest difference {scientific(test.largest)}" in app.prose
     assert test.largest <= 1e-6 * test.scale
 
 
 @pytest.mark.parametrize("name", ["scratch:tiny", "scratch:bert", "scratch:test"])
 @pytest.mark.parametrize("scheme", ["rope", "alibi"])
 def test_every_model_runs(name: str, scheme: str) -> None:
-    app = opened(model=name, scheme=scheme, encoding=scheme, layer="9", head="11", turn="15", slope="11", word="60")
-    assert not app.exception and len(figures(app)) == 6
+    app = opened(
+        "positions", model=name, scheme=scheme, encoding=scheme, layer="9", head="11", turn="15", slope="11", word="60"
+    )
+    assert not app.exception and len(charts(app)) == 6
 
 
 @pytest.mark.parametrize(
     "text", ["x", "<script>alert(1)</script>", "\u202eabc", "[CLS]", "$x$ *y* `z`", "東京", "\x00a"]
 )
 def test_any_text_runs(text: str) -> None:
-    app = opened(text=text)
-    said(app)
+    app = opened("positions", text=text)
+    assert app.prose
     assert app.title[0].value == "How does the model know the order of words?"
 
 
 def test_one_word_has_no_order() -> None:
-    app = opened(text="tired")
-    assert "One word has no order" in said(app)
-    assert len(figures(app)) == 5  # all but the bars
+    app = opened("positions", text="tired")
+    assert "One word has no order" in app.prose
+    assert len(charts(app)) == 5  # all but the bars
 
 
 def test_a_text_longer_than_the_page_shows_is_cut() -> None:
-    app = opened(text="word and " * 400)
-    assert not app.exception and len(figures(app)) == 6
+    app = opened("positions", text="word and " * 400)
+    assert not app.exception and len(charts(app)) == 6
     assert any("first 64 tokens" in caption.value for caption in app.caption)
 
 
@@ -222,29 +176,29 @@ def test_a_text_longer_than_the_page_shows_is_cut() -> None:
     ],
 )
 def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
-    app = opened(**bad)
-    assert not app.exception and len(figures(app)) == 6
+    app = opened("positions", **bad)
+    assert not app.exception and len(charts(app)) == 6
 
 
 def test_each_thing_to_try_sets_the_page_up() -> None:
-    app = opened()
+    app = opened("positions")
     for number, told in enumerate(["Run with RoPE", "the model’s own table", "A causal model", "in float64"]):
         app.button(key=f"positions-try-{number}").click().run()
         app.run()
-        assert told in said(app) + " ".join(titles(app)), number
+        assert told in app.prose + " ".join(chart_titles(app)), number
 
 
 def test_the_link_restores_everything() -> None:
     chosen = {"seed": "3", "scheme": "alibi", "layer": "4", "head": "7", "encoding": "rope", "turn": "5", "word": "2"}
-    app = opened(**chosen)
+    app = opened("positions", **chosen)
     found = {key: value[-1] if isinstance(value, list) else value for key, value in app.query_params.items()}
     assert found == chosen
-    assert "In layer 4, head 7" in said(app) and "“animal” looks at copies" in said(app)
+    assert "In layer 4, head 7" in app.prose and "“animal” looks at copies" in app.prose
 
 
-def test_the_code_that_ran_is_shown_when_asked_for(first: AppTest) -> None:
+def test_the_code_that_ran_is_shown_when_asked_for(first: Page) -> None:
     assert not first.code
-    app = opened()
+    app = opened("positions")
     app.session_state["positions-code"] = True
     app.run()
     shown = "\n".join(code.value for code in app.code)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from attnviz import Intervention, ModelError, load
+from attnviz.browser.framing import read_frame
 from attnviz.formatting import percent
 from attnviz.models.catalogue import BUNDLED
 from attnviz.training import snapshots
@@ -19,21 +17,12 @@ from attnviz.training.tasks import Induction
 from attnviz.training.tasks.sequences import Scores, scores
 from attnviz.web.replay import state
 from attnviz.web.replay.text import LOST, SAME
-from tests.pages.driver import chart_titles, charts, mounted
-
-APP = str(Path(__file__).parents[2] / "app.py")
-
-
-def opened(**query: str) -> AppTest:
-    """The page as a link opens it in a new session."""
-    app = AppTest.from_file(APP, default_timeout=60).switch_page("pages/replay.py")
-    app.query_params.update(query)
-    return app.run()
+from tests.pages.driver import Page, chart_titles, charts, opened, views
 
 
 @pytest.fixture
-def app() -> Iterator[AppTest]:
-    yield opened()
+def app() -> Page:
+    return opened("replay")
 
 
 @pytest.fixture(scope="module")
@@ -52,56 +41,31 @@ def heads(past: snapshots.Snapshots) -> tuple[tuple[int, int], tuple[int, int]]:
     return tuple(divmod(int(x.argmax()), x.shape[1]) for x in (last.previous, last.induction))  # type: ignore[return-value]
 
 
-def choose(app: AppTest, **values: object) -> AppTest:
-    for field, value in values.items():
-        app.session_state[f"replay.{field}"] = value
-    return app.run()
-
-
-def said(app: AppTest) -> str:
-    return app.text[0].value
-
-
-def link(app: AppTest) -> dict[str, str]:
-    return {k: v[-1] if isinstance(v, list) else v for k, v in app.query_params.items()}
-
-
-def views(app: AppTest) -> list[tuple[dict, bytes]]:
-    """What each attention view was sent: its settings and its message."""
-    found = []
-    for view in mounted(app, "attnviz_view"):
-        data: bytes = view.proto.bytes
-        length = int.from_bytes(data[:4], "little")
-        about = json.loads(data[4 : 4 + length])
-        found.append((about, data[4 + length : 4 + length + about["message"]]))
-    return found
-
-
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.7, 1.0])
-def test_the_sentence_says_what_the_checkpoint_does(app: AppTest, past: snapshots.Snapshots, place: float) -> None:
+def test_the_sentence_says_what_the_checkpoint_does(app: Page, past: snapshots.Snapshots, place: float) -> None:
     at = round(place * (len(past.steps) - 1))
-    choose(app, step=past.steps[at])
+    app.choose(step=past.steps[at])
     assert not app.exception
     found, (previous, induction) = measured(past, at), heads(past)
     when = f"After {past.steps[at]:,} steps" if at else "Before any training"
     share = percent(float(found.induction[induction]))
-    assert said(app).startswith(f"{when}, layer {induction[0]}, head {induction[1]} puts {share} of its attention")
-    assert f"layer {previous[0]}, head {previous[1]} puts {percent(float(found.previous[previous]))} on the" in said(
-        app
+    assert app.sentence.startswith(f"{when}, layer {induction[0]}, head {induction[1]} puts {share} of its attention")
+    assert (
+        f"layer {previous[0]}, head {previous[1]} puts {percent(float(found.previous[previous]))} on the" in app.prose
     )
-    assert f"the loss is {found.again:.2f} nats a word" in said(app) and f"{found.first:.2f}." in said(app)
+    assert f"the loss is {found.again:.2f} nats a word" in app.sentence and f"{found.first:.2f}." in app.sentence
     text = state.text_of(0)
     trace = load("induction").run(text)
     ids, labels = torch.tensor([trace.encodings[0].ids]), trace.encodings[0].labels
     with torch.inference_mode():
         row = past.model(at)(ids).attentions[induction[0]][0, induction[1], 12]
-    assert f"At the second “{labels[12]}” it gives {percent(float(row[5]))} to “{labels[5]}”" in said(app)
-    assert ("more than to any other" in said(app)) == (int(row.argmax()) == 5)
+    assert f"At the second “{labels[12]}” it gives {percent(float(row[5]))} to “{labels[5]}”" in app.sentence
+    assert ("more than to any other" in app.sentence) == (int(row.argmax()) == 5)
 
 
-def test_the_curves_are_every_checkpoints_scores(app: AppTest, past: snapshots.Snapshots) -> None:
+def test_the_curves_are_every_checkpoints_scores(app: Page, past: snapshots.Snapshots) -> None:
     step = past.steps[len(past.steps) // 2]
-    choose(app, step=step)
+    app.choose(step=step)
     all_found, (previous, induction) = [measured(past, i) for i in range(len(past.steps))], heads(past)
     figure = charts(app)[0]
     lines = {(one["yaxis"], one["name"]): one for one in figure["data"] if one["mode"] == "lines"}
@@ -123,45 +87,45 @@ def test_the_curves_are_every_checkpoints_scores(app: AppTest, past: snapshots.S
     )
 
 
-def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: AppTest, past: snapshots.Snapshots) -> None:
+def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: Page, past: snapshots.Snapshots) -> None:
     at = len(past.steps) // 2
-    choose(app, step=past.steps[at])
+    app.choose(step=past.steps[at])
     ids = torch.tensor([load("induction").encode(state.text_of(0)).ids])
     with torch.inference_mode():
         trace = past.model(at)(ids)
     assert len(views(app)) == 2
     for (about, message), (layer, head) in zip(views(app), heads(past), strict=True):
         assert (about["state"]["layer"], about["state"]["head"], about["state"]["queries"]) == (layer, head, [12])
-        start = 4 + int.from_bytes(message[:4], "little")
-        offset = json.loads(message[4:start])["layers"][layer]["at"] + start
+        run, payload = read_frame(message)
+        at = run["layers"][layer]["at"]
         q = trace.layers[layer].attention.q[0].numpy()
-        assert message[offset : offset + q.nbytes] == q.tobytes()
+        assert payload[at : at + q.nbytes] == q.tobytes()
 
 
-def test_without_the_first_head_the_second_one_is_lost(app: AppTest, past: snapshots.Snapshots) -> None:
+def test_without_the_first_head_the_second_one_is_lost(app: Page, past: snapshots.Snapshots) -> None:
     last = len(past.steps) - 1
-    choose(app, step=past.steps[last], off=True)
+    app.choose(step=past.steps[last], off=True)
     previous, induction = heads(past)
     found = measured(past, last, previous)
-    assert f"with layer {previous[0]}, head {previous[1]} switched off" in said(app)
-    assert f"puts {percent(float(found.induction[induction]))} of its attention" in said(app)
-    assert f"the second time is {found.again:.2f} nats a word, instead of" in said(app)
+    assert f"with layer {previous[0]}, head {previous[1]} switched off" in app.sentence
+    assert f"puts {percent(float(found.induction[induction]))} of its attention" in app.sentence
+    assert f"the second time is {found.again:.2f} nats a word, instead of" in app.sentence
     assert float(found.induction[induction]) < 0.5 * float(measured(past, last).induction[induction])
     assert "switched off" in views(app)[0][0]["compact"]["title"]
 
 
-def test_the_prediction_is_judged_by_the_numbers(app: AppTest, past: snapshots.Snapshots) -> None:
+def test_the_prediction_is_judged_by_the_numbers(app: Page, past: snapshots.Snapshots) -> None:
     last, (previous, induction) = len(past.steps) - 1, heads(past)
     with_it, without_it = (float(measured(past, last, off).induction[induction]) for off in (None, previous))
     assert without_it < 0.1 * with_it
-    choose(app, guess=LOST)
+    app.choose(guess=LOST)
     numbers = f"falls from {percent(with_it)} to {percent(without_it)}"
     assert any(text.value.startswith("✓") and numbers in text.value for text in app.text)
-    choose(app, guess=SAME)
+    app.choose(guess=SAME)
     assert any(f"You said “{SAME}”" in text.value and numbers in text.value for text in app.text)
 
 
-def test_what_is_there_from_the_start_is_said(app: AppTest, past: snapshots.Snapshots) -> None:
+def test_what_is_there_from_the_start_is_said(app: Page, past: snapshots.Snapshots) -> None:
     (layer, head), _ = heads(past)
     first, end = (percent(float(measured(past, at).previous[layer, head])) for at in (0, len(past.steps) - 1))
     sentence = next(text.value for text in app.text if "from the start" in text.value)
@@ -171,25 +135,25 @@ def test_what_is_there_from_the_start_is_said(app: AppTest, past: snapshots.Snap
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_each_try_sets_the_page_up_and_is_in_the_link(app: AppTest, past: snapshots.Snapshots, number: int) -> None:
-    before = said(app)
+def test_each_try_sets_the_page_up_and_is_in_the_link(app: Page, past: snapshots.Snapshots, number: int) -> None:
+    before = app.sentence
     app.button(key=f"replay-try-{number}").click().run()
-    assert not app.exception and said(app) != before
-    again = opened(**link(app))
-    assert said(again) == said(app)
+    assert not app.exception and app.sentence != before
+    again = opened("replay", **app.link)
+    assert again.sentence == app.sentence
 
 
-def test_a_token_chosen_in_one_matrix_is_chosen_in_both(app: AppTest) -> None:
+def test_a_token_chosen_in_one_matrix_is_chosen_in_both(app: Page) -> None:
     shown = views(app)[0][0]["state"]
     app.session_state["replay-previous"] = {"view": {**shown, "queries": [14]}}
     app.run()
     labels = load("induction").encode(state.text_of(0)).labels
-    assert f"At the second “{labels[14]}”" in said(app) and link(app) == {"token": "14"}
+    assert f"At the second “{labels[14]}”" in app.sentence and app.link == {"token": "14"}
     assert views(app)[1][0]["state"]["queries"] == [14]
     shown = views(app)[1][0]["state"]
     app.session_state["replay-induction"] = {"view": {**shown, "queries": []}}
     app.run()
-    assert "At the second" not in said(app) and link(app) == {"token": "-1"}
+    assert "At the second" not in app.sentence and app.link == {"token": "-1"}
 
 
 def test_other_words_are_other_words(past: snapshots.Snapshots) -> None:
@@ -210,13 +174,13 @@ def test_other_words_are_other_words(past: snapshots.Snapshots) -> None:
     ],
 )
 def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
-    app = opened(**bad)
-    assert not app.exception and len(views(app)) == 2 and "of its attention on the word" in said(app)
+    app = opened("replay", **bad)
+    assert not app.exception and len(views(app)) == 2 and "of its attention on the word" in app.sentence
 
 
 def test_text_and_model_of_the_other_pages_stay_as_they_were() -> None:
-    app = opened(text="Two words", model="tales")
-    assert not app.exception and not app.sidebar.text_area and link(app) == {"text": "Two words", "model": "tales"}
+    app = opened("replay", text="Two words", model="tales")
+    assert not app.exception and not app.sidebar.text_area and app.link == {"text": "Two words", "model": "tales"}
     app.switch_page("pages/explore.py").run()
     assert app.sidebar.text_area[0].value == "Two words" and app.session_state["model"] == "tales"
 
@@ -227,12 +191,12 @@ def test_without_a_history_the_page_says_so(monkeypatch: pytest.MonkeyPatch, tmp
 
     monkeypatch.setattr(snapshots, "read", missing)
     state.replay.clear()
-    app = opened()
+    app = opened("replay")
     assert not app.exception and app.text[0].value.startswith("− history.safetensors cannot be read")
     state.replay.clear()
 
 
-def test_the_code_that_ran_is_shown_when_asked_for(app: AppTest) -> None:
+def test_the_code_that_ran_is_shown_when_asked_for(app: Page) -> None:
     app.session_state["replay-code"] = True
     app.run()
     assert any("def offset_weights(" in code.value for code in app.code)

@@ -1,168 +1,131 @@
 """Softmax and temperature through AppTest: what is on screen is what the library computes."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.analysis import measures, scaling
 from attnviz.formatting import percent, significant
 from attnviz.web.softmax.text import ANSWERS
 from attnviz.web.temperatures import TEMPERATURES
-from tests.pages.driver import charts
+from tests.pages.driver import SENTENCE, Page, charts, numbers, opened
 from tests.support.hostile_texts import HOSTILE
-
-APP = str(Path(__file__).parents[2] / "app.py")
-TIRED = "The animal didn't cross the street because it was too tired."
-PAGE = "pages/softmax.py"
 
 
 @pytest.fixture
-def app() -> Iterator[AppTest]:
+def app() -> Page:
     """The page as a new visitor finds it."""
-    app = AppTest.from_file(APP, default_timeout=60).run()
-    yield app.switch_page(PAGE).run()
-
-
-def choose(app: AppTest, **values: Any) -> AppTest:
-    for field, value in values.items():
-        app.session_state[f"softmax.{field}"] = value
-    return app.run()
-
-
-def figure(app: AppTest, number: int) -> dict[str, Any]:
-    return charts(app)[number]
-
-
-def numbers(values: Any) -> list[float]:
-    """A column of a figure: a list, or plotly's packed array."""
-    if isinstance(values, dict):
-        import base64
-
-        import numpy as np
-
-        return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"]).tolist()
-    return list(values)
-
-
-def said(app: AppTest) -> str:
-    return " ".join(text.value for text in app.text)
+    return opened("softmax")
 
 
 @pytest.mark.parametrize("tau", [0.05, 0.5, 1.0, 20.0])
-def test_the_bars_are_attends_weights(app: AppTest, tau: float) -> None:
-    choose(app, temperature=tau)
-    ran = attnviz.load("minilm").run(TIRED).layers[3].attention
+def test_the_bars_are_attends_weights(app: Page, tau: float) -> None:
+    app.choose(temperature=tau)
+    ran = attnviz.load("minilm").run(SENTENCE).layers[3].attention
     before = attnviz.attend(ran.q, ran.k, ran.v).weights[0, 1, 10]
     after = attnviz.attend(ran.q, ran.k, ran.v, temperature=tau).weights[0, 1, 10]
-    pale, blue = figure(app, 0)["data"][:2]
+    pale, blue = charts(app)[0]["data"][:2]
     assert numbers(pale["x"]) == pytest.approx((100 * before).tolist(), abs=1e-3)
     assert numbers(blue["x"]) == pytest.approx((100 * after).tolist(), abs=1e-3)
-    assert percent(float(after.max())) in said(app)
-    assert f"{2 ** float(measures.entropy(after)):.1f} of 16 tokens" in said(app)
+    assert percent(float(after.max())) in app.prose
+    assert f"{2 ** float(measures.entropy(after)):.1f} of 16 tokens" in app.prose
 
 
-def test_the_curves_and_their_point_are_the_rows(app: AppTest) -> None:
-    choose(app, temperature=4.0)
-    scores = attnviz.load("minilm").run(TIRED).layers[3].attention.scores[0, 1, 10]
+def test_the_curves_and_their_point_are_the_rows(app: Page) -> None:
+    app.choose(temperature=4.0)
+    scores = attnviz.load("minilm").run(SENTENCE).layers[3].attention.scores[0, 1, 10]
     weights = scaling.tempered(scores, TEMPERATURES)
-    spread, point, tops, top = figure(app, 1)["data"]
+    spread, point, tops, top = charts(app)[1]["data"]
     assert numbers(spread["y"]) == pytest.approx((2 ** measures.entropy(weights)).tolist())
     assert numbers(tops["y"]) == pytest.approx((100 * weights.amax(dim=1)).tolist())
     at = TEMPERATURES.index(4.0)
-    assert numbers(point["y"]) == [pytest.approx(numbers(spread["y"])[at])]
-    assert numbers(top["y"]) == [pytest.approx(numbers(tops["y"])[at])]
-    notes = [note["text"] for note in figure(app, 1)["layout"]["annotations"]]
+    assert numbers(point["y"]).tolist() == [pytest.approx(numbers(spread["y"])[at])]
+    assert numbers(top["y"]).tolist() == [pytest.approx(numbers(tops["y"])[at])]
+    notes = [note["text"] for note in charts(app)[1]["layout"]["annotations"]]
     assert {"τ → ∞: 16", "τ → 0: 1", "τ → 0: 100\u202f%", "τ → ∞: 6.25\u202f%"} <= set(notes)
 
 
-def test_one_token_more_changes_with_the_reader(app: AppTest) -> None:
-    choose(app, query=2, layer=0, head=5, temperature=0.5)
-    scores = attnviz.load("minilm").run(TIRED).layers[0].attention.scores[0, 5, 2]
+def test_one_token_more_changes_with_the_reader(app: Page) -> None:
+    app.choose(query=2, layer=0, head=5, temperature=0.5)
+    scores = attnviz.load("minilm").run(SENTENCE).layers[0].attention.scores[0, 5, 2]
     expected = scaling.tempered(scores, [0.5])[0]
-    assert numbers(figure(app, 0)["data"][1]["x"]) == pytest.approx((100 * expected).tolist())
+    assert numbers(charts(app)[0]["data"][1]["x"]) == pytest.approx((100 * expected).tolist())
 
 
-def test_an_encoder_shows_how_far_its_vectors_move(app: AppTest) -> None:
-    choose(app, temperature=0.5)
+def test_an_encoder_shows_how_far_its_vectors_move(app: Page) -> None:
+    app.choose(temperature=0.5)
     model = attnviz.load("minilm")
-    plain, changed = model.run(TIRED), model.run(TIRED, intervention=attnviz.Intervention(temperature=0.5))
+    plain, changed = model.run(SENTENCE), model.run(SENTENCE, intervention=attnviz.Intervention(temperature=0.5))
     moved = measures.relative_change(plain, changed)[:, 0].mean(dim=1)
-    inside, outside = figure(app, 2)["data"]
+    inside, outside = charts(app)[2]["data"]
     assert numbers(inside["y"]) == pytest.approx((100 * moved).tolist(), rel=1e-4)
     assert set(numbers(outside["y"])) == {0.0}
-    assert percent(float(moved[-1])) in said(app) and "no logits" in said(app)
+    assert percent(float(moved[-1])) in app.prose and "no logits" in app.prose
 
 
 @pytest.mark.parametrize("name", ["austen", "scratch:gpt"])
-def test_a_language_model_shows_its_next_token(app: AppTest, name: str) -> None:
+def test_a_language_model_shows_its_next_token(app: Page, name: str) -> None:
     app.session_state["model"] = name
-    choose(app, temperature=0.1, query=7)
+    app.choose(temperature=0.1, query=7)
     model = attnviz.load(name)
-    plain, changed = model.run(TIRED), model.run(TIRED, intervention=attnviz.Intervention(temperature=0.1))
+    plain, changed = model.run(SENTENCE), model.run(SENTENCE, intervention=attnviz.Intervention(temperature=0.1))
     assert plain.logits is not None and changed.logits is not None
     ids = plain.logits[0, 7].topk(8).indices
-    dots = {one["name"]: numbers(one["x"]) for one in figure(app, 2)["data"]}
+    dots = {one["name"]: numbers(one["x"]) for one in charts(app)[2]["data"]}
     for series, logits in (
         ("τ = 1", plain.logits[0, 7]),
         ("τ in attention", changed.logits[0, 7]),
         ("τ on the output", plain.logits[0, 7] / 0.1),
     ):
         assert dots[series] == pytest.approx((100 * logits.double().softmax(dim=-1)[ids]).tolist(), rel=1e-4), series
-    assert ("untrained" in said(app)) == (name == "scratch:gpt")
+    assert ("untrained" in app.prose) == (name == "scratch:gpt")
 
 
-def test_the_variances_are_measured_and_drawn_anew_with_the_seed(app: AppTest) -> None:
+def test_the_variances_are_measured_and_drawn_anew_with_the_seed(app: Page) -> None:
     for seed in (0, 1):
-        choose(app, seed=seed)
+        app.choose(seed=seed)
         measured = scaling.measure_variance(pairs=1_000, seed=seed)
-        shown = {one["name"]: one for one in figure(app, 3)["data"] if "error_y" in one}
+        shown = {one["name"]: one for one in charts(app)[3]["data"] if "error_y" in one}
         products, scaled = shown["q·k"], shown["q·k / √dₖ"]
         assert numbers(products["y"]) == pytest.approx([one.variance for one in measured])
         assert numbers(scaled["y"]) == pytest.approx([one.scaled[0] for one in measured])
         assert numbers(scaled["error_y"]["array"]) == pytest.approx([one.scaled[2] - one.scaled[0] for one in measured])
         saturated = scaling.measure_saturation(keys=16, queries=64, seed=seed)
-        assert numbers(figure(app, 4)["data"][0]["y"]) == pytest.approx([100 * one.top for one in saturated])
-        assert numbers(figure(app, 5)["data"][1]["y"]) == pytest.approx([one.gradient_scaled for one in saturated])
+        assert numbers(charts(app)[4]["data"][0]["y"]) == pytest.approx([100 * one.top for one in saturated])
+        assert numbers(charts(app)[5]["data"][1]["y"]) == pytest.approx([one.gradient_scaled for one in saturated])
     next(one for one in app.button if one.label == "New random vectors").click().run()
     assert app.session_state["softmax.seed"] == 2 and app.query_params["seed"] in ("2", ["2"])
 
 
-def test_the_heads_own_variances_are_the_models(app: AppTest) -> None:
-    trace = attnviz.load("minilm").run(TIRED)
+def test_the_heads_own_variances_are_the_models(app: Page) -> None:
+    trace = attnviz.load("minilm").run(SENTENCE)
     own = torch.stack([scaling.product_variance(layer.attention) for layer in trace.layers])
-    rings = [value for one in figure(app, 3)["data"] if one.get("name") == "heads" for value in numbers(one["y"])]
+    rings = [value for one in charts(app)[3]["data"] if one.get("name") == "heads" for value in numbers(one["y"])]
     assert sorted(rings) == pytest.approx(sorted(own.flatten().tolist()))
     caption = next(one.value for one in app.caption if "This head" in one.value)
     assert significant(float(own[3, 1])) in caption
 
 
 @pytest.mark.parametrize("guess", ANSWERS)
-def test_the_answer_is_worked_out(app: AppTest, guess: str) -> None:
-    choose(app, guess=guess)
-    scores = attnviz.load("minilm").run(TIRED).layers[3].attention.scores[0, 1, 10]
+def test_the_answer_is_worked_out(app: Page, guess: str) -> None:
+    app.choose(guess=guess)
+    scores = attnviz.load("minilm").run(SENTENCE).layers[3].attention.scores[0, 1, 10]
     second = scores.argsort(descending=True)[1]
     before, after = scaling.tempered(scores, [1.0, 0.5])[:, second].tolist()
-    assert after < before and percent(after) in said(app)
-    assert ("✓" in said(app)) == (guess == "It loses")
+    assert after < before and percent(after) in app.prose
+    assert ("✓" in app.prose) == (guess == "It loses")
 
 
-def test_things_to_try_set_the_page_up(app: AppTest) -> None:
+def test_things_to_try_set_the_page_up(app: Page) -> None:
     for number, expected in ((0, 0.05), (1, 20.0)):
         app.button(key=f"softmax-try-{number}").click().run()
-        assert app.session_state["softmax.temperature"] == expected and f"τ = {expected:g}" in said(app)
+        assert app.session_state["softmax.temperature"] == expected and f"τ = {expected:g}" in app.prose
     app.button(key="softmax-try-2").click().run()
-    assert not app.exception and app.session_state["model"] == "austen" and "untrained" not in said(app)
+    assert not app.exception and app.session_state["model"] == "austen" and "untrained" not in app.prose
 
 
 def test_a_link_restores_the_page() -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params.update({"temperature": "0.1", "layer": "2", "head": "7", "query": "4", "seed": "9"})
-    app.switch_page(PAGE).run()
+    app = opened("softmax", temperature="0.1", layer="2", head="7", query="4", seed="9")
     state = app.session_state
     assert [state[f"softmax.{field}"] for field in ("temperature", "layer", "head", "query", "seed")] == [
         *(0.1, 2, 7, 4, 9)
@@ -172,33 +135,31 @@ def test_a_link_restores_the_page() -> None:
 
 @pytest.mark.parametrize("query", [{"temperature": "nan"}, {"temperature": "-1"}, {"layer": "99"}, {"seed": "1e9"}])
 def test_a_link_out_of_range_is_answered_with_a_page(query: dict[str, str]) -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params.update(query)
-    app.switch_page(PAGE).run()
-    assert not app.exception and "attention" in said(app)
+    app = opened("softmax", **query)
+    assert not app.exception and "attention" in app.prose
 
 
 @pytest.mark.parametrize("model", ["scratch:tiny", "scratch:bert", "scratch:gpt"])
-def test_other_models_and_short_texts(app: AppTest, model: str) -> None:
+def test_other_models_and_short_texts(app: Page, model: str) -> None:
     app.session_state["model"] = model
     for text, query in (("word " * 100, 63), ("a a", 2), ("a", 2)):  # brought to the last word
         app.session_state["text"] = text
         app.run()
         assert not app.exception and len(charts(app)) == 6
         assert app.session_state["softmax.query"] == (10 if query == 63 else query)
-        choose(app, query=query, temperature=0.05)
+        app.choose(query=query, temperature=0.05)
         assert not app.exception and len(charts(app)) == 6
 
 
-def test_strangers_text_is_text(app: AppTest) -> None:
+def test_strangers_text_is_text(app: Page) -> None:
     texts = [text for text in HOSTILE if text.isprintable() and text.strip()]
     app.session_state["text"] = " ".join(texts)[:300]
     for query in range(1, 12):
-        choose(app, temperature=0.5, query=query)
+        app.choose(temperature=0.5, query=query)
         assert not app.exception
 
 
-def test_a_browser_may_report_anything(app: AppTest) -> None:
+def test_a_browser_may_report_anything(app: Page) -> None:
     for moved in ({"index": 999, "number": 1}, {"index": "x", "number": "y"}, [], {"index": True, "number": 2}):
         app.session_state["softmax.temperature:dial"] = {"moved": moved}
         app.run()

@@ -1,14 +1,12 @@
 """Step by step: what the page says and sends is what the library computes."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz import Intervention
@@ -18,26 +16,18 @@ from attnviz.browser.framing import read_frame
 from attnviz.errors import InvalidParameterError
 from attnviz.web.lesson import from_query, to_query
 from attnviz.web.step_by_step.state import Settings
+from tests.pages.driver import SENTENCE, Page, opened
 from tests.support.hostile_texts import HOSTILE
 
-APP = str(Path(__file__).parents[2] / "app.py")
-TEXT = "The animal didn't cross the street because it was too tired."
+
+def typed(text: str, **query: str) -> Page:
+    """The page on a text of the reader's own."""
+    app = Page("step_by_step", query)
+    app.session_state["text"] = text
+    return app.run()
 
 
-def open_page(query: dict[str, str] | None = None, **state: Any) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.run()
-    app.query_params.clear()  # what Explore wrote
-    for name, value in (query or {}).items():
-        app.query_params[name] = value
-    for name, value in state.items():
-        app.session_state[name] = value
-    app.switch_page("pages/step_by_step.py").run()
-    assert not app.exception
-    return app
-
-
-def sent(app: AppTest) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
+def sent(app: Page) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
     """What the browser got: the page's settings, the message's header and its matrices."""
     about, message = read_frame(app.get("bidi_component")[0].proto.bytes)
     header, body = read_frame(bytes(message))
@@ -49,13 +39,9 @@ def sent(app: AppTest) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.nda
     return about, header, matrices
 
 
-def texts(app: AppTest) -> str:
-    return "\n".join(text.value for text in app.text).replace("\u202f", " ")
-
-
 def test_opens_on_the_example_by_hand() -> None:
-    app = open_page()
-    assert "In head 0, “chase” gives 94 % of its attention to “cats”." in texts(app)
+    app = opened("step_by_step")
+    assert "In head 0, “chase” gives 94\u202f% of its attention to “cats”." in app.prose
     about, header, matrices = sent(app)
     one = by_hand()
     assert about["state"] == {"step": "x", "path": [], "head": 0, "edits": []}
@@ -66,10 +52,12 @@ def test_opens_on_the_example_by_hand() -> None:
 
 
 def test_the_readers_text_in_minilm() -> None:
-    app = open_page({"of": "text", "layer": "3", "head": "1", "path": "weights.1:10:2", "step": "softmax"})
-    run = attnviz.load("minilm").run(TEXT)
+    app = opened("step_by_step", of="text", layer="3", head="1", path="weights.1:10:2", step="softmax")
+    run = attnviz.load("minilm").run(SENTENCE)
     weights = run.layers[3].attention.weights[0, 1]
-    assert f"In layer 3, head 1, “it” gives {100 * weights[10, 2]:.0f} % of its attention to “animal”." in texts(app)
+    assert (
+        f"In layer 3, head 1, “it” gives {100 * weights[10, 2]:.0f}\u202f% of its attention to “animal”." in app.prose
+    )
     about, header, matrices = sent(app)
     assert about["state"]["path"] == [["weights.1", 10, 2]] and header["head"] == 1
     np.testing.assert_array_equal(matrices["weights.1"], weights.numpy())
@@ -78,10 +66,10 @@ def test_the_readers_text_in_minilm() -> None:
 
 
 def test_the_mask_is_the_models_intervention() -> None:
-    app = open_page({"of": "text"})
+    app = opened("step_by_step", of="text")
     app.selectbox(key="step_by_step.mask").select("causal").run()
     model = attnviz.load("minilm")
-    run = model.run(TEXT, intervention=Intervention(mask="causal", layers=0))
+    run = model.run(SENTENCE, intervention=Intervention(mask="causal", layers=0))
     expected = layer_provenance(model.transformer, run, 0)
     _, header, matrices = sent(app)
     assert header["causal"]
@@ -90,7 +78,7 @@ def test_the_mask_is_the_models_intervention() -> None:
 
 @pytest.mark.parametrize(("of", "head"), [("hand", "0"), ("hand", "1"), ("text", "4")])
 def test_two_programs_agree(of: str, head: str) -> None:
-    app = open_page({"of": of, "head": head})
+    app = opened("step_by_step", of=of, head=head)
     assert [metric.label for metric in app.metric] == ["PyTorch", "NumPy"]
     a, b = (float(metric.value) for metric in app.metric)
     assert abs(a - b) <= 1e-6
@@ -98,15 +86,15 @@ def test_two_programs_agree(of: str, head: str) -> None:
 
 
 def test_the_guess_is_answered_from_the_numbers() -> None:
-    app = open_page()
+    app = opened("step_by_step")
     app.session_state["step_by_step.guess"] = "the width of the model"
     app.run()
-    assert "You said “the width of the model”. A query and a key of one head have 2 numbers each" in texts(app)
+    assert "You said “the width of the model”. A query and a key of one head have 2 numbers each" in app.prose
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_every_try_sets_the_page_up(number: int) -> None:
-    app = open_page()
+    app = opened("step_by_step")
     app.button(key=f"step_by_step-try-{number}").click().run()
     assert not app.exception
     about, header, matrices = sent(app)
@@ -115,7 +103,7 @@ def test_every_try_sets_the_page_up(number: int) -> None:
         assert state["step"] == "x" and state["path"][0] == ["out", 1, 0] and state["path"][-1] == ["E", 0, 2]
     elif number == 1:
         assert state["edits"] == [["W_Q:1:0", "-2"]] and matrices["Q"][1, 0] == -2
-        assert "“chase” gives 94 % of its attention to itself" in texts(app)
+        assert "“chase” gives 94\u202f% of its attention to itself" in app.prose
     elif number == 2:
         assert not header["causal"] and matrices["weights.1"][0, 2] > 0
     else:
@@ -123,14 +111,13 @@ def test_every_try_sets_the_page_up(number: int) -> None:
 
 
 def test_what_the_reader_does_in_the_view_goes_to_the_address() -> None:
-    app = open_page()
+    app = opened("step_by_step")
     before = bytes(app.get("bidi_component")[0].proto.bytes)
     app.session_state["walk"] = {"walk": {"step": "out", "path": "out:2:1", "head": 1, "edits": "W_O.0.0:1/2"}}
     for field, value in (("step", "out"), ("path", "out:2:1"), ("head", 1), ("edits", "W_O.0.0:1/2")):
         app.session_state[f"step_by_step.{field}"] = value
     app.run()
-    query = {name: value[0] if isinstance(value, list) else value for name, value in app.query_params.items()}
-    assert query == {"step": "out", "path": "out:2:1", "head": "1", "edits": "W_O.0.0:1/2"}
+    assert app.link == {"step": "out", "path": "out:2:1", "head": "1", "edits": "W_O.0.0:1/2"}
     about, _, matrices = sent(app)
     assert about["number"] == 1 and about["state"]["step"] == "x"  # what the view reported is not sent back to it
     assert matrices["W_O"][0, 0] == 0.5 and bytes(app.get("bidi_component")[0].proto.bytes) != before
@@ -138,29 +125,29 @@ def test_what_the_reader_does_in_the_view_goes_to_the_address() -> None:
 
 @pytest.mark.parametrize("model", ["scratch:gpt", "scratch:tiny", "scratch:bert", "scratch:test"])
 def test_other_models(model: str) -> None:
-    app = open_page({"of": "text", "model": model, "head": "99", "layer": "99"})
+    app = opened("step_by_step", of="text", model=model, head="99", layer="99")
     _, header, _ = sent(app)
     assert header["layer"] == header["layers"] - 1 and header["head"] == header["heads"] - 1
     assert header["causal"] == (model == "scratch:gpt")
 
 
 def test_a_model_that_cannot_be_walked_says_so() -> None:
-    app = open_page({"of": "text", "model": "scratch:base"})
-    assert "reads two texts" in texts(app) and not app.get("bidi_component")
+    app = opened("step_by_step", of="text", model="scratch:base")
+    assert "reads two texts" in app.prose and not app.get("bidi_component")
 
 
 @pytest.mark.parametrize("text", ["a", "x " * 300, *HOSTILE[15:30]])
 def test_any_text(text: str) -> None:
-    app = open_page({"of": "text"}, text=text)
+    app = typed(text, of="text")
     if app.get("bidi_component"):
         _, header, _ = sent(app)
         assert 1 <= len(header["labels"]) <= 64
     else:
-        assert texts(app)
+        assert app.prose
 
 
 def test_an_empty_text_leaves_the_example_alone() -> None:
-    assert sent(open_page(text=""))[1]["labels"] == ["cats", "chase", "mice"]
+    assert sent(typed(""))[1]["labels"] == ["cats", "chase", "mice"]
 
 
 @given(

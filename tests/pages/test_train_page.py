@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import threading
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import percent
@@ -28,11 +26,9 @@ from attnviz.web import cache
 from attnviz.web.jobs import priority, training_limits, training_runs
 from attnviz.web.jobs.training_runs import Run
 from attnviz.web.train import corpus, curves, heads, state
-from tests.pages.driver import charts, mounted
+from tests.pages.driver import Page, charts, components, numbers, opened
 from tests.support.hostile_texts import HOSTILE
 
-APP = str(Path(__file__).parents[2] / "app.py")
-PAGE = "pages/train.py"
 SMALL: dict[str, Any] = {
     "task": "copy",
     "size": "small",
@@ -57,17 +53,9 @@ def no_run_outlives_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert not training_runs._running
 
 
-def opened(**settings: Any) -> AppTest:
-    """The page, as its link with these settings shows it."""
-    app = AppTest.from_file(APP, default_timeout=60).run()
-    app.query_params.clear()
-    app.query_params.update({name: str(value) for name, value in settings.items()})
-    return app.switch_page(PAGE).run()
-
-
-def press(app: AppTest, label: str) -> AppTest:
+def press(app: Page, label: str) -> Page:
     """Clicks, waits for the training to come to rest and looks again."""
-    next(button for button in app.button if button.label == label).click().run()
+    app.press(label)
     assert not app.exception
     if "training" in app.session_state:
         app.session_state["training"].wait()
@@ -76,11 +64,7 @@ def press(app: AppTest, label: str) -> AppTest:
     return app
 
 
-def said(app: AppTest) -> str:
-    return " ".join(text.value for text in app.text)
-
-
-def labels(app: AppTest) -> list[str]:
+def labels(app: Page) -> list[str]:
     return [button.label for button in app.button]
 
 
@@ -101,17 +85,9 @@ def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[Run], o
     monkeypatch.setattr(training_runs, "presence", presence)
 
 
-def numbers(values: Any) -> np.ndarray:
-    """A column of a figure: a list, or plotly's packed array."""
-    if isinstance(values, dict):
-        flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
-        return flat.reshape([int(n) for n in values["shape"].split(",")]) if "shape" in values else flat
-    return np.array(values, dtype=float)
-
-
 def test_the_first_look_says_what_to_do() -> None:
-    app = opened()
-    assert app.title[0].value == "How does attention form?" and "press Start" in said(app)
+    app = opened("train")
+    assert app.title[0].value == "How does attention form?" and "press Start" in app.prose
     assert list(app.get("button_group")[0].options) == [task.title for task in TASKS.values()]
     assert "an induction head" in app.caption[0].value
     assert not charts(app) and labels(app)[0] == "Start"
@@ -119,21 +95,21 @@ def test_the_first_look_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_brings_its_explanation_and_its_preset(task: str) -> None:
-    app = opened(**{"task": task, **state.suggested(task, "default")})
+    app = opened("train", **{"task": task, **state.suggested(task, "default")})
     assert TASKS[task].explains[:40] in app.caption[0].value.replace("\\", "")
     assert not app.exception and not next(b for b in app.button if b.label == "Start").disabled
 
 
 def test_numbers_on_screen_are_those_of_the_training() -> None:
-    app = press(opened(**SMALL), "Start")
+    app = press(opened("train", **SMALL), "Start")
     steps = list(train(CONFIG))
     run = app.session_state["training"]
     assert run.config == CONFIG and run.status == "done"
     last, loss = steps[-1], [step.loss for step in steps]
-    assert "Done after 16 steps" in said(app)
-    assert f"the loss fell from {loss[0]:.2f} to {np.mean(loss[-10:]):.2f}" in said(app)
+    assert "Done after 16 steps" in app.prose
+    assert f"the loss fell from {loss[0]:.2f} to {np.mean(loss[-10:]):.2f}" in app.prose
     assert last.metrics is not None
-    assert f"{percent(last.metrics['exact'])} of the held-out examples come out without a mistake" in said(app)
+    assert f"{percent(last.metrics['exact'])} of the held-out examples come out without a mistake" in app.prose
     tiles, curves = charts(app)
     by_name = {trace["name"]: trace for trace in curves["data"]}
     np.testing.assert_allclose(numbers(by_name["each step"]["y"]), loss)
@@ -156,7 +132,7 @@ def test_numbers_on_screen_are_those_of_the_training() -> None:
 
 
 def test_the_head_that_changed_most_is_shown_unless_one_is_chosen() -> None:
-    app = press(opened(**SMALL), "Start")
+    app = press(opened("train", **SMALL), "Start")
     run = app.session_state["training"]
     change = heads.moved(run.first, run.probe[1])
     before, now = heads.weights(run.first), heads.weights(run.probe[1])
@@ -178,7 +154,7 @@ def test_trainings_give_way_to_a_reader_and_not_to_the_clock(monkeypatch: pytest
     monkeypatch.setattr(priority, "set_foreground", asked.append)
     go = threading.Event()
     at_step(monkeypatch, 3, lambda _: go.wait(60))
-    app = opened(**SMALL)
+    app = opened("train", **SMALL)
     next(button for button in app.button if button.label == "Start").click().run()
     while app.session_state["training"].done < 3:
         time.sleep(0.01)
@@ -194,7 +170,7 @@ def test_trainings_give_way_to_a_reader_and_not_to_the_clock(monkeypatch: pytest
 
 
 def test_the_table_of_every_step_is_made_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = press(opened(**SMALL), "Start")
+    app = press(opened("train", **SMALL), "Start")
     made: list[int] = []
     table = curves.table
     monkeypatch.setattr(curves, "table", lambda run: made.append(run.done) or table(run))
@@ -203,16 +179,16 @@ def test_the_table_of_every_step_is_made_when_it_is_asked_for(monkeypatch: pytes
     app.session_state["lesson-picture-training"] = {"csv": 1}
     app.run()
     assert made == [SMALL["steps"]] and not app.exception
-    [text] = [json.loads(part.proto.json)["file"]["text"] for part in mounted(app, "attnviz_chart")[1:]]
+    [text] = [json.loads(part.proto.json)["file"]["text"] for part in components(app, "attnviz_chart")[1:]]
     assert len(text.splitlines()) == 1 + SMALL["steps"]
 
 
-def framed(app: AppTest) -> tuple[int, int]:
+def framed(app: Page) -> tuple[int, int]:
     """The head in the ink frame; the view below shows the same."""
     shapes = charts(app)[0]["layout"]["shapes"]
     wide = [i for i, shape in enumerate(shapes) if shape["line"]["width"] > 1]
     assert len(wide) == 1
-    data = mounted(app, "attnviz_view")[0].proto.bytes
+    data = components(app, "attnviz_view")[0].proto.bytes
     state = json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")])["state"]
     assert (state["layer"], state["head"]) == divmod(wide[0], 2)
     return divmod(wide[0], 2)
@@ -220,14 +196,14 @@ def framed(app: AppTest) -> tuple[int, int]:
 
 def test_pause_continue_and_another_page(monkeypatch: pytest.MonkeyPatch) -> None:
     at_step(monkeypatch, 5, Run.pause)
-    app = press(opened(**SMALL), "Start")
-    assert "Paused at step 5 of 16" in said(app) and {"Continue", "Stop"} <= set(labels(app))
+    app = press(opened("train", **SMALL), "Start")
+    assert "Paused at step 5 of 16" in app.prose and {"Continue", "Stop"} <= set(labels(app))
     assert next(button for button in app.button if button.label == "Start").disabled
     app.switch_page("pages/softmax.py").run()
-    app.switch_page(PAGE).run()
-    assert "Paused at step 5 of 16" in said(app)
+    app.switch_page("pages/train.py").run()
+    assert "Paused at step 5 of 16" in app.prose
     press(app, "Continue")
-    assert "Done after 16 steps" in said(app)
+    assert "Done after 16 steps" in app.prose
     assert [step.loss for step in app.session_state["training"].steps] == [step.loss for step in train(CONFIG)]
     assert app.session_state["train.d_model"] == 16  # what is not drawn meanwhile is not forgotten
 
@@ -240,22 +216,22 @@ def test_who_stops_before_the_first_step_reads_so(monkeypatch: pytest.MonkeyPatc
         run.stop()
 
     monkeypatch.setattr(Run, "_look", stopped_at_once)
-    app = press(opened(**SMALL), "Start")
-    assert "Stopped before the first step." in said(app) and len(charts(app)) == 1
+    app = press(opened("train", **SMALL), "Start")
+    assert "Stopped before the first step." in app.prose and len(charts(app)) == 1
     monkeypatch.setattr(Run, "_look", look)
-    assert "Done after 16 steps" in said(press(app, "Continue"))
+    assert "Done after 16 steps" in press(app, "Continue").prose
 
 
 def test_a_paused_run_can_be_stopped_and_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     at_step(monkeypatch, 5, Run.pause)
-    app = press(press(opened(**SMALL), "Start"), "Stop")
-    assert "Stopped at step 5 of 16, and nothing is lost" in said(app)
+    app = press(press(opened("train", **SMALL), "Start"), "Stop")
+    assert "Stopped at step 5 of 16, and nothing is lost" in app.prose
     assert {"Start", "Continue", "Use it in every page"} <= set(labels(app))
 
 
-def trained() -> AppTest:
+def trained() -> Page:
     """A page that shows a model, chosen for every page."""
-    app = press(opened(**SMALL), "Start")
+    app = press(opened("train", **SMALL), "Start")
     return press(app, "Use it in every page")
 
 
@@ -268,17 +244,17 @@ def test_a_trained_model_works_in_every_page_of_its_session_and_in_no_other() ->
     assert model.options[0] == "Yours 1: copy after 16 steps (2 × 2 heads)"
     assert app.session_state["text"] == app.session_state["training"].probe[1].encodings[0].text
     assert app.sidebar.text_area[0].value == app.session_state["text"]
-    stranger = AppTest.from_file(APP, default_timeout=60).run()
+    stranger = opened()
     assert not any("Yours" in option for option in stranger.sidebar.selectbox[1].options)
     for other in ("explore", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants"):
         app.query_params.clear()
         app.switch_page(f"pages/{other}.py").run()
         assert not app.exception and app.session_state["model"] == name
-        assert app.get("bidi_component"), (other, said(app))  # a picture, not a refusal
+        assert app.get("bidi_component"), (other, app.prose)  # a picture, not a refusal
         of = {"of": "text"} if other == "step_by_step" else {}
         stranger.query_params.update({"model": name, "text": app.session_state["text"], **of})
         stranger.switch_page(f"pages/{other}.py").run()
-        assert not stranger.exception and "trained in another session" in said(stranger), other
+        assert not stranger.exception and "trained in another session" in stranger.prose, other
 
 
 def test_only_so_many_models_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +268,7 @@ def test_only_so_many_models_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_download_is_the_model(tmp_path: Path) -> None:
-    app = press(opened(**SMALL), "Start")
+    app = press(opened("train", **SMALL), "Start")
     run = app.session_state["training"]
     with zipfile.ZipFile(io.BytesIO(state.zipped(run))) as archive:
         archive.extractall(tmp_path)
@@ -306,8 +282,8 @@ def test_the_download_is_the_model(tmp_path: Path) -> None:
     ("task", "place", "parameter"), [("dates", "translate", "translator"), ("digits", "vision", "vit")]
 )
 def test_models_of_two_texts_or_of_images_lead_to_their_page(task: str, place: str, parameter: str) -> None:
-    app = press(opened(**{**SMALL, "task": task, "steps": 2, "length": 40}), "Start")
-    assert len(charts(app)) == 2 and len(mounted(app, "attnviz_view")) == 1
+    app = press(opened("train", **{**SMALL, "task": task, "steps": 2, "length": 40}), "Start")
+    assert len(charts(app)) == 2 and len(components(app, "attnviz_view")) == 1
     model = app.session_state["model"]
     assert "Use it in every page" not in labels(app)
     press(app, "Use it in this app")
@@ -323,11 +299,11 @@ def test_models_of_two_texts_or_of_images_lead_to_their_page(task: str, place: s
 
 
 def test_a_link_restores_everything_and_leaves_a_long_text_out() -> None:
-    app = opened(**SMALL, seed=7, learning_rate=0.01, corpus="a b c")
+    app = opened("train", **SMALL, seed=7, learning_rate=0.01, corpus="a b c")
     app.query_params.update({})
     assert {name: app.session_state[f"train.{name}"] for name in SMALL} == SMALL
     query = {name: value[0] if isinstance(value, list) else value for name, value in app.query_params.items()}
-    again = opened(**query)
+    again = opened("train", **query)
     assert all(
         again.session_state[f"train.{f}"] == app.session_state[f"train.{f}"] for f in state.Settings.__annotations__
     )
@@ -337,7 +313,7 @@ def test_a_link_restores_everything_and_leaves_a_long_text_out() -> None:
 
 
 def test_going_back_to_a_link_without_the_text_keeps_the_text() -> None:
-    app = opened(task="language")
+    app = opened("train", task="language")
     text = "A text of one's own. " * 200
     app.text_area(key="train-corpus").set_value(text).run()
     assert app.session_state["train.corpus"] == text and "corpus" not in app.query_params
@@ -352,7 +328,7 @@ def test_going_back_to_a_link_without_the_text_keeps_the_text() -> None:
 
 
 def test_another_task_or_size_brings_its_own_numbers() -> None:
-    app = opened()
+    app = opened("train")
     app.get("button_group")[0].set_value("copy").run()
     for field, value in state.suggested("copy", "default").items():
         assert app.session_state[f"train.{field}"] == value
@@ -381,8 +357,8 @@ def test_another_task_or_size_brings_its_own_numbers() -> None:
     ],
 )
 def test_settings_that_cannot_be_are_said_and_kept(settings: dict[str, Any], says: str) -> None:
-    app = opened(**{**SMALL, **settings})
-    assert not app.exception and "− " in said(app) and says in said(app)
+    app = opened("train", **{**SMALL, **settings})
+    assert not app.exception and "− " in app.prose and says in app.prose
     assert next(button for button in app.button if button.label == "Start").disabled
     for name, value in settings.items():
         assert app.session_state[f"train.{name}"] == value
@@ -390,14 +366,16 @@ def test_settings_that_cannot_be_are_said_and_kept(settings: dict[str, Any], say
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "one", ""])
 def test_what_is_no_number_is_ignored_in_a_link(value: str) -> None:
-    app = opened(**{**SMALL, "learning_rate": value, "steps": value})
+    app = opened("train", **{**SMALL, "learning_rate": value, "steps": value})
     assert not app.exception and app.session_state["train.learning_rate"] == state.Settings().learning_rate
 
 
 def test_twenty_bytes_of_text_are_too_few_and_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "twenty bytes of text"
-    app = press(opened(**{**SMALL, "task": "language", "corpus": text, "vocab_size": 300, "length": 64}), "Start")
-    assert "− The text makes" in said(app) and "windows of 64 need at least 195" in said(app)
+    app = press(
+        opened("train", **{**SMALL, "task": "language", "corpus": text, "vocab_size": 300, "length": 64}), "Start"
+    )
+    assert "− The text makes" in app.prose and "windows of 64 need at least 195" in app.prose
     assert app.text_area(key="train-corpus").value == text
     assert app.session_state["train.d_model"] == 16 and "Start" in labels(app)
 
@@ -415,55 +393,55 @@ def test_a_binary_file_is_refused(data: bytes, says: str) -> None:
         corpus.decoded("notes.txt", data)
 
 
-def upload(app: AppTest, data: bytes) -> AppTest:
+def upload(app: Page, data: bytes) -> Page:
     app.get("file_uploader")[0].upload("notes.txt", data, "text/plain")
     return app.run()
 
 
 def test_a_file_is_trained_on_and_a_bad_one_changes_nothing() -> None:
-    app = opened(task="language", **{k: v for k, v in SMALL.items() if k != "task"})
+    app = opened("train", task="language", **{k: v for k, v in SMALL.items() if k != "task"})
     good = corpus.RHYME.encode() * 2
     upload(app, b"\xef\xbb\xbf" + good)
     assert app.session_state["train:upload"] == ("notes.txt", good.decode())
     assert any(f"Trains on notes\\.txt, {len(good):,} bytes" in caption.value for caption in app.caption)
     upload(app, b"\xff\xfe\x00")
-    assert "− notes.txt is not text in UTF-8" in said(app)
+    assert "− notes.txt is not text in UTF-8" in app.prose
     assert app.session_state["train:upload"][1] == good.decode()
     press(app, "Start")
     assert app.session_state["training"].corpus == good.decode()
 
 
 def test_a_file_over_ten_megabytes_is_refused() -> None:
-    app = opened(task="language")
+    app = opened("train", task="language")
     upload(app, b"a" * 10_000_001)
-    assert "10,000,001 bytes of text are more than the 10,000,000" in said(app)
+    assert "10,000,001 bytes of text are more than the 10,000,000" in app.prose
     assert next(button for button in app.button if button.label == "Start").disabled
 
 
 def test_a_server_without_room_says_so_and_keeps_what_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_limits, "MAX_RUNS", 0)
-    app = opened(**SMALL)
+    app = opened("train", **SMALL)
     next(button for button in app.button if button.label == "Start").click().run()
     app.run()
-    assert not app.exception and "as many as it takes" in said(app)
+    assert not app.exception and "as many as it takes" in app.prose
     assert app.session_state["train.steps"] == 16 and "Start" in labels(app)
 
 
 def test_a_loss_that_runs_away_is_said_and_what_was_set_stays() -> None:
     config = replace(CONFIG, learning_rate=10.0)
-    app = opened(**SMALL, learning_rate=10.0)
+    app = opened("train", **SMALL, learning_rate=10.0)
     assert state.config_of(state.Settings(**SMALL, learning_rate=10.0)) == config
     app = press(app, "Start")
     run = app.session_state["training"]
     run.status, run.error = "failed", "The loss is nan."  # AdamW takes much: the sentence is what counts here
     app.run()
-    assert not app.exception and "− The loss is nan. What you set is still there" in said(app)
+    assert not app.exception and "− The loss is nan. What you set is still there" in app.prose
     assert app.session_state["train.learning_rate"] == 10.0 and "Start" in labels(app)
 
 
 @pytest.mark.parametrize("text", HOSTILE[:12])
 def test_a_strangers_text_is_shown_as_text(text: str) -> None:
-    app = opened(task="language", corpus=(text + " ") * 3)
+    app = opened("train", task="language", corpus=(text + " ") * 3)
     assert not app.exception
 
 

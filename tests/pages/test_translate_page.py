@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.browser import attention_message
@@ -21,22 +16,15 @@ from attnviz.generation.sampling import prompt, say, whole
 from attnviz.models.model import Model
 from attnviz.web.translate import state, text
 from attnviz.web.translate.answer import MAX_NEW_TOKENS, Answer
-from tests.pages.driver import mounted
+from tests.pages.driver import Page, header, opened, views, writer
 
-APP = str(Path(__file__).parents[2] / "app.py")
 DATE = "the 3rd of March 2021"
 CAT = "The black cat sleeps on the red sofa."
 
 
-def opened(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60).switch_page("pages/translate.py")
-    app.query_params.update(query)
-    return app.run()
-
-
 @pytest.fixture
-def app() -> Iterator[AppTest]:
-    yield opened()
+def app() -> Page:
+    return opened("translate")
 
 
 @pytest.fixture(scope="module")
@@ -44,27 +32,7 @@ def dates() -> Model:
     return attnviz.load("dates")
 
 
-def writer(app: AppTest) -> dict[str, Any]:
-    (part,) = mounted(app, "attnviz_writer")
-    return json.loads(part.proto.json)
-
-
-def shown(app: AppTest) -> tuple[dict[str, Any], bytes]:
-    """What the view was told, and its message."""
-    (part,) = mounted(app, "attnviz_view")
-    data = part.proto.bytes
-    length = int.from_bytes(data[:4], "little")
-    about = json.loads(data[4 : 4 + length])
-    return about, data[4 + length : 4 + length + about["message"]]
-
-
-def choose(app: AppTest, **values: object) -> AppTest:
-    for field, value in values.items():
-        app.session_state[f"translate.{field}"] = value
-    return app.run()
-
-
-def test_the_answer_and_its_chances_are_the_models(app: AppTest, dates: Model) -> None:
+def test_the_answer_and_its_chances_are_the_models(app: Page, dates: Model) -> None:
     assert not app.exception
     said = say(dates, DATE)
     assert said.text == "2021-03-03" and f"“{DATE}” becomes “{said.text}”" in app.text[0].value
@@ -83,13 +51,12 @@ def test_the_answer_and_its_chances_are_the_models(app: AppTest, dates: Model) -
     assert [one["id"] for one in sent["candidates"] if one["here"]] == [ids[6]]
 
 
-def test_rows_of_the_view_are_named_by_what_they_say(app: AppTest, dates: Model) -> None:
-    about, message = shown(app)
+def test_rows_of_the_view_are_named_by_what_they_say(app: Page, dates: Model) -> None:
+    about, message = views(app)[0]
     assert about["state"]["queries"] == [6]
-    length = int.from_bytes(message[:4], "little")
-    header = json.loads(message[4 : 4 + length])
-    assert header["stack"] == "cross"
-    assert [label.removeprefix("·") for label in header["tokens"]["labels"]][:4] == list("2021")
+    about = header(message)
+    assert about["stack"] == "cross"
+    assert [label.removeprefix("·") for label in about["tokens"]["labels"]][:4] == list("2021")
     found = state.answered("dates", DATE, ())
     crossed = found.run.layers[0].cross_attention
     assert crossed is not None and crossed.q.shape[2] == len(found.ids)
@@ -97,17 +64,17 @@ def test_rows_of_the_view_are_named_by_what_they_say(app: AppTest, dates: Model)
 
 
 @pytest.mark.parametrize("stack", ["self", "encoder"])
-def test_the_other_stacks_are_the_runs_own(app: AppTest, stack: str) -> None:
-    choose(app, stack=stack)
+def test_the_other_stacks_are_the_runs_own(app: Page, stack: str) -> None:
+    app.choose(stack=stack)
     assert not app.exception
     found = state.answered("dates", DATE, ())
-    assert shown(app)[1] == attention_message.pack(found.run, name="dates", stack=stack)
+    assert views(app)[0][1] == attention_message.pack(found.run, name="dates", stack=stack)
 
 
-def test_another_token_is_gone_on_from(app: AppTest, dates: Model) -> None:
+def test_another_token_is_gone_on_from(app: Page, dates: Model) -> None:
     begin = prompt(dates, DATE)
     nine = dates.encode("9").ids[1]
-    choose(app, forced=(nine,), focus=1)
+    app.choose(forced=(nine,), focus=1)
     assert writer(app)["tokens"][1]["label"] == "9" and writer(app)["candidates"][-1]["here"]
     rest = [token["label"] for token in writer(app)["tokens"][1:]]
     ids = [nine]
@@ -118,8 +85,8 @@ def test_another_token_is_gone_on_from(app: AppTest, dates: Model) -> None:
     assert "2021-03-03" in app.text[0].value
 
 
-def test_beams_are_the_librarys(app: AppTest, dates: Model) -> None:
-    choose(app, beams=8)
+def test_beams_are_the_librarys(app: Page, dates: Model) -> None:
+    app.choose(beams=8)
     table = app.table[0].value.map(lambda cell: cell.replace("\\", ""))  # what Markdown reads as written
     found = beam(dates, DATE, 8, MAX_NEW_TOKENS)
     assert table["answer"].tolist() == [one.text + ("" if one.ended else " …") for one in found]
@@ -128,30 +95,30 @@ def test_beams_are_the_librarys(app: AppTest, dates: Model) -> None:
 
 
 def test_the_prediction_tells_where_the_head_goes_back() -> None:
-    app = opened(translator="bergamot-en-pt", source=CAT, layer="1", head="0", focus="2")
+    app = opened("translate", translator="bergamot-en-pt", source=CAT, layer="1", head="0", focus="2")
     assert not app.exception and "O gato preto dorme no sofá vermelho." in app.text[0].value
-    choose(app, guess=text.REORDERED)
+    app.choose(guess=text.REORDERED)
     told = next(text.value for text in app.text if text.value.startswith("✓"))
     assert "After “gato”, which looks at “cat”, it says “preto” and goes back to “black”" in told
     assert any("was trained to align words" in caption.value for caption in app.caption)
     assert any("recurrence" in caption.value for caption in app.caption)
 
 
-def test_another_model_brings_an_example(app: AppTest) -> None:
+def test_another_model_brings_an_example(app: Page) -> None:
     app.selectbox(key="translate.translator").set_value("bergamot-pt-en").run()
     assert not app.exception and "The black cat sleeps on the red sofa." in app.text[0].value
     app.selectbox(key="translate-example").set_value("Minha irmã comprou três livros antigos.").run()
     assert "My sister bought three old books." in app.text[0].value
 
 
-def test_a_link_restores_the_page(app: AppTest) -> None:
-    choose(app, source="7/4/1776", focus=3, head=2, stack="encoder", beams=2)
-    again = opened(**dict(app.query_params))
+def test_a_link_restores_the_page(app: Page) -> None:
+    app.choose(source="7/4/1776", focus=3, head=2, stack="encoder", beams=2)
+    again = opened("translate", **dict(app.query_params))
     assert again.text[0].value == app.text[0].value and writer(again) == writer(app)
-    assert shown(again)[1] == shown(app)[1]
+    assert views(again)[0][1] == views(app)[0][1]
 
 
-def test_what_is_set_in_the_view_stays_and_stands_in_the_link(app: AppTest) -> None:
+def test_what_is_set_in_the_view_stays_and_stands_in_the_link(app: Page) -> None:
     """Temperature, mask and several tokens at once, through a change of head, of the stack, and in another session."""
     state, key = ViewState(queries=(4, 6), temperature=0.25, mask="window", window=2, join=True), "translate-view-cross"
     app.session_state[key] = {"view": state.to_dict()}
@@ -161,13 +128,13 @@ def test_what_is_set_in_the_view_stays_and_stands_in_the_link(app: AppTest) -> N
     assert not app.exception and app.session_state["translate.head"] == 2
     assert ViewState.from_dict(app.session_state[key]["view"]) == replace(state, head=2)
     link = {name: value[-1] if isinstance(value, list) else value for name, value in app.query_params.items()}
-    there = opened(**link)
-    assert ViewState.from_dict(shown(there)[0]["state"]) == replace(state, head=2)
+    there = opened("translate", **link)
+    assert ViewState.from_dict(views(there)[0][0]["state"]) == replace(state, head=2)
     there.segmented_control[0].set_value("encoder").run()
     expected = replace(state, head=2, queries=())
-    assert ViewState.from_dict(shown(there)[0]["state"]) == expected and "look" in there.query_params
+    assert ViewState.from_dict(views(there)[0][0]["state"]) == expected and "look" in there.query_params
     there.text_input[0].set_value("7/4/1776").run()
-    assert ViewState.from_dict(shown(there)[0]["state"]) == expected
+    assert ViewState.from_dict(views(there)[0][0]["state"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -181,7 +148,7 @@ def test_what_is_set_in_the_view_stays_and_stands_in_the_link(app: AppTest) -> N
     ],
 )
 def test_what_cannot_be_answered_is_said_and_the_page_stays(query: dict[str, str], said: str) -> None:
-    app = opened(**query)
+    app = opened("translate", **query)
     assert not app.exception
     assert any(said in text.value for text in app.text)
     assert app.text_input(key="translate.source").value == query.get("source", DATE)
@@ -191,18 +158,18 @@ def test_what_cannot_be_answered_is_said_and_the_page_stays(query: dict[str, str
     "query", [{"forced": "999999,3"}, {"focus": "99"}, {"layer": "9", "head": "9"}, {"stack": "<b>"}, {"beams": "0"}]
 )
 def test_a_link_that_asks_for_what_there_is_not_opens_the_page(query: dict[str, str]) -> None:
-    app = opened(**query)
+    app = opened("translate", **query)
     assert not app.exception and writer(app)["candidates"]
 
 
 def test_a_head_of_the_source_stays_chosen_where_the_answer_has_fewer_layers() -> None:
-    app = opened(translator="bergamot-en-pt", source=CAT, stack="encoder", layer="5", head="7")
-    assert shown(app)[0]["state"]["layer"] == 5
-    choose(app, beams=8)
-    assert shown(app)[0]["state"]["layer"] == 5 and app.query_params["layer"] == "5"
+    app = opened("translate", translator="bergamot-en-pt", source=CAT, stack="encoder", layer="5", head="7")
+    assert views(app)[0][0]["state"]["layer"] == 5
+    app.choose(beams=8)
+    assert views(app)[0][0]["state"]["layer"] == 5 and app.query_params["layer"] == "5"
     assert not any("In which order" in pills.label for pills in app.get("button_group"))  # that asks about the answer
-    choose(app, stack="cross")
-    assert shown(app)[0]["state"]["layer"] == 1
+    app.choose(stack="cross")
+    assert views(app)[0][0]["state"]["layer"] == 1
     assert any("In which order" in pills.label for pills in app.get("button_group"))
 
 
@@ -218,14 +185,14 @@ def test_a_head_of_the_source_stays_chosen_where_the_answer_has_fewer_layers() -
     ],
 )
 def test_sentences_at_the_edges(model: str, source: str, said: str) -> None:
-    app = opened(translator=model, source=source)
+    app = opened("translate", translator=model, source=source)
     texts = [text.value for text in (*app.text, *app.caption)]
     assert not app.exception and any(said in text.replace("\\", "") for text in texts), texts
     assert max(map(len, texts)) < 500 and not any(".”." in text for text in texts)
 
 
 def test_one_word_has_no_order() -> None:
-    app = opened(translator="bergamot-en-pt", source="1999", layer="1")
+    app = opened("translate", translator="bergamot-en-pt", source="1999", layer="1")
     assert "becomes “1999”." in app.text[0].value
     assert not any("In which order" in pills.label for pills in app.get("button_group"))
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.analysis import cost, variants
@@ -21,61 +18,30 @@ from attnviz.figures.theme import plain
 from attnviz.formatting import duration, memory_size, percent
 from attnviz.web.jobs import slices
 from attnviz.web.variants import text
-from tests.pages.driver import charts
+from tests.pages.driver import SENTENCE, Page, charts, numbers, opened
 from tests.support.hostile_texts import HOSTILE
 
-APP = str(Path(__file__).parents[2] / "app.py")
-TIRED = "The animal didn't cross the street because it was too tired."
-PAGE = "pages/variants.py"
 MATRICES, ERRORS, SECONDS, BYTES, CACHE = range(5)
 
 
 @pytest.fixture
-def app() -> Iterator[AppTest]:
+def app() -> Page:
     """The page as a new visitor finds it."""
-    yield opened()
+    return opened("variants")
 
 
-def opened(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60).run()
-    app.query_params.update(query)
-    return app.switch_page(PAGE).run()
-
-
-def choose(app: AppTest, **values: Any) -> AppTest:
-    for field, value in values.items():
-        app.session_state[f"variants.{field}"] = value
-    return app.run()
-
-
-def figure(app: AppTest, number: int) -> dict[str, Any]:
-    return charts(app)[number]
-
-
-def numbers(values: Any) -> np.ndarray:
-    """A column of a figure: a list, or plotly's packed array."""
-    if isinstance(values, dict):
-        flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
-        return flat.reshape([int(n) for n in values["shape"].split(",")]) if "shape" in values else flat
-    return np.array(values)
-
-
-def tiles(app: AppTest) -> list[np.ndarray]:
+def tiles(app: Page) -> list[np.ndarray]:
     """The matrices on screen, as shares of 1."""
-    drawn = figure(app, MATRICES)
+    drawn = charts(app)[MATRICES]
     table = numbers(drawn["data"][0]["customdata"]) / 100
     corners = [(int(s["y0"] + 0.5), int(s["x0"] + 0.5), int(s["x1"] - s["x0"])) for s in drawn["layout"]["shapes"]]
     return [table[top : top + n, left : left + n] for top, left, n in corners]
 
 
-def surveyed(layer: int, size: int, groups: int, model: str = "minilm", text: str = TIRED) -> Survey:
+def surveyed(layer: int, size: int, groups: int, model: str = "minilm", text: str = SENTENCE) -> Survey:
     a = attnviz.load(model).run(text).layers[layer].attention
     q, k, v = a.q[0], a.k[0], a.v[0]
     return variants.survey(q, k, v, size=size, groups=groups, scale=a.scale, causal=a.mask.causal)
-
-
-def said(app: AppTest) -> str:
-    return " ".join(text.value for text in app.text)
 
 
 # The same head ------------------------------------------------------------------------------------------------
@@ -85,45 +51,45 @@ def said(app: AppTest) -> str:
     ("layer", "head", "window", "groups"), [(3, 1, 2, 3), (0, 2, 2, 6), (4, 5, 0, 2), (5, 11, 32, 4)]
 )
 def test_matrices_errors_and_sentence_are_the_librarys(
-    app: AppTest, layer: int, head: int, window: int, groups: int
+    app: Page, layer: int, head: int, window: int, groups: int
 ) -> None:
-    choose(app, layer=layer, head=head, size=window, groups=groups)
+    app.choose(layer=layer, head=head, size=window, groups=groups)
     assert not app.exception
     survey = surveyed(layer, window, groups)
     for drawn, one in zip(tiles(app), survey.found.values(), strict=True):
         np.testing.assert_allclose(drawn, one.weights[head].numpy(), atol=1e-6)
-    dots = {trace["y"][0]: trace for trace in figure(app, ERRORS)["data"]}
+    dots = {trace["y"][0]: trace for trace in charts(app)[ERRORS]["data"]}
     for kind, one in survey.found.items():
         if kind != "full":
             shown = {int(i): off for i, off in numbers(dots[text.NAMES[kind]]["customdata"])}
             np.testing.assert_allclose([shown[i] for i in range(12)], 100 * one.error.numpy(), rtol=1e-5)
     off = text.errors(survey, head)
     best = min(off, key=off.__getitem__)
-    assert f"layer {layer}, head {head}. {text.NAMES[best].capitalize()} attention comes closest" in said(app)
-    assert f"{percent(off[best])} off" in said(app) and f"{percent(survey.even[head].item())} off" in said(app)
-    titles = [note["text"] for note in figure(app, MATRICES)["layout"]["annotations"]]
+    assert f"layer {layer}, head {head}. {text.NAMES[best].capitalize()} attention comes closest" in app.prose
+    assert f"{percent(off[best])} off" in app.prose and f"{percent(survey.even[head].item())} off" in app.prose
+    titles = [note["text"] for note in charts(app)[MATRICES]["layout"]["annotations"]]
     assert titles[1] == f"<b>local</b><br>{plain(percent(off['local']))} off"
 
 
-def test_full_attention_on_screen_is_the_models_own(app: AppTest) -> None:
-    weights = attnviz.load("minilm").run(TIRED).layers[3].attention.weights[0, 1]
+def test_full_attention_on_screen_is_the_models_own(app: Page) -> None:
+    weights = attnviz.load("minilm").run(SENTENCE).layers[3].attention.weights[0, 1]
     np.testing.assert_allclose(tiles(app)[0], weights.numpy(), atol=1e-6)
 
 
-def test_the_share_of_pairs_is_counted(app: AppTest) -> None:
+def test_the_share_of_pairs_is_counted(app: Page) -> None:
     """16 tokens, 2 to each side: 16 · 5 − 2 · (1 + 2) = 74 of 256."""
     assert any(f"Local computes {percent(74 / 256)} of the pairs" in caption.value for caption in app.caption)
 
 
-def test_a_head_that_lives_on_one_token_is_said_so(app: AppTest) -> None:
-    choose(app, layer=4, head=5)
-    taken = attnviz.load("minilm").run(TIRED).layers[4].attention.weights[0, 5].mean(0)
-    assert f"rests on “[CLS]”, which takes {percent(taken[0].item())} of it" in said(app)
+def test_a_head_that_lives_on_one_token_is_said_so(app: Page) -> None:
+    app.choose(layer=4, head=5)
+    taken = attnviz.load("minilm").run(SENTENCE).layers[4].attention.weights[0, 5].mean(0)
+    assert f"rests on “[CLS]”, which takes {percent(taken[0].item())} of it" in app.prose
 
 
 @pytest.mark.parametrize("model", ["scratch:gpt", "scratch:tiny", "scratch:bert", "scratch:base"])
 def test_other_models_causal_ones_too(model: str) -> None:
-    app = opened(model=model, layer="1", head="1")
+    app = opened("variants", model=model, layer="1", head="1")
     if charts(app):
         assert not app.exception
         survey = surveyed(1, 2, 2, model)
@@ -131,10 +97,10 @@ def test_other_models_causal_ones_too(model: str) -> None:
         if model == "scratch:gpt":
             assert all(not np.triu(tile, 1).any() for tile in tiles(app))
     else:  # one that needs two texts
-        assert "− " in said(app)
+        assert "− " in app.prose
 
 
-def test_short_and_hostile_texts(app: AppTest) -> None:
+def test_short_and_hostile_texts(app: Page) -> None:
     for typed in ("a", "⟨", *HOSTILE[::8]):
         app.text_area(key="text").set_value(typed).run()
         assert not app.exception, typed
@@ -142,7 +108,7 @@ def test_short_and_hostile_texts(app: AppTest) -> None:
 
 
 def test_a_text_longer_than_the_page_is_cut_in_words() -> None:
-    app = opened(text="word " * 300)
+    app = opened("variants", text="word " * 300)
     assert not app.exception and tiles(app)[0].shape == (64, 64)
     assert any("first 64 tokens" in caption.value for caption in app.caption)
 
@@ -150,12 +116,12 @@ def test_a_text_longer_than_the_page_is_cut_in_words() -> None:
 # The link -----------------------------------------------------------------------------------------------------
 
 
-def test_a_link_restores_what_was_set(app: AppTest) -> None:
-    choose(app, layer=0, head=2, size=5, groups=6, context=131_072)
+def test_a_link_restores_what_was_set(app: Page) -> None:
+    app.choose(layer=0, head=2, size=5, groups=6, context=131_072)
     link = {k: v[-1] if isinstance(v, list) else v for k, v in app.query_params.items()}
     assert link == {"layer": "0", "head": "2", "size": "5", "groups": "6", "context": "131072"}
-    again = opened(**link)
-    assert said(again) == said(app)
+    again = opened("variants", **link)
+    assert again.prose == app.prose
     for before, after in zip(tiles(app), tiles(again), strict=True):
         np.testing.assert_array_equal(before, after)
 
@@ -174,20 +140,20 @@ def test_a_link_restores_what_was_set(app: AppTest) -> None:
     ],
 )
 def test_what_a_link_cannot_ask_for_does_no_harm(query: dict[str, str]) -> None:
-    app = opened(**query)
+    app = opened("variants", **query)
     assert not app.exception and len(charts(app)) == 5
 
 
-def test_things_to_try_set_the_page_up(app: AppTest) -> None:
+def test_things_to_try_set_the_page_up(app: Page) -> None:
     app.button(key="variants-try-0").click().run()
-    assert "layer 0, head 2" in said(app) and not app.exception
+    assert "layer 0, head 2" in app.prose and not app.exception
     app.button(key="variants-try-1").click().run()
-    assert "layer 4, head 5" in said(app)
+    assert "layer 4, head 5" in app.prose
     app.button(key="variants-try-2").click().run()
-    assert "131,072 tokens" in said(app)
+    assert "131,072 tokens" in app.prose
     app.selectbox(key="model").select("scratch:tiny").run()
     app.button(key="variants-try-0").click().run()
-    assert app.selectbox(key="model").value == "minilm" and "layer 0, head 2" in said(app)
+    assert app.selectbox(key="model").value == "minilm" and "layer 0, head 2" in app.prose
 
 
 # Measuring ----------------------------------------------------------------------------------------------------
@@ -218,14 +184,14 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return log
 
 
-def test_there_is_something_measured_before_the_first_click(app: AppTest) -> None:
-    assert "At 512 tokens, for one head: full" in said(app)
-    lines = {trace["name"]: trace for trace in figure(app, SECONDS)["data"]}
+def test_there_is_something_measured_before_the_first_click(app: Page) -> None:
+    assert "At 512 tokens, for one head: full" in app.prose
+    lines = {trace["name"]: trace for trace in charts(app)[SECONDS]["data"]}
     assert {"full", "full, fused", "local", "strided", "linear", "n", "n²"} == set(lines)
     assert numbers(lines["full"]["x"]).tolist() == [64, 128, 256, 512]
 
 
-def test_measuring_goes_on_in_slices_and_shows_what_was_measured(app: AppTest, by_hand: dict[str, Any]) -> None:
+def test_measuring_goes_on_in_slices_and_shows_what_was_measured(app: Page, by_hand: dict[str, Any]) -> None:
     app.button(key="variants-measure").click().run()
     assert by_hand["asked"] == [{"lengths": list(cost.LENGTHS), "head_dim": 32, "causal": False}]
     seen = []
@@ -236,86 +202,86 @@ def test_measuring_goes_on_in_slices_and_shows_what_was_measured(app: AppTest, b
         seen.append((bar.proto.value, bar.proto.text))
         app.run()
     assert (25, "full, 1,024 tokens") in seen and sorted(seen) == seen
-    lines = {trace["name"]: trace for trace in figure(app, SECONDS)["data"]}
+    lines = {trace["name"]: trace for trace in charts(app)[SECONDS]["data"]}
     assert numbers(lines["full"]["y"]).tolist() == [0.001, 0.0042]
     assert numbers(lines["linear"]["y"]).tolist() == [0.0005, 0.0011]
-    assert numbers({t["name"]: t for t in figure(app, BYTES)["data"]}["full"]["y"]).tolist() == [1000, 3000]
-    assert f"At 2,048 tokens, for one head: full {duration(0.0042)} and {memory_size(3000)}; linear" in said(app)
+    assert numbers({t["name"]: t for t in charts(app)[BYTES]["data"]}["full"]["y"]).tolist() == [1000, 3000]
+    assert f"At 2,048 tokens, for one head: full {duration(0.0042)} and {memory_size(3000)}; linear" in app.prose
     assert app.button(key="variants-measure") and not app.get("progress")
     assert not app.exception
 
 
-def slices_running(app: AppTest) -> bool:
+def slices_running(app: Page) -> bool:
     return "cost:running" in app.session_state
 
 
-def test_cancel_stops_between_two_steps_and_keeps_what_was_done(app: AppTest, by_hand: dict[str, Any]) -> None:
+def test_cancel_stops_between_two_steps_and_keeps_what_was_done(app: Page, by_hand: dict[str, Any]) -> None:
     app.button(key="variants-measure").click().run()
     app.button(key="variants-cancel").click().run()
     assert by_hand["closed"] == 1 and not slices_running(app) and not app.exception
-    lines = {trace["name"]: trace for trace in figure(app, SECONDS)["data"]}
+    lines = {trace["name"]: trace for trace in charts(app)[SECONDS]["data"]}
     done = app.session_state["cost:steps"]
     assert 1 <= len(done) < 4 and numbers(lines["full"]["y"]).tolist() == [0.001]
     app.run()
     assert app.session_state["cost:steps"] == done
 
 
-def test_other_controls_answer_while_it_measures(app: AppTest, by_hand: dict[str, Any]) -> None:
+def test_other_controls_answer_while_it_measures(app: Page, by_hand: dict[str, Any]) -> None:
     app.button(key="variants-measure").click().run()
-    choose(app, layer=0, head=2)
-    assert "layer 0, head 2" in said(app) and not app.exception
+    app.choose(layer=0, head=2)
+    assert "layer 0, head 2" in app.prose and not app.exception
     assert slices_running(app) and app.get("progress")
 
 
-def test_how_far_to_measure_is_chosen(app: AppTest, by_hand: dict[str, Any]) -> None:
-    choose(app, longest=1024)
+def test_how_far_to_measure_is_chosen(app: Page, by_hand: dict[str, Any]) -> None:
+    app.choose(longest=1024)
     app.button(key="variants-measure").click().run()
     assert by_hand["asked"][0]["lengths"] == [64, 128, 256, 512, 1024]
 
 
-def test_what_was_left_out_is_said(app: AppTest, by_hand: dict[str, Any]) -> None:
+def test_what_was_left_out_is_said(app: Page, by_hand: dict[str, Any]) -> None:
     by_hand["steps"] = steps(took=(0.9, 0.0005, None, 0.0011))
     app.button(key="variants-measure").click().run()
     while slices_running(app):
         app.run()
     assert any("Left out, as it would have taken too long: full at 2,048 tokens." in c.value for c in app.caption)
-    lines = {trace["name"]: trace for trace in figure(app, SECONDS)["data"]}
+    lines = {trace["name"]: trace for trace in charts(app)[SECONDS]["data"]}
     assert numbers(lines["full"]["x"]).tolist() == [1024] and numbers(lines["linear"]["x"]).tolist() == [1024, 2048]
 
 
-def test_the_prediction_is_judged_by_what_was_measured(app: AppTest, by_hand: dict[str, Any]) -> None:
+def test_the_prediction_is_judged_by_what_was_measured(app: Page, by_hand: dict[str, Any]) -> None:
     app.button(key="variants-measure").click().run()
     while slices_running(app):
         app.run()
-    choose(app, guess="twice as long")
-    assert "You said “twice as long”. From 1,024 to 2,048 tokens it went from" in said(app) and "4.2 times" in said(app)
-    choose(app, guess="four times as long")
-    assert "✓ From 1,024" in said(app)
+    app.choose(guess="twice as long")
+    assert "You said “twice as long”. From 1,024 to 2,048 tokens it went from" in app.prose and "4.2 times" in app.prose
+    app.choose(guess="four times as long")
+    assert "✓ From 1,024" in app.prose
 
 
 # The cache ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("context", [1024, 8192, 131_072])
-def test_caches_are_the_formulas(app: AppTest, context: int) -> None:
-    choose(app, context=context)
-    _, hollow, filled = figure(app, CACHE)["data"]
+def test_caches_are_the_formulas(app: Page, context: int) -> None:
+    app.choose(context=context)
+    _, hollow, filled = charts(app)[CACHE]["data"]
     own = dict(zip(filled["y"], numbers(filled["x"]).tolist(), strict=True))
     many = dict(zip(hollow["y"], numbers(hollow["x"]).tolist(), strict=True))
     for model in cost.MODELS:
         kept = min(context, model.window or context)
         assert own[model.name] == 2 * model.n_layers * model.n_kv_heads * model.head_dim * kept * 2
         assert many[model.name] == own[model.name] * model.n_heads // model.n_kv_heads
-    assert f"At {context:,} tokens that is {memory_size(own['Llama-2-70B'])} for Llama-2-70B" in said(app)
+    assert f"At {context:,} tokens that is {memory_size(own['Llama-2-70B'])} for Llama-2-70B" in app.prose
     pale = dict(zip(filled["y"], filled["marker"]["opacity"], strict=True))
     assert all((pale[model.name] < 1) == (context > model.context) for model in cost.MODELS)
 
 
-def test_a_larger_model_may_keep_less(app: AppTest) -> None:
-    choose(app, guess_cache="ten times as large")
-    assert f"2.5\u202fGiB against 4\u202fGiB, {percent(0.625)} of it" in said(app)
-    choose(app, guess_cache="smaller")
-    assert "✓ 2.5" in said(app)
+def test_a_larger_model_may_keep_less(app: Page) -> None:
+    app.choose(guess_cache="ten times as large")
+    assert f"2.5\u202fGiB against 4\u202fGiB, {percent(0.625)} of it" in app.prose
+    app.choose(guess_cache="smaller")
+    assert "✓ 2.5" in app.prose
 
 
 # Words --------------------------------------------------------------------------------------------------------
@@ -337,7 +303,7 @@ def test_nothing_measured_yet_is_said() -> None:
     assert text.doubled(uneven) is None  # 1,024 and 4,096 are no doubling
 
 
-def test_the_code_shown_is_the_code_that_ran(app: AppTest) -> None:
+def test_the_code_shown_is_the_code_that_ran(app: Page) -> None:
     app.session_state["variants-code"] = True
     app.run()
     shown = [code.value for code in app.code]

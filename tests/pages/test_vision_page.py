@@ -6,14 +6,12 @@ import io
 import json
 import zlib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from streamlit.testing.v1 import AppTest
 
 from attnviz import Intervention, Model, ModelConfig, Transformer, load
 from attnviz.analysis.rollout import rollout
@@ -25,9 +23,7 @@ from attnviz.web import cache
 from attnviz.web.components import drawing_pad
 from attnviz.web.vision import state
 from attnviz.web.vision.text import GUESSES, LESS, MORE, MOST_BARS, SAME
-from tests.pages.driver import mounted
-
-APP = str(Path(__file__).parents[2] / "app.py")
+from tests.pages.driver import Page, components, opened
 
 
 @pytest.fixture(scope="module")
@@ -36,34 +32,13 @@ def model() -> Model:
 
 
 @pytest.fixture
-def app() -> AppTest:
-    return opened()
+def app() -> Page:
+    return opened("vision")
 
 
-def opened(**query: str) -> AppTest:
-    """The page as a link opens it in a new session."""
-    app = AppTest.from_file(APP, default_timeout=60).switch_page("pages/vision.py")
-    app.query_params.update(query)
-    return app.run()
-
-
-def choose(app: AppTest, **values: object) -> AppTest:
-    for field, value in values.items():
-        app.session_state[f"vision.{field}"] = value
-    return app.run()
-
-
-def said(app: AppTest) -> str:
-    return app.text[0].value
-
-
-def link(app: AppTest) -> dict[str, str]:
-    return {k: v[-1] if isinstance(v, list) else v for k, v in app.query_params.items()}
-
-
-def sent(app: AppTest) -> tuple[dict[str, Any], dict[str, Any], np.ndarray, np.ndarray]:
+def sent(app: Page) -> tuple[dict[str, Any], dict[str, Any], np.ndarray, np.ndarray]:
     """What the patches were sent: settings, sizes, weights (L, H + 1, Q, T), picture."""
-    (part,) = mounted(app, "attnviz_patches")
+    (part,) = components(app, "attnviz_patches")
     given, message = read_frame(part.proto.bytes)
     about, body = read_frame(bytes(message))
     shape = (about["layers"], about["heads"] + 1, len(about["queries"]), about["tokens"])
@@ -72,9 +47,9 @@ def sent(app: AppTest) -> tuple[dict[str, Any], dict[str, Any], np.ndarray, np.n
     return given, about, weights, pixels.reshape(about["picture"])
 
 
-def upload(app: AppTest, data: bytes, **settings: object) -> AppTest:
+def upload(app: Page, data: bytes, **settings: object) -> Page:
     """A file brought by the visitor, with further settings."""
-    choose(app, source="upload", **settings)
+    app.choose(source="upload", **settings)
     return app.get("file_uploader")[0].upload("picture.png", data, "image/png").run()
 
 
@@ -98,13 +73,13 @@ def own(channels: int, side: int, patch: int, **changes: Any) -> Model:
 # ---- the digit, the answer, the attention ---------------------------------------------------------
 
 
-def test_the_answer_and_the_attention_are_the_models(app: AppTest, model: Model) -> None:
+def test_the_answer_and_the_attention_are_the_models(app: Page, model: Model) -> None:
     assert not app.exception
     trace = model.run((drawing_pad.read(state.FIRST) / 8.0 - 1)[None])
     assert trace.logits is not None
     shares = trace.logits[0].softmax(-1)
-    assert said(app).startswith(f"The model’s answer is “3” with {percent(float(shares[3]))}")
-    assert "The writer meant a 3, so it is right" in said(app)
+    assert app.sentence.startswith(f"The model’s answer is “3” with {percent(float(shares[3]))}")
+    assert "The writer meant a 3, so it is right" in app.sentence
     given, about, weights, picture = sent(app)
     np.testing.assert_array_equal(weights[:, :4], np.stack([layer[0].numpy() for layer in trace.attentions]))
     np.testing.assert_array_equal(weights[:, 4], rollout(trace)[:, 0].numpy())
@@ -128,8 +103,8 @@ def test_a_held_out_digit_is_read_to_the_last_bit_as_in_training() -> None:
     assert sorted(state.held_out()[0].values()) == sorted(labels.tolist())
 
 
-def test_the_examples_are_five_of_each_digit(app: AppTest) -> None:
-    (pad,) = mounted(app, "attnviz_drawing")
+def test_the_examples_are_five_of_each_digit(app: Page) -> None:
+    (pad,) = components(app, "attnviz_drawing")
     given = json.loads(pad.proto.json)
     assert given["drawing"] == state.FIRST and len(given["examples"]) == 50
     known = state.held_out()[0]
@@ -137,14 +112,14 @@ def test_the_examples_are_five_of_each_digit(app: AppTest) -> None:
     assert len({text for _, text in given["examples"]}) == 50
 
 
-def test_what_it_gets_wrong_is_wrong(app: AppTest, model: Model) -> None:
+def test_what_it_gets_wrong_is_wrong(app: Page, model: Model) -> None:
     pictures, labels = digits.splits()["test"]
     logits = model.run(pictures).logits
     assert logits is not None
     assert len(state.mistaken("digits")) == int((logits.argmax(-1) != labels).sum()) > 0
     app.button(key="vision-try-0").click().run()
-    digit = state.held_out()[0][link(app)["drawing"]]
-    assert f"The writer meant a {digit}, so it is wrong" in said(app) and f"answer is “{digit}”" not in said(app)
+    digit = state.held_out()[0][app.link["drawing"]]
+    assert f"The writer meant a {digit}, so it is wrong" in app.sentence and f"answer is “{digit}”" not in app.sentence
 
 
 @pytest.mark.parametrize(
@@ -158,57 +133,57 @@ def test_what_it_gets_wrong_is_wrong(app: AppTest, model: Model) -> None:
         ),
     ],
 )
-def test_a_change_is_run_and_said(app: AppTest, model: Model, settings: dict[str, Any], change: Intervention) -> None:
-    choose(app, **settings)
+def test_a_change_is_run_and_said(app: Page, model: Model, settings: dict[str, Any], change: Intervention) -> None:
+    app.choose(**settings)
     pixels = (drawing_pad.read(state.FIRST) / 8.0 - 1)[None]
     plain, changed = model.run(pixels), model.run(pixels, intervention=change)
     assert plain.logits is not None and changed.logits is not None
     before, now = plain.logits[0].softmax(-1), changed.logits[0].softmax(-1)
     top = int(now.argmax())
-    assert f"the answer is “{top}” with {percent(float(now[top]))}" in said(app)
-    assert f"“3” had {percent(float(before[3]))} before" in said(app)
-    assert ("τ = " in said(app)) == ("temperature" in settings)
-    assert ("switched off" in said(app)) == ("off" in settings)
+    assert f"the answer is “{top}” with {percent(float(now[top]))}" in app.sentence
+    assert f"“3” had {percent(float(before[3]))} before" in app.sentence
+    assert ("τ = " in app.sentence) == ("temperature" in settings)
+    assert ("switched off" in app.sentence) == ("off" in settings)
     given, _, weights, _ = sent(app)
     np.testing.assert_array_equal(weights[:, :4], np.stack([layer[0].numpy() for layer in changed.attentions]))
     np.testing.assert_allclose([row[1:] for row in given["answer"]], torch.stack([before, now], 1).numpy(), rtol=1e-5)
-    again = opened(**link(app))
-    assert said(again) == said(app)
-    choose(app, off="", temperature=1.0)
+    again = opened("vision", **app.link)
+    assert again.sentence == app.sentence
+    app.choose(off="", temperature=1.0)
     assert sent(app)[0]["changed"] == ""
 
 
 @pytest.mark.parametrize("digit", range(10))
 def test_the_prediction_is_judged_by_the_numbers(digit: int, model: Model) -> None:
     text = next(one for one, label in state.held_out()[0].items() if label == digit)
-    app = opened(drawing=text)
+    app = opened("vision", drawing=text)
     ink = drawing_pad.read(text).reshape(4, 2, 4, 2).sum(dim=(1, 3)).flatten()  # of each patch
     row = model.run((drawing_pad.read(text) / 8.0 - 1)[None]).attentions[-1][0, :, 0, 1:].mean(dim=0)
     order = ink.argsort(descending=True, stable=True)
     most, least = float(row[order[:8]].sum()), float(row[order[8:]].sum())
     share = most / (most + least)
     truth = SAME if abs(share - 0.5) <= 0.05 else MORE if share > 0.5 else LESS
-    choose(app, guess=truth)
+    app.choose(guess=truth)
     numbers = f"the 8 with the most ink get {percent(share)}, the 8 with the least {percent(1 - share)}"
     assert any(one.value.startswith("✓") and numbers in one.value for one in app.text)
-    choose(app, guess=next(one for one in GUESSES if one != truth))
+    app.choose(guess=next(one for one in GUESSES if one != truth))
     assert any(one.value.startswith("You said") and numbers in one.value for one in app.text)
 
 
 @pytest.mark.parametrize("number", range(1, 4))
-def test_each_try_sets_the_page_up_and_is_in_the_link(app: AppTest, number: int) -> None:
+def test_each_try_sets_the_page_up_and_is_in_the_link(app: Page, number: int) -> None:
     before = sent(app)[0]
     app.button(key=f"vision-try-{number}").click().run()
     assert not app.exception and sent(app)[0] != before
-    again = opened(**link(app))
-    assert said(again) == said(app) and sent(again)[0]["look"] == sent(app)[0]["look"]
+    again = opened("vision", **app.link)
+    assert again.sentence == app.sentence and sent(again)[0]["look"] == sent(app)[0]["look"]
     app.button(key="vision-try-4").click().run()
     assert sent(app)[0]["changed"] == ""
 
 
-def test_rollout_of_a_patch_with_a_head_switched_off_is_in_the_link(app: AppTest, model: Model) -> None:
-    choose(app, layer=1, head=-1, query=6, off="2.0")
-    assert link(app) == {"layer": "1", "head": "-1", "query": "6", "off": "2.0"}
+def test_rollout_of_a_patch_with_a_head_switched_off_is_in_the_link(app: Page, model: Model) -> None:
+    app.choose(layer=1, head=-1, query=6, off="2.0")
+    assert app.link == {"layer": "1", "head": "-1", "query": "6", "off": "2.0"}
     given = sent(app)[0]
     changed = model.run(
         (drawing_pad.read(state.FIRST) / 8.0 - 1)[None], intervention=Intervention(head_scale={(2, 0): 0.0})
@@ -216,11 +191,11 @@ def test_rollout_of_a_patch_with_a_head_switched_off_is_in_the_link(app: AppTest
     row = rollout(changed)[1, 0, 6]
     assert given["alt"].startswith("Rollout from the input to layer 1: of the patch in row 1, column 1")
     assert percent(float(row.max())) in given["alt"]
-    assert "With layer 2, head 0 switched off" in said(app)
+    assert "With layer 2, head 0 switched off" in app.sentence
 
 
 @pytest.mark.parametrize("bad", [None, 7, {}, {"layer": "1"}, {"layer": 1, "head": True, "query": 0, "off": ""}])
-def test_a_browser_may_report_anything(app: AppTest, bad: Any) -> None:
+def test_a_browser_may_report_anything(app: Page, bad: Any) -> None:
     app.session_state[state.VIEW] = {"look": bad}
     app.session_state["vision.drawing:pad"] = {"drawn": bad}
     app.run()
@@ -236,20 +211,20 @@ def test_a_browser_may_report_anything(app: AppTest, bad: Any) -> None:
     ],
 )
 def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
-    app = opened(**bad)
-    assert not app.exception and "answer is “3”" in said(app)
+    app = opened("vision", **bad)
+    assert not app.exception and "answer is “3”" in app.sentence
     look = sent(app)[0]["look"]
     assert look["layer"] <= 2 and -1 <= look["head"] <= 3 and look["query"] <= 16
 
 
 def test_text_and_model_of_the_other_pages_stay_as_they_were() -> None:
-    app = opened(text="Two words", model="tales")
-    assert not app.exception and not app.sidebar.text_area and link(app) == {"text": "Two words", "model": "tales"}
+    app = opened("vision", text="Two words", model="tales")
+    assert not app.exception and not app.sidebar.text_area and app.link == {"text": "Two words", "model": "tales"}
     app.switch_page("pages/explore.py").run()
     assert app.sidebar.text_area[0].value == "Two words" and app.session_state["model"] == "tales"
 
 
-def test_the_code_that_ran_is_shown_when_asked_for(app: AppTest) -> None:
+def test_the_code_that_ran_is_shown_when_asked_for(app: Page) -> None:
     app.session_state["vision-code"] = True
     app.run()
     shown = [code.value for code in app.code]
@@ -259,14 +234,14 @@ def test_the_code_that_ran_is_shown_when_asked_for(app: AppTest) -> None:
 # ---- bad pictures -----------------------------------------------------------------------------------
 
 
-def test_an_empty_drawing_asks_for_one_and_keeps_the_rest(app: AppTest) -> None:
-    choose(app, temperature=5.0)
-    choose(app, drawing=drawing_pad.EMPTY)
-    assert not app.exception and said(app).startswith("The drawing is empty: draw a digit")
-    assert not mounted(app, "attnviz_patches") and mounted(app, "attnviz_drawing")
-    assert link(app) == {"drawing": drawing_pad.EMPTY, "temperature": "5"}
-    choose(app, drawing=state.FIRST)
-    assert "τ = 5" in said(app)
+def test_an_empty_drawing_asks_for_one_and_keeps_the_rest(app: Page) -> None:
+    app.choose(temperature=5.0)
+    app.choose(drawing=drawing_pad.EMPTY)
+    assert not app.exception and app.sentence.startswith("The drawing is empty: draw a digit")
+    assert not components(app, "attnviz_patches") and components(app, "attnviz_drawing")
+    assert app.link == {"drawing": drawing_pad.EMPTY, "temperature": "5"}
+    app.choose(drawing=state.FIRST)
+    assert "τ = 5" in app.sentence
 
 
 def noise(mode: str, side: int = 24) -> Image.Image:
@@ -296,26 +271,26 @@ def headed(width: int, height: int) -> bytes:
         (file(noise("RGB"))[:200], "no whole PNG or JPEG"),
     ],
 )
-def test_a_bad_file_is_refused_in_a_sentence_and_the_page_stays(app: AppTest, data: bytes, words: str) -> None:
-    choose(app, temperature=5.0)
+def test_a_bad_file_is_refused_in_a_sentence_and_the_page_stays(app: Page, data: bytes, words: str) -> None:
+    app.choose(temperature=5.0)
     upload(app, data)
-    assert not app.exception and said(app).startswith("− ") and words in said(app) and "\n" not in said(app)
-    assert app.toggle(key="vision.invert") and link(app) == {"source": "upload", "temperature": "5"}
-    choose(app, source="draw")
-    assert said(app).startswith("With τ = 5 in every attention row, the answer is")
+    assert not app.exception and app.sentence.startswith("− ") and words in app.sentence and "\n" not in app.sentence
+    assert app.toggle(key="vision.invert") and app.link == {"source": "upload", "temperature": "5"}
+    app.choose(source="draw")
+    assert app.sentence.startswith("With τ = 5 in every attention row, the answer is")
 
 
-def test_without_a_file_the_page_says_what_to_do(app: AppTest) -> None:
-    choose(app, source="upload")
-    assert not app.exception and said(app).startswith("Choose a PNG or JPEG file.")
-    assert not mounted(app, "attnviz_patches")
+def test_without_a_file_the_page_says_what_to_do(app: Page) -> None:
+    app.choose(source="upload")
+    assert not app.exception and app.sentence.startswith("Choose a PNG or JPEG file.")
+    assert not components(app, "attnviz_patches")
 
 
-def captions(app: AppTest) -> str:
+def captions(app: Page) -> str:
     return " ".join(one.value.replace("\\", "") for one in app.caption)
 
 
-def test_an_animation_and_a_cmyk_picture_are_read_and_it_is_said(app: AppTest) -> None:
+def test_an_animation_and_a_cmyk_picture_are_read_and_it_is_said(app: Page) -> None:
     black, white = Image.new("L", (16, 16), 0), Image.new("L", (16, 16), 255)
     upload(app, file(black, save_all=True, append_images=[white, white]))
     assert "an animation of 3 pictures; the first one is read" in captions(app)
@@ -325,39 +300,39 @@ def test_an_animation_and_a_cmyk_picture_are_read_and_it_is_said(app: AppTest) -
     assert "24 × 24 pixels as 8 × 8 in grey" in captions(app)
 
 
-def test_dark_on_white_is_noticed_and_inverted(app: AppTest, model: Model) -> None:
+def test_dark_on_white_is_noticed_and_inverted(app: Page, model: Model) -> None:
     """A held-out digit as a person would photograph it: dark ink on white, large."""
     ink = (255 * drawing_pad.read(state.FIRST) / 16).round().to(torch.uint8).numpy()
     page = Image.fromarray(255 - ink).resize((64, 64), Image.Resampling.NEAREST)
     upload(app, file(page))
     assert "The picture is dark on white, but the model knows bright ink on black: turn “Invert” on." in captions(app)
-    choose(app, invert=True)
+    app.choose(invert=True)
     assert "dark on white" not in captions(app)
     np.testing.assert_array_equal(sent(app)[3][:, :, 0], ink)
     trace = model.run(Image.fromarray(ink).resize((64, 64), Image.Resampling.NEAREST))
     np.testing.assert_allclose(sent(app)[2][:, :4], torch.stack(trace.attentions)[:, 0].numpy(), atol=1e-5)
-    assert "answer is “3”" in said(app)
-    assert "The writer meant" not in said(app)  # of an upload nobody knows
+    assert "answer is “3”" in app.sentence
+    assert "The writer meant" not in app.sentence  # of an upload nobody knows
     upload(app, file(Image.fromarray(ink)), invert=True)
     assert "Inverted, the picture is dark on white" in captions(app) and "turn “Invert” off" in captions(app)
 
 
-def test_an_upload_stays_when_streamlit_forgets_its_widget(app: AppTest) -> None:
+def test_an_upload_stays_when_streamlit_forgets_its_widget(app: Page) -> None:
     upload(app, file(noise("L", 8)))
-    before = said(app)
+    before = app.sentence
     app.switch_page("pages/softmax.py").run()
     app.switch_page("pages/vision.py").run()
-    assert not app.exception and said(app) == before
+    assert not app.exception and app.sentence == before
 
 
 # ---- other models ------------------------------------------------------------------------------------
 
 
-def with_own(model: Model, **query: str) -> AppTest:
+def with_own(model: Model, **query: str) -> Page:
     """A session that has a model of its own chosen."""
-    app, name = AppTest.from_file(APP, default_timeout=60).switch_page("pages/vision.py"), f"{cache.OWN}test"
+    name = f"{cache.OWN}test"
+    app = Page("vision", {"vit": name, **query})
     app.session_state["own models"] = {name: replace(model, info=replace(model.info, name=name))}
-    app.query_params.update({"vit": name, **query})
     return app.run()
 
 
@@ -378,8 +353,8 @@ def test_a_model_of_other_pictures_gets_the_drawing_scaled(channels: int, side: 
     assert trace.logits is not None
     shares = trace.logits[0].softmax(-1)
     best = int(shares.argmax())
-    assert f"The model’s answer is “thing {best}” with {percent(float(shares[best]))}" in said(app)
-    assert "The writer meant" not in said(app)
+    assert f"The model’s answer is “thing {best}” with {percent(float(shares[best]))}" in app.sentence
+    assert "The writer meant" not in app.sentence
     assert len(given["answer"]) == MOST_BARS and given["answer"][0][0] == f"thing {best}"
 
 
@@ -395,7 +370,7 @@ def test_a_photograph_on_a_model_of_colours() -> None:
 
 def test_a_model_without_classes_shows_attention_and_says_so() -> None:
     app = with_own(own(1, 8, 4, head=None, n_classes=0))
-    assert not app.exception and "names no classes" in said(app)
+    assert not app.exception and "names no classes" in app.sentence
     given, about, _, _ = sent(app)
     assert given["answer"] == [] and about["layers"] == 2
 
@@ -417,8 +392,8 @@ def test_a_layer_that_another_model_has_not_is_left() -> None:
     ],
 )
 def test_what_is_no_vision_model_is_said_and_the_page_stays(name: str, words: str) -> None:
-    app = opened(vit=name)
-    assert not app.exception and said(app).startswith("− ") and words in said(app)
-    assert mounted(app, "attnviz_drawing") and app.selectbox(key="vision.vit").value == name
-    choose(app, vit="digits")
-    assert "answer is “3”" in said(app)
+    app = opened("vision", vit=name)
+    assert not app.exception and app.sentence.startswith("− ") and words in app.sentence
+    assert components(app, "attnviz_drawing") and app.selectbox(key="vision.vit").value == name
+    app.choose(vit="digits")
+    assert "answer is “3”" in app.sentence
