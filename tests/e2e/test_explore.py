@@ -1,39 +1,23 @@
 """Explore in a real Chromium: what a visitor does, from the first look to a link opened elsewhere."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from attnviz import Intervention, Model
-from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
+from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, query_of, seen, sideways, visiting
 
 
-@pytest.fixture
-def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
-    """visit(query, …) gives the page, ready; each of its connections is put into `sockets`, if they are given."""
-
-    def open_page(query: str = "", *, sockets: list[WebSocketRoute] | None = None, **options: Any) -> Page:
-        def pass_on(socket: WebSocketRoute) -> None:
-            socket.connect_to_server()
-            assert sockets is not None
-            sockets.append(socket)
-
-        def through_the_test(page: Page) -> None:  # which may cut a connection
-            page.route_web_socket("**/_stcore/stream", pass_on)
-
-        page = open_app(query, prepare=None if sockets is None else through_the_test, **options)
-        page.wait_for_selector(".av-say")
-        page.wait_for_selector(QUIET)
-        return page
-
-    return open_page
+def ready(page: Page) -> None:
+    page.wait_for_selector(".av-say")
 
 
-def said(page: Page) -> str:
+visit = visiting("", ready)
+first_look = seen("", ready)
+
+
+def told(page: Page) -> str:
     return page.locator(".av-say").inner_text().replace("\u202f", " ")
 
 
@@ -43,14 +27,13 @@ def type_text(page: Page, text: str) -> None:
     field.press("Control+Enter")
 
 
-def test_opens_on_it_and_the_animal(visit: Any, minilm: Model) -> None:
-    page = visit()
+def test_opens_on_it_and_the_animal(first_look: Page, minilm: Model) -> None:
     weight = minilm.run(SENTENCE).layers[3].attention.weights[0, 1, 10, 2]
-    assert said(page) == f"In layer 3, head 1, it gives {weight * 100:.0f} % of its attention to animal."
-    expect(page.locator("h1")).to_have_text("Where does each word look?")
+    assert told(first_look) == f"In layer 3, head 1, it gives {weight * 100:.0f} % of its attention to animal."
+    expect(first_look.locator("h1")).to_have_text("Where does each word look?")
 
 
-def test_a_sentence_of_ones_own(visit: Any, minilm: Model) -> None:
+def test_texts_and_models(visit: Open, minilm: Model) -> None:
     page = visit()
     type_text(page, "Birds sing at dawn.")
     expect(page.locator(".av-chips")).to_contain_text("dawn")
@@ -60,10 +43,28 @@ def test_a_sentence_of_ones_own(visit: Any, minilm: Model) -> None:
     row = trace.layers[3].attention.weights[0, 1, token]
     best = trace.encodings[0].labels[int(row.argmax())]
     expect(page.locator(".av-say")).to_contain_text(f"attention to {best}")
-    assert f"{float(row.max()) * 100:.0f} %" in said(page)
+    assert f"{float(row.max()) * 100:.0f} %" in told(page)
+    # no text gets one sentence, and the next text works
+    type_text(page, "  ")
+    expect(page.get_by_text("Type a sentence into the field")).to_be_visible()
+    type_text(page, "Back again")
+    expect(page.locator(".av-chips")).to_contain_text("again")
+    # markup stays text
+    text = "<img src=x onerror=alert(1)> <script>alert(2)</script> <b>bold</b>"
+    type_text(page, text)
+    expect(page.locator(".av-chips")).to_contain_text("script")
+    assert page.locator(".av-chips img, .av-chips b, .av-chips script").count() == 0
+    # an example, and another model
+    page.locator(".st-key-example input").click()
+    page.get_by_role("option", name="The wide street").click()
+    expect(page.locator(".av-chips")).to_contain_text("wide")
+    page.locator(".st-key-model input").click()
+    page.get_by_role("option", name="Untrained tiny").click()
+    page.wait_for_url("**model=scratch**")
+    expect(page.locator(".av-say")).to_be_visible()
 
 
-def test_controls_run_the_model_and_the_link_restores_it_all(visit: Any, minilm: Model) -> None:
+def test_controls_run_the_model_and_the_link_restores_it_all(visit: Open, minilm: Model) -> None:
     page = visit()
     page.get_by_role("radio", name="The whole model").click()
     page.get_by_role("radio", name="Causal").click()
@@ -76,17 +77,17 @@ def test_controls_run_the_model_and_the_link_restores_it_all(visit: Any, minilm:
     row = changed.layers[3].attention.weights[0, 1, 10]
     best = changed.encodings[0].labels[int(row.argmax())]
     expect(page.locator(".av-say")).to_contain_text(f"attention to {best}")
-    before = said(page)
+    before = told(page)
     assert f"{float(row.max()) * 100:.0f} %" in before
 
-    again = visit(page.url.rsplit("/", 1)[1])
+    again = visit(query_of(page))
     expect(again.get_by_text("How far the change carries")).to_be_visible()
-    assert said(again) == before
+    assert told(again) == before
     expect(again.get_by_role("radio", name="Causal")).to_be_checked()
 
 
-def test_files_that_the_server_writes(visit: Any, minilm: Model, tmp_path: Path) -> None:
-    page = visit()
+def test_files_that_the_server_writes(first_look: Page, minilm: Model, tmp_path: Path) -> None:
+    page = first_look
     saved = {}
     for entry in ("Whole trace, NPZ", "Interactive page, HTML"):
         page.get_by_role("button", name="Save …").click()
@@ -100,47 +101,25 @@ def test_files_that_the_server_writes(visit: Any, minilm: Model, tmp_path: Path)
     assert saved["Interactive page, HTML"].read_text("utf-8").startswith("<!doctype html>")
 
 
-def test_an_example_and_another_model(visit: Any) -> None:
-    page = visit()
-    page.locator(".st-key-example input").click()
-    page.get_by_role("option", name="The wide street").click()
-    expect(page.locator(".av-chips")).to_contain_text("wide")
-    page.locator(".st-key-model input").click()
-    page.get_by_role("option", name="Untrained tiny").click()
-    page.wait_for_url("**model=scratch**")
-    expect(page.locator(".av-say")).to_be_visible()
-
-
-def test_no_text_gets_one_sentence_and_the_next_text_works(visit: Any) -> None:
-    page = visit()
-    type_text(page, "  ")
-    expect(page.get_by_text("Type a sentence into the field")).to_be_visible()
-    type_text(page, "Back again")
-    expect(page.locator(".av-chips")).to_contain_text("again")
-
-
-def test_markup_in_the_text_stays_text(visit: Any) -> None:
-    page = visit()
-    text = "<img src=x onerror=alert(1)> <script>alert(2)</script> <b>bold</b>"
-    type_text(page, text)
-    expect(page.locator(".av-chips")).to_contain_text("script")
-    assert page.locator(".av-chips img, .av-chips b, .av-chips script").count() == 0
-
-
-def test_nothing_scrolls_sideways(visit: Any) -> None:
-    page = visit()
+def test_nothing_scrolls_sideways(first_look: Page) -> None:
+    page = first_look
     for width in at_widths(page, (1440, 900), (720, 844), (390, 844)):
         assert sideways(page) <= 0, width
         assert page.locator(".av-root").evaluate("e => e.scrollWidth - e.clientWidth") <= 0, width
 
 
-def test_a_dropped_connection_leaves_the_view_and_comes_back(visit: Any, minilm: Model) -> None:
+def test_a_dropped_connection_leaves_the_view_and_comes_back(visit: Open, minilm: Model) -> None:
     sockets: list[WebSocketRoute] = []
-    page = visit(sockets=sockets)
-    before = said(page)
+
+    def pass_on(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    page = visit(prepare=lambda page: page.route_web_socket("**/_stcore/stream", pass_on))
+    before = told(page)
     assert len(sockets) == 1
     sockets[0].close()
-    assert said(page) == before  # the picture needs no server
+    assert told(page) == before  # the picture needs no server
     page.locator(".av-chips button", has_text="street").click()
     expect(page.locator(".av-say")).to_contain_text("street")
     for _ in range(200):

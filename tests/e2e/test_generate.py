@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.harness import QUIET, at_widths, sideways
+from tests.e2e.driver import QUIET, Open, at_widths, picture, query_of, seen, sentence, sideways, visiting
 
 CHIPS = ".av-writer .av-chip:not(.next)"
 NEXT = ".av-writer ol button"
-SENTENCE = ".st-key-lesson-sentence-main"
-SINK = ".st-key-lesson-sentence-sink"
 
 
-@pytest.fixture
-def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
-    """visit(query, …) gives the page, ready; further options as for `open_app`."""
+def ready(page: Page) -> None:
+    expect(page.locator(NEXT)).to_have_count(10, timeout=60_000)
 
-    def open_page(query: str = "?text=She+was&model=austen", *size: tuple[int, int], **options: Any) -> Page:
-        page = open_app(f"generate{query}", *size, **options)
-        expect(page.locator(NEXT)).to_have_count(10, timeout=60_000)
-        page.wait_for_selector(QUIET)
-        return page
 
-    return open_page
+visit = visiting("generate", ready, query="?text=She+was&model=austen")
+first_look = seen("generate", ready, query="?text=She+was&model=austen&said=316,275,288&focus=4")
 
 
 def labels(page: Page) -> list[str]:
     return page.locator(CHIPS).all_inner_texts()
 
 
-def test_a_token_is_said_by_a_click_and_a_branch_forgets_what_followed(visit: Callable[..., Page]) -> None:
+def test_a_token_is_said_by_a_click_and_a_branch_forgets_what_followed(visit: Open) -> None:
     page = visit()
     begun = len(labels(page))
     third = page.locator(f"{NEXT} >> nth=2")
@@ -43,14 +32,14 @@ def test_a_token_is_said_by_a_click_and_a_branch_forgets_what_followed(visit: Ca
     expect(page.locator(CHIPS)).to_have_count(begun + 1)
     assert labels(page)[-1] == name
     expect(page.locator(".av-compact .av-say")).to_contain_text(f"{name} gives")  # the matrix follows
-    expect(page.locator(SINK)).to_contain_text("On average a head")
-    sink = page.locator(SINK).inner_text()
+    expect(sentence(page, "sink")).to_contain_text("On average a head")
+    sink = sentence(page, "sink").inner_text()
     page.get_by_role("button", name="20 more", exact=True).click()
     expect(page.locator(CHIPS)).to_have_count(begun + 21)
-    expect(page.locator(SINK)).not_to_have_text(sink)  # and so does the last part of the page
+    expect(sentence(page, "sink")).not_to_have_text(sink)  # and so does the last part of the page
     page.locator(f"{CHIPS} >> nth={begun + 1}").click()
     expect(page.locator(".av-writer .av-chip.here")).to_have_attribute("data-i", str(begun + 1))
-    expect(page.locator(SENTENCE)).to_contain_text("stands, and is the likeliest token")
+    expect(sentence(page)).to_contain_text("stands, and is the likeliest token")
     other = page.locator(f"{NEXT}:not(.here)").first
     name = other.locator("bdi").inner_text()
     other.click()
@@ -58,7 +47,7 @@ def test_a_token_is_said_by_a_click_and_a_branch_forgets_what_followed(visit: Ca
     assert labels(page)[-1] == name
 
 
-def test_the_text_and_the_list_work_from_the_keyboard(visit: Callable[..., Page]) -> None:
+def test_the_text_and_the_list_work_from_the_keyboard(visit: Open) -> None:
     page = visit()
     begun = len(labels(page))
     page.locator(".av-writer .av-chip.next").focus()
@@ -84,18 +73,18 @@ def test_the_text_and_the_list_work_from_the_keyboard(visit: Callable[..., Page]
     expect(page.get_by_role("button", name="Next token", exact=True)).to_be_focused()
 
 
-def test_the_link_gives_the_same_text_in_a_new_context(visit: Callable[..., Page]) -> None:
+def test_the_link_gives_the_same_text_in_a_new_context(visit: Open) -> None:
     page = visit("?text=She+was&model=austen&layer=1")
     page.get_by_role("button", name="20 more", exact=True).click()
     begun = 3
     expect(page.locator(CHIPS)).to_have_count(begun + 20)
     page.get_by_role("button", name="Attention at 4: it loses the thread").click()
-    expect(page.locator(".st-key-lesson-picture-temperatures figcaption")).to_contain_text("τ = 4 inside")
+    expect(picture(page, "temperatures").locator("figcaption")).to_contain_text("τ = 4 inside")
     page.wait_for_url("**inside=4**")
     page.wait_for_selector(QUIET)
-    again = visit("?" + page.url.partition("?")[2])
+    again = visit(query_of(page))
     assert labels(again) == labels(page)
-    expect(again.locator(SENTENCE)).to_have_text(page.locator(SENTENCE).inner_text())
+    expect(sentence(again)).to_have_text(sentence(page).inner_text())
     box = again.get_by_role("textbox", name="Text")
     for text, shows in (("", "Type a sentence into the field"), ("She had", "After “She had”")):
         box.fill(text)
@@ -104,7 +93,7 @@ def test_the_link_gives_the_same_text_in_a_new_context(visit: Callable[..., Page
     expect(again.get_by_role("combobox", name="Layer")).to_have_value("1")  # what nobody drew for a while
 
 
-def test_tokens_from_strangers_are_text(visit: Callable[..., Page]) -> None:
+def test_tokens_from_strangers_are_text(visit: Open) -> None:
     page = visit(
         "?model=austen&text=%3Cimg+src%3Dx+onerror%3D%22window.hurt%3D1%22%3E%3Cscript%3Ewindow.hurt%3D1%3C%2Fscript%3E"
     )
@@ -113,14 +102,13 @@ def test_tokens_from_strangers_are_text(visit: Callable[..., Page]) -> None:
     assert page.locator(".av-writer img").count() == 0
 
 
-def test_nothing_scrolls_sideways(visit: Callable[..., Page]) -> None:
-    page = visit()
-    for width in at_widths(page):
-        assert sideways(page) <= 0, width
+def test_nothing_scrolls_sideways(first_look: Page) -> None:
+    for width in at_widths(first_look):
+        assert sideways(first_look) <= 0, width
 
 
-def test_axe_finds_nothing_in_light_and_dark(visit: Callable[..., Page]) -> None:
-    page = visit("?text=She+was&model=austen&said=316,275,288&focus=4")
+def test_axe_finds_nothing_in_light_and_dark(first_look: Page) -> None:
+    page = first_look
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         expect(page.locator(".av-writer")).to_have_attribute("data-theme", scheme)

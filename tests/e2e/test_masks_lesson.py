@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Intervention, Model
@@ -13,33 +9,22 @@ from attnviz.analysis import causality
 from attnviz.analysis.measures import relative_change
 from attnviz.browser.painted_cells import read_cells
 from attnviz.formatting import percent
-from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
-
-Visit = Callable[..., Page]
+from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, query_of, seen, sentence, sideways, visiting
 
 
-@pytest.fixture
-def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
-    """visit(query, …) gives the page, ready; further options as for `open_app`."""
-
-    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
-        page = open_app(f"masks{query}", *size, still=True, **options)
-        page.wait_for_selector(".st-key-masks-pad-with .av-say")
-        page.wait_for_selector(QUIET)
-        return page
-
-    return open_page
+def ready(page: Page) -> None:
+    page.wait_for_selector(".st-key-masks-pad-with .av-say")
 
 
-def sentence(page: Page, part: str = "main") -> Locator:
-    return page.locator(f".st-key-lesson-sentence-{part}")
+visit = visiting("masks", ready, still=True)
+first_look = seen("masks", ready, query="?mask=painted", still=True)
 
 
 def matrix(page: Page, which: str) -> Locator:
     return page.locator(f".st-key-masks-{which} canvas.over")
 
 
-def pick(page: Page, name: str) -> None:
+def press(page: Page, name: str) -> None:
     page.get_by_role("radio", name=name, exact=True).click()
 
 
@@ -49,7 +34,7 @@ def moved(minilm: Model, change: Intervention) -> tuple[str, str]:
     return percent(float(found[10])), percent(float(found.mean()))
 
 
-def test_every_mask_and_every_control(visit: Visit, minilm: Model) -> None:
+def test_every_mask_and_every_control(visit: Open, minilm: Model) -> None:
     page = visit()
     expect(page.locator("h1")).to_have_text("Who may look at whom?")
     it, mean = moved(minilm, Intervention(mask="causal"))
@@ -65,7 +50,7 @@ def test_every_mask_and_every_control(visit: Visit, minilm: Model) -> None:
         "Causal": "itself and the past",
         "Local window": "at most 2 away",
     }.items():
-        pick(page, name)
+        press(page, name)
         expect(sentence(page)).to_contain_text(words)
     page.get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
@@ -79,21 +64,18 @@ def test_every_mask_and_every_control(visit: Visit, minilm: Model) -> None:
     expect(page.locator(".st-key-masks-change .av-say")).to_contain_text("points against the model as trained")
     page.wait_for_url("**head=7**")
     words = sentence(page).inner_text()
-    again = visit(page.url[page.url.index("?") :])
+    again = visit(query_of(page))
     assert sentence(again).inner_text() == words
     expect(again.locator(".st-key-masks-after .av-say")).to_contain_text("In layer 5, head 7")
 
 
-def test_the_predictions(visit: Visit) -> None:
+def test_the_predictions_the_leak_test_and_the_padded_batch(visit: Open, minilm: Model) -> None:
     page = visit()
-    pick(page, "those of the last third")
+    press(page, "those of the last third")
     expect(page.locator(".st-key-lesson-predict-guess")).to_contain_text("You said “those of the last third”.")
-    pick(page, "its own and those after it")
+    press(page, "its own and those after it")
     expect(page.locator(".st-key-lesson-predict-leak_guess")).to_contain_text("✓ 3 of 16 outputs change")
 
-
-def test_the_leak_test_follows_its_controls(visit: Visit, minilm: Model) -> None:
-    page = visit()
     expect(sentence(page, "leak")).to_contain_text("“tired” at position 13 becomes “banana”")
     where = page.get_by_role("combobox", name="Exchange")
     where.click()
@@ -112,18 +94,15 @@ def test_the_leak_test_follows_its_controls(visit: Visit, minilm: Model) -> None
     field.press("Enter")
     expect(page.get_by_text("“zzgrmpf” is not one token of this model’s vocabulary")).to_be_visible()
 
-
-def test_the_padded_batch(visit: Visit) -> None:
-    page = visit()
     expect(sentence(page, "padding")).to_contain_text("of text 2’s attention")
-    pick(page, "Text 1")
+    press(page, "Text 1")
     expect(sentence(page, "padding")).to_contain_text("of text 1’s attention")
-    pick(page, "Text 0")
+    press(page, "Text 0")
     expect(sentence(page, "padding")).to_contain_text("is the longest and needs none")
     page.wait_for_url("**row=0**")
 
 
-def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Visit, minilm: Model) -> None:
+def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Open, minilm: Model) -> None:
     page = visit("?mask=painted", size=(1440, 1300))
     box = matrix(page, "after").bounding_box()
     assert box is not None
@@ -133,7 +112,7 @@ def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Visit, minilm:
     page.mouse.move(x + 70, y + 1, steps=7)
     page.mouse.up()
     page.wait_for_url("**painted=**")
-    link = page.url[page.url.index("?") :]
+    link = query_of(page)
     expect(sentence(page)).to_contain_text("“it” ends")
     words = sentence(page).inner_text()
     painted = link.split("painted=")[-1].split("&")[0]
@@ -149,7 +128,7 @@ def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Visit, minilm:
     expect(sentence(page)).to_contain_text("256 of 256 pairs")
 
 
-def test_painting_from_the_keyboard(visit: Visit) -> None:
+def test_painting_from_the_keyboard(visit: Open) -> None:
     page = visit("?mask=painted&token=-1", size=(1440, 1300))
     expect(sentence(page)).to_contain_text("arrow keys and Space")
     matrix(page, "after").focus()
@@ -158,27 +137,25 @@ def test_painting_from_the_keyboard(visit: Visit) -> None:
     expect(sentence(page)).to_contain_text("255 of 256 pairs")
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("See only the neighbours", "46 of 256 pairs"),
-        ("Hide “it” from all others", "241 of 256 pairs"),
-        ("Let “it” look at nothing", "240 of 256 pairs"),
-        ("Hide everything from everyone", "; 0 of 256 pairs"),
-    ],
-)
-def test_each_try(visit: Visit, name: str, words: str) -> None:
+def test_each_try(visit: Open) -> None:
     page = visit()
-    page.get_by_role("button", name=name).click()
-    expect(sentence(page)).to_contain_text(words)
-    if "nothing" in name or "everything" in name:
-        expect(sentence(page, "starved")).to_contain_text("not NaN, and not 1/16")
+    for name, words in {
+        "Hide “it” from all others": "241 of 256 pairs",
+        "Let “it” look at nothing": "240 of 256 pairs",
+        "Hide everything from everyone": "; 0 of 256 pairs",
+        "See only the neighbours": "46 of 256 pairs",
+    }.items():
+        page.get_by_role("button", name=name).click()
+        expect(sentence(page)).to_contain_text(words)
+        if "nothing" in name or "everything" in name:
+            expect(sentence(page, "starved")).to_contain_text("not NaN, and not 1/16")
     page.wait_for_url("**mask=**")
-    again = visit(page.url[page.url.index("?") :])
+    page.wait_for_selector(QUIET)
+    again = visit(query_of(page))
     assert sentence(again).inner_text() == sentence(page).inner_text()
 
 
-def test_a_word_locked_in_one_matrix_is_locked_in_all(visit: Visit) -> None:
+def test_a_word_locked_in_one_matrix_is_locked_in_all(visit: Open) -> None:
     page = visit("?token=-1", size=(1440, 1300))
     box = matrix(page, "before").bounding_box()
     assert box is not None
@@ -188,14 +165,13 @@ def test_a_word_locked_in_one_matrix_is_locked_in_all(visit: Visit) -> None:
     assert said[0].split(" gives ")[0] == said[1].replace(" cannot see ", " gives ").split(" gives ")[0]
 
 
-def test_nothing_scrolls_sideways(visit: Visit) -> None:
-    page = visit("?mask=painted")
-    for width in at_widths(page):
-        assert sideways(page) <= 0, width
-        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0, width
+def test_nothing_scrolls_sideways(first_look: Page) -> None:
+    for width in at_widths(first_look):
+        assert sideways(first_look) <= 0, width
+        beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert first_look.evaluate(beyond) <= 0, width
 
 
-def test_the_code_that_ran(visit: Visit) -> None:
-    page = visit()
-    page.get_by_text("The code that ran").click()
-    expect(page.get_by_text("def attend(").first).to_be_visible()
+def test_the_code_that_ran(first_look: Page) -> None:
+    first_look.get_by_text("The code that ran").click()
+    expect(first_look.get_by_text("def attend(").first).to_be_visible()

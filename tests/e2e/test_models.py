@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from attnviz import load
 from attnviz.models.catalogue import BUNDLED, minilm_folder
-from tests.e2e.harness import QUIET, at_widths, sideways
+from tests.e2e.driver import Open, at_widths, query_of, sentence, sideways, visiting
 
-SENTENCE = ".st-key-lesson-sentence-parts"
 DETAILS = ".av-anatomy-part"
 
 
-@pytest.fixture
-def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
-    """visit(query, …) gives the page, ready; further options as for `open_app`."""
+def ready(page: Page) -> None:
+    expect(page.locator(".av-anatomy svg").first).to_be_visible(timeout=60_000)
 
-    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
-        page = open_app(f"models{query}", *size, **options)
-        expect(page.locator(".av-anatomy svg").first).to_be_visible(timeout=60_000)
-        page.wait_for_selector(QUIET)
-        return page
 
-    return open_page
+visit = visiting("models", ready)
 
 
 def zipped(name: str) -> bytes:
@@ -40,21 +30,21 @@ def zipped(name: str) -> bytes:
     return out.getvalue()
 
 
-def test_a_click_and_the_arrow_keys_choose_a_model(visit: Callable[..., Page]) -> None:
+def test_a_click_and_the_arrow_keys_choose_a_model(visit: Open) -> None:
     page = visit()
     page.locator(".av-table tr", has_text="austen").locator("td").first.click()
-    expect(page.locator(SENTENCE)).to_contain_text("Austen has 4 heads")
+    expect(sentence(page, "parts")).to_contain_text("Austen has 4 heads")
     page.wait_for_url("**shown=austen**")
     page.get_by_role("radio", name="Austen").focus()
     page.keyboard.press("ArrowDown")
-    expect(page.locator(SENTENCE)).to_contain_text("Dates has 4 heads")
+    expect(sentence(page, "parts")).to_contain_text("Dates has 4 heads")
     expect(page.get_by_role("radio", name="Dates")).to_be_checked()
     expect(page.locator(".av-anatomy svg")).to_have_count(2)
-    again = visit("?" + page.url.partition("?")[2])
-    expect(again.locator(SENTENCE)).to_have_text(page.locator(SENTENCE).inner_text())
+    again = visit(query_of(page))
+    expect(sentence(again, "parts")).to_have_text(sentence(page, "parts").inner_text())
 
 
-def test_the_diagram_from_the_keyboard(visit: Callable[..., Page]) -> None:
+def test_the_diagram_from_the_keyboard(visit: Open) -> None:
     page = visit("?shown=induction")
     model = load("induction").transformer
     parts = page.locator(".av-anatomy [role=option]")
@@ -72,14 +62,14 @@ def test_the_diagram_from_the_keyboard(visit: Callable[..., Page]) -> None:
     expect(total).to_contain_text(f"{sum(p.numel() for p in model.parameters()):,}")
 
 
-def test_use_it_sets_the_model_of_every_page(visit: Callable[..., Page]) -> None:
+def test_use_it_sets_the_model_of_every_page(visit: Open) -> None:
     page = visit("?shown=tales")
     page.get_by_role("button", name="Use it in every page").click()
     expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("Tales (3 × 2 heads)")
     expect(page.get_by_role("button", name="Use it in every page")).to_have_count(0)
 
 
-def test_an_upload_and_a_bad_one(visit: Callable[..., Page]) -> None:
+def test_an_upload_and_a_bad_one(visit: Open) -> None:
     page = visit()
     field = page.locator("[data-testid=stFileUploader] input[type=file]")
     name = "<img src=x onerror=alert(1)>.zip"
@@ -87,20 +77,20 @@ def test_an_upload_and_a_bad_one(visit: Callable[..., Page]) -> None:
     own = page.locator(".av-table tbody tr").first
     expect(own).to_contain_text("Yours 1: <img src=x onerror=alert(1)>")
     expect(own.locator("img")).to_have_count(0)
-    expect(page.locator(SENTENCE)).to_contain_text("has 5 heads of width 10 in 2 layers")
+    expect(sentence(page, "parts")).to_contain_text("has 5 heads of width 10 in 2 layers")
     field = page.locator("[data-testid=stFileUploader] input[type=file]")
     field.set_input_files({"name": "bad.zip", "mimeType": "application/zip", "buffer": b"not a zip"})
     expect(page.get_by_text("− This is no .zip archive")).to_be_visible()
     expect(own).to_contain_text("Yours 1")
 
 
-def test_nothing_scrolls_sideways(visit: Callable[..., Page]) -> None:
+def test_nothing_scrolls_sideways(visit: Open) -> None:
     page = visit("?shown=dates&beside=austen", dark=True)
     for width in at_widths(page):
         assert sideways(page) == 0, width
 
 
-def test_an_archive_of_a_real_models_size(visit: Callable[..., Page], tmp_path: Path) -> None:
+def test_an_archive_of_a_real_models_size(visit: Open, tmp_path: Path) -> None:
     """91 MB: the server's own limit on uploads lets it through."""
     folder = minilm_folder()
     assert folder is not None
@@ -111,4 +101,4 @@ def test_an_archive_of_a_real_models_size(visit: Callable[..., Page], tmp_path: 
     page = visit("?shown=tales")
     page.locator("[data-testid=stFileUploader] input[type=file]").set_input_files(tmp_path / "minilm.zip")
     expect(page.locator(".av-table tbody tr").first).to_contain_text("Yours 1: minilm")
-    expect(page.locator(SENTENCE)).to_contain_text("22,565,376 parameters")
+    expect(sentence(page, "parts")).to_contain_text("22,565,376 parameters")

@@ -2,24 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import axe_playwright_python
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Intervention, Model, Trace, attend
 from attnviz.browser.attention_message import pack
 from attnviz.browser.view_state import ViewState
 from attnviz.formatting import percent
-from tests.e2e.harness import SENTENCE, settle, state_of
+from tests.e2e.driver import SENTENCE, Open, serious, settle, state_of
 
-Open = Callable[..., Page]
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 IT, ANIMAL, N = 10, 2, 16
 HEAD = {"layer": 3, "head": 1}
 PAINTING = {**HEAD, "mask": "painted"}
@@ -415,33 +410,24 @@ def test_compact_paints(open_view: Open, message: bytes, trace: Trace) -> None:
     assert painted(page) == []
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing_serious(open_view: Open, message: bytes, dark: bool) -> None:
-    page = open_view(message, dark=dark)
-    page.evaluate(AXE)
+def test_axe_finds_nothing_serious(open_view: Open, message: bytes) -> None:
+    page = open_view(message)
+    page.evaluate("view.set({mask: 'painted', painted: [[3, 3]]})")
+    settle(page)
     for painting in (False, True):
         if painting:
             compact(page, 400, 400, state={**PAINTING, "painted": [[3, 3]], "queries": [IT]})
-        else:
-            page.evaluate("view.set({mask: 'painted', painted: [[3, 3]]})")
-            settle(page)
-        found = page.evaluate(
-            "async () => (await axe.run('.av')).violations.map((v) => [v.id, v.impact, v.nodes[0].html])"
-        )
-        assert [v for v in found if v[1] in ("serious", "critical")] == []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            expect(page.locator("[data-theme]").first).to_have_attribute("data-theme", scheme)
+            assert serious(page, "'.av'") == [], (painting, scheme)
 
 
 # ---- in the app ----------------------------------------------------------------------------------
 
 
-def test_explore_runs_the_whole_model_with_the_painted_mask(
-    browser: Browser, app_server: str, minilm: Model, trace: Trace
-) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    trouble: list[str] = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.goto(f"{app_server}/?layer=3&head=1&q=10&k=0&mask=painted&cells=10.1-3&whole=1")
+def test_explore_runs_the_whole_model_with_the_painted_mask(open_app: Open, minilm: Model, trace: Trace) -> None:
+    page = open_app("?layer=3&head=1&q=10&k=0&mask=painted&cells=10.1-3&whole=1")
     expect(page.locator(".av-gloss", has_text="3 cells blocked")).to_be_visible(timeout=60_000)
     told = page.locator(".av-say")
 
@@ -461,5 +447,3 @@ def test_explore_runs_the_whole_model_with_the_painted_mask(
     for _ in range(8):
         page.keyboard.press("ArrowRight")
     expect(told).to_have_text(f"In layer 3, head 1, it gives {truth(cells, 8)} of its attention to street.")
-    context.close()
-    assert trouble == []

@@ -1,7 +1,6 @@
 """Step by step in a real Chromium: every step by keyboard alone, any number traced, weights edited, links restored."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,23 +11,27 @@ from playwright.sync_api import Page, expect
 from attnviz import Model
 from attnviz.analysis.provenance.steps import layer_provenance
 from attnviz.analysis.provenance.worked_example import by_hand
-from tests.e2e.harness import QUIET, SENTENCE
+from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, seen, visiting
 
 ROOT = "[...document.querySelectorAll('*')].map((e) => e.shadowRoot).find((s) => s?.querySelector('.aw'))"
 STEPS = ("x", "q", "k", "v", "split", "scores", "scaled", "mask", "softmax", "values", "concat", "out")
 
 
-@pytest.fixture
-def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
-    """visit(query, …) gives the page, ready; further options as for `open_app`."""
+def ready(page: Page) -> None:
+    page.wait_for_selector(".aw-m [data-cell]")
 
-    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
-        page = open_app(query if query.startswith("http") else f"step_by_step{query}", *size, **options)
-        page.wait_for_selector(".aw-m [data-cell]")
-        page.wait_for_selector(QUIET)
-        return page
 
-    return open_page
+visit = visiting("step_by_step", ready)
+# Two pages on which tests walk from step to step; what they look at is all that they change.
+hand = seen("step_by_step", ready)
+dark = seen("step_by_step", ready, query="?of=text&step=scores&layer=2", dark=True)
+
+
+def go(page: Page, step: str) -> Page:
+    """The page at a step."""
+    page.locator(f'[data-step="{step}"]').click()
+    expect(page.locator(f'[data-step="{step}"]')).to_have_attribute("aria-selected", "true")
+    return page
 
 
 def cell(page: Page, name: str) -> Any:
@@ -57,11 +60,10 @@ def scrolls_sideways(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
 
-def test_every_number_of_the_example_is_the_librarys(visit: Any) -> None:
-    page, one, seen = visit(), by_hand(), set()
+def test_every_number_of_the_example_is_the_librarys(hand: Page) -> None:
+    page, one, names = hand, by_hand(), set()
     for step in STEPS:
-        page.locator(f'[data-step="{step}"]').click()
-        expect(page.locator(f'[data-step="{step}"]')).to_have_attribute("aria-selected", "true")
+        go(page, step)
         for key, text in page.eval_on_selector_all(
             ".aw-stage [data-cell]", "cells => cells.map((c) => [c.dataset.cell, c.textContent])"
         ):
@@ -70,12 +72,12 @@ def test_every_number_of_the_example_is_the_librarys(visit: Any) -> None:
             whole = (values[np.isfinite(values)] % 1 == 0).all()
             value = one[name].at(int(row), int(col))
             assert text == ("−∞" if value == -np.inf else shown(value, 0 if whole else 2)), key
-            seen.add(name)
+            names.add(name)
         for number, of in page.eval_on_selector_all(
             ".aw-trace .aw-f", "all => all.map((f) => [f.textContent, f.dataset.factor])"
         ):
             assert number == cell_text(one, of)
-    assert seen == set(one.matrices) - {f"{kind}.1" for kind in ("scores", "scaled", "mask", "masked", "weights")}
+    assert names == set(one.matrices) - {f"{kind}.1" for kind in ("scores", "scaled", "mask", "masked", "weights")}
 
 
 def cell_text(one: Any, key: str) -> str:
@@ -86,8 +88,8 @@ def cell_text(one: Any, key: str) -> str:
     return "−∞" if value == -np.inf else shown(value, 0 if whole else 2)
 
 
-def test_from_an_output_down_to_the_embedding_and_back(visit: Any) -> None:
-    page = visit("?step=out")
+def test_from_an_output_down_to_the_embedding_and_back(hand: Page) -> None:
+    page = go(hand, "out")
     cell(page, "out:1:0").click()
     for factor in ("concat:1:0", "z.0:1:0", "V:0:0", "x:0:2", "E:0:2"):
         page.locator(f'.aw-trace [data-factor="{factor}"]').click()
@@ -102,7 +104,7 @@ def test_from_an_output_down_to_the_embedding_and_back(visit: Any) -> None:
     assert crumbs(page) == ["out[1,0]"] and result(page) == shown(by_hand()["out"].at(1, 0), 2)
 
 
-def test_by_keyboard_alone_through_all_steps(visit: Any) -> None:
+def test_by_keyboard_alone_through_all_steps(visit: Open) -> None:
     page = visit()
     page.locator('[data-step="x"]').focus()
     for step in STEPS[1:]:
@@ -141,8 +143,8 @@ def test_by_keyboard_alone_through_all_steps(visit: Any) -> None:
     assert crumbs(page) == ["out[2,1]"]
 
 
-def test_hover_previews_and_leaves(visit: Any) -> None:
-    page = visit("?step=scores")
+def test_hover_previews_and_leaves(hand: Page) -> None:
+    page = go(hand, "scores")
     before = result(page)
     cell(page, "scores.0:2:2").hover()
     assert result(page) == "−1" and "hz" in cell(page, "Q:2:0").get_attribute("class")
@@ -151,7 +153,7 @@ def test_hover_previews_and_leaves(visit: Any) -> None:
     assert result(page) == before
 
 
-def test_a_weight_is_changed_and_everything_after_it(visit: Any) -> None:
+def test_a_weight_is_changed_and_everything_after_it(visit: Open) -> None:
     page = visit("?step=q")
     cell(page, "W_Q:1:0").click()
     field = page.locator(".aw-edit input")
@@ -169,7 +171,7 @@ def test_a_weight_is_changed_and_everything_after_it(visit: Any) -> None:
     expect(cell(other, "out:1:0")).to_have_text(shown(by_hand()["out"].at(1, 0), 2))
 
 
-def test_what_is_no_weight_gets_a_sentence_and_stays(visit: Any) -> None:
+def test_what_is_no_weight_gets_a_sentence_and_stays(visit: Open) -> None:
     page = visit("?step=q")
     field, note = page.locator(".aw-edit input"), page.locator(".aw-edit p")
     refused = {
@@ -192,7 +194,7 @@ def test_what_is_no_weight_gets_a_sentence_and_stays(visit: Any) -> None:
         expect(note).to_contain_text(says)
 
 
-def test_a_finger_sees_the_sum_under_the_matrices(visit: Any) -> None:
+def test_a_finger_sees_the_sum_under_the_matrices(visit: Open) -> None:
     page = visit("?step=q", size=(390, 844))
     cell(page, "x:1:0").scroll_into_view_if_needed()
     page.mouse.wheel(0, 200)
@@ -201,7 +203,7 @@ def test_a_finger_sees_the_sum_under_the_matrices(visit: Any) -> None:
     expect(cell(page, "x:0:2")).to_be_in_viewport()
 
 
-def test_another_head_keeps_the_place(visit: Any) -> None:
+def test_another_head_keeps_the_place(visit: Open) -> None:
     page = visit("?step=scores&path=scores.0:2:0")
     choose(page, "Head", "1")
     expect(cell(page, "scores.1:2:0")).to_have_class(re.compile(r"\bon\b"))
@@ -211,7 +213,7 @@ def test_another_head_keeps_the_place(visit: Any) -> None:
     expect(page.locator(".aw-crumbs li")).to_have_text("Q[2,0]")
 
 
-def test_minilm_is_elided_and_any_cell_is_reached(visit: Any, minilm: Model) -> None:
+def test_minilm_is_elided_and_any_cell_is_reached(visit: Open, minilm: Model) -> None:
     page = visit("?of=text&layer=0&head=3&step=q")
     one = layer_provenance(minilm.transformer, minilm.run(SENTENCE), 0)
     assert page.locator(".aw-stage [data-cell]").count() < 300
@@ -234,7 +236,7 @@ def test_minilm_is_elided_and_any_cell_is_reached(visit: Any, minilm: Model) -> 
     expect(page.locator(".aw-terms tbody tr")).to_have_count(385)
 
 
-def test_tracing_into_another_head_brings_its_numbers(visit: Any, minilm: Model) -> None:
+def test_tracing_into_another_head_brings_its_numbers(visit: Open, minilm: Model) -> None:
     page = visit("?of=text&layer=2&head=0&step=concat&path=concat:4:200")
     one = layer_provenance(minilm.transformer, minilm.run(SENTENCE), 2)
     page.locator('.aw-trace [data-factor="z.6:4:200"]').click()
@@ -244,7 +246,7 @@ def test_tracing_into_another_head_brings_its_numbers(visit: Any, minilm: Model)
     page.wait_for_url(re.compile("head=6"))
 
 
-def test_controls_and_the_link(visit: Any) -> None:
+def test_controls_and_the_link(visit: Open) -> None:
     page = visit("?of=text&layer=1&head=2&step=softmax")
     choose(page, "Layer", "4")
     expect(page.locator(".st-key-lesson-sentence-main")).to_contain_text("In layer 4, head 2")
@@ -270,17 +272,17 @@ def choose(page: Page, label: str, option: str) -> None:
     page.wait_for_selector(QUIET)
 
 
-def test_every_try(visit: Any) -> None:
+def test_every_try(visit: Open) -> None:
     page = visit()
-    seen = [("E:0:2", "2"), ("weights.0:1:1", "0.94"), ("weights.1:0:2", "0.40"), ("weights.1:1:2", "0.52")]
-    for number, (key, text) in enumerate(seen):
+    shows = [("E:0:2", "2"), ("weights.0:1:1", "0.94"), ("weights.1:0:2", "0.40"), ("weights.1:1:2", "0.52")]
+    for number, (key, text) in enumerate(shows):
         page.locator(f".st-key-step_by_step-try-{number} button").click()
         expect(cell(page, key)).to_have_text(text)
         expect(page.locator(".aw-crumbs li")).to_have_count(6 if number == 0 else 1)
     expect(page).to_have_url(re.compile("of=text.*layer=3"))
 
 
-def test_hostile_words_are_only_text(visit: Any) -> None:
+def test_hostile_words_are_only_text(visit: Open) -> None:
     text = "%3Cimg src=x onerror=alert(1)%3E **b** `c` $x$ [l](http://a.b)"
     page = visit(f"?of=text&step=scores&text={text}")
     assert page.locator(".aw-stage img, .aw-trace img, .aw-stage a").count() == 0
@@ -289,30 +291,42 @@ def test_hostile_words_are_only_text(visit: Any) -> None:
         page.locator(f'[data-step="{step}"]').click()
 
 
-def test_one_token(visit: Any) -> None:
+def test_one_token(visit: Open) -> None:
     page = visit("?of=text&model=scratch:gpt&text=a&step=softmax")
     for step in STEPS:
         page.locator(f'[data-step="{step}"]').click()
         expect(page.locator(".aw-terms, .aw-what").first).to_be_visible()
 
 
-@pytest.mark.parametrize(("width", "query"), [(1440, "?of=text"), (900, ""), (390, "?of=text&step=q")])
-def test_nothing_scrolls_sideways(visit: Any, width: int, query: str) -> None:
-    page = visit(query, size=(width, 844))
+def in_its_place(page: Page) -> None:
+    """At every step, nothing scrolls sideways or stands beyond the edge."""
     for step in STEPS:
-        page.locator(f'[data-step="{step}"]').click()
+        go(page, step)
         assert not scrolls_sideways(page), step
         inside = "(e) => e.getBoundingClientRect().right <= innerWidth + 1"
         assert page.evaluate(f"[...{ROOT}.querySelectorAll('figure, table, button')].every({inside})"), step
 
 
-@pytest.mark.parametrize(
-    ("query", "dark"), [("?step=q&path=W_Q:1:0", False), ("?of=text&step=scores&layer=2", True), ("?step=mask", False)]
-)
-def test_axe_finds_nothing_serious(visit: Any, query: str, dark: bool) -> None:
-    page = visit(query, dark=dark)
+def test_nothing_scrolls_sideways(hand: Page, dark: Page) -> None:
+    for page, sizes in ((hand, [(900, 844)]), (dark, [(390, 844), (1440, 844)])):
+        for _ in at_widths(page, *sizes):
+            in_its_place(page)
+        page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def accessible(page: Page) -> None:
+    """axe finds nothing serious in the component."""
     page.locator(".aw").evaluate("(e) => { e.getRootNode().host.id = 'walk-host'; }")
     context = {"include": [{"fromShadowDom": ["#walk-host", ".aw"]}]}
     found = Axe().run(page, context=context, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
     bad = [v for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
     assert not bad, [(v["id"], [n["html"][:200] for n in v["nodes"][:3]]) for v in bad]
+
+
+def test_axe_finds_nothing_serious(hand: Page, dark: Page) -> None:
+    go(hand, "q")
+    cell(hand, "W_Q:1:0").click()
+    expect(hand.locator(".aw-edit input")).to_be_visible()
+    accessible(hand)
+    accessible(go(hand, "mask"))
+    accessible(go(dark, "scores"))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.harness import at_widths, sideways
+from tests.e2e.driver import Open, at_widths, sideways, visiting
 
 PATIENCE = 60_000  # ms that a busy machine may take
 SENTENCE = ".st-key-lesson-sentence-main"
@@ -18,16 +15,7 @@ CURVES = ".st-key-lesson-picture-training .js-plotly-plot"
 LONG = "task=copy&size=small&n_layers=2&d_model=16&n_heads=2&d_ff=16&length=12&batch=4&steps=10000&positions=learned"
 
 
-@pytest.fixture
-def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
-    """visit(query, …) gives the page, ready; further options as for `open_app`."""
-
-    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
-        page = open_app(f"train?{query}", *size, **options)
-        expect(button(page, "Start")).to_be_enabled()
-        return page
-
-    return open_page
+visit = visiting("train", lambda page: expect(button(page, "Start")).to_be_enabled(), query=f"?{LONG}")
 
 
 def button(page: Page, name: str) -> Locator:
@@ -56,8 +44,8 @@ def points(page: Page) -> list[int]:
     return page.locator(CURVES).evaluate("plot => plot.data.map(line => line.x.at?.(-1) ?? 0)")
 
 
-def test_a_training_from_start_to_use(visit: Callable[..., Page]) -> None:
-    page = visit(LONG)
+def test_a_training_from_start_to_use(visit: Open) -> None:
+    page = visit()
     button(page, "Start").click()
     reach(page, 5)
     expect(page.locator(CURVES)).to_be_visible()
@@ -93,9 +81,9 @@ def test_a_training_from_start_to_use(visit: Callable[..., Page]) -> None:
     assert "model=session%3A" in page.url
 
 
-def test_a_training_ends_with_its_session(visit: Callable[..., Page]) -> None:
+def test_a_training_ends_with_its_session(visit: Open) -> None:
     """The server takes two: the third waits until one of the first two has closed the browser."""
-    first, second, third = (visit(LONG) for _ in range(3))
+    first, second, third = (visit() for _ in range(3))
     for page in (first, second):
         button(page, "Start").click()
         reach(page, 2)
@@ -106,17 +94,17 @@ def test_a_training_ends_with_its_session(visit: Callable[..., Page]) -> None:
     def try_again() -> bool:
         if button(third, "Start").is_visible():
             button(third, "Start").click()
-        third.wait_for_timeout(500)
+        third.wait_for_timeout(250)
         return button(third, "Stop").is_visible()
 
-    assert any(try_again() for _ in range(60))
+    assert any(try_again() for _ in range(120))
     for page in (second, third):
         button(page, "Stop").click()
         expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost")
 
 
-def test_nothing_scrolls_sideways(visit: Callable[..., Page]) -> None:
-    page = visit(LONG.replace("10000", "40"))
+def test_nothing_scrolls_sideways(visit: Open) -> None:
+    page = visit("?" + LONG.replace("10000", "40"))
     for state in ("Start", "Use it in every page"):
         expect(button(page, state)).to_be_visible()
         for width in at_widths(page):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Model
@@ -14,41 +11,33 @@ from attnviz.analysis import variants
 from attnviz.analysis.variants import Survey
 from attnviz.formatting import percent
 from attnviz.web.variants import text
-from tests.e2e.harness import QUIET, SENTENCE, at_widths, sideways
+from tests.e2e.driver import (
+    QUIET,
+    SENTENCE,
+    Open,
+    at_widths,
+    dial,
+    pick,
+    picture,
+    query_of,
+    sentence,
+    sideways,
+    visiting,
+)
 
-Visit = Callable[..., Page]
 PICTURES = ("variants", "variants-errors", "variants-seconds", "variants-bytes", "variants-cache")
 
 
-@pytest.fixture
-def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
-    """visit(query, …) gives the page, ready; further options as for `open_app`."""
-
-    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
-        page = open_app(f"variants{query}", *size, **options)
-        for picture in PICTURES:
-            expect(chart(page, picture)).to_be_attached(timeout=60_000)
-        page.wait_for_selector(QUIET)
-        return page
-
-    return open_page
+def ready(page: Page) -> None:
+    for name in PICTURES:
+        expect(chart(page, name)).to_be_attached(timeout=60_000)
 
 
-def chart(page: Page, picture: str) -> Locator:
-    return page.locator(f".st-key-lesson-picture-{picture} .js-plotly-plot .main-svg").first
+visit = visiting("variants", ready)
 
 
-def sentence(page: Page, part: str = "main") -> Locator:
-    return page.locator(f".st-key-lesson-sentence-{part}")
-
-
-def dial(page: Page, field: str) -> Locator:
-    return page.locator(f".st-key-variants-{field}-dial input")
-
-
-def pick(page: Page, field: str, option: int) -> None:
-    page.locator(f".st-key-variants-{field} [role=combobox]").click()
-    page.get_by_role("option", name=str(option), exact=True).click()
+def chart(page: Page, name: str) -> Locator:
+    return picture(page, name).locator(".js-plotly-plot .main-svg").first
 
 
 def surveyed(minilm: Model, layer: int, size: int = 2, groups: int = 3) -> Survey:
@@ -63,32 +52,29 @@ def written(minilm: Model, layer: int, head: int, **chosen: int) -> re.Pattern[s
     return re.compile(re.escape(whole).replace("\u202f", r"\s"))
 
 
-def test_every_control_of_the_head_recomputes(visit: Visit, minilm: Model) -> None:
+def test_every_control_recomputes(visit: Open, minilm: Model) -> None:
     page = visit()
     expect(sentence(page)).to_have_text(written(minilm, 3, 1))
-    pick(page, "layer", 4)
+    pick(page, "variants-layer", 4)
     expect(sentence(page)).to_have_text(written(minilm, 4, 1))
-    pick(page, "head", 5)
+    pick(page, "variants-head", 5)
     expect(sentence(page)).to_have_text(written(minilm, 4, 5))
-    dial(page, "size").focus()
+    dial(page, "variants-size").focus()
     page.keyboard.press("ArrowRight")
     expect(sentence(page)).to_have_text(written(minilm, 4, 5, size=3))
     off = percent(text.errors(surveyed(minilm, 4, 3), 5)["local"])
-    titles = page.locator(".st-key-lesson-picture-variants .annotation-text")
+    titles = picture(page, "variants").locator(".annotation-text")
     expect(titles.nth(1)).to_contain_text(re.compile(re.escape(off).replace("\u202f", r"\s")))
-    dial(page, "groups").focus()
+    dial(page, "variants-groups").focus()
     page.keyboard.press("ArrowRight")
     expect(sentence(page)).to_have_text(written(minilm, 4, 5, size=3, groups=4))
     expect(page).to_have_url(re.compile(r"layer=4.*head=5.*size=3.*groups=4"))
 
-
-def test_the_context_moves_the_caches(visit: Visit) -> None:
-    page = visit()
-    before = page.locator(".st-key-lesson-picture-variants-cache .annotation-text").all_text_contents()
-    dial(page, "context").focus()
+    before = picture(page, "variants-cache").locator(".annotation-text").all_text_contents()
+    dial(page, "variants-context").focus()
     page.keyboard.press("End")
     expect(sentence(page, "cache")).to_contain_text(re.compile(r"At 131,072 tokens that is 40\sGiB for Llama-2-70B"))
-    expect(page.locator(".st-key-lesson-picture-variants-cache .annotation-text").first).not_to_have_text(before[0])
+    expect(picture(page, "variants-cache").locator(".annotation-text").first).not_to_have_text(before[0])
 
 
 def measure(page: Page) -> None:
@@ -98,11 +84,11 @@ def measure(page: Page) -> None:
     page.locator(".st-key-variants-measure button").click()
 
 
-def test_measuring_shows_its_progress_and_other_controls_answer(visit: Visit, minilm: Model) -> None:
+def test_measuring_shows_its_progress_and_other_controls_answer(visit: Open, minilm: Model) -> None:
     page = visit("?longest=2048")
     measure(page)
     expect(page.locator(".st-key-variants-cancel button")).to_be_visible()
-    dial(page, "size").focus()
+    dial(page, "variants-size").focus()
     page.keyboard.press("ArrowLeft")
     expect(sentence(page)).to_have_text(written(minilm, 3, 1, size=1))
     expect(page.locator(".st-key-variants-measure button")).to_be_visible(timeout=60_000)
@@ -114,7 +100,7 @@ def test_measuring_shows_its_progress_and_other_controls_answer(visit: Visit, mi
     expect(page.locator(".st-key-lesson-predict-guess")).to_contain_text("From 1,024 to 2,048 tokens it went from")
 
 
-def test_cancel_stops_and_keeps_what_was_measured(visit: Visit) -> None:
+def test_cancel_stops_and_keeps_what_was_measured(visit: Open) -> None:
     page = visit()
     measure(page)
     page.locator(".st-key-variants-cancel button").click()
@@ -125,8 +111,20 @@ def test_cancel_stops_and_keeps_what_was_measured(visit: Visit) -> None:
     page.wait_for_selector(QUIET)
 
 
-def test_every_try_sets_the_page_up(visit: Visit, minilm: Model) -> None:
+def test_a_link_opened_elsewhere_shows_the_same_and_every_try_sets_the_page_up(visit: Open, minilm: Model) -> None:
     page = visit()
+    pick(page, "variants-layer", 0)
+    expect(sentence(page)).to_contain_text("layer 0, head 1")
+    dial(page, "variants-context").focus()
+    page.keyboard.press("Home")
+    expect(sentence(page, "cache")).to_contain_text("1,024 tokens")
+    expect(page).to_have_url(re.compile("context=1024"))
+    other = visit(query_of(page))
+    for part in ("main", "cache"):
+        expect(sentence(other, part)).to_have_text(sentence(page, part).inner_text())
+    titles, others = (picture(one, "variants").locator(".annotation-text") for one in (page, other))
+    expect(titles).to_have_count(6)
+    expect(others).to_have_text([one or "" for one in titles.all_text_contents()])
     buttons = page.locator("[class*=st-key-lesson-tries] button")
     buttons.nth(0).click()
     expect(sentence(page)).to_have_text(written(minilm, 0, 2))
@@ -136,24 +134,7 @@ def test_every_try_sets_the_page_up(visit: Visit, minilm: Model) -> None:
     expect(sentence(page, "cache")).to_contain_text("131,072 tokens")
 
 
-def test_a_link_opened_elsewhere_shows_the_same(visit: Visit) -> None:
-    page = visit()
-    pick(page, "layer", 0)
-    expect(sentence(page)).to_contain_text("layer 0, head 1")
-    dial(page, "context").focus()
-    page.keyboard.press("Home")
-    expect(sentence(page, "cache")).to_contain_text("1,024 tokens")
-    expect(page).to_have_url(re.compile("context=1024"))
-    query = page.url[page.url.index("?") :]
-    other = visit(query)
-    for part in ("main", "cache"):
-        expect(sentence(other, part)).to_have_text(sentence(page, part).inner_text())
-    titles = ".st-key-lesson-picture-variants .annotation-text"
-    expect(page.locator(titles)).to_have_count(6)
-    expect(other.locator(titles)).to_have_text([one or "" for one in page.locator(titles).all_text_contents()])
-
-
-def test_nothing_scrolls_sideways_or_leaves_its_picture(visit: Visit) -> None:
+def test_nothing_scrolls_sideways_or_leaves_its_picture(visit: Open) -> None:
     page = visit("?layer=4&head=5&context=131072", dark=True)
     for width in at_widths(page):
         assert sideways(page) <= 0, width
@@ -163,8 +144,8 @@ def test_nothing_scrolls_sideways_or_leaves_its_picture(visit: Visit) -> None:
 
 def empty(page: Page, name: str) -> float:
     """How many pixels of a picture of square cells lie below the last of them."""
-    picture = page.locator(f".st-key-lesson-picture-{name} .js-plotly-plot")
-    frame, cells = picture.bounding_box(), picture.locator(".heatmaplayer image").bounding_box()
+    plot = picture(page, name).locator(".js-plotly-plot")
+    frame, cells = plot.bounding_box(), plot.locator(".heatmaplayer image").bounding_box()
     assert frame is not None and cells is not None
     return frame["y"] + frame["height"] - cells["y"] - cells["height"]
 

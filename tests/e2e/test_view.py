@@ -6,25 +6,20 @@ import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import axe_playwright_python
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Intervention, Model, Trace, attend
 from attnviz.browser.attention_message import pack
 from attnviz.browser.view_state import ViewState
-from tests.e2e.harness import QUIET, SENTENCE, relabelled, settle, state_of
+from tests.e2e.driver import QUIET, SENTENCE, Open, relabelled, serious, settle, state_of, still
 from tests.support.hostile_texts import HOSTILE
 
-Open = Callable[..., Page]
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 IT, ANIMAL = 10, 2
 CHOSEN = {"layer": 3, "head": 1, "queries": [IT]}
 
@@ -43,9 +38,9 @@ def say(page: Page) -> str:
     return page.locator(".av-say").inner_text().replace("\u202f", " ")
 
 
-def live(page: Page) -> str:
-    page.wait_for_timeout(200)
-    return page.locator(".av-sr[role=status]").inner_text().replace("\u202f", " ")
+def spoken(page: Page) -> Locator:
+    """What a screen reader says; it comes a moment after the key."""
+    return page.locator(".av-sr[role=status]")
 
 
 def cell(page: Page, query: int, key: int) -> tuple[float, float]:
@@ -239,8 +234,8 @@ def test_arrows_move_the_cell_and_it_is_read_aloud(open_view: Open, message: byt
     page = open_view(message, state={**CHOSEN, "key": ANIMAL})
     matrix(page).focus()
     page.keyboard.press("ArrowLeft")
-    spoken = f"layer 3, head 1: 'it' attends to 'the' {weight(trace, 3, 1, IT, 1) * 100:.1f} %"
-    assert live(page) == spoken
+    share = f"{weight(trace, 3, 1, IT, 1) * 100:.1f}\u202f%"
+    expect(spoken(page)).to_have_text(f"layer 3, head 1: 'it' attends to 'the' {share}")
     assert state_of(page)["key"] == ANIMAL  # moved, not yet locked
     page.keyboard.press("Enter")
     settle(page)
@@ -260,7 +255,7 @@ def test_arrows_move_through_heads(open_view: Open, message: bytes) -> None:
     page.keyboard.press("ArrowDown")
     settle(page)
     assert (state_of(page)["layer"], state_of(page)["head"]) == (4, 2)
-    assert live(page).startswith("layer 4, head 2: 'it' attends to")
+    expect(spoken(page)).to_have_text(re.compile("^layer 4, head 2: 'it' attends to"))
     for _ in range(20):
         page.keyboard.press("ArrowLeft" if not across else "ArrowUp")
     assert state_of(page)["layer"] == 0
@@ -301,15 +296,14 @@ def test_roles_names_and_the_text_alternative(open_view: Open, message: bytes) -
     assert rows.nth(IT).inner_text().replace("\u202f", " ").startswith("it → animal 68 %")
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing_serious(open_view: Open, message: bytes, dark: bool) -> None:
+def test_axe_finds_nothing_serious(open_view: Open, message: bytes) -> None:
     state = {**CHOSEN, "mask": "causal", "diff": True, "heads": [[2, 3]]}
-    page = open_view(message, state=state, live=True, dark=dark)
+    page = open_view(message, state=state, live=True)
     page.get_by_text("More settings").click()
-    page.evaluate(AXE)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    serious = [violation for violation in found if violation["impact"] in ("serious", "critical")]
-    assert [(v["id"], [node["html"][:150] for node in v["nodes"]]) for v in serious] == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator("#root")).to_have_attribute("data-theme", scheme)
+        assert serious(page) == [], scheme
 
 
 # ---- controls ------------------------------------------------------------------------------------
@@ -594,8 +588,8 @@ def test_order_and_colour_by_the_previous_token(open_view: Open, message: bytes,
     page.locator(".av-heads canvas.over").focus()
     page.keyboard.press("ArrowRight")
     head = state_of(page)["layer"] * 12 + state_of(page)["head"]
-    share = f"{float(score[head]) * 100:.{0 if score[head] >= 0.0995 else 1}f} %"
-    assert f"previous token {share}: 'it' attends" in live(page)
+    share = f"{float(score[head]) * 100:.{0 if score[head] >= 0.0995 else 1}f}\u202f%"
+    expect(spoken(page)).to_contain_text(f"previous token {share}: 'it' attends")
     x, y = page.evaluate(f"view.lay.grid.at({best})")
     page.locator(".av-heads canvas.over").hover(position={"x": x + 4, "y": y + 4})
     settle(page)
@@ -739,9 +733,16 @@ def test_the_theme_follows_the_page(open_view: Open, message: bytes) -> None:
 SIZES = [(1440, 900), (1920, 1080), (1100, 800), (980, 900), (720, 450), (390, 844), (320, 640)]
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_nothing_is_cut_off_or_overlaps(open_view: Open, message: bytes, size: tuple[int, int]) -> None:
-    page = open_view(message, state={**CHOSEN, "mask": "causal"}, size=size, live=True)
+def test_nothing_is_cut_off_or_overlaps(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state={**CHOSEN, "mask": "causal"}, live=True)
+    for size in SIZES:
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        still(page)
+        settle(page)
+        nothing_is_cut_off_or_overlaps(page, size)
+
+
+def nothing_is_cut_off_or_overlaps(page: Page, size: tuple[int, int]) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     boxes = page.evaluate(
         """(parts) => [...document.querySelectorAll(parts)].map((e) => {
@@ -831,14 +832,13 @@ def test_destroyed_views_leave_nothing_behind(open_view: Open, message: bytes) -
 # ---- in the app ----------------------------------------------------------------------------------
 
 
-def test_the_app_keeps_the_choice_in_its_link(browser: Browser, app_server: str) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    trouble: list[str] = []
+def test_the_app_keeps_the_choice_in_its_link(open_app: Open) -> None:
     received: list[int] = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
-    page.goto(f"{app_server}/?layer=3&head=1&q=10")
+
+    def listen(page: Page) -> None:
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
+
+    page = open_app("?layer=3&head=1&q=10", prepare=listen)
     page.wait_for_selector(QUIET, timeout=60_000)
     expect(page.locator(".av-say")).to_contain_text("it gives", timeout=20_000)
     received.clear()
@@ -850,15 +850,9 @@ def test_the_app_keeps_the_choice_in_its_link(browser: Browser, app_server: str)
     page.wait_for_url(re.compile("whole=1"))
     expect(page.locator(".av-main")).to_have_attribute("aria-busy", "false", timeout=20_000)
     sentence = page.locator(".av-say").inner_text()
-    link = page.url
-    context.close()
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
-    page = context.new_page()
-    page.goto(link)
-    expect(page.locator(".av-say")).to_have_text(sentence, timeout=20_000)
-    assert page.locator(".av").get_attribute("data-theme") == "dark"
-    context.close()
-    assert trouble == []
+    other = open_app(page.url, dark=True)
+    expect(other.locator(".av-say")).to_have_text(sentence, timeout=20_000)
+    assert other.locator(".av").get_attribute("data-theme") == "dark"
 
 
 def test_the_state_is_a_view_state(open_view: Open, message: bytes) -> None:
@@ -866,7 +860,7 @@ def test_the_state_is_a_view_state(open_view: Open, message: bytes) -> None:
     assert ViewState.from_dict(json.loads(json.dumps(state_of(page)))).to_dict() == state_of(page)
 
 
-def test_a_head_that_shares_its_keys_names_its_group(open_view: Callable[..., Page], trace: Trace) -> None:
+def test_a_head_that_shares_its_keys_names_its_group(open_view: Open, trace: Trace) -> None:
     layers = [replace(layer, attention=replace(layer.attention, kv_heads=3)) for layer in trace.layers]
     page = open_view(pack(replace(trace, layers=tuple(layers))), state={"layer": 2, "head": 9})
     expect(page.locator(".av-matrix h2")).to_contain_text("Layer 2, head 9 in key group 2")

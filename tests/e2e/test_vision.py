@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
@@ -18,25 +15,19 @@ from attnviz.formatting import percent
 from attnviz.web.components import drawing_pad
 from attnviz.web.vision import state
 from attnviz.web.vision.text import token_name
-from tests.e2e.harness import QUIET, at_widths, sideways, still
+from tests.e2e.driver import QUIET, Open, at_widths, query_of, sentence, sideways, still, visiting
 
-ANSWER = ".st-key-lesson-sentence-main"
 CELLS = ".ad-grid [role=gridcell]"
 FIRST = (drawing_pad.read(state.FIRST) / 8.0 - 1)[None]
 
 
-@pytest.fixture
-def visit(open_app: Callable[..., Page]) -> Callable[..., Page]:
-    """visit(query, …) gives the page, ready; further options as for `open_app`."""
+def ready(page: Page) -> None:
+    expect(page.locator(CELLS)).to_have_count(64, timeout=60_000)
+    page.wait_for_selector(QUIET)
+    still(page)
 
-    def open_page(query: str = "", *size: tuple[int, int], **options: Any) -> Page:
-        page = open_app(f"vision{query}", *size, **options)
-        expect(page.locator(CELLS)).to_have_count(64, timeout=60_000)
-        page.wait_for_selector(QUIET)
-        still(page)
-        return page
 
-    return open_page
+visit = visiting("vision", ready)
 
 
 def ink(page: Page) -> np.ndarray:
@@ -59,10 +50,10 @@ def covered(points: list[tuple[float, float]], radius: float) -> np.ndarray:
     return marks.reshape(8, 4, 8, 4).sum(axis=(1, 3))
 
 
-def test_a_stroke_of_the_mouse_is_inked_as_the_data_were_and_answered(visit: Callable[..., Page]) -> None:
+def test_a_stroke_of_the_mouse_is_inked_as_the_data_were_and_answered(visit: Open) -> None:
     """From an empty square: the page changes all around while the pen is down, and the stroke goes on."""
     page = visit(f"?drawing={drawing_pad.EMPTY}")
-    expect(page.locator(ANSWER)).to_contain_text("The drawing is empty")
+    expect(sentence(page)).to_contain_text("The drawing is empty")
     points = [(9.0, 5.0), (23.0, 5.0), (13.0, 29.0)]
     box = page.locator(".ad-grid").bounding_box()
     assert box is not None
@@ -70,7 +61,7 @@ def test_a_stroke_of_the_mouse_is_inked_as_the_data_were_and_answered(visit: Cal
     page.mouse.move(*places[0])
     page.mouse.down()
     page.mouse.move(*places[1], steps=8)
-    expect(page.locator(ANSWER)).to_contain_text("The model’s answer is")  # already
+    expect(sentence(page)).to_contain_text("The model’s answer is")  # already
     page.mouse.move(*places[2], steps=8)
     page.mouse.up()
     found = ink(page)
@@ -78,17 +69,17 @@ def test_a_stroke_of_the_mouse_is_inked_as_the_data_were_and_answered(visit: Cal
     logits = load("digits").run(torch.from_numpy(found / 8.0 - 1).float()[None]).logits
     assert logits is not None
     best = int(logits[0].argmax())
-    expect(page.locator(ANSWER)).to_contain_text(
+    expect(sentence(page)).to_contain_text(
         f"“{best}” with {percent(float(logits[0].softmax(-1)[best]))}", use_inner_text=True
     )
     page.wait_for_url(f"**drawing={drawing_pad.write(torch.from_numpy(found))}**")
     page.get_by_role("button", name="Undo", exact=True).click()
-    expect(page.locator(ANSWER)).to_contain_text("The drawing is empty")
+    expect(sentence(page)).to_contain_text("The drawing is empty")
     assert ink(page).sum() == 0
+    _the_keyboard_draws_erases_and_takes_back(page)
 
 
-def test_the_keyboard_draws_erases_and_takes_back(visit: Callable[..., Page]) -> None:
-    page = visit(f"?drawing={drawing_pad.EMPTY}")
+def _the_keyboard_draws_erases_and_takes_back(page: Page) -> None:
     page.get_by_role("radio", name="Draw").press("Tab")
     expect(page.locator(CELLS).first).to_be_focused()
     for key in ("ArrowRight", "ArrowDown", "Space", "Space", "ArrowDown", "Space", "ArrowUp", "Home"):
@@ -96,7 +87,7 @@ def test_the_keyboard_draws_erases_and_takes_back(visit: Callable[..., Page]) ->
     expect(page.locator(CELLS).nth(8)).to_be_focused()
     found = ink(page)
     assert (found[1, 1], found[2, 1], found.sum()) == (16, 8, 24)
-    expect(page.locator(ANSWER)).to_contain_text("The model’s answer is")
+    expect(sentence(page)).to_contain_text("The model’s answer is")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Backspace")
     assert ink(page).sum() == 8
@@ -105,12 +96,12 @@ def test_the_keyboard_draws_erases_and_takes_back(visit: Callable[..., Page]) ->
     page.get_by_role("button", name="A handwritten 0").focus()
     for key in ("ArrowDown", "ArrowRight", "ArrowRight", "Enter"):
         page.keyboard.press(key)
-    expect(page.locator(ANSWER)).to_contain_text("The writer meant a 7")
+    expect(sentence(page)).to_contain_text("The writer meant a 7")
     page.get_by_role("button", name="Clear", exact=True).press("Enter")
-    expect(page.locator(ANSWER)).to_contain_text("The drawing is empty")
+    expect(sentence(page)).to_contain_text("The drawing is empty")
 
 
-def test_the_sentence_follows_the_pointer_and_a_patch_can_look(visit: Callable[..., Page]) -> None:
+def test_the_sentence_follows_the_pointer_and_a_patch_can_look(visit: Open) -> None:
     page, trace = visit(), load("digits").run(FIRST)
     say = page.locator(".ap .av-say")
 
@@ -135,13 +126,13 @@ def test_the_sentence_follows_the_pointer_and_a_patch_can_look(visit: Callable[.
     page.wait_for_url("**head=3**")
     patch(page, 0, 1).hover()
     expect(say).to_have_text(expected(1, 3, 13, 2), use_inner_text=True)
-    again = visit("?" + page.url.partition("?")[2])
+    again = visit(query_of(page))
     expect(again.locator(".ap-big h2")).to_contain_text("Layer 1, head 3")
     patch(again, 0, 1).hover()
     expect(again.locator(".ap .av-say")).to_have_text(expected(1, 3, 13, 2), use_inner_text=True)
 
 
-def test_keys_choose_patches_and_heads(visit: Callable[..., Page]) -> None:
+def test_keys_choose_patches_and_heads(visit: Open) -> None:
     page, trace = visit("?layer=2&head=3"), load("digits").run(FIRST)
     say = page.locator(".ap .av-say")
     page.locator(".ap-tiles [aria-selected=true]").focus()
@@ -162,45 +153,45 @@ def test_keys_choose_patches_and_heads(visit: Callable[..., Page]) -> None:
     expect(say).to_contain_text("the class token gives")
 
 
-def test_a_head_is_switched_off_and_on_again(visit: Callable[..., Page]) -> None:
+def test_a_head_is_switched_off_and_on_again(visit: Open) -> None:
     page = visit("?layer=0&head=1")
     page.get_by_role("button", name="Switch this head off").click()
-    expect(page.locator(ANSWER)).to_contain_text("With layer 0, head 1 switched off")
+    expect(sentence(page)).to_contain_text("With layer 0, head 1 switched off")
     logits = load("digits").run(FIRST, intervention=Intervention(head_scale={(0, 1): 0.0})).logits
     assert logits is not None
     share = percent(float(logits[0].softmax(-1)[3]))
     expect(page.locator(".ap-answer li").nth(3).locator(".share")).to_have_text(share, use_inner_text=True)
     expect(page.locator(".ap-tiles .off")).to_have_count(1)
     page.get_by_role("button", name="Switch this head on again").click()
-    expect(page.locator(ANSWER)).to_contain_text("The model’s answer is")
+    expect(sentence(page)).to_contain_text("The model’s answer is")
 
 
-def test_a_file_is_brought_and_inverted(visit: Callable[..., Page], tmp_path: Path) -> None:
+def test_a_file_is_brought_and_inverted(visit: Open, tmp_path: Path) -> None:
     values = (255 - 255 * drawing_pad.read(state.FIRST) / 16).round().to(torch.uint8).numpy()
     Image.fromarray(values).resize((80, 80), Image.Resampling.NEAREST).save(tmp_path / "three.png")
     page = visit()
     page.get_by_role("radio", name="Upload").click()
-    expect(page.locator(ANSWER)).to_contain_text("Choose a PNG or JPEG file")
+    expect(sentence(page)).to_contain_text("Choose a PNG or JPEG file")
     (tmp_path / "notes.png").write_bytes(b"no picture")
     page.set_input_files("input[type=file]", tmp_path / "notes.png")
-    expect(page.locator(ANSWER)).to_contain_text("− This is no whole PNG or JPEG image")
+    expect(sentence(page)).to_contain_text("− This is no whole PNG or JPEG image")
     page.set_input_files("input[type=file]", tmp_path / "three.png")
     expect(page.get_by_text("The picture is dark on white")).to_be_visible()
     page.locator(".st-key-vision-invert label").click()
-    expect(page.locator(ANSWER)).to_contain_text("The model’s answer is “3”")
+    expect(sentence(page)).to_contain_text("The model’s answer is “3”")
 
 
-def test_a_finger_draws_and_chooses(visit: Callable[..., Page]) -> None:
+def test_a_finger_draws_and_chooses(visit: Open) -> None:
     page = visit(f"?drawing={drawing_pad.EMPTY}", size=(390, 844), has_touch=True)
     page.locator(CELLS).nth(27).tap()
-    expect(page.locator(ANSWER)).to_contain_text("The model’s answer is")
+    expect(sentence(page)).to_contain_text("The model’s answer is")
     found = ink(page)
     assert found[3, 3] > 8 and found.sum() == found[2:5, 2:5].sum()
     patch(page, 1, 1).tap()
     expect(page.locator(".ap .av-say")).to_contain_text("the patch in row 1, column 1 gives")
 
 
-def test_nothing_scrolls_sideways(visit: Callable[..., Page]) -> None:
+def test_nothing_scrolls_sideways(visit: Open) -> None:
     page = visit()
     for width in at_widths(page):
         assert sideways(page) == 0, width

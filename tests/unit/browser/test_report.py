@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from attnviz import InvalidParameterError, Mask, Trace, Transformer, load, preset
 from attnviz.browser import report
@@ -21,24 +21,15 @@ from attnviz.browser.bundle import javascript
 from attnviz.browser.view_state import ViewState
 from attnviz.formatting import percent
 from attnviz.nn.positions import alibi_slopes
-from tests.support.chromium import launch
 from tests.support.hostile_texts import HOSTILE
 from tests.support.node import run_node
 from tests.support.traces import attention, encoding_of, trace_of
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """A page without a network; anything it complains about or asks for fails the test."""
-    context = chromium.new_context(offline=True, viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context = browser.new_context(offline=True, viewport={"width": 1440, "height": 900}, accept_downloads=True)
     page, trouble = context.new_page(), []
     page.on("console", lambda message: message.type in ("error", "warning") and trouble.append(message.text))
     page.on("pageerror", lambda error: trouble.append(str(error)))
