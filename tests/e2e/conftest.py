@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from attnviz import Model, Trace, load
-from tests.e2e.driver import SENTENCE, AppPages, Files, Open, ViewPages
+from tests.e2e.driver import PATIENCE, SENTENCE, AppPages, Files, Open, ViewPages
 from tests.support.chromium import serve
 
-expect.set_options(timeout=30_000)  # what comes on a busy machine comes late
+expect.set_options(timeout=PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

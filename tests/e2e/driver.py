@@ -22,6 +22,7 @@ QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 SENTENCE = "The animal didn't cross the street because it was too tired."
 WIDTHS = ((1440, 900), (900, 900), (390, 844))  # a projector, a small window, a phone
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
+PATIENCE = 180_000  # ms: what comes on a busy machine comes late
 Open = Callable[..., Page]
 
 
@@ -52,7 +53,7 @@ class AppPages:
     ) -> Page:
         """A page at a path or an address; `still` asks for no motion, `prepare` gets it before it is opened."""
         self.pages.append(page := self._context(context_options).new_page())
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE)
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.emulate_media(
             color_scheme="dark" if dark else "light", reduced_motion="reduce" if still else "no-preference"

@@ -8,7 +8,19 @@ from playwright.sync_api import Page, expect
 
 from attnviz import Model
 from attnviz.analysis import residual
-from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, dial, picture, seen, sentence, sideways, visiting
+from tests.e2e.driver import (
+    PATIENCE,
+    QUIET,
+    SENTENCE,
+    Open,
+    at_widths,
+    dial,
+    picture,
+    seen,
+    sentence,
+    sideways,
+    visiting,
+)
 
 LAYERS = ".st-key-encoder_block-layer button"
 SEED = ".st-key-encoder_block-seed"
@@ -16,7 +28,7 @@ PICTURES = 8
 
 
 def ready(page: Page) -> None:
-    expect(page.locator(".js-plotly-plot .main-svg:first-child")).to_have_count(PICTURES, timeout=60_000)
+    expect(page.locator(".js-plotly-plot .main-svg:first-child")).to_have_count(PICTURES)
 
 
 visit = visiting("encoder_block", ready)
@@ -90,14 +102,14 @@ def test_a_link_shows_the_same_elsewhere_and_the_things_to_try(visit: Open) -> N
     page.get_by_role("button", name="Twelve layers, other weights").click()
     expect(sentence(page, "depth")).to_contain_text("12 untrained layers")
     page.get_by_role("button", name="A trained pre-norm model: Austen").click()
-    expect(page.get_by_text("as in Austen")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("as in Austen")).to_be_visible(timeout=PATIENCE)
     expect(sentence(page)).to_contain_text("it leaves with length")
     expect(page).to_have_url(re.compile("model=austen"))
 
 
 def test_the_code_opens(first_look: Page) -> None:
     first_look.get_by_text("The code that ran").click()
-    expect(first_look.locator("[data-testid=stExpander]")).to_contain_text("def depth_sizes", timeout=20_000)
+    expect(first_look.locator("[data-testid=stExpander]")).to_contain_text("def depth_sizes")
 
 
 def test_nothing_scrolls_sideways_or_is_cut_off(first_look: Page) -> None:

@@ -12,7 +12,7 @@ NEXT = ".av-writer ol button"
 
 
 def ready(page: Page) -> None:
-    expect(page.locator(NEXT)).to_have_count(10, timeout=60_000)
+    expect(page.locator(NEXT)).to_have_count(10)
 
 
 visit = visiting("generate", ready, query="?text=She+was&model=austen")

@@ -13,7 +13,7 @@ from attnviz import Intervention, Model, Trace, attend
 from attnviz.browser.attention_message import pack
 from attnviz.browser.view_state import ViewState
 from attnviz.formatting import percent
-from tests.e2e.driver import SENTENCE, Open, serious, settle, state_of
+from tests.e2e.driver import PATIENCE, SENTENCE, Open, serious, settle, state_of
 
 IT, ANIMAL, N = 10, 2, 16
 HEAD = {"layer": 3, "head": 1}
@@ -428,7 +428,7 @@ def test_axe_finds_nothing_serious(open_view: Open, message: bytes) -> None:
 
 def test_explore_runs_the_whole_model_with_the_painted_mask(open_app: Open, minilm: Model, trace: Trace) -> None:
     page = open_app("?layer=3&head=1&q=10&k=0&mask=painted&cells=10.1-3&whole=1")
-    expect(page.locator(".av-gloss", has_text="3 cells blocked")).to_be_visible(timeout=60_000)
+    expect(page.locator(".av-gloss", has_text="3 cells blocked")).to_be_visible(timeout=PATIENCE)
     told = page.locator(".av-say")
 
     def truth(cells: list[tuple[int, int]], key: int) -> str:
@@ -443,7 +443,7 @@ def test_explore_runs_the_whole_model_with_the_painted_mask(open_app: Open, mini
     page.keyboard.press("Space")
     cells.append((IT, 0))
     page.wait_for_url(re.compile(r"cells=10\.0-3"))
-    expect(page.locator(".av-main")).to_have_attribute("aria-busy", "false", timeout=20_000)
+    expect(page.locator(".av-main")).to_have_attribute("aria-busy", "false")
     for _ in range(8):
         page.keyboard.press("ArrowRight")
     expect(told).to_have_text(f"In layer 3, head 1, it gives {truth(cells, 8)} of its attention to street.")

@@ -11,7 +11,7 @@ SECOND_DIAL = ".st-key-softmax-temperature-dialsampling input"
 
 
 def ready(page: Page) -> None:
-    expect(page.locator(".js-plotly-plot")).to_have_count(6, timeout=60_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(6)
 
 
 visit = visiting("softmax", ready)

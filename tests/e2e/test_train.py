@@ -6,9 +6,8 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.driver import Open, at_widths, sideways, visiting
+from tests.e2e.driver import PATIENCE, Open, at_widths, sideways, visiting
 
-PATIENCE = 60_000  # ms that a busy machine may take
 SENTENCE = ".st-key-lesson-sentence-main"
 CURVES = ".st-key-lesson-picture-training .js-plotly-plot"
 # Small enough for many steps a second, long enough to be stopped by hand.

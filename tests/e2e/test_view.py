@@ -839,8 +839,8 @@ def test_the_app_keeps_the_choice_in_its_link(open_app: Open) -> None:
         page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
 
     page = open_app("?layer=3&head=1&q=10", prepare=listen)
-    page.wait_for_selector(QUIET, timeout=60_000)
-    expect(page.locator(".av-say")).to_contain_text("it gives", timeout=20_000)
+    page.wait_for_selector(QUIET)
+    expect(page.locator(".av-say")).to_contain_text("it gives")
     received.clear()
     page.locator(".av-chip", has_text="because").click()
     page.wait_for_url(re.compile("q=9"))
@@ -848,10 +848,10 @@ def test_the_app_keeps_the_choice_in_its_link(open_app: Open) -> None:
     page.get_by_role("radio", name="The whole model").click()
     page.get_by_role("radio", name="Causal").click()
     page.wait_for_url(re.compile("whole=1"))
-    expect(page.locator(".av-main")).to_have_attribute("aria-busy", "false", timeout=20_000)
+    expect(page.locator(".av-main")).to_have_attribute("aria-busy", "false")
     sentence = page.locator(".av-say").inner_text()
     other = open_app(page.url, dark=True)
-    expect(other.locator(".av-say")).to_have_text(sentence, timeout=20_000)
+    expect(other.locator(".av-say")).to_have_text(sentence)
     assert other.locator(".av").get_attribute("data-theme") == "dark"
 
 

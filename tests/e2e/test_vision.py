@@ -22,7 +22,7 @@ FIRST = (drawing_pad.read(state.FIRST) / 8.0 - 1)[None]
 
 
 def ready(page: Page) -> None:
-    expect(page.locator(CELLS)).to_have_count(64, timeout=60_000)
+    expect(page.locator(CELLS)).to_have_count(64)
     page.wait_for_selector(QUIET)
     still(page)
 
