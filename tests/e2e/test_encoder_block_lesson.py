@@ -9,7 +9,6 @@ from playwright.sync_api import Page, expect
 from attnviz import Model
 from attnviz.analysis import residual
 from tests.e2e.driver import (
-    PATIENCE,
     QUIET,
     SENTENCE,
     Open,
@@ -102,7 +101,7 @@ def test_a_link_shows_the_same_elsewhere_and_the_things_to_try(visit: Open) -> N
     page.get_by_role("button", name="Twelve layers, other weights").click()
     expect(sentence(page, "depth")).to_contain_text("12 untrained layers")
     page.get_by_role("button", name="A trained pre-norm model: Austen").click()
-    expect(page.get_by_text("as in Austen")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("as in Austen")).to_be_visible()
     expect(sentence(page)).to_contain_text("it leaves with length")
     expect(page).to_have_url(re.compile("model=austen"))
 

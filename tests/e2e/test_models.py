@@ -10,13 +10,13 @@ from playwright.sync_api import Page, expect
 
 from attnviz import load
 from attnviz.models.catalogue import BUNDLED, minilm_folder
-from tests.e2e.driver import PATIENCE, Open, at_widths, query_of, sentence, sideways, visiting
+from tests.e2e.driver import Open, at_widths, query_of, sentence, sideways, visiting
 
 DETAILS = ".av-anatomy-part"
 
 
 def ready(page: Page) -> None:
-    expect(page.locator(".av-anatomy svg").first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".av-anatomy svg").first).to_be_visible()
 
 
 visit = visiting("models", ready)

@@ -13,7 +13,7 @@ from attnviz import Intervention, Model, Trace, attend
 from attnviz.browser.attention_message import pack
 from attnviz.browser.view_state import ViewState
 from attnviz.formatting import percent
-from tests.e2e.driver import PATIENCE, SENTENCE, Open, serious, settle, state_of
+from tests.e2e.driver import SENTENCE, Open, serious, settle, state_of
 
 IT, ANIMAL, N = 10, 2, 16
 HEAD = {"layer": 3, "head": 1}
@@ -428,7 +428,7 @@ def test_axe_finds_nothing_serious(open_view: Open, message: bytes) -> None:
 
 def test_explore_runs_the_whole_model_with_the_painted_mask(open_app: Open, minilm: Model, trace: Trace) -> None:
     page = open_app("?layer=3&head=1&q=10&k=0&mask=painted&cells=10.1-3&whole=1")
-    expect(page.locator(".av-gloss", has_text="3 cells blocked")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".av-gloss", has_text="3 cells blocked")).to_be_visible()
     told = page.locator(".av-say")
 
     def truth(cells: list[tuple[int, int]], key: int) -> str:

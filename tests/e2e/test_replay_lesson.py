@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.driver import PATIENCE, Open, at_widths, query_of, seen, sentence, sideways, visiting
+from tests.e2e.driver import Open, at_widths, query_of, seen, sentence, sideways, visiting
 
 DIAL = ".st-key-replay-step-dial input"
 
 
 def ready(page: Page) -> None:
     expect(page.locator(".js-plotly-plot")).to_have_count(1)
-    expect(page.locator(".av-root canvas").first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".av-root canvas").first).to_be_visible()
 
 
 visit = visiting("replay", ready)

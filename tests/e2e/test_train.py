@@ -74,9 +74,7 @@ def test_a_training_from_start_to_use(visit: Open) -> None:
     button(page, "Use it in every page").click()
     page.get_by_role("link", name="Every page runs it now: open Explore").click()
     expect(page.locator(".av-say")).to_be_visible()
-    expect(page.get_by_role("combobox", name="Model")).to_have_value(
-        re.compile("Yours 1: copy after"), timeout=PATIENCE
-    )
+    expect(page.get_by_role("combobox", name="Model")).to_have_value(re.compile("Yours 1: copy after"))
     assert "model=session%3A" in page.url
 
 

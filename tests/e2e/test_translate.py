@@ -7,14 +7,14 @@ import re
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.driver import PATIENCE, QUIET, Open, at_widths, query_of, seen, sentence, sideways, visiting
+from tests.e2e.driver import QUIET, Open, at_widths, query_of, seen, sentence, sideways, visiting
 
 CHIPS = ".av-writer .av-chip"
 
 
 def ready(page: Page) -> None:
-    expect(page.locator(CHIPS).first).to_be_visible(timeout=PATIENCE)
-    expect(page.locator(".av-root canvas").first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(CHIPS).first).to_be_visible()
+    expect(page.locator(".av-root canvas").first).to_be_visible()
 
 
 visit = visiting("translate", ready)

@@ -12,7 +12,6 @@ from attnviz.analysis.variants import Survey
 from attnviz.formatting import percent
 from attnviz.web.variants import text
 from tests.e2e.driver import (
-    PATIENCE,
     QUIET,
     SENTENCE,
     Open,
@@ -31,7 +30,7 @@ PICTURES = ("variants", "variants-errors", "variants-seconds", "variants-bytes",
 
 def ready(page: Page) -> None:
     for name in PICTURES:
-        expect(chart(page, name)).to_be_attached(timeout=PATIENCE)
+        expect(chart(page, name)).to_be_attached()
 
 
 visit = visiting("variants", ready)
@@ -92,7 +91,7 @@ def test_measuring_shows_its_progress_and_other_controls_answer(visit: Open, min
     dial(page, "variants-size").focus()
     page.keyboard.press("ArrowLeft")
     expect(sentence(page)).to_have_text(written(minilm, 3, 1, size=1))
-    expect(page.locator(".st-key-variants-measure button")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".st-key-variants-measure button")).to_be_visible()
     expect(sentence(page, "measured")).to_contain_text("At 2,048 tokens, for one head: full")
     expect(page.get_by_role("progressbar")).to_have_count(0)
     page.locator(".st-key-lesson-predict-guess").get_by_role("radio", name="four times as long").or_(
