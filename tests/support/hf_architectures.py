@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 import torch
 
 from attnviz.models import hf_loading
@@ -98,6 +99,16 @@ REACHED: dict[str, dict[str, Any]] = {
     "ViTForImageClassification": IMAGES | {"num_labels": 5},
     "Dinov2Model": IMAGES,
 }
+# In every run, one of each kind: grouped keys, learned positions, both directions, windows, two stacks, images.
+QUICK = (
+    "LlamaForCausalLM",
+    "GPT2LMHeadModel",
+    "BertForMaskedLM",
+    "ModernBertForMaskedLM",
+    "T5ForConditionalGeneration",
+    "ViTForImageClassification",
+)
+ALL_REACHED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.nightly) for name in REACHED]
 OWN = "attention in code of its own"
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "BloomForCausalLM": ({"vocab_size": 64, "hidden_size": 32, "n_layer": 2, "n_head": 4}, OWN),

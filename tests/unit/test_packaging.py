@@ -94,6 +94,7 @@ def test_installed_package_finds_its_app_and_assets(installed, tmp_path):
     assert Path(file).is_relative_to(installed) and app and assets
 
 
+@pytest.mark.nightly
 def test_sdist_holds_all_that_the_wheel_and_the_tests_are_made_of(sdist, tmp_path):
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
@@ -103,6 +104,7 @@ def test_sdist_holds_all_that_the_wheel_and_the_tests_are_made_of(sdist, tmp_pat
     assert set(FILES_IN_SDIST) <= files(source)
 
 
+@pytest.mark.nightly
 def test_wheel_made_from_the_sdist_is_the_same(wheel, sdist, tmp_path):
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
@@ -110,6 +112,7 @@ def test_wheel_made_from_the_sdist_is_the_same(wheel, sdist, tmp_path):
     assert again.read_bytes() == wheel.read_bytes()
 
 
+@pytest.mark.nightly
 def test_index_would_take_both_files(wheel, sdist):
     subprocess.run([sys.executable, "-m", "twine", "check", "--strict", wheel, sdist], check=True)
 

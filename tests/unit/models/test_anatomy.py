@@ -10,7 +10,7 @@ from attnviz import Transformer, catalogue, load, preset
 from attnviz.models import catalogue as models
 from attnviz.models.anatomy import Anatomy, Part, anatomy
 from attnviz.nn.config import ModelConfig
-from tests.support.hf_architectures import REACHED, pair
+from tests.support.hf_architectures import ALL_REACHED, pair
 
 CATALOGUE = {info.name: info for info in catalogue()}
 
@@ -70,7 +70,7 @@ def test_every_choice_of_a_config(config: ModelConfig) -> None:
     check(anatomy(model), model)
 
 
-@pytest.mark.parametrize("name", list(REACHED))
+@pytest.mark.parametrize("name", ALL_REACHED)
 def test_models_of_the_other_library(name: str) -> None:
     model = pair(name)[0]
     found = anatomy(model)

@@ -24,7 +24,7 @@ from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import hf_loading
 from attnviz.models.hf_attention import RUN
 from attnviz.models.hf_model import HFModel
-from tests.support.hf_architectures import REACHED, REFUSED, made, pair
+from tests.support.hf_architectures import ALL_REACHED, REACHED, REFUSED, made, pair
 from tests.support.parity import close
 
 LENGTHS, GOALS = (9, 6), (5, 4)  # real tokens of two texts
@@ -83,7 +83,7 @@ def run_both(ours: HFModel, theirs: Any) -> tuple[Trace, Any]:
 # ---- the same numbers ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", REACHED)
+@pytest.mark.parametrize("name", ALL_REACHED)
 def test_numbers_are_those_of_transformers_own_attention(name: str) -> None:
     ours, theirs = pair(name)
     trace, expected = run_both(ours, theirs)

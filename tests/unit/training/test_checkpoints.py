@@ -14,7 +14,7 @@ from attnviz.training import checkpoints
 from attnviz.training.loop import Training, preset
 
 TINY = {"d_model": 16, "n_heads": 2, "n_layers": 1, "batch": 4, "steps": 6, "warmup": 2, "eval_every": 3}
-KILL_TWENTY_TIMES = """
+KILL_MANY_TIMES = """
 import itertools, os, random, signal, sys, time
 from pathlib import Path
 import torch
@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 file, moments = Path(sys.argv[1]), random.Random(0)
 run = Training(preset("induction", "small", d_model=128, n_heads=2, n_layers=2, steps=1000))
 run.save(file)
-for _ in range(20):
+for _ in range(int(sys.argv[2])):
     before = os.stat(file).st_ino
     child = os.fork()
     if child == 0:
@@ -45,12 +45,13 @@ def run() -> Training:
     return Training(preset("induction", "small", **TINY))
 
 
-def test_a_killed_save_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
-    """Twenty times: SIGKILL at a random moment of a loop of saves; what stands there always loads."""
-    command = [sys.executable, "-c", KILL_TWENTY_TIMES, str(tmp_path / "checkpoint.safetensors")]
+@pytest.mark.parametrize("times", [4, pytest.param(20, marks=pytest.mark.nightly)])
+def test_a_killed_save_leaves_a_whole_checkpoint(tmp_path: Path, times: int) -> None:
+    """SIGKILL at random moments of a loop of saves; what stands there always loads."""
+    command = [sys.executable, "-c", KILL_MANY_TIMES, str(tmp_path / "checkpoint.safetensors"), str(times)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     saved = [line.split() for line in done.stdout.splitlines()]
-    assert len(saved) == 20 and all(whole == "True" for _, whole in saved)
+    assert len(saved) == times and all(whole == "True" for _, whole in saved)
     assert len({number for number, _ in saved}) > 1  # the moments did differ
 
 
