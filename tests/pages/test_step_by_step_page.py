@@ -22,7 +22,7 @@ from tests.support.hostile_texts import HOSTILE
 
 def typed(text: str, **query: str) -> Page:
     """The page on a text of the reader's own."""
-    app = Page("step_by_step", query)
+    app = opened("step_by_step", **query)
     app.session_state["text"] = text
     return app.run()
 
