@@ -76,7 +76,7 @@ def compare(
 class Survey:
     """One layer's heads under full attention and under each way to save."""
 
-    found: dict[str, Compared]  # by "full", "local", "strided", "linear", "multi", "grouped"
+    by_kind: dict[str, Compared]  # by "full", "local", "strided", "linear", "multi", "grouped"
     pairs: dict[str, float]  # the share of full attention's pairs that each computes
     even: Tensor  # (H,) the error of looking evenly at every token, which knows nothing of q and k
 
@@ -97,11 +97,11 @@ def survey(
         "multi": Variant("grouped", groups=1),
         "grouped": Variant("grouped", groups=groups),
     }
-    found = dict(zip(variants, compare(list(variants.values()), q, k, v, scale=scale, causal=causal), strict=True))
+    by_kind = dict(zip(variants, compare(list(variants.values()), q, k, v, scale=scale, causal=causal), strict=True))
     counts = {name: int(pattern(variant, n, causal).sum()) for name, variant in variants.items()}
     pairs = {name: count / counts["full"] for name, count in counts.items()}
     even = output(variants["full"], q, k, v, scale=0.0, causal=causal)
-    return Survey(found, pairs, relative_error(even, found["full"].z))
+    return Survey(by_kind, pairs, relative_error(even, by_kind["full"].z))
 
 
 def relative_error(z: Tensor, expected: Tensor) -> Tensor:

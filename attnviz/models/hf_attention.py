@@ -30,7 +30,7 @@ class Run:
     places: Mapping[int, str] | None  # the id of each attention module → "encoder", "decoder" or "cross"; None: unknown
     lengths: Mapping[str, Sequence[int]] = field(default_factory=dict)  # real keys of each text, by place
     intervention: Intervention | None = None
-    found: dict[str, list[AttentionTrace]] = field(default_factory=dict)
+    records: dict[str, list[AttentionTrace]] = field(default_factory=dict)
     modules: list[nn.Module] = field(default_factory=list)  # in the order of their calls
     last: dict[int, Tensor] = field(default_factory=dict)  # the id of a layer → what came out of it
     masks: dict[int, tuple[Tensor, Mask, Tensor | None]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ def attention(
     mask, bias = run.mask(attention_mask, query, k, place)
     if position_bias is not None:
         bias = position_bias if bias is None else bias + position_bias
-    records = run.found.setdefault(place, [])
+    records = run.records.setdefault(place, [])
     change = None if run.intervention is None else run.intervention.at(len(records), place)
     options = {"keep": mask, "bias": bias, "scale": query.shape[-1] ** -0.5 if scaling is None else scaling}
     trace = attend(query, k, v, **(options if change is None else _changed(options, change, query)))

@@ -144,11 +144,11 @@ class HFModel(Transformer):
     ) -> Trace:
         """A stack's run: `states` are the embeddings and each layer's output, the last one after the final norm."""
         end = run.last.get(self._ends.get(place, 0), states[-1])
-        crossed = run.found["cross"] if source is not None else [None] * (len(states) - 1)
+        crossed = run.records["cross"] if source is not None else [None] * (len(states) - 1)
         layers = tuple(
             LayerTrace(pre, attention, None, cross, None, post)
             for pre, attention, cross, post in zip(
-                states[:-1], run.found[place], crossed, [*states[1:-1], end], strict=True
+                states[:-1], run.records[place], crossed, [*states[1:-1], end], strict=True
             )
         )
         return Trace(self.config, layers, states[-1], logits, real, (), source, run.intervention)
@@ -190,7 +190,7 @@ def _explored(model: HFModel) -> tuple[HFConfig, dict[int, str], dict[str, int]]
     except Exception as error:  # in another library's code, on a config from strangers
         said = str(error).strip().partition("\n")[0][:200]
         raise ModelError(f"{name} cannot be run on a text alone ({type(error).__name__}: {said}).") from None
-    records = run.found.get("", [])
+    records = run.records.get("", [])
     if not records:
         raise ModelError(OWN_ATTENTION.format(given.model_type))
     places = [_place(record, both, source) for record in records]

@@ -56,10 +56,10 @@ def test_matrices_errors_and_sentence_are_the_librarys(
     app.choose(layer=layer, head=head, size=window, groups=groups)
     assert not app.exception
     survey = surveyed(layer, window, groups)
-    for drawn, one in zip(tiles(app), survey.found.values(), strict=True):
+    for drawn, one in zip(tiles(app), survey.by_kind.values(), strict=True):
         np.testing.assert_allclose(drawn, one.weights[head].numpy(), atol=1e-6)
     dots = {trace["y"][0]: trace for trace in charts(app)[ERRORS]["data"]}
-    for kind, one in survey.found.items():
+    for kind, one in survey.by_kind.items():
         if kind != "full":
             shown = {int(i): off for i, off in numbers(dots[text.NAMES[kind]]["customdata"])}
             np.testing.assert_allclose([shown[i] for i in range(12)], 100 * one.error.numpy(), rtol=1e-5)
@@ -93,7 +93,7 @@ def test_other_models_causal_ones_too(model: str) -> None:
     if charts(app):
         assert not app.exception
         survey = surveyed(1, 2, 2, model)
-        np.testing.assert_allclose(tiles(app)[1], survey.found["local"].weights[1].numpy(), atol=1e-6)
+        np.testing.assert_allclose(tiles(app)[1], survey.by_kind["local"].weights[1].numpy(), atol=1e-6)
         if model == "scratch:gpt":
             assert all(not np.triu(tile, 1).any() for tile in tiles(app))
     else:  # one that needs two texts

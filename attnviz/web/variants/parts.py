@@ -52,7 +52,7 @@ def controls(lesson: Lesson[Settings], run: Run, survey: HeadSurvey) -> None:
 
 def matrices(lesson: Lesson[Settings], run: Run, survey: HeadSurvey) -> None:
     """The implied matrices side by side."""
-    layer, head, by_kind = survey.layer, survey.head, survey.variants.found
+    layer, head, by_kind = survey.layer, survey.head, survey.variants.by_kind
     n = len(run.labels)
     notes = {kind: f"{percent(off)} off" for kind, off in text.errors(survey.variants, head).items()}
     notes["full"] = "every pair"
@@ -77,7 +77,7 @@ def matrices(lesson: Lesson[Settings], run: Run, survey: HeadSurvey) -> None:
 
 def errors(lesson: Lesson[Settings], survey: HeadSurvey) -> None:
     """The error of every head of the layer."""
-    by_kind, even = survey.variants.found, survey.variants.even
+    by_kind, even = survey.variants.by_kind, survey.variants.even
     off = {text.NAMES[kind]: variant.error.tolist() for kind, variant in by_kind.items() if kind != "full"}
     lesson.picture(
         figures.error_dots(list(off.items()), survey.head, even[survey.head].item(), shell.palette()),

@@ -33,7 +33,7 @@ def closest(survey: Survey, layer: int, head: int, labels: Sequence[str]) -> str
         f"attention comes closest to the full output, {percent(off[best])} off; {NAMES[worst]} is "
         f"{percent(off[worst])} off. Looking evenly at every token would be {percent(survey.even[head].item())} off."
     )
-    taken = survey.found["full"].weights[head].mean(dim=0)  # (T,)
+    taken = survey.by_kind["full"].weights[head].mean(dim=0)  # (T,)
     top = int(taken.argmax())
     if taken[top] < 0.5 or len(labels) < 3:
         return sentence
@@ -44,7 +44,7 @@ def pairs(survey: Survey) -> str:
     """What local and strided attention compute, and how errors are measured."""
     return (
         f"Local computes {percent(survey.pairs['local'])} of the pairs; strided, which also sees every token "
-        f"{survey.found['strided'].variant.stride} apart, {percent(survey.pairs['strided'])}. Multi-query has one "
+        f"{survey.by_kind['strided'].variant.stride} apart, {percent(survey.pairs['strided'])}. Multi-query has one "
         "head of keys. Off: length of the difference ÷ length of full attention’s output, over all tokens. "
         "The model was trained for none of them."
     )
@@ -52,7 +52,7 @@ def pairs(survey: Survey) -> str:
 
 def errors(survey: Survey, head: int) -> dict[str, float]:
     """The error of each way to save in one head."""
-    return {kind: one.error[head].item() for kind, one in survey.found.items() if kind != "full"}
+    return {kind: one.error[head].item() for kind, one in survey.by_kind.items() if kind != "full"}
 
 
 def across_heads(survey: Survey, layer: int) -> str:
