@@ -83,6 +83,27 @@ def _names(file: Path) -> set[str]:
     return names
 
 
+GUIDES = [name for name in NAMES if name.startswith("docs/how-to/")] + ["docs/architecture.md"]
+
+
+@pytest.fixture(scope="module")
+def source() -> str:
+    """Everything that a guide may name."""
+    files = [path for top in ("attnviz", "pages", "tests") for path in (ROOT / top).rglob("*.*")]
+    files = [path for path in files if path.suffix in (".py", ".js", ".css")] + [ROOT / "app.py"]
+    return "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_names_in_a_guide_are_in_the_code(name: str, source: str) -> None:
+    """`scoreTargets`, `lesson.picture(…)`: names that no file has, and no block of the guide, are out of date."""
+    examples = "\n".join(re.findall(r"^ *```.*?^ *```$", text(name), re.DOTALL | re.MULTILINE))
+    for words in re.findall(r"`([A-Za-z_][\w.]*)(?:\([^`]*\))?`", prose(name)):
+        for word in words.split("."):
+            if not MADE_UP.search(f"/{word}"):
+                assert re.search(rf"\b{word}\b", source + examples), f"{name}: {words}"
+
+
 @pytest.mark.parametrize("wing", WINGS)
 def test_the_reference_has_every_module_that_a_wing_names(wing: str) -> None:
     page = text(f"docs/api/{wing}.md")
