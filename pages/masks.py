@@ -43,7 +43,7 @@ def does_it_leak() -> None:
 def what_is_padding() -> None:
     """A real batch of three texts, and what its [PAD] tokens do to the real ones."""
     lesson.section("Who may look at [PAD]?")
-    padding = state.padding(lesson.chosen(), inputs)
+    padding = state.padding(lesson.settings(), inputs)
     lesson.sentence(text.padding(padding), part="padding")
     parts.batch(lesson, padding)
     parts.padded_head(padding, inputs)

@@ -32,7 +32,7 @@ def moment() -> None:
 @st.fragment
 def behind() -> None:
     """The formula and the code."""
-    lesson.chosen()
+    lesson.settings()
     parts.behind(lesson)
     lesson.write_link(inputs)
 

@@ -36,7 +36,7 @@ def one_row() -> None:
 @st.fragment
 def why() -> None:
     """The variance of q·k, and what softmax makes of it."""
-    seed = lesson.chosen().seed
+    seed = lesson.settings().seed
     variances, saturations = state.random_vectors(seed)
     lesson.section("Why divide by √dₖ?")
     lesson.sentence(text.variance_sentence(variances, state.PAIRS), part="variance")

@@ -13,7 +13,7 @@ lesson = Lesson("step_by_step", state.Settings())
 @st.fragment
 def page() -> None:
     """The lesson; its controls and the view rerun only this."""
-    settings = lesson.chosen()
+    settings = lesson.settings()
     lesson.question("What happens to one word, number by number?")
     summary, prediction = st.container(), st.container()
     controls = st.container(horizontal=True, vertical_alignment="bottom", key="walk-controls")

@@ -12,7 +12,7 @@ lesson = state.open_lesson()
 
 def training(timed: bool) -> None:
     """All but the formula; while a training is under way, this fragment runs again by itself."""
-    settings, run = lesson.chosen(), training_runs.mine()
+    settings, run = lesson.settings(), training_runs.mine()
     if timed != (run is not None and run.active):
         st.rerun()  # the whole page, for that is where a fragment's clock is set
     state.note_reader(settings, timed)

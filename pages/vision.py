@@ -37,7 +37,7 @@ def picture() -> None:
 @st.fragment
 def behind() -> None:
     """The formula and the code."""
-    lesson.chosen()
+    lesson.settings()
     parts.behind(lesson)
     lesson.write_link(inputs)
 

@@ -65,7 +65,7 @@ class Lesson(Generic[T]):
     def _kept(self) -> str:
         return f"{self.name}:kept"
 
-    def chosen(self) -> T:
+    def settings(self) -> T:
         """The settings now; a value that no widget offers (a browser may send anything) is the first one."""
         state = st.session_state
         if state.pop("whole_page", False):  # a thing to try has changed more than this fragment
@@ -167,7 +167,7 @@ class Lesson(Generic[T]):
 
     def write_link(self, inputs: shell.Inputs, view: Mapping[str, str] | None = None) -> None:
         """Puts the settings (and `view`: further parameters) into the address."""
-        shell.write_link(inputs, {**to_query(self.first, self.chosen()), **(view or {})})
+        shell.write_link(inputs, {**to_query(self.first, self.settings()), **(view or {})})
 
 
 def to_query(first: T, settings: T) -> dict[str, str]:

@@ -73,7 +73,7 @@ def diagrams(lesson: Lesson[Settings], run: Run, token: int, layer: int) -> None
 def norm(lesson: Lesson[Settings], run: Run) -> None:
     """What one LayerNorm does to the token."""
     token, layer = state.place(lesson, run)
-    second = lesson.chosen().norm == text.SUBLAYERS[1]
+    second = lesson.settings().norm == text.SUBLAYERS[1]
     step = state.normed(run.inputs.model, run.inputs.text, layer, token, second)
     lesson.section("What does LayerNorm do to one token?")
     lesson.sentence(text.norm(run.labels[token], step), part="norm")
@@ -151,7 +151,7 @@ def drift(lesson: Lesson[Settings], run: Run) -> None:
 @st.fragment
 def depth(lesson: Lesson[Settings], run: Run) -> None:
     """Untrained stacks of 1 to 12 layers: lengths and gradients at every depth."""
-    settings = lesson.chosen()
+    settings = lesson.settings()
     post, pre = state.depth_sizes(settings.depth, settings.seed)
     lesson.section("Why do deep models put the norm first?")
     question = "Before training, which arrangement has the larger gradient in the last layer?"

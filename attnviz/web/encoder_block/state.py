@@ -80,7 +80,7 @@ def run(lesson: Lesson[Settings]) -> Run:
 
 def settle(lesson: Lesson[Settings], run: Run) -> None:
     """Brings token and layer into what this text and this model have, before their widgets are drawn."""
-    settings, special = lesson.chosen(), run.trace.encodings[0].special
+    settings, special = lesson.settings(), run.trace.encodings[0].special
     if settings.token >= len(special):
         lesson.choose(token=max((i for i, is_special in enumerate(special) if not is_special), default=0))
     if settings.layer >= len(run.trace.layers):
@@ -89,7 +89,7 @@ def settle(lesson: Lesson[Settings], run: Run) -> None:
 
 def place(lesson: Lesson[Settings], run: Run) -> tuple[int, int]:
     """The token and the layer that are shown."""
-    settings = lesson.chosen()
+    settings = lesson.settings()
     return min(settings.token, len(run.labels) - 1), min(settings.layer, len(run.trace.layers) - 1)
 
 

@@ -153,7 +153,7 @@ def tries(lesson: Lesson[Settings]) -> None:
 @st.fragment
 def first_token(lesson: Lesson[Settings], opening: Opening) -> None:
     """How much everybody looks at the first token, and what happens without; the formulas and the code."""
-    scene = state.scene(opening.model, opening.text, lesson.chosen())
+    scene = state.scene(opening.model, opening.text, lesson.settings())
     lesson.section("Does every token look at the first?")
     if scene.n_tokens < 3:
         st.text("Say a few tokens first: below three there is nothing to see.")

@@ -88,7 +88,7 @@ def opening(lesson: Lesson[Settings]) -> Opening:
     try:
         model, instead = decoder(inputs.model)
         start, left_out = beginning(model, inputs.text)
-        scene(model, start, lesson.chosen())
+        scene(model, start, lesson.settings())
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(str(error))
     return Opening(inputs, model, start, (instead, left_out))
@@ -120,11 +120,11 @@ def beginning(name: str, whole: str) -> tuple[str, str]:
 
 def fitted(lesson: Lesson[Settings], opening: Opening) -> Settings:
     """The settings, on a layer and a head that the model has."""
-    settings, config = lesson.chosen(), cache.model(opening.model).transformer.config
+    settings, config = lesson.settings(), cache.model(opening.model).transformer.config
     for field, count in (("layer", config.n_layers), ("head", config.n_heads)):
         if getattr(settings, field) >= count:
             lesson.choose(**{field: count - 1})
-    return lesson.chosen()
+    return lesson.settings()
 
 
 # ---- runs ------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def sink(name: str, start: str, continuation: tuple[int, ...]) -> sinks.Sink:
 
 def extend(lesson: Lesson[Settings], opening: Opening, n: int) -> None:
     """Up to n tokens more, at the end of the text: what the two buttons do."""
-    settings = lesson.chosen()
+    settings = lesson.settings()
     now = scene(opening.model, opening.text, settings)
     if now.ended:
         return
@@ -195,7 +195,7 @@ def take(lesson: Lesson[Settings], opening: Opening, key: str) -> None:
     if action is None:
         return
     at, token = action
-    now = scene(opening.model, opening.text, lesson.chosen())
+    now = scene(opening.model, opening.text, lesson.settings())
     if token is None:
         lesson.choose(focus=at if 1 <= at < now.n_tokens else -1)
         return

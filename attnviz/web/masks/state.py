@@ -85,7 +85,7 @@ def open_lesson() -> tuple[Lesson[Settings], shell.Inputs]:
 
 def adopt(lesson: Lesson[Settings], inputs: shell.Inputs) -> Settings:
     """The settings, with what the reader did in one of the matrices since they were drawn, and within the model."""
-    settings, passed = lesson.chosen(), st.session_state.get(PASSED)
+    settings, passed = lesson.settings(), st.session_state.get(PASSED)
     if passed is not None and passed == settings.look():  # else a control or a link has the last word
         for view in VIEWS:
             now = attention_view.current_state(f"masks-{view}", passed)
@@ -100,7 +100,7 @@ def adopt(lesson: Lesson[Settings], inputs: shell.Inputs) -> Settings:
     config = cache.model(inputs.model).transformer.config
     if settings.layer >= config.n_layers or settings.head >= config.n_heads:
         lesson.choose(layer=min(settings.layer, config.n_layers - 1), head=min(settings.head, config.n_heads - 1))
-    return lesson.chosen()
+    return lesson.settings()
 
 
 # ---- the mask and what it does -----------------------------------------------------------------------
@@ -186,11 +186,11 @@ class Exchange:
 
 def exchange(lesson: Lesson[Settings], inputs: shell.Inputs) -> Exchange:
     """The exchange that the settings ask for; at the last word, if this text has no such position."""
-    settings, model = lesson.chosen(), cache.model(inputs.model)
+    settings, model = lesson.settings(), cache.model(inputs.model)
     encoding = model.encode(inputs.text)
     if settings.position >= len(encoding):
         lesson.choose(position=_last_word(encoding))
-        settings = lesson.chosen()
+        settings = lesson.settings()
     position = settings.position
     new_id, note = _new_id(model, encoding.ids[position], settings.word)
     return Exchange(encoding.labels, position, note, *_exchanged(inputs.model, inputs.text, position, new_id))

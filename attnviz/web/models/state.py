@@ -69,10 +69,10 @@ class Shown:
 
 def shown(lesson: Lesson[Settings]) -> Shown:
     """What the table and the settings ask for."""
-    infos, settings = lines(), lesson.chosen()
+    infos, settings = lines(), lesson.settings()
     if (name := choice(TABLE, infos)) is not None:
         lesson.choose(shown=name)
-        settings = lesson.chosen()
+        settings = lesson.settings()
     name = settings.shown if settings.shown in infos else FIRST
     other = infos.get(settings.beside) if settings.beside != name else None
     taken, beside, trouble = None, None, text.not_here(infos[name].title)

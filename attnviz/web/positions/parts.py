@@ -44,7 +44,7 @@ SOURCE = (
 
 def shuffle_test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     """Prediction, sentence, both texts and the bars."""
-    settings, model = lesson.chosen(), cache.model(inputs.model)
+    settings, model = lesson.settings(), cache.model(inputs.model)
     encoding, native = model.encode(inputs.text), model.transformer.config.positions
     if len(set(encoding.words) - {None}) < 2:
         lesson.sentence(text.ONE_WORD)
@@ -98,7 +98,7 @@ def tries_of_shuffling(lesson: Lesson[Settings]) -> None:
 
 def one_head(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     """One head as the model runs, and with other positions."""
-    settings, model = lesson.chosen(), cache.model(inputs.model)
+    settings, model = lesson.settings(), cache.model(inputs.model)
     config, info = model.transformer.config, model.info
     layer, head = min(settings.layer, config.n_layers - 1), min(settings.head, config.n_heads - 1)
     scheme, native = state.possible_scheme(lesson, "scheme", config), config.positions
@@ -159,7 +159,7 @@ def encoding(lesson: Lesson[Settings], inputs: shell.Inputs, table: Table) -> in
 
 def _heatmap_and_waves(lesson: Lesson[Settings], inputs: shell.Inputs, table: Table) -> int:
     """The whole encoding, and one pair of its dimensions (or one head of ALiBi) as lines. Returns which."""
-    lesson.chosen()
+    lesson.settings()
     heatmap = st.container()
     field, label = {"rope": ("turn", "Pair of dimensions"), "alibi": ("slope", "Head")}.get(
         table.scheme, ("pair", "Pair of dimensions")
@@ -236,7 +236,7 @@ def similarity(lesson: Lesson[Settings], table: Table, head: int) -> None:
 
 def distance(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     """A head's score against the distance, to four times the longest text that the model takes."""
-    settings, model = lesson.chosen(), cache.model(inputs.model)
+    settings, model = lesson.settings(), cache.model(inputs.model)
     config, labels = model.transformer.config, model.encode(inputs.text).labels
     head, word = min(settings.first_head, config.n_heads - 1), min(settings.word, len(labels) - 1)
     curves, limit = state.curves(inputs.model, inputs.text, word), config.max_len
@@ -266,7 +266,7 @@ def distance(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
 @st.fragment
 def behind(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     """Formulas and code."""
-    lesson.chosen()
+    lesson.settings()
     lesson.behind(
         FORMULA,
         SOURCE,

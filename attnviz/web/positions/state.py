@@ -72,7 +72,7 @@ def inputs(lesson: Lesson[Settings]) -> shell.Inputs:
 
 def possible_scheme(lesson: Lesson[Settings], field: str, config: ModelConfig) -> str:
     """The scheme that a field holds, or "none" (told to the widget too) if this model cannot run with it."""
-    scheme: str = getattr(lesson.chosen(), field)
+    scheme: str = getattr(lesson.settings(), field)
     if scheme in word_order.schemes_of(config):
         return scheme
     lesson.choose(**{field: "none"})

@@ -171,14 +171,14 @@ def messages(at: int, seed: int, off: bool) -> dict[str, bytes]:
 
 def adopt(lesson: Lesson[Settings]) -> Settings:
     """The settings, with the token that the reader picked in one of the matrices since they were drawn."""
-    settings, passed = lesson.chosen(), st.session_state.get(PASSED)
+    settings, passed = lesson.settings(), st.session_state.get(PASSED)
     if passed is not None and passed == settings.token:  # else a link has the last word
         for role in ROLES:
             picked = attention_view.current_state(f"replay-{role}", ViewState(queries=queries(passed))).queries
             if picked != queries(passed):
                 lesson.choose(token=picked[-1] if picked else -1)
                 break
-    return lesson.chosen()
+    return lesson.settings()
 
 
 def queries(token: int) -> tuple[int, ...]:

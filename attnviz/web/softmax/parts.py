@@ -162,7 +162,7 @@ def saturation(lesson: Lesson[Settings], measured: tuple[scaling.Saturation, ...
 @st.fragment
 def behind(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     """The formula and the code."""
-    lesson.chosen()
+    lesson.settings()
     lesson.behind(
         FORMULA,
         "Vaswani et al. 2017, section 3.2.1 and its footnote 4; temperature: Hinton et al. 2015, equation 1.",

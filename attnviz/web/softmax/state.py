@@ -44,14 +44,14 @@ class Settings:
 
 def clamped(lesson: Lesson[Settings], trace: Trace) -> Settings:
     """The settings, on a layer, a head and a token that this model and this text have."""
-    settings, special = lesson.chosen(), trace.encodings[0].special
+    settings, special = lesson.settings(), trace.encodings[0].special
     if settings.layer >= trace.config.n_layers:
         lesson.choose(layer=trace.config.n_layers - 1)
     if settings.head >= trace.config.n_heads:
         lesson.choose(head=trace.config.n_heads - 1)
     if settings.query >= len(special):  # a word, if there is one
         lesson.choose(query=max((i for i, one in enumerate(special) if not one), default=len(special) - 1))
-    return lesson.chosen()
+    return lesson.settings()
 
 
 def row(settings: Settings, trace: Trace) -> Row:

@@ -142,7 +142,7 @@ def why_not(settings: Settings) -> str:
 
 def take_preset(lesson: Lesson[Settings]) -> None:
     """Another task or size brings its own numbers."""
-    settings = lesson.chosen()
+    settings = lesson.settings()
     lesson.choose(**suggested(settings.task, settings.size))
     st.session_state[REFUSED] = ""
 
@@ -170,7 +170,7 @@ def take_file(lesson: Lesson[Settings]) -> None:
 
 def start(lesson: Lesson[Settings]) -> None:
     """Starts what is set, or keeps why not."""
-    settings = lesson.chosen()
+    settings = lesson.settings()
     st.session_state.pop(USED, None)
     attempt(lambda: training_runs.begin(config_of(settings), corpus_of(settings)))
 

@@ -34,7 +34,7 @@ def controls(lesson: Lesson[Settings]) -> None:
     """The model and the source."""
     model, source, example = st.columns([3, 5, 3], gap="medium")
     titles = state.models()
-    name = lesson.chosen().translator
+    name = lesson.settings().translator
     model.selectbox(
         "Model",
         [*titles, *([] if name in titles else [name])],
@@ -65,7 +65,7 @@ def controls(lesson: Lesson[Settings]) -> None:
 
 def prediction(lesson: Lesson[Settings], answer: Answer) -> None:
     """In which order does the head read the source? Asked where there is an order."""
-    settings = lesson.chosen()
+    settings = lesson.settings()
     if settings.stack == "cross" and (order := text.order(answer, settings.layer, settings.head)):
         lesson.predict("guess", order[0], text.GUESSES, *order[1:])
 
@@ -82,7 +82,7 @@ def attention(lesson: Lesson[Settings], answer: Answer) -> None:
         on_change=state.other_tokens,
         args=(lesson,),
     )
-    settings = lesson.chosen()
+    settings = lesson.settings()
     attention_view(
         state.message(settings.translator, settings.source, settings.forced, settings.stack),
         state.view_state(settings),
@@ -96,7 +96,7 @@ def attention(lesson: Lesson[Settings], answer: Answer) -> None:
 
 def steps(lesson: Lesson[Settings], answer: Answer) -> None:
     """The answer token by token, and what could be said in the place of one."""
-    settings = lesson.chosen()
+    settings = lesson.settings()
     lesson.section("Step by step: what could be said instead?")
     start = answer.run.encodings[0].labels[: len(answer.prompt.start)]
     writer(
@@ -136,7 +136,7 @@ def candidates(answer: Answer, focus: int) -> list[Candidate]:
 def beams(lesson: Lesson[Settings], answer: Answer) -> None:
     """The best answers of a beam search beside the greedy one."""
     lesson.section("Greedy, or the best of several beams")
-    settings = lesson.chosen()
+    settings = lesson.settings()
     greedy = state.answered(settings.translator, settings.source, ()) if settings.forced else answer
     best = state.beams(settings.translator, settings.source, settings.beams)
     lesson.sentence(text.beams_sentence(greedy, best, settings.beams), part="beams")

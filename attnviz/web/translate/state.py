@@ -122,7 +122,7 @@ def message(name: str, source: str, forced: tuple[int, ...], stack: str) -> byte
 
 def answer(lesson: Lesson[Settings]) -> Answer:
     """The answer to what is set, which is brought to what there is; ends the page in a sentence if there is none."""
-    settings = lesson.chosen()
+    settings = lesson.settings()
     try:
         back = "The page goes back to its first model"
         model_downloads.arrive(settings.translator, lambda: first_model(lesson), back)
@@ -137,10 +137,10 @@ def answer(lesson: Lesson[Settings]) -> Answer:
 
 def fitted(lesson: Lesson[Settings], answer: Answer) -> Settings:
     """The settings, on a layer, a head and a token that there are."""
-    settings, config = lesson.chosen(), answer.run.config
+    settings, config = lesson.settings(), answer.run.config
     if settings.stack == "self" and not answer.has_self:
         lesson.choose(stack="cross")
-        settings = lesson.chosen()
+        settings = lesson.settings()
     assert answer.run.source is not None
     layers = answer.run.source.layers if settings.stack == "encoder" else answer.run.layers
     limits: dict[str, int] = {
@@ -151,7 +151,7 @@ def fitted(lesson: Lesson[Settings], answer: Answer) -> Settings:
     for field, most in limits.items():
         if getattr(settings, field) > most:
             lesson.choose(**{field: most})
-    return lesson.chosen()
+    return lesson.settings()
 
 
 # ---- the view's state is part of the settings --------------------------------------------------------------
@@ -167,7 +167,7 @@ def view_state(settings: Settings) -> ViewState:
 
 def adopt_view(lesson: Lesson[Settings]) -> None:
     """Makes what the reader has picked in the view since the last run the settings; for the start of a run."""
-    settings, memory = lesson.chosen(), st.session_state
+    settings, memory = lesson.settings(), st.session_state
     key = f"{VIEW}-{settings.stack}"
     reported = attention_view.current_state(key, view_state(settings))
     if reported == memory.get(f"{key}:adopted"):  # the page may have chosen something else since
@@ -208,7 +208,7 @@ def take_example(lesson: Lesson[Settings]) -> None:
 
 def other_tokens(lesson: Lesson[Settings]) -> None:
     """Other tokens in the view: those chosen in it are gone, what was set stays."""
-    view = ViewState.from_query(dict(parse_qsl(lesson.chosen().look)))
+    view = ViewState.from_query(dict(parse_qsl(lesson.settings().look)))
     view = replace(view, queries=(), key=None, painted=(), sentences=None, zoom=None)
     lesson.choose(look=urlencode(view.to_query()))
 
@@ -221,7 +221,7 @@ def restart(lesson: Lesson[Settings]) -> None:
 
 def other_model(lesson: Lesson[Settings]) -> None:
     """Another model: its own first example, and the head that is known to align, if one is."""
-    name = lesson.chosen().translator
+    name = lesson.settings().translator
     layer, head = ALIGNING.get(name, (0, 0))
     restart(lesson)
     lesson.choose(source=EXAMPLES.get(name, OTHER_EXAMPLES)[0], layer=layer, head=head)
@@ -231,4 +231,4 @@ def first_model(lesson: Lesson[Settings]) -> None:
     """The model that a new visitor finds, with its first example."""
     lesson.choose(translator=lesson.first.translator)
     other_model(lesson)
-    lesson.chosen()  # remembers it for a page that is drawn anew
+    lesson.settings()  # remembers it for a page that is drawn anew

@@ -107,7 +107,7 @@ def measured(lesson: Lesson[Settings], run: Run) -> None:
 
 def _measured(lesson: Lesson[Settings], run: Run, timed: bool) -> None:
     """`timed`: whether this fragment has a clock."""
-    lesson.chosen()
+    lesson.settings()
     running = slices.running("cost")
     if timed != running:
         st.rerun()  # the whole page, for that is where a fragment's clock is set
@@ -171,7 +171,7 @@ def costs(lesson: Lesson[Settings], lines: text.Lines, unit: str) -> None:
 @st.fragment
 def key_value_cache(lesson: Lesson[Settings], run: Run) -> None:
     """The key-value cache of published models."""
-    context = lesson.chosen().context
+    context = lesson.settings().context
     lesson.section("Why do large models share keys?")
     lesson.sentence(text.key_value_cache(context), part="cache")
     lesson.predict(

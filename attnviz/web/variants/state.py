@@ -89,7 +89,7 @@ def run(lesson: Lesson[Settings]) -> Run:
 
 def survey(lesson: Lesson[Settings], run: Run) -> HeadSurvey:
     """The variants as they are set, brought to what the model has; before their widgets are drawn."""
-    settings, config = lesson.chosen(), run.config
+    settings, config = lesson.settings(), run.config
     layer, head = min(settings.layer, config.n_layers - 1), min(settings.head, config.n_heads - 1)
     groups = max((n for n in run.key_heads if n <= settings.groups), default=run.key_heads[0])
     lesson.choose(layer=layer, head=head, groups=groups)
@@ -119,7 +119,7 @@ class Measurement:
 
 def start_measuring(lesson: Lesson[Settings], run: Run) -> None:
     """Begins to measure, up to the length that is set: what the button does."""
-    lengths = [n for n in cost.LENGTHS if n <= lesson.chosen().longest]
+    lengths = [n for n in cost.LENGTHS if n <= lesson.settings().longest]
     slices.start("cost", cost.measure(lengths=lengths, head_dim=run.config.head_dim, causal=run.causal))
     st.session_state["cost:of"] = (run.config.head_dim, run.causal)
 

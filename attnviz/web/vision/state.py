@@ -284,7 +284,7 @@ def whole_layer(config: ModelConfig, layer: int) -> str:
 
 def outcome(lesson: Lesson[Settings]) -> Outcome:
     """Runs what is set, or says what is in the way."""
-    settings = lesson.chosen()
+    settings = lesson.settings()
     try:
         if (coming := model_downloads.coming(settings.vit)) is not None:
             return Outcome(settings, coming=coming)
@@ -340,8 +340,8 @@ def adopt(lesson: Lesson[Settings]) -> None:
 
 def clamp(lesson: Lesson[Settings], model: Model) -> Settings:
     """The settings, on a layer, a head and a token that the model has."""
-    settings, config = lesson.chosen(), model.transformer.config
+    settings, config = lesson.settings(), model.transformer.config
     for field, count in (("layer", config.n_layers), ("head", config.n_heads), ("query", config.max_len)):
         if getattr(settings, field) >= count:
             lesson.choose(**{field: 0 if field == "query" else count - 1})
-    return lesson.chosen()
+    return lesson.settings()
