@@ -186,6 +186,8 @@ def test_each_thing_to_try_sets_the_page_up() -> None:
         app.button(key=f"positions-try-{number}").click().run()
         app.run()
         assert told in app.prose + " ".join(chart_titles(app)), number
+    again = opened("positions", **app.link)
+    assert again.prose == app.prose and chart_titles(again) == chart_titles(app)
 
 
 def test_the_link_restores_everything() -> None:

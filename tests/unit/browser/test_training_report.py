@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from attnviz.__main__ import main
 from attnviz.browser import training_report
@@ -18,7 +18,6 @@ from attnviz.browser.training_report import HEIGHT, WIDTH, chart, charts, ticks
 from attnviz.errors import ModelError
 from attnviz.training import command
 from attnviz.training.loop import preset
-from tests.support.chromium import launch
 
 TINY = {"d_model": 16, "n_heads": 2, "n_layers": 1, "batch": 4, "steps": 6, "warmup": 2, "eval_every": 3}
 HOSTILE = "</section></svg><script>window.hacked = 1</script><img src=x onerror=alert(1)> “a” & b"
@@ -144,19 +143,17 @@ def test_heads_with_a_job_stand_in_a_table(made, tmp_path: Path) -> None:
             training_report.html(folder)
 
 
-def test_it_opens_in_a_browser_without_a_network(made, tmp_path: Path) -> None:
+def test_it_opens_in_a_browser_without_a_network(browser: Browser, made, tmp_path: Path) -> None:
     file, trouble = tmp_path / "training.html", []
     file.write_text(training_report.html(made["dates"]), "utf-8")
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        page = browser.new_context(offline=True, viewport={"width": 400, "height": 800}).new_page()
+    with browser.new_context(offline=True, viewport={"width": 400, "height": 800}) as context:
+        page = context.new_page()
         page.on("console", lambda message: trouble.append(message.text))
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.goto(file.as_uri())
         page.wait_for_selector("#attnviz-view[data-ready=true]")
         assert page.locator(".charts polyline").first.bounding_box()["width"] > 200
         assert page.evaluate("document.documentElement.scrollWidth") <= 400  # nothing is cut off on a phone
-        browser.close()
     assert trouble == []
 
 
