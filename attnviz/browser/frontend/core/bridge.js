@@ -63,7 +63,8 @@ function whenGone(parentElement, clear) {
 export const bytesOf = (data) => (data instanceof Uint8Array ? data : new Uint8Array(data));
 
 /**
- * What of the data has not been seen: the message, if its id is another, and the state, if its number is. Remembers both.
+ * What of the data has not been seen: the message, if its id is another, and the state, if its number is. Remembers
+ * both.
  * @param {{id: number, number: number}} entry
  * @param {{id: number, number: number}} given
  */

@@ -24,7 +24,7 @@ export function el(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) e.addEventListener(name.slice(2), value);
     else e.setAttribute(name, value === true ? "" : value);
   }
-  e.append(...children.flat().filter((c) => c != null && c !== false));
+  for (const child of children.flat()) if (child != null && child !== false) e.append(child);
   return e;
 }
 

@@ -1,5 +1,6 @@
-/* reports.js: what a hand does goes to the page at once, then at most every so many ms, and always the last of it. The page
-   sends back the number of the last report that it has seen, so that an answer to an earlier one is known to be late. */
+/* reports.js: what a hand does goes to the page at once, then at most every so many ms, and always the last of it. The
+   page sends back the number of the last report that it has seen, so that an answer to an earlier one is known to be
+   late. */
 
 export class Reports {
   /**
@@ -8,7 +9,11 @@ export class Reports {
    * @param {number} number Of the last report that the page has seen.
    */
   constructor(send, pause, number) {
-    Object.assign(this, { send, pause, number, timer: 0, waiting: false });
+    this.send = send;
+    this.pause = pause;
+    this.number = number;
+    this.timer = 0;
+    this.waiting = false;
   }
 
   now() {

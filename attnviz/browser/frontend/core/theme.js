@@ -1,4 +1,5 @@
-/* theme.js: colours and fonts of the view, read from its own CSS variables (view.css), light or dark by the page behind it. */
+/* theme.js: colours and fonts of the view, read from its own CSS variables (view.css), light or dark by the page
+   behind it. */
 
 const themeRgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
@@ -10,7 +11,9 @@ export function luminance(rgb) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-/** 256 colours through the given steps: as CSS, as little-endian pixels, and whether black text reads better on them. */
+/**
+ * 256 colours through the given steps: as CSS, as little-endian pixels, and whether black text reads better on them.
+ */
 export function makeLut(steps) {
   const stops = steps.map(themeRgb),
     n = stops.length - 1;
@@ -29,7 +32,10 @@ export function makeLut(steps) {
   return { u32, css, light };
 }
 
-/** Where a weight of 0 to 1 stands on the colour scale. √ makes 1 % visible and puts 25 % in the middle; log begins at 0.1 %. */
+/**
+ * Where a weight of 0 to 1 stands on the colour scale. √ makes 1 % visible and puts 25 % in the middle; log begins at
+ * 0.1 %.
+ */
 export function scalePosition(w, colour) {
   if (!(w > 0)) return 0;
   if (w >= 1) return 1;
@@ -45,7 +51,10 @@ export function divergingIndex(v, colour) {
 
 const PIXEL_STEPS = 16384;
 
-/** Pixel colours for values of 0 to 1 (or -1 to 1 if signed) as a table, so that colouring a head is one look-up per cell. */
+/**
+ * Pixel colours for values of 0 to 1 (or -1 to 1 if signed) as a table, so that colouring a head is one look-up per
+ * cell.
+ */
 export function pixelTable(theme, { threshold, colour, signed }) {
   const name = `${threshold}|${colour}|${signed}`;
   if (theme.table?.name === name) return theme.table;
@@ -88,7 +97,10 @@ function themeColour(text) {
   return n.length >= 3 ? [n[0], n[1], n[2], n[3] ?? 1] : null;
 }
 
-/** Whether the page behind the view is dark: Streamlit's variable, else the first opaque background above, else the system. */
+/**
+ * Whether the page behind the view is dark: Streamlit's variable, else the first opaque background above, else the
+ * system.
+ */
 export function isDark(root) {
   const own = themeColour(getComputedStyle(root).getPropertyValue("--st-background-color"));
   if (own) return luminance(own.slice(0, 3)) < 0.4;
@@ -98,6 +110,8 @@ export function isDark(root) {
   }
   return matchMedia("(prefers-color-scheme: dark)").matches;
 }
+
+let themesRead = 0;
 
 /** Sets data-theme on the root and returns every colour, both colour scales and the fonts. */
 export function readTheme(root, dark = isDark(root)) {
@@ -135,9 +149,22 @@ export function readTheme(root, dark = isDark(root)) {
   ])
     theme[n] = v(n);
   for (const n in names) theme[n] = v(names[n]);
-  theme.id = readTheme.count = (readTheme.count || 0) + 1;
+  theme.id = ++themesRead;
   return theme;
 }
 
 /** Black or white, whichever reads better on colour i of the scale (at least 4.5 to 1). */
 export const onColour = (lut, i) => (lut.light[i] ? "#000000" : "#FFFFFF");
+
+/**
+ * Asks now and then whether the page behind `root` has turned light or dark, for nothing tells; returns what ends it.
+ * @param {HTMLElement} root
+ * @param {(theme: any) => void} onChange Gets the new theme.
+ */
+export function watchTheme(root, onChange) {
+  const watch = setInterval(() => {
+    const dark = isDark(root);
+    if (dark !== (root.dataset.theme === "dark")) onChange(readTheme(root, dark));
+  }, 500);
+  return () => clearInterval(watch);
+}

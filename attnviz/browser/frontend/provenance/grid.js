@@ -2,12 +2,16 @@
 import { el } from "../core/dom.js";
 import { divergingIndex, lutIndex, onColour } from "../core/theme.js";
 import { compact } from "../core/format.js";
+import { symbolNode } from "./names.js";
 import { cellValue, spread } from "./read.js";
 import { symbolOf } from "./steps.js";
 
 const STRONGEST = 0.62; // of the diverging scale: its darkest colours would drown the numbers
 
-/** The indices from `from` to `to` that are shown, at most about `limit`, around `focus`, with null for what is left out. */
+/**
+ * The indices from `from` to `to` that are shown, at most about `limit`, around `focus`, with null for what is left
+ * out.
+ */
 export function elided(from, to, limit, focus) {
   const n = to - from,
     all = Array.from({ length: n }, (_, i) => from + i);
@@ -28,7 +32,10 @@ export function axisLabel(walk, axis, i) {
   return axis === "query" || axis === "key" ? walk.tokens[i].label : String(i);
 }
 
-/** Background and text colour of a number, by its matrix: shares on the sequential scale, all else on the diverging one. */
+/**
+ * Background and text colour of a number, by its matrix: shares on the sequential scale, all else on the diverging
+ * one.
+ */
 export function cellColours(theme, m, v) {
   if (!Number.isFinite(v)) return [theme.sunken, theme.ink2];
   if (m.name.startsWith("weights.")) {
@@ -40,6 +47,21 @@ export function cellColours(theme, m, v) {
   return [theme.div.css[i], onColour(theme.div, i)];
 }
 
+/** How many rows or columns of each axis an item shows. */
+function axisLimits(view, item) {
+  const { wide, phone, big } = view,
+    few = phone || (wide && !big) ? 4 : 6;
+  const rows = 7,
+    keys = item.name.includes(".") && !item.block ? (phone ? 4 : view.pair() ? 5 : 7) : rows;
+  return {
+    query: rows,
+    key: item.turned ? (phone ? 4 : 6) : item.name.includes(".") ? keys : rows,
+    model: few,
+    inner: few,
+    out: few,
+  };
+}
+
 /** Rows and columns of an item as they are shown: axis, indices and whether the matrix lies turned. */
 export function gridAxes(view, item) {
   const { walk } = view,
@@ -49,7 +71,7 @@ export function gridAxes(view, item) {
     item.block && m.axes[1] === "inner" ? [head * walk.width, (head + 1) * walk.width] : [m.first, m.first + m.stored];
   const rows = item.rows || m.axes[0],
     cols = m.axes[1],
-    limits = view.limits(item);
+    limits = axisLimits(view, item);
   const down = { axis: rows, at: elided(0, m.rows, limits[rows] ?? 9, view.focus[rows]) };
   const across = { axis: cols, at: elided(...range, limits[cols] ?? 9, view.focus[cols]) };
   return item.turned ? { m, down: across, across: down } : { m, down, across };
@@ -80,7 +102,7 @@ export function matrixFigure(view, item) {
         "tr",
         {},
         el("td"),
-        across.at.map((c) => columnHead(walk, across.axis, c, item)),
+        across.at.map((c) => columnHead(walk, across.axis, c)),
       ),
     ),
   );
@@ -93,19 +115,6 @@ export function matrixFigure(view, item) {
       ? headRibbon(walk, view, item)
       : null;
   return el("figure", { class: "aw-m" }, el("figcaption", {}, symbolNode(title), el("span", {}, size)), ribbon, table);
-}
-
-/** A symbol with what follows "_" set low. */
-export function symbolNode(symbol) {
-  const [stem, low] = symbol.split("_"),
-    node = el("i", {}, stem);
-  if (low) node.append(el("sub", {}, low.replace("ᵀ", "")), low.includes("ᵀ") ? "ᵀ" : "");
-  return node;
-}
-
-/** A sentence with W_Q and its like set as symbols. */
-export function withSymbols(text) {
-  return text.split(/\b(W_[QKVO])\b/).map((part, i) => (i % 2 ? symbolNode(part) : part));
 }
 
 function columnHead(walk, axis, c) {

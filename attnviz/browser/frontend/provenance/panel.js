@@ -1,25 +1,11 @@
 /* panel.js: how one number was made, term by term, with every factor a step deeper. */
 import { el } from "../core/dom.js";
-import { symbolNode, withSymbols } from "./grid.js";
+import { editor } from "./edit.js";
+import { cellName, isolated, placeOf, symbolNode, symbolText, withSymbols } from "./names.js";
 import { compact } from "../core/format.js";
 import { cellExists, cellValue, decimalsFor, isRemote, ownerOf, shownCell } from "./read.js";
 import { symbolOf } from "./steps.js";
 import { grouped, termsOf } from "./terms.js";
-
-const isolated = (text) => `“\u2068${text}\u2069”`;
-
-/** A cell's place in words: “chase” for “cats”, “chase” column 2, row 0 column 3. */
-export function placeOf(walk, [name, r, c]) {
-  const m = walk.matrices[name] || walk.matrices.concat,
-    [down, across] = m.axes,
-    word = (i) => isolated(walk.tokens[i].label);
-  if (down === "one") return `number ${c}`;
-  if (down === "query" || down === "key")
-    return across === "key" ? `${word(r)} for ${word(c)}` : `${word(r)}, number ${c}`;
-  return `row ${r}, column ${c}`;
-}
-
-export const cellName = (walk, [name, r, c]) => `${symbolOf(walk, name)}[${r},${c}]`;
 
 /** The nodes of the panel for the cell that ends a path. */
 export function panelNodes(view, path) {
@@ -66,12 +52,6 @@ function crumbs(view, path) {
   );
 }
 
-/** "W_Q[0,1]" with its low letter set low. */
-export function symbolText(text) {
-  const [, symbol, place] = /^(.*?)(\[.*)$/.exec(text);
-  return [symbolNode(symbol), el("span", {}, place)];
-}
-
 function panelSentence(walk, cell, found) {
   const [name, r, c] = cell,
     rule = walk.matrices[name]?.rule,
@@ -90,21 +70,27 @@ function panelSentence(walk, cell, found) {
     case "softmax":
       return `e to the power of each score (less the row’s largest), then the share of ${word(c)} in their sum.`;
     case "norm":
-      return `The row’s mean ${compact(found.mean, 2)} taken off, divided by its spread ${compact(found.deviation, 3)}, times γ${bias ? ", plus β" : ""}.`;
+      return (
+        `The row’s mean ${compact(found.mean, 2)} taken off, divided by its spread ${compact(found.deviation, 3)}, ` +
+        `times γ${bias ? ", plus β" : ""}.`
+      );
     case "concat":
       return `Copied from head ${Math.floor(c / walk.width)}: heads stand side by side, ${walk.width} columns each.`;
   }
   if (name.startsWith("scores.")) return `The query of ${word(r)} times the key of ${word(c)}: ${n} products, added.`;
   if (name.startsWith("z.")) return `Every word’s value, times the share that ${word(r)} gives it, added.`;
-  return `Row ${isolated(walk.tokens[r].label)} of ${symbolOf(walk, rule.a)} times column ${c} of ${symbolOf(walk, rule.b)}: ${n - bias} products${bias ? " and a bias" : ""}, added.`;
+  const products = `${n - bias} products${bias ? " and a bias" : ""}`,
+    row = `Row ${isolated(walk.tokens[r].label)} of ${symbolOf(walk, rule.a)}`;
+  return `${row} times column ${c} of ${symbolOf(walk, rule.b)}: ${products}, added.`;
 }
 
 function givenSentence(walk, [name, r], rule) {
   const word = isolated(walk.tokens[Math.min(r, walk.size - 1)].label),
-    learned = walk.editable ? "chosen for this example" : "a weight of the model";
+    learned = walk.editable ? "chosen for this example" : "a weight of the model",
+    size = rule.size?.toLocaleString("en");
   return {
-    token: `Row ${rule.ids[r]} of the table of ${rule.size.toLocaleString("en")} token embeddings, the one for ${word}: ${learned}.`,
-    position: `Row ${rule.ids[r]} of the table of ${rule.size.toLocaleString("en")} positions: ${learned}.`,
+    token: `Row ${rule.ids[r]} of the table of ${size} token embeddings, the one for ${word}: ${learned}.`,
+    position: `Row ${rule.ids[r]} of the table of ${size} positions: ${learned}.`,
     formula: "A sine or cosine of the position, by formula: nothing was learned here.",
     segment: "The same for every word of a first sentence: a weight of the model.",
     weight: walk.editable?.includes(name)
@@ -121,7 +107,7 @@ function givenSentence(walk, [name, r], rule) {
 function givenNodes(view, cell) {
   const { walk } = view,
     nodes = [];
-  if (walk.editable?.includes(cell[0])) nodes.push(view.editor(cell));
+  if (walk.editable?.includes(cell[0])) nodes.push(editor(view, cell));
   if (walk.matrices[cell[0]].rule.note === "layer" && view.onLayer)
     nodes.push(
       el(
@@ -208,8 +194,7 @@ function termLabel(walk, [name], found, term) {
 const PARTS = { product: ["a", "b"], scale: ["a"], softmax: ["a"], norm: ["a", "b"] };
 
 function factorNodes(view, cell, found, term) {
-  const { walk } = view,
-    parts = PARTS[found.kind] || [],
+  const parts = PARTS[found.kind] || [],
     roles = rolesOf(cell[0]);
   const buttons = term.factors.map((f, i) => factorButton(view, f, term.bias ? "" : parts[i] ? roles[i] || "" : ""));
   if (found.kind === "softmax")

@@ -45,7 +45,10 @@ export function cellValue(walk, name, r, c) {
   return m.values[r * m.stored + c - m.first];
 }
 
-/** Largest size of a matrix's finite numbers, and how many decimals tell them apart: none for whole numbers, else 2 or more. */
+/**
+ * Largest size of a matrix's finite numbers, and how many decimals tell them apart: none for whole numbers, else 2 or
+ * more.
+ */
 export function spread(m) {
   if (m.spread) return m.spread;
   let most = 0,

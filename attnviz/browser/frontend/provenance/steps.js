@@ -77,7 +77,9 @@ export function stepOf(name) {
   );
 }
 
-/** What a step shows, left to right: {op} signs and {name, rows: axis, block: only the head's columns, turned, role}. */
+/**
+ * What a step shows, left to right: {op} signs and {name, rows: axis, block: only the head's columns, turned, role}.
+ */
 export function stageOf(walk, id, head) {
   const has = (name) => walk.matrices[name],
     item = (name, more = {}) => ({ name, ...more });
@@ -150,21 +152,21 @@ export function stepSentence(walk, id, head, at) {
     quote = (i) => `“\u2068${walk.tokens[i].label}\u2069”`;
   const cut = `head ${head} has columns ${first} to ${first + d - 1}`;
   return {
-    x: () =>
-      walk.layer
-        ? `Layer ${walk.layer} gets ${c} numbers per word from layer ${walk.layer - 1}${walk.matrices.n ? ", and evens out their size by LayerNorm" : ""}.`
-        : `Each word is ${c} numbers: its own row of a table, plus ${walk.matrices.P ? "a row for its position" : "nothing for its position"}${walk.matrices.S ? ", plus one for its segment" : ""}${walk.matrices.e || walk.matrices.n ? ", then LayerNorm" : ""}.`,
+    x: () => inputSentence(walk),
     q: () => `x times W_Q gives every word its query; ${cut}.`,
     k: () => `x times W_K gives every word its key; ${cut}.`,
     v: () => `x times W_V gives every word its value; ${cut}.`,
     split: () =>
-      `${c} numbers per word are ${walk.heads} heads of ${d}. Each head goes on alone, with its own columns of Q, K and V.`,
+      `${c} numbers per word are ${walk.heads} heads of ${d}. ` +
+      "Each head goes on alone, with its own columns of Q, K and V.",
     scores: () => `The score of ${quote(at.query)} for ${quote(at.key)}: ${d} products of query and key, added up.`,
     scaled: () =>
-      `Sums of ${d} products grow with √${d} = ${compact(Math.sqrt(d), 2)}; dividing by it keeps softmax from becoming all or nothing.`,
+      `Sums of ${d} products grow with √${d} = ${compact(Math.sqrt(d), 2)}; ` +
+      "dividing by it keeps softmax from becoming all or nothing.",
     mask: () => maskSentence(walk, head, at),
     softmax: () =>
-      `Each row becomes shares of 100\u202f%: ${quote(at.query)} gives ${shareOf(walk, head, at)} of its attention to ${quote(at.key)}.`,
+      `Each row becomes shares of 100\u202f%: ${quote(at.query)} gives ${shareOf(walk, head, at)} ` +
+      `of its attention to ${quote(at.key)}.`,
     values: () => `The result for ${quote(at.query)} is every word’s value times its share, added up.`,
     concat: () =>
       `The ${walk.heads} heads' results stand side by side again: ${walk.heads} × ${d} = ${c} numbers per word.`,
@@ -172,10 +174,23 @@ export function stepSentence(walk, id, head, at) {
   }[id]();
 }
 
+/** Where the numbers that a layer gets come from. */
+function inputSentence(walk) {
+  const { P, S, e, n } = walk.matrices;
+  if (walk.layer) {
+    const evened = n ? ", and evens out their size by LayerNorm" : "";
+    return `Layer ${walk.layer} gets ${walk.model} numbers per word from layer ${walk.layer - 1}${evened}.`;
+  }
+  const position = P ? "a row for its position" : "nothing for its position",
+    segment = S ? ", plus one for its segment" : "",
+    norm = e || n ? ", then LayerNorm" : "";
+  return `Each word is ${walk.model} numbers: its own row of a table, plus ${position}${segment}${norm}.`;
+}
+
 function maskSentence(walk, head, at) {
   const m = walk.matrices[`mask.${head}`];
   let n = 0;
-  for (let k = 0; k < m.width; k++) n += m.values[at.query * m.stored + k] === -Infinity;
+  for (let k = 0; k < m.width; k++) n += Number(m.values[at.query * m.stored + k] === -Infinity);
   if (spread(m).most === 0 && !m.values.includes(-Infinity))
     return "Nothing is masked here: 0 is added to every score.";
   const seen = m.width - n,

@@ -1,10 +1,13 @@
-/* terms.js: what made a cell, by the rules of analysis/provenance/terms.py: the same terms as Walk.terms, in the same order. */
+/* terms.js: what made a cell, by the rules of analysis/provenance/terms.py: the same terms as Walk.terms, in the same
+   order. */
 import { cellValue, isRemote } from "./read.js";
 
 const factorOf = (walk, name, r, c) => ({ value: cellValue(walk, name, r, c), cell: [name, r, c] });
 const termOf = (...factors) => ({ value: factors.reduce((p, f) => p * f.value, 1), factors });
 
-/** {kind, terms: [{value, factors: [{value, cell}], bias}], chosen, mean, deviation, total, size} of the cell (r, c). */
+/**
+ * {kind, terms: [{value, factors: [{value, cell}], bias}], chosen, mean, deviation, total, size} of the cell (r, c).
+ */
 export function termsOf(walk, name, r, c) {
   if (isRemote(walk, name)) return finished({ kind: "remote", terms: [] });
   const rule = walk.matrices[name].rule,
@@ -65,7 +68,9 @@ function finished(found) {
   return { ...found, sum, size, total };
 }
 
-/** The `most` largest terms in their own order, and what the others add up to; all of them if only few are left over. */
+/**
+ * The `most` largest terms in their own order, and what the others add up to; all of them if only few are left over.
+ */
 export function grouped(terms, most = 8) {
   if (terms.length <= most + 2) return { shown: terms, others: 0, rest: 0 };
   const bias = terms.filter((t) => t.bias),

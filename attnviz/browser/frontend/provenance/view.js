@@ -1,11 +1,14 @@
-/* view.js: the step-by-step view: which step, which number, and how deep it has been traced. Runs without the server. */
+/* view.js: the step-by-step view: which step, which number, how deep it has been traced. Runs without the server. */
 import { el } from "../core/dom.js";
-import { isDark, readTheme } from "../core/theme.js";
-import { editMethods } from "./edit.js";
-import { matrixFigure, paintThumb, withSymbols } from "./grid.js";
-import { gridKeys, markParts, panelKeys, stepKeys } from "./keys.js";
+import { readTheme, watchTheme } from "../core/theme.js";
+import { drawFoot, editText } from "./edit.js";
+import { matrixFigure, paintThumb } from "./grid.js";
+import { markParts } from "./keys.js";
+import { withSymbols } from "./names.js";
+import { buildPage } from "./page.js";
 import { panelNodes, spokenCell } from "./panel.js";
-import { cellExists, isRemote, ownerOf, readProvenance } from "./read.js";
+import { firstCell, firstFocus, ownerHead, inHead } from "./path.js";
+import { cellExists, isRemote, readProvenance } from "./read.js";
 import { STEPS, resultOf, stageOf, stepOf, stepSentence, stepTitle } from "./steps.js";
 
 const SEND_AFTER = 250; // ms without a change, so that a reader who steps on does not wait for the server
@@ -13,88 +16,31 @@ const SEND_AFTER = 250; // ms without a change, so that a reader who steps on do
 class ProvenanceView {
   /** `onState` gets {step, path, head, edits}; `onLayer` a layer that the reader wants to see. */
   constructor(root, { message, state, onState, onLayer }) {
-    Object.assign(this, {
-      root,
-      onState,
-      onLayer,
-      edits: new Map(),
-      drafts: new Map(),
-      cells: new Map(),
-      focus: {},
-      sending: 0,
-    });
+    this.root = root;
+    this.onState = onState;
+    this.onLayer = onLayer;
+    /** @type {Map<string, string>} what was typed for a weight, by cell */
+    this.edits = new Map();
+    /** @type {Map<string, string>} what is being typed, and cannot be read yet */
+    this.drafts = new Map();
+    /** @type {Map<string, HTMLTableCellElement>} the cells on the stage, by "matrix:row:column" */
+    this.cells = new Map();
+    /** @type {Record<string, number>} the row or column looked at last, by axis */
+    this.focus = {};
+    this.sending = 0;
+    this.wide = this.phone = this.big = this.everyTerm = false;
+    /** @type {string | null} the cell under the pointer */
+    this.previewed = null;
     root.classList.add("av", "aw");
     this.theme = readTheme(root);
-    this.build();
+    this.node = buildPage(this);
     this.read(message, state);
     this.resize = new ResizeObserver(() => this.fit());
     this.resize.observe(root);
-    this.themeWatch = setInterval(() => {
-      if (isDark(root) !== this.theme.dark) this.repaint();
-    }, 500);
-  }
-
-  build() {
-    const n = (this.node = {});
-    n.steps = el("div", {
-      class: "aw-steps",
-      role: "tablist",
-      "aria-label": "Steps",
-      onkeydown: (e) => stepKeys(this, e),
-    });
-    n.tabs = STEPS.map(({ id, label }, i) =>
-      el(
-        "button",
-        {
-          type: "button",
-          role: "tab",
-          id: `aw-tab-${id}`,
-          "data-step": id,
-          "aria-controls": "aw-panel",
-          "aria-label": `${i + 1}, ${stepTitle(id)}`,
-          onclick: () => this.go(id),
-        },
-        el("canvas", { "aria-hidden": "true" }),
-        stepLabel(label),
-      ),
-    );
-    n.steps.append(...n.tabs);
-    n.title = el("h2");
-    n.say = el("p", { class: "aw-say" });
-    n.back = el("button", { type: "button", onclick: () => this.move(-1) }, "‹ Back");
-    n.next = el("button", { type: "button", onclick: () => this.move(1) }, "Next ›");
-    n.stage = el("div", { class: "aw-stage", onkeydown: (e) => gridKeys(this, e) });
-    n.trace = el("section", {
-      class: "aw-trace",
-      "aria-label": "How this number was made",
-      onkeydown: (e) => panelKeys(this, e),
-    });
-    n.foot = el("div", { class: "aw-foot" });
-    n.live = el("div", { class: "av-sr", "aria-live": "polite" });
-    n.panel = el(
-      "div",
-      { role: "tabpanel", id: "aw-panel" },
-      el("div", { class: "aw-bar" }, el("div", {}, n.title, n.say), el("div", { class: "aw-move" }, n.back, n.next)),
-      el("div", { class: "aw-main" }, el("div", {}, n.stage, n.foot), n.trace),
-    );
-    this.root.replaceChildren(n.steps, n.panel, n.live);
-    this.root.addEventListener("keydown", (e) => {
-      if ((e.key === "PageDown" || e.key === "PageUp") && !e.target.matches("input")) {
-        e.preventDefault();
-        this.move(e.key === "PageDown" ? 1 : -1);
-      }
-    });
-    this.root.addEventListener("pointerleave", () => this.report());
-    this.root.addEventListener("focusout", (e) => {
-      if (!this.root.contains(e.relatedTarget)) this.report();
-    });
-    const cellAt = (e) => e.target.closest?.("[data-cell]")?.dataset.cell;
-    n.stage.addEventListener("pointerover", (e) => {
-      if (e.pointerType !== "touch") this.preview(cellAt(e));
-    });
-    n.stage.addEventListener("pointerleave", () => this.preview(null));
-    n.stage.addEventListener("click", (e) => {
-      if (cellAt(e)) this.choose(this.parse(cellAt(e)));
+    this.unwatch = watchTheme(root, (theme) => {
+      this.theme = theme;
+      this.thumbs();
+      this.draw();
     });
   }
 
@@ -112,7 +58,7 @@ class ProvenanceView {
       };
       this.edits = new Map(state.edits);
       if (before && before.head !== state.head)
-        this.state.path = toHead(this.walk, this.state.path, before.head, state.head);
+        this.state.path = inHead(this.walk, this.state.path, before.head, state.head);
     }
     const { walk } = this;
     this.state.head = Math.max(0, Math.min(walk.heads - 1, this.state.head));
@@ -122,7 +68,7 @@ class ProvenanceView {
       if (good) this.state.step = stepOf(this.state.path[good - 1][0]);
     }
     this.focus = firstFocus(walk, this.head());
-    if (!this.state.path.length) this.state.path = [this.first(this.state.step)];
+    if (!this.state.path.length) this.state.path = [firstCell(walk, this.state.step, this.head(), this.focus)];
     this.aim(this.state.path.at(-1));
     this.fit(true);
   }
@@ -132,37 +78,12 @@ class ProvenanceView {
     return this.walk.matrices[`scores.${this.state.head}`] ? this.state.head : this.walk.head;
   }
 
-  /** The cell that a step opens on: the row and column the reader looked at last. */
-  first(step) {
-    const name = resultOf(this.walk, step, this.head()),
-      m = this.walk.matrices[name],
-      d = this.walk.width,
-      { focus } = this;
-    let c = focus[m.axes[1]] ?? 0;
-    if (m.axes[1] === "inner" && name !== "concat" && Math.floor(c / d) !== this.head()) c = this.head() * d + (c % d);
-    return [name, Math.min(m.rows - 1, focus[m.axes[0]] ?? 0), Math.max(m.first, Math.min(m.first + m.stored - 1, c))];
-  }
-
   /** Remembers a cell's row and column, so that other steps open there and elided matrices show them. */
   aim([name, r, c]) {
     const m = this.walk.matrices[name] || this.walk.matrices.concat;
     if (m.axes[0] !== "one") this.focus[m.axes[0]] = r;
     this.focus[m.axes[1]] = c;
     if (/^[KV]$/.test(name)) this.focus.key = r;
-  }
-
-  limits(item) {
-    const { wide, phone, big } = this,
-      few = phone || (wide && !big) ? 4 : 6;
-    const rows = 7,
-      keys = item.name.includes(".") && !item.block ? (phone ? 4 : this.pair() ? 5 : 7) : rows;
-    return {
-      query: rows,
-      key: item.turned ? (phone ? 4 : 6) : item.name.includes(".") ? keys : rows,
-      model: few,
-      inner: few,
-      out: few,
-    };
   }
 
   /** How the stage shows a matrix. */
@@ -186,12 +107,6 @@ class ProvenanceView {
     this.root.classList.toggle("aw-phone", phone);
     this.root.classList.toggle("aw-small", this.walk.model <= 8);
     this.root.classList.toggle("aw-big", big);
-    this.thumbs();
-    this.draw();
-  }
-
-  repaint() {
-    this.theme = readTheme(this.root);
     this.thumbs();
     this.draw();
   }
@@ -227,7 +142,7 @@ class ProvenanceView {
     const own = this.cells.get(state.path.at(-1).join(":"));
     for (const table of n.stage.querySelectorAll("table"))
       if (!table.contains(own ?? null)) table.querySelector("[data-cell]").tabIndex = 0;
-    this.drawFoot();
+    drawFoot(this);
     this.mark(state.path);
     if (held) this.cells.get(held)?.focus();
   }
@@ -271,7 +186,7 @@ class ProvenanceView {
 
   go(step) {
     this.state.step = step;
-    this.state.path = [this.first(step)];
+    this.state.path = [firstCell(this.walk, step, this.head(), this.focus)];
     this.everyTerm = false;
     this.settle();
     this.speak(`${stepTitle(step)}. ${this.node.say.textContent}`);
@@ -315,12 +230,8 @@ class ProvenanceView {
 
   settle(now = false) {
     const cell = this.state.path.at(-1),
-      owner =
-        ownerOf(cell[0]) ??
-        (this.walk.matrices[cell[0]]?.axes[1] === "inner" && cell[0] !== "concat"
-          ? Math.floor(cell[2] / this.walk.width)
-          : null);
-    const head = this.head(),
+      owner = ownerHead(this.walk, cell),
+      head = this.head(),
       remote = isRemote(this.walk, cell[0]);
     if (owner !== null) this.state.head = owner;
     this.aim(cell);
@@ -346,56 +257,14 @@ class ProvenanceView {
     clearTimeout(this.sending);
     this.sending = 0;
     const { step, path, head } = this.state;
-    this.onState({ step, path: path.map((c) => c.join(":")).join("/"), head, edits: this.editText() });
+    this.onState({ step, path: path.map((c) => c.join(":")).join("/"), head, edits: editText(this.edits) });
   }
 
   destroy() {
     clearTimeout(this.sending);
-    clearInterval(this.themeWatch);
+    this.unwatch();
     this.resize.disconnect();
   }
-}
-
-Object.assign(ProvenanceView.prototype, editMethods);
-
-function stepLabel(label) {
-  const [stem, low] = label.split("_");
-  return el("span", {}, stem, low ? el("sub", {}, low) : null);
-}
-
-/** Where the eye goes first: the second word, and what is largest for it. */
-function firstFocus(walk, head) {
-  const row = Math.min(1, walk.size - 1),
-    d = walk.width,
-    { x, Q, out } = walk.matrices,
-    weights = walk.matrices[`weights.${head}`];
-  const largest = (m, from, to) => {
-    let best = from;
-    for (let c = from; c < to; c++)
-      if (Math.abs(m.values[row * m.stored + c - m.first]) > Math.abs(m.values[row * m.stored + best - m.first]))
-        best = c;
-    return best;
-  };
-  return {
-    query: row,
-    key: largest(weights, 0, walk.size),
-    model: largest(x, 0, x.width),
-    inner: largest(Q, head * d, (head + 1) * d),
-    out: largest(out, 0, out.width),
-  };
-}
-
-/** A path of one head as the same path in another; what is deeper than its first number is dropped. */
-function toHead(walk, path, from, to) {
-  if (!path.length) return path;
-  const [name, r, c] = path[0],
-    m = walk.matrices[name];
-  if (ownerOf(name) === to) return path;
-  if (ownerOf(name) === from)
-    return [[name.replace(/\.\d+$/, `.${to}`), r, name.startsWith("z.") ? c + (to - from) * walk.width : c]];
-  if (/^([WbQKV]_?[QKV]?)$/.test(name) && m && m.axes[1] === "inner" && Math.floor(c / walk.width) === from)
-    return [[name, r, c + (to - from) * walk.width]];
-  return ownerOf(name) === null ? path : [];
 }
 
 /** The view in `root`; `update` takes a new message and, if the page chose one, a new state. */

@@ -1,7 +1,8 @@
-/* anatomy.js: a model's parts as a diagram (a Streamlit component, components v2): SVG, from what goes in at the top to what
-   comes out. The data is {models: [{title, total, columns: [{title, reads, blocks: [{title, count, layer, around, parts:
-   [{title, gives, count, all, times, share, percent, says, weights}]}]}]}]}; every text and number comes from the page, here
-   are only places. A part is looked at by pointer or arrow keys; what is chosen stands beside the picture with its tensors. */
+/* anatomy.js: a model's parts as a diagram (a Streamlit component, components v2): SVG, from what goes in at the top
+   to what comes out. The data is {models: [{title, total, columns: [{title, reads, blocks: [{title, count, layer,
+   around, parts: [{title, gives, count, all, times, share, percent, says, weights}]}]}]}]}; every text and number
+   comes from the page, here are only places. A part is looked at by pointer or arrow keys; what is chosen stands
+   beside the picture with its tensors. */
 import { component } from "../core/bridge.js";
 import { el, svg } from "../core/dom.js";
 
@@ -83,7 +84,7 @@ function anatomyPart(model, part, y, index) {
 }
 
 function anatomyColumn(model, column) {
-  const { width, left, right, head, end, gap } = ANATOMY,
+  const { width, left, right, end } = ANATOMY,
     x = (left + width - right) / 2,
     places = anatomyPlaces(column);
   const picture = svg("svg", {
@@ -108,7 +109,8 @@ function anatomyColumn(model, column) {
       textAt(width - right - 12, top + 17, block.count, "small", "end"),
     );
     parts.forEach((y, i) => {
-      if (!i || !block.layer || block.around.length) picture.append(anatomyArrow(x, from, y)); // else nobody knows the way
+      // Inside a layer without residual connections nobody knows the way.
+      if (!i || !block.layer || block.around.length) picture.append(anatomyArrow(x, from, y));
       picture.append(anatomyPart(model, block.parts[i], y, model.parts.length));
       from = y + ANATOMY.box;
     });

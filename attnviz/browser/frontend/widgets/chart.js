@@ -1,23 +1,30 @@
-/* chart.js: a plotly figure with its title and its data, as a Streamlit component (components v2) that changes in place;
-   Streamlit's own chart is taken down and made anew for every change.
-   The data is {figure: JSON as a string, title, alt, height, saves: offers the data, library: path of plotly.js on this server,
-   file: {name, text, number} in answer to the trigger "csv"}. */
+/* chart.js: a plotly figure with its title and its data, as a Streamlit component (components v2) that changes in
+   place; Streamlit's own chart is taken down and made anew for every change. The data is {figure: JSON as a string,
+   title, alt, height, saves: offers the data, library: path of plotly.js on this server, file: {name, text, number} in
+   answer to the trigger "csv"}. */
 import { component } from "../core/bridge.js";
 import { download } from "../core/download.js";
 
 const CHART_CONFIG = { displayModeBar: false, showTips: false };
 
+/** @type {any} The window: plotly.js puts itself there, and the promise of it is shared by all charts of the tab. */
+const tab = globalThis;
+
 /** Where this app is served: its scripts lie in static/js below. */
-const appRoot = () => new URL("../../", document.querySelector('script[src*="static/js/"]').src);
+function appRoot() {
+  /** @type {HTMLScriptElement} */
+  const script = document.querySelector('script[src*="static/js/"]');
+  return new URL("../../", script.src);
+}
 
 /** plotly.js, loaded once for all charts of the tab. */
 function plotlyLibrary(path) {
-  return (window.attnvizPlotly ??= new Promise((resolve, reject) => {
+  return (tab.attnvizPlotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = new URL(path, appRoot());
-    script.onload = () => resolve(window.Plotly);
+    script.src = new URL(path, appRoot()).href;
+    script.onload = () => resolve(tab.Plotly);
     script.onerror = () => {
-      window.attnvizPlotly = undefined; // the next chart tries again
+      tab.attnvizPlotly = undefined; // the next chart tries again
       reject(new Error("plotly.js did not load"));
     };
     document.head.append(script);
@@ -94,6 +101,6 @@ export default component(".av-chart", {
   destroy(chart) {
     chart.gone = true;
     chart.resize.disconnect();
-    Promise.resolve(chart.work).finally(() => window.Plotly?.purge(chart.plot)); // not while it is still drawn
+    Promise.resolve(chart.work).finally(() => tab.Plotly?.purge(chart.plot)); // not while it is still drawn
   },
 });

@@ -1,6 +1,6 @@
-/* dial.js: a slider as a Streamlit component (components v2) that reports while it moves; Streamlit's own waits for the release.
-   The data is {label, texts: one per step, index, marks: [[index, text], …], number: of the last report that the page has seen,
-   play: whether it offers to move by itself}. */
+/* dial.js: a slider as a Streamlit component (components v2) that reports while it moves; Streamlit's own waits for
+   the release. The data is {label, texts: one per step, index, marks: [[index, text], …], number: of the last report
+   that the page has seen, play: whether it offers to move by itself}. */
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
 import { Reports } from "../core/reports.js";

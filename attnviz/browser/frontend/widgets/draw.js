@@ -1,66 +1,39 @@
-/* draw.js: a square of 8 × 8 cells to draw a digit in, as a Streamlit component (components v2).
-   A stroke covers some of the 4 × 4 small squares of each cell, and the cell's ink is their number, 0 to 16: so the digits that
-   the model was trained on were made. The data is {drawing: a character from 0 to g per cell, number: of the last report that the
-   page has seen, page: examples shown at once, examples: [[name, drawing], …]}. */
+/* draw.js: a square of 8 × 8 cells to draw a digit in, as a Streamlit component (components v2). The data is {drawing:
+   a character from 0 to g per cell, number: of the last report that the page has seen, page: examples shown at once,
+   examples: [[name, drawing], …]}. */
 import { component } from "../core/bridge.js";
 import { fitCanvas } from "../core/canvas.js";
 import { el } from "../core/dom.js";
 import { Reports } from "../core/reports.js";
-import { isDark, readTheme } from "../core/theme.js";
+import { readTheme, watchTheme } from "../core/theme.js";
+import { DRAW_FINE, DRAW_FULL, DRAW_SIDE, coveredInk, readInk, strokeSquares, writeInk } from "./ink.js";
 
-const DRAW_SIDE = 8,
-  DRAW_FINE = 4; // cells, and small squares of a cell, per side
-const DRAW_FULL = DRAW_FINE * DRAW_FINE;
-const DRAW_RADIUS = 2; // of the pen, in small squares: strokes as thick as in the data
 const DRAW_PAUSE = 80; // ms between two reports of one stroke
-
-export const readInk = (text) => [...text].map((c) => parseInt(c, DRAW_FULL + 1));
-export const writeInk = (ink) => ink.map((v) => v.toString(DRAW_FULL + 1)).join("");
-
-/** Marks the small squares whose middle a pen covers that goes from one point to another, in small squares. */
-export function strokeSquares(marks, x0, y0, x1, y1, radius = DRAW_RADIUS) {
-  const n = DRAW_SIDE * DRAW_FINE,
-    length = (x1 - x0) ** 2 + (y1 - y0) ** 2;
-  for (let y = Math.max(0, Math.floor(Math.min(y0, y1) - radius)); y < Math.min(n, Math.max(y0, y1) + radius); y++) {
-    for (let x = Math.max(0, Math.floor(Math.min(x0, x1) - radius)); x < Math.min(n, Math.max(x0, x1) + radius); x++) {
-      const px = x + 0.5,
-        py = y + 0.5,
-        t = length ? Math.max(0, Math.min(1, ((px - x0) * (x1 - x0) + (py - y0) * (y1 - y0)) / length)) : 0;
-      if ((px - x0 - t * (x1 - x0)) ** 2 + (py - y0 - t * (y1 - y0)) ** 2 <= radius * radius) marks[y * n + x] = 1;
-    }
-  }
-}
-
-/** How many small squares of each cell are marked. */
-export function coveredInk(marks) {
-  const ink = new Array(DRAW_SIDE * DRAW_SIDE).fill(0),
-    n = DRAW_SIDE * DRAW_FINE;
-  marks.forEach((on, i) => {
-    if (on) ink[Math.floor(i / n / DRAW_FINE) * DRAW_SIDE + Math.floor((i % n) / DRAW_FINE)]++;
-  });
-  return ink;
-}
 
 class DrawPad {
   constructor(root) {
-    Object.assign(this, {
-      root,
-      ink: new Array(DRAW_SIDE * DRAW_SIDE).fill(0),
-      past: [],
-      erasing: false,
-      at: 0,
-      first: 0,
-      cells: [],
-    });
+    this.root = root;
+    this.ink = new Array(DRAW_SIDE * DRAW_SIDE).fill(0);
+    /** @type {number[][]} */
+    this.past = [];
+    /** @type {HTMLElement[]} */
+    this.cells = [];
+    /** @type {[string, string][]} */
+    this.examples = [];
+    this.examplesText = "";
+    this.page = this.first = this.at = 0;
+    this.erasing = false;
+    /** @type {{before: number[], marks: Uint8Array, last: number[], pointer: number} | null} */
+    this.stroke = null;
+    /** @type {Reports} */
+    this.reports = null;
     root.classList.add("av", "ad");
     this.theme = readTheme(root);
     this.build();
-    this.themeWatch = setInterval(() => {
-      if (isDark(root) !== this.theme.dark) {
-        this.theme = readTheme(root);
-        this.paintExamples();
-      }
-    }, 500);
+    this.unwatch = watchTheme(root, (theme) => {
+      this.theme = theme;
+      this.paintExamples();
+    });
   }
 
   build() {
@@ -85,13 +58,10 @@ class DrawPad {
     n.grid.addEventListener("pointermove", (e) => this.go(e));
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
       n.grid.addEventListener(end, () => this.end());
-    n.kinds = [
-      ["Pen", false],
-      ["Eraser", true],
-    ].map(([label, erasing]) =>
+    n.kinds = ["Pen", "Eraser"].map((label, i) =>
       el(
         "button",
-        { type: "button", role: "radio", onclick: () => this.pick(erasing), onkeydown: (e) => this.swap(e) },
+        { type: "button", role: "radio", onclick: () => this.pick(i === 1), onkeydown: (e) => this.swap(e) },
         label,
       ),
     );
@@ -152,7 +122,7 @@ class DrawPad {
   }
 
   paintExamples() {
-    const { examples = [], page, first } = this,
+    const { examples, page, first } = this,
       shown = examples.slice(first, first + page);
     this.node.examples.replaceChildren(
       ...shown.map(([name, drawing], i) => {
@@ -320,6 +290,6 @@ export default component(".ad-root", {
   },
   destroy(pad) {
     pad.reports.stop();
-    clearInterval(pad.themeWatch);
+    pad.unwatch();
   },
 });

@@ -30,7 +30,8 @@ export function patchRow(model, layer, head, query) {
 
 export function patchName(model, token) {
   if (token < model.special) return PATCH_SPECIAL[token][1];
-  return `the patch in row ${Math.floor((token - model.special) / model.side)}, column ${(token - model.special) % model.side}`;
+  const at = token - model.special;
+  return `the patch in row ${Math.floor(at / model.side)}, column ${at % model.side}`;
 }
 
 /** What the view says of one weight. */

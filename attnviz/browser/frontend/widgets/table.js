@@ -1,9 +1,15 @@
-/* table.js: a table as a Streamlit component (components v2), whose rows may be chosen like radio buttons.
-   The data is {label, columns: [[heading, "number"?], …], rows: [{key, cells: [[text, small text?], …]}], chosen: a key, or
-   null for a table to read, number: of the last report that the page has seen}. */
+/* table.js: a table as a Streamlit component (components v2), whose rows may be chosen like radio buttons. The data is
+   {label, columns: [[heading, "number"?], …], rows: [{key, cells: [[text, small text?], …]}], chosen: a key, or null
+   for a table to read, number: of the last report that the page has seen}. */
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
 
+/**
+ * @param {"th" | "td"} kind
+ * @param {string[]} texts Its text, and what stands small under it.
+ * @param {boolean} isNumber
+ * @param {Record<string, string>} [attributes]
+ */
 const cellOf = (kind, [text, small], isNumber, attributes = {}) =>
   el(kind, { class: isNumber ? "number" : null, ...attributes }, text, small ? el("small", {}, small) : null);
 
@@ -25,8 +31,8 @@ function rowOf(table, row) {
     row.cells.slice(1).map((cell, i) => cellOf("td", cell, columns[i + 1][1] === "number")),
   );
   if (chosen !== null)
-    line.addEventListener("click", (event) => {
-      if (!event.target.closest("label")) chooseRow(table, row.key);
+    line.addEventListener("click", ({ target }) => {
+      if (target instanceof Element && !target.closest("label")) chooseRow(table, row.key);
     });
   return line;
 }

@@ -1,7 +1,8 @@
-/* writer.js: a text that grows token by token, as a Streamlit component (components v2). Chips are the tokens, tinted by
-   the attention of the token that has to say the one in focus; below stand the tokens that could be said there, each a click.
-   The data is {tokens: [{label, special, continues, p}], start: tokens of the prompt, focus: which token is asked for (their
-   number for the next one), tints: weights on the tokens before it, candidates: [{id, label, p, here}], heading, ended}. */
+/* writer.js: a text that grows token by token, as a Streamlit component (components v2). Chips are the tokens, tinted
+   by the attention of the token that has to say the one in focus; below stand the tokens that could be said there,
+   each a click. The data is {tokens: [{label, special, continues, p}], start: tokens of the prompt, focus: which token
+   is asked for (their number for the next one), tints: weights on the tokens before it, candidates: [{id, label, p,
+   here}], heading, ended}. */
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
 import { percent } from "../core/format.js";
