@@ -19,6 +19,7 @@ from attnviz.browser.bundle import FOLDER, css, javascript
 from attnviz.browser.intervention_text import intervention_text
 from attnviz.browser.view_state import DEFAULT, ViewState
 from attnviz.errors import InvalidParameterError
+from attnviz.figures.palette import DARK, LIGHT
 from attnviz.formatting import percent
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def html(
         stacks=stacks,
         settings=json.dumps(settings).replace("<", "\\u003c"),
         css=css(),
+        light=LIGHT,
+        dark=DARK,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )

@@ -15,6 +15,7 @@ import torch
 from attnviz.browser import report
 from attnviz.browser.bundle import FOLDER
 from attnviz.errors import ModelError
+from attnviz.figures.palette import DARK, LIGHT
 from attnviz.models import catalogue
 from attnviz.models.safetensors_io import read_json
 from attnviz.training.loop import TrainConfig
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 560, 170  # of a chart's plot, in units of its SVG
 TICKS = 4  # about so many on an axis
+AMBER_TEXT = "#B26A00"  # a curve's name has its colour, and on paper the palette's amber is too light for text
+CURVES = tuple(zip((LIGHT.categories[0], AMBER_TEXT, *LIGHT.categories[2:]), DARK.categories, strict=True))
 
 Points = list[tuple[float, float]]
 
@@ -71,6 +74,7 @@ def html(folder: Path, intervention: Intervention | None = None) -> str:
             explains=TASKS[config.task].explains,
             log=log,
             charts=drawn,
+            curves=CURVES,
             metrics=_rows(log.get("metrics")),
             settings=_rows(log["config"]),
             heads=log.get("heads"),
