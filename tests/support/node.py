@@ -21,6 +21,7 @@ MODULES = {
     "format": "core/format.js",
     "framing": "core/framing.js",
     "bridge": "core/bridge.js",
+    "reports": "core/reports.js",
     "contract": "core/contract.js",
     "unpack": "attention/unpack.js",
     "maths": "attention/maths.js",

@@ -1,0 +1,78 @@
+"""core/bridge.js and core/reports.js: a component from its first call to its removal, and what it reports."""
+
+from tests.support.node import run_node
+
+LIFE = """
+const log = [], root = {}, parent = {isConnected: true, querySelector: (selector) => (log.push(selector), root)};
+const call = bridge.component(".view", {
+  mount: (where, data, tell) => (log.push(["mount", where === root, data]), {tell}),
+  update: (view, data) => log.push(["update", data, Boolean(view.tell)]),
+  destroy: () => log.push("destroy"),
+});
+const told = (number) => ({
+  setStateValue: (name, value) => log.push([number, "state", name, value]),
+  setTriggerValue: (name, value) => log.push([number, "trigger", name, value]),
+});
+let view;
+const early = call({data: 1, parentElement: parent, ...told(1)});
+const last = call({data: 2, parentElement: parent, ...told(2)});
+"""
+
+
+def test_a_component_is_mounted_once_and_then_updated() -> None:
+    assert run_node(LIFE + "give(log);") == [".view", ["mount", True, 1], ["update", 2, True]]
+
+
+def test_it_is_destroyed_only_once_it_has_left_the_page() -> None:
+    script = LIFE + "early(); const before = log.length; parent.isConnected = false; last(); give([before, log]);"
+    before, log = run_node(script)
+    assert "destroy" not in log[:before] and log[before:] == ["destroy"]
+
+
+def test_reports_go_through_the_newest_call() -> None:
+    script = """
+    const log = [], parent = {isConnected: true, querySelector: () => ({})};
+    let tell;
+    const call = bridge.component(".view", {mount: (_, __, given) => (tell = given), update: () => {}});
+    for (const n of [1, 2])
+      call({data: n, parentElement: parent, setStateValue: (...said) => log.push([n, ...said]),
+        setTriggerValue: (...said) => log.push([n, "once", ...said])});
+    tell.state("view", {a: 1});
+    tell.trigger("export", "npz");
+    give(log);
+    """
+    assert run_node(script) == [[2, "view", {"a": 1}], [2, "once", "export", "npz"]]
+
+
+def test_what_is_new_is_told_by_id_and_number() -> None:
+    script = """
+    const entry = {id: 7, number: 1, other: "kept"}, places = [[7, 1], [7, 2], [8, 2]];
+    give([...places.map(([id, number]) => bridge.news(entry, {id, number})), entry]);
+    """
+    assert run_node(script) == [
+        {"message": False, "state": False},
+        {"message": False, "state": True},
+        {"message": True, "state": False},
+        {"id": 8, "number": 2, "other": "kept"},
+    ]
+
+
+def test_bytes_are_taken_as_they_are() -> None:
+    script = """
+    const bytes = new Uint8Array([1, 2]);
+    give([bridge.bytesOf(bytes) === bytes, [...bridge.bytesOf(bytes.buffer)]]);
+    """
+    assert run_node(script) == [True, [1, 2]]
+
+
+def test_a_movement_is_reported_at_once_and_at_its_end() -> None:
+    script = """
+    const sent = [], all = new reports.Reports((number) => sent.push(number), 20, 4);
+    all.now(); all.now(); all.now();
+    const first = [...sent], late = all.answered(5);
+    await new Promise((go) => setTimeout(go, 60));
+    const last = [...sent], answered = [all.answered(5), all.answered(6), all.answered(9), all.number];
+    all.stop();
+    give([first, late, last, answered]);
+    """
+    assert run_node(script) == [[5], False, [5, 6], [False, True, True, 9]]
