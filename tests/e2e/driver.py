@@ -238,7 +238,7 @@ class ViewPages:
         page.on("console", lambda m: self.trouble.append(m.text) if m.type == "error" else None)
         _listen(page, self.trouble, self.files.address)
         page.goto(self.files.address + place)
-        page.wait_for_function("window.view && !window.view.queue.length")
+        page.wait_for_function("window.view && !window.view.heads.queue.length")
         settle(page)
         return page
 
@@ -270,13 +270,13 @@ def settle(page: Page) -> None:
     page.evaluate("""async () => {
       const frame = () => new Promise(requestAnimationFrame);
       await frame();
-      do await frame(); while (window.view?.dirty.size || window.view?.later.size);
+      do await frame(); while (window.view?.frames.dirty.size || window.view?.frames.later.size);
     }""")
 
 
 def state_of(page: Page) -> dict[str, Any]:
     """The state that the view holds now."""
-    return json.loads(page.evaluate("JSON.stringify(window.view.state)"))
+    return json.loads(page.evaluate("JSON.stringify(window.view.store.state)"))
 
 
 # ---- its size -----------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def place(page: Page, query: int, key: int) -> tuple[float, float]:
     """The middle of a cell, on the page."""
     x, y = page.evaluate(
         """([q, k]) => {
-          const l = view.lay.matrix, r = view.node.matrixOver.getBoundingClientRect();
+          const l = view.screen.lay.matrix, r = view.screen.node.matrixOver.getBoundingClientRect();
           return [r.left + l.x(k) + l.c / 2, r.top + l.y(q) + l.c / 2];
         }""",
         [query, key],
@@ -61,7 +61,8 @@ def say(page: Page) -> str:
 
 def shown(page: Page) -> np.ndarray:
     """The weights that the matrix shows."""
-    return np.array(page.evaluate("[...view.scene.a]")).reshape(page.evaluate("[view.scene.nq, view.scene.nk]"))
+    shape = page.evaluate("[view.shown.scene.nq, view.shown.scene.nk]")
+    return np.array(page.evaluate("[...view.shown.scene.a]")).reshape(shape)
 
 
 def masked(trace: Trace, cells: list[tuple[int, int]], layer: int = 3, head: int = 1) -> np.ndarray:
@@ -182,7 +183,7 @@ def test_a_row_with_nothing_left_is_said(open_view: Open, message: bytes) -> Non
 
 def test_a_blocked_cell_looks_different_from_one_that_gets_nothing(open_view: Open, message: bytes) -> None:
     colours = """([q, k]) => {
-      const c = view.node.matrixBase, r = c.width / c.offsetWidth, l = view.lay.matrix;
+      const c = view.screen.node.matrixBase, r = c.width / c.offsetWidth, l = view.screen.lay.matrix;
       const side = Math.floor((l.c - 6) * r), seen = new Set();
       const { data } = c.getContext('2d').getImageData((l.x(k) + 2) * r, (l.y(q) + 2) * r, side, side);
       for (let i = 0; i < data.length; i += 4) seen.add(data[i]);
@@ -226,12 +227,12 @@ def test_touch_paints_and_two_fingers_do_not(open_view: Open, message: bytes) ->
 
 def test_joined_words_and_hidden_tokens(open_view: Open, message: bytes, trace: Trace) -> None:
     page = open_view(message, state={**PAINTING, "join": True, "hide": True})
-    words = page.evaluate("view.scene.keys.map((item) => item.label)")
+    words = page.evaluate("view.shown.scene.keys.map((item) => item.label)")
     didnt, it = words.index("didn't"), words.index("it")
     page.mouse.click(*place(page, it, didnt))
     page.mouse.click(*place(page, didnt, it))
     settle(page)
-    pieces = page.evaluate("(k) => view.scene.keys[k].toks", didnt)
+    pieces = page.evaluate("(k) => view.shown.scene.keys[k].toks", didnt)
     assert len(pieces) == 3
     cells = sorted([*((IT, t) for t in pieces), *((t, IT) for t in pieces)])
     assert painted(page) == cells
@@ -290,14 +291,14 @@ def test_the_whole_model_with_a_painted_mask(open_view: Open, minilm: Model, tra
     page.evaluate("async () => mounted.update({message: await load(1)})")
     settle(page)
     assert np.abs(shown(page) - alone).max() < 1e-5
-    page.evaluate("view.set({layer: 3})")
+    page.evaluate("view.store.change({layer: 3})")
     settle(page)
     true = run.layers[3].attention.weights[0, 1].numpy()
     assert np.abs(shown(page) - true).max() < 1e-5
     assert np.abs(true - masked(trace, list(cells))).max() > 1e-3
     drag(page, (5, 5), (5, 6))
     assert (shown(page)[5, 5:7] == 0).all() and shown(page)[5].sum() == pytest.approx(1, abs=1e-5)
-    assert page.evaluate("view.pending")
+    assert page.evaluate("view.store.pending")
 
 
 # ---- the compact form ----------------------------------------------------------------------------
@@ -347,14 +348,14 @@ def test_compact_shows_the_matrix_and_its_sentence_only(open_view: Open, message
     for key in ("Escape", "+", "+"):
         page.keyboard.press(key)
     settle(page)
-    assert state_of(page)["queries"] == [] and page.evaluate("view.zoomed()")
+    assert state_of(page)["queries"] == [] and page.evaluate("view.zoom.zoomed()")
 
 
 @pytest.mark.parametrize("widths", [(300, 300, 300), (420, 640), (900,)])
 def test_compact_fits_its_column(open_view: Open, message: bytes, widths: tuple[int, ...]) -> None:
     page = compact(open_view(message), *widths, state={**PAINTING, "queries": [IT]})
     out = page.evaluate(
-        """() => all.flatMap(({view: v}, n) => {
+        """() => all.flatMap(({view: {screen: v}}, n) => {
           const r = v.root.getBoundingClientRect();
           return [...v.root.querySelectorAll('h2, canvas, .av-say, summary, button')].filter((e) => {
             const b = e.getBoundingClientRect();
@@ -366,7 +367,8 @@ def test_compact_fits_its_column(open_view: Open, message: bytes, widths: tuple[
     for width, (w, h, tall, c) in zip(
         widths,
         page.evaluate(
-            "all.map(({view: {lay: {matrix: l}, node, root}}) => [l.width, l.height, node.matrix.offsetHeight, l.c])"
+            "all.map(({view: {screen: {lay, node}}}) => [lay.matrix, node.matrix.offsetHeight])"
+            ".map(([l, tall]) => [l.width, l.height, tall, l.c])"
         ),
         strict=True,
     ):
@@ -377,13 +379,13 @@ def test_compact_takes_a_title_and_a_height_and_follows_the_page(open_view: Open
     other = pack(trace, before=trace)
     page = compact(open_view(message, other), 500, 500, state=HEAD, title="As <b>trained</b>", height=300)
     assert page.locator("h2").first.inner_text() == "As <b>trained</b>"
-    assert page.evaluate("view.node.matrix.offsetHeight") <= 300
+    assert page.evaluate("view.screen.node.matrix.offsetHeight") <= 300
     page.evaluate("state => all[0].update({state, compact: {title: 'Another', height: 400}})", {**HEAD, "head": 4})
     settle(page)
     assert page.locator("h2").first.inner_text() == "Another"
-    assert page.evaluate("view.node.matrix.offsetHeight") > 300
+    assert page.evaluate("view.screen.node.matrix.offsetHeight") > 300
     assert np.abs(shown(page) - trace.layers[3].attention.weights[0, 4].numpy()).max() < 1e-5
-    assert page.evaluate("all[1].view.state.head") == 1
+    assert page.evaluate("all[1].view.store.state.head") == 1
 
 
 def test_compact_shows_the_change_of_a_run(open_view: Open, minilm: Model, trace: Trace) -> None:
@@ -412,7 +414,7 @@ def test_compact_paints(open_view: Open, message: bytes, trace: Trace) -> None:
 
 def test_axe_finds_nothing_serious(open_view: Open, message: bytes) -> None:
     page = open_view(message)
-    page.evaluate("view.set({mask: 'painted', painted: [[3, 3]]})")
+    page.evaluate("view.store.change({mask: 'painted', painted: [[3, 3]]})")
     settle(page)
     for painting in (False, True):
         if painting:

@@ -47,7 +47,7 @@ def cell(page: Page, query: int, key: int) -> tuple[float, float]:
     """Where a cell of the matrix is, in pixels of its canvas."""
     x, y = page.evaluate(
         """([q, k]) => {
-          const l = view.lay.matrix;
+          const l = view.screen.lay.matrix;
           return [l.x(k) + l.c / 2, l.y(q) + l.c / 2];
         }""",
         [query, key],
@@ -109,7 +109,7 @@ def test_the_colours_on_the_canvas_follow_the_weights(open_view: Open, message: 
     page = open_view(message, state={"layer": 3, "head": 1})
     read = """(cells) => {
       const c = document.querySelector('.av-matrix canvas.base'), r = c.width / c.offsetWidth;
-      const g = c.getContext('2d'), l = view.lay.matrix;
+      const g = c.getContext('2d'), l = view.screen.lay.matrix;
       return cells.map(([q, k]) => {
         const [red, green, blue] = g.getImageData((l.x(k) + 3) * r, (l.y(q) + 3) * r, 1, 1).data;
         return red + green + blue;
@@ -146,7 +146,7 @@ def test_hover_previews_click_locks_escape_lets_go(open_view: Open, message: byt
 
 def test_a_head_is_previewed_and_chosen_in_the_grid(open_view: Open, message: bytes) -> None:
     page = open_view(message, state=CHOSEN)
-    x, y = page.evaluate("view.lay.grid.at(2 * 12 + 5)")
+    x, y = page.evaluate("view.screen.lay.grid.at(2 * 12 + 5)")
     x, y = x + 8, y + 8
     grid = page.locator(".av-heads canvas.over")
     grid.hover(position={"x": x, "y": y})
@@ -172,7 +172,7 @@ def test_several_tokens_are_summed(open_view: Open, message: bytes, trace: Trace
 
 def test_a_key_shows_who_looks_at_it(open_view: Open, message: bytes, trace: Trace) -> None:
     page = open_view(message, state={"layer": 3, "head": 1})
-    x, y = page.evaluate(f"(() => {{ const [x, y] = view.lay.lines.k({ANIMAL}); return [x + 14, y]; }})()")
+    x, y = page.evaluate(f"(() => {{ const [x, y] = view.screen.lay.lines.k({ANIMAL}); return [x + 14, y]; }})()")
     page.locator(".av-lines canvas.over").click(position={"x": x, "y": y})
     settle(page)
     state = state_of(page)
@@ -250,7 +250,7 @@ def test_arrows_move_the_cell_and_it_is_read_aloud(open_view: Open, message: byt
 def test_arrows_move_through_heads(open_view: Open, message: bytes) -> None:
     page = open_view(message, state=CHOSEN)
     page.locator(".av-heads canvas.over").focus()
-    across = page.evaluate("view.lay.grid.across")
+    across = page.evaluate("view.screen.lay.grid.across")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     settle(page)
@@ -431,9 +431,9 @@ def test_nothing_is_drawn_while_nothing_moves(open_view: Open, message: bytes) -
     page = open_view(message, state=CHOSEN)
     page.evaluate(
         """() => {
-          const paint = view.paint.bind(view);
+          const paint = view.page.paint.bind(view.page);
           window.paints = 0;
-          view.paint = () => { window.paints++; paint(); };
+          view.page.paint = () => { window.paints++; paint(); };
         }"""
     )
     page.wait_for_timeout(500)
@@ -447,7 +447,7 @@ def test_nothing_is_drawn_while_nothing_moves(open_view: Open, message: bytes) -
 
 def test_zoom_and_pan(open_view: Open, long_message: bytes) -> None:
     page = open_view(long_message, state={"layer": 3, "head": 1})
-    tokens = page.evaluate("view.model.T")
+    tokens = page.evaluate("view.store.model.T")
     assert tokens > 100
     matrix(page).focus()
     page.keyboard.press("ArrowDown")
@@ -455,16 +455,16 @@ def test_zoom_and_pan(open_view: Open, long_message: bytes) -> None:
         page.keyboard.press("+")
     settle(page)
     zoom = state_of(page)["zoom"]
-    assert zoom is not None and zoom[1] - zoom[0] < tokens / 4 and page.evaluate("view.lay.matrix.c") > 14
+    assert zoom is not None and zoom[1] - zoom[0] < tokens / 4 and page.evaluate("view.screen.lay.matrix.c") > 14
     box = matrix(page).bounding_box()
     assert box is not None
-    before = page.evaluate("view.visible().q0")
+    before = page.evaluate("view.zoom.visible().q0")
     page.mouse.move(box["x"] + 400, box["y"] + 400)
     page.mouse.down()
     page.mouse.move(box["x"] + 340, box["y"] + 300, steps=4)
     page.mouse.up()
     settle(page)
-    assert page.evaluate("view.visible().q0") > before + 2
+    assert page.evaluate("view.zoom.visible().q0") > before + 2
     assert state_of(page)["queries"] == []  # a drag is no click
     matrix(page).focus()
     page.keyboard.press("0")
@@ -501,41 +501,41 @@ def swipe(page: Page, *fingers: tuple[Finger, Finger], steps: int = 5) -> None:
 def test_two_fingers_zoom_the_matrix(open_view: Open, long_message: bytes) -> None:
     page = open_view(long_message, state={"layer": 3, "head": 1}, size=(390, 844), has_touch=True, is_mobile=True)
     matrix(page).scroll_into_view_if_needed()
-    tokens, scrolled = page.evaluate("[view.model.T, scrollY]")
+    tokens, scrolled = page.evaluate("[view.store.model.T, scrollY]")
     for ax, ay, anchored in [(1.0, 0.0, False), (0.0, 1.0, False), (0.7, 0.7, True), (0.0, 1.0, True)]:
 
         def at(distance: float) -> Finger:
             return 220 + ax * distance, 240 + ay * distance  # noqa: B023
 
         swipe(page, (at(-30), at(-30) if anchored else at(-90)), (at(30), at(90)))
-        seen = page.evaluate("(() => { const v = view.visible(); return v.q1 - v.q0; })()")
+        seen = page.evaluate("(() => { const v = view.zoom.visible(); return v.q1 - v.q0; })()")
         wanted = 30 / (60 if anchored else 90) * tokens  # as much closer as the fingers went apart
         assert seen == pytest.approx(wanted, rel=0.25), (ax, ay, anchored)
         assert page.evaluate("[visualViewport.scale, scrollY]") == [1, scrolled]  # the page itself stayed
         assert state_of(page)["queries"] == [] and state_of(page)["zoom"] is not None
         swipe(page, (at(-90), at(-20)), (at(90), at(20)))
-        assert state_of(page)["zoom"] is None and not page.evaluate("view.zoomed()")
+        assert state_of(page)["zoom"] is None and not page.evaluate("view.zoom.zoomed()")
 
 
 def test_one_finger_scrolls_the_page_and_pans_the_zoomed_matrix(open_view: Open, long_message: bytes) -> None:
     page = open_view(long_message, state={"layer": 3, "head": 1}, size=(390, 844), has_touch=True, is_mobile=True)
-    page.evaluate("view.zoomBy(4)")
+    page.evaluate("view.zoom.by(4)")
     settle(page)
-    before = page.evaluate("view.visible().q0")
+    before = page.evaluate("view.zoom.visible().q0")
     swipe(page, ((200, 250), (200, 150)))
-    assert page.evaluate("view.visible().q0") > before + 3
+    assert page.evaluate("view.zoom.visible().q0") > before + 3
     assert page.evaluate("scrollY") == 0 and state_of(page)["queries"] == []
-    page.evaluate("view.zoomBy(0)")
+    page.evaluate("view.zoom.by(0)")
     settle(page)
     swipe(page, ((200, 250), (200, 50)))
     page.wait_for_function("scrollY > 50")
-    assert not page.evaluate("view.zoomed()")
+    assert not page.evaluate("view.zoom.zoomed()")
 
 
 def test_sentences_filter_the_curves(open_view: Open, long_message: bytes) -> None:
     page = open_view(long_message, state={"layer": 3, "head": 1, "sentences": [1, 0]})
-    first, second = page.evaluate("view.model.sentences.slice(0, 2).map(([a, b]) => b - a)")
-    assert page.evaluate("[view.curves.nq, view.curves.nk]") == [second, first]
+    first, second = page.evaluate("view.store.model.sentences.slice(0, 2).map(([a, b]) => b - a)")
+    assert page.evaluate("[view.shown.curves.nq, view.shown.curves.nk]") == [second, first]
 
 
 # ---- scores of heads -----------------------------------------------------------------------------
@@ -543,14 +543,14 @@ def test_sentences_filter_the_curves(open_view: Open, long_message: bytes) -> No
 
 def in_the_grid(page: Page) -> None:
     """Until every head has its score and is painted."""
-    page.wait_for_function("view.scored() && !view.queue.length")
+    page.wait_for_function("view.heads.scored() && !view.heads.queue.length")
     settle(page)
 
 
 def test_heads_in_order_of_entropy(open_view: Open, message: bytes, trace: Trace) -> None:
     page = open_view(message, state={**CHOSEN, "sort": "entropy"})
     in_the_grid(page)
-    order = page.evaluate("view.order()")
+    order = page.evaluate("view.heads.order()")
     w = torch.stack([layer.attention.weights[0] for layer in trace.layers]).double()
     bits = -(w * w.clamp_min(1e-30).log2()).sum(-1).mean(-1).flatten()
     assert sorted(order) == list(range(72))
@@ -564,19 +564,19 @@ def test_order_and_colour_by_the_previous_token(open_view: Open, message: bytes,
     page = open_view(message, state=CHOSEN)
     page.get_by_role("combobox", name="Order of the heads").select_option("previous token")
     in_the_grid(page)
-    order = page.evaluate("view.order()")
+    order = page.evaluate("view.heads.order()")
     assert order[0] == best and torch.all(score[order].diff() < 1e-5)
     assert page.locator(".av-order").inner_text().endswith("Order: mean weight on the token before, largest first.")
     page.get_by_role("combobox", name="Order of the heads").select_option("layer")
     page.get_by_role("combobox", name="Colour of the heads").select_option("previous token")
     in_the_grid(page)
-    assert page.evaluate("view.order()") is None
+    assert page.evaluate("view.heads.order()") is None
     light = np.array(
         page.evaluate(
             """() => {
               const canvas = document.querySelector('.av-heads canvas.base'), pen = canvas.getContext('2d');
-              return view.headList().map((k) => {
-                const [x, y] = view.lay.grid.at(k), [r, g, b] = pen.getImageData(x + 1, y + 1, 1, 1).data;
+              return [...view.heads.thumbs.keys()].map((k) => {
+                const [x, y] = view.screen.lay.grid.at(k), [r, g, b] = pen.getImageData(x + 1, y + 1, 1, 1).data;
                 return r + g + b;
               });
             }"""
@@ -590,7 +590,7 @@ def test_order_and_colour_by_the_previous_token(open_view: Open, message: bytes,
     head = state_of(page)["layer"] * 12 + state_of(page)["head"]
     share = f"{float(score[head]) * 100:.{0 if score[head] >= 0.0995 else 1}f}\u202f%"
     expect(spoken(page)).to_contain_text(f"previous token {share}: 'it' attends")
-    x, y = page.evaluate(f"view.lay.grid.at({best})")
+    x, y = page.evaluate(f"view.screen.lay.grid.at({best})")
     page.locator(".av-heads canvas.over").hover(position={"x": x + 4, "y": y + 4})
     settle(page)
     tip = page.locator(".av-tip").inner_text().replace("\u202f", " ")
@@ -599,10 +599,10 @@ def test_order_and_colour_by_the_previous_token(open_view: Open, message: bytes,
 
 def test_scores_follow_the_temperature(open_view: Open, message: bytes, trace: Trace) -> None:
     page = open_view(message, state={**CHOSEN, "tint": "special"})
-    page.evaluate("view.set({temperature: 0.3})")
+    page.evaluate("view.store.change({temperature: 0.3})")
     in_the_grid(page)
     sharp = (trace.layers[2].attention.scores[0, 5] / 0.3).softmax(-1)
-    shown = page.evaluate("view.scoreAt(view.score('special'), 2 * 12 + 5)")
+    shown = page.evaluate("view.heads.scoreAt(view.heads.score('special'), 2 * 12 + 5)")
     assert shown == pytest.approx(float(sharp[:, [0, 15]].sum(-1).mean()), abs=1e-5)
 
 
@@ -611,14 +611,14 @@ def test_a_score_that_the_page_sent(open_view: Open, trace: Trace, message: byte
     scored = pack(trace, name="minilm", scores={"ablation-effect": values})
     page = open_view(scored, message, state={**CHOSEN, "sort": "ablation-effect", "tint": "ablation-effect"})
     in_the_grid(page)
-    assert page.evaluate("view.order()") == list(range(71, -1, -1))
+    assert page.evaluate("view.heads.order()") == list(range(71, -1, -1))
     assert "ablation effect; largest first, red −2.00 to blue 2.00" in page.locator(".av-order").inner_text()
     svg = saved(page, "SVG").decode()
     texts = [node.text for node in ET.fromstring(svg).iter() if node.tag.endswith("}text")]
     assert "2.00" in texts and "1.94" in texts
     page.evaluate("async () => mounted.update({message: await load(1), state: null})")  # a run that lacks it
     in_the_grid(page)
-    assert page.evaluate("view.order()") is None
+    assert page.evaluate("view.heads.order()") is None
     expect(page.get_by_role("combobox", name="Colour of the heads")).to_have_value("weights")
 
 
@@ -669,14 +669,14 @@ def test_cross_attention_has_two_sides(open_view: Open, trace: Trace, minilm: Mo
 
 def test_right_to_left_text_lies_in_rows(open_view: Open, minilm: Model) -> None:
     page = open_view(pack(minilm.run("הילדה ראתה את החתול")), state={"layer": 3, "head": 1, "queries": [2]})
-    assert page.evaluate("[view.lay.lines.horizontal, view.lay.lines.rtl]") == [True, True]
+    assert page.evaluate("[view.screen.lay.lines.horizontal, view.screen.lay.lines.rtl]") == [True, True]
     first, last = page.locator(".av-chip").first.bounding_box(), page.locator(".av-chip").last.bounding_box()
     assert first is not None and last is not None and first["x"] > last["x"]
-    assert page.evaluate("view.lay.lines.q(0)[0] > view.lay.lines.q(3)[0]")
+    assert page.evaluate("view.screen.lay.lines.q(0)[0] > view.screen.lay.lines.q(3)[0]")
 
 
 LABELS_IN_ROWS = """() => { // per row of labels: [left, right, whether it is marked], from the left
-  const proto = CanvasRenderingContext2D.prototype, fill = proto.fillText, rows = {}, over = view.node.linesOver;
+  const proto = CanvasRenderingContext2D.prototype, fill = proto.fillText, rows = {}, over = view.screen.node.linesOver;
   proto.fillText = function (text, x, y) {
     if (this.canvas === over) {
       const m = this.getTransform(), left = m.e / m.a + x, hot = /^(600|bold)/.test(this.font);
@@ -684,9 +684,9 @@ LABELS_IN_ROWS = """() => { // per row of labels: [left, right, whether it is ma
     }
     return fill.apply(this, arguments);
   };
-  view.paintLines();
+  view.page.lines.paint();
   proto.fillText = fill;
-  return [Object.values(rows).map((row) => row.sort((a, b) => a[0] - b[0])), view.box.lines.w];
+  return [Object.values(rows).map((row) => row.sort((a, b) => a[0] - b[0])), view.screen.box.lines.w];
 }"""
 
 
@@ -716,7 +716,7 @@ def test_the_theme_follows_the_page(open_view: Open, message: bytes) -> None:
     settle(page)
     assert page.locator("#root").get_attribute("data-theme") == "dark"
     corner = """() => {
-      const c = document.querySelector('.av-matrix canvas.base'), l = view.lay.matrix;
+      const c = document.querySelector('.av-matrix canvas.base'), l = view.screen.lay.matrix;
       return [...c.getContext('2d').getImageData(l.x(15) + 3, l.y(0) + 3, 1, 1).data].slice(0, 3);
     }"""
     assert max(page.evaluate(corner)) < 80

@@ -32,7 +32,8 @@ const named = (_, value) => (typeof value === "number" && !Number.isFinite(value
 
 async function evaluate({ script, modules, inputs }, message) {
   const names = Object.keys(modules);
-  const loaded = await Promise.all(names.map((name) => import(modules[name])));
+  const load = async (files) => Object.assign({}, ...(await Promise.all(files.map((file) => import(file)))));
+  const loaded = await Promise.all(names.map((name) => load(modules[name])));
   let given;
   const give = (value) => (given = { kind: "json", body: Buffer.from(JSON.stringify(value, named)) });
   const giveFloats = (values) => (given = { kind: "floats", body: Buffer.from(Float32Array.from(values).buffer) });

@@ -16,7 +16,7 @@ import numpy as np
 from attnviz.browser.bundle import FOLDER
 
 PATIENCE = 120  # seconds that a script may take
-# What a script may name: these modules are in its scope.
+# What a script may name: what these modules export is in its scope.
 MODULES = {
     "format": "core/format.js",
     "framing": "core/framing.js",
@@ -24,7 +24,7 @@ MODULES = {
     "reports": "core/reports.js",
     "contract": "core/contract.js",
     "unpack": "attention/unpack.js",
-    "maths": "attention/maths.js",
+    "maths": "attention/exponentials.js attention/items.js attention/masks.js attention/maths.js attention/measures.js",
     "scores": "attention/scores.js",
     "files": "attention/export.js",
     "read": "provenance/read.js",
@@ -45,7 +45,11 @@ def run_node(script: str, message: bytes = b"", inputs: Any = None) -> Any:
 
     In its scope: MODULES; `message`, a Uint8Array; `inputs`, from JSON. Errors: NodeError for what it throws.
     """
-    modules = {name: (FOLDER / file).as_uri() for name, file in MODULES.items() if re.search(rf"\b{name}\b", script)}
+    modules = {
+        name: [(FOLDER / file).as_uri() for file in files.split()]
+        for name, files in MODULES.items()
+        if re.search(rf"\b{name}\b", script)
+    }
     job = {"script": script, "modules": modules, "inputs": inputs, "bytes": len(message)}
     kind, body = _answer(json.dumps(job).encode() + b"\n" + message)
     if kind == "error":

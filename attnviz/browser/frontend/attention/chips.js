@@ -1,110 +1,159 @@
-/* chips.js: the row of tokens, coloured by what the chosen one gives them. Methods of the view. */
-import { items } from "./maths.js";
-import { lutIndex, onColour } from "../core/theme.js";
+/* chips.js: the row of tokens, coloured by what the chosen one gives them. */
 import { el, plainLabel } from "../core/dom.js";
+import { lutIndex, onColour } from "../core/theme.js";
 
-export const chipMethods = {
-  buildChips() {
-    const { model, state } = this,
-      key = `${model.id}${state.join}${state.hide}`;
-    if (this.chipsKey === key) return;
-    this.chipsKey = key;
-    const it = items(model, state),
-      cross = model.keys !== model.tokens,
-      box = this.node.chips,
-      keep = box.scrollTop;
+const CROWDED = 30; // tokens from which the chips are small
+const LEAST = 0.01; // weight from which a chip is coloured
+
+export class Chips {
+  /** @param {import("./view.js").AttentionView} view */
+  constructor({ store, shown, screen, choices }) {
+    this.store = store;
+    this.shown = shown;
+    this.screen = screen;
+    this.choices = choices;
+    /** @type {HTMLButtonElement[]} */
     this.chips = [];
-    this.chipSides = [];
-    const row = (list, side) => {
-      let word = null,
-        last = null;
-      const nodes = [];
-      list.forEach((item, i) => {
-        if (!word || item.sp || item.w === null || item.w !== last)
-          nodes.push((word = el("span", { class: "av-word" })));
-        last = item.sp ? null : item.w;
-        const title = item.sp ? "Special token added by the tokenizer" : null;
-        const b = el("button", {
-          type: "button",
-          class: item.sp ? "av-chip sp" : "av-chip",
-          "data-i": i,
-          "data-side": side,
-          tabindex: "-1",
-          title,
-        });
-        const name = el("bdi");
-        name.textContent = plainLabel(item) || " ";
-        b.append(name);
-        word.append(b);
-        this.chips.push(b);
-        this.chipSides.push(side === "q" ? i : -1 - i);
-      });
-      return nodes;
-    };
-    const name = (text) => el("span", { class: "av-side" }, text),
-      line = el("span", { style: "flex-basis:100%;height:0" });
-    box.replaceChildren(
-      ...(cross
-        ? [name("query (looks)"), ...row(it.queries.list, "q"), line, name("key (is seen)"), ...row(it.keys.list, "k")]
-        : row(it.queries.list, "q")),
-    );
-    box.classList.toggle("av-dense", Math.max(model.T, model.S) > 30);
+    /** @type {number[]} the item of each chip: a query i as i, a key j of another text as -1 - j */
+    this.ids = [];
+    this.tints = new Float64Array(0);
+    this.built = null; // the items that the chips are of
+  }
+
+  /** The chips of the items that show, if they are not there already. */
+  build() {
+    const { items } = this.shown;
+    if (this.built === items) return;
+    this.built = items;
+    this.chips = [];
+    this.ids = [];
+    const { model } = this.store;
+    const box = this.screen.node.chips;
+    const keep = box.scrollTop;
+    const queries = this.row(items.queries.list, "q");
+    box.replaceChildren(...(items.keys === items.queries ? queries : this.twoRows(queries, items.keys.list)));
+    box.classList.toggle("av-dense", Math.max(model.T, model.S) > CROWDED);
     box.dir = model.dir;
     box.classList.remove("av-fade");
     if (box.scrollHeight > box.clientHeight + 4) box.classList.add("av-fade");
     box.scrollTop = keep;
     this.tints = new Float64Array(this.chips.length).fill(-1);
-  },
+  }
 
-  /** Colours the chips by what the chosen token gives them; touches only those that changed. */
-  tintChips() {
-    this.buildChips();
-    const { scene: s, theme, state, model } = this,
-      f = s.focus,
-      cross = model.keys !== model.tokens,
-      locked = this.hover ? null : this.locked(),
-      active = this.root.getRootNode().activeElement;
-    let at = this.chips.indexOf(active);
-    if (at < 0) at = locked ? (locked.side === "k" ? (cross ? s.nq : 0) + locked.key : locked.queries[0]) : 0;
-    const rows = f.queries.length > 1 ? f.queries : [f.q],
-      marks = new Map(),
-      least = Math.max(state.threshold, 0.01);
-    for (const i of f.keys) marks.set(cross ? -1 - i : i, "k");
-    for (const i of f.queries) marks.set(i, "q");
-    const lockedKeys = new Set(
-      locked ? (locked.side === "q" ? locked.queries : [cross ? -1 - locked.key : locked.key]) : [],
-    );
+  twoRows(queries, keys) {
+    const name = (text) => el("span", { class: "av-side" }, text);
+    const line = el("span", { style: "flex-basis:100%;height:0" });
+    return [name("query (looks)"), ...queries, line, name("key (is seen)"), ...this.row(keys, "k")];
+  }
+
+  /** Chips in groups, the pieces of a word together. */
+  row(list, side) {
+    let word = null;
+    let last = null;
+    const words = [];
+    list.forEach((item, i) => {
+      if (!word || item.sp || item.w === null || item.w !== last) words.push((word = el("span", { class: "av-word" })));
+      last = item.sp ? null : item.w;
+      const chip = chipOf(item, i, side);
+      word.append(chip);
+      this.chips.push(chip);
+      this.ids.push(side === "q" ? i : -1 - i);
+    });
+    return words;
+  }
+
+  /** Colours the chips; touches only those that changed. */
+  tint() {
+    this.build();
+    const { theme } = this.screen;
+    const { state } = this.store;
+    const marks = this.marks();
+    const locked = this.lockedIds();
+    const entry = this.entry();
+    const least = Math.max(state.threshold, LEAST);
     for (let c = 0; c < this.chips.length; c++) {
-      const id = this.chipSides[c],
-        i = id < 0 ? -1 - id : id;
-      let v = 0;
-      if (f.q >= 0 && (!cross || (f.side === "k") === id >= 0)) {
-        if (f.side === "k") v = s.a[i * s.nk + f.k];
-        else for (const row of rows) v += s.a[row * s.nk + i] / rows.length;
-      }
-      const tint = v >= least ? lutIndex(v, state.colour) : 0,
-        mark = marks.get(id),
-        lock = lockedKeys.has(id);
-      const code =
-        tint +
-        (mark === "q" ? 256 : mark === "k" ? 512 : 0) +
-        (lock ? 1024 : 0) +
-        (c === at ? 2048 : 0) +
-        theme.id * 4096;
-      if (this.tints[c] !== code) this.tintChip(c, tint, mark, lock, c === at, (this.tints[c] = code));
+      const id = this.ids[c];
+      const v = this.weightOf(id);
+      const tint = v >= least ? lutIndex(v, state.colour) : 0;
+      const mark = marks.get(id);
+      const lock = locked.has(id);
+      const flags = (mark === "q" ? 1 : mark === "k" ? 2 : 0) + (lock ? 4 : 0) + (c === entry ? 8 : 0);
+      const code = tint + 256 * flags + 4096 * theme.id;
+      if (this.tints[c] === code) continue;
+      this.tints[c] = code;
+      this.tintChip(this.chips[c], tint, mark, lock, c === entry);
     }
-  },
+  }
 
-  tintChip(c, tint, mark, lock, entry) {
-    const b = this.chips[c],
-      { lut } = this.theme;
-    b.style.setProperty("--c", tint ? lut.css[tint] : "transparent");
-    if (tint) b.style.setProperty("--ct", onColour(lut, tint));
-    else b.style.removeProperty("--ct");
-    b.classList.toggle("q", mark === "q");
-    b.classList.toggle("k", mark === "k");
-    b.classList.toggle("lock", lock);
-    b.setAttribute("aria-pressed", String(lock));
-    b.tabIndex = entry ? 0 : -1;
-  },
-};
+  get cross() {
+    return this.store.model.keys !== this.store.model.tokens;
+  }
+
+  /** Chips of the marked rows and columns. @returns {Map<number, "q" | "k">} */
+  marks() {
+    const { focus } = this.shown.scene;
+    const marks = new Map();
+    for (const i of focus.keys) marks.set(this.cross ? -1 - i : i, "k");
+    for (const i of focus.queries) marks.set(i, "q");
+    return marks;
+  }
+
+  /** What is locked, unless something else is under the pointer. */
+  locked() {
+    return this.store.hover ? null : this.choices.locked();
+  }
+
+  lockedIds() {
+    const locked = this.locked();
+    if (!locked) return new Set();
+    return new Set(locked.side === "q" ? locked.queries : [this.cross ? -1 - locked.key : locked.key]);
+  }
+
+  /** The chip that the Tab key comes to. */
+  entry() {
+    const page = /** @type {Document | ShadowRoot} */ (this.screen.root.getRootNode());
+    const at = this.chips.findIndex((chip) => chip === page.activeElement);
+    const locked = this.locked();
+    if (at >= 0 || !locked) return Math.max(0, at);
+    return locked.side === "k" ? (this.cross ? this.shown.scene.nq : 0) + locked.key : locked.queries[0];
+  }
+
+  /** What the tokens in focus give a chip's item, or what it gives them. */
+  weightOf(id) {
+    const { a, nk, focus } = this.shown.scene;
+    if (focus.q < 0 || (this.cross && (focus.side === "k") !== id >= 0)) return 0;
+    const i = id < 0 ? -1 - id : id;
+    if (focus.side === "k") return a[i * nk + focus.k];
+    const rows = focus.queries.length > 1 ? focus.queries : [focus.q];
+    let v = 0;
+    for (const row of rows) v += a[row * nk + i] / rows.length;
+    return v;
+  }
+
+  tintChip(chip, tint, mark, lock, entry) {
+    const { lut } = this.screen.theme;
+    chip.style.setProperty("--c", tint ? lut.css[tint] : "transparent");
+    if (tint) chip.style.setProperty("--ct", onColour(lut, tint));
+    else chip.style.removeProperty("--ct");
+    chip.classList.toggle("q", mark === "q");
+    chip.classList.toggle("k", mark === "k");
+    chip.classList.toggle("lock", lock);
+    chip.setAttribute("aria-pressed", String(lock));
+    chip.tabIndex = entry ? 0 : -1;
+  }
+}
+
+function chipOf(item, i, side) {
+  const chip = el("button", {
+    type: "button",
+    class: item.sp ? "av-chip sp" : "av-chip",
+    "data-i": i,
+    "data-side": side,
+    tabindex: "-1",
+    title: item.sp ? "Special token added by the tokenizer" : null,
+  });
+  const name = el("bdi");
+  name.textContent = plainLabel(item) || " ";
+  chip.append(name);
+  return chip;
+}

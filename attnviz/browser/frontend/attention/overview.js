@@ -1,206 +1,137 @@
-/* overview.js: the grid of all heads: computed a few milliseconds per frame, ordered, painted. Methods of the view. */
-import { layoutGrid, paintCell, paintGridOver, paintThumb, poolHead } from "./paint-grid.js";
+/* overview.js: the grid of all heads on its two canvases, and the lists that order and colour it. */
 import { fitCanvas } from "../core/canvas.js";
 import { el } from "../core/dom.js";
-import { rankHeads, scoreCell, scoreHead, scoreRange, scoreText } from "./scores.js";
 import { divergingIndex, lutIndex, onColour } from "../core/theme.js";
+import { layoutGrid, paintCell, paintGridOver, paintThumb } from "./paint-grid.js";
+import { scoreCell } from "./scores.js";
+import { headChosen, headList, headNumber, isChanged } from "./selectors.js";
 
-const FRAME_BUDGET = 7; // ms of each frame that may go into heads that are not in view,
-const IDLE_BUDGET = 40; // while nobody touches anything,
-const DRAG_BUDGET = 1; // and while a slider moves
 const LONG = 256 * 256; // weights of a head that takes longer than a frame's budget
 
-export const overviewMethods = {
-  /** The other heads, a few milliseconds per frame, so that nothing waits for them. */
-  pump() {
-    if (!this.queue.length) return;
-    const start = performance.now(),
-      idle = start - this.touched;
-    if (idle < 120 && this.scene.a.length > LONG) return; // long text: the hand goes first
-    const budget = idle > 300 ? IDLE_BUDGET : idle > 60 ? FRAME_BUDGET : DRAG_BUDGET,
-      { nq, nk } = this.scene,
-      { ch, cw } = this.lay.grid,
-      wanted = this.scoresWanted();
-    if (this.spare?.length !== this.full.length) this.spare = new Float32Array(this.full.length);
-    const { spare } = this;
-    do {
-      const k = this.queue.shift(),
-        seen = k === this.shown(),
-        own = seen ? this.full : this.tokenWeights(k, false, spare),
-        a = seen ? this.scene.a : this.folded(own);
-      let values = a;
-      if (this.state.diff && this.changed()) {
-        const b = this.folded(this.plainWeights(k, false));
-        values = a.map((v, i) => v - b[i]);
-      }
-      this.next = k + 1;
-      const thumb = (this.thumbs[k] ||= {});
-      thumb.pooled = poolHead(values, nq, nk, Math.round(ch * this.ratio), Math.round(cw * this.ratio));
-      thumb.scores = {};
-      for (const score of wanted)
-        if (score.kind !== "given") thumb.scores[score.name] = scoreHead(this.model, score, own);
-      this.fresh.push(k);
-    } while (this.queue.length && performance.now() - start < budget);
-    this.dirty.add("thumbs");
-    if (!this.queue.length && this.score(this.state.sort)) this.dirty.add("grid");
-  },
+export class Overview {
+  /** @param {import("./view.js").AttentionView} view */
+  constructor({ store, shown, screen, frames, heads }) {
+    this.store = store;
+    this.shown = shown;
+    this.screen = screen;
+    this.frames = frames;
+    this.heads = heads;
+    this.pen = null;
+    this.size = ""; // of the small pictures, in pixels
+  }
 
-  /* ---- scores: the order of the heads, and their colour -------------------------------- */
+  /** Works on heads that are not in view, a few milliseconds per frame, so that nothing waits for them. */
+  work() {
+    const { heads, frames, screen, shown, store } = this;
+    if (!heads.queue.length) return;
+    const budget = frames.budget(shown.scene.a.length > LONG);
+    if (!budget) return;
+    const { ch, cw } = screen.lay.grid;
+    heads.work(budget, Math.round(ch * screen.ratio), Math.round(cw * screen.ratio));
+    frames.dirty.add("thumbs");
+    if (!heads.queue.length && heads.score(store.state.sort)) frames.dirty.add("grid");
+  }
 
-  /** A score by name; undefined for "layer", "weights" and what this model lacks. */
-  score(name) {
-    return this.scores.find((score) => score.name === name);
-  },
+  /** All heads, laid out anew; true if their pictures have another size now and need to be worked out again. */
+  paint() {
+    const { store, screen, heads } = this;
+    const { kind, node } = screen;
+    const { w, h } = screen.box.grid;
+    const lay = this.layout(w, h);
+    screen.lay.grid = lay;
+    if (kind === "phone") node.gridStage.style.height = lay.h + "px";
+    const size = `${lay.cw}x${lay.ch}x${screen.ratio}`;
+    const resized = this.size !== "" && this.size !== size;
+    this.size = size;
+    this.pen = fitCanvas(node.grid, w, kind === "phone" ? lay.h : h, screen.ratio);
+    heads.fresh = headList(store.model);
+    this.paintFresh();
+    return resized;
+  }
 
-  scoresWanted() {
-    return [...new Set([this.state.sort, this.state.tint])].map((name) => this.score(name)).filter(Boolean);
-  },
+  layout(w, h) {
+    const { store, screen, heads } = this;
+    const { layersN, headsN } = store.model;
+    const options = { bars: !heads.score(store.state.tint), across: screen.lay.grid?.across };
+    return layoutGrid(w, h, layersN, headsN, heads.order(), options);
+  }
 
-  scoreAt(score, k) {
-    return score.kind === "given"
-      ? (score.values[this.layerOf(k)]?.[this.headOf(k)] ?? null)
-      : this.thumbs[k]?.scores?.[score.name];
-  },
+  /** The heads that have become ready. */
+  paintFresh() {
+    const { heads, screen } = this;
+    for (const k of heads.fresh) this.paintHead(this.pen, screen.lay.grid, k, screen.ratio);
+    heads.fresh = [];
+  }
 
-  /** Whether every head's chosen scores are known. */
-  scored() {
-    return (
-      !this.queue.length &&
-      this.scoresWanted().every((score) => this.headList().every((k) => this.scoreAt(score, k) !== undefined))
-    );
-  },
-
-  headList() {
-    return Array.from({ length: this.heads }, (_, k) => k).filter((k) => this.headAt(k) !== null);
-  },
-
-  /** Heads in the order of the chosen score, or null for the order of the layers. */
-  order() {
-    const score = this.score(this.state.sort);
-    if (!score) return null;
-    if (!this.scored()) return this.lastOrder || this.headList();
-    return (this.lastOrder = rankHeads(this.headList(), score, (k) => this.scoreAt(score, k)));
-  },
-
-  /** The name of a head with its scores, as in "Layer 2, head 5: previous token 68 %". */
-  headLabel(k) {
-    const scores = this.scoresWanted()
-      .filter((score) => this.scoreAt(score, k) !== undefined)
-      .map((score) => `${score.label} ${scoreText(score, this.scoreAt(score, k))}`);
-    return `${this.headName(k)}${scores.length ? `: ${scores.join(", ")}` : ""}`;
-  },
-
-  /** The name of a head; where heads share keys and values, with the group of those that share them. */
-  headName(k) {
-    const layer = this.layerOf(k),
-      head = this.headOf(k),
-      groups = this.model.layers[layer].groups;
-    return `Layer ${layer}, head ${head}${groups ? ` in key group ${groups[head]}` : ""}`;
-  },
-
-  /** What order and colour mean, in words; empty where both are plain. */
-  scoreGloss() {
-    const order = this.score(this.state.sort),
-      tint = this.score(this.state.tint);
-    const first = order && (order.kind === "bits" ? "sharpest first" : "largest first");
-    if (order && order === tint) return `Order and colour: ${order.gloss}; ${first}, ${scoreRange(tint)}.`;
-    return [order && `Order: ${order.gloss}, ${first}.`, tint && `Colour: ${tint.gloss}, ${scoreRange(tint)}.`]
-      .filter(Boolean)
-      .join(" ");
-  },
-
-  /** Two small lists above the grid: the order of the heads, and what colours them. */
-  ordering() {
-    const list = (name, label, plain) => {
-      const node = el("select", { "aria-label": label, onchange: () => this.set({ [name]: node.value }) });
-      const sync = () => {
-        const names = this.scores.map((score) => score.name).join();
-        if (node.dataset.names !== names) {
-          node.dataset.names = names;
-          node.replaceChildren(
-            ...[plain, ...this.scores.map((score) => [score.name, score.label])].map(([value, text]) =>
-              el("option", { value }, text),
-            ),
-          );
-        }
-        node.value = this.score(this.state[name]) ? this.state[name] : plain[0];
-      };
-      return { node, sync };
-    };
-    const order = list("sort", "Order of the heads", ["layer", "layer"]),
-      tint = list("tint", "Colour of the heads", ["weights", "weights"]);
-    const gloss = el("p", { hidden: true });
-    const node = el(
-      "div",
-      { class: "av-order" },
-      el("label", {}, "by ", order.node),
-      el("label", {}, "colour ", tint.node),
-      gloss,
-    );
-    const sync = () => {
-      order.sync();
-      tint.sync();
-      gloss.textContent = this.scoreGloss();
-      gloss.hidden = !gloss.textContent;
-    };
-    return { node, sync };
-  },
-
-  /* ---- painting ------------------------------------------------------------------------ */
-
-  paintGrid() {
-    const { w, h } = this.box.grid,
-      { model } = this,
-      lay = (this.lay.grid = layoutGrid(w, h, model.layersN, model.headsN, this.order(), {
-        bars: !this.score(this.state.tint),
-        across: this.lay.grid?.across,
-      }));
-    if (this.kind === "phone") this.node.gridStage.style.height = lay.h + "px";
-    this.repool();
-    this.gridPen = fitCanvas(this.node.grid, w, this.kind === "phone" ? lay.h : h, this.ratio);
-    this.fresh = this.headList();
-    this.paintThumbs();
-  },
-
-  paintThumbs() {
-    for (const k of this.fresh) this.paintHead(this.gridPen, this.lay.grid, k, this.ratio);
-    this.fresh = [];
-  },
-
-  /** One head in the grid (`ratio` as in paintThumb): its weights with the bar of its score below, or a cell in the colour of its score. */
+  /**
+   * One head (`ratio` as in paintThumb): its weights with the bar of its score below, or a cell in the colour of its
+   * score.
+   */
   paintHead(g, lay, k, ratio) {
-    const order = this.score(this.state.sort),
-      tint = this.score(this.state.tint),
-      thumb = this.thumbs[k];
-    if (tint) return paintCell(g, lay, k, this.theme, this.tintOf(tint, this.scoreAt(tint, k)));
-    const { threshold, colour } = this.state,
-      bar = order ? Math.min(1, Math.abs(this.scoreAt(order, k) || 0) / order.top) : null;
-    paintThumb(g, lay, k, thumb?.pooled, this.theme, ratio, bar, {
-      threshold,
-      colour,
-      signed: this.state.diff && this.changed(),
-    });
-  },
+    const { store, screen, heads } = this;
+    const { sort, tint, threshold, colour, diff } = store.state;
+    const order = heads.score(sort);
+    const tinted = heads.score(tint);
+    if (tinted) return paintCell(g, lay, k, screen.theme, this.tintOf(tinted, heads.scoreAt(tinted, k)));
+    const bar = order ? Math.min(1, Math.abs(heads.scoreAt(order, k) || 0) / order.top) : null;
+    const options = { threshold, colour, signed: diff && isChanged(store) };
+    paintThumb(g, lay, k, heads.thumbs[k]?.pooled, screen.theme, ratio, bar, options);
+  }
 
   /** Colour, number and its ink for a score; shares on the scale that the weights have, the others linear. */
   tintOf(score, v) {
+    const { theme } = this.screen;
     if (v == null || !Number.isFinite(v))
-      return { fill: this.theme.paper, ink: this.theme.ink2, text: v === undefined ? "" : "–" };
-    const lut = score.signed ? this.theme.div : this.theme.lut,
-      x = v / score.top;
-    const i = score.signed
-      ? divergingIndex(x, "linear")
-      : lutIndex(x, score.kind === "share" ? this.state.colour : "linear");
+      return { fill: theme.paper, ink: theme.ink2, text: v === undefined ? "" : "–" };
+    const lut = score.signed ? theme.div : theme.lut;
+    const x = v / score.top;
+    const scale = score.kind === "share" ? this.store.state.colour : "linear";
+    const i = score.signed ? divergingIndex(x, "linear") : lutIndex(x, scale);
     return { fill: lut.css[i], ink: onColour(lut, i), text: scoreCell(score, v) };
-  },
+  }
 
+  /** The rings around the heads in view. */
   paintRings() {
-    const { w, h } = this.box.grid,
-      g = fitCanvas(this.node.gridOver, w, this.kind === "phone" ? this.lay.grid.h : h, this.ratio);
-    paintGridOver(g, this.lay.grid, this.theme, {
-      head: this.head(),
-      hover: this.hoverHead,
-      extra: this.state.heads.map(([l, hd]) => l * this.model.headsN + hd),
-    });
-  },
-};
+    const { store, screen } = this;
+    const { w, h } = screen.box.grid;
+    const { grid } = screen.lay;
+    const pen = fitCanvas(screen.node.gridOver, w, screen.kind === "phone" ? grid.h : h, screen.ratio);
+    paintGridOver(pen, grid, screen.theme, ringed(store));
+  }
+}
+
+/** The heads that wear rings. @param {import("./store.js").Store} store */
+export function ringed(store) {
+  const extra = store.state.heads.map(([l, h]) => headNumber(store.model, l, h));
+  return { head: headChosen(store), hover: store.hoverHead, extra };
+}
+
+/** Two small lists above the grid: the order of the heads, and what colours them. */
+export function orderLists({ store, heads }) {
+  const order = scoreList("sort", "Order of the heads", "layer", store, heads);
+  const tint = scoreList("tint", "Colour of the heads", "weights", store, heads);
+  const gloss = el("p", { hidden: true });
+  const labels = [el("label", {}, "by ", order.node), el("label", {}, "colour ", tint.node)];
+  const sync = () => {
+    order.sync();
+    tint.sync();
+    gloss.textContent = heads.gloss();
+    gloss.hidden = !gloss.textContent;
+  };
+  return { node: el("div", { class: "av-order" }, labels, gloss), sync };
+}
+
+/** A list of all scores that writes one field of the state; `plain` is the choice of none. */
+function scoreList(field, label, plain, store, heads) {
+  const node = el("select", { "aria-label": label, onchange: () => store.change({ [field]: node.value }) });
+  const sync = () => {
+    const names = heads.scores.map((score) => score.name).join();
+    if (node.dataset.names !== names) {
+      node.dataset.names = names;
+      const options = [[plain, plain], ...heads.scores.map((score) => [score.name, score.label])];
+      node.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
+    }
+    node.value = heads.score(store.state[field]) ? store.state[field] : plain;
+  };
+  return { node, sync };
+}

@@ -1,239 +1,218 @@
-/* page.js: the elements of the view, and their sizes. Methods of the view. */
+/* page.js: the full view: its elements, and which part is painted when. */
 import { el } from "../core/dom.js";
-import { brushBar } from "./brush.js";
-import { changeSwitch, moreSettings, tokenSwitches, whatIf } from "./controls.js";
+import { brushBar } from "./brush-bar.js";
+import { Chips } from "./chips.js";
+import { Lines } from "./lines.js";
+import { Matrix } from "./matrix.js";
+import { changeSwitch, moreSettings, tokenSwitches } from "./more-settings.js";
+import { Overview, orderLists } from "./overview.js";
+import { listenMatrix } from "./pointer-matrix.js";
+import { listenChips, listenGrid, listenLines, listenWhy } from "./pointer.js";
 import { saveMenu } from "./save.js";
-import { listenChips, listenGrid, listenLines, listenMatrix, listenWhy } from "./pointer.js";
+import { measureParts, measureWidth } from "./screen.js";
+import { Texts, describeHead } from "./texts.js";
+import { whatIf } from "./what-if.js";
+import { WhyPanel } from "./why.js";
 
 let viewCount = 0;
 
-export const pageMethods = {
-  build() {
-    const canvas = (name, label) =>
-      el(
-        "canvas",
-        label
-          ? { class: name, tabindex: "0", role: "application", "aria-label": label }
-          : { class: name, "aria-hidden": "true" },
-      );
-    const n = (this.node = {
-      say: el("p", { class: "av-say" }),
-      live: el("p", { class: "av-sr", "aria-live": "polite", role: "status" }),
-      note: el("p", { class: "av-note", role: "alert", hidden: true }),
-      tools: el("div", { class: "av-tools" }),
-      chips: el("div", {
-        class: "av-chips",
-        role: "group",
-        "aria-label": "Tokens of the text. Choose one to follow it in every view.",
-      }),
-      grid: canvas("base"),
-      gridInfo: el("small"),
-      gridOver: canvas("over", "All heads, by layer and head. Arrow keys choose a head."),
-      matrixTitle: el("span"),
-      matrixInfo: el("small"),
-      matrixBase: canvas("base"),
-      matrixOver: canvas(
-        "over",
-        "Attention matrix. Arrow keys move the cell, Enter locks it, Escape lets go, plus and minus zoom.",
-      ),
-      legend: canvas("legend"),
-      entropy: el("p", { class: "av-entropy" }),
-      summary: el("p", { class: "av-sr", id: `av-summary-${++viewCount}` }),
-      linesBase: canvas("base"),
-      linesInfo: el("small"),
-      linesHeads: el("div", { class: "av-legend", hidden: true }),
-      linesOver: canvas(
-        "over",
-        "Curves from each query to the keys it looks at. Arrow keys choose a token, Enter locks it.",
-      ),
-      whyCanvas: canvas("base", "The products of query and key, one bar per dimension. Left and right read them."),
-      whyPair: el("small"),
-      sum: el("div", { class: "av-sum" }),
-      share: canvas("share"),
-      tip: el("div", { class: "av-tip", hidden: true, "aria-hidden": "true" }),
-    });
-    const stage = (...c) => el("div", { class: "av-stage" }, c);
-    n.gridStage = stage(n.grid, n.gridOver);
-    n.matrix = stage(n.matrixBase, n.matrixOver);
-    n.lines = stage(n.linesBase, n.linesOver);
-    n.why = stage(n.whyCanvas);
-    n.shareBox = el("div", { class: "av-share" }, n.share);
-    this.panel = whatIf(this);
-    this.brush = brushBar(this); // on phones beside the matrix: the panel is far below it
-    this.brush.node.classList.add("near");
-    this.switches = tokenSwitches(this);
-    this.changing = changeSwitch(this);
-    this.more = moreSettings(this);
-    this.orders = this.ordering();
-    n.tools.append(...this.switches.nodes, saveMenu(this));
-    n.foot = el("div", { class: "av-foot" }, n.legend, n.entropy);
-    n.matrixOver.setAttribute("aria-describedby", n.summary.id);
-    n.main = el(
-      "div",
-      { class: "av-main" },
-      el(
-        "section",
-        { class: "av-heads", "aria-label": "All heads" },
-        el("h2", {}, "All heads ", n.gridInfo),
-        this.orders.node,
-        n.gridStage,
-      ),
-      el(
-        "section",
-        { class: "av-matrix", "aria-label": "Attention matrix" },
-        el("h2", {}, n.matrixTitle, " ", n.matrixInfo, this.changing.node, this.brush.node),
-        n.matrix,
-        n.foot,
-        n.summary,
-      ),
-      el(
-        "section",
-        { class: "av-lines", "aria-label": "Who looks at whom" },
-        el("h2", {}, "Who looks at whom ", n.linesInfo),
-        n.linesHeads,
-        n.lines,
-      ),
-      el(
-        "section",
-        { class: "av-why", "aria-label": "Why this weight" },
-        el("h2", {}, "Why this weight ", n.whyPair),
-        n.why,
-        n.sum,
-        n.shareBox,
-      ),
-      this.panel.node,
-    );
-    const head = el(
-      "div",
-      { class: "av-head" },
-      this.question ? el("h1", {}, this.question) : null,
-      n.tools,
-      n.say,
-      n.live,
-    );
-    this.root.textContent = "";
-    this.root.append(head, n.note, n.chips, n.main, this.more.node, n.tip);
-    listenGrid(this, n.gridOver, (k) => this.headLabel(k));
-    listenMatrix(this, n.matrixOver);
-    listenLines(this, n.linesOver);
-    listenWhy(this, n.whyCanvas);
-    listenChips(this, n.chips);
-    this.root.addEventListener("keydown", (e) => {
-      if (e.key === "Escape") this.escape(e);
-    });
-    for (const kind of ["pointermove", "pointerdown", "keydown"])
-      this.root.addEventListener(
-        kind,
-        () => {
-          this.touched = performance.now();
-        },
-        { passive: true },
-      );
-    this.fresh = [];
-    this.sentencesKey = this.sentenceCount();
-    this.warn();
-  },
+export class FullPage {
+  /** @param {import("./view.js").AttentionView} view @param {string} question */
+  constructor(view, question) {
+    this.view = view;
+    this.question = question;
+    this.overview = new Overview(view);
+    this.matrix = new Matrix(view);
+    this.lines = new Lines(view);
+    this.why = new WhyPanel(view);
+    this.chips = new Chips(view);
+    this.texts = new Texts(view);
+    this.marks = ""; // what was marked when the matrix was painted last
+  }
 
-  sentenceCount() {
-    return `${this.model.sentences.length}/${this.model.keySentences.length}`;
-  },
+  build() {
+    const { view } = this;
+    const { store, screen } = view;
+    const n = Object.assign(screen.node, pageNodes(++viewCount));
+    this.panel = whatIf(view);
+    this.brush = brushBar(view); // on phones beside the matrix: the panel is far below it
+    this.brush.node.classList.add("near");
+    this.switches = tokenSwitches(store);
+    this.changing = changeSwitch(store);
+    this.orders = orderLists(view);
+    this.more = this.settings();
+    n.tools.append(...this.switches.nodes, saveMenu(view));
+    n.matrixOver.setAttribute("aria-describedby", n.summary.id);
+    n.main = el("div", { class: "av-main" }, this.sections(), this.panel.node);
+    const title = this.question ? el("h1", {}, this.question) : null;
+    const head = el("div", { class: "av-head" }, title, n.tools, n.say, n.live);
+    screen.root.replaceChildren(head, n.note, n.chips, n.main, this.more.node, n.tip);
+    listenGrid(view, n.gridOver);
+    listenMatrix(view, n.matrixOver);
+    listenLines(view, n.linesOver);
+    listenWhy(view, n.whyCanvas);
+    listenChips(view, n.chips, () => this.chips.chips);
+  }
+
+  /** The four pictures, each under its title. */
+  sections() {
+    const { node: n } = this.view.screen;
+    const section = (name, label, ...children) => el("section", { class: `av-${name}`, "aria-label": label }, children);
+    const matrixTitle = el("h2", {}, n.matrixTitle, " ", n.matrixInfo, this.changing.node, this.brush.node);
+    return [
+      section("heads", "All heads", el("h2", {}, "All heads ", n.gridInfo), this.orders.node, n.gridStage),
+      section("matrix", "Attention matrix", matrixTitle, n.matrix, n.foot, n.summary),
+      section("lines", "Who looks at whom", el("h2", {}, "Who looks at whom ", n.linesInfo), n.linesHeads, n.lines),
+      section("why", "Why this weight", el("h2", {}, "Why this weight ", n.whyPair), n.why, n.sum, n.shareBox),
+    ];
+  }
+
+  settings() {
+    const { store, frames } = this.view;
+    this.sentences = sentenceCount(store.model);
+    return moreSettings(store, () => frames.mark("words"));
+  }
 
   /** After a new message: what depends on the text or the model. */
   rebuild() {
-    if (this.sentencesKey !== this.sentenceCount()) {
-      const open = this.more.node.open,
-        next = moreSettings(this);
-      next.node.open = open;
-      this.more.node.replaceWith(next.node);
-      this.more = next;
-      this.sentencesKey = this.sentenceCount();
-    }
-    this.chipsKey = null;
-    this.warn();
-  },
+    if (this.sentences === sentenceCount(this.view.store.model)) return;
+    const before = this.more.node;
+    this.more = this.settings();
+    this.more.node.open = before.open;
+    before.replaceWith(this.more.node);
+  }
 
-  warn() {
-    const bad = this.model.layers.flatMap((layer, l) => layer.broken.map((h) => `${l}.${h}`));
-    this.node.note.hidden = !bad.length;
-    if (!bad.length) return;
-    const heads = `${bad.length === 1 ? "head" : `${bad.length} heads,`} ${bad.slice(0, 4).join(", ")}${bad.length > 4 ? ", …" : ""}`;
-    this.node.note.textContent = `The queries or keys of ${heads} hold values that are not finite (NaN or infinite). Rows that need them are empty here; everything else is as computed.`;
-  },
-
-  escape(e) {
-    if (this.hover || this.hoverHead != null || this.state.queries.length || this.state.key !== null)
-      e.stopPropagation();
-    this.hideTip();
-    if (this.hoverHead != null) this.preview(null);
-    this.setLock(null);
-  },
-
-  /** Distance of the main part from the top of what scrolls around it, so that its height does not depend on the scroll. */
-  offset() {
-    const top = this.node.main.getBoundingClientRect().top;
-    for (let e = this.root; e; e = e.parentElement || e.getRootNode().host) {
-      if (e !== this.root && e.scrollHeight > e.clientHeight + 1 && /auto|scroll/.test(getComputedStyle(e).overflowY))
-        return top - e.getBoundingClientRect().top + e.scrollTop;
-    }
-    return top + scrollY;
-  },
+  describe() {}
 
   measure() {
-    const { root, node: n } = this,
-      outer = root.getBoundingClientRect().width || 1200,
-      grown = Math.min(3, outer / 1400, innerHeight / 900);
-    const Z = outer < 1500 || innerHeight < 900 ? 1 : Math.round(Math.max(1, grown) * 100) / 100; // projectors: everything grows
-    if (root.style.zoom !== String(Z)) root.style.zoom = String(Z);
-    const W = Math.round(outer / Z),
-      name = W >= 1080 ? "av-wide" : W >= 700 ? "av-mid" : "av-phone";
-    this.ratio = Math.min(4, (window.devicePixelRatio || 1) * Z);
-    if (!root.classList.contains(name)) {
-      root.classList.remove("av-wide", "av-mid", "av-phone");
-      root.classList.add(name);
-    }
-    this.kind = name.slice(3);
-    this.buildChips();
-    const gap = Math.round(Math.max(26, Math.min(44, W * 0.028))),
-      heads = W >= 1200 ? 236 : 224;
-    const height = Math.round(Math.max(560, Math.min(820, (innerHeight - this.offset()) / Z - 60)));
-    const lines = Math.max(280, Math.min(420, W * 0.27)),
-      matrix = Math.min(W - heads - 2 * gap - lines, height + 10);
-    const set = (k, v) => {
-      if (root.style.getPropertyValue(k) !== v) root.style.setProperty(k, v);
-    };
-    set("--gap", gap + "px");
-    set("--heads", heads + "px");
-    set("--matrix", matrix + "px");
-    set("--height", height + "px");
-    set("--panel", this.panel.node.offsetHeight + "px");
-    if (this.kind !== "phone") n.gridStage.style.height = n.matrix.style.height = "";
-    this.stacked = this.kind === "phone" || n.foot.clientWidth < 600;
-    n.foot.classList.toggle("stack", this.stacked);
-    n.legend.style.height = "38px";
-    const box = (e) => ({ w: e.clientWidth, h: e.clientHeight });
-    this.box = {
-      grid: box(n.gridStage),
-      matrix: box(n.matrix),
-      lines: box(n.lines),
-      why: box(n.why),
-      share: box(n.shareBox),
-      foot: box(n.foot),
-    };
-    if (this.kind === "phone") {
-      // the pictures set their own height when they are painted
-      this.box.matrix.h = Math.round(this.box.matrix.w * 1.2);
-      this.box.grid.h = Math.round(
-        Math.min(420, 26 + this.model.layersN * ((this.box.grid.w - 25) / this.model.headsN) * 0.85),
-      );
-    }
-  },
+    const { screen, store } = this.view;
+    const width = measureWidth(screen);
+    this.chips.build(); // they take room
+    measureParts(screen, width, this.panel.node);
+    if (screen.kind !== "phone") return;
+    // the pictures set their own height when they are painted
+    const { matrix, grid } = screen.box;
+    const { layersN, headsN } = store.model;
+    matrix.h = Math.round(matrix.w * 1.2);
+    grid.h = Math.round(Math.min(420, 26 + layersN * ((grid.w - 25) / headsN) * 0.85));
+  }
 
-  /** Thumbnails again, if their size in pixels has changed. */
-  repool() {
-    const { cw, ch } = this.lay.grid,
-      size = `${cw}x${ch}x${this.ratio}`,
-      before = this.poolSize;
-    this.poolSize = size;
-    if (before && before !== size) this.compute();
-  },
-};
+  work() {
+    this.overview.work();
+  }
+
+  syncControls() {
+    for (const part of [this.panel, this.brush, this.switches, this.changing, this.more, this.orders]) part.sync();
+  }
+
+  /* ---- painting ----------------------------------------------------------------------------- */
+
+  /** What has changed; the matrix and the grid at once, what stands beside them now or a little later. */
+  paint() {
+    const { frames, shown } = this.view;
+    const dirty = frames.take();
+    const has = (...parts) => parts.some((part) => dirty.has(part));
+    const head = has("all", "head", "values");
+    const focus = head || has("focus");
+    const marks = JSON.stringify(shown.scene.focus);
+    const marked = has("all", "head", "matrix") || marks !== this.marks;
+    this.marks = marks;
+    this.paintGrid(has);
+    if (has("all", "head", "matrix")) this.matrix.paint();
+    else if (has("values")) this.matrix.paintCells();
+    if ((focus && marked) || has("matrix")) this.matrix.paintOver();
+    const lines = has("lines");
+    const waiting = { curves: head || lines, text: focus, chips: focus, lines: focus || lines };
+    Object.assign(waiting, { why: focus || has("why"), words: head || has("words") });
+    for (const [part, due] of Object.entries(waiting)) if (due) frames.later.add(part);
+    frames.paintLater(this.painters(), frames.moving || (focus && !head));
+    if (has("all", "controls")) this.syncControls();
+  }
+
+  paintGrid(has) {
+    if (has("all", "grid")) {
+      if (this.overview.paint()) this.view.compute();
+    } else if (has("thumbs")) this.overview.paintFresh();
+    if (has("all", "grid", "head")) this.overview.paintRings();
+  }
+
+  /** What stands beside the matrix, part by part. */
+  painters() {
+    return {
+      curves: () => this.lines.renew(),
+      lines: () => this.lines.paint(),
+      why: () => this.why.paint(),
+      text: () => this.paintText(),
+      chips: () => this.chips.tint(),
+      words: () => describeHead(this.view, this.more.open()),
+      cells: () => this.matrix.paintCells(),
+    };
+  }
+
+  paintText() {
+    const { screen, frames } = this.view;
+    const { box, lay, stacked } = screen;
+    this.texts.show();
+    if (this.lines.showHeads()) {
+      this.measure();
+      frames.mark("lines");
+    }
+    const beside = Math.max(150, Math.min(236, box.foot.w - lay.matrix.left - 400));
+    this.matrix.paintLegend(stacked ? Math.min(320, box.foot.w) : beside);
+  }
+}
+
+const sentenceCount = ({ sentences, keySentences }) => `${sentences.length}/${keySentences.length}`;
+
+/** A canvas; with a label it is a picture that keys work on. */
+function canvas(name, label = null) {
+  const keys = { tabindex: "0", role: "application", "aria-label": label };
+  return el("canvas", { class: name, ...(label ? keys : { "aria-hidden": "true" }) });
+}
+
+const MATRIX_LABEL = "Attention matrix. Arrow keys move the cell, Enter locks it, Escape lets go, plus and minus zoom.";
+const CHIPS_LABEL = "Tokens of the text. Choose one to follow it in every view.";
+const LINES_LABEL = "Curves from each query to the keys it looks at. Arrow keys choose a token, Enter locks it.";
+const WHY_LABEL = "The products of query and key, one bar per dimension. Left and right read them.";
+
+function pageNodes(number) {
+  const stage = (...children) => el("div", { class: "av-stage" }, children);
+  const texts = {
+    say: el("p", { class: "av-say" }),
+    live: el("p", { class: "av-sr", "aria-live": "polite", role: "status" }),
+    note: el("p", { class: "av-note", role: "alert", hidden: true }),
+    tools: el("div", { class: "av-tools" }),
+    chips: el("div", { class: "av-chips", role: "group", "aria-label": CHIPS_LABEL }),
+    gridInfo: el("small"),
+    matrixTitle: el("span"),
+    matrixInfo: el("small"),
+    entropy: el("p", { class: "av-entropy" }),
+    summary: el("p", { class: "av-sr", id: `av-summary-${number}` }),
+    linesInfo: el("small"),
+    linesHeads: el("div", { class: "av-legend", hidden: true }),
+    whyPair: el("small"),
+    sum: el("div", { class: "av-sum" }),
+    tip: el("div", { class: "av-tip", hidden: true, "aria-hidden": "true" }),
+  };
+  const canvases = {
+    grid: canvas("base"),
+    gridOver: canvas("over", "All heads, by layer and head. Arrow keys choose a head."),
+    matrixBase: canvas("base"),
+    matrixOver: canvas("over", MATRIX_LABEL),
+    legend: canvas("legend"),
+    linesBase: canvas("base"),
+    linesOver: canvas("over", LINES_LABEL),
+    whyCanvas: canvas("base", WHY_LABEL),
+    share: canvas("share"),
+  };
+  return {
+    ...texts,
+    ...canvases,
+    gridStage: stage(canvases.grid, canvases.gridOver),
+    matrix: stage(canvases.matrixBase, canvases.matrixOver),
+    lines: stage(canvases.linesBase, canvases.linesOver),
+    why: stage(canvases.whyCanvas),
+    shareBox: el("div", { class: "av-share" }, canvases.share),
+    foot: el("div", { class: "av-foot" }, canvases.legend, texts.entropy),
+  };
+}

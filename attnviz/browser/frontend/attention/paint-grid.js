@@ -1,9 +1,12 @@
 /* paint-grid.js: every head as a small picture, layers × heads. Pure functions of a 2D context. */
-import { colourPixels } from "../core/theme.js";
 import { roundBox, textWidth } from "../core/canvas.js";
+import { colourPixels } from "../core/theme.js";
 
-/** Where each head stands in w × h pixels. Heads or layers run across, whichever gives larger pictures; `order` lists heads (layer * heads + head) by rank, or null.
-    `bars`: leaves room for their scores; `across`: whether heads ran across so far, which changes only where that makes the pictures much larger. */
+/**
+ * Where each head stands in w × h pixels. Heads or layers run across, whichever gives larger pictures; `order` lists
+ * heads (layer * heads + head) by rank, or null. `bars`: leaves room for their scores; `across`: whether heads ran
+ * across so far, which changes only where that makes the pictures much larger.
+ */
 export function layoutGrid(w, h, layers, heads, order, { bars = true, across: before = null } = {}) {
   const plain = order === null,
     labelWidth = plain ? 22 : 3,
@@ -59,7 +62,10 @@ export function layoutGrid(w, h, layers, heads, order, { bars = true, across: be
   };
 }
 
-/** Shrinks nq × nk values to at most rows × columns: of each block the value farthest from 0, so that a single strong weight stays. */
+/**
+ * Shrinks nq × nk values to at most rows × columns: of each block the value farthest from 0, so that a single strong
+ * weight stays.
+ */
 export function poolHead(a, nq, nk, rows, columns) {
   const R = Math.max(1, Math.min(nq, rows)),
     P = Math.max(1, Math.min(nk, columns)),
@@ -107,8 +113,11 @@ function thumbPicture(pooled, theme, options) {
   return thumbCanvas;
 }
 
-/** One head's picture (pooled, or null) in its place, with the bar of its score below when the grid is sorted.
-    `ratio`: device pixels per CSS pixel of a canvas that is not transformed otherwise; null: any context. `options`: what colourPixels takes. */
+/**
+ * One head's picture (pooled, or null) in its place, with the bar of its score below when the grid is sorted. `ratio`:
+ * device pixels per CSS pixel of a canvas that is not transformed otherwise; null: any context. `options`: what
+ * colourPixels takes.
+ */
 export function paintThumb(g, lay, k, pooled, theme, ratio, score, options) {
   const [x, y] = lay.at(k);
   g.fillStyle = theme.paper;
@@ -165,7 +174,10 @@ function axisNumbers(g, lay, theme, current, horizontal) {
   }
 }
 
-/** Numbers of layers and heads, and the rings: ink for the head in view, thin for the one under the pointer, category colours for those added to the curves. */
+/**
+ * Numbers of layers and heads, and the rings: ink for the head in view, thin for the one under the pointer, category
+ * colours for those added to the curves.
+ */
 export function paintGridOver(g, lay, theme, { head, hover, extra }) {
   const shown = hover ?? head,
     layer = (shown / lay.heads) | 0,

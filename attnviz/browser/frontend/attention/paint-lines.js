@@ -1,89 +1,7 @@
 /* paint-lines.js: who looks at whom, as curves from each query to its keys. Pure functions of a 2D context. */
 import { clipText, roundBox, textWidth, thinLabels, tokenFont } from "../core/canvas.js";
 import { percent } from "../core/format.js";
-
-/** Whether labels can stand upright under each other's neighbours: all fit, or most are as short as a letter. */
-function linesFlat(g, theme, list, size, pitch) {
-  const widths = list
-    .map((t) => {
-      g.font = tokenFont(theme, t, size, true);
-      return textWidth(g, t.label.slice(0, 60));
-    })
-    .sort((a, b) => a - b);
-  return widths.length === 0 || widths[widths.length - 1] + 8 <= pitch || widths[widths.length >> 1] <= size + 6;
-}
-
-/** Two columns of tokens (or two rows when `horizontal`), queries first; `rtl` starts rows at the right. */
-export function layoutLines(g, w, h, queries, keys, theme, { horizontal, rtl, values }) {
-  const size = 14,
-    widest = (list) =>
-      list.reduce((m, t) => {
-        g.font = tokenFont(theme, t, size, true);
-        return Math.max(m, textWidth(g, t.label.slice(0, 60)));
-      }, 16);
-  const lay = { w, h, nq: queries.length, nk: keys.length, size, horizontal, rtl };
-  if (horizontal) {
-    const pitch = (n) => Math.min(56, (w - 16) / n),
-      pq = pitch(lay.nq),
-      pk = pitch(lay.nk);
-    const lq = Math.min(widest(queries), h * 0.25),
-      lk = Math.min(widest(keys), h * 0.25),
-      flat = linesFlat(g, theme, queries, size, pq) && linesFlat(g, theme, keys, size, pk);
-    const room = flat ? size + 10 : 0;
-    lay.flat = flat;
-    lay.a0 = 22 + (room || lq + 8);
-    lay.a1 = h - 22 - (room || lk + 8);
-    lay.pitchQ = pq;
-    lay.pitchK = pk;
-    lay.labelQ = lq;
-    lay.labelK = lk;
-    const across = (n, p, i) => {
-      const x = (w - n * p) / 2 + (i + 0.5) * p;
-      return rtl ? w - x : x;
-    };
-    lay.q = (i) => [across(lay.nq, pq, i), lay.a0];
-    lay.k = (j) => [across(lay.nk, pk, j), lay.a1];
-  } else {
-    const number = values && w >= 280 ? 40 : 0,
-      most = w * 0.3;
-    lay.number = number;
-    lay.labelQ = Math.min(most, 8 + widest(queries));
-    lay.labelK = Math.min(most, 8 + widest(keys));
-    lay.a0 = lay.labelQ + 12 + (number ? 6 : 0);
-    lay.a1 = w - lay.labelK - 12 - number;
-    lay.top = 26;
-    lay.pitchQ = Math.min(34, (h - 36) / lay.nq);
-    lay.pitchK = Math.min(34, (h - 36) / lay.nk);
-    lay.q = (i) => [lay.a0, lay.top + (i + 0.5) * lay.pitchQ];
-    lay.k = (j) => [lay.a1, lay.top + (j + 0.5) * lay.pitchK];
-  }
-  lay.thin = Math.max(0.3, Math.min(1, Math.min(lay.pitchQ, lay.pitchK) / 14));
-  /** The token nearest to a point: {side, i}, or null. */
-  lay.at = (x, y) => {
-    const along = horizontal ? (rtl ? w - x : x) : y - lay.top,
-      side = (horizontal ? y < (lay.a0 + lay.a1) / 2 : x < (lay.a0 + lay.a1) / 2) ? "q" : "k";
-    const n = side === "q" ? lay.nq : lay.nk,
-      p = side === "q" ? lay.pitchQ : lay.pitchK,
-      start = horizontal ? (w - n * p) / 2 : 0;
-    const i = Math.floor((along - start) / p);
-    return i >= 0 && i < n ? { side, i } : null;
-  };
-  return lay;
-}
-
-/** The strongest curves: weights of at least `least`, at most `cap` of them (a histogram, so that 512 × 512 needs no sorting). */
-export function strongCurves(a, nq, nk, least, cap) {
-  const bins = new Uint32Array(257),
-    bin = (v) => Math.min(256, (Math.sqrt(v) * 256) | 0);
-  for (let p = 0; p < nq * nk; p++) if (a[p] >= least) bins[bin(a[p])]++;
-  let from = 256,
-    sum = bins[256];
-  while (from > 0 && sum + bins[from - 1] <= cap) sum += bins[--from];
-  const curves = [];
-  for (let i = 0, p = 0; i < nq; i++)
-    for (let j = 0; j < nk; j++, p++) if (a[p] >= least && bin(a[p]) >= from) curves.push([a[p], i, j]);
-  return curves.sort((x, y) => x[0] - y[0]);
-}
+import { LABEL_PAD, uprightLeft } from "./lines-layout.js";
 
 function linesCurve(g, lay, i, j, shift) {
   const [x0, y0] = lay.q(i),
@@ -114,7 +32,9 @@ function linesTicks(g, lay, theme, column, n, pitch) {
   }
 }
 
-/** All curves: strong when nothing is chosen, a grey shadow (`faded`) behind chosen ones. heads = [{a, curves, colour}]. */
+/**
+ * All curves: strong when nothing is chosen, a grey shadow (`faded`) behind chosen ones. heads = [{a, curves, colour}].
+ */
 export function paintLinesBase(g, lay, scene, theme, faded) {
   const crowd = Math.max(lay.nq, lay.nk) > 30,
     n = scene.heads.length;
@@ -222,7 +142,9 @@ function linesColumn(g, lay, scene, theme, column, values) {
   const upright = lay.horizontal && lay.flat,
     ends = [];
   for (const i of upright
-    ? thinLabels(list, 1, 0, []).sort((a, b) => rankOf(by, a) - rankOf(by, b) || !!list[b].sp - !!list[a].sp || a - b)
+    ? thinLabels(list, 1, 0, []).sort(
+        (a, b) => rankOf(by, a) - rankOf(by, b) || Number(list[b].sp) - Number(list[a].sp) || a - b,
+      )
     : thinLabels(list, pitch, wide, by)) {
     const v = values ? values[i] : null,
       hot = marked.includes(i);
@@ -240,14 +162,7 @@ const rankOf = (by, i) => {
   return at < 0 ? by.length : at;
 };
 
-const LABEL_PAD = 6,
-  LABEL_GAP = 3; // of the box around a marked label; what a label keeps free on either side
-
-/** Where an upright label of width w begins: centred on its token, but all of it, with its box if it is marked, in the picture. */
-function uprightLeft(lay, x, w, hot) {
-  const edge = 2 + (hot ? LABEL_PAD : 0);
-  return Math.max(edge, Math.min(lay.w - edge - w, x - w / 2));
-}
+const LABEL_GAP = 3; // what a label keeps free on either side
 
 /** Claims the place of an upright label, if it is still free. */
 function linesRoom(g, lay, theme, item, column, i, hot, ends) {

@@ -1,6 +1,6 @@
-/* paint-matrix.js: one head as queries × keys, its legend, and what is drawn over it. Pure functions of a 2D context. */
-import { colourPixels, divergingIndex, lutIndex, onColour, scalePosition } from "../core/theme.js";
-import { clipText, roundBox, textWidth, thinLabels, tokenFont } from "../core/canvas.js";
+/* paint-matrix.js: one head as queries × keys: its layout and its cells. Pure functions of a 2D context. */
+import { textWidth, tokenFont } from "../core/canvas.js";
+import { colourPixels, divergingIndex, lutIndex, onColour } from "../core/theme.js";
 import { poolHead } from "./paint-grid.js";
 
 const AXIS_QUERY = ["query looks ↓", "looks ↓"],
@@ -16,7 +16,10 @@ function axisWidest(g, theme, list, size, most) {
   return widest;
 }
 
-/** Cells, margins and labels for a w × h box. `view` = {q0, q1, k0, k1} is the part of the items that shows (fractions while it moves). */
+/**
+ * Cells, margins and labels for a w × h box. `view` = {q0, q1, k0, k1} is the part of the items that shows (fractions
+ * while it moves).
+ */
 export function layoutMatrix(g, w, h, queries, keys, view, theme) {
   const nq = queries.length,
     nk = keys.length,
@@ -81,7 +84,9 @@ function cellIndex(scene, v) {
 let matrixScratch = null,
   matrixPixels = null;
 
-/** The visible cells as one image, a pixel per cell (or the strongest of a block where cells are smaller than pixels). */
+/**
+ * The visible cells as one image, a pixel per cell (or the strongest of a block where cells are smaller than pixels).
+ */
 function matrixImage(g, lay, scene, theme) {
   const ratio = g.getTransform().a,
     m = scene.change || scene.a,
@@ -250,140 +255,4 @@ export function paintMatrix(g, lay, scene, theme) {
   if (room > 1) g.font = `italic 400 ${Math.max(11, 13 / room)}px ${theme.serif}`;
   g.fillText(AXIS_QUERY[short], left - 10, top - 24);
   g.fillText(AXIS_KEY[short], left - 10, top - 8);
-}
-
-function axisLabel(g, lay, theme, item, at, axis, style) {
-  g.save();
-  g.font = tokenFont(theme, item, lay.size, !!style);
-  const text = clipText(g, item.label, (axis === "q" ? lay.wide : lay.tall) + 1),
-    w = textWidth(g, text);
-  g.textBaseline = "middle";
-  g.textAlign = "left";
-  if (axis === "q") g.translate(lay.left - 8, at);
-  else {
-    g.translate(at + (lay.slant ? (style ? 4 : 2) : 0), lay.top - (style && lay.slant ? 9 : 7));
-    g.rotate(lay.slant ? -Math.PI / 4 : -Math.PI / 2);
-  }
-  const x = axis === "q" ? -w : 0;
-  if (style) {
-    g.fillStyle = style.bg;
-    roundBox(g, x - 5, -lay.size / 2 - 4, w + 10, lay.size + 8, 5);
-    g.fill();
-  }
-  g.fillStyle = style ? style.fg : item.sp ? theme.ink2 : theme.ink1;
-  g.fillText(text, x, 0.5);
-  g.restore();
-}
-
-/** Labels of one axis. Their choice does not depend on the pointer, only those too near to a marked one give way. */
-function axisLabels(g, lay, theme, list, axis, marked, style) {
-  const [from, to] = axis === "q" ? lay.rows : lay.columns,
-    min = lay.size + 1,
-    near = (lay.c < min ? lay.size + 7 : lay.size + 1) / lay.c,
-    half = lay.c / 2;
-  const at = (i) => (axis === "q" ? lay.y(i) : lay.x(i)) + half,
-    start = axis === "q" ? lay.top : lay.left,
-    end = start + (axis === "q" ? lay.height : lay.width);
-  const seen = (i) => at(i) > start - 1 && at(i) < end + 1,
-    hot = [];
-  for (const i of marked) if (seen(i) && !hot.some((k) => Math.abs(k - i) < near)) hot.push(i);
-  for (const i of thinLabels(list, lay.c, min, [], from, to)) {
-    if (seen(i) && !hot.some((k) => Math.abs(k - i) < near)) axisLabel(g, lay, theme, list[i], at(i), axis, null);
-  }
-  for (const i of hot) axisLabel(g, lay, theme, list[i], at(i), axis, style);
-}
-
-/** Labels, the marked rows and columns, and the marked cell. `focus` = {q, k, queries, keys} in items, -1 or [] for none. */
-export function paintMatrixOver(g, lay, scene, theme) {
-  const { focus } = scene,
-    { left, top, width, height, c, gap } = lay;
-  axisLabels(g, lay, theme, scene.queries, "q", focus.queries, { bg: theme.qBg, fg: theme.qInk });
-  axisLabels(g, lay, theme, scene.keys, "k", focus.keys, { bg: theme.kBg, fg: theme.kInk });
-  g.save();
-  g.beginPath();
-  g.rect(left - 4, top - 4, width + 8, height + 8);
-  g.clip();
-  g.lineWidth = 1;
-  g.strokeStyle = theme.guide;
-  const line = Math.max(c, 2) + (gap ? 0 : 1);
-  for (const i of focus.queries)
-    if (i + 1 > lay.view.q0 && i < lay.view.q1) g.strokeRect(left - 0.5, lay.y(i) - 0.5 - gap / 2, width + 1, line);
-  for (const j of focus.keys)
-    if (j + 1 > lay.view.k0 && j < lay.view.k1) g.strokeRect(lay.x(j) - 0.5 - gap / 2, top - 0.5, line, height + 1);
-  if (focus.q >= 0 && focus.k >= 0) {
-    const s = Math.max(c - gap, 3),
-      x = lay.x(focus.k) - 1,
-      y = lay.y(focus.q) - 1;
-    for (const [colour, width] of [
-      [theme.paper, 5],
-      [theme.ink, 2],
-    ]) {
-      g.strokeStyle = colour;
-      g.lineWidth = width;
-      roundBox(g, x, y, s + 2, s + 2, 2);
-      g.stroke();
-    }
-  }
-  g.restore();
-}
-
-const LEGEND = [
-  [0, "0"],
-  [0.01, "1"],
-  [0.05, "5"],
-  [0.1, "10"],
-  [0.25, "25"],
-  [0.5, "50"],
-  [1, "100\u202f%"],
-];
-const LEGEND_SIGNED = [
-  [-1, "−100"],
-  [-0.25, "−25"],
-  [-0.05, "−5"],
-  [0, "0"],
-  [0.05, "+5"],
-  [0.25, "+25"],
-  [1, "+100"],
-];
-
-/** The colour scale, always 0 to 100 % (or −100 to +100 points), with a mark at the value in focus. */
-export function paintLegend(g, theme, w, value, signed, colour) {
-  const lut = signed ? theme.div : theme.lut,
-    n = 128,
-    x0 = 1,
-    width = w - 2;
-  const at = signed
-    ? (v) => 0.5 + (Math.sign(v) * scalePosition(Math.abs(v), colour)) / 2
-    : (v) => scalePosition(v, colour);
-  for (let i = 0; i < n; i++) {
-    g.fillStyle = lut.css[((i / (n - 1)) * 255) | 0];
-    g.fillRect(x0 + (i * width) / n, 8, width / n + 0.6, 10);
-  }
-  g.strokeStyle = theme.line;
-  g.lineWidth = 1;
-  g.strokeRect(x0 - 0.5, 7.5, width + 1, 11);
-  g.font = `400 12px ${theme.sans}`;
-  g.fillStyle = theme.ink2;
-  g.textBaseline = "top";
-  const ticks = signed ? LEGEND_SIGNED : LEGEND,
-    ends = [0, ticks.length - 1],
-    taken = [];
-  for (const i of [...ends, ...ticks.keys()]) {
-    const [v, text] = ticks[i],
-      tw = textWidth(g, text),
-      x = x0 + at(v) * width,
-      l = i === 0 ? x : i === ends[1] ? x - tw : x - tw / 2;
-    if (taken.some(([a, b]) => l < b + 5 && l + tw > a - 5)) continue;
-    taken.push([l, l + tw]);
-    g.textAlign = "left";
-    g.fillText(text, l, 22);
-  }
-  if (!Number.isFinite(value)) return;
-  const x = Math.max(5, Math.min(w - 5, x0 + at(value) * width));
-  g.fillStyle = theme.ink;
-  g.beginPath();
-  g.moveTo(x - 4.5, 0);
-  g.lineTo(x + 4.5, 0);
-  g.lineTo(x, 6.5);
-  g.fill();
 }

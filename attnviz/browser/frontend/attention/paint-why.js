@@ -1,8 +1,9 @@
-/* paint-why.js: why a weight is what it is: the products of query and key, and the row's softmax. Pure functions of a 2D context. */
-import { lutIndex } from "../core/theme.js";
+/* paint-why.js: why a weight is what it is: the products of query and key, and the row's softmax. Pure functions of a
+   2D context. */
 import { clipText, roundBox, textWidth } from "../core/canvas.js";
 import { plainLabel } from "../core/dom.js";
 import { number } from "../core/format.js";
+import { lutIndex } from "../core/theme.js";
 
 /** One bar per dimension, up for products that raise the score. `hot` is the dimension under the pointer, or null. */
 export function paintWhy(g, theme, w, h, products, hot) {
@@ -82,7 +83,7 @@ export function paintShare(g, theme, w, row, keys, k) {
   g.textBaseline = "top";
   g.textAlign = "left";
   const put = [];
-  for (const [x, b, j] of parts.sort((a, c) => (c[2] === k) - (a[2] === k) || c[1] - a[1])) {
+  for (const [x, b, j] of parts.sort((a, c) => Number(c[2] === k) - Number(a[2] === k) || c[1] - a[1])) {
     g.font = `${j === k ? 600 : 400} 12px ${keys[j].sp ? theme.mono : theme.sans}`;
     const text = clipText(g, plainLabel(keys[j]), 110),
       tw = textWidth(g, text),

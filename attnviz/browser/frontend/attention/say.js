@@ -1,7 +1,8 @@
-/* say.js: what the view says in words: the sentence, the entropy, what is read aloud, the list that stands for a picture. */
+/* say.js: what the view says in words: the sentence, the entropy, what is read aloud, the list that stands for a
+   picture. */
 import { el, plainLabel, tokenNode } from "../core/dom.js";
-import { argmax, entropy } from "./maths.js";
 import { number, percent, points } from "../core/format.js";
+import { argmax, entropy } from "./measures.js";
 
 const sayStrong = (text) => el("b", {}, text);
 
@@ -79,22 +80,10 @@ export function spoken(scene, name) {
     start = name[0].toLowerCase() + name.slice(1);
   if (focus.q < 0 || focus.k < 0) return `${start}: no token chosen`;
   const value = a[focus.q * nk + focus.k];
-  const masked = scene.allowed && !scene.allowed(focus.q, focus.k);
-  return `${start}: '${plainLabel(queries[focus.q])}' attends to '${plainLabel(keys[focus.k])}' ${!masked ? percent(value) : seesNothing(scene, focus.q) ? "not at all, its whole row is masked" : "not at all, masked"}`;
-}
-
-/** Mean entropy of a head's rows, in bits; rows that see nothing, or hold NaN, are left out. */
-export function meanEntropy(a, nq, nk) {
-  let sum = 0,
-    rows = 0;
-  for (let i = 0; i < nq; i++) {
-    let total = 0;
-    for (let j = 0; j < nk; j++) total += a[i * nk + j];
-    if (total === 0 || Number.isNaN(total)) continue;
-    sum += entropy(a, i * nk, nk);
-    rows++;
-  }
-  return rows ? sum / rows : 0;
+  const [query, key] = [plainLabel(queries[focus.q]), plainLabel(keys[focus.k])];
+  const told = (share) => `${start}: '${query}' attends to '${key}' ${share}`;
+  if (!scene.allowed || scene.allowed(focus.q, focus.k)) return told(percent(value));
+  return told(seesNothing(scene, focus.q) ? "not at all, its whole row is masked" : "not at all, masked");
 }
 
 /** Two lines on how far attention spreads, with the change against the model as trained. */
@@ -145,7 +134,8 @@ export function headText(scene, most = 3) {
       .filter((j) => a[i * nk + j] >= 0.01)
       .sort((x, y) => a[i * nk + y] - a[i * nk + x])
       .slice(0, most);
-    return `${plainLabel(queries[i])} → ${row.map((j) => `${plainLabel(keys[j])} ${percent(a[i * nk + j])}`).join(", ") || "nothing"}`;
+    const shares = row.map((j) => `${plainLabel(keys[j])} ${percent(a[i * nk + j])}`).join(", ");
+    return `${plainLabel(queries[i])} → ${shares || "nothing"}`;
   });
 }
 

@@ -1,8 +1,10 @@
 /* scores.js: what kind of head it is, in one number per head, from its weights. No DOM.
-   A share is the weight that queries give to their target keys, mean over the queries that have a target and see anything;
-   the induction score is the prefix-matching score of Olsson et al. 2022. All of them count tokens, also where words are joined. */
-import { entropy } from "./maths.js";
+
+   A share is the weight that queries give to their target keys, mean over the queries that have a target and see
+   anything; the induction score is the prefix-matching score of Olsson et al. 2022. All of them count tokens, also
+   where words are joined. */
 import { number, percent } from "../core/format.js";
+import { entropy } from "./measures.js";
 
 const SHARES = [
   ["previous", "previous token", "mean weight on the token before"],
@@ -13,8 +15,21 @@ const SHARES = [
   ["induction", "induction", "mean weight on what followed an earlier copy of the token"],
 ];
 
-/** Scores of this model's heads: {name, label, gloss, kind: "bits", "share" or "given", targets or values, top}; top stands at the end of the scale. */
+/**
+ * @typedef {object} Score
+ * @property {string} name
+ * @property {string} label
+ * @property {string} gloss
+ * @property {"bits" | "share" | "given"} kind
+ * @property {number} top stands at the end of the scale
+ * @property {number[][]} [targets] of a share: per query the keys that count
+ * @property {(number | null)[][]} [values] of what the page gave
+ * @property {boolean} [signed]
+ */
+
+/** Scores of this model's heads. @param {import("./unpack.js").Model} model @returns {Score[]} */
 export function scoreTable(model) {
+  /** @type {Score} */
   const bits = {
     name: "entropy",
     label: "entropy",
@@ -22,6 +37,7 @@ export function scoreTable(model) {
     kind: "bits",
     top: Math.log2(Math.max(2, model.S)),
   };
+  /** @type {Score[]} */
   const shares = SHARES.map(([name, label, gloss]) => ({
     name,
     label,
@@ -30,6 +46,7 @@ export function scoreTable(model) {
     top: 1,
     targets: scoreTargets(model, name),
   }));
+  /** @type {Score[]} */
   const given = Object.entries(model.scores || {}).map(([name, values]) => {
     const flat = values.flat().filter((v) => v !== null),
       label = name.replaceAll("-", " ");
@@ -75,7 +92,13 @@ function inductionTargets(tokens) {
   });
 }
 
-/** One score of weights a (T × S); rows that see nothing or hold NaN do not count, NaN if no row does. */
+/**
+ * One score of weights a (T × S); rows that see nothing or hold NaN do not count, NaN if no row does.
+ *
+ * @param {{T: number, S: number}} model
+ * @param {Pick<Score, "kind" | "targets">} score
+ * @param {Float32Array} a
+ */
 export function scoreHead({ T, S }, { kind, targets }, a) {
   let sum = 0,
     rows = 0;
@@ -107,7 +130,9 @@ export function scoreRange(score) {
   return score.signed ? `red \u2212${number(score.top)} to blue ${number(score.top)}` : `darkest ${number(score.top)}`;
 }
 
-/** Heads by score, largest first (the sharpest first of entropy), those without one last; `of` gives a head's score. */
+/**
+ * Heads by score, largest first (the sharpest first of entropy), those without one last; `of` gives a head's score.
+ */
 export function rankHeads(heads, score, of) {
   const sign = score.kind === "bits" ? 1 : -1,
     value = (k) => {

@@ -1,11 +1,12 @@
-// The view in a page of its own: the HTML report and the output of a notebook. Nothing leaves the page.
+/* standalone.js: the view in a page of its own: the HTML report and the output of a notebook. Nothing leaves it. */
 import { el } from "../core/dom.js";
 import { mount } from "./view.js";
 
 /** The bytes of a message that the page holds as base64. */
 function embeddedBytes(stack) {
   const base64 = document.getElementById(`attnviz-${stack}`).textContent.trim();
-  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64); // several times as fast, in browsers since 2025
+  const Bytes = /** @type {any} */ (Uint8Array);
+  if (Bytes.fromBase64) return Bytes.fromBase64(base64); // several times as fast, in browsers since 2025
   const text = atob(base64),
     bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);

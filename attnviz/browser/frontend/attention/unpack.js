@@ -1,16 +1,89 @@
-/* unpack.js: the message of attention_message.py becomes a model: tokens, masks and numbers, and per layer the queries
-   and keys. */
+/* unpack.js: the message of attention_message.py becomes a model: tokens, masks and numbers, per layer queries and
+   keys. */
 import { readAligned } from "../core/framing.js";
+
+/**
+ * `w` is its word; whether it is special; whether it continues a word.
+ *
+ * @typedef {{t: string, label: string, w: number | null, sp: boolean, cont: boolean}} Token
+ */
+/** @typedef {{shape: number[], values: Uint8Array}} Bits a byte per entry; the shape may hold 1 where all share */
+
+/**
+ * @typedef {object} Mask
+ * @property {boolean} causal
+ * @property {number | null} window
+ * @property {number | null} length keys that are real, from the first
+ * @property {number} extra keys beyond the text, which every query sees
+ * @property {Bits | null} keys
+ * @property {Bits | null} dense
+ * @property {number[][]} blocked [head or null, query, key]
+ */
+
+/**
+ * @typedef {object} Layer
+ * @property {number} heads
+ * @property {Float32Array} q heads × T × d
+ * @property {Float32Array} k heads × S × d
+ * @property {number} scale what the layer multiplied with
+ * @property {number} base the same while the factor is on
+ * @property {number} temperature
+ * @property {Mask} mask
+ * @property {Float32Array | null} alibi
+ * @property {{shape: number[], values: Float32Array} | null} bias
+ * @property {number[]} broken heads with values that are not finite
+ * @property {number[] | null} groups of heads that share keys
+ */
+
+/**
+ * One run, of T queries by S keys.
+ *
+ * @typedef {object} Model
+ * @property {number} id
+ * @property {string} title
+ * @property {string} name
+ * @property {string} stack
+ * @property {Layer[]} layers
+ * @property {number} layersN
+ * @property {number} headsN most heads of a layer
+ * @property {number} d
+ * @property {number} T
+ * @property {number} S
+ * @property {Token[]} tokens
+ * @property {Token[]} keys the same object as `tokens` unless the keys are another text's
+ * @property {string[]} words
+ * @property {string[]} keyWords
+ * @property {number[][]} sentences [from, to) in tokens
+ * @property {number[][]} keySentences
+ * @property {Mask} mask of the first layer, as the fields below
+ * @property {number} scale
+ * @property {number} temperature
+ * @property {Float32Array | null} alibi
+ * @property {{shape: number[], values: Float32Array} | null} bias
+ * @property {"ltr" | "rtl"} dir
+ * @property {"ltr" | "rtl"} keyDir
+ * @property {boolean} cjk
+ * @property {string} dtype
+ * @property {boolean} finite
+ * @property {object | null} intervention
+ * @property {Record<string, (number | null)[][]> | null} scores that the page gives
+ * @property {Model | null} before the run as trained, where this one has a change
+ */
 
 let unpackCount = 0;
 
-/** Bytes of one message (at any offset of their buffer) to a model; queries and keys are decoded when first asked for. */
+/**
+ * Bytes of one message (at any offset of their buffer) to a model; queries and keys are decoded when first asked for.
+ *
+ * @returns {Model}
+ */
 export function unpack(bytes) {
   const { header, buffer, start } = readAligned(bytes);
   if (header.version !== 1) throw new Error(`message version ${header.version}, this view reads version 1`);
   return unpackModel(header, buffer, start);
 }
 
+/** @returns {Model} */
 function unpackModel(header, buffer, start) {
   const tokens = unpackTokens(header.tokens, header.words);
   const keys = header.keys ? unpackTokens(header.keys, header.keyWords) : tokens;

@@ -1,0 +1,75 @@
+/* selectors-why.js: why a weight is what it is: the pair of tokens behind a cell, its products, and the way from their
+   sum to the share. Pure, no DOM. */
+import { number, percent } from "../core/format.js";
+import { explain, products } from "./maths.js";
+import { headOf, headShown, layerOf, settingsOf, sourceOf } from "./selectors.js";
+
+/**
+ * @typedef {object} Why
+ * @property {number[]} pair query and key token
+ * @property {number[]} parts the d products, whose sum is q·k
+ * @property {boolean} finite
+ * @property {number} up how many of them raise the score
+ * @property {boolean} allowed whether the mask lets the query see the key
+ * @property {number} weight
+ * @property {ReturnType<typeof explain>} steps
+ * @property {(vectors: "q" | "k", c: number) => number} factor a query's or key's number in one dimension
+ */
+
+/**
+ * The pair of tokens behind the cell in focus: of joined words, the pair with the largest weight.
+ *
+ * @param {import("./items.js").Items} items
+ * @param {import("./selectors-scene.js").Focus} focus
+ * @param {Float32Array} full the weights of tokens by S tokens
+ * @returns {number[] | null}
+ */
+export function pairOf({ queries, keys }, { q, k }, full, S) {
+  if (q < 0 || k < 0) return null;
+  let best = [queries.list[q].toks[0], keys.list[k].toks[0]];
+  for (const i of queries.list[q].toks)
+    for (const j of keys.list[k].toks) if (full[i * S + j] > full[best[0] * S + best[1]]) best = [i, j];
+  return best;
+}
+
+/** @param {import("./selectors.js").Snapshot} at @param {number[]} pair @returns {Why} */
+export function whyOf(at, pair, full) {
+  const source = sourceOf(at);
+  const shown = headShown(at);
+  const layer = layerOf(at.model, shown);
+  const head = headOf(at.model, shown);
+  const [query, key] = pair;
+  const parts = Array.from(products(source, layer, head, query, key));
+  const steps = explain(source, layer, head, query, key, settingsOf(at));
+  const { q, k } = source.layers[layer];
+  const { T, S, d } = source;
+  return {
+    pair,
+    parts,
+    finite: parts.every(Number.isFinite),
+    up: parts.filter((p) => p > 0).length,
+    allowed: steps.allowed,
+    weight: full[query * S + key],
+    steps,
+    factor: (vectors, c) => (vectors === "q" ? q[(head * T + query) * d + c] : k[(head * S + key) * d + c]),
+  };
+}
+
+/** What stands beside the pair: how many products push up, or the one under the pointer. @param {Why} why */
+export function whyDetail({ finite, parts, up, factor }, bar, narrow) {
+  if (!finite) return "";
+  if (bar === null) return `${up} of ${parts.length} ${narrow ? "" : "products "}push up`;
+  return `dim ${bar}: ${number(factor("q", bar))} × ${number(factor("k", bar))} = ${number(parts[bar])}`;
+}
+
+/** The way from the sum of the products to the share, as [name, value]. @param {Why} why @returns {string[][]} */
+export function whySteps({ steps: { sum, scale, bias, score, temperature, logit }, allowed, weight }, narrow) {
+  const steps = [["sum q·k", number(sum, 1)]];
+  const root = Math.round(1 / scale ** 2);
+  const divided = Math.abs(1 / Math.sqrt(root) - scale) < 1e-6;
+  if (scale !== 1) steps.push([divided ? `÷ √${root}` : `× ${number(scale, 3)}`, number(sum * scale)]);
+  if (bias) steps.push([bias < 0 ? `− ${number(-bias)} position` : `+ ${number(bias)} position`, number(score)]);
+  if (temperature !== 1) steps.push([narrow ? "÷ temp." : "÷ temperature", number(logit)]);
+  steps.push([narrow && steps.length > 2 ? "softmax" : "share of softmax", allowed ? percent(weight) : "masked"]);
+  return steps;
+}

@@ -1,0 +1,89 @@
+/* shown.js: what the view shows now. Each selector's result is worked out when it is first asked for, and kept until
+   it is forgotten. No DOM. */
+import { fold, items } from "./items.js";
+import { meanEntropy } from "./measures.js";
+import { curvesFocus, curvesOf, focusOf, sceneOf } from "./selectors-scene.js";
+import { pairOf, whyOf } from "./selectors-why.js";
+import { headShown, headWeights, isChanged, plainWeights } from "./selectors.js";
+
+/**
+ * @typedef {"items" | "scene" | "curves" | "focus"} Part what may be forgotten; each takes with it what rests on it
+ */
+
+export class Shown {
+  /** @param {import("./store.js").Store} store */
+  constructor(store) {
+    this.store = store;
+    /** the weights of the head in view, tokens by tokens, in memory that the next head takes again */
+    this.full = new Float32Array(0);
+    this.plain = { key: "", a: new Float32Array(0), mean: NaN };
+    this.forget("items");
+  }
+
+  /** @param {Part} part */
+  forget(part) {
+    if (part === "items") this.knownItems = null;
+    if (part === "items" || part === "scene") this.knownScene = null;
+    if (part !== "focus") this.knownCurves = null;
+    this.knownFocus = false;
+  }
+
+  get items() {
+    return (this.knownItems ||= items(this.store.model, this.store.state));
+  }
+
+  get scene() {
+    const { store } = this;
+    this.knownScene ||= this.makeScene();
+    if (!this.knownFocus) {
+      this.knownScene.focus = focusOf(store, this.items, this.knownScene);
+      this.knownFocus = true;
+    }
+    return this.knownScene;
+  }
+
+  makeScene() {
+    const { store } = this;
+    const { model } = store;
+    const shown = headShown(store);
+    if (this.full.length !== model.T * model.S) this.full = new Float32Array(model.T * model.S);
+    headWeights(store, shown, true, this.full);
+    return sceneOf(store, this.items, this.folded(this.full), isChanged(store) ? this.plainFolded(shown) : null);
+  }
+
+  /** The curves, without the colours of their heads. */
+  get curves() {
+    this.knownCurves ||= curvesOf(this.store, this.scene, (k) => this.folded(headWeights(this.store, k)));
+    this.knownCurves.focus = curvesFocus(this.knownCurves, this.scene);
+    return this.knownCurves;
+  }
+
+  /** Why the weight in focus is what it is, or null where nothing is. */
+  why() {
+    const { store, scene } = this;
+    const pair = pairOf(this.items, scene.focus, this.full, store.model.S);
+    return pair && whyOf(store, pair, this.full);
+  }
+
+  /** Mean entropies of the head's rows, in bits: now, and as trained where that differs. */
+  means() {
+    const { scene, plain } = this;
+    const { before, nq, nk } = scene;
+    scene.mean ??= meanEntropy(scene.a, nq, nk);
+    if (before && Number.isNaN(plain.mean)) plain.mean = meanEntropy(before, nq, nk);
+    return { mean: scene.mean, meanBefore: before ? plain.mean : null };
+  }
+
+  /** Weights of tokens as weights of items. */
+  folded(a) {
+    return fold(this.store.model, a, this.items, { renormalise: this.store.state.renormalise });
+  }
+
+  /** The head as trained; remembered, because a slider asks for it in every frame. */
+  plainFolded(k) {
+    const { model, state } = this.store;
+    const key = [model.id, k, state.join, state.hide, state.renormalise].join();
+    if (this.plain.key !== key) this.plain = { key, a: this.folded(plainWeights(this.store, k)), mean: NaN };
+    return this.plain.a;
+  }
+}
