@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -17,5 +18,6 @@ def text(name: str) -> str:
 
 
 def blocks(name: str) -> list[tuple[str, str]]:
-    """(language, content) of the fenced blocks of a document, in order."""
-    return re.findall(r"^```(\w*)[^\n]*\n(.*?)^```$", text(name), re.DOTALL | re.MULTILINE)
+    """(language, content) of the fenced blocks of a document, in order, those in lists too."""
+    fenced = re.findall(r"^ *```(\w*)[^\n]*\n(.*?)^ *```$", text(name), re.DOTALL | re.MULTILINE)
+    return [(language, dedent(content)) for language, content in fenced]

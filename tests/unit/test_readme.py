@@ -1,5 +1,6 @@
 """What the README and the other documents show is what happens."""
 
+import ast
 import contextlib
 import io
 import re
@@ -31,6 +32,13 @@ def test_a_snippet_prints_what_is_shown(code: str, printed: str) -> None:
     with contextlib.redirect_stdout(out):
         exec(compile(code, "document", "exec"), {})
     assert out.getvalue() == printed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_python_in_documents_is_python(name: str) -> None:
+    for language, code in blocks(name):
+        if language == "python":
+            ast.parse(code)
 
 
 def test_every_requirement_has_its_reason() -> None:
