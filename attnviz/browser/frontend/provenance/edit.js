@@ -26,10 +26,10 @@ export function readWeight(typed, limit) {
 
 /** The field for one weight. */
 export function editor(view, cell) {
-  const { walk } = view,
+  const { provenance } = view,
     key = cell.join(":"),
     note = el("p", { id: "aw-note", role: "status" });
-  const typed = view.drafts.get(key) ?? view.edits.get(key)?.replace("-", "−") ?? shownCell(walk, ...cell);
+  const typed = view.drafts.get(key) ?? view.edits.get(key)?.replace("-", "−") ?? shownCell(provenance, ...cell);
   const input = el("input", {
     type: "text",
     inputmode: "text",
@@ -51,7 +51,7 @@ export function editor(view, cell) {
   return el(
     "div",
     { class: "aw-edit" },
-    el("label", {}, el("span", {}, symbolText(cellName(walk, cell))), input),
+    el("label", {}, el("span", {}, symbolText(cellName(provenance, cell))), input),
     back,
     note,
   );
@@ -59,11 +59,12 @@ export function editor(view, cell) {
 
 /** Says what is wrong with a field; true if it is a weight. */
 function judge(view, key, input, note) {
-  const found = readWeight(input.value, view.walk.limit);
+  const { provenance } = view,
+    found = readWeight(input.value, provenance.limit);
   input.setAttribute("aria-invalid", String(Boolean(found.error)));
   note.classList.toggle("bad", Boolean(found.error));
   note.textContent = found.error
-    ? `${found.error} ${symbolName(view.walk, key)} stays ${shownCell(view.walk, ...view.parse(key))} until then.`
+    ? `${found.error} ${symbolName(provenance, key)} stays ${shownCell(provenance, ...view.parse(key))} until then.`
     : "";
   return found.error ? null : found;
 }
@@ -85,7 +86,7 @@ function restore(view, key) {
 
 /** How many weights were changed, and the way back. */
 export function drawFoot(view) {
-  const { walk } = view,
+  const { provenance } = view,
     foot = view.node.foot;
   const n = view.edits.size,
     undo = el(
@@ -107,7 +108,7 @@ export function drawFoot(view) {
       {},
       n
         ? `${n} weight${n > 1 ? "s" : ""} changed`
-        : `Click any number to trace it.${walk.editable ? " Click a weight to change it." : ""}`,
+        : `Click any number to trace it.${provenance.editable ? " Click a weight to change it." : ""}`,
     ),
     ...(n ? [undo] : []),
   );
@@ -118,7 +119,7 @@ export function editText(edits) {
   return [...edits].map(([key, text]) => `${key.replaceAll(":", ".")}:${text}`).join(",");
 }
 
-const symbolName = (walk, key) => {
+const symbolName = (provenance, key) => {
   const [name, r, c] = key.split(":");
-  return cellName(walk, [name, +r, +c]);
+  return cellName(provenance, [name, +r, +c]);
 };

@@ -27,9 +27,9 @@ export function elided(from, to, limit, focus) {
 }
 
 /** What stands in front of a row or above a column. */
-export function axisLabel(walk, axis, i) {
+export function axisLabel(provenance, axis, i) {
   if (axis === "one") return "";
-  return axis === "query" || axis === "key" ? walk.tokens[i].label : String(i);
+  return axis === "query" || axis === "key" ? provenance.tokens[i].label : String(i);
 }
 
 /**
@@ -64,11 +64,13 @@ function axisLimits(view, item) {
 
 /** Rows and columns of an item as they are shown: axis, indices and whether the matrix lies turned. */
 export function gridAxes(view, item) {
-  const { walk } = view,
-    m = walk.matrices[item.name],
+  const { provenance } = view,
+    m = provenance.matrices[item.name],
     head = item.of ?? view.head();
   const range =
-    item.block && m.axes[1] === "inner" ? [head * walk.width, (head + 1) * walk.width] : [m.first, m.first + m.stored];
+    item.block && m.axes[1] === "inner"
+      ? [head * provenance.width, (head + 1) * provenance.width]
+      : [m.first, m.first + m.stored];
   const rows = item.rows || m.axes[0],
     cols = m.axes[1],
     limits = axisLimits(view, item);
@@ -79,21 +81,21 @@ export function gridAxes(view, item) {
 
 /** The figure of a matrix; its cells are entered into view.cells under "name:row:column". */
 export function matrixFigure(view, item) {
-  const { walk } = view,
+  const { provenance } = view,
     { m, down, across } = gridAxes(view, item),
-    name = symbolOf(walk, item.name);
+    name = symbolOf(provenance, item.name);
   const [rows, cols] = item.turned
     ? [m.width, m.rows]
-    : [m.rows, item.block && m.axes[1] === "inner" ? walk.width : m.width];
-  const size = `${item.turned && item.block ? walk.width : rows} × ${cols}`,
+    : [m.rows, item.block && m.axes[1] === "inner" ? provenance.width : m.width];
+  const size = `${item.turned && item.block ? provenance.width : rows} × ${cols}`,
     title = item.turned ? `${name}ᵀ` : name;
   const table = el("table", {
     role: "grid",
     "aria-label": `${title}, ${size.replace("×", "by")}`,
     "aria-readonly": "true",
   });
-  if (m.axes[1] === "inner" && walk.heads > 1 && !item.turned && walk.whole && !item.block)
-    table.append(headRow(walk, view, across));
+  if (m.axes[1] === "inner" && provenance.heads > 1 && !item.turned && provenance.whole && !item.block)
+    table.append(headRow(provenance, view, across));
   table.append(
     el(
       "thead",
@@ -102,7 +104,7 @@ export function matrixFigure(view, item) {
         "tr",
         {},
         el("td"),
-        across.at.map((c) => columnHead(walk, across.axis, c)),
+        across.at.map((c) => columnHead(provenance, across.axis, c)),
       ),
     ),
   );
@@ -111,15 +113,15 @@ export function matrixFigure(view, item) {
     body.append(r === null ? gapRow(across.at.length) : bodyRow(view, item, m, down.axis, r, across));
   table.append(body);
   const ribbon =
-    !walk.whole && (m.axes[1] === "inner" || item.name === "W_O") && walk.heads > 1
-      ? headRibbon(walk, view, item)
+    !provenance.whole && (m.axes[1] === "inner" || item.name === "W_O") && provenance.heads > 1
+      ? headRibbon(provenance, view, item)
       : null;
   return el("figure", { class: "aw-m" }, el("figcaption", {}, symbolNode(title), el("span", {}, size)), ribbon, table);
 }
 
-function columnHead(walk, axis, c) {
+function columnHead(provenance, axis, c) {
   if (c === null) return el("td", { class: "gap", "aria-hidden": "true" }, "…");
-  const label = axisLabel(walk, axis, c),
+  const label = axisLabel(provenance, axis, c),
     token = axis === "query" || axis === "key";
   return el(
     "th",
@@ -137,9 +139,9 @@ const gapRow = (n) =>
   );
 
 function bodyRow(view, item, m, axis, r, across) {
-  const label = axisLabel(view.walk, axis, r),
+  const label = axisLabel(view.provenance, axis, r),
     token = axis === "query" || axis === "key",
-    { walk } = view;
+    { provenance } = view;
   const tr = el(
     "tr",
     {},
@@ -149,7 +151,7 @@ function bodyRow(view, item, m, axis, r, across) {
       el("bdi", {}, label),
     ),
   );
-  const splits = !item.block && walk.whole && walk.heads > 1,
+  const splits = !item.block && provenance.whole && provenance.heads > 1,
     byRow = m.axes[0] === "inner",
     byCol = m.axes[1] === "inner";
   for (const c of across.at) {
@@ -159,15 +161,15 @@ function bodyRow(view, item, m, axis, r, across) {
     }
     const cell = item.turned ? [m.name, c, r] : [m.name, r, c],
       td = cellNode(view, m, cell);
-    if (splits && byCol && c && c % walk.width === 0) td.classList.add("cut-l");
-    if (splits && byRow && r && r % walk.width === 0) td.classList.add("cut-t");
+    if (splits && byCol && c && c % provenance.width === 0) td.classList.add("cut-l");
+    if (splits && byRow && r && r % provenance.width === 0) td.classList.add("cut-t");
     tr.append(td);
   }
   return tr;
 }
 
 function cellNode(view, m, cell) {
-  const v = cellValue(view.walk, ...cell),
+  const v = cellValue(view.provenance, ...cell),
     [background, ink] = cellColours(view.theme, m, v),
     key = cell.join(":");
   const td = el(
@@ -181,10 +183,10 @@ function cellNode(view, m, cell) {
 }
 
 /** Which columns belong to which head, above the columns. */
-function headRow(walk, view, across) {
+function headRow(provenance, view, across) {
   const runs = [];
   for (const c of across.at) {
-    const h = c === null ? runs.at(-1)[0] : Math.floor(c / walk.width);
+    const h = c === null ? runs.at(-1)[0] : Math.floor(c / provenance.width);
     if (runs.length && runs.at(-1)[0] === h) runs.at(-1)[1]++;
     else runs.push([h, 1]);
   }
@@ -207,18 +209,20 @@ function headRow(walk, view, across) {
 }
 
 /** Where the chosen head's columns lie among all heads'. */
-function headRibbon(walk, view, item) {
+function headRibbon(provenance, view, item) {
   const on =
     item.of ??
-    (item.name === "concat" || item.name === "W_O" ? Math.floor((view.focus.inner ?? 0) / walk.width) : view.head());
-  const first = on * walk.width,
+    (item.name === "concat" || item.name === "W_O"
+      ? Math.floor((view.focus.inner ?? 0) / provenance.width)
+      : view.head());
+  const first = on * provenance.width,
     what = item.name === "W_O" ? "rows" : "columns";
-  const segments = Array.from({ length: walk.heads }, (_, h) => el("i", { class: h === on ? "on" : null }));
+  const segments = Array.from({ length: provenance.heads }, (_, h) => el("i", { class: h === on ? "on" : null }));
   return el(
     "div",
     { class: "aw-ribbon" },
     el("div", { "aria-hidden": "true" }, segments),
-    el("span", {}, `head ${on} of ${walk.heads}: ${what} ${first}–${first + walk.width - 1}`),
+    el("span", {}, `head ${on} of ${provenance.heads}: ${what} ${first}–${first + provenance.width - 1}`),
   );
 }
 

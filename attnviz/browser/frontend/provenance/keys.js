@@ -43,10 +43,10 @@ export function gridKeys(view, e) {
 }
 
 function targetCell(view, [name, r, c], key) {
-  const m = view.walk.matrices[name],
+  const m = view.provenance.matrices[name],
     item = view.item(name),
     turned = item?.turned,
-    d = view.walk.width;
+    d = view.provenance.width;
   const block = item?.block && m.axes[1] === "inner",
     of = item?.of ?? view.head();
   const [from, to] = block ? [of * d, (of + 1) * d - 1] : [m.first, m.first + m.stored - 1];
@@ -84,13 +84,18 @@ export function panelKeys(view, e) {
 // ---- marks --------------------------------------------------------------------------------------
 
 /** The runs of cells that made a cell: {name, r, c} with null for all rows or all columns, and whose colour. */
-export function partsOf(walk, [name, r, c]) {
-  const rule = walk.matrices[name]?.rule,
+export function partsOf(provenance, [name, r, c]) {
+  const rule = provenance.matrices[name]?.rule,
     [first, second] = rolesOf(name);
   if (!rule) return [];
   switch (rule.kind) {
     case "sum":
-      return rule.parts.map((part) => ({ name: part, r: Math.min(r, walk.matrices[part].rows - 1), c, role: "" }));
+      return rule.parts.map((part) => ({
+        name: part,
+        r: Math.min(r, provenance.matrices[part].rows - 1),
+        c,
+        role: "",
+      }));
     case "scale":
       return [{ name: rule.of, r, c, role: "" }];
     case "concat":
@@ -110,11 +115,11 @@ export function partsOf(walk, [name, r, c]) {
 
 /** Marks on the stage the cell, and what made it. */
 export function markParts(view, cell) {
-  const { cells, walk, node } = view;
+  const { cells, provenance, node } = view;
   for (const td of node.stage.querySelectorAll("[data-cell].run,[data-cell].on"))
     td.classList.remove("run", "on", "q", "k", "v", "hz", "vt", "s", "e");
   for (const th of node.stage.querySelectorAll("th.hot")) th.classList.remove("hot", "q", "k", "v");
-  for (const part of partsOf(walk, cell)) markRun(view, part);
+  for (const part of partsOf(provenance, cell)) markRun(view, part);
   const own = cells.get(cell.join(":"));
   if (!own) return;
   own.classList.add("on");

@@ -5,17 +5,17 @@ import { symbolOf } from "./steps.js";
 export const isolated = (text) => `“\u2068${text}\u2069”`;
 
 /** A cell's place in words: “chase” for “cats”, “chase” column 2, row 0 column 3. */
-export function placeOf(walk, [name, r, c]) {
-  const m = walk.matrices[name] || walk.matrices.concat,
+export function placeOf(provenance, [name, r, c]) {
+  const m = provenance.matrices[name] || provenance.matrices.concat,
     [down, across] = m.axes,
-    word = (i) => isolated(walk.tokens[i].label);
+    word = (i) => isolated(provenance.tokens[i].label);
   if (down === "one") return `number ${c}`;
   if (down === "query" || down === "key")
     return across === "key" ? `${word(r)} for ${word(c)}` : `${word(r)}, number ${c}`;
   return `row ${r}, column ${c}`;
 }
 
-export const cellName = (walk, [name, r, c]) => `${symbolOf(walk, name)}[${r},${c}]`;
+export const cellName = (provenance, [name, r, c]) => `${symbolOf(provenance, name)}[${r},${c}]`;
 
 /** A symbol with what follows "_" set low. */
 export function symbolNode(symbol) {

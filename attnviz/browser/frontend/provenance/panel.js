@@ -9,20 +9,20 @@ import { grouped, termsOf } from "./terms.js";
 
 /** The nodes of the panel for the cell that ends a path. */
 export function panelNodes(view, path) {
-  const { walk } = view,
+  const { provenance } = view,
     cell = path.at(-1),
-    found = termsOf(walk, ...cell);
+    found = termsOf(provenance, ...cell);
   const title = el(
     "p",
     { class: "aw-cell" },
-    symbolNode(symbolOf(walk, cell[0])),
-    el("span", {}, placeOf(walk, cell)),
-    el("output", {}, shownCell(walk, ...cell)),
+    symbolNode(symbolOf(provenance, cell[0])),
+    el("span", {}, placeOf(provenance, cell)),
+    el("output", {}, shownCell(provenance, ...cell)),
   );
   const nodes = [
     crumbs(view, path),
     title,
-    el("p", { class: "aw-what" }, withSymbols(panelSentence(walk, cell, found))),
+    el("p", { class: "aw-what" }, withSymbols(panelSentence(provenance, cell, found))),
   ];
   if (found.kind === "given") return [...nodes, ...givenNodes(view, cell)];
   if (found.kind === "remote") return nodes;
@@ -32,7 +32,7 @@ export function panelNodes(view, path) {
 function crumbs(view, path) {
   const steps = path.map((cell, i) => {
     const last = i === path.length - 1,
-      text = cellName(view.walk, cell);
+      text = cellName(view.provenance, cell);
     const button = el(
       "button",
       { type: "button", "aria-current": last ? "true" : null, onclick: () => view.upTo(i) },
@@ -52,21 +52,21 @@ function crumbs(view, path) {
   );
 }
 
-function panelSentence(walk, cell, found) {
+function panelSentence(provenance, cell, found) {
   const [name, r, c] = cell,
-    rule = walk.matrices[name]?.rule,
+    rule = provenance.matrices[name]?.rule,
     n = found.terms.length,
     bias = found.terms.some((t) => t.bias);
-  const word = (i) => isolated(walk.tokens[i].label);
+  const word = (i) => isolated(provenance.tokens[i].label);
   switch (found.kind) {
     case "given":
-      return givenSentence(walk, cell, rule);
+      return givenSentence(provenance, cell, rule);
     case "remote":
       return `Head ${ownerOf(name)} made this number; its own numbers are on their way.`;
     case "sum":
       return `${n} numbers at the same place, added.`;
     case "scale":
-      return `The score times 1 ÷ √${walk.width} = ${compact(found.by, 3)}.`;
+      return `The score times 1 ÷ √${provenance.width} = ${compact(found.by, 3)}.`;
     case "softmax":
       return `e to the power of each score (less the row’s largest), then the share of ${word(c)} in their sum.`;
     case "norm":
@@ -75,45 +75,48 @@ function panelSentence(walk, cell, found) {
         `times γ${bias ? ", plus β" : ""}.`
       );
     case "concat":
-      return `Copied from head ${Math.floor(c / walk.width)}: heads stand side by side, ${walk.width} columns each.`;
+      return (
+        `Copied from head ${Math.floor(c / provenance.width)}: heads stand side by side, ` +
+        `${provenance.width} columns each.`
+      );
   }
   if (name.startsWith("scores.")) return `The query of ${word(r)} times the key of ${word(c)}: ${n} products, added.`;
   if (name.startsWith("z.")) return `Every word’s value, times the share that ${word(r)} gives it, added.`;
   const products = `${n - bias} products${bias ? " and a bias" : ""}`,
-    row = `Row ${isolated(walk.tokens[r].label)} of ${symbolOf(walk, rule.a)}`;
-  return `${row} times column ${c} of ${symbolOf(walk, rule.b)}: ${products}, added.`;
+    row = `Row ${isolated(provenance.tokens[r].label)} of ${symbolOf(provenance, rule.a)}`;
+  return `${row} times column ${c} of ${symbolOf(provenance, rule.b)}: ${products}, added.`;
 }
 
-function givenSentence(walk, [name, r], rule) {
-  const word = isolated(walk.tokens[Math.min(r, walk.size - 1)].label),
-    learned = walk.editable ? "chosen for this example" : "a weight of the model",
+function givenSentence(provenance, [name, r], rule) {
+  const word = isolated(provenance.tokens[Math.min(r, provenance.size - 1)].label),
+    learned = provenance.editable ? "chosen for this example" : "a weight of the model",
     size = rule.size?.toLocaleString("en");
   return {
     token: `Row ${rule.ids[r]} of the table of ${size} token embeddings, the one for ${word}: ${learned}.`,
     position: `Row ${rule.ids[r]} of the table of ${size} positions: ${learned}.`,
     formula: "A sine or cosine of the position, by formula: nothing was learned here.",
     segment: "The same for every word of a first sentence: a weight of the model.",
-    weight: walk.editable?.includes(name)
+    weight: provenance.editable?.includes(name)
       ? "A weight of the example. Change it, and everything after it changes."
       : "A weight of the model, learned in training or, if it is untrained, drawn at random.",
     bias: "A bias of the model: added whatever the words are.",
     gamma: "LayerNorm's factor for this column: a weight of the model.",
     beta: "LayerNorm's shift for this column: a weight of the model.",
     mask: "0 where the word may look, −∞ where it may not; a bias on the distance, where the model has one.",
-    layer: `Layer ${walk.layer - 1} passed this on. To see how it was made, choose that layer above.`,
+    layer: `Layer ${provenance.layer - 1} passed this on. To see how it was made, choose that layer above.`,
   }[rule.note];
 }
 
 function givenNodes(view, cell) {
-  const { walk } = view,
+  const { provenance } = view,
     nodes = [];
-  if (walk.editable?.includes(cell[0])) nodes.push(editor(view, cell));
-  if (walk.matrices[cell[0]].rule.note === "layer" && view.onLayer)
+  if (provenance.editable?.includes(cell[0])) nodes.push(editor(view, cell));
+  if (provenance.matrices[cell[0]].rule.note === "layer" && view.onLayer)
     nodes.push(
       el(
         "button",
-        { type: "button", class: "av-button", onclick: () => view.onLayer(walk.layer - 1) },
-        `Go to layer ${walk.layer - 1}`,
+        { type: "button", class: "av-button", onclick: () => view.onLayer(provenance.layer - 1) },
+        `Go to layer ${provenance.layer - 1}`,
       ),
     );
   return nodes;
@@ -122,11 +125,11 @@ function givenNodes(view, cell) {
 // ---- the terms ----------------------------------------------------------------------------------
 
 function termTable(view, cell, found) {
-  const { walk } = view,
+  const { provenance } = view,
     all = view.everyTerm,
     { shown: terms, others, rest } = grouped(found.terms, all ? Infinity : 8);
   const most = Math.max(...found.terms.map((t) => (Number.isFinite(t.value) ? Math.abs(t.value) : 0))),
-    decimals = productDecimals(walk, found, cell, most);
+    decimals = productDecimals(provenance, found, cell, most);
   const body = el(
     "tbody",
     {},
@@ -153,20 +156,20 @@ function termTable(view, cell, found) {
     { class: "aw-terms" },
     el("caption", { class: "av-sr" }, "The terms"),
     body,
-    totals(walk, cell, found, decimals),
+    totals(provenance, cell, found, decimals),
   );
   return el("div", { class: "aw-scroll", tabindex: all ? "0" : null }, table);
 }
 
 /** Whole numbers stay whole, small terms get the digits they need. */
-function productDecimals(walk, found, cell, most) {
+function productDecimals(provenance, found, cell, most) {
   return found.kind !== "softmax" && found.terms.every((t) => !Number.isFinite(t.value) || Number.isInteger(t.value))
     ? 0
     : decimalsFor(most);
 }
 
 function termRow(view, cell, found, term, most, decimals) {
-  const { walk } = view,
+  const { provenance } = view,
     chosen = found.chosen != null && term.k === found.chosen;
   const sum = el("span", { class: "aw-factors" }, factorNodes(view, cell, found, term));
   const bar = el("i", {
@@ -176,18 +179,18 @@ function termRow(view, cell, found, term, most, decimals) {
   return el(
     "tr",
     { class: chosen ? "chosen" : null },
-    el("th", { scope: "row", class: "lab" }, el("bdi", {}, termLabel(walk, cell, found, term))),
+    el("th", { scope: "row", class: "lab" }, el("bdi", {}, termLabel(provenance, cell, found, term))),
     el("td", {}, sum),
     el("td", { class: "num" }, compact(term.value, decimals)),
     el("td", { class: "bar", "aria-hidden": "true" }, bar),
   );
 }
 
-function termLabel(walk, [name], found, term) {
+function termLabel(provenance, [name], found, term) {
   if (term.bias) return found.kind === "norm" ? "β" : "bias";
-  if (found.kind === "softmax" || name.startsWith("z.")) return walk.tokens[term.k].label;
+  if (found.kind === "softmax" || name.startsWith("z.")) return provenance.tokens[term.k].label;
   if (found.kind === "product") return String(term.k);
-  const note = walk.matrices[term.factors[0].cell[0]]?.rule.note;
+  const note = provenance.matrices[term.factors[0].cell[0]]?.rule.note;
   return { token: "token", position: "position", formula: "position", segment: "segment", mask: "mask" }[note] || "";
 }
 
@@ -224,9 +227,9 @@ export function rolesOf(name) {
 }
 
 function factorButton(view, { cell }, role) {
-  const { walk } = view,
-    text = shownCell(walk, ...cell),
-    open = cellExists(walk, cell);
+  const { provenance } = view,
+    text = shownCell(provenance, ...cell),
+    open = cellExists(provenance, cell);
   if (!open) return el("span", { class: role }, text);
   return el(
     "button",
@@ -235,17 +238,17 @@ function factorButton(view, { cell }, role) {
       class: `aw-f ${role}`,
       tabindex: "-1",
       "data-factor": cell.join(":"),
-      "aria-label": `${cellName(walk, cell)}, ${placeOf(walk, cell)}: ${text}. Trace it`,
-      title: cellName(walk, cell),
+      "aria-label": `${cellName(provenance, cell)}, ${placeOf(provenance, cell)}: ${text}. Trace it`,
+      title: cellName(provenance, cell),
       onclick: () => view.deeper(cell),
     },
     text,
   );
 }
 
-function totals(walk, cell, found, decimals) {
-  const value = cellValue(walk, ...cell),
-    text = shownCell(walk, ...cell),
+function totals(provenance, cell, found, decimals) {
+  const value = cellValue(provenance, ...cell),
+    text = shownCell(provenance, ...cell),
     rows = [];
   const line = (label, number, kind) =>
     el(
@@ -266,16 +269,17 @@ function totals(walk, cell, found, decimals) {
     );
   } else rows.push(line(found.terms.length > 1 ? "sum" : "", text, "total"));
   const off = Math.abs(found.total - value),
-    close = found.total === value || off <= walk.tolerance * (1 + found.size);
+    close = found.total === value || off <= provenance.tolerance * (1 + found.size);
   if (!close) rows.push(line("the terms give", compact(found.total, decimals + 4), "part"));
   return el("tfoot", {}, rows);
 }
 
 /** What is read aloud when a number has been chosen. */
-export function spokenCell(walk, cell) {
-  const found = termsOf(walk, ...cell),
+export function spokenCell(provenance, cell) {
+  const found = termsOf(provenance, ...cell),
     n = found.terms.length,
-    text = `${symbolOf(walk, cell[0]).replace("_", " ")}, ${placeOf(walk, cell)}: ${shownCell(walk, ...cell)}`;
-  if (isRemote(walk, cell[0]) || !n) return text;
+    symbol = symbolOf(provenance, cell[0]).replace("_", " "),
+    text = `${symbol}, ${placeOf(provenance, cell)}: ${shownCell(provenance, ...cell)}`;
+  if (isRemote(provenance, cell[0]) || !n) return text;
   return found.chosen != null ? `${text}, a share of ${n} powers` : n > 1 ? `${text}, the sum of ${n} terms` : text;
 }

@@ -3,27 +3,27 @@ import { ownerOf } from "./read.js";
 import { resultOf } from "./steps.js";
 
 /** The cell that a step opens on: the row and column the reader looked at last, by axis in `focus`. */
-export function firstCell(walk, step, head, focus) {
-  const name = resultOf(walk, step, head),
-    m = walk.matrices[name],
-    d = walk.width;
+export function firstCell(provenance, step, head, focus) {
+  const name = resultOf(provenance, step, head),
+    m = provenance.matrices[name],
+    d = provenance.width;
   let c = focus[m.axes[1]] ?? 0;
   if (m.axes[1] === "inner" && name !== "concat" && Math.floor(c / d) !== head) c = head * d + (c % d);
   return [name, Math.min(m.rows - 1, focus[m.axes[0]] ?? 0), Math.max(m.first, Math.min(m.first + m.stored - 1, c))];
 }
 
 /** The head that a cell belongs to; null if it is all heads'. */
-export function ownerHead(walk, [name, , column]) {
-  const inner = walk.matrices[name]?.axes[1] === "inner" && name !== "concat";
-  return ownerOf(name) ?? (inner ? Math.floor(column / walk.width) : null);
+export function ownerHead(provenance, [name, , column]) {
+  const inner = provenance.matrices[name]?.axes[1] === "inner" && name !== "concat";
+  return ownerOf(name) ?? (inner ? Math.floor(column / provenance.width) : null);
 }
 
 /** Where the eye goes first: the second word, and what is largest for it. */
-export function firstFocus(walk, head) {
-  const row = Math.min(1, walk.size - 1),
-    d = walk.width,
-    { x, Q, out } = walk.matrices,
-    weights = walk.matrices[`weights.${head}`];
+export function firstFocus(provenance, head) {
+  const row = Math.min(1, provenance.size - 1),
+    d = provenance.width,
+    { x, Q, out } = provenance.matrices,
+    weights = provenance.matrices[`weights.${head}`];
   const largest = (m, from, to) => {
     let best = from;
     for (let c = from; c < to; c++)
@@ -33,7 +33,7 @@ export function firstFocus(walk, head) {
   };
   return {
     query: row,
-    key: largest(weights, 0, walk.size),
+    key: largest(weights, 0, provenance.size),
     model: largest(x, 0, x.width),
     inner: largest(Q, head * d, (head + 1) * d),
     out: largest(out, 0, out.width),
@@ -41,14 +41,14 @@ export function firstFocus(walk, head) {
 }
 
 /** A path of one head as the same path in another; what is deeper than its first number is dropped. */
-export function inHead(walk, path, from, to) {
+export function inHead(provenance, path, from, to) {
   if (!path.length) return path;
   const [name, r, c] = path[0],
-    m = walk.matrices[name];
+    m = provenance.matrices[name];
   if (ownerOf(name) === to) return path;
   if (ownerOf(name) === from)
-    return [[name.replace(/\.\d+$/, `.${to}`), r, name.startsWith("z.") ? c + (to - from) * walk.width : c]];
-  if (/^([WbQKV]_?[QKV]?)$/.test(name) && m && m.axes[1] === "inner" && Math.floor(c / walk.width) === from)
-    return [[name, r, c + (to - from) * walk.width]];
+    return [[name.replace(/\.\d+$/, `.${to}`), r, name.startsWith("z.") ? c + (to - from) * provenance.width : c]];
+  if (/^([WbQKV]_?[QKV]?)$/.test(name) && m && m.axes[1] === "inner" && Math.floor(c / provenance.width) === from)
+    return [[name, r, c + (to - from) * provenance.width]];
   return ownerOf(name) === null ? path : [];
 }

@@ -2,7 +2,7 @@
 import { compact } from "../core/format.js";
 import { readAligned } from "../core/framing.js";
 
-/** Bytes (at any offset of their buffer) to a walk: its matrices, tokens and sizes. */
+/** Bytes (at any offset of their buffer) to a layer's provenance: its matrices, tokens and sizes. */
 export function readProvenance(bytes) {
   const { header, buffer, start } = readAligned(bytes);
   if (header.version !== 1) throw new Error(`message version ${header.version}, this view reads version 1`);
@@ -21,26 +21,26 @@ export function readProvenance(bytes) {
 export const ownerOf = (name) => (name.includes(".") ? +name.slice(name.indexOf(".") + 1) : null);
 
 /** Whether a cell exists in this model, here or in a head that has not been sent. */
-export function cellExists(walk, [name, r, c]) {
-  const m = walk.matrices[name] || (isRemote(walk, name) ? walk.matrices.concat : null);
+export function cellExists(provenance, [name, r, c]) {
+  const m = provenance.matrices[name] || (isRemote(provenance, name) ? provenance.matrices.concat : null);
   return (
     Boolean(m) &&
     r >= 0 &&
     r < m.rows &&
     c >= 0 &&
     c < m.width &&
-    (isRemote(walk, name) || (c >= m.first && c < m.first + m.stored))
+    (isRemote(provenance, name) || (c >= m.first && c < m.first + m.stored))
   );
 }
 
 /** Another head's z, of which the numbers are here, but not what made them. */
-export function isRemote(walk, name) {
-  return /^z\.\d+$/.test(name) && !walk.matrices[name] && ownerOf(name) < walk.heads;
+export function isRemote(provenance, name) {
+  return /^z\.\d+$/.test(name) && !provenance.matrices[name] && ownerOf(name) < provenance.heads;
 }
 
 /** The number in a cell; NaN if it is not here. */
-export function cellValue(walk, name, r, c) {
-  const m = walk.matrices[name] || (isRemote(walk, name) ? walk.matrices.concat : null);
+export function cellValue(provenance, name, r, c) {
+  const m = provenance.matrices[name] || (isRemote(provenance, name) ? provenance.matrices.concat : null);
   if (!m || c < m.first || c >= m.first + m.stored || r < 0 || r >= m.rows) return NaN;
   return m.values[r * m.stored + c - m.first];
 }
@@ -65,5 +65,5 @@ export function spread(m) {
 export const decimalsFor = (most) =>
   most >= 0.095 || most === 0 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(most * 1.05)));
 
-export const shownCell = (walk, name, r, c) =>
-  compact(cellValue(walk, name, r, c), spread(walk.matrices[name] || walk.matrices.concat).decimals);
+export const shownCell = (provenance, name, r, c) =>
+  compact(cellValue(provenance, name, r, c), spread(provenance.matrices[name] || provenance.matrices.concat).decimals);

@@ -34,10 +34,10 @@ const STEP_TITLES = {
 export const stepTitle = (id) => STEP_TITLES[id];
 
 /** The matrix that a step makes. */
-export function resultOf(walk, id, head) {
+export function resultOf(provenance, id, head) {
   const letter = { q: "Q", k: "K", v: "V", split: "Q" }[id];
   if (letter) return letter;
-  if (id === "x") return walk.matrices.n ? "n" : "x";
+  if (id === "x") return provenance.matrices.n ? "n" : "x";
   return (
     {
       scores: `scores.${head}`,
@@ -80,10 +80,10 @@ export function stepOf(name) {
 /**
  * What a step shows, left to right: {op} signs and {name, rows: axis, block: only the head's columns, turned, role}.
  */
-export function stageOf(walk, id, head) {
-  const has = (name) => walk.matrices[name],
+export function stageOf(provenance, id, head) {
+  const has = (name) => provenance.matrices[name],
     item = (name, more = {}) => ({ name, ...more });
-  if (id === "x") return embeddingStage(walk);
+  if (id === "x") return embeddingStage(provenance);
   if (id === "q" || id === "k" || id === "v") {
     const letter = id.toUpperCase(),
       rows = id === "q" ? "query" : "key",
@@ -103,11 +103,11 @@ export function stageOf(walk, id, head) {
       { op: "=" },
       item(`scores.${head}`),
     ],
-    scaled: () => [item(`scores.${head}`), { op: `÷ √${walk.width}` }, { op: "=" }, item(`scaled.${head}`)],
+    scaled: () => [item(`scores.${head}`), { op: `÷ √${provenance.width}` }, { op: "=" }, item(`scaled.${head}`)],
     mask: () => [item(`scaled.${head}`), { op: "+" }, item(`mask.${head}`), { op: "=" }, item(`masked.${head}`)],
     softmax: () => [item(`masked.${head}`), { op: "softmax of each row" }, item(`weights.${head}`)],
     values: () => [item(`weights.${head}`), { op: "×" }, item("V", block), { op: "=" }, item(`z.${head}`, block)],
-    concat: () => [...concatStage(walk, head), { op: "=" }, item("concat")],
+    concat: () => [...concatStage(provenance, head), { op: "=" }, item("concat")],
     out: () => {
       const all = [item("concat"), { op: "×" }, item("W_O")];
       if (has("b_O")) all.push({ op: "+" }, item("b_O"));
@@ -116,8 +116,8 @@ export function stageOf(walk, id, head) {
   }[id]();
 }
 
-function embeddingStage(walk) {
-  const { E, P, S, e, n, x } = walk.matrices,
+function embeddingStage(provenance) {
+  const { E, P, S, e, n, x } = provenance.matrices,
     all = [];
   const parts = [E, P, S].filter(Boolean);
   parts.forEach((m, i) => all.push(...(i ? [{ op: "+" }] : []), { name: m.name }));
@@ -129,76 +129,80 @@ function embeddingStage(walk) {
 }
 
 /** All heads' z where they are here, the chosen one otherwise. */
-function concatStage(walk, head) {
-  const names = walk.matrices.concat.rule.parts.filter((name) => walk.matrices[name]),
+function concatStage(provenance, head) {
+  const names = provenance.matrices.concat.rule.parts.filter((name) => provenance.matrices[name]),
     all = [];
   names.forEach((name, i) => all.push(...(i ? [{ op: "|" }] : []), { name, block: true, of: ownerOf(name) }));
-  return names.length < walk.heads
-    ? [{ op: head ? "… |" : "" }, ...all, { op: head < walk.heads - 1 ? "| …" : "" }].filter((one) => one.op !== "")
+  return names.length < provenance.heads
+    ? [{ op: head ? "… |" : "" }, ...all, { op: head < provenance.heads - 1 ? "| …" : "" }].filter(
+        (one) => one.op !== "",
+      )
     : all;
 }
 
 /** The matrix's name as it is printed. */
-export function symbolOf(walk, name) {
-  const m = walk.matrices[name];
+export function symbolOf(provenance, name) {
+  const m = provenance.matrices[name];
   return m ? m.symbol : `z_${ownerOf(name)}`;
 }
 
 /** One sentence about a step, from its numbers; `at` holds the chosen row and key. */
-export function stepSentence(walk, id, head, at) {
-  const c = walk.model,
-    d = walk.width,
+export function stepSentence(provenance, id, head, at) {
+  const c = provenance.model,
+    d = provenance.width,
     first = head * d,
-    quote = (i) => `“\u2068${walk.tokens[i].label}\u2069”`;
+    quote = (i) => `“\u2068${provenance.tokens[i].label}\u2069”`;
   const cut = `head ${head} has columns ${first} to ${first + d - 1}`;
   return {
-    x: () => inputSentence(walk),
+    x: () => inputSentence(provenance),
     q: () => `x times W_Q gives every word its query; ${cut}.`,
     k: () => `x times W_K gives every word its key; ${cut}.`,
     v: () => `x times W_V gives every word its value; ${cut}.`,
     split: () =>
-      `${c} numbers per word are ${walk.heads} heads of ${d}. ` +
+      `${c} numbers per word are ${provenance.heads} heads of ${d}. ` +
       "Each head goes on alone, with its own columns of Q, K and V.",
     scores: () => `The score of ${quote(at.query)} for ${quote(at.key)}: ${d} products of query and key, added up.`,
     scaled: () =>
       `Sums of ${d} products grow with √${d} = ${compact(Math.sqrt(d), 2)}; ` +
       "dividing by it keeps softmax from becoming all or nothing.",
-    mask: () => maskSentence(walk, head, at),
+    mask: () => maskSentence(provenance, head, at),
     softmax: () =>
-      `Each row becomes shares of 100\u202f%: ${quote(at.query)} gives ${shareOf(walk, head, at)} ` +
+      `Each row becomes shares of 100\u202f%: ${quote(at.query)} gives ${shareOf(provenance, head, at)} ` +
       `of its attention to ${quote(at.key)}.`,
     values: () => `The result for ${quote(at.query)} is every word’s value times its share, added up.`,
     concat: () =>
-      `The ${walk.heads} heads' results stand side by side again: ${walk.heads} × ${d} = ${c} numbers per word.`,
+      `The ${provenance.heads} heads' results stand side by side again: ` +
+      `${provenance.heads} × ${d} = ${c} numbers per word.`,
     out: () => "W_O mixes the heads: every number of the output draws on all of them. The layer adds this to x.",
   }[id]();
 }
 
 /** Where the numbers that a layer gets come from. */
-function inputSentence(walk) {
-  const { P, S, e, n } = walk.matrices;
-  if (walk.layer) {
+function inputSentence(provenance) {
+  const { matrices, layer, model } = provenance,
+    { P, S, e, n } = matrices;
+  if (layer) {
     const evened = n ? ", and evens out their size by LayerNorm" : "";
-    return `Layer ${walk.layer} gets ${walk.model} numbers per word from layer ${walk.layer - 1}${evened}.`;
+    return `Layer ${layer} gets ${model} numbers per word from layer ${layer - 1}${evened}.`;
   }
   const position = P ? "a row for its position" : "nothing for its position",
     segment = S ? ", plus one for its segment" : "",
     norm = e || n ? ", then LayerNorm" : "";
-  return `Each word is ${walk.model} numbers: its own row of a table, plus ${position}${segment}${norm}.`;
+  return `Each word is ${model} numbers: its own row of a table, plus ${position}${segment}${norm}.`;
 }
 
-function maskSentence(walk, head, at) {
-  const m = walk.matrices[`mask.${head}`];
+function maskSentence(provenance, head, at) {
+  const m = provenance.matrices[`mask.${head}`];
   let n = 0;
   for (let k = 0; k < m.width; k++) n += Number(m.values[at.query * m.stored + k] === -Infinity);
   if (spread(m).most === 0 && !m.values.includes(-Infinity))
     return "Nothing is masked here: 0 is added to every score.";
   const seen = m.width - n,
-    word = `\u2068${walk.tokens[at.query].label}\u2069`;
+    word = `\u2068${provenance.tokens[at.query].label}\u2069`;
   return `−∞ is added where a word may not look; “${word}” may look at ${seen} of ${m.width} words.`;
 }
 
-function shareOf(walk, head, { query, key }) {
-  const m = walk.matrices[`weights.${head}`];
+function shareOf(provenance, head, { query, key }) {
+  const m = provenance.matrices[`weights.${head}`];
   return percent(m.values[query * m.stored + key]);
 }

@@ -2,42 +2,46 @@
    order. */
 import { cellValue, isRemote } from "./read.js";
 
-const factorOf = (walk, name, r, c) => ({ value: cellValue(walk, name, r, c), cell: [name, r, c] });
+const factorOf = (provenance, name, r, c) => ({ value: cellValue(provenance, name, r, c), cell: [name, r, c] });
 const termOf = (...factors) => ({ value: factors.reduce((p, f) => p * f.value, 1), factors });
 
 /**
  * {kind, terms: [{value, factors: [{value, cell}], bias}], chosen, mean, deviation, total, size} of the cell (r, c).
  */
-export function termsOf(walk, name, r, c) {
-  if (isRemote(walk, name)) return finished({ kind: "remote", terms: [] });
-  const rule = walk.matrices[name].rule,
+export function termsOf(provenance, name, r, c) {
+  if (isRemote(provenance, name)) return finished({ kind: "remote", terms: [] });
+  const rule = provenance.matrices[name].rule,
     make = TERM_RULES[rule.kind];
-  return finished({ kind: rule.kind, ...make(walk, rule, r, c) });
+  return finished({ kind: rule.kind, ...make(provenance, rule, r, c) });
 }
 
 const TERM_RULES = {
   given: () => ({ terms: [] }),
-  sum: (walk, rule, r, c) => ({
-    terms: rule.parts.map((part) => termOf(factorOf(walk, part, Math.min(r, walk.matrices[part].rows - 1), c))),
+  sum: (provenance, rule, r, c) => ({
+    terms: rule.parts.map((part) =>
+      termOf(factorOf(provenance, part, Math.min(r, provenance.matrices[part].rows - 1), c)),
+    ),
   }),
-  product: (walk, rule, r, c) => {
+  product: (provenance, rule, r, c) => {
     const terms = [];
     for (let k = rule.start; k < rule.stop; k++) {
       const term = termOf(
-        factorOf(walk, rule.a, r, k),
-        rule.transposed ? factorOf(walk, rule.b, c, k) : factorOf(walk, rule.b, k, c),
+        factorOf(provenance, rule.a, r, k),
+        rule.transposed ? factorOf(provenance, rule.b, c, k) : factorOf(provenance, rule.b, k, c),
       );
       terms.push({ ...term, k });
     }
-    if (rule.bias) terms.push({ ...termOf(factorOf(walk, rule.bias, 0, c)), bias: true });
+    if (rule.bias) terms.push({ ...termOf(factorOf(provenance, rule.bias, 0, c)), bias: true });
     return { terms };
   },
-  scale: (walk, rule, r, c) => {
-    const factor = factorOf(walk, rule.of, r, c);
+  scale: (provenance, rule, r, c) => {
+    const factor = factorOf(provenance, rule.of, r, c);
     return { terms: [{ value: factor.value * rule.by, factors: [factor] }], by: rule.by };
   },
-  softmax: (walk, rule, r, c) => {
-    const factors = Array.from({ length: walk.matrices[rule.of].width }, (_, k) => factorOf(walk, rule.of, r, k));
+  softmax: (provenance, rule, r, c) => {
+    const factors = Array.from({ length: provenance.matrices[rule.of].width }, (_, k) =>
+      factorOf(provenance, rule.of, r, k),
+    );
     const top = Math.max(...factors.map((f) => f.value));
     const power = (v) => (top === -Infinity ? 0 : Math.exp((v - top) / rule.temperature));
     return {
@@ -47,18 +51,20 @@ const TERM_RULES = {
       temperature: rule.temperature,
     };
   },
-  norm: (walk, rule, r, c) => {
-    const m = walk.matrices[rule.of],
+  norm: (provenance, rule, r, c) => {
+    const m = provenance.matrices[rule.of],
       row = m.values.subarray(r * m.stored, (r + 1) * m.stored);
     const mean = row.reduce((s, v) => s + v, 0) / row.length;
     const deviation = Math.sqrt(row.reduce((s, v) => s + (v - mean) ** 2, 0) / row.length + rule.eps);
-    const x = factorOf(walk, rule.of, r, c),
-      gamma = factorOf(walk, rule.weight, 0, c);
+    const x = factorOf(provenance, rule.of, r, c),
+      gamma = factorOf(provenance, rule.weight, 0, c);
     const terms = [{ value: ((x.value - mean) / deviation) * gamma.value, factors: [x, gamma] }];
-    if (rule.bias) terms.push({ ...termOf(factorOf(walk, rule.bias, 0, c)), bias: true });
+    if (rule.bias) terms.push({ ...termOf(factorOf(provenance, rule.bias, 0, c)), bias: true });
     return { terms, mean, deviation };
   },
-  concat: (walk, rule, r, c) => ({ terms: [termOf(factorOf(walk, rule.parts[Math.floor(c / rule.width)], r, c))] }),
+  concat: (provenance, rule, r, c) => ({
+    terms: [termOf(factorOf(provenance, rule.parts[Math.floor(c / rule.width)], r, c))],
+  }),
 };
 
 function finished(found) {

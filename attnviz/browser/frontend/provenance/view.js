@@ -48,7 +48,7 @@ class ProvenanceView {
 
   /** Takes a message, and the page's state if it has a new one. */
   read(message, state) {
-    if (message) this.walk = readProvenance(message);
+    if (message) this.provenance = readProvenance(message);
     if (state) {
       const before = this.state;
       this.state = {
@@ -58,29 +58,29 @@ class ProvenanceView {
       };
       this.edits = new Map(state.edits);
       if (before && before.head !== state.head)
-        this.state.path = inHead(this.walk, this.state.path, before.head, state.head);
+        this.state.path = inHead(this.provenance, this.state.path, before.head, state.head);
     }
-    const { walk } = this;
-    this.state.head = Math.max(0, Math.min(walk.heads - 1, this.state.head));
-    const good = this.state.path.findIndex((cell) => !cellExists(walk, cell));
+    const { provenance } = this;
+    this.state.head = Math.max(0, Math.min(provenance.heads - 1, this.state.head));
+    const good = this.state.path.findIndex((cell) => !cellExists(provenance, cell));
     if (good >= 0) {
       this.state.path.length = good;
       if (good) this.state.step = stepOf(this.state.path[good - 1][0]);
     }
-    this.focus = firstFocus(walk, this.head());
-    if (!this.state.path.length) this.state.path = [firstCell(walk, this.state.step, this.head(), this.focus)];
+    this.focus = firstFocus(provenance, this.head());
+    if (!this.state.path.length) this.state.path = [firstCell(provenance, this.state.step, this.head(), this.focus)];
     this.aim(this.state.path.at(-1));
     this.fit(true);
   }
 
   /** The head on stage: the chosen one once its numbers are here. */
   head() {
-    return this.walk.matrices[`scores.${this.state.head}`] ? this.state.head : this.walk.head;
+    return this.provenance.matrices[`scores.${this.state.head}`] ? this.state.head : this.provenance.head;
   }
 
   /** Remembers a cell's row and column, so that other steps open there and elided matrices show them. */
   aim([name, r, c]) {
-    const m = this.walk.matrices[name] || this.walk.matrices.concat;
+    const m = this.provenance.matrices[name] || this.provenance.matrices.concat;
     if (m.axes[0] !== "one") this.focus[m.axes[0]] = r;
     this.focus[m.axes[1]] = c;
     if (/^[KV]$/.test(name)) this.focus.key = r;
@@ -88,12 +88,12 @@ class ProvenanceView {
 
   /** How the stage shows a matrix. */
   item(name) {
-    return stageOf(this.walk, this.state.step, this.head()).find((item) => item.name === name);
+    return stageOf(this.provenance, this.state.step, this.head()).find((item) => item.name === name);
   }
 
   /** Whether two matrices of scores stand side by side. */
   pair() {
-    return stageOf(this.walk, this.state.step, this.head()).filter((i) => i.name).length > 2;
+    return stageOf(this.provenance, this.state.step, this.head()).filter((i) => i.name).length > 2;
   }
 
   fit(force) {
@@ -105,7 +105,7 @@ class ProvenanceView {
     Object.assign(this, { wide, phone, big });
     this.root.classList.toggle("aw-wide", wide);
     this.root.classList.toggle("aw-phone", phone);
-    this.root.classList.toggle("aw-small", this.walk.model <= 8);
+    this.root.classList.toggle("aw-small", this.provenance.model <= 8);
     this.root.classList.toggle("aw-big", big);
     this.thumbs();
     this.draw();
@@ -113,13 +113,13 @@ class ProvenanceView {
 
   thumbs() {
     STEPS.forEach(({ id }, i) => {
-      const m = this.walk.matrices[resultOf(this.walk, id, this.head())];
+      const m = this.provenance.matrices[resultOf(this.provenance, id, this.head())];
       paintThumb(this.node.tabs[i].firstChild, this.theme, m, m.first, m.first + m.stored);
     });
   }
 
   draw() {
-    const { node: n, state, walk } = this,
+    const { node: n, state, provenance } = this,
       at = STEPS.findIndex((s) => s.id === state.step),
       held = this.held();
     n.tabs.forEach((tab, i) => {
@@ -128,12 +128,12 @@ class ProvenanceView {
     });
     n.panel.setAttribute("aria-labelledby", n.tabs[at].id);
     n.title.replaceChildren(stepTitle(state.step), el("small", {}, `step ${at + 1} of ${STEPS.length}`));
-    n.say.replaceChildren(...withSymbols(stepSentence(walk, state.step, this.head(), this.focus)));
+    n.say.replaceChildren(...withSymbols(stepSentence(provenance, state.step, this.head(), this.focus)));
     n.back.setAttribute("aria-disabled", String(at === 0));
     n.next.setAttribute("aria-disabled", String(at === STEPS.length - 1));
     this.cells.clear();
     n.stage.replaceChildren(
-      ...stageOf(walk, state.step, this.head()).map((item) =>
+      ...stageOf(provenance, state.step, this.head()).map((item) =>
         item.name
           ? matrixFigure(this, item)
           : el("span", { class: item.op.length > 4 ? "aw-op long" : "aw-op" }, item.op),
@@ -186,7 +186,7 @@ class ProvenanceView {
 
   go(step) {
     this.state.step = step;
-    this.state.path = [firstCell(this.walk, step, this.head(), this.focus)];
+    this.state.path = [firstCell(this.provenance, step, this.head(), this.focus)];
     this.everyTerm = false;
     this.settle();
     this.speak(`${stepTitle(step)}. ${this.node.say.textContent}`);
@@ -202,7 +202,7 @@ class ProvenanceView {
     this.state.path = [cell];
     this.everyTerm = false;
     this.settle();
-    this.speak(spokenCell(this.walk, cell));
+    this.speak(spokenCell(this.provenance, cell));
   }
 
   /** A factor of the traced number: one level down, in the step that made it. */
@@ -211,7 +211,7 @@ class ProvenanceView {
     this.everyTerm = false;
     this.state.step = stepOf(cell[0]);
     this.settle();
-    this.speak(spokenCell(this.walk, cell));
+    this.speak(spokenCell(this.provenance, cell));
   }
 
   upTo(i) {
@@ -220,7 +220,7 @@ class ProvenanceView {
     this.everyTerm = false;
     this.state.step = stepOf(this.state.path.at(-1)[0]);
     this.settle();
-    this.speak(spokenCell(this.walk, this.state.path.at(-1)));
+    this.speak(spokenCell(this.provenance, this.state.path.at(-1)));
   }
 
   showEvery() {
@@ -230,9 +230,9 @@ class ProvenanceView {
 
   settle(now = false) {
     const cell = this.state.path.at(-1),
-      owner = ownerHead(this.walk, cell),
+      owner = ownerHead(this.provenance, cell),
       head = this.head(),
-      remote = isRemote(this.walk, cell[0]);
+      remote = isRemote(this.provenance, cell[0]);
     if (owner !== null) this.state.head = owner;
     this.aim(cell);
     this.previewed = null;
