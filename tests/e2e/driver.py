@@ -297,10 +297,14 @@ _STILL = """async () => {
 
 def at_widths(page: Page, *sizes: tuple[int, int]) -> Iterator[int]:
     """The widths of a projector, a small window and a phone (or those given), the page laid out at each."""
+    before = page.viewport_size
     for width, height in sizes or WIDTHS:
         page.set_viewport_size({"width": width, "height": height})
         still(page)
         yield width
+    if before is not None:
+        page.set_viewport_size(before)
+        still(page)
 
 
 def still(page: Page) -> None:

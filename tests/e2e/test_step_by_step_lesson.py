@@ -311,7 +311,6 @@ def test_nothing_scrolls_sideways(hand: Page, dark: Page) -> None:
     for page, sizes in ((hand, [(900, 844)]), (dark, [(390, 844), (1440, 844)])):
         for _ in at_widths(page, *sizes):
             in_its_place(page)
-        page.set_viewport_size({"width": 1440, "height": 900})
 
 
 def accessible(page: Page) -> None:
