@@ -64,8 +64,14 @@ def test_every_control(visit: Open, minilm: Model) -> None:
     expect(page).to_have_url(re.compile("norm=feed-forward"))
 
 
-def test_depth_from_the_keyboard_another_seed_and_the_predictions(visit: Open) -> None:
+def test_the_predictions_depth_from_the_keyboard_and_another_seed(visit: Open) -> None:
     page = visit()
+    first = page.locator(".st-key-lesson-predict-guess")
+    first.get_by_role("radio", name="Attention").or_(first.get_by_role("button", name="Attention")).first.click()
+    expect(first).to_contain_text("You said “Attention”.")
+    second = page.locator(".st-key-lesson-predict-guess_depth")
+    second.get_by_text("Post-norm", exact=True).click()
+    expect(second).to_contain_text("✓")
     dial(page, "encoder_block-depth").focus()
     page.keyboard.press("ArrowLeft")
     expect(sentence(page, "depth")).to_contain_text("11 untrained layers")
@@ -75,12 +81,6 @@ def test_depth_from_the_keyboard_another_seed_and_the_predictions(visit: Open) -
     page.locator(f"{SEED} [data-testid=stNumberInputStepUp]").click()
     expect(sentence(page, "depth")).not_to_have_text(before)
     expect(page).to_have_url(re.compile("depth=1.*seed=1"))
-    first = page.locator(".st-key-lesson-predict-guess")
-    first.get_by_role("radio", name="Attention").or_(first.get_by_role("button", name="Attention")).first.click()
-    expect(first).to_contain_text("You said “Attention”.")
-    second = page.locator(".st-key-lesson-predict-guess_depth")
-    second.get_by_text("Post-norm", exact=True).click()
-    expect(second).to_contain_text("✓")
 
 
 def test_a_link_shows_the_same_elsewhere_and_the_things_to_try(visit: Open) -> None:
