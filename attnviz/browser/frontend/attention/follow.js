@@ -57,7 +57,8 @@ function recompute(names, view) {
   const { state, model } = store;
   if (names.includes("join") || names.includes("hide")) store.hover = null; // it counts items
   if (store.live && names.some((name) => RUN.has(name))) outbox.run();
-  const awaited = store.pending && model.before && state.whole && !names.includes("painted");
+  const here = names.some((name) => ITEMS.has(name) || name === "painted"); // shows at once, whatever runs
+  const awaited = store.pending && model.before && state.whole && !here;
   if (awaited) frames.mark("controls");
   else view.compute(names.every((name) => RUN.has(name)) ? "values" : "all");
 }

@@ -7,7 +7,7 @@ import { pairOf, whyOf } from "./selectors-why.js";
 import { headShown, headWeights, isChanged, plainWeights } from "./selectors.js";
 
 /**
- * @typedef {"items" | "scene" | "curves" | "focus"} Part what may be forgotten; each takes with it what rests on it
+ * @typedef {"scene" | "curves" | "focus"} Part what may be forgotten; each takes with it what rests on it
  */
 
 export class Shown {
@@ -17,19 +17,24 @@ export class Shown {
     /** the weights of the head in view, tokens by tokens, in memory that the next head takes again */
     this.full = new Float32Array(0);
     this.plain = { key: "", a: new Float32Array(0), mean: NaN };
-    this.forget("items");
+    /** @type {{key: string, items: import("./items.js").Items} | null} */
+    this.knownItems = null;
+    this.forget("scene");
   }
 
   /** @param {Part} part */
   forget(part) {
-    if (part === "items") this.knownItems = null;
-    if (part === "items" || part === "scene") this.knownScene = null;
+    if (part === "scene") this.knownScene = null;
     if (part !== "focus") this.knownCurves = null;
     this.knownFocus = false;
   }
 
+  /** The same objects as long as they hold the same: chips and labels are made once for them. */
   get items() {
-    return (this.knownItems ||= items(this.store.model, this.store.state));
+    const { model, state } = this.store;
+    const key = [model.id, state.join, state.hide].join();
+    if (this.knownItems?.key !== key) this.knownItems = { key, items: items(model, state) };
+    return this.knownItems.items;
   }
 
   get scene() {

@@ -80,7 +80,7 @@ export class AttentionView {
 
   /** Everything that rests on the settings, anew. */
   compute(parts = "all") {
-    this.shown.forget("items");
+    this.shown.forget("scene");
     this.heads.restart();
     this.frames.mark(parts, "controls");
   }
@@ -137,7 +137,7 @@ export class AttentionView {
     this.bytes = message;
     this.store.load(unpack(message));
     this.heads.load();
-    this.shown.forget("items");
+    this.shown.forget("scene");
     this.outbox.wait(false);
   }
 
