@@ -94,7 +94,7 @@ def test_a_training_ends_with_its_session(visit: Open) -> None:
         third.wait_for_timeout(250)
         return button(third, "Stop").is_visible()
 
-    assert any(try_again() for _ in range(120))
+    assert any(try_again() for _ in range(4 * PATIENCE // 1000))
     for page in (second, third):
         button(page, "Stop").click()
         expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost")
