@@ -76,3 +76,13 @@ def test_a_movement_is_reported_at_once_and_at_its_end() -> None:
     give([first, late, last, answered]);
     """
     assert run_node(script) == [[5], False, [5, 6], [False, True, True, 9]]
+
+
+def test_an_element_that_comes_back_to_the_page_reports_again() -> None:
+    """Streamlit may take an element out and put it back: a stop in the pause must not be the end of all reports."""
+    script = """
+    const sent = [], all = new reports.Reports((number) => sent.push(number), 20, 0);
+    all.now(); all.now(); all.stop(); all.now();
+    give(sent);
+    """
+    assert run_node(script) == [1, 2]

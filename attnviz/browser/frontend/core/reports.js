@@ -40,7 +40,9 @@ export class Reports {
     return last;
   }
 
+  /** Ends the pause under way: an element that comes back to the page reports its next movement at once. */
   stop() {
     clearTimeout(this.timer);
+    this.timer = 0;
   }
 }
