@@ -66,14 +66,16 @@ def restore_link(page: str) -> None:
     """Takes model and text from the address, at the start of a session and when the reader changed the address.
 
     What is left of it waits under "linked" for the page. Another page chosen in the navigation comes without
-    parameters: then it shows what this session last saw on it.
+    parameters: then it shows what this session last saw on it. Who types faster than a browser writes its address sends
+    a new text with the address of the one before last: what was typed is the newer of the two.
     """
     given = st.query_params.to_dict()
     state = st.session_state
     first = "text" not in state
     moved = state.get("page") != page
     state["page"] = page
-    if not first and (given == state.get("link") or (moved and not given)):
+    typed = not first and state.get("drawn", _fields()) != _fields()
+    if not first and (given == state.get("link") or (moved and not given) or (typed and not moved)):
         return
     state["link"] = given
     if first or "text" in given:
@@ -81,6 +83,11 @@ def restore_link(page: str) -> None:
     if first or "model" in given:
         state["model"] = given.get("model", "minilm")
     state["linked"] = {key: value for key, value in given.items() if key not in ("text", "model")}
+
+
+def _fields() -> tuple[str, str | None]:
+    """What the fields hold that all pages share."""
+    return st.session_state["text"], st.session_state["model"]
 
 
 def view_state(key: str, inputs: Inputs, first_look: ViewState) -> ViewState:
@@ -124,6 +131,7 @@ def sidebar(page: str) -> None:
     """Model, text and examples, shared by all pages that read them; the others have no sidebar."""
     state = st.session_state
     st.html(Path(__file__).with_name("page.css"))
+    state["drawn"] = _fields()
     if page in OWN_INPUTS:
         state.update({key: state[key] for key in ("text", "model")})  # or Streamlit forgets what it does not draw
         return

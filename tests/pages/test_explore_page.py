@@ -182,3 +182,16 @@ def test_the_code_that_ran_is_shown_when_asked_for(app: Page) -> None:
     app.session_state["explore_code"] = True
     app.run()
     assert [code.value for code in app.code] == [inspect.getsource(attnviz.attend).rstrip()]
+
+
+def test_a_text_that_comes_with_an_old_address_is_kept() -> None:
+    """Who types faster than the browser writes its address: the address is that of the text before last."""
+    page = opened("", text="Birds sing at dawn.")
+    page.text_area(key="text").set_value("Back again").run()
+    page.query_params["text"] = "Birds sing at dawn."
+    page.text_area(key="text").set_value("What was typed last").run()
+    assert page.text_area(key="text").value == "What was typed last"
+    assert page.query_params["text"] in ("What was typed last", ["What was typed last"])
+    page.query_params["text"] = "Back again"  # a step back in the browser: nothing was typed
+    page.run()
+    assert page.text_area(key="text").value == "Back again"
