@@ -1,4 +1,4 @@
-"""How a number, an amount or a list is written wherever a person reads it; `frontend/core/format.js` is its twin.
+"""How a number, an amount or a list is written for people; `frontend/core/format.js` is its twin in the browser.
 
 A narrow no-break space stands before a unit, a true minus before what is negative. What lies exactly between two
 roundings is rounded away from 0, as browsers do: a weight of 1/8 is 13 % on both sides.

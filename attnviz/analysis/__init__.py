@@ -1,6 +1,7 @@
-"""Measures and answers: traces in, numbers out, each with its source; a new measure of a head goes into `measures`.
+"""Measures and answers: traces in, numbers out, each with its source.
 
-`causality` exchanges a word and looks who notices, `word_order` shuffles, `rollout` follows attention through layers,
-`sinks` finds where heads rest, `scaling` is about √d and temperature, `residual` about the stream between layers,
-`variants` and `cost` about other kinds of attention, `provenance` about where any single number comes from.
+Begin with `measures`: a new measure of a head goes there. `causality` exchanges a word and looks who notices,
+`word_order` shuffles, `rollout` follows attention through layers, `sinks` finds where heads rest, `scaling` is about
+√d and temperature, `residual` about the stream between layers, `variants` and `cost` about other kinds of attention,
+`provenance` about where any single number comes from.
 """

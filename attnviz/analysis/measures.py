@@ -1,4 +1,4 @@
-"""Measures on traces."""
+"""One number per head or row of a trace, and the strongest cells."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def exact(transformer: Transformer) -> Transformer:
 # ---- what a position looks like ---------------------------------------------------------------------
 
 
-def encoding(transformer: Transformer, scheme: str, n_positions: int) -> Tensor:
+def positional_encoding(transformer: Transformer, scheme: str, n_positions: int) -> Tensor:
     """What a scheme gives to positions 0 … n − 1 of this model, one row per position.
 
         none, sinusoidal, learned   (n, C)  what is added to the token's embedding

@@ -11,7 +11,7 @@ from typing import Any
 
 from attnviz.browser.bundle import FOLDER
 from attnviz.browser.view_state import DEFAULT, SCHEMA
-from attnviz.browser.view_values import MOST_PAINTED
+from attnviz.browser.view_values import LONGEST_LIST, MOST_PAINTED
 from attnviz.figures.palette import DARK, LIGHT, Palette
 
 WRITTEN = "Written by python -m attnviz.browser.contract; not to be edited."
@@ -43,6 +43,9 @@ export const LIMITS = {_literal(ranges)};
 
 /** Cells that may be blocked by hand. */
 export const MOST_PAINTED = {MOST_PAINTED};
+
+/** Tokens that may be selected together. */
+export const LONGEST_LIST = {LONGEST_LIST};
 """
 
 

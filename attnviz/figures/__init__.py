@@ -1,6 +1,7 @@
 """Every plotly figure, one module per subject, and the theme they share: arrays in, go.Figure out.
 
-A figure's title states its point in words above it, on the page; axes carry their units.
+Begin with `theme.assembled` and `palette`. The title, which the page writes above a figure, states the point; axes
+carry their units.
 """
 
 from attnviz.figures.block import block_diagram

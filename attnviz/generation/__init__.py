@@ -1,1 +1,1 @@
-"""Text from a model: token by token (`sampling`), or the best of several answers at once (`beam_search`)."""
+"""Text from a model: begin with `sampling`, token by token; `beam_search` finds the best of several answers at once."""

@@ -1,4 +1,4 @@
-"""What people give: texts as tokens (`tokenizers`), tokens as words to read (`words`), pictures as pixels (`images`).
+"""What people give: begin with `tokenizers`, texts as tokens; `words` are tokens to read, `images` pictures as pixels.
 
 `assets` says where the files lie that come with the package.
 """

@@ -1,9 +1,9 @@
 """Models by name: begin with `catalogue`, which lists them and loads any of them; `model` is what one gets.
 
-`families` reads the architectures that are ours (BERT, GPT-2, ViT …); `hf_loading`, `hf_model` and `hf_attention` run
-the others inside transformers with our attention; `marian` and `marian_file` read the small translators. `folders` is
-our own form on disk, `zip_upload` and `hf_download` bring one here, `safetensors_io` reads its weights, `anatomy` takes
-a model apart, `export` writes it in other forms.
+`families` reads the architectures that are ours (BERT, GPT-2, ViT …) by `tensor_names`; `hf_loading`, `hf_model` and
+`hf_attention` run the others inside transformers with our attention; `marian` and `marian_file` read the small
+translators. `folders` is our own form on disk, `zip_upload` and `hf_download` bring one here, `safetensors_io` reads
+its weights, `anatomy` takes a model apart, `export` writes it in other forms.
 """
 
 from attnviz.models.catalogue import load, load_archive

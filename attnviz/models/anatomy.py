@@ -254,7 +254,7 @@ def _foreign(model: Transformer, config: HFConfig) -> Anatomy:
     for place in ("encoder", "decoder") if both else (config.kind,):
         own = [(name, x) for name, x in named if not both or _place(name) == place]
         reads = "token ids" if config.vocab_size else "an image"
-        columns.append(Column(place.capitalize(), reads, tuple(_foreign_blocks(own, config))))
+        columns.append(Column(place.capitalize(), reads, tuple(_transformers_blocks(own, config))))
     return Anatomy(_lettered(columns))
 
 
@@ -263,7 +263,7 @@ def _place(name: str) -> str:
     return "decoder" if "decoder" in name or "head" in name or name == "bias" else "encoder"
 
 
-def _foreign_blocks(named: list[tuple[str, Weights]], config: HFConfig) -> list[Block]:
+def _transformers_blocks(named: list[tuple[str, Weights]], config: HFConfig) -> list[Block]:
     layers: dict[tuple[str, str], list[tuple[str, Weights]]] = {}
     before: list[tuple[str, Weights]] = []
     after: list[tuple[str, Weights]] = []
@@ -273,12 +273,12 @@ def _foreign_blocks(named: list[tuple[str, Weights]], config: HFConfig) -> list[
         else:
             early = "embed" in name or not (layers or _kind(name) in ("norm", "head"))
             (before if early else after).append((name, x))
-    blocks = [Block("Embeddings", 1, _foreign_parts(before, config))] if before else []
-    blocks += _grouped([(_foreign_parts(own, config), ()) for own in layers.values()])
-    return [*blocks, *([Block("Output", 1, _foreign_parts(after, config))] if after else [])]
+    blocks = [Block("Embeddings", 1, _transformers_parts(before, config))] if before else []
+    blocks += _grouped([(_transformers_parts(own, config), ()) for own in layers.values()])
+    return [*blocks, *([Block("Output", 1, _transformers_parts(after, config))] if after else [])]
 
 
-def _foreign_parts(named: list[tuple[str, Weights]], config: HFConfig) -> tuple[Part, ...]:
+def _transformers_parts(named: list[tuple[str, Weights]], config: HFConfig) -> tuple[Part, ...]:
     """Neighbours of one module are one part, under the module's own name."""
     parts = []
     for title, group in groupby(named, key=lambda pair: _title(pair[0])):

@@ -1,7 +1,7 @@
 """The classic families as our own `Transformer`: BERT, RoBERTa, DistilBERT, GPT-2, ViT and DeiT.
 
 A family is a config in Hugging Face's words and a table of tensor names; both become ours here. What we do not compute
-is refused before the weights are read, and every tensor is checked by name and shape in `weights.build`.
+is refused before the weights are read, and every tensor is checked by name and shape in `safetensors_io.build`.
 """
 
 from __future__ import annotations

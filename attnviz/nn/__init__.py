@@ -1,8 +1,9 @@
 """The mathematics: attention, layers and the transformer, and what a run of them leaves behind.
 
 Begin with `attention.attend` (the equation), then `multihead` and `layers` (drop-in for torch.nn), `transformer` (the
-whole model of a `config`) and `trace` (all that one run computed). `intervention` says what a run does differently;
-`reference` is the same in NumPy, written to be read. Imports nothing of ours but errors and checks.
+whole model of a `config`, from `embeddings` and `positions` on) and `trace` (all that one run computed). `masks` and
+`mask_patterns` say who may look at whom, `encoding` is a text as tokens. `intervention` says what a run does
+differently; `reference` is the same in NumPy, written to be read. Imports nothing of ours but errors and checks.
 """
 
 from attnviz.nn.attention import AttentionTrace, attend

@@ -1,8 +1,8 @@
 """What all sessions of a server share: loaded models, and the messages made from their runs.
 
 Cached functions take names, text and frozen dataclasses only, and what they return is never changed. A model that was
-trained in a session stays in that session: it has a name that nobody can guess, so that what is cached under it is
-found by nobody else.
+trained or uploaded in a session stays in that session: it has a name that nobody can guess, so that what is cached
+under it is found by nobody else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Forward pass, the adapter, memory of a trace and import time, as ratios measured side by side in one run.
+"""Forward passes, ours and in transformers, memory of a trace, import time, as ratios side by side in one run.
 
     python -m attnviz bench forward
 
@@ -85,7 +85,7 @@ def forward(out: Console) -> None:
     out.print(table)
 
 
-def adapter(out: Console) -> None:
+def hf_model(out: Console) -> None:
     """A random GPT-2 of 12 layers, width 768, through our attention, against itself eager with attentions."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -97,7 +97,7 @@ def adapter(out: Console) -> None:
     inner = GPT2LMHeadModel._from_config(GPT2Config(), attn_implementation=hf_loading.NAME)
     inner.load_state_dict(eager.state_dict())
     ours = HFModel(inner)
-    table = Table(title="The adapter on a GPT-2 of 12 layers", title_justify="left", box=None, pad_edge=False)
+    table = Table(title="GPT-2 of 12 layers in transformers", title_justify="left", box=None, pad_edge=False)
     for title in ("threads", "tokens", "ours, full trace", "vs HF eager + attentions (≤ 1.0)"):
         table.add_column(title, justify="right")
     for threads in (1, 2):
@@ -168,7 +168,7 @@ def main() -> None:
     """Prints all four."""
     out = Console(width=110)
     forward(out)
-    adapter(out)
+    hf_model(out)
     memory(out)
     imports(out)
     loading(out)

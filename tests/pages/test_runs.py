@@ -137,7 +137,7 @@ def test_a_network_that_stumbles_ends_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_server_has_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_limits, "MAX_RUNS", 2)
+    monkeypatch.setattr(training_limits, "MAX_TRAININGS", 2)
     go = threading.Event()
     first, second = (started(at=3, act=lambda _: go.wait(60)) for _ in range(2))
     third = Run(TINY, None, lambda: True)
@@ -152,7 +152,7 @@ def test_a_server_has_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_paused_run_holds_no_room_and_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_limits, "MAX_RUNS", 1)
+    monkeypatch.setattr(training_limits, "MAX_TRAININGS", 1)
     paused = started(at=2, act=Run.pause)
     paused.wait()
     go = threading.Event()

@@ -419,7 +419,7 @@ def test_a_file_over_ten_megabytes_is_refused() -> None:
 
 
 def test_a_server_without_room_says_so_and_keeps_what_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_limits, "MAX_RUNS", 0)
+    monkeypatch.setattr(training_limits, "MAX_TRAININGS", 0)
     app = opened("train", **SMALL)
     next(button for button in app.button if button.label == "Start").click().run()
     app.run()

@@ -1,4 +1,4 @@
-"""Small models of other architectures, made by transformers with random weights: what the adapter's tests run on."""
+"""Small models of other architectures, made by transformers with random weights: what hf_model's tests run on."""
 
 from __future__ import annotations
 
@@ -139,6 +139,6 @@ def made(name: str, attention: str, seed: int = 0, **changes: Any) -> Any:
 
 
 def pair(name: str, **changes: Any) -> tuple[HFModel, Any]:
-    """The adapter's model, and transformers' own with the same weights."""
+    """Our model of it, and transformers' own with the same weights."""
     hf_loading.register()
     return HFModel(made(name, hf_loading.NAME, **changes)), made(name, "eager", **changes)

@@ -24,7 +24,7 @@ MODULES = {
     "reports": "core/reports.js",
     "contract": "core/contract.js",
     "unpack": "attention/unpack.js",
-    "maths": "attention/exponentials.js attention/items.js attention/masks.js attention/maths.js attention/measures.js",
+    "maths": "attention/exponentials.js attention/items.js attention/masks.js attention/maths.js attention/entropy.js",
     "scores": "attention/scores.js",
     "files": "attention/export.js",
     "read": "provenance/read.js",

@@ -9,7 +9,7 @@ from attnviz.training.loop import TrainConfig
 from attnviz.training.tasks import TASKS
 from attnviz.training.tasks.texts import MOST_BYTES, Language
 
-MAX_RUNS = int(os.environ.get("ATTNVIZ_MAX_TRAININGS", 2))  # at a time, all sessions together
+MAX_TRAININGS = int(os.environ.get("ATTNVIZ_MAX_TRAININGS", 2))  # at a time, all sessions together
 MAX_STEPS = int(os.environ.get("ATTNVIZ_MAX_STEPS", 10_000))
 MAX_PARAMETERS = int(os.environ.get("ATTNVIZ_MAX_PARAMETERS", 3_000_000))
 MAX_TOKENS = int(os.environ.get("ATTNVIZ_MAX_TOKENS", 8_192))  # of a step: batch × length

@@ -98,7 +98,7 @@ class Run:
     def go_on(self) -> None:
         """Starts, or continues where it was. Errors: TrainingError if the server has no room for it now."""
         self._request = ""
-        self._launch(training_limits.MAX_RUNS)
+        self._launch(training_limits.MAX_TRAININGS)
 
     def wait(self, seconds: float | None = None) -> None:
         """Until the thread is at its end."""

@@ -1,0 +1,1 @@
+"""All models: which transformers there are, taken apart and compared."""

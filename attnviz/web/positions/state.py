@@ -195,7 +195,7 @@ def table(lesson: Lesson[Settings], inputs: shell.Inputs) -> Table:
     config = transformer.config
     scheme = possible_scheme(lesson, "encoding", config)
     with torch.inference_mode():
-        return Table(scheme, word_order.encoding(transformer, scheme, min(SHOWN, config.max_len)))
+        return Table(scheme, word_order.positional_encoding(transformer, scheme, min(SHOWN, config.max_len)))
 
 
 # ---- longer than the model ---------------------------------------------------------------------------

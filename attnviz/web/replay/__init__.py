@@ -1,0 +1,1 @@
+"""Replay: one training's checkpoints, and what happens without a head."""

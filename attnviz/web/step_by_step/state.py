@@ -101,13 +101,13 @@ def run(lesson: Lesson[Settings], settings: Settings) -> Shown:
         config = cache.model(inputs.model).transformer.config
         layer, head = min(settings.layer, config.n_layers - 1), min(settings.head, config.n_heads - 1)
         of = (inputs.model, inputs.text, layer, settings.mask)
-        return Shown(_model_walk(*of), head, _row(settings, _model_walk(*of)), _model_message(*of, head))
+        return Shown(_model_provenance(*of), head, _row(settings, _model_provenance(*of)), _model_message(*of, head))
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(f"{error}. Choose another model in the sidebar.")
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _model_walk(model: str, text: str, layer: int, mask: str) -> Provenance:
+def _model_provenance(model: str, text: str, layer: int, mask: str) -> Provenance:
     """One layer of the model's run on a text, under the mask in that layer."""
     change = None if mask == "own" else Intervention(mask=mask, layers=layer)
     return layer_provenance(cache.model(model).transformer, cache.trace(model, text, change), layer)
@@ -116,7 +116,7 @@ def _model_walk(model: str, text: str, layer: int, mask: str) -> Provenance:
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _model_message(model: str, text: str, layer: int, mask: str, head: int) -> bytes:
     """The same for the browser."""
-    return provenance_message.pack(_model_walk(model, text, layer, mask), head)
+    return provenance_message.pack(_model_provenance(model, text, layer, mask), head)
 
 
 def _row(settings: Settings, provenance: Provenance) -> int:

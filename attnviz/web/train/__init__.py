@@ -1,0 +1,1 @@
+"""Watch attention form: a training on the reader's screen."""

@@ -1,0 +1,1 @@
+"""Vision: what a vision transformer looks at."""

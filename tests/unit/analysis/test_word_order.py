@@ -152,34 +152,34 @@ def test_schemes_that_a_model_can_run_with() -> None:
 
 def test_the_learned_table_is_the_weights() -> None:
     minilm = load("minilm").transformer
-    table = word_order.encoding(minilm, "learned", 128)
+    table = word_order.positional_encoding(minilm, "learned", 128)
     assert torch.equal(table, minilm.state_dict()["embed.positions.weight"][:128])
     with pytest.raises(ShapeError, match="513 positions asked of a learned table that has 512"):
-        word_order.encoding(minilm, "learned", 513)
+        word_order.positional_encoding(minilm, "learned", 513)
 
 
 def test_every_scheme_of_a_model_as_numbers() -> None:
     found = model()
     config = found.config
-    assert not word_order.encoding(found, "none", 5).any()
-    assert word_order.encoding(found, "none", 5).shape == (5, config.d_model)
+    assert not word_order.positional_encoding(found, "none", 5).any()
+    assert word_order.positional_encoding(found, "none", 5).shape == (5, config.d_model)
     expected = torch.from_numpy(reference.sinusoidal(9, config.d_model)).float()
-    assert torch.allclose(word_order.encoding(found, "sinusoidal", 9), expected, atol=1e-6)
-    turned = word_order.encoding(found, "rope", 9)
+    assert torch.allclose(word_order.positional_encoding(found, "sinusoidal", 9), expected, atol=1e-6)
+    turned = word_order.positional_encoding(found, "rope", 9)
     assert turned.shape == (9, config.head_dim)
     for i, length in enumerate(word_order.wavelengths(config.head_dim).tolist()):
         for p in range(9):
             angle = 2 * math.pi * p / length
             assert turned[p, 2 * i].item() == pytest.approx(math.cos(angle), abs=1e-9)
             assert turned[p, 2 * i + 1].item() == pytest.approx(math.sin(angle), abs=1e-9)
-    fading = word_order.encoding(found, "alibi", 9)
+    fading = word_order.positional_encoding(found, "alibi", 9)
     for head in range(config.n_heads):
         for p in range(9):
             assert fading[p, head].item() == pytest.approx(-(2 ** (-8 * (head + 1) / config.n_heads)) * p)
     with pytest.raises(InvalidParameterError, match="learned"):
-        word_order.encoding(model(positions="rope"), "learned", 3)
+        word_order.positional_encoding(model(positions="rope"), "learned", 3)
     with pytest.raises(InvalidParameterError, match="nonsense"):
-        word_order.encoding(found, "nonsense", 3)
+        word_order.positional_encoding(found, "nonsense", 3)
 
 
 @given(st.integers(1, 64).map(lambda n: 2 * n))
@@ -216,7 +216,7 @@ def test_rope_products_know_only_the_offset(numbers: list[float], p: int, s: int
 def test_rope_similarity_has_no_spread_and_a_learned_one_has() -> None:
     minilm = load("minilm").transformer
     spreads = {
-        scheme: word_order.by_offset(word_order.similarity(word_order.encoding(minilm, scheme, 128))[1])
+        scheme: word_order.by_offset(word_order.similarity(word_order.positional_encoding(minilm, scheme, 128))[1])
         for scheme in ("sinusoidal", "rope", "learned")
     }
     assert spreads["sinusoidal"].largest < 1e-6

@@ -1,7 +1,7 @@
 /* brush.js: painting a mask by hand, on top of the model's own: strokes, undo, clear. No DOM. */
 import { MOST_PAINTED } from "../core/contract.js";
 import { opener } from "./masks.js";
-import { cellsBetween, paintedBits, paintedPairs, rememberBits } from "./painted.js";
+import { cellsBetween, paintedBits, paintedPairs, rememberBits } from "./blocked-cells.js";
 import { headOf, headShown, isPainting, layerOf, plainModel } from "./selectors.js";
 
 const UNDO_STEPS = 100;
@@ -23,7 +23,7 @@ export class Brush {
     this.onUndone = onUndone;
     /** what is being painted: earlier cells, the last [q, k], whether it blocks, and which tokens may be blocked */
     this.stroke = null;
-    /** @type {import("./painted.js").Pair[][]} earlier lists of cells */
+    /** @type {import("./blocked-cells.js").Pair[][]} earlier lists of cells */
     this.undoable = [];
     this.cells = store.state.painted;
   }
@@ -41,7 +41,7 @@ export class Brush {
     return this.undoable;
   }
 
-  /** @param {import("./painted.js").Pair[]} cells */
+  /** @param {import("./blocked-cells.js").Pair[]} cells */
   put(cells) {
     this.history();
     this.cells = cells;

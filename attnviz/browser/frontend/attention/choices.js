@@ -1,13 +1,11 @@
 /* choices.js: what the visitor chooses and points at: heads, tokens, cells. Turns gestures into changes of the store.
    No DOM. */
-import { DEFAULTS } from "../core/contract.js";
+import { DEFAULTS, LONGEST_LIST } from "../core/contract.js";
+import { MOST_HEADS } from "./state.js";
 import { headChosen, headNumber, headOf, layerOf } from "./selectors.js";
 import { lockedItems } from "./selectors-scene.js";
 
 /** @typedef {import("./store.js").Target} Target */
-
-const MOST_LOCKED = 64; // queries; as in view_state.py
-const MOST_HEADS = 3; // beside the chosen one
 
 export class Choices {
   /**
@@ -67,7 +65,7 @@ export class Choices {
     this.store.hover = null;
     this.store.change({
       side: target ? target.side : "q",
-      queries: target ? target.queries.slice(0, MOST_LOCKED).map((i) => queries.list[i].toks[0]) : [],
+      queries: target ? target.queries.slice(0, LONGEST_LIST).map((i) => queries.list[i].toks[0]) : [],
       key: target && target.key !== null ? keys.list[target.key].toks[0] : null,
     });
     this.onChosen();

@@ -2,7 +2,7 @@
 import { el } from "../core/dom.js";
 import { brushBar } from "./brush-bar.js";
 import { Matrix } from "./matrix.js";
-import { paintedText } from "./painted.js";
+import { paintedText } from "./blocked-cells.js";
 import { listenMatrix } from "./pointer-matrix.js";
 import { stack } from "./screen.js";
 import { headName, headShown, isPainting } from "./selectors.js";

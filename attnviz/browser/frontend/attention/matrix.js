@@ -1,6 +1,6 @@
 /* matrix.js: the picture of one head on its two canvases: cells below, marks and labels above. */
 import { fitCanvas } from "../core/canvas.js";
-import { paintLegend } from "./paint-legend.js";
+import { paintLegend } from "../core/paint-legend.js";
 import { layoutMatrix, paintMatrix } from "./paint-matrix.js";
 import { paintMatrixOver } from "./paint-matrix-over.js";
 

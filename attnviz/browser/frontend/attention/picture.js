@@ -2,7 +2,7 @@
 import { layoutGrid, paintGridOver } from "./paint-grid.js";
 import { layoutLines } from "./lines-layout.js";
 import { paintLinesBase, paintLinesOver } from "./paint-lines.js";
-import { paintLegend } from "./paint-legend.js";
+import { paintLegend } from "../core/paint-legend.js";
 import { layoutMatrix, paintMatrix } from "./paint-matrix.js";
 import { paintMatrixOver } from "./paint-matrix-over.js";
 import { paintShare, paintWhy } from "./paint-why.js";

@@ -2,7 +2,7 @@
    picture. */
 import { el, plainLabel, tokenNode } from "../core/dom.js";
 import { number, percent, points } from "../core/format.js";
-import { argmax, entropy } from "./measures.js";
+import { argmax, entropy } from "./entropy.js";
 
 const sayStrong = (text) => el("b", {}, text);
 

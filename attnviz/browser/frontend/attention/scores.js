@@ -4,7 +4,7 @@
    anything; the induction score is the prefix-matching score of Olsson et al. 2022. All of them count tokens, also
    where words are joined. */
 import { number, percent } from "../core/format.js";
-import { entropy } from "./measures.js";
+import { entropy } from "./entropy.js";
 
 const SHARES = [
   ["previous", "previous token", "mean weight on the token before"],

@@ -1,8 +1,8 @@
 /* selectors-scene.js: from the state and the model to one head's picture: its cells, what is marked, its curves. Pure,
    no DOM. */
 import { maskOf, opener } from "./masks.js";
-import { argmax } from "./measures.js";
-import { paintedBits } from "./painted.js";
+import { argmax } from "./entropy.js";
+import { paintedBits } from "./blocked-cells.js";
 import { headChosen, headNumber, headOf, headShown, isPainting, layerOf, settingsOf, sourceOf } from "./selectors.js";
 
 /** @typedef {import("./selectors.js").Snapshot} Snapshot */

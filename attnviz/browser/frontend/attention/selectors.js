@@ -1,7 +1,7 @@
 /* selectors.js: from the state and the model to what is computed: which run, under which settings, which head. Pure,
    no DOM. */
 import { weights } from "./maths.js";
-import { paintedBits } from "./painted.js";
+import { paintedBits } from "./blocked-cells.js";
 
 /**
  * What selectors look at; a Store is one.

@@ -1,7 +1,7 @@
 /* shown.js: what the view shows now. Each selector's result is worked out when it is first asked for, and kept until
    it is forgotten. No DOM. */
 import { fold, items } from "./items.js";
-import { meanEntropy } from "./measures.js";
+import { meanEntropy } from "./entropy.js";
 import { curvesFocus, curvesOf, focusOf, sceneOf } from "./selectors-scene.js";
 import { pairOf, whyOf } from "./selectors-why.js";
 import { headShown, headWeights, isChanged, plainWeights } from "./selectors.js";

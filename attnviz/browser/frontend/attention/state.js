@@ -6,6 +6,8 @@ import { DEFAULTS } from "../core/contract.js";
 /** A state of its own with the given fields, the others at their defaults. @returns {State} */
 export const stateOf = (given) => ({ ...structuredClone(DEFAULTS), ...(given || {}) });
 
+export const MOST_HEADS = 3; // drawn beside the chosen one
+
 /**
  * The given state, with whatever does not fit this text or this model left at its default.
  *
@@ -20,7 +22,7 @@ export function legalState(given, model) {
   state.queries = state.queries.filter((i) => i < T);
   if (!(state.key < S)) state.key = null;
   state.painted = state.painted.filter(([i, j]) => i < T && j < S);
-  state.heads = state.heads.filter(([l, h]) => l < layersN && h < layers[l].heads).slice(0, 3);
+  state.heads = state.heads.filter(([l, h]) => l < layersN && h < layers[l].heads).slice(0, MOST_HEADS);
   const pair = state.sentences;
   if (pair && (pair[0] >= sentences.length || pair[1] >= keySentences.length)) state.sentences = null;
   const part = state.zoom;

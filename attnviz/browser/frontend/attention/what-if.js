@@ -2,7 +2,7 @@
 import { el } from "../core/dom.js";
 import { brushBar } from "./brush-bar.js";
 import { field, fieldOf, segment, slider, stepper, toggle } from "./controls.js";
-import { paintedText } from "./painted.js";
+import { paintedText } from "./blocked-cells.js";
 import { isChanged, isPainting, plainModel } from "./selectors.js";
 
 const MASKS = [

@@ -71,3 +71,6 @@ export const LIMITS = {
 
 /** Cells that may be blocked by hand. */
 export const MOST_PAINTED = 4096;
+
+/** Tokens that may be selected together. */
+export const LONGEST_LIST = 64;

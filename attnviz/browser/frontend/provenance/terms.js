@@ -1,5 +1,5 @@
-/* terms.js: what made a cell, by the rules of analysis/provenance/terms.py: the same terms as Walk.terms, in the same
-   order. */
+/* terms.js: what made a cell, by the rules of analysis/provenance/terms.py: the same terms as Provenance.terms, in
+   the same order. */
 import { cellValue, isRemote } from "./read.js";
 
 const factorOf = (provenance, name, r, c) => ({ value: cellValue(provenance, name, r, c), cell: [name, r, c] });

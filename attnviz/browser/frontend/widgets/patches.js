@@ -6,7 +6,7 @@ import { fitCanvas } from "../core/canvas.js";
 import { el } from "../core/dom.js";
 import { readFrame } from "../core/framing.js";
 import { percent } from "../core/format.js";
-import { paintLegend } from "../attention/paint-legend.js";
+import { paintLegend } from "../core/paint-legend.js";
 import {
   PATCH_ROLLOUT,
   PATCH_SPECIAL,

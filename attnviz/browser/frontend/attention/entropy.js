@@ -1,4 +1,4 @@
-/* measures.js: numbers that are read off a head's weights. No DOM. */
+/* entropy.js: numbers that are read off a head's weights. No DOM. */
 import { log2Of } from "./exponentials.js";
 
 /** Bits of a row divided by its sum: 0 when it is empty, NaN when it holds NaN. */

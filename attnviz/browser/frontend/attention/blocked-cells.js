@@ -1,5 +1,5 @@
-/* painted.js: a mask painted by hand, as a sorted list of blocked (query, key) pairs of tokens and as a bitmap. No
-   DOM. */
+/* blocked-cells.js: a mask painted by hand, as a sorted list of blocked (query, key) pairs of tokens and as a
+   bitmap. No DOM. */
 import { MOST_PAINTED } from "../core/contract.js";
 
 /** @typedef {[number, number]} Pair a query and a key */

@@ -1,6 +1,6 @@
 /* paint-legend.js: the colour scale of weights, or of their changes. Pure functions of a 2D context. */
-import { textWidth } from "../core/canvas.js";
-import { scalePosition } from "../core/theme.js";
+import { textWidth } from "./canvas.js";
+import { scalePosition } from "./theme.js";
 
 /** @type {[number, string][]} */
 const LEGEND = [

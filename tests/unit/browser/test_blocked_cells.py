@@ -115,7 +115,7 @@ cell = st.tuples(st.integers(0, 20), st.integers(0, 20))
 @settings(max_examples=1, deadline=None)
 @given(st.lists(st.tuples(cell, cell), min_size=40, max_size=60))
 def test_a_stroke_leaves_no_gap(ways: list[tuple[tuple[int, int], tuple[int, int]]]) -> None:
-    painted = (FOLDER / "attention" / "painted.js").as_uri()
+    painted = (FOLDER / "attention" / "blocked-cells.js").as_uri()
     script = f"""const {{cellsBetween, paintedPairs}} = await import({painted!r});
       const bits = new Uint8Array(12); bits[0] = bits[5] = bits[11] = 1;
       give([inputs.map(([a, b]) => cellsBetween(a, b)), paintedPairs(bits, 4)]);"""
