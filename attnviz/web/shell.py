@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from attnviz import figures
 from attnviz.browser.view_state import ViewState
@@ -63,31 +64,32 @@ def first_text() -> str:
 
 
 def restore_link(page: str) -> None:
-    """Takes model and text from the address, at the start of a session and when the reader changed the address.
+    """Takes model and text from the address: in a session's first run, on another page, or one step back or forward.
 
     What is left of it waits under "linked" for the page. Another page chosen in the navigation comes without
-    parameters: then it shows what this session last saw on it. Who types faster than a browser writes its address sends
-    a new text with the address of the one before last: what was typed is the newer of the two.
+    parameters: then it shows what this session last saw on it. Every other run brings what the browser had for an
+    address when it was asked for, which may be older than what was typed meanwhile: it says nothing new.
     """
     given = st.query_params.to_dict()
     state = st.session_state
     first = "text" not in state
     moved = state.get("page") != page
     state["page"] = page
-    typed = not first and state.get("drawn", _fields()) != _fields()
-    if not first and (given == state.get("link") or (moved and not given) or (typed and not moved)):
+    stepped = not first and _is_history_step()
+    if not (first or (moved and given) or stepped):
         return
-    state["link"] = given
-    if first or "text" in given:
+    whole = first or (stepped and page not in OWN_INPUTS)  # an address that write_link wrote leaves defaults out
+    if "text" in given or first or (whole and len(state["text"]) <= LONGEST_LINK):  # a longer text stands in none
         state["text"] = given.get("text", first_text())
-    if first or "model" in given:
+    if "model" in given or whole:
         state["model"] = given.get("model", "minilm")
     state["linked"] = {key: value for key, value in given.items() if key not in ("text", "model")}
 
 
-def _fields() -> tuple[str, str | None]:
-    """What the fields hold that all pages share."""
-    return st.session_state["text"], st.session_state["model"]
+def _is_history_step() -> bool:
+    """Whether the reader went back or forward in the browser, which alone changes an address within a session."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
 
 
 def view_state(key: str, inputs: Inputs, first_look: ViewState) -> ViewState:
@@ -122,7 +124,6 @@ def write_link(inputs: Inputs, settings: Mapping[str, str]) -> None:
         link["model"] = inputs.model
     if inputs.text != first_text() and len(inputs.text) <= LONGEST_LINK:
         link["text"] = inputs.text
-    st.session_state["link"] = link
     if st.query_params.to_dict() != link:
         st.query_params.from_dict(link)
 
@@ -131,7 +132,6 @@ def sidebar(page: str) -> None:
     """Model, text and examples, shared by all pages that read them; the others have no sidebar."""
     state = st.session_state
     st.html(Path(__file__).with_name("page.css"))
-    state["drawn"] = _fields()
     if page in OWN_INPUTS:
         state.update({key: state[key] for key in ("text", "model")})  # or Streamlit forgets what it does not draw
         return

@@ -62,6 +62,10 @@ def test_texts_and_models(visit: Open, minilm: Model) -> None:
     page.get_by_role("option", name="Untrained tiny").click()
     page.wait_for_url("**model=scratch**")
     expect(page.locator(".av-say")).to_be_visible()
+    # back in the browser: the same text, and the model before
+    page.go_back()
+    expect(page.locator(".st-key-model input")).to_have_value("MiniLM (6 × 12 heads)")
+    expect(page.locator(".av-chips")).to_contain_text("wide")
 
 
 def test_controls_run_the_model_and_the_link_restores_it_all(visit: Open, minilm: Model) -> None:

@@ -6,12 +6,14 @@ import base64
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import plotly.graph_objects as go
 from streamlit.testing.v1 import AppTest
 
 from attnviz.browser.framing import read_frame
+from attnviz.web import shell
 
 ROOT = Path(__file__).parents[2]
 SENTENCE = "The animal didn't cross the street because it was too tired."  # what the app opens with
@@ -37,6 +39,13 @@ class Page(AppTest):
     def press(self, label: str) -> Page:
         """Clicks the first button with this label, and runs the page."""
         return next(button for button in self.button if button.label == label).click().run()
+
+    def step_back(self, **query: object) -> Page:
+        """Goes back or forward in the browser, to an address with these parameters."""
+        self.query_params.clear()
+        self.query_params.update({field: str(value) for field, value in query.items()})
+        with mock.patch.object(shell, "_is_history_step", return_value=True):
+            return self.run()
 
     def run(self, *, timeout: float | None = None) -> Page:
         super().run(timeout=timeout)

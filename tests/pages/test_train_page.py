@@ -244,17 +244,15 @@ def test_a_trained_model_works_in_every_page_of_its_session_and_in_no_other() ->
     assert model.options[0] == "Yours 1: copy after 16 steps (2 × 2 heads)"
     assert app.session_state["text"] == app.session_state["training"].probe[1].encodings[0].text
     assert app.sidebar.text_area[0].value == app.session_state["text"]
-    stranger = opened()
-    assert not any("Yours" in option for option in stranger.sidebar.selectbox[1].options)
+    assert not any("Yours" in option for option in opened().sidebar.selectbox[1].options)
     for other in ("explore", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants"):
         app.query_params.clear()
         app.switch_page(f"pages/{other}.py").run()
         assert not app.exception and app.session_state["model"] == name
         assert app.get("bidi_component"), (other, app.prose)  # a picture, not a refusal
         of = {"of": "text"} if other == "step_by_step" else {}
-        stranger.query_params.update({"model": name, "text": app.session_state["text"], **of})
-        stranger.switch_page(f"pages/{other}.py").run()
-        assert not stranger.exception and "trained in another session" in stranger.prose, other
+        stranger = opened(other, model=name, text=app.session_state["text"], **of)
+        assert "trained in another session" in stranger.prose, other
 
 
 def test_only_so_many_models_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,12 +316,9 @@ def test_going_back_to_a_link_without_the_text_keeps_the_text() -> None:
     app.text_area(key="train-corpus").set_value(text).run()
     assert app.session_state["train.corpus"] == text and "corpus" not in app.query_params
     assert app.session_state["train.vocab_size"] == corpus.vocabulary(len(text))
-    app.query_params.clear()
-    app.query_params.update({"task": "masked", "seed": "3"})
-    app.run()
+    app.step_back(task="masked", seed=3)
     assert app.session_state["train.seed"] == 3 and app.text_area(key="train-corpus").value == text
-    app.query_params.update({"corpus": "short"})
-    app.run()
+    app.step_back(task="masked", seed=3, corpus="short")
     assert app.text_area(key="train-corpus").value == "short" == app.session_state["train.corpus"]
 
 
