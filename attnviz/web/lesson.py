@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import streamlit as st
 
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.web import cache, shell
+from attnviz.web import cache, prediction, shell, thread
 from attnviz.web.components.chart import chart
 
 if TYPE_CHECKING:
@@ -44,17 +44,28 @@ class Lesson(Generic[T]):
         name: of the page, as in its address.
         first: the settings that a new visitor finds. Its `__post_init__` raises InvalidParameterError for values
             out of range: what a link asks for beyond them is ignored, field by field.
+        follows: the fields that follow the thread from page to page, those that hold a layer or a head. Fields that
+            hold a token follow it through `follow_token`.
     """
 
-    def __init__(self, name: str, first: T) -> None:
-        self.name, self.first = name, first
+    def __init__(self, name: str, first: T, *, follows: Sequence[str] = ()) -> None:
+        self.name, self.first, self.follows = name, first, follows
         state = st.session_state
         linked = state.pop("linked", None)
+        self._arrives = state.pop("arrived", False) and linked is None
+        self._followed: set[str] = set()  # the fields of tokens that the thread has led here
+        if state.pop("revealed", False):
+            prediction.reveal_all(name)
         kept = from_query(first, linked) if linked is not None else state.get(self._kept, first)
         undrawn = state.pop("undrawn", False)  # the browser has forgotten the widgets, and is told their values anew
         for field in fields(first):  # type: ignore[arg-type]
             if linked is not None or undrawn or self.key(field.name) not in state:
                 state[self.key(field.name)] = getattr(kept, field.name)
+        for one in follows:
+            if self._arrives and (chosen := getattr(thread.current(), one)) is not None:
+                state[self.key(one)] = chosen
+            elif linked is not None and one in linked:
+                thread.choose(**{one: getattr(kept, one)})
 
     def key(self, field: str) -> str:
         """The key of the widget that holds a field."""
@@ -74,8 +85,44 @@ class Lesson(Generic[T]):
         names = [field.name for field in fields(self.first)]  # type: ignore[arg-type]
         values = {name: state.setdefault(self.key(name), getattr(kept, name)) for name in names}
         settings = accept(self.first, values)
+        for name in self.follows:
+            if self._kept in state and getattr(settings, name) != getattr(kept, name):
+                thread.choose(**{name: getattr(settings, name)})
         state[self._kept] = settings
         return settings
+
+    def follow_token(self, field: str, labels: Sequence[str], special: Sequence[bool], noun: str = "query") -> int:
+        """The position in a field, kept on its word in another text, under another model and from another page.
+
+        To be called before the field's widget is drawn: the widget, the sentence and the link then say the same. Where
+        the word does not stand in the text, it is the last word. A negative position is no token, and stays.
+
+        Arguments
+            labels: the tokens of the text as a person reads them.
+            special: which of them are special tokens.
+            noun: what the token is to the thread: a "query" or a "key".
+        """
+        state, key = st.session_state, self.key(field)
+        position = state.setdefault(key, getattr(state.get(self._kept, self.first), field))
+        place = f"{key}:on"
+        before: tuple[tuple[str, ...], int] | None = state.get(place)
+        led = getattr(thread.current(), noun) if self._arrives and field not in self._followed else None
+        self._followed.add(field)
+        if led is None and before is not None and before[0] != tuple(labels) and 0 <= position < len(before[0]):
+            led = thread.word_at(before[0], position)
+        if led is not None:
+            position = thread.position_of(labels, led)
+        if type(position) is not int or position >= len(labels):
+            position = thread.last_word(special)
+        if position >= 0 and before is not None and before[0] == tuple(labels) and before[1] != position:
+            thread.choose(**{noun: thread.word_at(labels, position)})
+        state[key], state[place] = position, (tuple(labels), position)
+        return position
+
+    def token_box(self, title: str, field: str, labels: Sequence[str], **options: Any) -> None:
+        """A list of the text's tokens, each with its position. What it shows is not interpreted."""
+        names = [f"{position} {label}" for position, label in enumerate(labels)]
+        st.selectbox(title, range(len(names)), key=self.key(field), format_func=names.__getitem__, **options)
 
     def choose(self, **values: Any) -> None:
         """Sets fields, from a callback or before their widgets are drawn."""
@@ -112,19 +159,30 @@ class Lesson(Generic[T]):
         """A further question of the lesson."""
         st.header(shell.escaped(title), anchor=False)
 
-    def predict(self, field: str, question: str, options: Sequence[str], truth: str, because: str) -> None:
-        """A question to answer before looking; the answer is computed, and said once the reader has chosen.
+    def predict(
+        self, name: str, question: str, options: Sequence[str], truth: str, because: str, *, everywhere: bool = False
+    ) -> bool:
+        """A question to answer before looking; whether the page may show what answers it.
+
+        Before that the page draws none of it, neither a sentence nor a title nor a picture: `veil` keeps the place.
 
         Arguments
-            field: the str setting that holds the reader's guess ("" at first).
+            name: of the question among those of the page.
             truth: the right one among the options, worked out from the numbers on the page.
-            because: a sentence with the numbers.
+            because: why it is so, the mechanism with the numbers.
+            everywhere: the answer also shows in other fragments of the page.
         """
         assert truth in options, (truth, options)
-        with st.container(key=f"lesson-predict-{field}"):
-            guess = st.pills(question, options, key=self.key(field), format_func=shell.escaped)
-            if guess:
-                st.text(f"✓ {because}" if guess == truth else f"You said “{guess}”. {because}")
+        asked = prediction.Question(question, tuple(options), truth, because)
+        return prediction.ask(self.name, name, asked, everywhere=everywhere)
+
+    def revealed(self, name: str) -> bool:
+        """Whether the page may show what answers its question `name`: for what stands above the question."""
+        return prediction.is_revealed(self.name, name)
+
+    def veil(self, name: str, height: int) -> None:
+        """The place of what is hidden until the guess, as high (px) as it will be, so that nothing moves."""
+        prediction.veil(f"{self.name}-{name}", height)
 
     def picture(
         self, figure: go.Figure, *, title: str, alt: str, data: Numbers, file: str, key: str | None = None

@@ -76,6 +76,9 @@ def restore_link(page: str) -> None:
     moved = state.get("page") != page
     state["page"] = page
     stepped = not first and _is_history_step()
+    if moved and not first:
+        state["arrived"] = True  # for the page: it goes on with what the reader looked at on the one before
+        state.update({key: state[key] for key in ("text", "model")})  # or their fields, drawn anew, come up empty
     if not (first or (moved and given) or stepped):
         return
     whole = first or (stepped and page not in OWN_INPUTS)  # an address that write_link wrote leaves defaults out
@@ -83,6 +86,7 @@ def restore_link(page: str) -> None:
         state["text"] = given.get("text", first_text())
     if "model" in given or whole:
         state["model"] = given.get("model", "minilm")
+    state["revealed"] = given.pop("revealed", "") == "1"
     state["linked"] = {key: value for key, value in given.items() if key not in ("text", "model")}
 
 

@@ -51,7 +51,10 @@ class AppPages:
         prepare: Callable[[Page], None] | None = None,
         **context_options: Any,
     ) -> Page:
-        """A page at a path or an address; `still` asks for no motion, `prepare` gets it before it is opened."""
+        """A page at a path or an address; `still` asks for no motion, `prepare` gets it before it is opened.
+
+        Quizzes are answered, as by a link that shows what was revealed, unless the path says `revealed=0`.
+        """
         self.pages.append(page := self._context(context_options).new_page())
         page.set_default_timeout(PATIENCE)
         page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -61,6 +64,8 @@ class AppPages:
         _listen(page, self.trouble, self.address)
         if prepare is not None:
             prepare(page)
+        if path and "revealed=" not in path and not path.startswith("http"):
+            path += ("&" if "?" in path else "?") + "revealed=1"
         page.goto(path if path.startswith("http") else f"{self.address}/{path}")
         return page
 

@@ -74,8 +74,11 @@ class Page(AppTest):
 
 
 def opened(name: str = "", /, **query: object) -> Page:
-    """The page (by default the app's first, Explore) as a link with these parameters opens it in a new session."""
-    app = Page(name, query).run()
+    """The page (by default the app's first, Explore) as a link with these parameters opens it in a new session.
+
+    Quizzes are answered, as for a link that shows what was revealed; `revealed=0` opens it with what they hide hidden.
+    """
+    app = Page(name, ({"revealed": 1} if name else {}) | query).run()
     assert not app.exception
     return app
 

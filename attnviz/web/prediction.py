@@ -1,0 +1,120 @@
+"""Predict, then look: a question that hides what would answer it until the reader has guessed or asked to be shown.
+
+The one mechanism of every quiz. A guess is the session's own: it is no setting and never stands in an address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from attnviz.web import shell
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, and its answer, both worked out from the numbers of the page."""
+
+    asks: str
+    options: tuple[str, ...]
+    truth: str
+    because: str  # why, with the numbers
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A question as it stood when it was answered."""
+
+    question: Question
+    guess: str  # "" where the reader asked to be shown
+
+
+def is_revealed(page: str, name: str) -> bool:
+    """Whether a page may show what answers its question `name`."""
+    return name in _answers(page) or name not in st.session_state.get(_hidden(page), {name})
+
+
+def reveal_all(page: str) -> None:
+    """Shows every answer of a page: a link asked for it."""
+    st.session_state[_hidden(page)] = set()
+
+
+def ask(page: str, name: str, question: Question, *, everywhere: bool = False) -> bool:
+    """Draws the question; whether its answer may be shown.
+
+    Once revealed, the page stays so while its numbers change. The verdict on a guess stands as long as the question is
+    the one that was guessed; after that the line says what holds now.
+
+    Arguments
+        name: of the question among those of its page.
+        everywhere: the answer also shows in other fragments of the page.
+    """
+    asks, options = question.asks, question.options
+    revealed = is_revealed(page, name)
+    answered = _answers(page).get(name)
+    guess = answered.guess if answered is not None and answered.question == question else ""
+    key = f"{page}.quiz.{name}"
+    with st.container(key=f"lesson-predict-{name}"):
+        st.session_state[key] = guess or None
+        st.pills(
+            shell.escaped(asks),
+            options,
+            key=key,
+            format_func=shell.escaped,
+            disabled=revealed,
+            on_change=_take_guess,
+            args=(page, name, question, everywhere),
+        )
+        with st.container(key=f"lesson-verdict-{name}", horizontal=True, vertical_alignment="center"):
+            st.text(_verdict(question, guess) if revealed else "Guess first: what answers it comes after.")
+            st.button(
+                "Ask me again" if revealed else "Show me",
+                key=f"{key}.show",
+                type="tertiary",
+                on_click=_hide if revealed else _take_guess,
+                args=(page, name, question, everywhere),
+            )
+    return revealed
+
+
+def veil(name: str, height: int) -> None:
+    """The place of what is hidden, as high as it will be (px), so that nothing moves when it comes."""
+    with st.container(key=f"lesson-veil-{name}", height=height, border=False):
+        st.text("Hidden until you have guessed.")
+
+
+def _verdict(question: Question, guess: str) -> str:
+    if not guess:
+        return question.because
+    if guess == question.truth:
+        return f"✓ Right. {question.because}"
+    return f"Not quite: you said “{guess}”, it is “{question.truth}”. {question.because}"
+
+
+def _take_guess(page: str, name: str, question: Question, everywhere: bool) -> None:
+    guess = st.session_state.get(f"{page}.quiz.{name}") or ""
+    _answers(page)[name] = Answered(question, guess if guess in question.options else "")
+    _tell(everywhere)
+
+
+def _hide(page: str, name: str, question: Question, everywhere: bool) -> None:
+    _answers(page).pop(name, None)
+    if _hidden(page) in st.session_state:
+        st.session_state[_hidden(page)].add(name)
+    _tell(everywhere)
+
+
+def _tell(everywhere: bool) -> None:
+    if everywhere:
+        st.session_state["whole_page"] = True
+
+
+def _answers(page: str) -> dict[str, Answered]:
+    answers: dict[str, Answered] = st.session_state.setdefault(f"{page}:answers", {})
+    return answers
+
+
+def _hidden(page: str) -> str:
+    """Where the questions are kept that hide their answers although a link showed them all."""
+    return f"{page}:hidden"
