@@ -8,7 +8,7 @@ field is the value of one widget and one parameter of the address.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -32,7 +32,7 @@ class Try:
     """Something to try: one click sets the page up."""
 
     label: str
-    set: Mapping[str, Any]  # settings by field; the others keep their value
+    set: Mapping[str, Any]  # settings by field; the others go back to the first ones, but for where the reader looks
     text: str | None = None  # another text, if it needs one
     model: str | None = None
 
@@ -190,11 +190,16 @@ class Lesson(Generic[T]):
         """A plotly figure under a title that states its point, with a text alternative and its data as CSV."""
         chart(figure, title=title, alt=alt, data=data, file=file, key=f"lesson-picture-{key or file}")
 
-    def tries(self, *tries: Try, everywhere: bool = False, first: int = 0) -> None:
-        """Things to try, each a click that sets the page up, below what they change; `everywhere`: other fragments too.
+    def tries(self, *tries: Try, everywhere: bool = False, first: int = 0, keeps: Sequence[str] = ()) -> None:
+        """Things to try, each a click that sets the whole page up, below what they change.
 
-        `first` numbers the buttons of a page's second row on from its first.
+        Arguments
+            everywhere: they change other fragments too.
+            first: numbers the buttons of a page's second row on from its first.
+            keeps: fields that stay as the reader set them where a thing to try does not name them; the layer, the head
+                and the tokens that follow the thread always do.
         """
+        kept = {*keeps, *self.follows, *self._followed}
         with st.container(key=f"lesson-tries-{first}" if first else "lesson-tries", horizontal=True):
             st.text("Try")
             for number, one in enumerate(tries, first):
@@ -202,11 +207,12 @@ class Lesson(Generic[T]):
                     shell.escaped(one.label),
                     key=f"{self.name}-try-{number}",
                     on_click=self._take,
-                    args=(one, everywhere),
+                    args=(one, everywhere, kept),
                 )
 
-    def _take(self, one: Try, everywhere: bool) -> None:
-        self.choose(**one.set)
+    def _take(self, one: Try, everywhere: bool, kept: Set[str]) -> None:
+        first = {field.name: getattr(self.first, field.name) for field in fields(self.first)}  # type: ignore[arg-type]
+        self.choose(**{name: value for name, value in first.items() if name not in kept} | dict(one.set))
         if everywhere:
             st.session_state["whole_page"] = True
         for name, value in (("text", one.text), ("model", one.model)):
