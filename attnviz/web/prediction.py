@@ -67,7 +67,7 @@ def ask(page: str, name: str, question: Question, *, everywhere: bool = False) -
             args=(page, name, question, everywhere),
         )
         with st.container(key=f"lesson-verdict-{name}", horizontal=True, vertical_alignment="center"):
-            st.text(_verdict(question, guess) if revealed else "Guess first: what answers it comes after.")
+            st.text(_verdict(question, guess) if revealed else "Guess, and the answer shows.")
             st.button(
                 "Ask me again" if revealed else "Show me",
                 key=f"{key}.show",
