@@ -7,7 +7,7 @@ from attnviz.web.lesson import Lesson
 from attnviz.web.softmax import parts, state, text
 
 shell.ensure()
-lesson = Lesson("softmax", state.Settings())
+lesson = Lesson("softmax", state.Settings(), follows=("layer", "head"))
 inputs = lesson.inputs()
 
 
@@ -15,20 +15,22 @@ inputs = lesson.inputs()
 def one_row() -> None:
     """A row of one head under τ, and the same τ on the output."""
     trace = cache.trace(inputs.model, inputs.text)
-    settings = state.clamped(lesson, trace)
+    settings = state.within(lesson, trace)
     row = state.row(settings, trace)
     lesson.question("What does temperature do to attention?")
-    lesson.sentence(text.row_sentence(row))
-    parts.prediction(lesson, row)
+    sentence = st.container()
+    hides = not parts.prediction(lesson, row)
+    with sentence:
+        lesson.sentence(text.HIDDEN_SENTENCE if hides and row.is_sharpened else text.row_sentence(row))
     controls, left, right = st.columns([236, 430, 430], gap="large")
     with controls:
         parts.controls(lesson, settings, trace, row)
     with left:
-        parts.bars(lesson, row)
+        parts.bars(lesson, row, hides=hides and row.is_sharpened)
     with right:
-        parts.curves(lesson, row)
+        parts.curves(lesson, row, hides=hides)
     parts.tries(lesson)
-    lesson.section("Is it the temperature of sampling?")
+    lesson.section("Is this the temperature used in sampling?")
     parts.sampling(lesson, inputs, settings)
     lesson.write_link(inputs)
 

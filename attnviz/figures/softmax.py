@@ -79,7 +79,7 @@ def temperature_curves(
     ends: tuple[tuple[float, float], tuple[float, float]],
     palette: Palette,
 ) -> go.Figure:
-    """How many tokens a row spreads over, and its top weight (0 to 1), against the temperature on a log axis.
+    """A row's effective number of tokens, and its largest weight (0 to 1), against the temperature on a log axis.
 
     Arguments
         now: (τ, tokens, top weight), drawn in ink.
@@ -142,14 +142,14 @@ def temperature_curves(
             "domain": [0.55, 1],
             "range": [0, 1.12 * many],
             "nticks": 5,
-            "title": {"text": "spreads over, tokens"},
+            "title": {"text": "effective tokens"},
             **STILL,
         },
         "yaxis2": {
             "domain": [0, 0.45],
             "range": [-9, 112],
             "anchor": "x",
-            "title": {"text": "top weight"},
+            "title": {"text": "largest weight"},
             **SHARE_TICKS,
             **STILL,
         },
@@ -247,7 +247,7 @@ def token_dots(
 
 
 def carried_lines(moved: Sequence[float], palette: Palette) -> go.Figure:
-    """How far the vectors have moved after each layer, 0 to 1 of their length, beside sampling, which moves none."""
+    """How much the vectors have changed after each layer, 0 to 1 of their norm, beside sampling, which changes none."""
     layers = list(range(len(moved)))
     lines = (
         ([100 * value for value in moved], "τ in attention", palette.positive, "solid"),
@@ -272,7 +272,7 @@ def carried_lines(moved: Sequence[float], palette: Palette) -> go.Figure:
         "margin": {"r": 110},
         "xaxis": {"title": {"text": "layer"}, "dtick": 1, "range": [-0.3, len(moved) - 0.7], **STILL},
         "yaxis": {
-            "title": {"text": "moved, of its length"},
+            "title": {"text": "change, % of the norm"},
             "ticksuffix": "\u202f%",
             "range": [-0.08 * top, 1.08 * top],
             **STILL,

@@ -61,6 +61,8 @@ class Lesson(Generic[T]):
         for field in fields(first):  # type: ignore[arg-type]
             if linked is not None or undrawn or self.key(field.name) not in state:
                 state[self.key(field.name)] = getattr(kept, field.name)
+            if linked is not None:  # a link's token is one of the link's own text: no older word is followed into it
+                state.pop(f"{self.key(field.name)}:on", None)
         for one in follows:
             if self._arrives and (chosen := getattr(thread.current(), one)) is not None:
                 state[self.key(one)] = chosen
@@ -213,6 +215,8 @@ class Lesson(Generic[T]):
     def _take(self, one: Try, everywhere: bool, kept: Set[str]) -> None:
         first = {field.name: getattr(self.first, field.name) for field in fields(self.first)}  # type: ignore[arg-type]
         self.choose(**{name: value for name, value in first.items() if name not in kept} | dict(one.set))
+        for name in one.set:  # a token that it names is one of its own text
+            st.session_state.pop(f"{self.key(name)}:on", None)
         if everywhere:
             st.session_state["whole_page"] = True
         for name, value in (("text", one.text), ("model", one.model)):

@@ -142,6 +142,13 @@ def pick(page: Page, key: str, option: str | int) -> None:
     page.get_by_role("option", name=str(option), exact=True).click()
 
 
+def write(page: Page, text: str) -> None:
+    """Writes a text into the sidebar, and runs it."""
+    field = page.get_by_role("textbox", name="Text", exact=True)
+    field.fill(text)
+    field.press("Control+Enter")
+
+
 def query_of(page: Page) -> str:
     """The query of the page's address, with its question mark."""
     return f"?{urlsplit(page.url).query}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, expect
 
-from tests.e2e.driver import QUIET, Open, at_widths, pick, query_of, seen, sentence, sideways, visiting
+from tests.e2e.driver import QUIET, Open, at_widths, pick, query_of, seen, sentence, sideways, visiting, write
 
 DIAL = ".st-key-softmax-temperature-dial input"
 SECOND_DIAL = ".st-key-softmax-temperature-dialsampling input"
@@ -31,7 +33,7 @@ def test_the_picture_follows_the_dial_while_it_moves_and_from_the_keyboard(visit
     page.mouse.move(box["x"] + 1, box["y"] + box["height"] / 2, steps=12)
     expect(sentence(page)).to_contain_text("At τ = 0.05,")
     page.mouse.up()
-    expect(sentence(page)).to_contain_text("spreads over 1.0 of 16 tokens")
+    expect(sentence(page)).to_contain_text("Effective number of tokens: 1.0 of 16")
     expect(dial).to_have_attribute("aria-valuetext", "0.05")
 
     # from the keyboard, and its twin
@@ -57,8 +59,41 @@ def test_every_other_control(visit: Open) -> None:
     page.get_by_role("button", name="New random vectors").click()
     expect(sentence(page, "variance")).not_to_have_text(before)
     page.wait_for_url("**seed=1**")
+
+
+def test_a_guess_uncovers_the_curves_and_stays_out_of_the_link(open_app: Open) -> None:
+    page = open_app("softmax?revealed=0")
+    expect(page.locator(".js-plotly-plot")).to_have_count(5)
+    expect(page.locator(".st-key-lesson-veil-softmax-curves")).to_contain_text("Hidden until you have guessed")
     page.get_by_role("radio", name="It gains").or_(page.get_by_role("button", name="It gains")).first.click()
-    expect(page.locator(".st-key-lesson-predict-guess")).to_contain_text("every weight is squared")
+    expect(page.locator(".st-key-lesson-predict-sharper")).to_contain_text("squares every weight")
+    expect(page.locator(".js-plotly-plot")).to_have_count(6)
+    assert "guess" not in page.url and "sharper" not in page.url
+
+
+def test_the_list_of_tokens_displays_the_token_of_the_sentence(visit: Open) -> None:
+    """After a new text, a new model and a thing to try; the browser's side of a list is what is read."""
+    page = visit()
+
+    def agree(token: str) -> None:
+        expect(sentence(page)).to_contain_text(f"“{token}” gives")
+        box = page.locator(".st-key-softmax-query").get_by_role("combobox")
+        expect(box).to_have_value(re.compile(rf"^\d+ {re.escape(token)}$"))
+        page.wait_for_selector(QUIET)
+
+    agree("it")
+    for text, token in (
+        ("In every park the old birds often sing at dawn when nobody listens to them at all.", "all"),
+        ("All birds sing, and nobody listens to all.", "all"),
+        ("One two three four five six seven eight nine all of it", "all"),
+        ("zero one two three four five six seven eight nine ten", "ten"),
+    ):
+        write(page, text)
+        agree(token)
+    page.get_by_role("button", name="A model that predicts words").click()
+    expect(sentence(page)).to_contain_text("At τ = 0.5,")
+    label = sentence(page).inner_text().split("“")[1].split("”")[0]
+    agree(label)
 
 
 def test_things_to_try_and_the_link_in_another_browser(visit: Open) -> None:

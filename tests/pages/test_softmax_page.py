@@ -28,7 +28,7 @@ def test_the_bars_are_attends_weights(app: Page, tau: float) -> None:
     assert numbers(pale["x"]) == pytest.approx((100 * before).tolist(), abs=1e-3)
     assert numbers(blue["x"]) == pytest.approx((100 * after).tolist(), abs=1e-3)
     assert percent(float(after.max())) in app.prose
-    assert f"{2 ** float(measures.entropy(after)):.1f} of 16 tokens" in app.prose
+    assert f"Effective number of tokens: {2 ** float(measures.entropy(after)):.1f} of 16" in app.prose
 
 
 def test_the_curves_and_their_point_are_the_rows(app: Page) -> None:
@@ -66,7 +66,7 @@ def test_an_encoder_shows_how_far_its_vectors_move(app: Page) -> None:
 @pytest.mark.parametrize("name", ["austen", "scratch:gpt"])
 def test_a_language_model_shows_its_next_token(app: Page, name: str) -> None:
     app.session_state["model"] = name
-    app.choose(temperature=0.1, query=7)
+    app.run().choose(temperature=0.1, query=7)
     model = attnviz.load(name)
     plain, changed = model.run(SENTENCE), model.run(SENTENCE, intervention=attnviz.Intervention(temperature=0.1))
     assert plain.logits is not None and changed.logits is not None
@@ -106,14 +106,104 @@ def test_the_heads_own_variances_are_the_models(app: Page) -> None:
     assert significant(float(own[3, 1])) in caption
 
 
-@pytest.mark.parametrize("guess", ANSWERS)
-def test_the_answer_is_worked_out(app: Page, guess: str) -> None:
-    app.choose(guess=guess)
-    scores = attnviz.load("minilm").run(SENTENCE).layers[3].attention.scores[0, 1, 10]
-    second = scores.argsort(descending=True)[1]
-    before, after = scaling.tempered(scores, [1.0, 0.5])[:, second].tolist()
-    assert after < before and percent(after) in app.prose
-    assert ("✓" in app.prose) == (guess == "It loses")
+# ---- the prediction --------------------------------------------------------------------------------
+
+
+def guess(app: Page, answer: str) -> Page:
+    """Answers the page's only quiz."""
+    (quiz,) = (one for one in app.get("button_group") if "softmax.quiz.sharper" in one.proto.id)
+    return quiz.set_value(answer).run()
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_the_answer_is_worked_out(answer: str) -> None:
+    app = guess(opened("softmax", revealed=0), answer)
+    weights = attnviz.load("minilm").run(SENTENCE).layers[3].attention.weights[0, 1, 10].double()
+    second, squares = weights.sort(descending=True).values[1].item(), weights.square().sum().item()
+    assert second < squares  # what is below the sum of the squares shrinks
+    assert f"{second:.4f}² ÷ {squares:.4f} ≈ {second**2 / squares:.4g}" in app.prose
+    assert ("✓" in app.prose) == (answer == "It loses")
+    assert app.link == {}
+
+
+def test_a_sharper_row_is_hidden_until_the_guess() -> None:
+    app = opened("softmax", revealed=0)
+    assert len(charts(app)) == 5 and "At τ = 2," in app.sentence  # a flatter one answers nothing
+    app.choose(temperature=0.5)
+    assert len(charts(app)) == 4 and "hidden" in app.sentence
+    guess(app, "It gains")
+    assert len(charts(app)) == 6 and "At τ = 0.5," in app.sentence
+
+
+def test_what_has_no_clear_answer_is_not_asked() -> None:
+    """Where all weights are about the same, sharpening changes none that a reader could be asked about."""
+    app = opened("softmax", revealed=0, text="a a a a a a a a a a a a", model="scratch:tiny", layer=0, head=0)
+    assert "Sharpen" not in str(app.get("button_group")) and len(charts(app)) == 6
+
+
+def test_the_second_largest_weight_is_called_so() -> None:
+    app = opened("softmax", revealed=0)
+    (quiz,) = (one for one in app.get("button_group") if "softmax.quiz.sharper" in one.proto.id)
+    assert "what happens to the second\\-largest weight, that of “\\[CLS\\]”" in quiz.proto.label
+
+
+# ---- what follows the reader -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("In every park the old birds often sing at dawn when nobody listens to them at all.", "minilm"),
+        ("The trophy doesn't fit in the suitcase because it's too big.", "minilm"),
+        (SENTENCE, "austen"),
+        (SENTENCE, "scratch:gpt"),
+        ("short", "minilm"),
+        ("**bold** `code` [CLS] .", "minilm"),
+    ],
+)
+def test_box_sentence_and_link_name_the_same_token(app: Page, text: str, model: str) -> None:
+    """The list, the sentence and the address agree after a new text, a new model and a thing to try."""
+
+    def agree() -> int:
+        position = app.session_state["softmax.query"]
+        label = app.sentence.split("“")[1].split("”")[0]
+        box = app.selectbox(key="softmax.query")
+        assert box.options[position] == f"{position} {label}" and box.value == position
+        assert app.link.get("query", "10") == str(position)
+        return int(position)
+
+    assert agree() == 10
+    app.session_state["model"] = model
+    app.text_area(key="text").set_value(text).run()
+    position, labels = agree(), attnviz.load(model).encode(text).labels
+    if "it" in labels:
+        assert labels[position] == "it"  # the chosen word stays chosen where it still stands
+    for number in range(3):
+        app.button(key=f"softmax-try-{number}").click().run()
+        agree()
+    assert agree() == opened("softmax", **app.link).session_state["softmax.query"]
+
+
+def test_a_step_back_to_another_text_brings_its_own_token(app: Page) -> None:
+    app.text_area(key="text").set_value("The trophy doesn't fit in the suitcase because it's too big.").run()
+    app.choose(query=2)
+    app.step_back(query=5)
+    assert app.session_state["softmax.query"] == 5 and "“·t” gives" in app.sentence
+
+
+def test_a_list_of_tokens_shows_them_as_they_are(app: Page) -> None:
+    options = app.selectbox(key="softmax.query").options
+    assert options[0] == "0 [CLS]" and options[14] == "14 ."
+
+
+def test_a_second_thing_to_try_does_not_keep_what_the_first_set(app: Page) -> None:
+    app.choose(seed=3)
+    app.button(key="softmax-try-0").click().run()
+    app.button(key="softmax-try-1").click().run()
+    assert app.link == {"temperature": "20", "seed": "3"}
+
+
+# ---- things to try, links, other models --------------------------------------------------------------
 
 
 def test_things_to_try_set_the_page_up(app: Page) -> None:
@@ -142,11 +232,11 @@ def test_a_link_out_of_range_is_answered_with_a_page(query: dict[str, str]) -> N
 @pytest.mark.parametrize("model", ["scratch:tiny", "scratch:bert", "scratch:gpt"])
 def test_other_models_and_short_texts(app: Page, model: str) -> None:
     app.session_state["model"] = model
-    for text, query in (("word " * 100, 63), ("a a", 2), ("a", 2)):  # brought to the last word
+    for text, query in (("word " * 100, 63), ("a a", 2), ("a", 2)):
         app.session_state["text"] = text
         app.run()
         assert not app.exception and len(charts(app)) == 6
-        assert app.session_state["softmax.query"] == (10 if query == 63 else query)
+        assert app.session_state["softmax.query"] < len(attnviz.load(model).encode(text))
         app.choose(query=query, temperature=0.05)
         assert not app.exception and len(charts(app)) == 6
 

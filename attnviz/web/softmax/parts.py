@@ -17,6 +17,7 @@ from attnviz.web.softmax.row import Row
 from attnviz.web.softmax.state import Settings
 from attnviz.web.temperatures import MARKS, TEMPERATURES
 
+AROUND = 52  # px: title of a picture and the link to its data
 FORMULA = r"""\begin{aligned}
 &\mathrm{weights}=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)\\
 &P(\mathrm{next})=\mathrm{softmax}\!\left(\frac{\mathrm{logits}}{\tau}\right)\\
@@ -27,22 +28,16 @@ FORMULA = r"""\begin{aligned}
 # ---- one row -----------------------------------------------------------------------------------------
 
 
-def prediction(lesson: Lesson[Settings], row: Row) -> None:
-    """What a lower temperature does to the second token."""
-    if row.allowed > 1:
-        question, truth, because = text.second_token(row)
-        lesson.predict("guess", shell.escaped(question), text.ANSWERS, truth, because)
+def prediction(lesson: Lesson[Settings], row: Row) -> bool:
+    """What a lower temperature does to the second largest weight; whether the page may show it."""
+    asked = text.second_weight(row)
+    return asked is None or lesson.predict("sharper", *asked)
 
 
 def controls(lesson: Lesson[Settings], settings: Settings, trace: Trace, row: Row) -> None:
     """The temperature, and which row of which head."""
     _temperature(lesson)
-    st.selectbox(
-        "Token that looks (query)",
-        range(len(row.labels)),
-        key=lesson.key("query"),
-        format_func=lambda i: shell.escaped(f"{i} {row.labels[i]}"),
-    )
+    lesson.token_box("Token that looks (query)", "query", row.labels)
     st.selectbox("Layer", range(trace.config.n_layers), key=lesson.key("layer"))
     st.selectbox("Head", range(trace.config.n_heads), key=lesson.key("head"))
     variance = float(scaling.product_variance(trace.layers[settings.layer].attention)[settings.head])
@@ -54,8 +49,11 @@ def _temperature(lesson: Lesson[Settings], at: str = "") -> None:
     dial("Temperature τ", TEMPERATURES, key=key, format_func="{:g}".format, marks=MARKS, at=at)
 
 
-def bars(lesson: Lesson[Settings], row: Row) -> None:
+def bars(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
     """The row's weights, before and after."""
+    if hides:
+        lesson.veil("row", 54 + 24 * min(row.allowed, text.MOST_BARS) + AROUND)
+        return
     figure = figures.weight_bars(*text.bars(row), shell.palette())
     data = pd.DataFrame(
         {
@@ -69,13 +67,15 @@ def bars(lesson: Lesson[Settings], row: Row) -> None:
     lesson.picture(figure, title=text.row_title(row), alt=text.row_sentence(row), data=data, file="row")
 
 
-def curves(lesson: Lesson[Settings], row: Row) -> None:
-    """How many tokens share the row, and the top weight, at every temperature."""
+def curves(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
+    """How many tokens share the row, and the largest weight, at every temperature."""
+    if hides:
+        lesson.veil("curves", 400 + AROUND)
+        return
     now = (row.temperature, row.tokens[1], row.tops[1])
     figure = figures.temperature_curves(TEMPERATURES, row.curve_tokens, row.curve_tops, now, row.ends, shell.palette())
     data = pd.DataFrame({"tau": TEMPERATURES, "tokens": row.curve_tokens, "top_weight": row.curve_tops})
-    title = "Small τ: all to one token. Large τ: the same to all"
-    lesson.picture(figure, title=title, alt=text.curves_alt(row), data=data, file="temperature")
+    lesson.picture(figure, title=text.curves_title(row), alt=text.curves_alt(row), data=data, file="temperature")
 
 
 def tries(lesson: Lesson[Settings]) -> None:
@@ -84,6 +84,7 @@ def tries(lesson: Lesson[Settings]) -> None:
         Try("Almost argmax: τ = 0.05", {"temperature": 0.05}),
         Try("Almost even: τ = 20", {"temperature": 20.0}),
         Try("A model that predicts words: Austen", {"temperature": 0.5}, model="austen"),
+        keeps=("seed",),
     )
 
 
@@ -95,9 +96,9 @@ def sampling(lesson: Lesson[Settings], inputs: shell.Inputs, settings: Settings)
     effect = state.carried(inputs.model, inputs.text, settings.temperature, settings.query)
     if isinstance(effect, list):
         sentence = text.carried_sentence(effect, settings.temperature)
-        title = "τ in attention moves every layer’s vectors"
+        title = text.carried_title(settings.temperature)
         figure = figures.carried_lines(effect, shell.palette())
-        data = pd.DataFrame({"layer": range(len(effect)), "moved": effect})
+        data = pd.DataFrame({"layer": range(len(effect)), "change": effect})
     else:
         names, trained = state.token_names(inputs.model, effect.ids), cache.model(inputs.model).info.trained
         sentence = text.next_sentence(effect, names, settings.temperature, trained)
@@ -141,18 +142,18 @@ def variance(lesson: Lesson[Settings], inputs: shell.Inputs, seed: int, measured
 
 def saturation(lesson: Lesson[Settings], measured: tuple[scaling.Saturation, ...]) -> None:
     """What the softmax does to products that are too large."""
-    lesson.sentence(text.saturation_sentence(measured[-1], state.KEYS), part="saturation")
+    lesson.sentence(text.saturation_sentence(measured[-1], state.KEYS, state.gradient_gains()), part="saturation")
     widths, data = [one.width for one in measured], pd.DataFrame(measured)
     left, right = st.columns(2, gap="large")
     with left:
         plain, scaled = [one.top for one in measured], [one.top_scaled for one in measured]
         figure = figures.saturation_lines(widths, plain, scaled, "%", shell.palette())
-        title = "Without the factor, one key takes nearly everything"
+        title = "Without the factor, one key takes nearly all the weight"
         lesson.picture(figure, title=title, alt=title, data=data, file="saturation")
     with right:
         plain, scaled = [one.gradient for one in measured], [one.gradient_scaled for one in measured]
-        figure = figures.saturation_lines(widths, plain, scaled, "size of softmax’s gradient", shell.palette())
-        title = "… and nothing is left to learn from"
+        figure = figures.saturation_lines(widths, plain, scaled, "size of the gradient", shell.palette())
+        title = "… and hardly any gradient is left to learn from"
         lesson.picture(figure, title=title, alt=title, data=data, file="gradient")
 
 

@@ -36,6 +36,11 @@ class Row:
         return int((self.scores > -torch.inf).sum())
 
     @property
+    def is_sharpened(self) -> bool:
+        """Whether the row is shown sharper than the model has it, as the reader is asked to imagine it."""
+        return self.temperature < 1
+
+    @property
     def order(self) -> list[int]:
         """The allowed positions, heaviest first: the same at every temperature."""
         return cast(list[int], self.scores.argsort(descending=True, stable=True)[: self.allowed].tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,11 @@ from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.web import cache
 from attnviz.web.lesson import Lesson
-from attnviz.web.softmax import text
 from attnviz.web.softmax.row import Row, read_row
 from attnviz.web.temperatures import TEMPERATURES
 
 PAIRS, QUERIES, KEYS = 1_000, 64, 16
+GAIN_SEEDS = range(11)  # the gradient varies by powers of ten from seed to seed
 SEEDS = 10_000
 
 
@@ -31,26 +32,22 @@ class Settings:
     head: int = 1
     query: int = 10
     seed: int = 0
-    guess: str = ""
 
     def __post_init__(self) -> None:
         if self.temperature not in TEMPERATURES:
             raise InvalidParameterError(f"temperature={self.temperature} is none of the steps from 0.05 to 20")
         if min(self.layer, self.head, self.query, self.seed) < 0 or self.seed >= SEEDS:
             raise InvalidParameterError(f"layer, head, query and seed count from 0, the seed to {SEEDS - 1}")
-        if self.guess not in ("", *text.ANSWERS):
-            raise InvalidParameterError(f"guess={self.guess!r} is no answer")
 
 
-def clamped(lesson: Lesson[Settings], trace: Trace) -> Settings:
+def within(lesson: Lesson[Settings], trace: Trace) -> Settings:
     """The settings, on a layer, a head and a token that this model and this text have."""
-    settings, special = lesson.settings(), trace.encodings[0].special
+    settings, encoding = lesson.settings(), trace.encodings[0]
     if settings.layer >= trace.config.n_layers:
         lesson.choose(layer=trace.config.n_layers - 1)
     if settings.head >= trace.config.n_heads:
         lesson.choose(head=trace.config.n_heads - 1)
-    if settings.query >= len(special):  # a word, if there is one
-        lesson.choose(query=max((i for i, one in enumerate(special) if not one), default=len(special) - 1))
+    lesson.follow_token("query", encoding.labels, encoding.special)
     return lesson.settings()
 
 
@@ -95,6 +92,14 @@ def random_vectors(seed: int) -> tuple[tuple[scaling.Variance, ...], tuple[scali
         scaling.measure_variance(pairs=PAIRS, seed=seed),
         scaling.measure_saturation(keys=KEYS, queries=QUERIES, seed=seed),
     )
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def gradient_gains() -> list[float]:
+    """How many times as large the factor makes the median gradient at the largest width, per seed."""
+    widest = scaling.WIDTHS[-1:]
+    measured = [scaling.measure_saturation(widest, keys=KEYS, queries=QUERIES, seed=seed)[0] for seed in GAIN_SEEDS]
+    return [one.gradient_scaled / one.gradient if one.gradient > 0 else math.inf for one in measured]
 
 
 def head_variances(trace: Trace) -> list[float]:

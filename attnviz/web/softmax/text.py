@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 from attnviz.analysis import scaling
-from attnviz.formatting import percent, significant, small_percent
+from attnviz.formatting import percent, scientific, significant, small_percent
 from attnviz.nn.trace import Trace
 from attnviz.web.softmax.row import SHARPER, Row
 
 ANSWERS = ("It gains", "It loses", "It keeps its share")
+CLEAR = 0.01  # a change of a weight that the reader can be asked about
+HIDDEN_SENTENCE = "What this temperature does is hidden until you have guessed."
 MOST_BARS = 24  # more tokens than this, and the lightest share one bar
 
 
@@ -25,31 +28,50 @@ def row_sentence(row: Row) -> str:
         return f"“{row.token}” may look at one token only, which gets 100\u202f% at every temperature."
     best = row.labels[row.order[0]]
     gives = f"“{row.token}” gives “{best}” {percent(row.tops[1])} of its attention"
-    over = f"spreads over {row.tokens[1]:.1f} of {row.allowed} tokens ({row.bits[1]:.2f} bits)"
+    count = f"Effective number of tokens: {row.tokens[1]:.1f} of {row.allowed}"
     if row.temperature == 1:
-        return f"At τ = 1, where nothing is changed, {gives} and {over}."
-    before = f"{row.tokens[0]:.1f} ({row.bits[0]:.2f} bits)"
-    return f"At τ = {row.temperature:g}, {gives} instead of {percent(row.tops[0])}, and {over} instead of {before}."
-
-
-def second_token(row: Row) -> tuple[str, str, str]:
-    """The question about the second token of the row at τ = SHARPER, the true answer, and a sentence why."""
-    first, second = row.order[:2]
-    name = row.labels[second]
-    before, after = float(row.weights[0, second]), float(row.weights[2, second])
-    truth = ANSWERS[2] if percent(before) == percent(after) else ANSWERS[0] if after > before else ANSWERS[1]
-    because = (
-        f"At τ = {SHARPER:g} every weight is squared and all are shared out again: “{name}” goes from "
-        f"{percent(before)} to {percent(after)}, “{row.labels[first]}” from {percent(row.tops[0])} to "
-        f"{percent(row.tops[2])}."
+        return f"At τ = 1, where nothing is changed, {gives}. {count} (entropy {row.bits[1]:.2f} bits)."
+    return (
+        f"At τ = {row.temperature:g}, {gives} instead of {percent(row.tops[0])}. {count} instead of "
+        f"{row.tokens[0]:.1f} (entropy {row.bits[1]:.2f} bits instead of {row.bits[0]:.2f})."
     )
-    return f"Sharpen to τ = {SHARPER:g}: what happens to the second token, “{name}”?", truth, because
+
+
+def second_weight(row: Row) -> tuple[str, Sequence[str], str, str] | None:
+    """What becomes of the second largest weight at τ = SHARPER, as `Lesson.predict` takes it.
+
+    None where it hardly changes, or where there is none: nothing to ask then.
+    """
+    if row.allowed < 2:
+        return None
+    second = row.order[1]
+    before, after = float(row.weights[0, second]), float(row.weights[2, second])
+    if abs(after - before) < CLEAR:
+        return None
+    threshold = float(row.weights[0].square().sum())
+    grows = after > before
+    because = (
+        f"τ = {SHARPER:g} squares every weight and divides by the sum of the squares, here {threshold:.4f}: a weight "
+        f"above that sum grows, one below it shrinks. “{row.labels[second]}”: {before:.4f}² ÷ {threshold:.4f} ≈ "
+        f"{scientific(after, 4)}."
+    )
+    asks = f"Sharpen to τ = {SHARPER:g}: what happens to the second-largest weight, that of “{row.labels[second]}”?"
+    return asks, ANSWERS, ANSWERS[0] if grows else ANSWERS[1], because
 
 
 def curves_alt(row: Row) -> str:
     """The curves over all temperatures as text: where the row stands."""
     spread, top = row.tokens[1], row.tops[1]
-    return f"At τ = {row.temperature:g} the row spreads over {spread:.2f} tokens, its top weight is {top:.3f}."
+    return f"At τ = {row.temperature:g} the effective number of tokens is {spread:.2f}, the largest weight {top:.3f}."
+
+
+def curves_title(row: Row) -> str:
+    """What both ends of the curves show."""
+    if row.allowed < 2:
+        return "Nothing to share out"
+    cold, _ = row.ends
+    one = "one token" if cold[0] == 1 else f"the {cold[0]:.0f} strongest tokens"
+    return f"Small τ: everything to {one}. Large τ: the same to all"
 
 
 def row_title(row: Row) -> str:
@@ -57,10 +79,12 @@ def row_title(row: Row) -> str:
     if row.allowed < 2:
         return "Nothing to share out"
     best = row.labels[row.order[0]]
+    before, after = percent(row.tops[0]), percent(row.tops[1])
     if row.temperature == 1:
-        return f"“{best}” has the most at τ = 1, and at every other τ"
-    verb = "rises" if row.tops[1] > row.tops[0] else "falls"
-    return f"“{best}” {verb} from {percent(row.tops[0])} (pale, τ = 1) to {percent(row.tops[1])}"
+        return f"“{best}” has the largest weight, {after}: at every τ it is in front"
+    if before == after:
+        return f"“{best}” stays at {after} (pale: τ = 1)"
+    return f"“{best}” {'rises' if row.tops[1] > row.tops[0] else 'falls'} from {before} (pale, τ = 1) to {after}"
 
 
 def bars(row: Row) -> tuple[list[str], list[float], list[float], list[str]]:
@@ -86,12 +110,13 @@ def next_sentence(tokens: scaling.NextTokens, names: Sequence[str], temperature:
     if temperature == 1:
         return f"No. At τ = 1 neither changes anything.{untrained}"
     kept = len(set(tokens.ids) & set(tokens.first_inside))
-    same = "the same token first" if tokens.ids[0] == tokens.first_inside[0] else "another token first"
+    same = "the same token comes first" if tokens.ids[0] == tokens.first_inside[0] else "another token comes first"
     plain, outside, inside = (small_percent(p[0]) for p in (tokens.plain, tokens.outside, tokens.inside))
     return (
         f"No. On the output, τ = {temperature:g} takes “{names[0]}” from {plain} to {outside} and keeps the order of "
-        f"all tokens. In attention it changes what the logits are made of: “{names[0]}” gets {inside}, {same}, {kept} "
-        f"of the first {len(tokens.ids)} still among them.{untrained}"
+        f"all tokens. In attention it changes the vectors that the logits are computed from: “{names[0]}” gets "
+        f"{inside}, {same}, and {kept} of the {len(tokens.ids)} likeliest tokens are still among the first "
+        f"{len(tokens.ids)}.{untrained}"
     )
 
 
@@ -112,9 +137,16 @@ def carried_sentence(moved: Sequence[float], temperature: float) -> str:
     if temperature == 1:
         return f"No. At τ = 1 neither changes anything. {sampling}"
     return (
-        f"No. In every attention row, τ = {temperature:g} moves the last layer’s vectors by {percent(moved[-1])} "
-        f"of their length on average. {sampling}"
+        f"No. In every attention row, τ = {temperature:g} changes the last layer’s vectors by {percent(moved[-1])} "
+        f"of their norm on average. {sampling}"
     )
+
+
+def carried_title(temperature: float) -> str:
+    """The point of the lines of what τ carries from layer to layer."""
+    if temperature == 1:
+        return "At τ = 1 nothing changes"
+    return "τ in attention changes the vectors of every layer; on the output, of none"
 
 
 # ---- why √d_k ----------------------------------------------------------------------------------------
@@ -126,10 +158,9 @@ def variance_sentence(measured: tuple[scaling.Variance, ...], pairs: int) -> str
     _, low, high = last.scaled
     inside = sum(one.low <= one.width <= one.high for one in measured)
     return (
-        f"Over {pairs:,} pairs of random vectors of {last.width:,} numbers, q·k has a variance of "
-        f"{last.variance:,.0f}, and q·k / √{last.width:,} one of {last.scaled[0]:.2f}, with a 99\u202f% interval of "
-        f"{low:.2f} to {high:.2f}. The theory, variance = dₖ, lies inside the interval at {inside} of {len(measured)} "
-        "widths."
+        f"{pairs:,} pairs of random vectors of {last.width:,} numbers each: q·k has variance {last.variance:,.0f}; "
+        f"divided by √{last.width:,}, {last.scaled[0]:.2f} (99\u202f% confidence interval {low:.2f} to {high:.2f}). "
+        f"Theory says that the variance is dₖ: at {inside} of {len(measured)} widths that lies in the interval."
     )
 
 
@@ -145,11 +176,10 @@ def heads_sentence(trace: Trace, variances: Sequence[float], title: str) -> str:
         return "With one pair of tokens, the heads’ own q·k have no variance to measure."
     ranked, width = sorted(zip(variances, head_names(trace), strict=True)), trace.config.head_dim
     (low, lowest), (high, highest) = ranked[0], ranked[-1]
-    half = ranked[len(ranked) // 2][0]
     return (
-        f"The rings are the q·k of the {len(ranked)} heads of {title} on this text, before scaling: variances from "
-        f"{significant(low)} ({lowest}) to {significant(high)} ({highest}), half of them from {significant(half)} up, "
-        f"where random vectors of {width} numbers have {width}."
+        f"Each ring is one of the {len(ranked)} heads of {title} on this text: the variance of its q·k before scaling. "
+        f"Smallest {significant(low)} ({lowest}), largest {significant(high)} ({highest}), median "
+        f"{significant(statistics.median(variances))}; random vectors of {width} numbers: {width}."
     )
 
 
@@ -159,14 +189,22 @@ def head_caption(variance: float, width: int) -> str:
         return "One pair of tokens has no variance."
     scaled = significant(variance / width)
     measured = f"This head’s q·k has a variance of {significant(variance)} on this text"
-    return f"{measured}, and {scaled} after ÷\u00a0√{width}."
+    return f"{measured}, and {scaled} after division by √{width}."
 
 
-def saturation_sentence(last: scaling.Saturation, keys: int) -> str:
-    """What softmax makes of rows of random q·k at the largest width."""
-    times = last.gradient_scaled / last.gradient if last.gradient > 0 else math.inf
+def saturation_sentence(last: scaling.Saturation, keys: int, gains: Sequence[float]) -> str:
+    """What softmax makes of rows of random q·k at the largest width, and of several seeds' gradients (`gains`)."""
+    middle, least, most = (_power_of_ten(gain) for gain in (statistics.median(gains), min(gains), max(gains)))
     return (
-        f"Softmax over {keys} random keys, dₖ = {last.width:,}: without the factor the top key gets "
+        f"Softmax over {keys} random keys, dₖ = {last.width:,}: without the factor 1/√dₖ the strongest key gets "
         f"{percent(last.top)} on average, and half of the rows have a gradient below {significant(last.gradient)}. "
-        f"With it the top key gets {percent(last.top_scaled)}, and the gradient is {significant(times)} times as large."
+        f"With it the strongest key gets {percent(last.top_scaled)}, and the gradient is about {middle} times as large "
+        f"(median of {len(gains)} seeds; from {least} to {most})."
     )
+
+
+def _power_of_ten(value: float) -> str:
+    """The nearest power of ten: 10⁴."""
+    if not 0 < value < math.inf:
+        return "∞"
+    return scientific(10.0 ** round(math.log10(value)), 1).removeprefix("1 × ")
