@@ -27,6 +27,7 @@ from attnviz.models.model import Model
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
+from attnviz.web import reloads
 
 # Limits of a public server, each with a variable of the environment to raise it.
 MAX_MODEL_BYTES = int(os.environ.get("ATTNVIZ_MAX_MODEL_BYTES", 600_000_000))
@@ -87,10 +88,11 @@ def keep(new: Model, source: str = "trained in this session") -> str:
     name, number = f"{OWN}{secrets.token_hex(8)}", state.get("own models so far", 0) + 1
     title = f"Yours {number}: {new.info.title}"
     kept = replace(new, info=replace(new.info, name=name, title=title, source=source))
+    goes = list(models.values())[: max(0, len(models) + 1 - MOST_OWN)]
     with _lock:
-        before = sum(map(n_bytes, _owned)) - sum(
-            map(n_bytes, list(models.values())[: max(0, len(models) + 1 - MOST_OWN)])
-        )
+        if _own_bytes(without=goes) + n_bytes(kept) > OWN_BYTES:
+            reloads.forget_absent()
+        before = _own_bytes(without=goes)
         if before + n_bytes(kept) > OWN_BYTES:
             raise ModelError(
                 f"The model takes {n_bytes(kept):,} bytes and those of all sessions {before:,}: more than the "
@@ -99,9 +101,15 @@ def keep(new: Model, source: str = "trained in this session") -> str:
         _owned.add(kept)
     state["own models so far"] = number
     models[name] = kept
+    reloads.keep(**{"own models": models, "own models so far": number})
     for oldest in list(models)[:-MOST_OWN]:
         _owned.discard(models.pop(oldest))
     return name
+
+
+def _own_bytes(without: list[Model]) -> int:
+    """Bytes of the sessions' own models, all sessions together, but for some."""
+    return sum(map(n_bytes, _owned)) - sum(map(n_bytes, without))
 
 
 def loaded() -> dict[str, int]:

@@ -20,7 +20,7 @@ from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
 from attnviz.inputs.assets import APP, ASSETS
 from attnviz.models.catalogue import catalogue
-from attnviz.web import cache
+from attnviz.web import cache, reloads
 from attnviz.web.components import attention_view
 
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
@@ -73,6 +73,9 @@ def restore_link(page: str) -> None:
     given = st.query_params.to_dict()
     state = st.session_state
     first = "text" not in state
+    own = given.pop(reloads.PARAMETER, "")
+    if first:
+        reloads.claim(own)
     moved = state.get("page") != page
     state["page"] = page
     stepped = not first and _is_history_step()
@@ -122,8 +125,12 @@ def palette() -> figures.Palette:
 
 
 def write_link(inputs: Inputs, settings: Mapping[str, str]) -> None:
-    """Puts what is on screen into the address; what equals the default is left out."""
-    link = dict(settings)
+    """Puts what is on screen into the address; what equals the default is left out.
+
+    The address also says which training and models are this session's own, so that a reload finds them again: that
+    parameter, `reloads.PARAMETER`, stands in no link for others.
+    """
+    link = {**settings, **reloads.address()}
     if inputs.model != "minilm":
         link["model"] = inputs.model
     if inputs.text != first_text() and len(inputs.text) <= LONGEST_LINK:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 
-from playwright.sync_api import Locator, Page, TimeoutError, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.driver import PATIENCE, Open, at_widths, sideways, visiting
+from tests.e2e.driver import PATIENCE, Open, at_widths, query_of, sideways, visiting
 
 SENTENCE = ".st-key-lesson-sentence-main"
 CURVES = ".st-key-lesson-picture-training .js-plotly-plot"
@@ -80,25 +79,37 @@ def test_a_training_from_start_to_use(visit: Open) -> None:
 
 
 def test_a_training_ends_with_its_session(visit: Open) -> None:
-    """The server takes two: the third waits until one of the first two has closed the browser."""
+    """The server takes two: the third waits in line until one of the first two has closed the browser."""
     first, second, third = (visit() for _ in range(3))
     for page in (first, second):
         button(page, "Start").click()
         reach(page, 2)
     button(third, "Start").click()
-    expect(third.get_by_text("2 trainings run on this server now, as many as it takes")).to_be_visible()
+    expect(third.get_by_text("You are next")).to_be_visible()
     first.close()
-
-    def try_again() -> bool:
-        with suppress(TimeoutError):  # the answer to the click before may take the button away under this one
-            button(third, "Start").click(timeout=1_000)
-        third.wait_for_timeout(250)
-        return button(third, "Stop").is_visible()
-
-    assert any(try_again() for _ in range(4 * PATIENCE // 1000))
+    reach(third, 2)
     for page in (second, third):
         button(page, "Stop").click()
         expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost")
+
+
+def test_a_reload_finds_the_training_and_the_model_again(visit: Open) -> None:
+    page = visit()
+    button(page, "Start").click()
+    reach(page, 5)
+    page.wait_for_url("**run=**")
+    seen = steps(page)
+    page.reload()
+    reach(page, seen + 5)
+    other = visit(query_of(page))  # who got the address while its owner is here
+    expect(other.locator(SENTENCE)).to_contain_text("press Start")
+    assert "run=" not in other.url
+    button(page, "Stop").click()
+    button(page, "Use it in every page").click()
+    page.get_by_role("link", name="Every page runs it now: open Explore").click()
+    page.wait_for_url("**model=session%3A**")
+    page.reload()
+    expect(page.get_by_role("combobox", name="Model")).to_have_value(re.compile("Yours 1: copy after"))
 
 
 def test_nothing_scrolls_sideways(visit: Open) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from attnviz.training import checkpoints
 from attnviz.training.loop import Step, TrainConfig, Training, preset, train
 from attnviz.training.tasks import TASKS
 from attnviz.training.tasks.texts import MOST_BYTES
-from attnviz.web.jobs import priority, training_limits, training_runs
+from attnviz.web.jobs import priority, training_limits, training_queue, training_runs
 from attnviz.web.jobs.training_runs import Run
 
 TINY = preset(
@@ -29,13 +30,14 @@ TINY = preset(
 @pytest.fixture(autouse=True)
 def every_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The session is asked for after every step, which is where the tests step in; no thread outlives a test."""
-    monkeypatch.setattr(training_runs, "ABSENT", 0.0)
+    monkeypatch.setattr(training_queue, "ABSENT", 0.0)
     monkeypatch.setattr(priority, "YIELD", 0.0)
     yield
-    for run in list(training_runs._running):
+    training_queue.waiting.clear()
+    for run in list(training_queue.running):
         run.pause()
         run.wait()
-    assert not training_runs._running
+    assert not training_queue.running
 
 
 def started(config: TrainConfig = TINY, at: int = 0, act: Callable[[Run], object] | None = None) -> Run:
@@ -124,44 +126,118 @@ def test_a_run_ends_when_its_session_does() -> None:
     run = started(at=3, act=leave)
     run.present = lambda was=run.present: was() and here
     run.wait()
-    assert run.status == "paused" and run.done in (3, 4) and not training_runs._running
+    assert run.status == "paused" and run.done in (3, 4) and not training_queue.running
     assert Training.resume(run._checkpoint).done == run.done
 
 
 def test_a_network_that_stumbles_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_runs, "ABSENT", 1e9)
+    monkeypatch.setattr(training_queue, "ABSENT", 1e9)
     run = Run(TINY, None, lambda: False)
     run.go_on()
     run.wait()
     assert run.status == "done"
 
 
-def test_a_server_has_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_limits, "MAX_TRAININGS", 2)
+def held(n: int) -> tuple[list[Run], threading.Event]:
+    """Runs that hold a place each until the event is set."""
     go = threading.Event()
-    first, second = (started(at=3, act=lambda _: go.wait(60)) for _ in range(2))
-    third = Run(TINY, None, lambda: True)
-    with pytest.raises(TrainingError, match="2 trainings run on this server now, as many as it takes"):
-        third.go_on()
+    runs = [started(at=3, act=lambda _: go.wait(60)) for _ in range(n)]
+    while any(run.done < 3 for run in runs):
+        time.sleep(0.01)
+    return runs, go
+
+
+def in_line() -> Run:
+    run = Run(TINY, None, lambda: True)
+    run.go_on()
+    return run
+
+
+def test_who_comes_when_the_server_is_full_waits_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_limits, "MAX_TRAININGS", 2)
+    runs, go = held(2)
+    third, fourth = in_line(), in_line()
+    assert (third.status, fourth.status) == ("waiting", "waiting") and third.active and not third.steps
+    left = sorted(run.seconds_left or -1.0 for run in runs)
+    first, second = third.place, fourth.place
+    assert first is not None and (first.number, first.n_running, first.at_least) == (1, 2, False)
+    assert second is not None and (second.number, second.n_running, second.at_least) == (2, 2, True)
+    assert [first.seconds, second.seconds] == pytest.approx(left)
     go.set()
-    first.wait()
-    second.wait()
-    third.go_on()
-    third.wait()
-    assert [run.status for run in (first, second, third)] == ["done"] * 3
+    for run in (*runs, third, fourth):
+        finish(run)
+    assert losses(third.steps) == losses(fourth.steps) == losses(uninterrupted())
 
 
-def test_a_paused_run_holds_no_room_and_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def finish(run: Run) -> None:
+    while run.active:
+        time.sleep(0.01)
+    run.wait()
+    assert run.status == "done"
+
+
+def test_nobody_knows_how_long_before_the_first_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_limits, "MAX_TRAININGS", 1)
+    go = threading.Event()
+    first = started(at=1, act=lambda _: go.wait(60))
+    second = in_line()
+    place = second.place
+    assert place is not None and place.seconds is None
+    go.set()
+    finish(first)
+    finish(second)
+    assert second.place is None
+
+
+def test_who_leaves_the_line_frees_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_limits, "MAX_TRAININGS", 1)
+    [first], go = held(1)
+    second, third, fourth = in_line(), in_line(), in_line()
+    second.stop()
+    assert second.status == "stopped" and second.place is None
+    third.present = lambda: False  # closes the browser
+    assert fourth.place is not None and fourth.place.number == 1
+    go.set()
+    finish(first)
+    finish(fourth)
+    assert third.status == "paused" and not third.steps and not training_queue.waiting
+
+
+def test_a_paused_run_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_limits, "MAX_TRAININGS", 1)
     paused = started(at=2, act=Run.pause)
     paused.wait()
-    go = threading.Event()
-    other = started(at=2, act=lambda _: go.wait(60))
-    with pytest.raises(TrainingError, match="1 training runs on this server"):
-        paused.go_on()
-    assert paused.status == "paused"
+    [other], go = held(1)
+    later = in_line()
+    paused.present = lambda: True
+    paused.go_on()
+    assert paused.status == "waiting" and paused.place is not None and paused.place.number == 1
+    assert later.place is not None and later.place.number == 2
     go.set()
-    other.wait()
+    for run in (other, paused, later):
+        finish(run)
+    assert losses(paused.steps) == losses(uninterrupted())
+
+
+def test_a_server_that_takes_none_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_limits, "MAX_TRAININGS", 0)
+    with pytest.raises(TrainingError, match="takes no trainings"):
+        in_line()
+
+
+def test_who_waited_and_comes_back_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that reloads at the moment when a place becomes free has lost nothing."""
+    monkeypatch.setattr(training_limits, "MAX_TRAININGS", 1)
+    monkeypatch.setattr(training_queue, "ABSENT", 5.0)
+    [first], go = held(1)
+    second = in_line()
+    second.present = lambda: False
+    go.set()
+    finish(first)
+    assert second.status == "waiting"
+    second.present = lambda: True
+    training_queue.call_next()
+    finish(second)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +271,7 @@ def test_a_loss_that_runs_away_is_said() -> None:
     run = started(replace(TINY, learning_rate=10.0, optimizer="sgd", clip=0.0, norm_first=False, steps=200))
     run.wait()
     assert run.status == "failed" and "the weights have run away" in run.error
-    assert 0 < run.done < 200 and not training_runs._running
+    assert 0 < run.done < 200 and not training_queue.running
 
 
 def test_a_text_that_is_too_short_is_said() -> None:
@@ -228,7 +304,7 @@ def test_a_thread_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Training, "_step", broken)
     run = started()
     run.wait()
-    assert run.status == "failed" and "KeyError" in run.error and not training_runs._running
+    assert run.status == "failed" and "KeyError" in run.error and not training_queue.running
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
@@ -281,4 +357,4 @@ def test_a_session_has_one_run_and_sees_no_other() -> None:
     assert "This session trains already" in one.text[0].value and one.session_state["training"] is run
     other.session_state["go"] = True
     other.run()
-    assert other.session_state["training"] is not run and len(training_runs._running) == 2
+    assert other.session_state["training"] is not run and len(training_queue.running) == 2

@@ -22,8 +22,8 @@ from attnviz.formatting import percent
 from attnviz.models import folders
 from attnviz.training.loop import Training, train
 from attnviz.training.tasks import TASKS
-from attnviz.web import cache
-from attnviz.web.jobs import priority, training_limits, training_runs
+from attnviz.web import cache, reloads
+from attnviz.web.jobs import priority, training_limits, training_queue, training_runs
 from attnviz.web.jobs.training_runs import Run
 from attnviz.web.train import corpus, curves, heads, state
 from tests.pages.driver import Page, charts, components, numbers, opened
@@ -46,11 +46,11 @@ CONFIG = state.config_of(state.Settings(**SMALL))
 
 @pytest.fixture(autouse=True)
 def no_run_outlives_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(training_runs, "ABSENT", 0.0)  # the session is asked for after every step
+    monkeypatch.setattr(training_queue, "ABSENT", 0.0)  # the session is asked for after every step
     monkeypatch.setattr(priority, "YIELD", 0.0)
     yield
     training_runs._end_all()
-    assert not training_runs._running
+    assert not training_queue.running
 
 
 def press(app: Page, label: str) -> Page:
@@ -74,15 +74,15 @@ def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[Run], o
 
     def presence() -> Callable[[], bool]:
         def here() -> bool:
-            for run in training_runs._running:
-                if run.done == number and run not in acted:
+            for run in list(training_queue.running):  # pages ask too, from their own threads
+                if run._thread is threading.current_thread() and run.done == number and run not in acted:
                     acted.append(run)
                     act(run)
             return True
 
         return here
 
-    monkeypatch.setattr(training_runs, "presence", presence)
+    monkeypatch.setattr(reloads, "presence", presence)
 
 
 def test_the_first_look_says_what_to_do() -> None:
@@ -413,12 +413,33 @@ def test_a_file_over_ten_megabytes_is_refused() -> None:
     assert next(button for button in app.button if button.label == "Start").disabled
 
 
-def test_a_server_without_room_says_so_and_keeps_what_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_server_gives_a_place_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_limits, "MAX_TRAININGS", 1)
+    go = threading.Event()
+    at_step(monkeypatch, 3, lambda _: go.wait(60))
+    first, second, third = (opened("train", **SMALL) for _ in range(3))
+    first.press("Start")
+    while first.session_state["training"].done < 3:
+        time.sleep(0.01)
+    second.press("Start").run()
+    third.press("Start").run()
+    assert "1 training runs on this server now, as many as it takes at a time. You are next: about" in second.prose
+    assert "You are 2nd in line: at least" in third.prose and "Leave the line" in labels(third)
+    third.press("Leave the line").run()
+    assert "Stopped before the first step." in third.prose and "Start" in labels(third)
+    go.set()
+    while second.session_state["training"].active:
+        time.sleep(0.01)
+    assert "Done after 16 steps" in second.run().prose
+    assert [step.loss for step in second.session_state["training"].steps] == [step.loss for step in train(CONFIG)]
+
+
+def test_a_server_that_takes_none_says_so_and_keeps_what_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_limits, "MAX_TRAININGS", 0)
     app = opened("train", **SMALL)
     next(button for button in app.button if button.label == "Start").click().run()
     app.run()
-    assert not app.exception and "as many as it takes" in app.prose
+    assert not app.exception and "− This server takes no trainings." in app.prose
     assert app.session_state["train.steps"] == 16 and "Start" in labels(app)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnviz.formatting import file_size, minutes
+from attnviz.formatting import file_size
 
 
 def download_progress(done: int, total: int) -> str:
@@ -15,10 +15,3 @@ def download_ended(status: str, repo: str, error: str) -> str:
     if status == "cancelled":
         return f"The download of {repo} was cancelled; what has come stays, and it would go on from there."
     return error if status == "failed" else ""
-
-
-def no_room(n_running: int, seconds_left: float | None) -> str:
-    """Why no further training starts; `seconds_left`: of the one that is done first, None if nobody knows."""
-    soon = "" if seconds_left is None else f"; the first of them has about {minutes(seconds_left)} left"
-    many = f"{n_running} trainings run" if n_running > 1 else "1 training runs"
-    return f"{many} on this server now, as many as it takes{soon}. Try again a little later."

@@ -1,8 +1,8 @@
 """Trainings that go on beside the app: each in a thread of its own, which no rerun and no change of page touches.
 
-A session has one at a time, a server a few. A run ends with its session: its thread asks whether the session still has
-its browser, and pauses when it has been gone for a while. It gives way to the pages (see `priority`). Whatever ends it,
-it leaves a checkpoint.
+A session has one at a time, a server a few; the others wait in line (see `training_queue`). A run pauses when its
+session has had no browser for a while; a reload finds it again (see `reloads`). It gives way to the pages (see
+`priority`). Whatever ends it, it leaves a checkpoint.
 """
 
 from __future__ import annotations
@@ -26,16 +26,13 @@ from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
 from attnviz.training import command, loop
 from attnviz.training.loop import Step, TrainConfig, Training
-from attnviz.web import cache
-from attnviz.web.jobs import priority, text, training_limits
-from attnviz.web.jobs.sessions import presence
+from attnviz.web import cache, reloads
+from attnviz.web.jobs import priority, training_limits, training_queue
+from attnviz.web.jobs.training_queue import Place
 
 LOOK = 0.5  # seconds between two looks at the probe's attention
-ABSENT = 5.0  # seconds without a browser, after which a run pauses: networks stumble for shorter
-ACTIVE = ("preparing", "running")
+ACTIVE = ("waiting", "preparing", "running")
 
-_running: list[Run] = []  # those that hold a thread; guarded by the lock
-_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -45,15 +42,17 @@ class Run:
     def __init__(self, config: TrainConfig, corpus: str | None, present: Callable[[], bool]) -> None:
         """`present` says whether the session still has its browser; it is asked from the thread."""
         self.config, self.corpus, self.present = config, corpus, present
-        self.status = "preparing"  # "running", "paused", "stopped", "done", "failed"
+        self.status = "preparing"  # "waiting", "running", "paused", "stopped", "done", "failed"
         self.error = ""  # why it failed, or cannot go on; a sentence
         self.steps: list[Step] = []  # without probes
         self.evaluations: list[Step] = []  # those with metrics
         self.first: Trace | None = None  # the model on the probe before the first step
         self.probe: tuple[int, Trace] | None = None  # and after so many steps
+        self.ticket: int | None = None  # its number in line, kept while it is paused; None before it asked
+        self.seen = 0.0  # when its session was last seen with its browser
         self._request = ""  # "pause" or "stop"
         self._pace: deque[tuple[int, float]] = deque(maxlen=100)  # steps and when they were done
-        self._looked = self._asked = self._seen = 0.0  # when, last, at the probe, and for the session
+        self._looked = self._asked = 0.0  # when, last, at the probe, and for the session
         self._training: Training | None = None
         self._journal = command.Log()
         self._folder: tempfile.TemporaryDirectory[str] | None = None  # goes when the run is forgotten
@@ -63,8 +62,13 @@ class Run:
 
     @property
     def active(self) -> bool:
-        """Whether it is under way."""
+        """Whether it is under way, or in line."""
         return self.status in ACTIVE
+
+    @property
+    def place(self) -> Place | None:
+        """Where it stands in line; None if it does not wait."""
+        return training_queue.place(self)
 
     @property
     def done(self) -> int:
@@ -90,15 +94,17 @@ class Run:
         self._request = self._request or "pause"
 
     def stop(self) -> None:
-        """Ends the training after the step under way, and writes the model."""
+        """Ends the training after the step under way, and writes the model; one that waits leaves the line."""
+        if training_queue.leave(self):
+            return
         self._request = "stop"
         if self.status == "paused":
-            self._launch()
+            training_queue.begin(self)
 
     def go_on(self) -> None:
-        """Starts, or continues where it was. Errors: TrainingError if the server has no room for it now."""
+        """Starts, or continues where it was, as soon as there is room. Errors: TrainingError if there never is."""
         self._request = ""
-        self._launch(training_limits.MAX_TRAININGS)
+        training_queue.ask(self)
 
     def wait(self, seconds: float | None = None) -> None:
         """Until the thread is at its end."""
@@ -128,15 +134,11 @@ class Run:
     def _checkpoint(self) -> Path:
         return self._path / command.CHECKPOINT
 
-    def _launch(self, most: int | None = None) -> None:
-        with _lock:
-            if most is not None and len(_running) >= most:
-                left = [run.seconds_left for run in _running if run.seconds_left is not None]
-                raise TrainingError(text.no_room(len(_running), min(left, default=None)))
-            _running.append(self)
+    def launch(self) -> None:
+        """Starts the thread: for the queue, which knows whether there is room."""
         self.status, self.error = "preparing", ""
         self._pace.clear()
-        self._seen = self._asked = time.monotonic()
+        self.seen = self._asked = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="attnviz training", daemon=True)
         self._thread.start()
 
@@ -160,9 +162,9 @@ class Run:
             _log.exception("a training ended unexpectedly")
             self.error = f"The training ended unexpectedly ({type(error).__name__}: {error})."[:300]
         self._journal.content["seconds_before"] = self._journal.seconds
-        with _lock:
-            _running.remove(self)
+        training_queue.ended(self)
         self.status = ended
+        training_queue.call_next()
 
     def _open(self) -> Training:
         """The training from the start, or from its checkpoint."""
@@ -205,12 +207,12 @@ class Run:
     def _check_session(self) -> None:
         """Asks for a pause when the session has had no browser for a while; asks once a second at most."""
         now = time.monotonic()
-        if now - self._asked < min(1.0, ABSENT):
+        if now - self._asked < min(1.0, training_queue.ABSENT):
             return
         self._asked = now
         if self.present():
-            self._seen = now
-        elif now - self._seen >= ABSENT:
+            self.seen = now
+        elif now - self.seen >= training_queue.ABSENT:
             self.pause()
 
     def _save(self) -> None:
@@ -228,6 +230,8 @@ class Run:
         self._save()
         finished = bool(self.steps) and self.steps[-1].done
         if self._request == "pause" and not finished:
+            if not self.present():
+                self._training = None  # its checkpoint is enough: memory is for those who are here
             return "paused"
         title = f"{self.config.task} after {trained.done:,} steps"
         command.write(trained, self._journal, self._model, title, command_line(self.config))
@@ -250,7 +254,8 @@ def command_line(config: TrainConfig) -> list[str]:
 @atexit.register
 def _end_all() -> None:
     """A thread inside torch when Python ends would take the whole process down with a message."""
-    ending = list(_running)
+    training_queue.waiting.clear()
+    ending = list(training_queue.running)
     for run in ending:
         run.pause()
     for run in ending:
@@ -263,13 +268,15 @@ def _end_all() -> None:
 def mine() -> Run | None:
     """The session's training, under way or ended; None if there was none."""
     run: Run | None = st.session_state.get("training")
+    if run is not None and run.status == "waiting":
+        training_queue.call_next()  # it may have been passed over while its page was reloading
     return run
 
 
 def begin(config: TrainConfig, corpus: str | None = None) -> Run:
     """Starts a training for this session, in the place of one that has ended.
 
-    Errors: InvalidParameterError if it is too large, TrainingError if one is under way or the server has no room.
+    Errors: InvalidParameterError if it is too large, TrainingError if one is under way or the server takes none.
     """
     training_limits.check(config, corpus)
     before = mine()
@@ -277,7 +284,8 @@ def begin(config: TrainConfig, corpus: str | None = None) -> Run:
         raise TrainingError(
             f"This session trains already, {before.done} of {before.config.steps} steps. Stop it first."
         )
-    run = Run(config, corpus, presence())
+    run = Run(config, corpus, reloads.mine().owner_present)
     run.go_on()
     st.session_state["training"] = run
+    reloads.keep(training=run)
     return run

@@ -98,7 +98,7 @@ def buttons(lesson: Lesson[Settings], settings: Settings, run: Run | None, busy:
         st.button("Start", on_click=state.start, args=(lesson,), disabled=bool(wrong) or busy)
         if run is not None and run.status == "stopped":
             st.button("Continue", on_click=state.attempt, args=(run.go_on,))
-        if run is not None and run.status in ("stopped", "done"):
+        if run is not None and run.status in ("stopped", "done") and run.probe is not None:
             after(run)
     if wrong:
         st.text(f"− {wrong}")
@@ -144,7 +144,9 @@ def under_way(run: Run) -> None:
     bar, ends = st.columns([3, 1], gap="medium", vertical_alignment="bottom")
     bar.progress(run.done / run.config.steps, text.progress(run))
     with ends.container(horizontal=True, key="train-under-way"):
-        if run.active:
+        if run.status == "waiting":
+            st.button("Leave the line", on_click=state.attempt, args=(run.stop,))
+        elif run.active:
             st.button("Pause", on_click=run.pause)
             st.button("Stop", on_click=run.stop)
         else:

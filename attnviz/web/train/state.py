@@ -16,7 +16,7 @@ from attnviz.nn.config import POSITIONS
 from attnviz.training import loop
 from attnviz.training.loop import TrainConfig
 from attnviz.training.tasks import TASKS
-from attnviz.web import cache, shell
+from attnviz.web import cache, reloads, shell
 from attnviz.web.jobs import priority, training_limits, training_runs
 from attnviz.web.jobs.training_limits import reads_text
 from attnviz.web.jobs.training_runs import Run
@@ -170,9 +170,11 @@ def take_file(lesson: Lesson[Settings]) -> None:
 
 def start(lesson: Lesson[Settings]) -> None:
     """Starts what is set, or keeps why not."""
-    settings = lesson.settings()
-    st.session_state.pop(USED, None)
+    settings, memory = lesson.settings(), st.session_state
+    memory.pop(USED, None)
     attempt(lambda: training_runs.begin(config_of(settings), corpus_of(settings)))
+    if memory[REFUSED] == "":  # the text may be too long for the link, which a reload has the rest from
+        reloads.keep(**{USED: None, UPLOAD: memory.get(UPLOAD), lesson.key("corpus"): settings.corpus})
 
 
 def attempt(act: Callable[[], object]) -> None:
@@ -189,6 +191,7 @@ def use(run: Run) -> None:
     """The trained model becomes the session's own; if it reads a text, that of every page, on one that it can read."""
     trained = run.model()
     st.session_state[USED] = name = cache.keep(trained)
+    reloads.keep(**{USED: name})
     if cache.reads(trained.transformer.config) != "text":
         return
     st.session_state["model"] = name

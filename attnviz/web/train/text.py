@@ -6,11 +6,12 @@ from collections.abc import Callable
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from attnviz.formatting import counted, minutes, percent
+from attnviz.formatting import counted, minutes, ordinal, percent
 from attnviz.training.loop import TrainConfig
 from attnviz.training.tasks import TASKS
 
 if TYPE_CHECKING:
+    from attnviz.web.jobs.training_queue import Place
     from attnviz.web.jobs.training_runs import Run
 
 POSITIONS = {
@@ -40,6 +41,9 @@ def sentence(run: Run | None) -> str:
         return "Pick a task and press Start: a small transformer learns it here, and you see what its heads look at."
     if run.status == "failed":
         return f"− {run.error} What you set is still there: change it, and start again."
+    place = run.place
+    if place is not None:
+        return in_line(place)
     error = f" − {run.error}" if run.error else ""
     if not run.steps:
         return preparing(run) if run.active else f"{run.status.capitalize()} before the first step.{error}"
@@ -52,6 +56,20 @@ def sentence(run: Run | None) -> str:
         "done": f"Done after {run.done:,} steps in {minutes(run.seconds)}",
     }[run.status]
     return f"{begins}: {'; '.join([learned(run), *measured(run)])}.{error}"
+
+
+def in_line(place: Place) -> str:
+    """Where a training stands that has to wait, and for how long."""
+    many = f"{place.n_running} trainings run" if place.n_running > 1 else "1 training runs"
+    where = "next" if place.number == 1 else f"{ordinal(place.number)} in line"
+    if place.seconds is None:
+        when = "how long that takes shows when the others have taken a few steps"
+    else:
+        when = f"{'at least' if place.at_least else 'about'} {minutes(place.seconds)} at their present pace"
+    return (
+        f"{many} on this server now, as many as it takes at a time. You are {where}: {when}. Yours then begins by "
+        "itself, also while you read another page."
+    )
 
 
 def preparing(run: Run) -> str:
@@ -94,6 +112,8 @@ def nats(loss: float) -> str:
 def progress(run: Run) -> str:
     """Under the bar: how fast, and how long still."""
     parts = [f"{run.done:,} of {run.config.steps:,} steps"]
+    if run.status == "paused":
+        parts.append("paused, with its place in line kept")
     left = run.seconds_left
     if run.active and left is not None:
         parts.append(f"{minutes(left)} left")
