@@ -85,8 +85,12 @@ GRAPHS = {
     },
 }
 
+SLOW = ("classifier", "attention only", "vision")  # an export takes 4 to 9 s
 
-@pytest.mark.parametrize("which", GRAPHS)
+
+@pytest.mark.parametrize(
+    "which", [pytest.param(name, marks=pytest.mark.nightly) if name in SLOW else name for name in GRAPHS]
+)
 def test_onnxruntime_computes_what_torch_computes(minilm, tmp_path: Path, which: str) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
