@@ -15,15 +15,17 @@ def who_may_look() -> None:
     settings = state.adopt(lesson, inputs)
     effect = state.effect(settings, inputs)
     lesson.question("Who may look at whom?")
-    lesson.sentence(text.summary(settings, effect))
-    lesson.predict("guess", *state.prediction(inputs.model, inputs.text))
+    sentence = st.container()
+    hides = not parts.prediction(lesson, inputs) and settings.mask == state.asked_mask(inputs)
+    with sentence:
+        lesson.sentence(text.summary(settings, effect, hides=hides))
     parts.controls(lesson, settings, effect)
     above = st.container()
-    parts.outputs(lesson, settings, effect)  # sent before what stands above it: the browser takes longer for matrices
+    parts.outputs(lesson, settings, effect, hides=hides)  # sent before the matrices: the browser takes longer for them
     with above:
-        parts.matrices(settings, inputs)
+        parts.matrices(settings, inputs, effect)
         parts.starved_or_depth(lesson, settings, effect)
-    parts.tries(lesson, effect.labels)
+    parts.tries(lesson, settings, effect)
     lesson.write_link(inputs)
 
 
@@ -32,10 +34,9 @@ def does_it_leak() -> None:
     """One word exchanged: who notices, with the causal mask and without."""
     lesson.section("Can a later word leak into an earlier one?")
     exchange = state.exchange(lesson, inputs)
-    lesson.predict("leak_guess", *text.who_notices(exchange))
-    lesson.sentence(text.leak(exchange), part="leak")
+    shows = parts.leak_prediction(lesson, exchange)
     parts.exchange_controls(lesson, exchange)
-    parts.leak(lesson, exchange)
+    parts.leak(lesson, exchange, hides=not shows)
     lesson.write_link(inputs)
 
 

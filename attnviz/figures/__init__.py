@@ -15,7 +15,7 @@ from attnviz.figures.encoder import (
     norm_rows,
 )
 from attnviz.figures.implied_matrices import implied_matrices
-from attnviz.figures.masks import token_bars
+from attnviz.figures.masks import token_bars, token_bars_height
 from attnviz.figures.palette import DARK, LIGHT, Palette
 from attnviz.figures.positions import (
     distance_rows,
@@ -64,6 +64,7 @@ __all__ = [
     "similarity_heatmap",
     "temperature_curves",
     "token_bars",
+    "token_bars_height",
     "token_dots",
     "training_curves",
     "variance_lines",

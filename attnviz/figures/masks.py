@@ -81,7 +81,12 @@ def token_bars(
                     "font": {"size": 14, "color": palette.ink},
                 }
             )
-    return assembled(traces, layout, palette, height=ROW * len(rows) + 96)
+    return assembled(traces, layout, palette, height=token_bars_height(len(rows)))
+
+
+def token_bars_height(rows: int) -> int:
+    """How high (px) a picture of so many rows of bars is."""
+    return ROW * rows + 96
 
 
 def _domain(number: int, rows: int) -> list[float]:

@@ -102,13 +102,13 @@ class Lesson(Generic[T]):
         Arguments
             labels: the tokens of the text as a person reads them.
             special: which of them are special tokens.
-            noun: what the token is to the thread: a "query" or a "key".
+            noun: what the token is to the thread: a "query" or a "key"; "" where it is the page's own.
         """
         state, key = st.session_state, self.key(field)
         position = state.setdefault(key, getattr(state.get(self._kept, self.first), field))
         place = f"{key}:on"
         before: tuple[tuple[str, ...], int] | None = state.get(place)
-        led = getattr(thread.current(), noun) if self._arrives and field not in self._followed else None
+        led = getattr(thread.current(), noun) if noun and self._arrives and field not in self._followed else None
         self._followed.add(field)
         if led is None and before is not None and before[0] != tuple(labels) and 0 <= position < len(before[0]):
             led = thread.word_at(before[0], position)
@@ -116,7 +116,7 @@ class Lesson(Generic[T]):
             position = thread.position_of(labels, led)
         if type(position) is not int or position >= len(labels):
             position = thread.last_word(special)
-        if position >= 0 and before is not None and before[0] == tuple(labels) and before[1] != position:
+        if noun and position >= 0 and before is not None and before[0] == tuple(labels) and before[1] != position:
             thread.choose(**{noun: thread.word_at(labels, position)})
         state[key], state[place] = position, (tuple(labels), position)
         return position

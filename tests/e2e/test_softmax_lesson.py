@@ -83,9 +83,9 @@ def test_the_list_of_tokens_displays_the_token_of_the_sentence(visit: Open) -> N
 
     agree("it")
     for text, token in (
-        ("In every park the old birds often sing at dawn when nobody listens to them at all.", "all"),
-        ("All birds sing, and nobody listens to all.", "all"),
-        ("One two three four five six seven eight nine all of it", "all"),
+        ("In every park the old birds often sing at dawn when nobody listens to them at all.", "."),
+        ("Birds sing. And nobody listens", "."),
+        ("One two three four five six seven eight nine ten", "ten"),
         ("zero one two three four five six seven eight nine ten", "ten"),
     ):
         write(page, text)

@@ -55,8 +55,8 @@ def test_the_outputs_are_those_of_the_model_under_the_mask(app: Page, mask: str)
     if float(moved.max()) == 0:
         assert "no output changes" in app.text[0].value
     else:
-        assert f"“it” ends {percent(float(moved[10]))}" in app.text[0].value
-        assert f"the average token {percent(float(moved.mean()))}" in app.text[0].value
+        assert f"output vector of “it” has changed by {percent(float(moved[10]))} of its norm" in app.text[0].value
+        assert f"the average token’s by {percent(float(moved.mean()))}" in app.text[0].value
 
 
 def test_the_matrices_are_one_head_before_and_after(app: Page) -> None:
@@ -92,7 +92,10 @@ def test_the_leak_test_is_the_librarys(app: Page, position: int) -> None:
         assert row == pytest.approx(expected.change[-1].tolist(), abs=1e-6)
     assert max(rows[1][:position]) <= 1e-6 < min(rows[1][position:])
     assert min(rows[0]) > 1e-6
-    assert f"With the causal mask {16 - position} do" in app.prose and "exactly 0" in app.prose
+    assert f"With the causal mask {16 - position} do" in app.prose
+    assert (
+        "The output before it is identical" if position == 1 else f"The {position} outputs before it are"
+    ) in app.prose
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_padding_is_a_real_batch(app: Page) -> None:
         assert row == pytest.approx(causality.against_alone(batch, 2, alone).tolist(), abs=1e-5)
     share = causality.padding_share(bare, 2)
     layer, head = causality.padded_head(bare, 2)
-    assert f"takes {percent(float(share.max()))} of text 2’s attention in layer {layer}, head {head}" in app.prose
+    assert f"[PAD] takes {percent(float(share.max()))} of text 2’s attention in layer {layer}, head {head}" in app.prose
     (without, message), (with_, _) = views(app)[3:]
     assert (without["state"]["layer"], without["state"]["head"]) == (layer, head)
     assert header(message)["tokens"]["labels"] == ["[CLS]", "yes", ".", "[SEP]", *["[PAD]"] * 12]
@@ -124,13 +127,46 @@ def test_the_longest_text_needs_no_padding(app: Page) -> None:
     assert not app.exception and "is the longest and needs none" in app.prose and len(charts(app)) == 2
 
 
-def test_the_predictions_are_judged_by_the_numbers(app: Page) -> None:
-    app.choose(guess="those of the first third", leak_guess="all of them")
+def guess(app: Page, name: str, answer: str) -> Page:
+    """Answers one of the page's quizzes."""
+    (quiz,) = (one for one in app.get("button_group") if f"masks.quiz.{name}" in one.proto.id)
+    return quiz.set_value(answer).run()
+
+
+def test_the_predictions_are_judged_by_the_numbers() -> None:
+    app = opened("masks", revealed=0)
+    assert len(charts(app)) == 1 and "hidden until you have guessed" in app.sentence and "norm" not in app.sentence
+    guess(app, "thirds", "those of the first third")
+    assert len(charts(app)) == 2 and "of its norm" in app.sentence
     model = attnviz.load("minilm")
-    moved = relative_change(model.run(SENTENCE), model.run(SENTENCE, intervention=Intervention(mask="causal")))[-1, 0]
-    first, last = moved[:5].mean(), moved[-5:].mean()
-    assert first > 1.2 * last and f"✓ The first third of the tokens ends {percent(float(first))}" in app.prose
-    assert "You said “all of them”. 3 of 16 outputs change" in app.prose
+    change = relative_change(model.run(SENTENCE), model.run(SENTENCE, intervention=Intervention(mask="causal")))[-1, 0]
+    first, last = float(change[:5].mean()), float(change[-5:].mean())
+    assert first > 1.5 * last and "✓ Right. An output is made of what its token sees." in app.prose
+    assert "a token of the first third sees 13 tokens fewer on average, one of the last third 2;" in app.prose
+    assert (
+        f"{100 * first:.1f}\u202f% of their norm in the first third, by {100 * last:.1f}\u202f% in the last"
+        in app.prose
+    )
+    guess(app, "leak", "all of them")
+    assert "Not quite: you said “all of them”, it is “only its own and later ones”." in app.prose
+    assert "The 13 outputs before it are identical; of the 3 from there on, 3 change." in app.prose
+    assert len(charts(app)) == 3
+
+
+def test_another_mask_than_the_asked_one_is_shown_before_the_guess() -> None:
+    app = opened("masks", revealed=0, mask="window", n=1)
+    assert len(charts(app)) == 2 and "of its norm" in app.sentence
+
+
+def test_the_first_token_has_nobody_before_it_to_ask_about() -> None:
+    app = opened("masks", revealed=0, position=0)
+    assert "There is no output before it." in app.prose and len(charts(app)) == 2
+
+
+def test_an_untrained_model_is_as_built() -> None:
+    app = opened("masks", model="scratch:gpt", mask="trained")
+    assert "As built = causal" in app.sentence and "trained" not in app.prose
+    assert "As built" in str(app.get("button_group")) and views(app)[0][0]["compact"]["title"].endswith("as built")
 
 
 # ---- a mask painted by hand ---------------------------------------------------------------------------
@@ -165,7 +201,7 @@ def test_a_token_chosen_in_one_matrix_is_chosen_in_all(app: Page) -> None:
     app.run()
     others = [about["state"] for about, _ in views(app)[1:3]]  # what a view reported itself is not sent back to it
     assert [(state["queries"], state["key"]) for state in others] == [([6], 8)] * 2
-    assert "“cross” ends" in app.text[0].value
+    assert "output vector of “cross” has" in app.text[0].value
     assert app.link == {"token": "6", "key": "8"}
 
 
@@ -185,7 +221,7 @@ def test_one_row_that_sees_nothing_is_explained_with_its_numbers() -> None:
     before = model.run(SENTENCE).layers[3].attention
     numbers = [float(one.out[0, 10].norm()) for one in (after, before)]
     assert "“it” may look at nothing; its weights add up to 0" in app.prose
-    assert f"(length {numbers[0]:.2f}; before, {numbers[1]:.2f})" in app.prose
+    assert f"(norm {numbers[0]:.2f}; before, {numbers[1]:.2f})" in app.prose
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -203,7 +239,7 @@ def test_each_try_sets_the_page_up(app: Page, number: int) -> None:
 
 def test_a_causal_model_says_so() -> None:
     app = opened("masks", mask="trained", model="scratch:gpt")
-    assert not app.exception and "As trained = causal" in app.text[0].value
+    assert not app.exception and "As built = causal" in app.text[0].value
     assert "no output changes" in app.choose(mask="causal").text[0].value
     assert "Take the causal mask away" in app.get("button_group")[0].proto.label
     assert "the causal mask hides it already" in app.prose
@@ -212,11 +248,60 @@ def test_a_causal_model_says_so() -> None:
     assert "137 of 256" in app.choose(mask="prefix").text[0].value
 
 
-def test_another_text_drops_what_was_chosen_in_the_old_one(app: Page) -> None:
-    app.choose(mask="painted", painted="3.1-4", token=10)
+def test_another_text_drops_what_was_painted_on_the_old_one_and_keeps_the_words(app: Page) -> None:
+    app.choose(mask="painted", painted="3.1-4", token=10, zoom=(0, 3, 0, 3))
     app.text_area(key="text").set_value("Two words").run()
     assert not app.exception
-    assert app.link == {"mask": "painted", "token": "-1", "text": "Two words", "position": "2"}
+    assert app.link == {"mask": "painted", "token": "2", "text": "Two words", "position": "2"}
+
+
+@pytest.mark.parametrize("model", ["minilm", "austen", "scratch:gpt"])
+def test_boxes_sentences_pictures_and_link_name_the_same_tokens(app: Page, model: str) -> None:
+    def agree() -> None:
+        position, labels = (
+            app.session_state["masks.position"],
+            attnviz.load(model).encode(app.text_area(key="text").value),
+        )
+        box = app.selectbox(key="masks.position")
+        assert box.options[position] == f"{position} {labels.labels[position]}" and box.value == position
+        assert f"“{labels.labels[position]}” at position {position} becomes" in app.prose
+        token = app.session_state["masks.token"]
+        assert views(app)[0][0]["state"]["queries"] == [token]
+        assert f"output vector of “{labels.labels[token]}” has" in app.sentence
+        assert app.link.get("token", "10") == str(token) and app.link.get("position", "13") == str(position)
+
+    app.session_state["model"] = model
+    for text in (
+        SENTENCE,
+        "In every park the old birds often sing at dawn when nobody listens to them at all.",
+        "It was tired, so it slept. Then it was not tired.",
+        "short one",
+    ):
+        app.text_area(key="text").set_value(text).run()
+        app.choose(mask="block")
+        agree()
+        app.button(key="masks-try-0").click().run()
+        agree()
+
+
+def test_a_chosen_word_stays_chosen_in_another_text(app: Page) -> None:
+    app.text_area(key="text").set_value("The animal didn't cross the street because it was too wide.").run()
+    assert app.session_state["masks.token"] == 10 and app.session_state["masks.position"] == 14
+    app.choose(position=13)
+    app.text_area(key="text").set_value("It is wide because it was tired.").run()
+    assert (app.session_state["masks.token"], app.session_state["masks.position"]) == (1, 3)
+
+
+def test_a_list_of_tokens_shows_them_as_they_are(app: Page) -> None:
+    options = app.selectbox(key="masks.position").options
+    assert options[0] == "0 [CLS]" and options[14] == "14 ."
+
+
+def test_a_second_thing_to_try_does_not_keep_what_the_first_set(app: Page) -> None:
+    app.choose(word="green")
+    app.button(key="masks-try-3").click().run()
+    app.button(key="masks-try-0").click().run()
+    assert app.link == {"mask": "window", "n": "1", "word": "green"}
 
 
 @pytest.mark.parametrize(

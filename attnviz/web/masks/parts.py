@@ -15,25 +15,33 @@ from attnviz.browser.view_state import ViewState
 from attnviz.nn import attention, mask_patterns, reference
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.masks import Mask
-from attnviz.web import shell
+from attnviz.web import shell, thread
 from attnviz.web.components import attention_view
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.masks import patterns, state, text
 from attnviz.web.masks.state import Effect, Exchange, Padding, Settings
 
+AROUND = 52  # px: title of a picture and the link to its data
+OUTPUTS_HEIGHT, LEAK_HEIGHT = (figures.token_bars_height(rows) + AROUND for rows in (1, 2))
 MOST_PADS = 16  # of [PAD] drawn one by one
 
 
 # ---- the mask and what it does -----------------------------------------------------------------------
 
 
+def prediction(lesson: Lesson[Settings], inputs: shell.Inputs) -> bool:
+    """Whose outputs a mask changes more; whether the page may show it."""
+    asked = state.prediction(inputs.model, inputs.text, state.asked_mask(inputs))
+    return asked is None or lesson.predict("thirds", *asked)
+
+
 def controls(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:
     """The mask and its size; the head to look at."""
-    config = effect.plain.config
-    st.pills("Mask", patterns.KINDS, key=lesson.key("mask"), format_func=text.KINDS.__getitem__, required=True)
+    config, names = effect.plain.config, text.kinds(effect.trained)
+    st.pills("Mask", patterns.KINDS, key=lesson.key("mask"), format_func=names.__getitem__, required=True)
     size, layer, head, _ = st.columns([4, 2, 2, 3], gap="medium")
     size.slider(
-        "n, of local window, blocks, strided and prefix",
+        "Size n of the pattern",
         1,
         patterns.LARGEST,
         key=lesson.key("n"),
@@ -43,11 +51,16 @@ def controls(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> No
     head.selectbox("Head", range(config.n_heads), key=lesson.key("head"))
 
 
-def matrices(settings: Settings, inputs: shell.Inputs) -> None:
+def matrices(settings: Settings, inputs: shell.Inputs, effect: Effect) -> None:
     """One head before, after, and the difference; the one in the middle is where a mask is painted."""
     look = st.session_state[state.PASSED] = settings.look()
     painting, where = settings.mask == "painted", f"Layer {settings.layer}, head {settings.head}"
-    titles = {"before": f"{where}, as trained", "after": text.KINDS[settings.mask], "change": "The difference"}
+    names = text.kinds(effect.trained)
+    titles = {
+        "before": f"{where}, {names['trained'].lower()}",
+        "after": names[settings.mask],
+        "change": "The difference",
+    }
     messages = state.messages(settings, inputs)
     for column, view in zip(st.columns(3, gap="medium"), state.VIEWS, strict=True):
         paint = painting and view == "after"
@@ -72,43 +85,56 @@ def starved_or_depth(lesson: Lesson[Settings], settings: Settings, effect: Effec
         lesson.sentence(text.depth(effect.keep, token, effect.labels[token], n_layers), part="depth")
 
 
-def outputs(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:
-    """How far each token's final vector moved."""
-    moved, labels = effect.moved, effect.labels
-    title = text.outputs_title(moved, labels)
-    figure = figures.token_bars([("", moved)], labels, shell.palette(), marked=min(settings.token, len(labels) - 1))
-    data = pd.DataFrame({"position": range(len(moved)), "token": labels, "relative_change": moved})
+def outputs(lesson: Lesson[Settings], settings: Settings, effect: Effect, *, hides: bool) -> None:
+    """How much each token's final vector changed."""
+    if hides:
+        lesson.veil("outputs", OUTPUTS_HEIGHT)
+        return
+    change, labels = effect.change, effect.labels
+    title = text.outputs_title(change, labels)
+    figure = figures.token_bars([("", change)], labels, shell.palette(), marked=settings.token)
+    data = pd.DataFrame({"position": range(len(change)), "token": labels, "relative_change": change})
     lesson.picture(figure, title=title, alt=f"{title}.", data=data, file="masks")
 
 
-def tries(lesson: Lesson[Settings], labels: tuple[str, ...]) -> None:
-    """Four masks, each one click away."""
-    last, it = len(labels) - 1, min(10, len(labels) - 1)
-    hand = {"mask": "painted", "token": it, "key": -1, "zoom": ()}
+def tries(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:
+    """Four masks, each one click away; two of them on the reader's token, or on the last word."""
+    labels, last = effect.labels, len(effect.labels) - 1
+    token = settings.token if settings.token >= 0 else thread.last_word(effect.plain.encodings[0].special)
+    hand = {"mask": "painted", "token": token, "key": -1}
     lesson.tries(
         Try("See only the neighbours", {"mask": "window", "n": 1}),
-        Try(f"Hide “{labels[it]}” from all others", {**hand, "painted": patterns.hidden_column(it, len(labels))}),
-        Try(f"Let “{labels[it]}” look at nothing", {**hand, "painted": f"{it}.0-{last}"}),
+        Try(f"Hide “{labels[token]}” from all others", {**hand, "painted": patterns.hidden_column(token, len(labels))}),
+        Try(f"Let “{labels[token]}” look at nothing", {**hand, "painted": f"{token}.0-{last}"}),
         Try("Hide everything from everyone", {**hand, "painted": f"0-{last}.0-{last}"}),
+        keeps=("position", "word", "row"),  # of experiments further down
     )
 
 
 # ---- the exchange of a word --------------------------------------------------------------------------
 
 
+def leak_prediction(lesson: Lesson[Settings], exchange: Exchange) -> bool:
+    """Who notices the exchange under the causal mask; whether the page may show it."""
+    return exchange.position == 0 or lesson.predict("leak", *text.who_notices(exchange))
+
+
 def exchange_controls(lesson: Lesson[Settings], exchange: Exchange) -> None:
     """Which word is exchanged for which, and why it is another one than the reader's."""
-    labels = exchange.labels
     where, word, _ = st.columns([2, 2, 4], gap="medium")
-    positions = range(len(labels))
-    where.selectbox("Exchange", positions, key=lesson.key("position"), format_func=lambda i: f"{i} {labels[i]}")
+    with where:
+        lesson.token_box("Exchange", "position", exchange.labels)
     word.text_input("for", key=lesson.key("word"), max_chars=40)
     if exchange.note:
         st.text(exchange.note)
 
 
-def leak(lesson: Lesson[Settings], exchange: Exchange) -> None:
+def leak(lesson: Lesson[Settings], exchange: Exchange, *, hides: bool) -> None:
     """Who notices, with the causal mask and without."""
+    if hides:
+        lesson.veil("leak", LEAK_HEIGHT)
+        return
+    lesson.sentence(text.leak(exchange), part="leak")
     labels, title = exchange.labels, text.leak_title(exchange.closed)
     open_, closed = (one.change[-1].tolist() for one in (exchange.open, exchange.closed))
     rows = [("Without a mask", open_), ("With the causal mask", closed)]
@@ -144,14 +170,14 @@ def padded_head(padding: Padding, inputs: shell.Inputs) -> None:
 
 
 def against_alone(lesson: Lesson[Settings], padding: Padding) -> None:
-    """How far a padded text's outputs are from those of the text alone."""
+    """How much a padded text's outputs differ from those of the text alone."""
     labels, (bare, masked) = padding.labels, padding.changes
     if len(labels) == padding.masked.layers[0].resid_post.shape[1]:
         return
     rows = [("Without the padding mask", bare), ("With it", masked)]
     figure = figures.token_bars(rows, labels, shell.palette(), zero=causality.ROUNDING)
     data = pd.DataFrame({"position": range(len(labels)), "token": labels, "unmasked": bare, "masked": masked})
-    title = "How far each output is from that of the text alone"
+    title = "How much each output differs from that of the text alone"
     lesson.picture(figure, title=title, alt=f"{title}.", data=data, file="padding")
 
 

@@ -14,7 +14,6 @@ from attnviz.browser.view_state import ViewState
 from attnviz.browser.view_values import MOST_PAINTED
 from attnviz.errors import InvalidParameterError
 from attnviz.models.model import Model
-from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell
@@ -40,10 +39,8 @@ class Settings:
     key: int = -1
     zoom: tuple[int, ...] = ()
     painted: str = ""  # the cells hidden by hand, as `attnviz.browser.painted_cells` writes them
-    guess: str = ""
     position: int = 13  # of the word that is exchanged
     word: str = causality.WORDS[0]
-    leak_guess: str = ""
     row: int = 2  # of the batch
 
     def __post_init__(self) -> None:
@@ -72,14 +69,14 @@ class Settings:
 
 
 def open_lesson() -> tuple[Lesson[Settings], shell.Inputs]:
-    """The lesson, and the model and text that it runs; under other ones what was chosen among the old tokens goes."""
+    """The lesson, and the model and text that it runs; under other ones what was painted on the old tokens goes."""
     linked = "linked" in st.session_state  # until the lesson takes it: a link comes with the text that it belongs to
-    lesson = Lesson("masks", Settings())
+    lesson = Lesson("masks", Settings(), follows=("layer", "head"))
     inputs = lesson.inputs()
     before = st.session_state.get(INPUTS, inputs)
     st.session_state[INPUTS] = inputs
     if not linked and before != inputs:
-        lesson.choose(token=-1, key=-1, zoom=(), painted="")
+        lesson.choose(zoom=(), painted="")
     return lesson, inputs
 
 
@@ -100,6 +97,9 @@ def adopt(lesson: Lesson[Settings], inputs: shell.Inputs) -> Settings:
     config = cache.model(inputs.model).transformer.config
     if settings.layer >= config.n_layers or settings.head >= config.n_heads:
         lesson.choose(layer=min(settings.layer, config.n_layers - 1), head=min(settings.head, config.n_heads - 1))
+    encoding = cache.model(inputs.model).encode(inputs.text)
+    lesson.follow_token("token", encoding.labels, encoding.special)
+    lesson.follow_token("key", encoding.labels, encoding.special, noun="key")
     return lesson.settings()
 
 
@@ -113,7 +113,8 @@ class Effect:
     plain: Trace
     trace: Trace
     keep: Tensor  # bool (T, T), the pairs (query, key) that the mask allows
-    moved: tuple[float, ...]  # of each final vector, ‖x′ − x‖ / ‖x‖
+    change: tuple[float, ...]  # of each final vector, ‖x′ − x‖ / ‖x‖
+    trained: bool
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -141,10 +142,12 @@ def _mask(settings: Settings) -> tuple[str, int, str]:
 def _effect(name: str, text: str, mask: str, n: int, painted: str) -> Effect:
     plain, model = cache.trace(name, text), cache.model(name)
     n_tokens, causal = plain.final.shape[1], plain.config.kind == "decoder"
-    change = patterns.intervention(mask, n, painted, n_tokens=n_tokens, causal=causal)
+    mask_change = patterns.intervention(mask, n, painted, n_tokens=n_tokens, causal=causal)
     # its thousands of blocked cells would be a slow key of the shared cache; the small ones are there already
-    trace = model.run(text, intervention=change) if change and change.blocked else cache.trace(name, text, change)
-    return Effect(plain, trace, patterns.allowed(trace), tuple(causality.final_change(plain, trace)[0].tolist()))
+    runs_once = mask_change is not None and mask_change.blocked
+    trace = model.run(text, intervention=mask_change) if runs_once else cache.trace(name, text, mask_change)
+    change = tuple(causality.final_change(plain, trace)[0].tolist())
+    return Effect(plain, trace, patterns.allowed(trace), change, model.info.trained)
 
 
 def messages(settings: Settings, inputs: shell.Inputs) -> dict[str, bytes]:
@@ -162,12 +165,15 @@ def _messages(name: str, text: str, mask: tuple[str, int, str], layer: int) -> d
     return {"before": attention_message.pack(before, name=name), "after": shown, "change": change}
 
 
+def asked_mask(inputs: shell.Inputs) -> str:
+    """The mask that the reader is asked about: the one that this kind of model does not have."""
+    return "none" if cache.model(inputs.model).transformer.config.kind == "decoder" else "causal"
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
-def prediction(name: str, text_: str) -> tuple[str, list[str], str, str]:
-    """Which outputs change more under the mask that the model was not trained with: as `Lesson.predict` takes it."""
-    plain = cache.trace(name, text_)
-    mask = "none" if plain.config.kind == "decoder" else "causal"
-    return text.thirds(plain, cache.trace(name, text_, Intervention(mask=mask)), mask)
+def prediction(name: str, text_: str, mask: str) -> tuple[str, list[str], str, str] | None:
+    """Which outputs change more under a mask: as `Lesson.predict` takes it; None where neither clearly does."""
+    return text.thirds(cache.trace(name, text_), cache.trace(name, text_, Intervention(mask=mask)), mask)
 
 
 # ---- the exchange of a word --------------------------------------------------------------------------
@@ -177,29 +183,30 @@ def prediction(name: str, text_: str) -> tuple[str, list[str], str, str]:
 class Exchange:
     """One word exchanged for another."""
 
+    inputs: shell.Inputs
     labels: tuple[str, ...]  # of the text
     position: int
+    new_id: int
     note: str  # a sentence where it is not the reader's word
-    open: causality.ExchangedToken  # without a mask
-    closed: causality.ExchangedToken  # under the causal one
+
+    @property
+    def open(self) -> causality.ExchangedToken:
+        """Without a mask."""
+        return _exchanged(self.inputs.model, self.inputs.text, self.position, self.new_id, "none")
+
+    @property
+    def closed(self) -> causality.ExchangedToken:
+        """Under the causal one."""
+        return _exchanged(self.inputs.model, self.inputs.text, self.position, self.new_id, "causal")
 
 
 def exchange(lesson: Lesson[Settings], inputs: shell.Inputs) -> Exchange:
-    """The exchange that the settings ask for; at the last word, if this text has no such position."""
-    settings, model = lesson.settings(), cache.model(inputs.model)
+    """The exchange that the settings ask for, at a word that this text has."""
+    model = cache.model(inputs.model)
     encoding = model.encode(inputs.text)
-    if settings.position >= len(encoding):
-        lesson.choose(position=_last_word(encoding))
-        settings = lesson.settings()
-    position = settings.position
-    new_id, note = _new_id(model, encoding.ids[position], settings.word)
-    return Exchange(encoding.labels, position, note, *_exchanged(inputs.model, inputs.text, position, new_id))
-
-
-def _last_word(encoding: Encoding) -> int:
-    """The position of the last token that is not special (of the last at all, if all are)."""
-    plain = [i for i, special in enumerate(encoding.special) if not special]
-    return plain[-1] if plain else len(encoding) - 1
+    position = lesson.follow_token("position", encoding.labels, encoding.special, noun="")
+    new_id, note = _new_id(model, encoding.ids[position], lesson.settings().word)
+    return Exchange(inputs, encoding.labels, position, new_id, note)
 
 
 def _new_id(model: Model, old_id: int, word: str) -> tuple[int, str]:
@@ -212,16 +219,9 @@ def _new_id(model: Model, old_id: int, word: str) -> tuple[int, str]:
     return new_id, text.no_token(word, stand_in) if word_id is None else text.same_token(word, stand_in)
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
-def _exchanged(
-    name: str, text: str, position: int, new_id: int
-) -> tuple[causality.ExchangedToken, causality.ExchangedToken]:
-    """Without a mask, and under the causal one."""
-    model = cache.model(name)
-    open_, closed = (
-        causality.exchange_token(model, text, position, new_id, Intervention(mask=mask)) for mask in ("none", "causal")
-    )
-    return open_, closed
+@st.cache_resource(max_entries=48, show_spinner=False)
+def _exchanged(name: str, text: str, position: int, new_id: int, mask: str) -> causality.ExchangedToken:
+    return causality.exchange_token(cache.model(name), text, position, new_id, Intervention(mask=mask))
 
 
 # ---- padding -----------------------------------------------------------------------------------------

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from attnviz.analysis import causality
-from attnviz.formatting import ordinal, percent, scientific
+from attnviz.formatting import number, ordinal, percent, scientific
 from attnviz.nn.trace import Trace
 from attnviz.web.masks.patterns import allowed
 
 if TYPE_CHECKING:
     from attnviz.web.masks.state import Effect, Exchange, Padding, Settings
 
-KINDS = {
-    "trained": "As trained",
+_KINDS = {
     "none": "None",
     "causal": "Causal",
     "window": "Local window",
@@ -26,20 +25,26 @@ KINDS = {
     "painted": "Painted by hand",
 }
 FIRST, LAST, ALIKE = "those of the first third", "those of the last third", "both about alike"
-LATER, ALL, NOBODY = "its own and those after it", "all of them", "none"
+CLEARLY, HARDLY = 1.5, 1.1  # times as much: from the first on one changes more, up to the second both are alike
+LATER, ALL, NOBODY = "only its own and later ones", "all of them", "none"
+
+
+def kinds(trained: bool) -> dict[str, str]:
+    """What the masks are called, by kind."""
+    return {"trained": "As trained" if trained else "As built", **_KINDS}
 
 
 # ---- the mask and what it does -----------------------------------------------------------------------
 
 
-def rule(kind: str, n: int, causal: bool) -> str:
-    """What a mask of size n says in a model that is causal by itself, or is not."""
+def rule(kind: str, n: int, causal: bool, own: str = "As trained") -> str:
+    """What a mask of size n says in a model that is causal by itself, or is not; `own` is its own mask's name."""
     tokens = "token" if n == 1 else f"{n} tokens"
     past = ", if they are not later" if causal else ""
     trained = (
-        "As trained = causal: in this model each token sees itself and the past anyway"
+        f"{own} = causal: in this model each token sees itself and the past anyway"
         if causal
-        else "As trained = none: in this model each token sees every token"
+        else f"{own} = none: in this model each token sees every token"
     )
     every = "every token" if n == 1 else f"every {ordinal(n)} token"
     return {
@@ -54,39 +59,42 @@ def rule(kind: str, n: int, causal: bool) -> str:
     }[kind]
 
 
-def summary(settings: Settings, effect: Effect) -> str:
-    """The sentence under the question: the mask's rule, and how far the final vectors moved."""
-    keep, moved = effect.keep, effect.moved
-    start = f"{rule(settings.mask, settings.n, effect.causal)}; {int(keep.sum()):,} of {keep.numel():,} pairs are left."
-    if max(moved) <= causality.ROUNDING:
+def summary(settings: Settings, effect: Effect, *, hides: bool) -> str:
+    """The sentence under the question: the mask's rule, and, unless it `hides` that, how much the outputs changed."""
+    keep, change = effect.keep, effect.change
+    said = rule(settings.mask, settings.n, effect.causal, kinds(effect.trained)["trained"])
+    start = f"{said}; {int(keep.sum()):,} of {keep.numel():,} pairs are left."
+    if hides:
+        return f"{start} What that does to the outputs is hidden until you have guessed."
+    if max(change) <= causality.ROUNDING:
         if settings.mask == "painted" and not settings.painted:
             return (
                 f"{start} Drag over the matrix in the middle, or use the arrow keys and Space in it: what you paint is "
                 "hidden, in every layer and head."
             )
         return f"{start} That is how this model runs anyway, so no output changes."
-    average, token = percent(sum(moved) / len(moved)), min(settings.token, len(moved) - 1)
+    average, token = percent(sum(change) / len(change)), settings.token
     if token < 0:
-        return f"{start} Run through every layer, the average token ends {average} of its length away."
+        return f"{start} After all layers the average token’s output vector has changed by {average} of its norm."
     return (
-        f"{start} Run through every layer, “{effect.labels[token]}” ends {percent(moved[token])} of its length away "
-        f"from where it was, the average token {average}."
+        f"{start} After all layers the output vector of “{effect.labels[token]}” has changed by "
+        f"{percent(change[token])} of its norm, the average token’s by {average}."
     )
 
 
-def outputs_title(moved: Sequence[float], labels: Sequence[str]) -> str:
-    """The point of the bars of what each final vector moved."""
-    most = max(range(len(moved)), key=moved.__getitem__)
-    if moved[most] <= causality.ROUNDING:
+def outputs_title(change: Sequence[float], labels: Sequence[str]) -> str:
+    """The point of the bars of how much each final vector changed."""
+    most = max(range(len(change)), key=change.__getitem__)
+    if change[most] <= causality.ROUNDING:
         return "No output changes"
-    return f"How far each output moves: “{labels[most]}” at {most} furthest, {percent(moved[most])} of its length"
+    return f"How much each output changes: most “{labels[most]}” at {most}, by {percent(change[most])} of its norm"
 
 
 def depth(keep: Tensor, token: int, label: str, n_layers: int) -> str:
     """How far a token hears through layers that all have the mask keep (T, T)."""
     one, all_ = (int(causality.reach(keep, layers)[token].sum()) for layers in (1, n_layers))
     return (
-        f"One layer shows “{label}” {one} of {len(keep)} tokens. Each layer passes on what the one before had seen: "
+        f"In one layer “{label}” sees {one} of {len(keep)} tokens. Each layer passes on what the one before gathered: "
         f"after {n_layers} layers something of {all_} of {len(keep)} tokens can have reached it."
     )
 
@@ -104,34 +112,49 @@ def starved(effect: Effect, layer: int) -> str:
         start = f"“{effect.labels[rows[0]]}” may look at nothing; its"
     return (
         f"{start} weights add up to {float(attention.weights[0][:, rows].sum()):g}: not NaN, and not 1/{n} for each "
-        f"token. In layer {layer} attention then {_added(plain.out, attention.out, rows)}, and the token goes on with "
-        "what the residual stream holds."
+        f"token. In layer {layer} attention then {_added(plain.out, attention.out, rows)}; all else comes from the "
+        "residual stream."
     )
 
 
 def _added(before: Tensor | None, after: Tensor | None, rows: list[int]) -> str:
-    """What attention adds to queries without keys; another library's model does not tell the lengths."""
+    """What attention adds to queries without keys; another library's model does not tell the norms."""
     if before is None or after is None:
         return "adds at most its output bias"
     was, now = (float(out[0, rows].norm(dim=-1).mean()) for out in (before, after))
-    return "adds nothing" if now == 0 else f"adds only its output bias (length {now:.2f}; before, {was:.2f})"
+    return "adds nothing" if now == 0 else f"adds only its output bias (norm {now:.2f}; before, {was:.2f})"
 
 
-def thirds(plain: Trace, changed: Trace, mask: str) -> tuple[str, list[str], str, str]:
-    """Question, options, truth and reason: which end of the text changes more under another mask?"""
-    moved = causality.final_change(plain, changed)[0]
-    size = max(1, len(moved) // 3)
-    first, last = float(moved[:size].mean()), float(moved[-size:].mean())
-    truth = ALIKE if max(first, last) <= 1.2 * min(first, last) else FIRST if first > last else LAST
-    seen, before = (allowed(run).sum(dim=-1).float() for run in (changed, plain))
-    does = "Forbid the future (causal)" if mask == "causal" else "Take the causal mask away"
+def thirds(plain: Trace, changed: Trace, mask: str) -> tuple[str, list[str], str, str] | None:
+    """Question, options, truth and reason: which end of the text changes more under another mask?
+
+    None where the answer would not be clear.
+    """
+    change = causality.final_change(plain, changed)[0]
+    size = len(change) // 3
+    if size == 0:
+        return None
+    first, last = float(change[:size].mean()), float(change[-size:].mean())
+    less, more = sorted((first, last))
+    if HARDLY * less < more < CLEARLY * less:
+        return None
+    truth = ALIKE if more <= HARDLY * less else FIRST if first > last else LAST
+    difference = (allowed(changed).int().sum(dim=-1) - allowed(plain).int().sum(dim=-1)).abs().float()
+    at_first, at_last = (float(part.mean()) for part in (difference[:size], difference[-size:]))
+    does, sees = ("Forbid the future (causal)", "fewer") if mask == "causal" else ("Take the causal mask away", "more")
     because = (
-        f"The first third of the tokens ends {percent(first)} of its length away on average, the last third "
-        f"{percent(last)}. A token of the first third sees {float(seen[:size].mean()):.1f} tokens instead of "
-        f"{float(before[:size].mean()):.1f}, one of the last {float(seen[-size:].mean()):.1f} instead of "
-        f"{float(before[-size:].mean()):.1f}."
+        f"An output is made of what its token sees. {does}, and a token of the first third sees {at_first:.0f} tokens "
+        f"{sees} on average, one of the last third {at_last:.0f}; the outputs change by {_exactly(first)} of their "
+        f"norm in the first third, by {_exactly(last)} in the last."
     )
+    if (truth == FIRST) != (at_first > at_last):
+        because += " How much a token had looked there counts too, not only how many tokens it is."
     return f"{does}: whose outputs change more?", [FIRST, LAST, ALIKE], truth, because
+
+
+def _exactly(share: float) -> str:
+    """A share with one decimal more than elsewhere: 78.4 %."""
+    return f"{number(100 * share, 1)}\u202f%"
 
 
 # ---- the exchange of a word --------------------------------------------------------------------------
@@ -148,13 +171,14 @@ def same_token(word: str, stand_in: str) -> str:
 
 
 def who_notices(exchange: Exchange) -> tuple[str, list[str], str, str]:
-    """Question, options, truth and reason: who notices the exchange under the causal mask?"""
-    closed, at = exchange.closed, exchange.position
+    """Question, options, truth and reason: who notices the exchange under the causal mask? Not for the first token."""
+    closed, at, n = exchange.closed, exchange.position, len(exchange.labels)
     noticed = closed.noticed
     truth = ALL if noticed and noticed[0] < at else LATER if noticed else NOBODY
     because = (
-        f"{len(noticed)} of {len(exchange.labels)} outputs change; those at positions before {at} change by "
-        f"{_size(_earlier(closed))} at most, in any layer."
+        "Under the causal mask no token looks at a later one, in any layer: whatever reaches a token comes from itself "
+        f"and the past. {_earlier_outputs(closed)}; of the {n - at} from there on, {len(noticed)} "
+        f"{'changes' if len(noticed) == 1 else 'change'}."
     )
     question = f"“{closed.old}” at position {at} becomes “{closed.new}”. With the causal mask, whose outputs change?"
     return question, [LATER, ALL, NOBODY], truth, because
@@ -163,13 +187,22 @@ def who_notices(exchange: Exchange) -> tuple[str, list[str], str, str]:
 def leak(exchange: Exchange) -> str:
     """Who noticed the exchange, without a mask and under the causal one."""
     open_, closed, at = exchange.open, exchange.closed, exchange.position
-    worst = _size(_earlier(closed))
-    earlier = f"the {at} before it change by {worst}" if at > 1 else f"the one before it changes by {worst}"
     return (
         f"“{open_.old}” at position {at} becomes “{open_.new}”. Without a mask {len(open_.noticed)} of "
-        f"{len(exchange.labels)} outputs notice. With the causal mask {len(closed.noticed)} do; "
-        f"{earlier if at else 'there is none before it'}."
+        f"{len(exchange.labels)} outputs change. With the causal mask {len(closed.noticed)} "
+        f"{'does' if len(closed.noticed) == 1 else 'do'}. {_earlier_outputs(closed)}."
     )
+
+
+def _earlier_outputs(closed: causality.ExchangedToken) -> str:
+    """What became of the outputs before the exchanged word, in any layer."""
+    at, worst = closed.position, _earlier(closed)
+    if at == 0:
+        return "There is no output before it"
+    outputs, are = ("The output", "is") if at == 1 else (f"The {at} outputs", "are")
+    if worst == 0:
+        return f"{outputs} before it {are} identical"
+    return f"{outputs} before it {'changes' if at == 1 else 'change'} by {_size(worst)} at most"
 
 
 def leak_title(closed: causality.ExchangedToken) -> str:
@@ -198,19 +231,20 @@ def padding(padding: Padding) -> str:
     taken, hidden = (float(causality.padding_share(run, row)[layer, head]) for run in (padding.bare, padding.masked))
     bare, masked = padding.changes
     middle = (
-        f"Without a padding mask it takes {percent(taken)} of text {row}’s attention in layer {layer}, head {head}, "
-        f"and the outputs end {percent(sum(bare) / length)} away on average from those of the text alone."
+        f"Without a padding mask, [PAD] takes {percent(taken)} of text {row}’s attention in layer {layer}, head "
+        f"{head}, and the outputs differ from those of the text alone by {percent(sum(bare) / length)} of their norm, "
+        "on average."
     )
     if padding.alone.config.kind == "decoder" and taken == 0:
         middle = "[PAD] comes after the text, so the causal mask hides it already: with or without a padding mask."
+    worst = max(masked)
+    alike = "identical to those of the text alone" if worst == 0 else f"those of the text alone, within {_size(worst)}"
     return (
-        f"{start} {middle} With the mask the columns of [PAD] hold {percent(hidden)} and the outputs are those of the "
-        f"text alone, within {_size(max(masked))}. Its rows still look at the text, but nobody reads their outputs."
+        f"{start} {middle} With the mask, the columns of [PAD] hold {percent(hidden)}, and the outputs are {alike}. "
+        "The rows of [PAD] still look at the text, but nobody reads their outputs."
     )
 
 
 def _size(share: float) -> str:
-    """Exactly 0, or 3 × 10⁻⁷, or 12 %."""
-    if share == 0:
-        return "exactly 0"
+    """3 × 10⁻⁷, or 12 %."""
     return percent(share) if share >= 1e-4 else scientific(share, 1)
