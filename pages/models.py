@@ -19,9 +19,9 @@ def catalogue() -> None:
     parts.catalogue(lesson, shown)
     parts.anatomies(lesson, shown)
     parts.tries(lesson)
+    parts.behind(lesson, shown)
     lesson.write_link(shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"]))
 
 
 catalogue()
 st.fragment(parts.bring, run_every=state.TICK if active else None)(lesson, active)
-st.fragment(parts.behind)(lesson)

@@ -27,11 +27,18 @@ from attnviz.errors import MissingPackageError, ModelError
 from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import folders, hf_download, hf_loading, zip_upload
-from attnviz.models.families import FAMILIES, bert_config
+from attnviz.models.families import FAMILIES, bert_config, unused_of_bert
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
 from attnviz.models.model import Model, ModelInfo
-from attnviz.models.safetensors_io import MAX_FILE_BYTES, check_headers, class_names, read_json, unfilled
+from attnviz.models.safetensors_io import (
+    MAX_FILE_BYTES,
+    check_headers,
+    class_names,
+    n_of_each,
+    read_json,
+    unfilled,
+)
 from attnviz.nn.config import PRESETS, ModelConfig, preset
 from attnviz.nn.transformer import Transformer
 
@@ -165,6 +172,15 @@ def skeleton(info: ModelInfo) -> Transformer | None:
     else:
         return None
     return unfilled(config)
+
+
+def unused_weights(info: ModelInfo) -> dict[str, int]:
+    """Tensors of a model's file that nothing here uses, with how many numbers they hold; known of MiniLM's alone.
+
+    Only the file's header is read. {} where the file is not here. Errors: ModelError if it is not whole.
+    """
+    folder = minilm_folder() if info.name == _MINILM.name else None
+    return unused_of_bert(n_of_each(folder)) if folder else {}
 
 
 def minilm_folder() -> Path | None:

@@ -7,7 +7,7 @@ is refused before the weights are read, and every tensor is checked by name and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -241,24 +241,38 @@ def _vit_tokens(tensors: dict[str, Tensor], config: ModelConfig) -> dict[str, Te
 
 def _rename(tensors: dict[str, Tensor], names: Names) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Tensors under our names, query, key and value stacked; and those we have no name for. Errors: ModelError."""
-    in_layer = re.compile(rf"{re.escape(names.layer)}(\d+)\.(.+)")
     renamed: dict[str, Tensor] = {}
     stacked: dict[str, dict[str, Tensor]] = {}
     unused_weights = []
     for name, x in tensors.items():
-        match = in_layer.fullmatch(name)
-        stem, _, last = (match[2] if match else name).rpartition(".")
-        layer = f"{names.stack}.layers.{match[1]}" if match else ""
-        if match and stem in names.parts and last in ("weight", "bias"):
-            stacked.setdefault(f"{layer}.self_attn.in_proj_{last}", {})[stem] = x
-        elif match and (known := _known(match[2], names.in_layer)):
-            renamed[f"{layer}.{known}"] = x
-        elif known := _in_whole(name, names):
-            renamed[known] = x
+        ours, part = _ours(name, names)
+        if part:
+            stacked.setdefault(ours, {})[part] = x
+        elif ours:
+            renamed[ours] = x
         else:
             unused_weights.append(name)
     renamed |= {name: _stack(name, parts, names.parts) for name, parts in stacked.items()}
     return renamed, tuple(sorted(unused_weights))
+
+
+def _ours(name: str, names: Names) -> tuple[str, str]:
+    """Our name of a tensor, "" if we have none; and which part of it this is, where query, key and value are one."""
+    match = re.fullmatch(rf"{re.escape(names.layer)}(\d+)\.(.+)", name)
+    if match is None:
+        return _in_whole(name, names), ""
+    layer = f"{names.stack}.layers.{match[1]}"
+    stem, _, last = match[2].rpartition(".")
+    if stem in names.parts and last in ("weight", "bias"):
+        return f"{layer}.self_attn.in_proj_{last}", stem
+    known = _known(match[2], names.in_layer)
+    return f"{layer}.{known}" if known else _in_whole(name, names), ""
+
+
+def unused_of_bert(n_of_each: Mapping[str, int]) -> dict[str, int]:
+    """Of a BERT's file without a head, the tensors that the model has no use for, with how many numbers they hold."""
+    plain = {PREFIX.sub("", name): n for name, n in n_of_each.items()}
+    return {name: n for name, n in plain.items() if not _ours(name, BERT)[0]}
 
 
 def _in_whole(name: str, names: Names) -> str:

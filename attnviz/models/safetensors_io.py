@@ -79,6 +79,20 @@ def check_headers(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> None:
 
 def _count(file: Path) -> int:
     """Numbers in a safetensors file, as its header has them. Errors: ModelError."""
+    return sum(math.prod(map(abs, entry["shape"])) for entry in _header(file).values())
+
+
+def n_of_each(folder: Path) -> dict[str, int]:
+    """How many floating point numbers each tensor of a folder's files holds, by its name in the file.
+
+    Errors: ModelError if there is no such file, or one is not whole.
+    """
+    entries = {name: entry for file in weight_files(folder) for name, entry in _header(file).items()}
+    return {name: math.prod(entry["shape"]) for name, entry in entries.items() if "F" in entry["dtype"]}
+
+
+def _header(file: Path) -> dict[str, Any]:
+    """What a safetensors file says of its tensors, by name: dtype, shape, data_offsets. Errors: ModelError."""
     try:
         size = file.stat().st_size
         with file.open("rb") as data:
@@ -90,13 +104,15 @@ def _count(file: Path) -> int:
             if 8 + length > size:
                 raise ModelError(f"{file.name} is not a whole safetensors file: it ends in its header.")
             header = json.loads(data.read(length))
-        tensors = [entry for name, entry in header.items() if name != "__metadata__"]
-        ends = max((entry["data_offsets"][1] for entry in tensors), default=0)
+        tensors = {str(name): entry for name, entry in header.items() if name != "__metadata__"}
+        ends = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
         if ends != size - 8 - length:
             raise ModelError(
                 f"{file.name} is not a whole safetensors file: {size - 8 - length:,} of {ends:,} bytes are there."
             )
-        return sum(math.prod(map(abs, entry["shape"])) for entry in tensors)
+        for entry in tensors.values():
+            math.prod(map(abs, entry["shape"]))
+        return tensors
     except OSError as error:
         raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
     except ModelError:  # a ValueError too

@@ -17,6 +17,7 @@ import streamlit as st
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.web import cache, prediction, shell, thread
 from attnviz.web.components.chart import chart
+from attnviz.web.components.in_view import in_view
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -192,6 +193,10 @@ class Lesson(Generic[T]):
         """A plotly figure under a title that states its point, with a text alternative and its data as CSV."""
         chart(figure, title=title, alt=alt, data=data, file=file, key=f"lesson-picture-{key or file}")
 
+    def in_view(self) -> None:
+        """Marks the place above what things to try change: choosing one brings it into view."""
+        in_view(st.session_state.get(f"{self.name}:tried", 0), key=f"{self.name}-in-view")
+
     def tries(self, *tries: Try, everywhere: bool = False, first: int = 0, keeps: Sequence[str] = ()) -> None:
         """Things to try, each a click that sets the whole page up, below what they change.
 
@@ -217,6 +222,7 @@ class Lesson(Generic[T]):
         self.choose(**{name: value for name, value in first.items() if name not in kept} | dict(one.set))
         for name in one.set:  # a token that it names is one of its own text
             st.session_state.pop(f"{self.key(name)}:on", None)
+        st.session_state[f"{self.name}:tried"] = st.session_state.get(f"{self.name}:tried", 0) + 1
         if everywhere:
             st.session_state["whole_page"] = True
         for name, value in (("text", one.text), ("model", one.model)):

@@ -6,6 +6,7 @@ import io
 import zipfile
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from attnviz import load
@@ -33,11 +34,11 @@ def zipped(name: str) -> bytes:
 def test_a_click_and_the_arrow_keys_choose_a_model(visit: Open) -> None:
     page = visit()
     page.locator(".av-table tr", has_text="austen").locator("td").first.click()
-    expect(sentence(page, "parts")).to_contain_text("Austen has 4 heads")
+    expect(sentence(page, "parts")).to_contain_text("Austen has 4 layers, each with 4 heads")
     page.wait_for_url("**shown=austen**")
     page.get_by_role("radio", name="Austen").focus()
     page.keyboard.press("ArrowDown")
-    expect(sentence(page, "parts")).to_contain_text("Dates has 4 heads")
+    expect(sentence(page, "parts")).to_contain_text("Dates has 1 layer in the encoder")
     expect(page.get_by_role("radio", name="Dates")).to_be_checked()
     expect(page.locator(".av-anatomy svg")).to_have_count(2)
     again = visit(query_of(page))
@@ -77,17 +78,43 @@ def test_an_upload_and_a_bad_one(visit: Open) -> None:
     own = page.locator(".av-table tbody tr").first
     expect(own).to_contain_text("Yours 1: <img src=x onerror=alert(1)>")
     expect(own.locator("img")).to_have_count(0)
-    expect(sentence(page, "parts")).to_contain_text("has 5 heads of width 10 in 2 layers")
+    expect(sentence(page, "parts")).to_contain_text("has 2 layers, each with 5 heads of width 10")
     field = page.locator("[data-testid=stFileUploader] input[type=file]")
     field.set_input_files({"name": "bad.zip", "mimeType": "application/zip", "buffer": b"not a zip"})
     expect(page.get_by_text("− This is no .zip archive")).to_be_visible()
     expect(own).to_contain_text("Yours 1")
 
 
-def test_nothing_scrolls_sideways(visit: Open) -> None:
-    page = visit("?shown=dates&beside=austen", dark=True)
-    for width in at_widths(page):
+CUT = """() => {
+  const cut = [];
+  const walk = (root) => {
+    for (const e of root.querySelectorAll("*")) {
+      if (e.shadowRoot) walk(e.shadowRoot);
+      const reads = e.closest(".katex-mathml") === null && getComputedStyle(e).overflowX !== "visible";
+      if (reads && e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+        cut.push([e.className, e.scrollWidth, e.clientWidth, e.textContent.slice(0, 60)]);
+    }
+  };
+  walk(document.querySelector("[data-testid=stMain]"));
+  return cut;
+}"""
+
+
+@pytest.mark.parametrize("query", ["?shown=minilm", "?shown=dates&beside=austen"])
+def test_nothing_is_cut_and_nothing_scrolls_sideways(query: str, visit: Open) -> None:
+    page = visit(query, dark=True)
+    for details in page.get_by_text("The same as a table").all():
+        details.click()
+    for width in at_widths(page, (1440, 900), (1280, 800), (900, 900), (390, 844)):
         assert sideways(page) == 0, width
+        assert page.evaluate(CUT) == [], width
+
+
+def test_what_is_tried_comes_into_view(visit: Open) -> None:
+    page = visit("?shown=dates")
+    page.get_by_role("button", name="One that reads images").click()
+    heading = page.get_by_role("heading", name="What is Digits made of?")
+    expect(heading).to_be_in_viewport()
 
 
 def test_an_archive_of_a_real_models_size(visit: Open, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import re
 import threading
 import weakref
 import zipfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from attnviz import ModelError, catalogue, load
 from attnviz.formatting import file_size, magnitude, percent
@@ -88,14 +90,40 @@ def test_the_diagrams_numbers_sum_to_the_model(name: str) -> None:
     parts = [part for block in blocks for part in block["parts"]]
     number = next(info.n_parameters for info in catalogue() if info.name == name)
     assert int(drawn["total"].replace(",", "")) == number
-    assert sum(int(part["all"].replace(",", "")) for part in parts) == number
+    assert sum(int(part["all"].replace("–", "0").replace(",", "")) for part in parts) == number
     assert sum(int(block["count"].replace(",", "")) for block in blocks) == number
     assert sum(part["share"] for part in parts) == pytest.approx(1)
     for part in parts:
         tensors = sum(int(n.replace(",", "")) for _, _, n in part["weights"])
-        assert tensors == int(part["count"].replace(",", ""))
-        assert int(part["all"].replace(",", "")) == part["times"] * tensors
+        shown = int(part["all"].replace("–", "0").replace(",", ""))
+        once = int(part["once"].replace(",", "")) if part["once"] else shown
+        assert once == tensors and shown % max(tensors, 1) == 0
+        assert part["share"] == shown / number  # the number and the share are of one and the same thing
+        assert part["percent"] == (percent(shown / number) if shown else "")
+        assert not shown or (f"{shown:,}" in part["says"] and part["percent"] in part["says"])
     assert not refused(app)
+
+
+@pytest.mark.parametrize("name", [info.name for info in catalogue() if info.name != "scratch:test"])
+def test_the_sentences_shares_are_all_there_are(name: str) -> None:
+    sentence = next(one for one in opened("models", shown=name).sentences if " parameters, " in one)
+    told = [float(one) for one in re.findall(r"([\d.]+)\u202f%", sentence)]
+    assert sum(told) == pytest.approx(100, abs=0.5 * len(told)) and "None" not in sentence
+
+
+def test_minilms_pooler_is_named_and_not_counted() -> None:
+    app = opened("models", shown="minilm")
+    folder = models.minilm_folder()
+    assert folder is not None
+    in_file = {name: x for name, x in load_file(folder / "model.safetensors").items() if x.is_floating_point()}
+    pooler = sum(x.numel() for name, x in in_file.items() if "pooler" in name)
+    whole = sum(x.numel() for x in in_file.values())
+    assert (pooler, whole) == (147_840, 22_713_216)
+    assert f"which nothing here uses: {pooler:,} parameters, {whole:,} with them." in app.sentences[1]
+    assert models.unused_weights(catalogue()[0]) == {
+        name: in_file[name].numel() for name in load("minilm").unused_weights if name in in_file
+    }
+    assert "nothing here uses" not in opened("models", shown="austen").sentences[1]
 
 
 def test_looking_at_a_model_loads_nothing() -> None:

@@ -14,17 +14,8 @@ from attnviz.web.jobs import model_downloads
 from attnviz.web.jobs import text as job_text
 from attnviz.web.jobs.model_downloads import Download
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.models import state, text
+from attnviz.web.models import formula, state, text
 from attnviz.web.models.state import Settings, Shown, Taken
-
-FORMULA = (
-    r"\begin{aligned}\text{attention}\quad&4C^2+4C\\\text{feed-forward}\quad&2CF+F+C\\"
-    r"\text{embeddings}\quad&(V+T_{\max})\,C\\\text{LayerNorm}\quad&2C\end{aligned}"
-)
-SOURCE = (
-    "Parameters of each part of a transformer of width C, feed-forward width F, V tokens known and a context of T: "
-    "Vaswani et al. 2017, section 3."
-)
 
 
 def catalogue(lesson: Lesson[Settings], shown: Shown) -> None:
@@ -38,12 +29,13 @@ def catalogue(lesson: Lesson[Settings], shown: Shown) -> None:
 
 def anatomies(lesson: Lesson[Settings], shown: Shown) -> None:
     """The chosen model taken apart, and another beside it."""
-    lesson.section("What is it made of?")
+    lesson.in_view()
+    lesson.section(f"What is {shown.infos[shown.name].title} made of?")
     taken, beside = shown.taken, shown.beside
     if taken is None:
         st.text(shown.trouble)
         return
-    lesson.sentence(text.about(taken.info, taken.config, taken.anatomy), part="parts")
+    lesson.sentence(text.about(taken.info, taken.config, taken.anatomy, taken.unused), part="parts")
     controls(lesson, shown, taken)
     both = [taken] if beside is None else [taken, beside]
     anatomy_view([text.diagram(one.info, one.config, one.anatomy) for one in both], key="models-anatomy")
@@ -95,7 +87,7 @@ def bring(lesson: Lesson[Settings], timed: bool) -> None:
     download = model_downloads.mine()
     if timed != (download is not None and download.active):
         st.rerun()  # the whole page, for that is where a fragment's clock is set and what has come is taken
-    lesson.section("Bring another one")
+    lesson.section("Bring a model of your own")
     hub, file = st.columns(2, gap="large")
     with hub:
         from_hub(download)
@@ -131,6 +123,16 @@ def from_file(lesson: Lesson[Settings]) -> None:
     st.caption(text.FOLDER)
 
 
-def behind(lesson: Lesson[Settings]) -> None:
-    """The formula and the code."""
-    lesson.behind(FORMULA, SOURCE, anatomy, Transformer.__init__, zip_upload.wanted, hf_download._check)
+def behind(lesson: Lesson[Settings], shown: Shown) -> None:
+    """The formula of the shown model's parts, and the code."""
+    if shown.taken is None:
+        return
+    config = shown.taken.config
+    lesson.behind(
+        formula.formula(config),
+        formula.source(config),
+        anatomy,
+        Transformer.__init__,
+        zip_upload.wanted,
+        hf_download._check,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import streamlit as st
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.models.anatomy import Anatomy, anatomy
-from attnviz.models.catalogue import catalogue, load_archive, skeleton
+from attnviz.models.catalogue import catalogue, load_archive, skeleton, unused_weights
 from attnviz.models.model import ModelInfo
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
@@ -51,6 +52,7 @@ class Taken:
     info: ModelInfo
     config: ModelConfig
     anatomy: Anatomy
+    unused: Mapping[str, int]  # tensors of its file that it has no use for, and how many numbers they hold (0: unknown)
 
 
 @dataclass(frozen=True)
@@ -100,18 +102,19 @@ def take_apart(info: ModelInfo) -> Taken | None:
     """A model's parts; None for one that is not here, so that nobody can say. Errors: ModelError."""
     if (bare := _known(info)) is not None or info.name == FIRST:  # MiniLM is not downloaded for it
         return bare
-    return _taken(info, cache.model(info.name).transformer)
+    model = cache.model(info.name)
+    return _taken(info, model.transformer, dict.fromkeys(model.unused_weights, 0))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _known(info: ModelInfo) -> Taken | None:
     """Of a model whose shape is known without loading it; None of others."""
     bare = skeleton(info)
-    return None if bare is None else _taken(info, bare)
+    return None if bare is None else _taken(info, bare, unused_weights(info))
 
 
-def _taken(info: ModelInfo, model: Transformer) -> Taken:
-    return Taken(info, model.config, anatomy(model))
+def _taken(info: ModelInfo, model: Transformer, unused: Mapping[str, int]) -> Taken:
+    return Taken(info, model.config, anatomy(model), unused)
 
 
 def differences(one: ModelConfig, other: ModelConfig) -> list[tuple[str, str, str]]:

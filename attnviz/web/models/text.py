@@ -52,15 +52,31 @@ FOLDER = (
     "config.json, .safetensors and tokenizer.json (or preprocessor_config.json) of one model. It lives in this session "
     "only; nothing stays on the disk, and no code is ever run."
 )
-DOES = {
-    "embedding": ": a row of numbers for each",
-    "attention": ": each token takes from the others",
-    "cross": ": each token takes from the encoder’s",
-    "feed-forward": ": works on each token alone",
-    "recurrence": ": mixes each token with what it remembers of those before",
-    "norm": ": evens out each token’s numbers, then scales them",
-    "head": ": scores, from each token’s numbers",
+IN = {  # where the parameters of a kind of part are
+    "embedding": "in the embeddings",
+    "attention": "in self-attention",
+    "cross": "in cross-attention",
+    "recurrence": "in a recurrence",
+    "feed-forward": "in the feed-forward layers",
+    "head": "in the head",
+    "norm": "in norms",
+    "other": "in other parts",
+}
+MOST_UNUSED = 4  # tensors that are named
+DOES = {  # what a part of a kind does, or one by its title
+    "embedding": "A learned vector for each.",
+    "attention": "Each token’s vector takes in something of the others.",
+    "cross": "Each token’s vector takes in something of the encoder’s output.",
+    "feed-forward": "It works on each token’s vector alone.",
+    "recurrence": "It mixes each token’s vector with a memory of those before it.",
+    "norm": "It brings each token’s vector to one size, then scales every dimension.",
+    "head": "It turns vectors into scores.",
     "other": "",
+    "Tokens": "A learned vector for each token of the vocabulary.",
+    "Patches": "The pixels of each patch become a vector.",
+    "Positions, added": "A learned vector for each position.",
+    "Positions, added: sines": "A fixed vector of sines and cosines for each position.",
+    "Dense and LayerNorm": "A further layer on each token’s vector, before the scores.",
 }
 
 
@@ -68,52 +84,52 @@ def overview(infos: Sequence[ModelInfo], loaded: Mapping[str, int], budget: int)
     """The sentence under the question."""
     sizes = sorted(info.n_parameters for info in infos)
     trained = sum(info.trained for info in infos)
-    memory = sum(loaded.values())
-    kept = f"{len(loaded)} of those that all readers share are in memory, {file_size(memory)} of {file_size(budget)}"
+    shared = f"{counted(len(loaded), 'shared model')} {'is' if len(loaded) == 1 else 'are'} loaded"
+    memory = f"{shared}, {file_size(sum(loaded.values()))} of {file_size(budget)}" if loaded else "none is loaded yet"
     return (
         f"{len(infos)} models, {trained} of them trained, from {magnitude(sizes[0])} to {magnitude(sizes[-1])} "
-        f"parameters; {kept if loaded else 'none is in memory yet'}."
+        f"parameters. Of those that all readers share, {memory}."
     )
 
 
 def not_here(title: str) -> str:
     """Why a model is not taken apart."""
-    return f"{title} is not on this computer yet, and so nobody can take it apart."
+    return f"{title} is not on this computer yet, so its parts cannot be shown."
 
 
-def about(info: ModelInfo, config: ModelConfig, anatomy: Anatomy) -> str:
-    """The sentence over the diagram: what most of the numbers are for."""
+def about(info: ModelInfo, config: ModelConfig, anatomy: Anatomy, unused: Mapping[str, int]) -> str:
+    """The sentence over the diagram: what most of the parameters are for, and which of the file's are left out."""
     groups = config.kv_heads if isinstance(config, HFConfig) else config.n_heads
-    shared = f", {groups} for keys and values" if groups != config.n_heads else ""
-    heads = f"{config.n_heads} heads{shared} of width {config.head_dim}"
+    shared = f" ({groups} for keys and values)" if groups != config.n_heads else ""
     stacks = counted(config.n_layers, "layer")  # ALBERT runs one layer many times
+    each = "with" if config.n_layers == 1 else "each with"
     if len(anatomy.depths) == 2:
-        stacks = f"{counted(anatomy.depths[0], 'layer')} of the encoder and {config.n_layers} of the decoder"
-    note = " Its parts stand under the names and in the order of its own code." * isinstance(config, HFConfig)
-    return f"{info.title} has {heads} in {stacks}. Of its {anatomy.n:,} parameters, {shares(anatomy)}.{note}"
+        stacks = f"{counted(anatomy.depths[0], 'layer')} in the encoder and {config.n_layers} in the decoder"
+        each = "each with"
+    heads = f"{stacks}, {each} {config.n_heads} heads{shared} of width {config.head_dim}"
+    note = " The parts have the names and the order of its own code." * isinstance(config, HFConfig)
+    left_out = f" {not_used(anatomy.n, unused)}" if unused else ""
+    return f"{info.title} has {heads}. Of its {anatomy.n:,} parameters, {shares(anatomy)}.{left_out}{note}"
+
+
+def not_used(n: int, unused: Mapping[str, int]) -> str:
+    """What a model's file holds besides its `n` parameters, by name, and how many: 0 where that is not known."""
+    names, more = list(unused)[:MOST_UNUSED], sum(unused.values())
+    rest = [f"{len(unused) - len(names)} more"] if len(unused) > len(names) else []
+    pooler = " (a pooler, which makes one vector of [CLS])" if all("pooler" in name for name in unused) else ""
+    number = f": {more:,} parameters, {n + more:,} with them" if more else ""
+    return f"Its file also holds {listed([*names, *rest])}{pooler}, which nothing here uses{number}."
 
 
 def shares(anatomy: Anatomy) -> str:
-    """What the parameters are for: "62 % are in the embeddings, …"."""
+    """What the parameters are for, the most first: "52 % are in the embeddings, …"; these are all."""
     by_kind: dict[str, int] = {}
     for column in anatomy.columns:
         for block in column.blocks:
             for part in block.parts:
                 by_kind[part.kind] = by_kind.get(part.kind, 0) + block.times * part.n
-    most, *others = [
-        (percent(by_kind[kind] / anatomy.n), name)
-        for kind, name in (
-            ("embedding", "in the embeddings"),
-            ("attention", "in self-attention"),
-            ("cross", "in cross-attention"),
-            ("recurrence", "in a recurrence"),
-            ("feed-forward", "in the feed-forward layers"),
-            ("head", "in the head"),
-            ("norm", "in norms"),
-            ("other", "in other parts"),
-        )
-        if by_kind.get(kind)
-    ]
+    kinds = sorted((kind for kind in by_kind if by_kind[kind]), key=lambda kind: -by_kind[kind])
+    most, *others = [(percent(by_kind[kind] / anatomy.n), IN[kind]) for kind in kinds]
     return listed([f"{most[0]} are {most[1]}", *(f"{share} {name}" for share, name in others)])
 
 
@@ -159,13 +175,13 @@ def _block(block: Block, total: int) -> dict[str, Any]:
 
 
 def _part(part: Part, times: int, total: int) -> dict[str, Any]:
-    share = times * part.n / total
+    n = times * part.n
+    share = n / total
     return {
         "title": part.title,
         "gives": shape(part.gives),
-        "count": f"{part.n:,}",
-        "all": f"{times * part.n:,}",
-        "times": times,
+        "once": f"{part.n:,}" if times > 1 and part.n else "",
+        "all": f"{n:,}" if part.n else "–",
         "share": share,
         "percent": percent(share) if part.n else "",
         "says": description(part, times, total),
@@ -175,13 +191,21 @@ def _part(part: Part, times: int, total: int) -> dict[str, Any]:
 
 def description(part: Part, times: int, total: int) -> str:
     """What a part is, in a sentence or two."""
-    gives = f" It gives {shape(part.gives)}." if part.gives else ""
-    first = f"{part.title}{DOES[part.kind]}.{gives}"
+    does = DOES.get(part.title, DOES[part.kind])
+    sentences = [does] if does else []
+    if part.gives:
+        sentences.append(f"It gives {shape(part.gives)} numbers.")
+    tensors, n = counted(len(part.weights), "tensor"), times * part.n
+    share = percent(n / total)
     if not part.n:
-        return f"{first} It has no parameters that are not counted elsewhere."
-    tensors = f"{len(part.weights)} tensors hold" if len(part.weights) > 1 else "1 tensor holds"
-    often = f"; {times} layers have {times * part.n:,}" if times > 1 else ""
-    return f"{first} {tensors} {part.n:,} numbers{often}, {percent(times * part.n / total)} of the model."
+        sentences.append("It has no parameters that are not counted elsewhere.")
+    elif times == 1:
+        sentences.append(f"{n:,} parameters in {tensors}: {share} of the model.")
+    else:
+        sentences.append(
+            f"{times} layers with {part.n:,} parameters each, in {tensors}: {n:,} in all, {share} of the model."
+        )
+    return " ".join(sentences)
 
 
 def reads(given: str, config: ModelConfig, tokens: str) -> str:
@@ -213,6 +237,6 @@ def value(given: Any) -> str:
 def limits(max_bytes: int) -> str:
     """What is downloaded, and what not."""
     return (
-        f"Any architecture that shows its attention, up to {file_size(max_bytes)} of weights, on the disk and as "
-        "float32 in memory: asked before anything is downloaded. Only data is read, never code."
+        f"Any architecture whose attention can be read, with weights of up to {file_size(max_bytes)}, on the disk and "
+        "as float32 in memory: both are checked before the download. Only data is read, never code."
     )

@@ -1,8 +1,8 @@
 /* anatomy.js: a model's parts as a diagram (a Streamlit component, components v2): SVG, from what goes in at the top
    to what comes out. The data is {models: [{title, total, columns: [{title, reads, blocks: [{title, count, layer,
-   around, parts: [{title, gives, count, all, times, share, percent, says, weights}]}]}]}]}; every text and number
-   comes from the page, here are only places. A part is looked at by pointer or arrow keys; what is chosen stands
-   beside the picture with its tensors. */
+   around, parts: [{title, gives, once, all, share, percent, says, weights}]}]}]}]}; every text and number comes from
+   the page, here are only places. A part's number, like its share, is that of all layers of its block. A part is looked
+   at by pointer or arrow keys; what is chosen stands beside the picture with its tensors. */
 import { component } from "../core/bridge.js";
 import { el, svg } from "../core/dom.js";
 
@@ -60,7 +60,7 @@ function anatomyPart(model, part, y, index) {
     {
       class: "part",
       role: "option",
-      "aria-label": part.says,
+      "aria-label": `${part.title}. ${part.says}`,
       "aria-selected": "false",
       tabindex: -1,
       "data-index": index,
@@ -68,8 +68,8 @@ function anatomyPart(model, part, y, index) {
     svg("rect", { class: "box", x: left, y, width: wide, height: box, rx: 6 }),
     textAt(left + 12, y + 19, part.title, "title"),
     textAt(left + 12, y + 36, part.gives, "small"),
-    textAt(width - right - 12, y + 19, part.weights.length ? part.count : "–", "count", "end"),
-    textAt(width - right - 12, y + 36, part.percent, "small", "end"),
+    textAt(width - right - 12, y + 19, part.all, "count", "end"),
+    textAt(width - right - 12, y + 36, part.percent + (part.once ? ` (${part.once} per layer)` : ""), "small", "end"),
   );
   if (part.share)
     group.append(
@@ -157,14 +157,12 @@ function moveInAnatomy(model, event) {
 /** All parts as a table: the same picture for those who read it otherwise. */
 function anatomyTable(model) {
   const line = (kind, cells) => el("tr", {}, ...cells.map((text, i) => el(i ? kind : "th", {}, text)));
-  const rows = model.parts.map(({ part }) =>
-    line("td", [part.title, part.gives, `${part.count} × ${part.times}`, part.all]),
-  );
-  rows.push(line("td", ["All", "", "", model.data.total]));
+  const rows = model.parts.map(({ part }) => line("td", [part.title, part.gives, part.once, part.all, part.percent]));
+  rows.push(line("td", ["All", "", "", model.data.total, "100\u202f%"]));
   const table = el(
     "table",
     {},
-    el("thead", {}, line("th", ["Part", "gives", "parameters", "in all"])),
+    el("thead", {}, line("th", ["Part", "gives", "per layer", "parameters", "share"])),
     el("tbody", {}, ...rows),
   );
   return el("details", {}, el("summary", {}, "The same as a table"), table);

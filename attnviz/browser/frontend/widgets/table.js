@@ -4,6 +4,8 @@
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
 
+const MOST_NARROW = 5; // columns that stay side by side however narrow the page is
+
 /**
  * @param {"th" | "td"} kind
  * @param {string[]} texts Its text, and what stands small under it.
@@ -28,7 +30,10 @@ function rowOf(table, row) {
     "tr",
     { "data-key": row.key },
     rowHead(table, row),
-    row.cells.slice(1).map((cell, i) => cellOf("td", cell, columns[i + 1][1] === "number")),
+    row.cells.slice(1).map((cell, i) => {
+      const [heading, kind] = columns[i + 1];
+      return cellOf("td", cell, kind === "number", { "data-heading": heading });
+    }),
   );
   if (chosen !== null)
     line.addEventListener("click", ({ target }) => {
@@ -61,6 +66,7 @@ function drawTable(table) {
   table.text = text;
   const focused = table.root.getRootNode().activeElement?.value;
   const headings = columns.map(([heading, kind]) => cellOf("th", [heading], kind === "number", { scope: "col" }));
+  table.root.classList.toggle("wide", columns.length > MOST_NARROW);
   table.root.replaceChildren(
     el(
       "table",

@@ -69,6 +69,14 @@ function writerCandidate(writer, one, data) {
   return el("li", {}, button);
 }
 
+/** Brings a chip into view inside its box; the page stays where the reader is. */
+function scrollChips(box, chip) {
+  const outer = box.getBoundingClientRect(),
+    { top, bottom } = chip.getBoundingClientRect();
+  if (top < outer.top) box.scrollTop -= outer.top - top;
+  else if (bottom > outer.bottom) box.scrollTop += bottom - outer.bottom;
+}
+
 function paintWriter(writer, data) {
   const { root, chips, list } = writer,
     active = root.getRootNode().activeElement,
@@ -99,7 +107,7 @@ function paintWriter(writer, data) {
   if (first) first.tabIndex = 0;
   if (inChips) chip?.focus();
   if (inList) (first ?? chip)?.focus();
-  chip?.scrollIntoView({ block: "nearest" });
+  if (chip) scrollChips(chips, chip);
 }
 
 /** Paints what is new: other data, or the other theme. */
