@@ -174,8 +174,9 @@ def _embeddings(model: Transformer, *, new: bool) -> Block:
     parts = []
     for name, title in names.items():
         if name in model.embed:
-            own = _tensors(model.embed[name]) if new else ()
-            parts.append(Part(title, "norm" if name == "norm" else "embedding", ("T", config.d_model), own))
+            tensors = _tensors(model.embed[name]) if new else ()
+            n_tokens = f"(T − {config.n_special})" if name == "patches" else "T"  # the special ones come after
+            parts.append(Part(title, "norm" if name == "norm" else "embedding", (n_tokens, config.d_model), tensors))
     if config.positions == "sinusoidal":
         parts.insert(1, Part("Positions, added: sines", "other", ("T", config.d_model), ()))
     return Block("Embeddings" if new else "The same embeddings", 1, tuple(parts))

@@ -109,3 +109,10 @@ def test_an_encoder_decoder_has_two_columns_and_one_embedding() -> None:
     ]
     assert first.blocks[1].parts[0].gives == ("S", 512) and second.blocks[1].parts[0].gives == ("T", 512)
     assert second.blocks[2].parts[-1].gives == ("T", 50) and second.blocks[2].n == 50  # the bias; the matrix is tied
+
+
+@pytest.mark.parametrize(("distilled", "patches"), [(False, "(T − 1)"), (True, "(T − 2)")])
+def test_patches_are_fewer_than_the_tokens_that_the_layers_read(distilled: bool, patches: str) -> None:
+    config = ModelConfig.for_images(8, 2, 3, distilled=distilled, d_model=8, n_heads=2, n_layers=1, d_ff=8)
+    first = anatomy(Transformer(config)).columns[0].blocks[0].parts
+    assert [part.gives for part in first] == [(patches, 8), ("T", 8), ("T", 8)]
