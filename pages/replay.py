@@ -21,10 +21,9 @@ def moment() -> None:
     """What follows the dial over the training."""
     now = state.moment(lesson, replay)
     parts.answer(lesson, now)
-    parts.prediction(lesson, now)
+    parts.course(lesson, now)
     parts.steps(lesson, now)
     parts.pictures(lesson, now)
-    parts.from_the_start(lesson, now)
     parts.tries(lesson, now)
     lesson.write_link(inputs)
 

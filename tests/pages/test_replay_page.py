@@ -16,7 +16,7 @@ from attnviz.training import snapshots
 from attnviz.training.tasks import Induction
 from attnviz.training.tasks.sequences import Scores, scores
 from attnviz.web.replay import state
-from attnviz.web.replay.text import LOST, SAME
+from attnviz.web.replay.text import EVENLY, LATE, LOST, SAME
 from tests.pages.driver import Page, chart_titles, charts, opened, views
 
 
@@ -51,9 +51,11 @@ def test_the_sentence_says_what_the_checkpoint_does(app: Page, past: snapshots.S
     share = percent(float(found.induction[induction]))
     assert app.sentence.startswith(f"{when}, layer {induction[0]}, head {induction[1]} puts {share} of its attention")
     assert (
-        f"layer {previous[0]}, head {previous[1]} puts {percent(float(found.previous[previous]))} on the" in app.prose
+        f"layer {previous[0]}, head {previous[1]} puts {percent(float(found.previous[previous]))} on the prev"
+        in app.prose
     )
-    assert f"the loss is {found.again:.2f} nats a word" in app.sentence and f"{found.first:.2f}." in app.sentence
+    assert f"second occurrences is {found.again:.2f} nats per word" in app.sentence
+    assert f"which nothing tells, {found.first:.2f}." in app.sentence
     text = state.text_of(0)
     trace = load("induction").run(text)
     ids, labels = torch.tensor([trace.encodings[0].ids]), trace.encodings[0].labels
@@ -109,27 +111,115 @@ def test_without_the_first_head_the_second_one_is_lost(app: Page, past: snapshot
     found = measured(past, last, previous)
     assert f"with layer {previous[0]}, head {previous[1]} switched off" in app.sentence
     assert f"puts {percent(float(found.induction[induction]))} of its attention" in app.sentence
-    assert f"the second time is {found.again:.2f} nats a word, instead of" in app.sentence
+    assert f"second occurrences is {found.again:.2f} nats per word, instead of" in app.sentence
     assert float(found.induction[induction]) < 0.5 * float(measured(past, last).induction[induction])
     assert "switched off" in views(app)[0][0]["compact"]["title"]
 
 
-def test_the_prediction_is_judged_by_the_numbers(app: Page, past: snapshots.Snapshots) -> None:
+def test_curves_and_title_are_those_of_the_model_that_is_shown(app: Page, past: snapshots.Snapshots) -> None:
+    previous, induction = heads(past)
+    app.choose(step=past.steps[-1], off=True)
+    found = [measured(past, at, previous) for at in range(len(past.steps))]
+    figure = charts(app)[0]
+    lines = {(one["yaxis"], one["name"]): one for one in figure["data"] if one["mode"] == "lines"}
+    of_head = [float(one.induction[induction]) for one in found]
+    line = lines["y2", f"layer {induction[0]}, head {induction[1]}"]
+    assert line["y"] == pytest.approx(of_head) and line["opacity"] == 1
+    assert lines["y", "second time"]["y"] == pytest.approx([one.again for one in found])
+    assert lines["y", "first time"]["y"] == pytest.approx([one.first for one in found])
+    on = [measured(past, at) for at in range(len(past.steps))]
+    for axis, name, values in (
+        ("y", "second time, the head on", [one.again for one in on]),
+        ("y2", "layer 1, head 3, the other on", [float(one.induction[induction]) for one in on]),
+    ):
+        assert lines[axis, name]["y"] == pytest.approx(values) and lines[axis, name]["opacity"] < 1
+    assert f"it reaches {percent(max(of_head))} at most, not" in chart_titles(app)[0]
+
+
+def test_one_step_is_no_steps(app: Page) -> None:
+    assert app.choose(step=1).sentence.startswith("After 1 step, ")
+
+
+def test_the_rise_of_the_first_loss_is_explained(app: Page, past: snapshots.Snapshots) -> None:
+    firsts = [measured(past, at).first for at in range(len(past.steps))]
+    lowest = firsts.index(min(firsts))
+    highest = max(range(lowest, len(firsts)), key=firsts.__getitem__)
+    task = Induction(past.config.max_len)
+    twice, n_words = task.twice(), len(task.words)
+    with torch.inference_mode():
+        given = past.model(highest)(twice).logits.softmax(dim=-1)
+    half = twice.shape[1] // 2
+    shares = []
+    for i in range(1, half):
+        came = torch.zeros_like(given[:, i], dtype=torch.bool).scatter(1, twice[:, 1 : i + 1], True)
+        shares.append(float((given[:, i] * came).sum(dim=1).mean()))
+    said = next(text for text in app.sentences if "Why the loss rises" in text)
+    assert f"from {min(firsts):.2f} to {firsts[highest]:.2f} nats" in said
+    assert f"At step {past.steps[highest]:,} it gives {percent(sum(shares) / len(shares))} of the probability" in said
+    assert f"gives them {percent((half - 1 + 1) / 2 / n_words)}, and costs {math.log(n_words):.2f} nats" in said
+
+
+def answered(app: Page, name: str, guess: str) -> str:
+    """What the page says to a guess."""
+    quiz = next(one for one in app.get("button_group") if f"replay.quiz.{name}" in one.proto.id)
+    quiz.set_value(guess).run()
+    return app.prose
+
+
+def test_the_predictions_are_judged_by_the_numbers(past: snapshots.Snapshots) -> None:
     last, (previous, induction) = len(past.steps) - 1, heads(past)
     with_it, without_it = (float(measured(past, last, off).induction[induction]) for off in (None, previous))
     assert without_it < 0.1 * with_it
-    app.choose(guess=LOST)
-    numbers = f"falls from {percent(with_it)} to {percent(without_it)}"
-    assert any(text.value.startswith("✓") and numbers in text.value for text in app.text)
-    app.choose(guess=SAME)
-    assert any(f"You said “{SAME}”" in text.value and numbers in text.value for text in app.text)
+    numbers = f"goes from {percent(with_it)} to {percent(without_it)}"
+    right, wrong = opened("replay", revealed=0), opened("replay", revealed=0)
+    assert f"✓ Right. Its attention on the word that followed this word’s first occurrence {numbers}" in answered(
+        right, "off", LOST
+    )
+    assert f"Not quite: you said “{SAME}”" in answered(wrong, "off", SAME) and numbers in wrong.prose
+
+
+def test_that_the_head_forms_late_and_suddenly_is_in_the_numbers(past: snapshots.Snapshots) -> None:
+    _, induction = heads(past)
+    shares = [float(measured(past, at).induction[induction]) for at in range(len(past.steps))]
+    enough = 2 / 3 * (max(shares) - shares[0])
+    begin, end = min(
+        ((i, j) for i in range(len(shares)) for j in range(i + 1, len(shares)) if shares[j] - shares[i] >= enough),
+        key=lambda pair: past.steps[pair[1]] - past.steps[pair[0]],
+    )
+    length = past.steps[end] - past.steps[begin]
+    assert length <= 0.15 * past.steps[-1] and past.steps[begin] > length  # a clear winner
+    app = opened("replay", revealed=0)
+    says = f"From step {past.steps[begin]:,} to {past.steps[end]:,}, {percent(length / past.steps[-1])} of the training"
+    assert says not in app.prose and not charts(app)
+    assert f"Not quite: you said “{EVENLY}”, it is “{LATE}”. {says}" in answered(app, "form", EVENLY)
+    assert len(charts(app)) == 1
+
+
+def test_before_the_guess_no_head_is_off(past: snapshots.Snapshots) -> None:
+    link = {"off": 1, "step": past.steps[-1]}
+    app = opened("replay", **link, revealed=0)
+    assert "switched off" not in app.sentence and not app.toggle
+    assert not any("without layer" in button.label for button in app.button)
+    assert "off" in app.link
+    answered(app, "off", LOST)
+    assert "switched off" in app.sentence and app.toggle[0].value
+
+
+def test_other_words_keep_the_step_and_the_head(app: Page, past: snapshots.Snapshots) -> None:
+    app.choose(step=past.steps[-1], off=True).press("Other words")
+    assert app.link == {"seed": "1", "step": str(past.steps[-1]), "off": "1"}
+    app.button(key="replay-try-0").click().run()
+    assert app.link == {"seed": "1", "step": "0"}
 
 
 def test_what_is_there_from_the_start_is_said(app: Page, past: snapshots.Snapshots) -> None:
     (layer, head), _ = heads(past)
     first, end = (percent(float(measured(past, at).previous[layer, head])) for at in (0, len(past.steps) - 1))
     sentence = next(text.value for text in app.text if "from the start" in text.value)
-    assert sentence.startswith(f"Layer {layer}, head {head} ") and first in sentence and f"in the end {end}" in sentence
+    assert (
+        sentence.startswith(f"Layer {layer}, head {head} ")
+        and f"{first} before any training, {end} at the end" in sentence
+    )
     slope = (0.25, 0.0625, 0.015625, 0.00390625, 0.5)[head]  # of five heads; Press et al. 2022
     assert f"by {slope:g} per word" in sentence
 
@@ -168,7 +258,7 @@ def test_other_words_are_other_words(past: snapshots.Snapshots) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        {"step": "-1", "seed": "x", "off": "7", "token": "99", "guess": "<b>"},
+        {"step": "-1", "seed": "x", "off": "7", "token": "99"},
         {"step": "1e9", "seed": "-3", "token": "-2"},
         {"step": "999999", "seed": "99", "token": "0"},
     ],

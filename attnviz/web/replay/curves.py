@@ -7,23 +7,38 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from attnviz.figures import Curve, Panel
+from attnviz.training.tasks.sequences import Scores
 from attnviz.web.replay.state import ROLES, Replay
 
 
-def panels(replay: Replay) -> list[Panel]:
-    """Loss, and the score of every head, over the steps."""
-    firsts, agains = ([getattr(one, name) for one in replay.scores] for name in ("first", "again"))
-    loss = [Curve("first time", replay.steps, firsts), Curve("second time", replay.steps, agains)]
+def panels(replay: Replay, without: Sequence[Scores] | None = None) -> list[Panel]:
+    """Loss, and the score of every head, over the steps; of the model as it was, or `without` a head.
+
+    Without it, the curves of the model as it was stand faint behind the others.
+    """
+    shown = replay.scores if without is None else without
+    losses = [Curve("first time", replay.steps, _losses(shown, "first"))]
+    losses += [Curve("second time", replay.steps, _losses(shown, "again"))]
+    induction = _head_curves(replay, "induction", shown)
+    if without is not None:
+        losses += [Curve("second time, the head on", replay.steps, _losses(replay.scores, "again"), faint=True)]
+        layer, head = replay.induction
+        as_it_was = [replay.scored("induction", at) for at in range(len(replay.steps))]
+        induction += [Curve(f"layer {layer}, head {head}, the other on", replay.steps, as_it_was, faint=True)]
     return [
-        Panel("loss, nats per word", loss),
-        Panel("attention on what came next last time", _head_curves(replay, "induction"), top=1, share=True),
-        Panel("attention on the word before", _head_curves(replay, "previous"), top=1, share=True),
+        Panel("loss, nats per word", losses),
+        Panel("attention on the word that followed last time", induction, top=1, share=True),
+        Panel("attention on the previous word", _head_curves(replay, "previous", shown), top=1, share=True),
     ]
 
 
-def _head_curves(replay: Replay, role: str) -> list[Curve]:
+def _losses(scores: Sequence[Scores], name: str) -> list[float]:
+    return [getattr(one, name) for one in scores]
+
+
+def _head_curves(replay: Replay, role: str, scores: Sequence[Scores]) -> list[Curve]:
     """A curve per head, all faint but the one of the role."""
-    tables: list[Tensor] = [getattr(one, role) for one in replay.scores]
+    tables: list[Tensor] = [getattr(one, role) for one in scores]
     n_layers, n_heads = tables[0].shape
     return [
         Curve(
@@ -37,13 +52,12 @@ def _head_curves(replay: Replay, role: str) -> list[Curve]:
     ]
 
 
-def columns(replay: Replay) -> dict[str, Sequence[float]]:
+def columns(replay: Replay, without: Sequence[Scores] | None = None) -> dict[str, Sequence[float]]:
     """The curves' numbers as a table."""
+    shown = replay.scores if without is None else without
     table: dict[str, Sequence[float]] = {"step": replay.steps}
-    table["loss_first"], table["loss_again"] = (
-        [getattr(one, name) for one in replay.scores] for name in ("first", "again")
-    )
+    table |= {"loss_first": _losses(shown, "first"), "loss_again": _losses(shown, "again")}
     for role in ROLES:
-        for curve in _head_curves(replay, role):
+        for curve in _head_curves(replay, role, shown):
             table[f"{role}: {curve.name}"] = curve.values
     return table

@@ -18,12 +18,13 @@ from attnviz.web.replay import curves as over_steps
 from attnviz.web.replay import state, text
 from attnviz.web.replay.state import Moment, Settings
 
+CURVES, TITLE, SWITCH = 570, 32, 150  # px
 FORMULA = (
-    r"\begin{aligned}&\text{on what came next last time}=\frac1P\sum_{i=P+1}^{2P}A_{i,\,i-P+1}\\"
-    r"&\text{on the word before}=\frac1{2P-1}\sum_{i=2}^{2P}A_{i,\,i-1}\end{aligned}"
+    r"\begin{aligned}&\text{on the word that followed last time}=\frac1P\sum_{i=P+1}^{2P}A_{i,\,i-P+1}\\"
+    r"&\text{on the previous word}=\frac1{2P-1}\sum_{i=2}^{2P}A_{i,\,i-1}\end{aligned}"
 )
 SOURCE = (
-    "Olsson et al. 2022, “In-context learning and induction heads”: A is a head’s attention on P random words said "
+    "Olsson et al. 2022, “In-context learning and induction heads”: A is a head’s attention on P random words, each "
     "twice. The curves are means over 16 such sequences of 31 words; the matrices show 8 words."
 )
 
@@ -37,10 +38,9 @@ def answer(lesson: Lesson[Settings], now: Moment) -> None:
     lesson.sentence(f"{text.sentence(now.replay, now.at, now.without)} {at_token}".strip())
 
 
-def prediction(lesson: Lesson[Settings], now: Moment) -> None:
-    """What becomes of the induction head without the other one?"""
-    last = state.without(len(now.replay.steps) - 1)
-    lesson.predict("guess", *text.prediction(now.replay, last))
+def course(lesson: Lesson[Settings], now: Moment) -> None:
+    """How does the head form?"""
+    lesson.predict("form", *text.course(now.replay))
 
 
 def steps(lesson: Lesson[Settings], now: Moment) -> None:
@@ -50,31 +50,55 @@ def steps(lesson: Lesson[Settings], now: Moment) -> None:
         now.replay.steps,
         key=lesson.key("step"),
         format_func="{:,}".format,
-        marks=text.marks(now.replay),
+        marks=text.marks(now.replay, lesson.revealed("form")),
         play=True,
     )
 
 
 def pictures(lesson: Lesson[Settings], now: Moment) -> None:
-    """The curves, and beside them the two heads."""
-    left, middle, right = st.columns([5, 4, 4], gap="medium")
+    """The curves, and beside them the two heads, with what becomes of one without the other."""
+    left, right = st.columns([5, 8], gap="medium")
     with left:
-        curves(lesson, now)
-    with middle:
-        matrix(now, "previous")
-        st.toggle("Switch this head off", key=lesson.key("off"))
+        if lesson.revealed("form"):
+            curves(lesson, now)
+            lesson.sentence(first_time(now), part="first")
+        else:
+            lesson.veil("form", CURVES + TITLE)
     with right:
-        matrix(now, "induction")
+        previous, induction = st.columns(2, gap="medium")
+        with previous:
+            matrix(now, "previous")
+        with induction:
+            matrix(now, "induction")
+        switched_off(lesson, now)
+
+
+def switched_off(lesson: Lesson[Settings], now: Moment) -> None:
+    """What becomes of the induction head without the other one?"""
+    if lesson.predict("off", *text.prediction(now.replay, state.all_without()[-1])):
+        layer, head = now.replay.previous
+        st.toggle(f"Switch layer {layer}, head {head} off", key=lesson.key("off"))
+        lesson.sentence(text.from_the_start(now.replay), part="start")
+    else:
+        lesson.veil("off", SWITCH)
 
 
 def curves(lesson: Lesson[Settings], now: Moment) -> None:
-    """Loss and scores over the training, the checkpoint marked."""
-    replay = now.replay
-    panels, step = over_steps.panels(replay), replay.steps[now.at]
-    figure = figures.training_curves(panels, shell.palette(), last=replay.steps[-1], marked=step)
-    title, data = text.title(replay), pd.DataFrame(over_steps.columns(replay))
-    alt = f"{title}. {text.sentence(replay, now.at, None)}"
+    """Loss and scores over the training, the checkpoint marked; those of the model without a head, if one is off."""
+    replay, without = now.replay, state.all_without() if now.settings.off else None
+    panels, step = over_steps.panels(replay, without), replay.steps[now.at]
+    figure = figures.training_curves(panels, shell.palette(), last=replay.steps[-1], marked=step, height=CURVES)
+    title, data = text.title(replay, without), pd.DataFrame(over_steps.columns(replay, without))
+    alt = f"{title}. {text.sentence(replay, now.at, now.without)}"
     lesson.picture(figure, title=title, alt=alt, data=data, file="replay")
+
+
+def first_time(now: Moment) -> str:
+    """Why the loss rises on words that come for the first time."""
+    firsts = [one.first for one in now.replay.scores]
+    lowest = firsts.index(min(firsts))
+    highest = max(range(lowest, len(firsts)), key=firsts.__getitem__)
+    return text.first_time(now.replay, highest, *state.on_seen(highest), len(state.the_task().words))
 
 
 def matrix(now: Moment, role: str) -> None:
@@ -90,19 +114,16 @@ def matrix(now: Moment, role: str) -> None:
     )
 
 
-def from_the_start(lesson: Lesson[Settings], now: Moment) -> None:
-    """Why one head looks back without having learned it."""
-    lesson.sentence(text.from_the_start(now.replay), part="start")
-
-
 def tries(lesson: Lesson[Settings], now: Moment) -> None:
     """Checkpoints and words worth a look."""
-    replay = now.replay
+    replay, settings = now.replay, now.settings
+    off = "At the end, without layer {}, head {}".format(*replay.previous)
     lesson.tries(
-        Try("Before the first step", {"step": 0, "off": False}),
-        Try("Just before it forms", {"step": replay.steps[max(0, replay.forming - 2)], "off": False}),
-        Try("At the end, without layer {}, head {}".format(*replay.previous), {"step": replay.steps[-1], "off": True}),
-        Try("Other words", {"seed": (now.settings.seed + 1) % state.SEEDS}),
+        Try("Before the first step", {"step": 0}),
+        Try("Just before it forms", {"step": replay.steps[max(0, replay.forming - 2)]}),
+        *([Try(off, {"step": replay.steps[-1], "off": True})] if lesson.revealed("off") else []),
+        Try("Other words", {"seed": (settings.seed + 1) % state.SEEDS, "step": settings.step, "off": settings.off}),
+        keeps=("seed", "token"),
     )
 
 

@@ -23,7 +23,6 @@ from attnviz.web import cache
 from attnviz.web.components import attention_view
 from attnviz.web.components.dial import nearest
 from attnviz.web.lesson import Lesson
-from attnviz.web.replay.text import GUESSES
 
 NAME = "induction"
 ROLES = ("previous", "induction")  # of the two heads
@@ -31,6 +30,7 @@ PASSED = "replay:passed"  # the token that the matrices were last drawn with
 N_WORDS = 8  # said twice
 SEEDS = 100
 LARGEST_STEP = 1_000_000
+RISE = 2 / 3  # of a score's whole rise: most of it
 
 Head = tuple[int, int]  # layer and head, from 0
 
@@ -43,7 +43,6 @@ class Settings:
     seed: int = 0
     off: bool = False
     token: int = N_WORDS + 4
-    guess: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.step <= LARGEST_STEP:
@@ -52,8 +51,6 @@ class Settings:
             raise InvalidParameterError(f"seed={self.seed} is not within 0 … {SEEDS - 1}")
         if not -1 <= self.token <= 2 * N_WORDS:
             raise InvalidParameterError(f"token={self.token} is not within −1 … {2 * N_WORDS}")
-        if self.guess not in ("", *GUESSES):
-            raise InvalidParameterError(f"guess={self.guess!r} is no answer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +83,19 @@ class Replay:
         ]
         return max(range(len(rises)), key=rises.__getitem__)
 
+    @property
+    def rise(self) -> tuple[int, int]:
+        """The checkpoints between which its score rises by RISE of all that it rises: those fewest steps apart."""
+        share = [self.scored("induction", at) for at in range(len(self.steps))]
+        enough = RISE * (max(share) - share[0])
+        spans = [
+            (self.steps[end] - self.steps[begin], begin, end)
+            for begin in range(len(share))
+            for end in range(begin + 1, len(share))
+            if share[end] - share[begin] >= enough
+        ]
+        return min(spans)[1:]
+
 
 @dataclass(frozen=True, eq=False)
 class Moment:
@@ -103,12 +113,14 @@ class Moment:
     @property
     def without(self) -> Scores | None:
         """The scores with the previous-token head switched off; None as long as it is on."""
-        return without(self.at) if self.settings.off else None
+        return all_without()[self.at] if self.settings.off else None
 
 
 def moment(lesson: Lesson[Settings], replay: Replay) -> Moment:
-    """What the settings ask for now."""
+    """What the settings ask for now; no head is off before the reader has said what becomes of the other one."""
     settings = adopt(lesson)
+    if not lesson.revealed("off"):
+        settings = replace(settings, off=False)
     return Moment(replay, nearest(replay.steps, settings.step), settings)
 
 
@@ -138,11 +150,27 @@ def switched_off(head: Head) -> Intervention:
     return Intervention(head_scale=((*head, 0.0),))
 
 
+@st.cache_resource(max_entries=1, show_spinner=False)
+def all_without() -> tuple[Scores, ...]:
+    """The scores at every checkpoint with the previous-token head switched off."""
+    past, twice = replay(), the_task().twice()
+    return tuple(scores(past.history.model(i), twice, switched_off(past.previous)) for i in range(len(past.steps)))
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)
-def without(at: int) -> Scores:
-    """The scores at a checkpoint with the previous-token head switched off."""
-    past = replay()
-    return scores(past.history.model(at), the_task().twice(), switched_off(past.previous))
+def on_seen(at: int) -> tuple[float, float]:
+    """The probability that a checkpoint gives, the first time, to words that came before; and that of an even guess.
+
+    None of them can be next, for the first time each word comes once. Means over the sequences' words, from the second.
+    """
+    twice, n_words = the_task().twice(), len(the_task().words)
+    half = twice.shape[1] // 2
+    with torch.inference_mode():
+        logits = replay().history.model(at)(twice).logits
+        assert logits is not None
+        given = logits.softmax(dim=-1)  # (16, 2P + 1, V)
+    seen = [float(given[:, i].gather(1, twice[:, 1 : i + 1]).sum(dim=1).mean()) for i in range(1, half)]
+    return sum(seen) / len(seen), sum(range(1, half)) / len(seen) / n_words
 
 
 def text_of(seed: int) -> str:

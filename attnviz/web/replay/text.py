@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attnviz.formatting import percent
+from attnviz.formatting import counted, percent
 from attnviz.nn import positions
 from attnviz.nn.trace import Trace
 from attnviz.training.tasks.sequences import Scores
@@ -15,29 +16,29 @@ if TYPE_CHECKING:
 
 SAME, WEAKER, LOST = "It stays as it is", "It gets weaker", "It is lost"
 GUESSES = (SAME, WEAKER, LOST)
+EVENLY, FAST, LATE = "Evenly, a little with every step", "Fast at first, then ever slower", "Late, and then suddenly"
+COURSES = (EVENLY, FAST, LATE)
+SUDDEN = 0.2  # of the training at most, for what forms suddenly
+FOLLOWED = "the word that followed this word’s first occurrence"
 
 
 def sentence(replay: Replay, at: int, without: Scores | None) -> str:
     """What the two heads do at a checkpoint; `without`: the scores with the first one switched off, if it is."""
     (layer, head), (first_layer, first_head) = replay.induction, replay.previous
     scores = replay.scores[at] if without is None else without
-    when = "Before any training" if replay.steps[at] == 0 else f"After {replay.steps[at]:,} steps"
+    when = "Before any training" if replay.steps[at] == 0 else f"After {counted(replay.steps[at], 'step')}"
     if without is not None:
         when += f", with layer {first_layer}, head {first_head} switched off"
-    share = percent(float(scores.induction[layer, head]))
-    does = (
-        f"{when}, layer {layer}, head {head} puts {share} of its attention on the word that came next "
-        "when the present word stood here first"
-    )
+    does = f"{when}, layer {layer}, head {head} puts {percent(float(scores.induction[layer, head]))} of its attention"
     if without is not None:
         return (
-            f"{does}, instead of {percent(replay.scored('induction', at))}. The loss on the second time is "
-            f"{scores.again:.2f} nats a word, instead of {replay.scores[at].again:.2f}."
+            f"{does} on {FOLLOWED}, instead of {percent(replay.scored('induction', at))}. The loss on the second "
+            f"occurrences is {scores.again:.2f} nats per word, instead of {replay.scores[at].again:.2f}."
         )
     return (
-        f"{does}; layer {first_layer}, head {first_head} puts {percent(replay.scored('previous', at))} on the word "
-        f"just before. The second time the words come, the loss is {scores.again:.2f} nats a word; the first time, "
-        f"when nobody can know them, {scores.first:.2f}."
+        f"{does} on {FOLLOWED}; layer {first_layer}, head {first_head} puts "
+        f"{percent(replay.scored('previous', at))} on the previous word. The loss on the second occurrences is "
+        f"{scores.again:.2f} nats per word; on the first ones, which nothing tells, {scores.first:.2f}."
     )
 
 
@@ -57,16 +58,37 @@ def at_token(trace: Trace, head: Head, token: int, n_words: int) -> str:
     return f"{gives}; most, {percent(float(weights[top]))}, goes to “{labels[top]}” at {top}."
 
 
+def course(replay: Replay) -> tuple[str, Sequence[str], str, str]:
+    """Question, options, truth and reason: how the induction head forms over the training."""
+    begin, end = replay.rise
+    first, last = replay.steps[begin], replay.steps[end]
+    part = (last - first) / replay.steps[-1]
+    truth = EVENLY if part > SUDDEN else FAST if first <= (last - first) / 2 else LATE
+    question = f"How does the induction head form over the {replay.steps[-1]:,} steps?"
+    before, after = (percent(replay.scored("induction", at)) for at in (begin, end))
+    because = (
+        f"From step {first:,} to {last:,}, {percent(part)} of the training, its attention on {FOLLOWED} goes from "
+        f"{before} to {after}."
+    )
+    if truth == LATE:
+        because += (
+            " It takes two heads, one that writes into each word which word stood before it, and one above that looks "
+            "for it. Neither helps without the other, so for long next to nothing improves; once both begin to fit, "
+            "each makes the other worth more."
+        )
+    return question, COURSES, truth, because
+
+
 def prediction(replay: Replay, without: Scores) -> tuple[str, Sequence[str], str, str]:
     """Question, options, truth and reason: what becomes of the induction head, in the end, without the other one."""
     last, (layer, head) = len(replay.steps) - 1, replay.previous
     with_it, without_it = replay.scored("induction", last), float(without.induction[replay.induction])
     kept = without_it / with_it
     truth = SAME if kept > 0.9 else WEAKER if kept > 0.1 else LOST
-    question = f"When training is over, layer {layer}, head {head} is switched off. What becomes of the induction head?"
+    question = f"After training, layer {layer}, head {head} is switched off. What becomes of the induction head?"
     because = (
-        f"What it puts on the word that came next last time falls from {percent(with_it)} to {percent(without_it)}: it "
-        f"looks for what layer {layer}, head {head} wrote there, “before me stood this word”."
+        f"Its attention on {FOLLOWED} goes from {percent(with_it)} to {percent(without_it)}. It finds that word by "
+        f"what layer {layer}, head {head} wrote into it, “before me stood …”, and now nothing is written there."
     )
     return question, GUESSES, truth, because
 
@@ -74,8 +96,8 @@ def prediction(replay: Replay, without: Scores) -> tuple[str, Sequence[str], str
 def matrix_title(layer: int, head: int, role: str, off: bool) -> str:
     """Which head a matrix shows, and what to look for in it."""
     if role == "induction":
-        return f"Layer {layer}, head {head}: what came next last time?"
-    return f"Layer {layer}, head {head}: {'switched off' if off else 'the word before?'}"
+        return f"Layer {layer}, head {head}: what followed last time?"
+    return f"Layer {layer}, head {head}: {'switched off' if off else 'the previous word?'}"
 
 
 def from_the_start(replay: Replay) -> str:
@@ -84,19 +106,39 @@ def from_the_start(replay: Replay) -> str:
     slope = float(positions.alibi_slopes(replay.history.config.n_heads)[head])
     first, last = (percent(replay.scored("previous", at)) for at in (0, len(replay.steps) - 1))
     return (
-        f"Layer {layer}, head {head} looks just behind itself from the start, {first} on the word before, and in the "
-        f"end {last}: ALiBi lowers its scores by {slope:g} per word of distance. What it learns is what to write "
-        f"there, and layer {replay.induction[0]}, head {replay.induction[1]} learns to look for it."
+        f"Layer {layer}, head {head} looks at the previous word from the start: {first} before any training, {last} at "
+        f"the end. ALiBi lowers its scores by {slope:g} per word of distance. It learns what to write there, and "
+        f"layer {replay.induction[0]}, head {replay.induction[1]} learns to look for it."
     )
 
 
-def title(replay: Replay) -> str:
-    """The point of the curves."""
+def first_time(replay: Replay, highest: int, on_seen: float, by_chance: float, n_words: int) -> str:
+    """Why the loss on the first occurrences rises; `highest`: the checkpoint at which it is highest after its lowest.
+
+    on_seen, by_chance: the probability that this checkpoint gives to words which came before, and an even guess does.
+    """
+    firsts = [one.first for one in replay.scores]
+    return (
+        f"Why the loss rises on the first occurrences, from {min(firsts):.2f} to {firsts[highest]:.2f} nats: the "
+        f"training asks only for words that come again, so the model bets that every word does. At step "
+        f"{replay.steps[highest]:,} it gives {percent(on_seen)} of the probability to words that have come already. "
+        f"An even guess among all {n_words} gives them {percent(by_chance)}, and costs {math.log(n_words):.2f} nats."
+    )
+
+
+def title(replay: Replay, without: Sequence[Scores] | None) -> str:
+    """The point of the curves; `without`: the scores at every checkpoint with a head switched off, if one is."""
+    if without is not None:
+        best = max(float(one.induction[replay.induction]) for one in without)
+        highest = max(replay.scored("induction", at) for at in range(len(replay.steps)))
+        layer, head = replay.previous
+        return f"Without layer {layer}, head {head} it reaches {percent(best)} at most, not {percent(highest)}"
     at = replay.forming
     before, after = (percent(replay.scored("induction", i)) for i in (at, at + 1))
     return f"It forms fastest from step {replay.steps[at]:,} to {replay.steps[at + 1]:,}: {before} become {after}"
 
 
-def marks(replay: Replay) -> dict[int, str]:
-    """Words under the dial."""
-    return {replay.steps[0]: "untrained", replay.steps[replay.forming]: "the head forms", replay.steps[-1]: "trained"}
+def marks(replay: Replay, revealed: bool) -> dict[int, str]:
+    """Words under the dial; where the head forms only once that is `revealed`."""
+    forms = {replay.steps[replay.forming]: "the head forms"} if revealed else {}
+    return {replay.steps[0]: "untrained", **forms, replay.steps[-1]: "trained"}
