@@ -7,9 +7,8 @@ from attnviz.web.encoder_block import parts, state
 from attnviz.web.lesson import Lesson
 
 shell.ensure()
-lesson = Lesson("encoder_block", state.Settings())
+lesson = Lesson("encoder_block", state.Settings(), follows=("layer",))
 run = state.run(lesson)
-state.settle(lesson, run)
 
 
 @st.fragment
@@ -30,5 +29,4 @@ def behind() -> None:
 
 one_token()
 parts.depth(lesson, run)
-parts.tries(lesson)
 behind()

@@ -9,6 +9,7 @@ Traces in, float64 arrays out; T tokens, C model width, F feed-forward width, L 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
@@ -29,7 +30,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """What one layer did to every token of a text, stage by stage, in the order of the computation."""
+    """What one layer did to every token of a text, stage by stage, in the order of the computation.
+
+    A layer of attention only has no feed-forward network: all of that is None, and `after` is `middle`.
+    """
 
     norm_first: bool  # pre-norm
     before: Array  # (T, C) the stream into the layer
@@ -37,17 +41,18 @@ class Block:
     attention: Array  # (T, C) what attention adds
     attention_sum: Array  # (T, C) before + attention
     middle: Array  # (T, C) the same, after its norm if post-norm
-    feed_in: Array  # (T, C) what the feed-forward network reads: `middle`, after its norm if pre-norm
-    hidden_in: Array  # (T, F) its hidden units before the activation
-    hidden: Array  # (T, F) and after it
-    feed_forward: Array  # (T, C) what the feed-forward network adds
-    feed_sum: Array  # (T, C) middle + feed_forward
+    feed_in: Array | None  # (T, C) what the feed-forward network reads: `middle`, after its norm if pre-norm
+    hidden_in: Array | None  # (T, F) its hidden units before the activation
+    hidden: Array | None  # (T, F) and after it
+    feed_forward: Array | None  # (T, C) what the feed-forward network adds
+    feed_sum: Array | None  # (T, C) middle + feed_forward
     after: Array  # (T, C) the same, after its norm if post-norm
 
     def lengths(self, token: int) -> dict[str, float]:
-        """The length of one token's vector at each stage, by the names above; without the hidden units."""
-        stages = [field.name for field in fields(self) if field.name not in ("norm_first", "hidden_in", "hidden")]
-        return {name: float(np.linalg.norm(getattr(self, name)[token])) for name in stages}
+        """The norm of one token's vector at each stage that there is, by the names above; without the hidden units."""
+        names = [field.name for field in fields(self) if field.name not in ("norm_first", "hidden_in", "hidden")]
+        stages = {name: getattr(self, name) for name in names}
+        return {name: float(np.linalg.norm(rows[token])) for name, rows in stages.items() if rows is not None}
 
 
 def block(model: Transformer, trace: Trace, layer: int, *, norm_first: bool | None = None) -> Block:
@@ -72,26 +77,22 @@ def block(model: Transformer, trace: Trace, layer: int, *, norm_first: bool | No
         assert attention is not None
         attention_sum = x + attention
         middle = attention_sum if first else block_layer.norm1(attention_sum)
-        feed_in = block_layer.norm2(middle) if first else middle
-        hidden_in = block_layer.linear1(feed_in)
-        hidden = block_layer.activation(hidden_in)
-        feed_forward = block_layer.linear2(hidden)
-        feed_sum = middle + feed_forward
-        after = feed_sum if first else block_layer.norm2(feed_sum)
-    stages = (
-        x,
-        attention_in,
-        attention,
-        attention_sum,
-        middle,
-        feed_in,
-        hidden_in,
-        hidden,
-        feed_forward,
-        feed_sum,
-        after,
-    )
-    return Block(first, *(_array(stage[0, : trace.lengths[0]]) for stage in stages))
+        fed = _fed(block_layer, middle, first)
+        stages = (x, attention_in, attention, attention_sum, middle, *(fed or (*(None,) * 5, middle)))
+    rows: list[Any] = [None if stage is None else _array(stage[0, : trace.lengths[0]]) for stage in stages]
+    return Block(first, *rows)
+
+
+def _fed(layer: TransformerEncoderLayer, middle: Tensor, first: bool) -> tuple[Tensor, ...] | None:
+    """The feed-forward network's stages, from what it reads to what leaves the layer; None where there is none."""
+    if layer.attention_only:
+        return None
+    feed_in = layer.norm2(middle) if first else middle
+    hidden_in = layer.linear1(feed_in)
+    hidden = layer.activation(hidden_in)
+    feed_forward = layer.linear2(hidden)
+    feed_sum = middle + feed_forward
+    return feed_in, hidden_in, hidden, feed_forward, feed_sum, feed_sum if first else layer.norm2(feed_sum)
 
 
 def _layer(model: Transformer, trace: Trace, layer: int) -> tuple[TransformerEncoderLayer, LayerTrace]:
@@ -131,13 +132,15 @@ class Normed:
 def normed(model: Transformer, trace: Trace, layer: int, token: int, *, second: bool = False) -> Normed:
     """A layer's first LayerNorm (attention's) or its second (the feed-forward network's) on one token.
 
-    Errors: as `block`. Source: Ba et al. 2016, section 3, equation 4.
+    Errors: as `block`, and for a second norm of a layer that has one. Source: Ba et al. 2016, section 3, equation 4.
     """
     block_layer, _ = _layer(model, trace, layer)
+    if second and block_layer.attention_only:
+        raise InvalidParameterError("a layer of attention only has no second LayerNorm")
     run = block(model, trace, layer)
     inputs = (run.before, run.middle) if block_layer.norm_first else (run.attention_sum, run.feed_sum)
-    x = inputs[second]
-    norm = block_layer.norm2 if second else block_layer.norm1
+    x, norm = inputs[second], block_layer.norm2 if second else block_layer.norm1
+    assert x is not None
     with torch.inference_mode():
         row = torch.tensor(x[token], dtype=norm.weight.dtype)
         standard = F.layer_norm(row, norm.normalized_shape, eps=norm.eps)
@@ -161,29 +164,41 @@ def activations(low: float, high: float, n: int = 241) -> dict[str, tuple[Array,
 
 @dataclass(frozen=True, eq=False)
 class Branches:
-    """How long each layer's additions are, and the stream that they are added to: (L, T) each."""
+    """The norms of each layer's additions, and of the stream that they are added to: (L, T) each."""
 
     attention: Array
-    feed_forward: Array
+    feed_forward: Array | None  # None for layers of attention only
     before_attention: Array
     before_feed_forward: Array
 
     @property
     def attention_share(self) -> Array:
-        """(L, T): attention's addition as a share of the stream's length there; 0 where the stream is 0."""
+        """(L, T): the norm of attention's addition as a share of the stream's there; 0 where the stream is 0."""
         return _ratio(self.attention, self.before_attention)
 
     @property
-    def feed_forward_share(self) -> Array:
-        """(L, T): the same of the feed-forward network's."""
-        return _ratio(self.feed_forward, self.before_feed_forward)
+    def feed_forward_share(self) -> Array | None:
+        """(L, T): the same of the feed-forward network's; None where there is none."""
+        return None if self.feed_forward is None else _ratio(self.feed_forward, self.before_feed_forward)
 
 
 def branches(model: Transformer, trace: Trace) -> Branches:
-    """The lengths of what attention and the feed-forward network add, in every layer. Errors: as `block`."""
-    runs = [block(model, trace, layer) for layer in range(len(trace.layers))]
-    names = ("attention", "feed_forward", "before", "middle")
-    return Branches(*(np.stack([np.linalg.norm(getattr(run, name), axis=1) for run in runs]) for name in names))
+    """The norms of what attention and the feed-forward network add, in every layer. Errors: as `block`."""
+    layers = []
+    for layer in range(len(trace.layers)):
+        block_layer, run = _layer(model, trace, layer)
+        with torch.inference_mode():
+            fed = _fed(block_layer, cast(Tensor, run.resid_mid), block_layer.norm_first)
+        layers.append((run.attention.out, None if fed is None else fed[3], run.resid_pre, run.resid_mid))
+    attention, feed_forward, before, middle = (_norms(rows, trace.lengths[0]) for rows in zip(*layers, strict=True))
+    assert attention is not None and before is not None and middle is not None
+    return Branches(attention, feed_forward, before, middle)
+
+
+def _norms(rows: Sequence[Tensor | None], n_tokens: int) -> Array | None:
+    """The norms of the first text's rows (L, T) of several (B, T, C); None where there are none."""
+    given = [row[0, :n_tokens].double().norm(dim=-1) for row in rows if row is not None]
+    return torch.stack(given).numpy() if given else None
 
 
 def stream(trace: Trace) -> Array:

@@ -1,4 +1,4 @@
-"""One layer as a river: the residual stream, what leaves it and what comes back, each as wide as it is long."""
+"""One layer as a river: the residual stream, what leaves it and what comes back, each as wide as its vector's norm."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 TRUNK, BRANCH, BOX = 42.0, 81.0, 17.0  # centres of the stream and of the branches, half a box: % of the width
-WIDEST = 26.0  # % of the width: the longest vector
+WIDEST = 26.0  # % of the width: the largest norm
+HEIGHT = 5.0  # px for each unit of y
 
 
 class _Plan(NamedTuple):
-    """Where things stand, in % of the width (x) and of the height (y)."""
+    """Where things stand, in % of the width (x) and downward in units of `HEIGHT` (y)."""
 
     stream: tuple[tuple[str, str, float, float, float], ...]  # stage, its word, from, to, height of the word
     branches: tuple[tuple[str, str, float, float, float], ...]  # stage, its name, leaves, height of its box, joins
-    norms: tuple[tuple[float, float, str], ...]  # x, y of a LayerNorm; the stage whose length stands under it
+    norms: tuple[tuple[float, float, str], ...]  # x, y of a LayerNorm; the stage whose norm stands under it
 
 
 _POST = _Plan(
@@ -42,15 +43,23 @@ _PRE = _Plan(
     (("attention", "Attention", 2, 19, 34), ("feed_forward", "Feed-forward", 47, 64, 79)),
     ((BRANCH, 9, "attention_in"), (BRANCH, 54, "feed_in")),
 )
+_POST_ALONE = _Plan(  # of attention only
+    (("before", "in", 0, 26, 15), ("attention_sum", "sum", 26, 40, 35), ("after", "out", 40, 56, 49)),
+    _POST.branches[:1],
+    _POST.norms[:1],
+)
+_PRE_ALONE = _Plan((("before", "in", 0, 34, 19), ("after", "out", 34, 56, 46)), _PRE.branches[:1], _PRE.norms[:1])
 
 
 def block_diagram(lengths: Mapping[str, float], norm_first: bool, widest: float, palette: Palette) -> go.Figure:
-    """One token's way through one layer, top to bottom; every band is as wide as its vector is long.
+    """One token's way through one layer, top to bottom; every band is as wide as its vector's norm.
 
-    `lengths` by stage, as of `attnviz.analysis.residual.Block.lengths`; a length of `widest` takes the full width, so
-    that two diagrams can be compared.
+    `lengths`: norms by stage, as of `attnviz.analysis.residual.Block.lengths`, without those of the feed-forward
+    network for a layer of attention only; a norm of `widest` takes the full width, so that two diagrams compare.
     """
-    plan = _PRE if norm_first else _POST
+    post, pre = (_POST, _PRE) if "feed_forward" in lengths else (_POST_ALONE, _PRE_ALONE)
+    plan = pre if norm_first else post
+    bottom = plan.stream[-1][3]
     unit = WIDEST / widest if widest > 0 else 0.0
     shapes = [_trunk([(unit * lengths[name] / 2, start, end) for name, _, start, end, _ in plan.stream], palette)]
     notes = []
@@ -72,15 +81,17 @@ def block_diagram(lengths: Mapping[str, float], norm_first: bool, widest: float,
         "dragmode": False,
         "margin": {"l": 0, "r": 0, "t": 8, "b": 0},
         "xaxis": {"range": [0, 100], "visible": False, "fixedrange": True},
-        "yaxis": {"range": [103, -1], "visible": False, "fixedrange": True},
+        "yaxis": {"range": [bottom + 3, -1], "visible": False, "fixedrange": True},
     }
-    return assembled([_plus([joins for *_, joins in plan.branches], palette)], layout, palette, height=520)
+    return assembled(
+        [_plus([joins for *_, joins in plan.branches], palette)], layout, palette, height=round(HEIGHT * (bottom + 4))
+    )
 
 
 def _trunk(segments: Sequence[tuple[float, float, float]], palette: Palette) -> dict[str, Any]:
     """The stream as one closed outline: (half width, from, to) per segment, with smooth steps between them."""
     knots = [(half, y) for half, start, end in segments for y in (start + 1.5, end - 1.5)]
-    knots[0], knots[-1] = (knots[0][0], 0.0), (knots[-1][0], 100.0)
+    knots[0], knots[-1] = (knots[0][0], segments[0][1]), (knots[-1][0], segments[-1][2])
     path = ""
     for side, way in ((1, knots), (-1, knots[::-1])):
         path += f"{'L' if path else 'M'} {TRUNK + side * way[0][0]},{way[0][1]} "

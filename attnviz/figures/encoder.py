@@ -148,13 +148,15 @@ def _curve_names(
 def branch_bars(shares: Mapping[str, Array], token: int, label: str, palette: Palette) -> go.Figure:
     """What attention and feed-forward add, as shares of the stream, per layer.
 
-    `shares` has "attention" and "feed_forward", (L, T) each. Bars are means over tokens; the diamonds one token's.
+    `shares` has "attention" and, unless there is no such network, "feed_forward", (L, T) each. Bars are means over
+    tokens; the diamonds one token's.
     """
     colours, ends = branch_colours(palette), []
     layers = np.arange(len(shares["attention"]))
     bars: list[dict[str, Any]] = []
     diamonds: list[dict[str, Any]] = []
-    for name, word, side in (("attention", "attention", -0.2), ("feed_forward", "feed-forward", 0.2)):
+    for name, side in zip(shares, (-0.2, 0.2) if len(shares) > 1 else (0.0,), strict=True):
+        word = name.replace("_", "-")
         mean = 100 * shares[name].mean(axis=1)
         bars.append(
             {
@@ -194,7 +196,7 @@ def branch_bars(shares: Mapping[str, Array], token: int, label: str, palette: Pa
         "margin": {"r": 110},
         "xaxis": {"title": {"text": "layer"}, "dtick": 1 if last < 12 else 2, "range": [-0.5, last + 0.5], **_STILL},
         "yaxis": {
-            "title": {"text": "added, of the stream’s length"},
+            "title": {"text": "addition, % of the stream’s norm"},
             "ticksuffix": "\u202f%",
             "rangemode": "tozero",
             **_STILL,

@@ -94,6 +94,17 @@ class Lesson(Generic[T]):
         state[self._kept] = settings
         return settings
 
+    def fit(self, **counts: int) -> None:
+        """Brings fields that count from 0 under the numbers given, as a model has layers and heads.
+
+        To be called before their widgets are drawn. The thread keeps what the reader chose: another model may have it.
+        """
+        settings = self.settings()
+        fitted = {field: count - 1 for field, count in counts.items() if getattr(settings, field) >= count}
+        if fitted:
+            self.choose(**fitted)
+            st.session_state[self._kept] = replace(settings, **fitted)  # type: ignore[type-var]
+
     def follow_token(self, field: str, labels: Sequence[str], special: Sequence[bool], noun: str = "query") -> int:
         """The position in a field, kept on its word in another text, under another model and from another page.
 

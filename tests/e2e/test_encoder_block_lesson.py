@@ -49,7 +49,7 @@ def test_every_control(visit: Open, minilm: Model) -> None:
     page.locator(LAYERS).nth(5).click()
     trace = minilm.run(SENTENCE)
     lengths = residual.block(minilm.transformer, trace, 5).lengths(10)
-    expect(sentence(page)).to_contain_text(f"“it” enters layer 5 as a vector of length {lengths['before']:.2f}.")
+    expect(sentence(page)).to_contain_text(f"“it” enters layer 5 with norm {lengths['before']:.2f}.")
     expect(picture(page, "block-post")).to_contain_text(f"{lengths['attention_sum']:.2f}")
     expect(sentence(page, "norm")).not_to_have_text(before)  # the sections below follow
     page.locator(".st-key-encoder_block-token [role=combobox], .st-key-encoder_block-token input").first.click()
@@ -64,14 +64,17 @@ def test_every_control(visit: Open, minilm: Model) -> None:
     expect(page).to_have_url(re.compile("norm=feed-forward"))
 
 
-def test_the_predictions_depth_from_the_keyboard_and_another_seed(visit: Open) -> None:
-    page = visit()
-    first = page.locator(".st-key-lesson-predict-guess")
+def test_the_predictions_depth_from_the_keyboard_and_another_seed(open_app: Open) -> None:
+    page = open_app("encoder_block?revealed=0")
+    first = page.locator(".st-key-lesson-predict-branches")
+    expect(picture(page, "branches")).to_have_count(0)
     first.get_by_role("radio", name="Attention").or_(first.get_by_role("button", name="Attention")).first.click()
-    expect(first).to_contain_text("You said “Attention”.")
-    second = page.locator(".st-key-lesson-predict-guess_depth")
+    expect(first).to_contain_text("you said “Attention”, it is “Feed-forward”.")
+    expect(picture(page, "branches").locator(".main-svg").first).to_be_attached()
+    second = page.locator(".st-key-lesson-predict-depth")
+    expect(picture(page, "gradients")).to_have_count(0)
     second.get_by_text("Post-norm", exact=True).click()
-    expect(second).to_contain_text("✓")
+    expect(second).to_contain_text("✓ Right.")
     dial(page, "encoder_block-depth").focus()
     page.keyboard.press("ArrowLeft")
     expect(sentence(page, "depth")).to_contain_text("11 untrained layers")
@@ -84,7 +87,7 @@ def test_the_predictions_depth_from_the_keyboard_and_another_seed(visit: Open) -
 
 
 def test_a_link_shows_the_same_elsewhere_and_the_things_to_try(visit: Open) -> None:
-    page = visit("?token=2&layer=1&norm=feed-forward&depth=7&seed=3&guess=Attention")
+    page = visit("?token=2&layer=1&norm=feed-forward&depth=7&seed=3")
     expect(sentence(page)).to_contain_text("“animal” enters layer 1")
     expect(sentence(page, "depth")).to_contain_text("7 untrained layers")
     page.locator(LAYERS).nth(4).click()
@@ -95,14 +98,13 @@ def test_a_link_shows_the_same_elsewhere_and_the_things_to_try(visit: Open) -> N
     expect(sentence(again)).to_contain_text("“animal” enters layer 4")
     assert prose(again) == prose(page)
     assert drawn(again, "block-post") == drawn(page, "block-post")
-    expect(again.locator(".st-key-lesson-predict-guess")).to_contain_text("You said “Attention”.")
-    page.get_by_role("button", name="Two layers only").click()
+    page.get_by_role("button", name="Two layers only").click()  # beside what it changes
     expect(sentence(page, "depth")).to_contain_text("2 untrained layers")
     page.get_by_role("button", name="Twelve layers, other weights").click()
     expect(sentence(page, "depth")).to_contain_text("12 untrained layers")
     page.get_by_role("button", name="A trained pre-norm model: Austen").click()
     expect(page.get_by_text("as in Austen")).to_be_visible()
-    expect(sentence(page)).to_contain_text("it leaves with length")
+    expect(sentence(page)).to_contain_text("it leaves with norm")
     expect(page).to_have_url(re.compile("model=austen"))
 
 

@@ -1,6 +1,7 @@
 """The encoder block through AppTest: what is on screen is what the library computes; bad input gets a sentence."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from plotly.graph_objects import Figure
 import attnviz
 from attnviz.analysis import residual
 from attnviz.formatting import percent
+from attnviz.web import shell
 from tests.pages.driver import SENTENCE, Page, chart_titles, charts, opened
 from tests.support.hostile_texts import HOSTILE
 
@@ -31,10 +33,10 @@ def plain(value: Any) -> Any:
     return [plain(part) for part in value] if isinstance(value, list) else value
 
 
-def pictures(app: Page) -> dict[str, Figure]:
+def pictures(app: Page, names: Sequence[str] = PICTURES) -> dict[str, Figure]:
     found = charts(app)
-    assert len(found) == len(PICTURES)
-    return {name: Figure(plain(spec)) for name, spec in zip(PICTURES, found, strict=True)}
+    assert len(found) == len(names)
+    return {name: Figure(plain(spec)) for name, spec in zip(names, found, strict=True)}
 
 
 def notes(figure: Figure) -> str:
@@ -60,24 +62,27 @@ def check(app: Page, name: str, text: str, token: int, layer: int, second: bool 
         assert f"adds {number(lengths['attention'])}" in notes(shown[picture])
         assert f"adds {number(lengths['feed_forward'])}" in notes(shown[picture])
         if first == own:
-            assert f"“{label}” enters layer {layer} as a vector of length {number(lengths['before'])}." in words
+            assert f"“{label}” enters layer {layer} with norm {number(lengths['before'])}." in words
             assert number(lengths["attention"]) in words and number(lengths["feed_forward"]) in words
             assert words.count(number(lengths["after"])) >= 1
     step = residual.normed(model.transformer, trace, layer, token, second=second)
     assert f"subtracts their mean {number(step.before.mean())} and divides by" in words
     assert f"deviation {number(step.after.std())}" in notes(shown["layernorm"])
-    hidden = residual.block(model.transformer, trace, layer).hidden_in[token]
+    into = residual.block(model.transformer, trace, layer).hidden_in
+    assert into is not None
+    hidden = into[token]
     off = percent(float((hidden < 0).mean()))
     assert f"Of the {len(hidden):,} hidden units of this feed-forward network, {off} receive a negative" in words
     assert sum(shown["hidden-units"].data[2].y) == len(hidden)
     found = residual.branches(model.transformer, trace)
     bars = shown["branches"].data
     np.testing.assert_allclose(bars[0].y, 100 * found.attention_share.mean(axis=1))
+    assert found.feed_forward_share is not None
     np.testing.assert_allclose(bars[1].y, 100 * found.feed_forward_share.mean(axis=1))
     np.testing.assert_allclose(bars[2].y, 100 * found.attention_share[:, token])
     drift = residual.drift(residual.stream(trace))
     np.testing.assert_allclose(shown["drift"].data[2].x, drift.points[:, token, 0], atol=1e-9)
-    assert f"{percent(float(drift.shares.sum()))} of the variance" in words
+    assert f"most of the variance: {percent(float(drift.shares.sum()))}." in words
 
 
 def test_opens_on_the_words_it_in_a_trained_model(app: Page) -> None:
@@ -116,35 +121,119 @@ def test_depth_and_seed(app: Page, depth: int, seed: int) -> None:
         np.testing.assert_allclose(trace.y, found.stream, rtol=1e-5)
     assert number(post.gradients[-1]) in words and number(pre.gradients[-1]) in words
     assert ("One untrained layer" if depth == 1 else f"{depth} untrained layers") in words
-    assert ("The deeper the stack" in words) == (depth > 1)
+    assert "The deeper" not in words  # one run shows one depth
+    ends = f"{number(post.stream[-1])} after the last layer with post-norm, {number(pre.stream[-1])} with pre-norm"
+    assert ends in chart_titles(app)[-1]
 
 
-@pytest.mark.parametrize("guess", ["Attention", "Feed-forward", "About the same"])
-def test_the_prediction_is_judged_by_the_numbers(app: Page, guess: str) -> None:
+def guess(app: Page, name: str, option: str) -> Page:
+    (quiz,) = [one for one in app.get("button_group") if f"quiz.{name}" in one.proto.id]
+    return quiz.set_value(option).run()
+
+
+@pytest.mark.parametrize("option", ["Attention", "Feed-forward", "Within 10\u202f% of each other"])
+def test_the_prediction_is_judged_by_the_numbers(option: str) -> None:
+    app = opened("encoder_block", revealed=0)
+    assert not any("mean of all" in title for title in chart_titles(app))
     model = attnviz.load("minilm")
     found = residual.branches(model.transformer, model.run(SENTENCE))
+    assert found.feed_forward_share is not None
     a, f = found.attention_share.mean(), found.feed_forward_share.mean()
     assert f > 1.1 * a  # else "Feed-forward" would not be the truth
-    app.session_state["encoder_block.guess"] = guess
-    app.run()
-    because = f"attention adds {percent(a)} of the stream’s length, the feed-forward network {percent(f)}"
-    assert because in app.prose
-    assert ("✓" in app.prose) == (guess == "Feed-forward")
+    because = f"attention adds {100 * a:.1f}\u202f% of the stream’s norm, the feed-forward network {100 * f:.1f}\u202f%"
+    assert because not in app.prose
+    guess(app, "branches", option)
+    assert because in app.prose and "adds more than attention" in app.prose
+    assert ("✓ Right." in app.prose) == (option == "Feed-forward")
 
 
-@pytest.mark.parametrize(("depth", "truth"), [(12, "Post-norm"), (1, "About the same")])
+@pytest.mark.parametrize(
+    ("depth", "truth"), [(12, "Post-norm"), (2, "Post-norm"), (1, "Within 10\u202f% of each other")]
+)
 def test_the_prediction_about_depth(depth: int, truth: str) -> None:
-    app = opened("encoder_block", depth=str(depth), guess_depth=truth)
-    assert "✓" in app.prose
+    app = opened("encoder_block", depth=str(depth), revealed=0)
+    post, pre = (residual.depth_sizes(residual.untrained(depth, first, 0)) for first in (False, True))
+    assert number(post.gradients[-1]) not in app.prose and "untrained layer" not in app.prose
+    guess(app, "depth", truth)
+    assert "✓ Right." in app.prose
+    grown = f"grown to norm {number(pre.stream[-1])}, while post-norm’s own LayerNorms hold it at √64 = 8."
+    assert post.stream[-1] == pytest.approx(8, rel=1e-3)
+    assert grown in app.prose
+    assert ("warm-up" in app.prose) == (truth == "Post-norm")
+
+
+def test_the_reason_given_for_the_gradients_is_the_one_measured() -> None:
+    """The last LayerNorm divides the gradient by as much as the stream has grown."""
+    for depth, seed in [(1, 0), (4, 1), (8, 0), (12, 7)]:
+        post, pre = (residual.depth_sizes(residual.untrained(depth, first, seed)) for first in (False, True))
+        grown = pre.stream[-1] / post.stream[-1]
+        assert post.stream_gradients[-1] / pre.stream_gradients[-1] == pytest.approx(grown, rel=0.03)
+
+
+@pytest.mark.parametrize("second", ["attention", "feed-forward"])
+def test_attention_alone_is_drawn_alone(second: str) -> None:
+    """Layers without a feed-forward network, as in the trained induction model."""
+    app = opened("encoder_block", model="induction", norm=second, layer=5)
+    model = attnviz.load("induction")
+    trace = model.run(SENTENCE)
+    block = residual.block(model.transformer, trace, 1, norm_first=True)
+    token = app.session_state["encoder_block.token"]
+    assert f"Attention adds a vector of norm {number(block.lengths(token)['attention'])}; it leaves" in app.prose
+    assert "attention only: there is no feed-forward network" in app.prose
+    shown = pictures(app, [name for name in PICTURES if name != "hidden-units"])
+    assert "Feed-forward" not in notes(shown["block-post"]) + notes(shown["block-pre"])
+    found = residual.branches(model.transformer, trace)
+    np.testing.assert_allclose(shown["branches"].data[0].y, 100 * found.attention_share.mean(axis=1))
+    assert len(shown["branches"].data) == 2
+    assert app.link == {"model": "induction", "layer": "1"}  # the only norm is attention's
+
+
+@pytest.mark.parametrize("name", [info.name for info in attnviz.catalogue()])
+def test_every_bundled_model_is_drawn_or_refused_in_a_sentence(name: str) -> None:
+    app = opened("encoder_block", model=name)
+    assert len(charts(app)) >= 7 or app.sentence.startswith("− ")
+
+
+@pytest.mark.parametrize("preset", [None, "Two layers only", "A trained pre-norm model: Austen"])
+def test_box_sentence_and_link_agree_after_a_new_text(app: Page, preset: str | None) -> None:
+    text = "In every park the old birds often sing at dawn when nobody listens to them at all."
+    app.text_area(key="text").set_value(text).run()
+    if preset:
+        app.press(shell.escaped(preset))
+    for page in (app, opened("encoder_block", **app.link)):
+        box = page.selectbox(key="encoder_block.token")
+        label = box.options[box.value].split(" ", 1)[1]
+        assert page.sentence.startswith(f"“{label}” enters layer {page.session_state['encoder_block.layer']} ")
+        assert page.link.get("token", "10") == str(box.value)
+
+
+def test_a_chosen_word_stays_chosen_and_tokens_are_not_interpreted(app: Page) -> None:
+    box = app.selectbox(key="encoder_block.token")
+    assert box.options[0] == "0 [CLS]" and box.options[14] == "14 ."
+    app.text_area(key="text").set_value("The street was wide, so it stayed.").run()
+    assert app.sentence.startswith("“it” enters") and app.link["token"] == "7"
+    app.selectbox(key="encoder_block.token").select(4).run()
+    app.text_area(key="text").set_value("The street is wide.").run()
+    assert app.sentence.startswith("“wide” enters")
+
+
+def test_a_layer_that_a_model_does_not_have_is_remembered_for_one_that_has(app: Page) -> None:
+    app.choose(layer=5)
+    app.selectbox(key="model").select("scratch:tiny").run()
+    assert app.link["layer"] == "1"
+    app.selectbox(key="model").select("minilm").run()
+    app.switch_page("pages/variants.py").run()
+    assert app.selectbox(key="variants.layer").value == 5
 
 
 def test_things_to_try_set_the_page_up(app: Page) -> None:
-    buttons = {button.label.replace("\\", ""): button for button in app.button}
-    buttons["Two layers only: the difference is small"].click().run()
-    assert "2 untrained layers" in app.prose and app.link["depth"] == "2"
-    buttons["A trained pre-norm model: Austen"].click().run()
-    assert app.link["model"] == "austen"
-    check(app, "austen", SENTENCE, 10, 3)
+    app.press("Two layers only")
+    assert "2 untrained layers" in app.prose and app.link == {"depth": "2"}
+    app.press("A trained pre\\-norm model\\: Austen")
+    assert app.link == {"model": "austen", "token": "15"}  # the second one takes the first one back, and “it” stays
+    check(app, "austen", SENTENCE, 15, 3)
+    app.press("Twelve layers, other weights")
+    assert app.link == {"model": "austen", "token": "15", "seed": "1"}
 
 
 def test_a_shorter_text_takes_its_last_word_and_a_smaller_model_its_last_layer(app: Page) -> None:
@@ -179,7 +268,7 @@ def test_a_model_that_reads_two_texts_is_refused_in_words() -> None:
         {"depth": "13"},
         {"seed": "-3"},
         {"seed": "12345678"},
-        {"guess": "<b>"},
+        {"guess": "Attention"},
         {"token": "9999999999"},
     ],
 )
@@ -187,7 +276,7 @@ def test_a_link_out_of_range_stays_within(query: dict[str, Any]) -> None:
     app = opened("encoder_block", **query)
     assert not app.exception
     pictures(app)
-    assert app.link in ({}, {"layer": "5"}, {"token": "14"}, {"guess": "<b>"})
+    assert app.link in ({}, {"layer": "5"}, {"token": "14"})
 
 
 def test_the_code_that_ran_is_shown_when_opened(app: Page) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -33,21 +35,17 @@ SOURCES = (
 
 def way(lesson: Lesson[Settings], run: Run) -> None:
     """The block as a diagram, for one token in one layer, and what chooses the two."""
-    (token, layer), labels = state.place(lesson, run), run.labels
+    state.settle(lesson, run)
+    (token, layer), labels = state.place(lesson), run.labels
     lesson.question("What does one block do to a word?")
     lesson.sentence(text.way(labels[token], layer, run.block(layer, run.norm_first).lengths(token), run.norm_first))
-    question = "Over all layers and tokens of this text, which adds more to the stream?"
-    lesson.predict("guess", question, text.ADDS_MORE, *text.adds_more(run.branches))
     for_token, for_layer = st.columns([1, 2])
-    for_token.selectbox(
-        "Token", range(len(labels)), key=lesson.key("token"), format_func=lambda i: shell.escaped(f"{i} {labels[i]}")
-    )
+    with for_token:
+        lesson.token_box("Token", "token", labels)
     for_layer.pills("Layer", range(len(run.trace.layers)), key=lesson.key("layer"), required=True)
     diagrams(lesson, run, token, layer)
-    st.caption(
-        "A band is as wide as its vector is long. Two vectors add with their directions, so a sum is never longer "
-        "than its parts together. Layers and positions count from 0."
-    )
+    st.caption(text.BANDS)
+    lesson.tries(Try("A trained pre-norm model: Austen", {}, model="austen"), keeps=("norm",))
     lesson.write_link(run.inputs)
     breathe("encoder_block", (run.inputs, token, layer))  # the sections below follow the picture
 
@@ -64,7 +62,7 @@ def diagrams(lesson: Lesson[Settings], run: Run, token: int, layer: int) -> None
                 figures.block_diagram(lengths, pre, widest, shell.palette()),
                 title=f"{name} ({whose})",
                 alt=text.stages(run.labels[token], layer, lengths),
-                data=pd.DataFrame(lengths.items(), columns=["stage", "length"]),
+                data=partial(pd.DataFrame, lengths.items(), columns=["stage", "norm"]),
                 file=f"block-{'pre' if pre else 'post'}",
             )
 
@@ -72,108 +70,138 @@ def diagrams(lesson: Lesson[Settings], run: Run, token: int, layer: int) -> None
 @st.fragment
 def norm(lesson: Lesson[Settings], run: Run) -> None:
     """What one LayerNorm does to the token."""
-    token, layer = state.place(lesson, run)
+    token, layer = state.place(lesson)
     second = lesson.settings().norm == text.SUBLAYERS[1]
     step = state.normed(run.inputs.model, run.inputs.text, layer, token, second)
     lesson.section("What does LayerNorm do to one token?")
     lesson.sentence(text.norm(run.labels[token], step), part="norm")
-    side = "before" if run.norm_first else "after"
-    st.segmented_control(
-        "Which LayerNorm",
-        text.SUBLAYERS,
-        key=lesson.key("norm"),
-        required=True,
-        format_func=lambda name: f"{side} {name}",
-    )
+    if run.feeds_forward:
+        side = "before" if run.norm_first else "after"
+        st.segmented_control(
+            "Which LayerNorm",
+            text.SUBLAYERS,
+            key=lesson.key("norm"),
+            required=True,
+            format_func=lambda name: f"{side} {name}",
+        )
     rows = {"before": step.before, "standardised": step.standard, "times γ plus β": step.after}
     lesson.picture(
         figures.norm_rows(list(rows.items()), shell.palette()),
-        title="Every token comes out with mean 0 and deviation 1; γ and β then weigh its single numbers",
+        title=text.standardised(step.standard),
         alt=text.moments(rows),
-        data=pd.DataFrame({**rows, "γ": step.gain, "β": step.shift}),
+        data=lambda: pd.DataFrame({**rows, "γ": step.gain, "β": step.shift}),
         file="layernorm",
     )
     lesson.write_link(run.inputs)
 
 
 def hidden_units(lesson: Lesson[Settings], run: Run) -> None:
-    """ReLU and GELU, and where the token's hidden units fall."""
-    token, layer = state.place(lesson, run)
+    """ReLU and GELU, and where the token's hidden units fall; nothing where layers are attention only."""
+    token, layer = state.place(lesson)
     block = run.block(layer, run.norm_first)
-    into, off = block.hidden_in[token], float((block.hidden_in[token] < 0).mean())
-    activation = "ReLU" if run.trace.config.activation == "relu" else "GELU"
-    lesson.section("ReLU or GELU: how many hidden units stay off?")
+    if block.hidden_in is None or block.hidden is None:
+        return
+    into, out = block.hidden_in[token], block.hidden[token]
+    off, activation = float((into < 0).mean()), "ReLU" if run.trace.config.activation == "relu" else "GELU"
+    lesson.section("How many hidden units does the token switch on?")
     lesson.sentence(text.hidden(run.labels[token], len(into), off), part="hidden")
     lesson.picture(
         figures.activation_curves(residual.activations(into.min(), into.max()), activation, into, shell.palette()),
-        title=f"{percent(1 - off)} of the units are on; {run.title} uses {activation}",
+        title=text.switched_on(off, run.title, activation),
         alt=f"Curves of ReLU and GELU over a histogram of {len(into)} hidden units, {percent(off)} of them below 0.",
-        data=pd.DataFrame({"into": into, "out": block.hidden[token]}),
+        data=lambda: pd.DataFrame({"into": into, "out": out}),
         file="hidden-units",
     )
 
 
 def additions(lesson: Lesson[Settings], run: Run) -> None:
     """How much each branch adds, layer by layer."""
-    (token, _), labels = state.place(lesson, run), run.labels
-    shares = {"attention": run.branches.attention_share, "feed_forward": run.branches.feed_forward_share}
+    (token, _), labels, branches = state.place(lesson), run.labels, run.branches()
+    attention, feed_forward = branches.attention_share, branches.feed_forward_share
+    if feed_forward is None:
+        lesson.section("How much does attention add, and in which layer?")
+    else:
+        lesson.section("Which branch adds more, and in which layer?")
+        question = "Averaged over all layers and tokens of this text, which adds more to the stream?"
+        answer = text.adds_more(attention, feed_forward, run.trace.config.d_ff)
+        if not lesson.predict("branches", question, text.ADDS_MORE, *answer):
+            lesson.veil("branches", 410)
+            return
+    lesson.sentence(text.additions(labels[token], token, attention, feed_forward), part="branches")
+    shares = {"attention": attention} | ({} if feed_forward is None else {"feed_forward": feed_forward})
     means = {name: share.mean(axis=1) for name, share in shares.items()}
-    lesson.section("Which branch adds more, and in which layer?")
-    lesson.sentence(text.additions(labels[token], token, run.branches), part="branches")
+    of_token = {f"{name} of the token": share[:, token] for name, share in shares.items()}
     lesson.picture(
         figures.branch_bars(shares, token, labels[token], shell.palette()),
         title=f"Bars: mean of all {len(labels)} tokens. Diamonds: “{labels[token]}”",
-        alt=text.shares(*means.values()),
-        data=pd.DataFrame({**means, **{f"{name} of the token": share[:, token] for name, share in shares.items()}}),
+        alt=text.shares(**means),
+        data=lambda: pd.DataFrame({**means, **of_token}),
         file="branches",
     )
 
 
 def drift(lesson: Lesson[Settings], run: Run) -> None:
     """The tokens' ways through the layers, in one plane."""
-    (token, _), labels = state.place(lesson, run), run.labels
+    (token, _), labels = state.place(lesson), run.labels
     plane = state.drift(run.inputs.model, run.inputs.text)
-    lesson.section("Where do the tokens drift?")
-    lesson.sentence(text.drift(labels[token], float(plane.shares.sum()), run.states[:, token]), part="drift")
-    layer, position = np.indices(plane.points.shape[:2]).reshape(2, -1)
-    table = {"layers passed": layer, "position": position, "token": [labels[i] for i in position]}
-    table |= {f"direction {i}": plane.points[layer, position, i] for i in (0, 1)}
+    states = residual.stream(run.trace)
+    lesson.section("How do the tokens move from layer to layer?")
+    lesson.sentence(text.drift(labels[token], float(plane.shares.sum()), states[:, token]), part="drift")
     lesson.picture(
         figures.drift_paths(plane.points, plane.shares, labels, token, shell.palette()),
         title="Each line is one token, from its embedding to the last layer (dot)",
         alt=f"Paths of {len(labels)} tokens through {len(run.trace.layers)} layers, "
         "along the two principal components.",
-        data=pd.DataFrame(table),
+        data=lambda: drift_table(plane, labels),
         file="drift",
     )
 
 
+def drift_table(plane: residual.Drift, labels: tuple[str, ...]) -> pd.DataFrame:
+    """Layer, token and place in the plane: a row per layer and token."""
+    layer, position = np.indices(plane.points.shape[:2]).reshape(2, -1)
+    table = {"layers passed": layer, "position": position, "token": [labels[i] for i in position]}
+    return pd.DataFrame(table | {f"direction {i}": plane.points[layer, position, i] for i in (0, 1)})
+
+
 @st.fragment
 def depth(lesson: Lesson[Settings], run: Run) -> None:
-    """Untrained stacks of 1 to 12 layers: lengths and gradients at every depth."""
+    """Untrained stacks of 1 to 12 layers: norms of the stream and of gradients at every depth."""
     settings = lesson.settings()
     post, pre = state.depth_sizes(settings.depth, settings.seed)
     lesson.section("Why do deep models put the norm first?")
     question = "Before training, which arrangement has the larger gradient in the last layer?"
-    lesson.predict("guess_depth", question, text.LARGER, *text.larger_gradient(post, pre))
-    lesson.sentence(text.depth(post, pre), part="depth")
+    revealed = lesson.predict("depth", question, text.LARGER, *text.larger_gradient(post, pre))
+    if revealed:
+        lesson.sentence(text.depth(post, pre), part="depth")
     layers, seed = st.columns([3, 1])
     with layers:
         dial("Layers in the stack", state.DEPTHS, key=lesson.key("depth"), marks={1: "1", 6: "6", 12: "12"})
     seed.number_input("Seed of the random weights", 0, state.SEEDS - 1, key=lesson.key("seed"))
-    gradients, stream = st.columns(2, gap="large")
-    with gradients:
-        title = "Gradient of the loss with respect to each layer’s weights"
-        depth_lines(lesson, "gradients", title, ("layer", "length of the gradient"), post.gradients, pre.gradients)
-    breathe("encoder_block:depth", (settings.depth, settings.seed))
-    with stream:
-        title = "Length of the stream: post-norm resets it, pre-norm lets it grow"
-        depth_lines(lesson, "stream", title, ("layers passed", "mean length"), post.stream, pre.stream)
-    st.caption(
-        "64 numbers per token, 4 heads, 32 random tokens, ReLU, Xavier’s random weights (both stacks have the same), "
-        "cross-entropy against random targets; pre-norm ends in one more LayerNorm."
+    if revealed:
+        stacks(lesson, settings, post, pre)
+    else:
+        lesson.veil("depth", 390)
+    st.caption(text.STACKS)
+    lesson.tries(
+        Try("Two layers only", {"depth": 2}),
+        Try("Twelve layers, other weights", {"depth": 12, "seed": 1}),
+        first=1,
+        keeps=("norm",),
     )
     lesson.write_link(run.inputs)
+
+
+def stacks(lesson: Lesson[Settings], settings: Settings, post: residual.Depth, pre: residual.Depth) -> None:
+    """Gradients and stream at every depth, with post-norm and with pre-norm."""
+    gradients, stream = st.columns(2, gap="large")
+    with gradients:
+        title = "Norm of the loss’s gradient with respect to each layer’s weights"
+        depth_lines(lesson, "gradients", title, ("layer", "norm of the gradient"), post.gradients, pre.gradients)
+    breathe("encoder_block:depth", (settings.depth, settings.seed))
+    with stream:
+        axes = ("layers passed", "mean norm")
+        depth_lines(lesson, "stream", text.streams(post, pre), axes, post.stream, pre.stream)
 
 
 def depth_lines(
@@ -189,17 +217,8 @@ def depth_lines(
         figures.depth_lines(post, pre, *axes, shell.palette()),
         title=title,
         alt=f"Post-norm {numbers(post)}; pre-norm {numbers(pre)}.",
-        data=pd.DataFrame({axes[0]: range(len(post)), "post-norm": post, "pre-norm": pre}),
+        data=lambda: pd.DataFrame({axes[0]: range(len(post)), "post-norm": post, "pre-norm": pre}),
         file=name,
-    )
-
-
-def tries(lesson: Lesson[Settings]) -> None:
-    """Things to try."""
-    lesson.tries(
-        Try("A trained pre-norm model: Austen", {}, model="austen"),
-        Try("Two layers only: the difference is small", {"depth": 2}),
-        Try("Twelve layers, other weights", {"depth": 12, "seed": 1}),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import streamlit as st
 
 from attnviz.analysis import residual
@@ -28,8 +27,6 @@ class Settings:
     norm: str = "attention"
     depth: int = 12
     seed: int = 0
-    guess: str = ""
-    guess_depth: str = ""
 
     def __post_init__(self) -> None:
         for name in ("token", "layer", "seed"):
@@ -45,8 +42,6 @@ class Run:
     inputs: shell.Inputs
     title: str  # of the model
     trace: Trace
-    branches: residual.Branches
-    states: residual.Array  # (L + 1, T, C): the stream
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -58,9 +53,18 @@ class Run:
         """Whether the model has its norms in the branches."""
         return self.trace.config.norm_first
 
+    @property
+    def feeds_forward(self) -> bool:
+        """Whether its layers have a feed-forward network."""
+        return self.trace.config.d_ff > 0
+
     def block(self, layer: int, norm_first: bool) -> residual.Block:
         """One layer, with its norms in the branches or in the stream."""
         return block(self.inputs.model, self.inputs.text, layer, norm_first)
+
+    def branches(self) -> residual.Branches:
+        """What attention and the feed-forward network add, in every layer."""
+        return branches(self.inputs.model, self.inputs.text)
 
 
 def run(lesson: Lesson[Settings]) -> Run:
@@ -69,28 +73,28 @@ def run(lesson: Lesson[Settings]) -> Run:
     model = cache.model(inputs.model)
     try:
         trace = cache.trace(inputs.model, inputs.text)
-        shares = branches(inputs.model, inputs.text)
+        layer = min(lesson.settings().layer, len(trace.layers) - 1)
+        block(inputs.model, inputs.text, layer, bool(getattr(trace.config, "norm_first", False)))
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(text.another_model(str(error)))
-    states = residual.stream(trace)
-    if not np.isfinite(states).all():
+    if not all(layer.resid_post.isfinite().all() for layer in trace.layers):
         shell.refuse(text.NOT_FINITE)
-    return Run(inputs, model.info.title, trace, shares, states)
+    return Run(inputs, model.info.title, trace)
 
 
 def settle(lesson: Lesson[Settings], run: Run) -> None:
-    """Brings token and layer into what this text and this model have, before their widgets are drawn."""
-    settings, special = lesson.settings(), run.trace.encodings[0].special
-    if settings.token >= len(special):
-        lesson.choose(token=max((i for i, is_special in enumerate(special) if not is_special), default=0))
-    if settings.layer >= len(run.trace.layers):
-        lesson.choose(layer=len(run.trace.layers) - 1)
+    """Brings token, layer and norm into what this text and this model have, before their widgets are drawn."""
+    encoding = run.trace.encodings[0]
+    lesson.fit(layer=len(run.trace.layers))
+    lesson.follow_token("token", encoding.labels, encoding.special)
+    if not run.feeds_forward and lesson.settings().norm != text.SUBLAYERS[0]:
+        lesson.choose(norm=text.SUBLAYERS[0])
 
 
-def place(lesson: Lesson[Settings], run: Run) -> tuple[int, int]:
-    """The token and the layer that are shown."""
+def place(lesson: Lesson[Settings]) -> tuple[int, int]:
+    """The token and the layer that are shown, once they are settled."""
     settings = lesson.settings()
-    return min(settings.token, len(run.labels) - 1), min(settings.layer, len(run.trace.layers) - 1)
+    return settings.token, settings.layer
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -27,12 +27,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "rope": {"positions": "rope"},
     "alibi": {"positions": "alibi", "kind": "decoder"},
 }
+ALONE: dict[str, dict[str, Any]] = {  # layers of attention only, as the induction model has them
+    "attention alone, post": {"d_ff": 0},
+    "attention alone, pre": {"d_ff": 0, "kind": "decoder", "norm_first": True, "positions": "alibi"},
+}
 
 
 def ran(name: str, n_tokens: int = 7, seed: int = 0) -> tuple[Transformer, Trace]:
     """A random model of the variant, its norms and biases not at 1 and 0, and its run."""
     generator = torch.Generator().manual_seed(seed)
-    model = Transformer(preset("test", n_layers=3, **VARIANTS[name]), generator).eval().requires_grad_(False)
+    model = Transformer(preset("test", n_layers=3, **(VARIANTS | ALONE)[name]), generator).eval().requires_grad_(False)
     for parameter_name, parameter in model.named_parameters():
         scale = 0.3 if "embed" not in parameter_name else 1.0
         parameter += scale * torch.randn(parameter.shape, generator=generator)
@@ -112,6 +116,30 @@ def test_norms_moved_are_the_layer_with_its_switch_turned(name: str) -> None:
     assert same(found.middle, run.resid_mid[0])
     assert same(found.after, run.resid_post[0])
     assert not same(found.after, residual.block(model, trace, 2).after, 1e-2)
+
+
+@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_layer_of_attention_only_has_no_feed_forward_network(name: str, norm_first: bool) -> None:
+    model, trace = ran(name)
+    config, run, found = model.config, trace.layers[1], residual.block(model, trace, 1, norm_first=norm_first)
+    for stage in ("feed_in", "hidden_in", "hidden", "feed_forward", "feed_sum"):
+        assert getattr(found, stage) is None
+    assert found.after is not None and same(found.after, found.middle)
+    if norm_first == config.norm_first:
+        assert same(found.after, run.resid_post[0])
+    layer = layer_of(model, 1)
+    with torch.inference_mode():
+        summed = torch.tensor(found.attention_sum).float()
+        assert same(found.after, summed if norm_first else layer.norm1(summed))
+    assert list(found.lengths(3)) == ["before", "attention_in", "attention", "attention_sum", "middle", "after"]
+    shares = residual.branches(model, trace)
+    assert shares.feed_forward is None and shares.feed_forward_share is None
+    assert same(shares.attention_share[1], np.linalg.norm(run.attention.out[0], axis=1) / shares.before_attention[1])
+    first = residual.normed(model, trace, 1, 4)
+    assert same(first.before, (run.resid_pre if config.norm_first else run.resid_pre + run.attention.out)[0, 4])
+    with pytest.raises(InvalidParameterError, match="no second LayerNorm"):
+        residual.normed(model, trace, 1, 4, second=True)
 
 
 def test_lengths_are_the_norms_of_the_rows() -> None:

@@ -56,6 +56,19 @@ def test_the_diagram_says_every_length_and_draws_it(norm_first: bool, palette: f
         assert widths(figure, encoder.tint(colour, 0.4)) == pytest.approx([-unit * LENGTHS[name]] * 2)
 
 
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_layer_of_attention_only_is_drawn_without_a_feed_forward_network(norm_first: bool) -> None:
+    alone = {name: norm for name, norm in LENGTHS.items() if not name.startswith("feed")}
+    figure = figures.block_diagram(alone, norm_first, 25.0, figures.LIGHT)
+    assert texts(figure).count("LayerNorm") == 1 and "Feed-forward" not in texts(figure)
+    assert f"<b>{alone['after']:.2f}</b><br>out" in texts(figure)
+    assert figure.layout.height < figures.block_diagram(LENGTHS, norm_first, 25.0, figures.LIGHT).layout.height
+    unit = block.WIDEST / 25.0
+    stream = ["before", "after"] if norm_first else ["before", "attention_sum", "after"]
+    expected = [unit * alone[stage] for stage in stream for _ in range(2)]
+    assert widths(figure, encoder.tint(figures.LIGHT.query, 0.22)) == pytest.approx(expected)
+
+
 def test_two_diagrams_share_their_scale_and_a_zero_vector_has_no_width() -> None:
     nothing = dict.fromkeys(LENGTHS, 0.0)
     figure = figures.block_diagram(nothing, True, 0.0, figures.LIGHT)
