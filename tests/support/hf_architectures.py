@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +69,14 @@ DISTILBERT = {
     "max_position_embeddings": 64,
 }
 
+
+def _lets_us_in(family: str) -> bool:
+    """Whether this release of transformers lets the attention of a family be replaced."""
+    found = importlib.util.find_spec(f"transformers.models.{family}")
+    assert found is not None and found.origin is not None
+    return "ALL_ATTENTION_FUNCTIONS" in Path(found.origin).with_name(f"modeling_{family}.py").read_text("utf-8")
+
+
 REACHED: dict[str, dict[str, Any]] = {
     "LlamaForCausalLM": GROUPED,
     "MistralForCausalLM": GROUPED | {"sliding_window": 3},
@@ -108,19 +118,21 @@ QUICK = (
     "T5ForConditionalGeneration",
     "ViTForImageClassification",
 )
-ALL_REACHED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.nightly) for name in REACHED]
 OWN = "attention in code of its own"
+GPTJ = GPT2 | {"rotary_dim": 8}
+if GPTJ_LETS_US_IN := _lets_us_in("gptj"):
+    REACHED["GPTJForCausalLM"] = GPTJ
+ALL_REACHED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.nightly) for name in REACHED]
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "BloomForCausalLM": ({"vocab_size": 64, "hidden_size": 32, "n_layer": 2, "n_head": 4}, OWN),
     "FalconForCausalLM": (DECODER, OWN),
     "MptForCausalLM": ({"vocab_size": 64, "d_model": 32, "n_layers": 2, "n_heads": 4}, OWN),
-    "GPTJForCausalLM": (GPT2 | {"rotary_dim": 8}, OWN),
     "DebertaV2ForMaskedLM": (DECODER, OWN),
     "MambaForCausalLM": ({"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2}, OWN),
     "Gemma2ForCausalLM": (GROUPED | {"head_dim": 8}, "takes 'softcap'"),
     "GptOssForCausalLM": (GROUPED | {"head_dim": 8, "num_local_experts": 2}, "takes 's_aux'"),
     "WhisperForConditionalGeneration": (BOTH, "cannot be run on a text alone"),
-}
+} | ({} if GPTJ_LETS_US_IN else {"GPTJForCausalLM": (GPTJ, OWN)})
 
 
 def made(name: str, attention: str, seed: int = 0, **changes: Any) -> Any:
