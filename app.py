@@ -14,30 +14,29 @@ st.set_page_config(
 )
 shell.mark_ready()
 pages = APP.parent / "pages"
-page = st.navigation(
-    {
-        "": [st.Page(pages / "explore.py", title="Explore", default=True)],
-        "Models": [
-            st.Page(pages / "models.py", title="All models"),
-            st.Page(pages / "generate.py", title="Generate"),
-            st.Page(pages / "translate.py", title="Translate"),
-            st.Page(pages / "vision.py", title="Vision"),
-        ],
-        "Learn": [
-            st.Page(pages / "step_by_step.py", title="Step by step"),
-            st.Page(pages / "softmax.py", title="Softmax and temperature"),
-            st.Page(pages / "masks.py", title="Masks"),
-            st.Page(pages / "positions.py", title="Positions"),
-            st.Page(pages / "encoder_block.py", title="The encoder block"),
-            st.Page(pages / "variants.py", title="Variants and their cost"),
-        ],
-        "Train": [
-            st.Page(pages / "train.py", title="Watch attention form"),
-            st.Page(pages / "replay.py", title="Replay: an induction head"),
-        ],
-    },
-    position="top",
-)
+sections = {
+    "": [st.Page(pages / "explore.py", title="Explore", default=True)],
+    "Models": [
+        st.Page(pages / "models.py", title="All models"),
+        st.Page(pages / "generate.py", title="Generate"),
+        st.Page(pages / "translate.py", title="Translate"),
+        st.Page(pages / "vision.py", title="Vision"),
+    ],
+    "Learn": [
+        st.Page(pages / "step_by_step.py", title="Step by step"),
+        st.Page(pages / "softmax.py", title="Softmax and temperature"),
+        st.Page(pages / "masks.py", title="Masks"),
+        st.Page(pages / "positions.py", title="Positions"),
+        st.Page(pages / "encoder_block.py", title="The encoder block"),
+        st.Page(pages / "variants.py", title="Variants and their cost"),
+    ],
+    "Train": [
+        st.Page(pages / "train.py", title="Watch attention form"),
+        st.Page(pages / "replay.py", title="Replay: an induction head"),
+    ],
+}
+page = st.navigation(sections, position="top")
 shell.restore_link(page.url_path)
 shell.sidebar(page.url_path)
+shell.page_tools(page.url_path, [one.url_path for section in sections.values() for one in section])
 page.run()

@@ -6,7 +6,7 @@ import json
 import re
 import runpy
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache as remember
 from pathlib import Path
@@ -22,6 +22,7 @@ from attnviz.inputs.assets import APP, ASSETS
 from attnviz.models.catalogue import catalogue
 from attnviz.web import cache, reloads
 from attnviz.web.components import attention_view
+from attnviz.web.components import page_tools as tools
 
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
 OWN_INPUTS = ("translate", "vision", "train", "replay")  # pages that have fields of their own
@@ -128,14 +129,17 @@ def write_link(inputs: Inputs, settings: Mapping[str, str]) -> None:
     """Puts what is on screen into the address; what equals the default is left out.
 
     The address also says which training and models are this session's own, so that a reload finds them again: that
-    parameter, `reloads.PARAMETER`, stands in no link for others.
+    parameter, `reloads.PARAMETER`, stands in no link for others. An address that also shows what quizzes hide stands
+    until something changes: it says the same.
     """
     link = {**settings, **reloads.address()}
     if inputs.model != "minilm":
         link["model"] = inputs.model
     if inputs.text != first_text() and len(inputs.text) <= LONGEST_LINK:
         link["text"] = inputs.text
-    if st.query_params.to_dict() != link:
+    standing = st.query_params.to_dict()
+    standing.pop("revealed", None)
+    if standing != link:
         st.query_params.from_dict(link)
 
 
@@ -150,6 +154,8 @@ def sidebar(page: str) -> None:
     with st.sidebar:
         st.subheader("attnviz", anchor=False)
         st.text_area("Text", key="text", height=150, placeholder="Type a sentence", help="Ctrl+Enter runs it")
+        if len(state["text"]) > LONGEST_LINK:
+            st.caption(f"Over {LONGEST_LINK:,} characters: the page’s link does not carry this text.")
         st.selectbox(
             "Examples",
             list(examples()),
@@ -174,6 +180,16 @@ def sidebar(page: str) -> None:
         )
 
 
+def page_tools(page: str, pages: Sequence[str]) -> None:
+    """The link of the page, its presenter form and print: above what the page draws, which may end early."""
+    left_out = []
+    if page not in OWN_INPUTS and len(st.session_state["text"]) > LONGEST_LINK:
+        left_out.append(f"It does not carry your text: a link holds at most {LONGEST_LINK:,} characters.")
+    if page not in OWN_INPUTS and (st.session_state["model"] or "").startswith(cache.OWN):
+        left_out.append("It does not carry your model, which lives in this session only.")
+    tools.page_tools(pages, [reloads.PARAMETER], left_out)
+
+
 def _take_example() -> None:
     name = st.session_state["example"]
     if name is not None:
@@ -186,8 +202,7 @@ def inputs() -> Inputs:
     text, model = st.session_state["text"], st.session_state["model"] or "minilm"
     if not text.strip():
         say("Type a sentence into the field in the sidebar, or pick an example there.")
-    if len(text) > cache.MAX_CHARACTERS:
-        refuse(f"The text has {len(text):,} characters; this page reads {cache.MAX_CHARACTERS:,}. Please shorten it.")
+    text = _readable(text)
     known = {*cache.model_names(), *(info.name for info in catalogue())}  # what reads no text says so itself
     if model.startswith("scratch:") and model.partition("?")[0] not in (*known, "scratch:"):
         presets = ", ".join(name for name in cache.model_names() if name.startswith("scratch:"))
@@ -204,6 +219,19 @@ def inputs() -> Inputs:
         except ModelError as error:
             refuse(str(error))
     return Inputs(model, text)
+
+
+def _readable(text: str) -> str:
+    """The text, or where it is too long the last one that was not: then a sentence above the page says so."""
+    state = st.session_state
+    if len(text) <= cache.MAX_CHARACTERS:
+        state["read"] = text
+        return text
+    notice(
+        f"Your text has {len(text):,} characters; at most {cache.MAX_CHARACTERS:,} can be read. It stays in the "
+        "sidebar for you to shorten. Until then this page shows the text before it."
+    )
+    return str(state.setdefault("read", first_text()))
 
 
 def _first_model() -> None:
@@ -224,13 +252,24 @@ def escaped(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", text)
 
 
+def notice(sentence: str) -> None:
+    """Something went wrong: marked by a bar at its side, not by a colour. The text is not interpreted."""
+    with st.container(key="shell-notice"):
+        st.text(sentence)
+
+
 def refuse(sentence: str) -> NoReturn:
-    """What went wrong and what to do, marked as such without colour, and the end of the page."""
-    say(f"− {sentence}")
+    """What went wrong and what to do, and the end of the page."""
+    notice(sentence)
+    _end()
 
 
 def say(sentence: str) -> NoReturn:
     """One quiet sentence where the picture would be, and the end of the page. The text is not interpreted."""
     st.text(sentence)
+    _end()
+
+
+def _end() -> NoReturn:
     st.session_state["undrawn"] = True
     st.stop()

@@ -126,7 +126,7 @@ def test_a_text_longer_than_the_model_says_how_much_was_cut(app: Page) -> None:
     assert len(header(packed(app))["tokens"]["labels"]) == 512
 
 
-def test_a_huge_text_is_refused_with_its_size(app: Page) -> None:
+def test_the_size_of_a_huge_text_is_said(app: Page) -> None:
     app.text_area(key="text").set_value("x" * (cache.MAX_CHARACTERS + 1)).run()
     assert not app.exception
     assert f"{cache.MAX_CHARACTERS + 1:,} characters" in app.prose

@@ -282,7 +282,7 @@ def test_without_a_history_the_page_says_so(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(snapshots, "read", missing)
     state.replay.clear()
     app = opened("replay")
-    assert not app.exception and app.text[0].value.startswith("− history.safetensors cannot be read")
+    assert not app.exception and app.text[0].value.startswith("history.safetensors cannot be read")
     state.replay.clear()
 
 

@@ -16,7 +16,7 @@ from attnviz.browser.framing import read_frame
 from attnviz.errors import InvalidParameterError
 from attnviz.web.lesson import from_query, to_query
 from attnviz.web.step_by_step.state import Settings
-from tests.pages.driver import SENTENCE, Page, opened
+from tests.pages.driver import SENTENCE, Page, frames, opened
 from tests.support.hostile_texts import HOSTILE
 
 
@@ -29,7 +29,7 @@ def typed(text: str, **query: str) -> Page:
 
 def sent(app: Page) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
     """What the browser got: the page's settings, the message's header and its matrices."""
-    about, message = read_frame(app.get("bidi_component")[0].proto.bytes)
+    about, message = frames(app, "attnviz_walk")[0]
     header, body = read_frame(bytes(message))
     kind = np.dtype("<f8" if header["bytes"] == 8 else "<f4")
     matrices = {
@@ -112,7 +112,7 @@ def test_every_try_sets_the_page_up(number: int) -> None:
 
 def test_what_the_reader_does_in_the_view_goes_to_the_address() -> None:
     app = opened("step_by_step")
-    before = bytes(app.get("bidi_component")[0].proto.bytes)
+    before = frames(app, "attnviz_walk")[0][1]
     app.session_state["walk"] = {"walk": {"step": "out", "path": "out:2:1", "head": 1, "edits": "W_O.0.0:1/2"}}
     for field, value in (("step", "out"), ("path", "out:2:1"), ("head", 1), ("edits", "W_O.0.0:1/2")):
         app.session_state[f"step_by_step.{field}"] = value
@@ -120,7 +120,7 @@ def test_what_the_reader_does_in_the_view_goes_to_the_address() -> None:
     assert app.link == {"step": "out", "path": "out:2:1", "head": "1", "edits": "W_O.0.0:1/2"}
     about, _, matrices = sent(app)
     assert about["number"] == 1 and about["state"]["step"] == "x"  # what the view reported is not sent back to it
-    assert matrices["W_O"][0, 0] == 0.5 and bytes(app.get("bidi_component")[0].proto.bytes) != before
+    assert matrices["W_O"][0, 0] == 0.5 and frames(app, "attnviz_walk")[0][1] != before
 
 
 @pytest.mark.parametrize("model", ["scratch:gpt", "scratch:tiny", "scratch:bert", "scratch:test"])
@@ -133,13 +133,13 @@ def test_other_models(model: str) -> None:
 
 def test_a_model_that_cannot_be_walked_says_so() -> None:
     app = opened("step_by_step", of="text", model="scratch:base")
-    assert "reads two texts" in app.prose and not app.get("bidi_component")
+    assert "reads two texts" in app.prose and not frames(app, "attnviz_walk")
 
 
 @pytest.mark.parametrize("text", ["a", "x " * 300, *HOSTILE[15:30]])
 def test_any_text(text: str) -> None:
     app = typed(text, of="text")
-    if app.get("bidi_component"):
+    if frames(app, "attnviz_walk"):
         _, header, _ = sent(app)
         assert 1 <= len(header["labels"]) <= 64
     else:

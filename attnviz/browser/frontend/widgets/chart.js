@@ -4,32 +4,9 @@
    answer to the trigger "csv"}. */
 import { component } from "../core/bridge.js";
 import { download } from "../core/download.js";
+import { library } from "../core/served.js";
 
 const CHART_CONFIG = { displayModeBar: false, showTips: false };
-
-/** @type {any} The window: plotly.js puts itself there, and the promise of it is shared by all charts of the tab. */
-const tab = globalThis;
-
-/** Where this app is served: its scripts lie in static/js below. */
-function appRoot() {
-  /** @type {HTMLScriptElement} */
-  const script = document.querySelector('script[src*="static/js/"]');
-  return new URL("../../", script.src);
-}
-
-/** plotly.js, loaded once for all charts of the tab. */
-function plotlyLibrary(path) {
-  return (tab.attnvizPlotly ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = new URL(path, appRoot()).href;
-    script.onload = () => resolve(tab.Plotly);
-    script.onerror = () => {
-      tab.attnvizPlotly = undefined; // the next chart tries again
-      reject(new Error("plotly.js did not load"));
-    };
-    document.head.append(script);
-  }));
-}
 
 const waitingCharts = new Set();
 let drawingCharts = false;
@@ -45,7 +22,7 @@ async function drawNext() {
   waitingCharts.delete(chart);
   drawingCharts = true;
   try {
-    drawChart(chart, await plotlyLibrary(chart.library));
+    drawChart(chart, await library(chart.library, "Plotly"));
   } catch (error) {
     console.error(error);
     chart.plot.textContent = "This chart could not be drawn. Reload the page to try again.";
@@ -63,7 +40,7 @@ async function drawNext() {
 function drawChart(chart, plotly) {
   const width = chart.plot.clientWidth;
   if (chart.gone || !width || (chart.drawn === chart.figure && chart.width === width)) return;
-  [chart.drawn, chart.width] = [chart.figure, width];
+  Object.assign(chart, { drawn: chart.figure, width, plotly });
   const { data, layout } = JSON.parse(chart.figure);
   const { l, r, t, b } = layout.margin,
     cells = layout.meta?.aspect ? (width - l - r) * layout.meta.aspect : Infinity;
@@ -101,6 +78,6 @@ export default component(".av-chart", {
   destroy(chart) {
     chart.gone = true;
     chart.resize.disconnect();
-    Promise.resolve(chart.work).finally(() => tab.Plotly?.purge(chart.plot)); // not while it is still drawn
+    Promise.resolve(chart.work).finally(() => chart.plotly?.purge(chart.plot)); // not while it is still drawn
   },
 });
