@@ -12,6 +12,7 @@ inputs = shell.inputs()
 @st.fragment
 def explore() -> None:
     """The whole page: what the reader does in the view reruns only this."""
+    state.open_lesson()
     shown = state.run(inputs)
     parts.every_head(inputs, shown)
     parts.left_out(shown.run)

@@ -6,12 +6,13 @@ compares both files with what would be written, so that nothing drifts.
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from attnviz.browser.bundle import FOLDER
 from attnviz.browser.view_state import DEFAULT, SCHEMA
-from attnviz.browser.view_values import LONGEST_LIST, MOST_PAINTED
+from attnviz.browser.view_values import LONGEST_LIST, MOST_PAINTED, TEMPERATURES
 from attnviz.figures.palette import DARK, LIGHT, Palette
 
 WRITTEN = "Written by python -m attnviz.browser.contract; not to be edited."
@@ -40,6 +41,11 @@ export const OPTIONS = {_literal(options)};
 
 /** The least and the largest legal value of the fields that are numbers. */
 export const LIMITS = {_literal(ranges)};
+
+/** What a slider of temperatures steps through. */
+export const TEMPERATURES = [
+{_rows(TEMPERATURES)}
+];
 
 /** Cells that may be blocked by hand. */
 export const MOST_PAINTED = {MOST_PAINTED};
@@ -75,6 +81,12 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     return f"{value:g}" if isinstance(value, float) else json.dumps(value)
+
+
+def _rows(numbers: tuple[float, ...]) -> str:
+    """Numbers as Prettier fills them into lines of an array."""
+    texts = textwrap.fill(" ".join(f"{number:g}," for number in numbers), 118)
+    return textwrap.indent(texts, "  ")
 
 
 def _variables(palette: Palette) -> str:

@@ -14,6 +14,14 @@ from attnviz.errors import InvalidParameterError
 LARGEST_INDEX = 1_000_000  # tokens, layers and heads: nothing real is larger, and a link cannot ask for more
 LONGEST_LIST = 64  # tokens or heads selected together
 MOST_PAINTED = 4096  # cells blocked by hand: all of 64 × 64
+_DECADE = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0)
+# What a slider of temperatures steps through: about evenly spaced on a log scale, 1 in the middle.
+TEMPERATURES = (
+    *(0.05, 0.06, 0.07, 0.08, 0.09),
+    *(round(tau / 10, 2) for tau in _DECADE),
+    *_DECADE,
+    *(10.0, 12.0, 14.0, 16.0, 18.0, 20.0),
+)
 LONGEST_PAINTING = 4000  # characters of a link; hand-drawn shapes need a few dozen, only scattered dots need more
 
 

@@ -7,7 +7,7 @@ import re
 import runpy
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache as remember
 from pathlib import Path
 from typing import NoReturn
@@ -16,12 +16,10 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from attnviz import figures
-from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
 from attnviz.inputs.assets import APP, ASSETS
 from attnviz.models.catalogue import catalogue
 from attnviz.web import cache, reloads
-from attnviz.web.components import attention_view
 from attnviz.web.components import page_tools as tools
 
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
@@ -65,7 +63,7 @@ def first_text() -> str:
 
 
 def restore_link(page: str) -> None:
-    """Takes model and text from the address: in a session's first run, on another page, or one step back or forward.
+    """Takes model and text from the address: in a session's first run, on another page, or a step back or forward.
 
     What is left of it waits under "linked" for the page. Another page chosen in the navigation comes without
     parameters: then it shows what this session last saw on it. Every other run brings what the browser had for an
@@ -79,8 +77,11 @@ def restore_link(page: str) -> None:
         reloads.claim(own)
     moved = state.get("page") != page
     state["page"] = page
-    stepped = not first and _is_history_step()
+    stepped = not first and not moved and _is_history_step()
+    if moved and not first and _is_history_step():
+        given = {}  # the browser gives the address of the page that was left: this one is as the session last saw it
     if moved and not first:
+        state.pop("linked", None)  # of a page that was left before it ran
         state["arrived"] = True  # for the page: it goes on with what the reader looked at on the one before
         state.update({key: state[key] for key in ("text", "model")})  # or their fields, drawn anew, come up empty
     if not (first or (moved and given) or stepped):
@@ -100,47 +101,35 @@ def _is_history_step() -> bool:
     return context is not None and context.is_history_navigation
 
 
-def view_state(key: str, inputs: Inputs, first_look: ViewState) -> ViewState:
-    """What the view `key` shows: what the reader chose in it, or its link, or the page's first look.
-
-    A new text or model keeps the head and the settings, and drops the chosen tokens: they are other ones now.
-    """
-    state, seen, kept = st.session_state, f"{key}:inputs", f"{key}:kept"
-    linked = state.pop("linked", None)
-    if key not in state and kept in state:  # back from another page, which made Streamlit forget the view
-        attention_view.choose_state(key, state[kept])
-    if linked is not None:
-        at_home = not linked and inputs == Inputs("minilm", first_text())
-        attention_view.choose_state(key, first_look if at_home else ViewState.from_query(linked))
-    elif state.get(seen) != inputs:
-        reported = attention_view.current_state(key, ViewState())
-        attention_view.choose_state(key, replace(reported, queries=(), key=None, painted=(), sentences=None, zoom=None))
-    state[seen] = inputs
-    state[kept] = attention_view.current_state(key, ViewState())
-    return state[kept]
-
-
 def palette() -> figures.Palette:
     """The colours of the reader's theme."""
     return figures.DARK if st.context.theme.type == "dark" else figures.LIGHT
 
 
 def write_link(inputs: Inputs, settings: Mapping[str, str]) -> None:
-    """Puts what is on screen into the address; what equals the default is left out.
+    """Puts what is on screen into the address.
+
+    An address that also shows what quizzes hide stands until something changes: it says the same.
+    """
+    link = link_to(inputs, settings)
+    standing = st.query_params.to_dict()
+    standing.pop("revealed", None)
+    if standing != link:
+        st.query_params.from_dict(link)
+
+
+def link_to(inputs: Inputs, settings: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of a page's address; what equals the default is left out.
 
     The address also says which training and models are this session's own, so that a reload finds them again: that
-    parameter, `reloads.PARAMETER`, stands in no link for others. An address that also shows what quizzes hide stands
-    until something changes: it says the same.
+    parameter, `reloads.PARAMETER`, stands in no link for others.
     """
     link = {**settings, **reloads.address()}
     if inputs.model != "minilm":
         link["model"] = inputs.model
     if inputs.text != first_text() and len(inputs.text) <= LONGEST_LINK:
         link["text"] = inputs.text
-    standing = st.query_params.to_dict()
-    standing.pop("revealed", None)
-    if standing != link:
-        st.query_params.from_dict(link)
+    return link
 
 
 def sidebar(page: str) -> None:

@@ -8,6 +8,8 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from attnviz import Intervention, Model
 from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, query_of, seen, sideways, visiting
 
+WIDE = SENTENCE.replace("tired", "wide")
+
 
 def ready(page: Page) -> None:
     page.wait_for_selector(".av-say")
@@ -70,14 +72,14 @@ def test_texts_and_models(visit: Open, minilm: Model) -> None:
 
 def test_controls_run_the_model_and_the_link_restores_it_all(visit: Open, minilm: Model) -> None:
     page = visit()
-    page.get_by_role("radio", name="The whole model").click()
+    page.get_by_role("radio", name="Rerun the model").click()
     page.get_by_role("radio", name="Causal").click()
     expect(page.get_by_text("How far the change carries")).to_be_visible()
     page.wait_for_url("**mask=causal**")
     change = Intervention(mask="causal")
     plain, changed = minilm.run(SENTENCE), minilm.run(SENTENCE, intervention=change)
     moved = (changed.final - plain.final).norm(dim=-1)[0] / plain.final.norm(dim=-1)[0]
-    expect(page.get_by_text(f"the average token {moved.mean() * 100:.0f}\u202f%")).to_be_visible()
+    expect(page.get_by_text(f"the average over all tokens is {moved.mean() * 100:.0f}\u202f%")).to_be_visible()
     row = changed.layers[3].attention.weights[0, 1, 10]
     best = changed.encodings[0].labels[int(row.argmax())]
     expect(page.locator(".av-say")).to_contain_text(f"attention to {best}")
@@ -88,6 +90,27 @@ def test_controls_run_the_model_and_the_link_restores_it_all(visit: Open, minilm
     expect(again.get_by_text("How far the change carries")).to_be_visible()
     assert told(again) == before
     expect(again.get_by_role("radio", name="Causal")).to_be_checked()
+
+
+def test_a_number_is_traced_and_back_shows_the_same(visit: Open, minilm: Model) -> None:
+    page = visit()
+    type_text(page, WIDE)
+    expect(page.locator(".av-chips")).to_contain_text("wide")
+    expect(page.locator(".av-say")).to_contain_text("it gives")  # the word stays chosen
+    page.locator(".av-chips button", has_text="street").click()
+    expect(page.locator(".av-say")).to_contain_text("street gives")
+    before = told(page)
+    page.get_by_role("button", name="Trace this number").click()
+    page.wait_for_url("**/step_by_step?**")
+    weight = minilm.run(WIDE).layers[3].attention.weights[0, 1, 8].max()
+    expect(page.get_by_text(f"“street” gives {weight * 100:.0f}\u202f% of its attention").first).to_be_visible()
+    page.go_back()
+    expect(page.locator(".av-say")).to_be_visible()
+    page.wait_for_selector(QUIET)
+    assert told(page) == before
+    page.get_by_role("button", name="Temperature on this row").click()
+    page.wait_for_url("**/softmax?**")
+    expect(page.locator(".st-key-lesson-sentence-main")).to_contain_text("street")
 
 
 def test_files_that_the_server_writes(first_look: Page, minilm: Model, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_a_row_with_nothing_left_is_said(open_view: Open, message: bytes) -> Non
         == "In layer 3, head 1, it may attend to nothing: the mask leaves it no key, so all its weights are 0."
     )
     assert (shown(page)[IT] == 0).all() and np.isfinite(shown(page)).all()
-    assert "“it” may attend to nothing" in page.locator(".av-entropy").inner_text()
+    assert "it\tmay attend to nothing" in page.locator(".av-entropy").inner_text()
     expect(page.locator(".av-sum .res b")).to_have_text("masked")
     page.get_by_text("More settings").click()
     page.get_by_role("button", name="Read this head as a list").click()
@@ -268,7 +268,7 @@ def test_a_link_restores_the_painting(open_view: Open, message: bytes, trace: Tr
 
 def test_a_stroke_is_reported_once_and_after_it_ends(open_view: Open, message: bytes) -> None:
     page = open_view(message, state=PAINTING, live=True)
-    page.get_by_role("radio", name="The whole model").click()
+    page.get_by_role("radio", name="Rerun the model").click()
     page.wait_for_function("states.length === 1")
     page.mouse.move(*place(page, 3, 3))
     page.mouse.down()
@@ -393,7 +393,8 @@ def test_compact_shows_the_change_of_a_run(open_view: Open, minilm: Model, trace
     state = {**HEAD, "queries": [IT], "key": ANIMAL, "diff": True}
     page = compact(open_view(pack(run, before=trace)), 420, state=state)
     now, was = (float(t.layers[3].attention.weights[0, 1, IT, ANIMAL]) for t in (run, trace))
-    assert f"{(now - was) * 100:+.0f} points".replace("-", "−") in say(page)
+    way = "more" if now > was else "less"
+    assert f"{abs(now - was) * 100:.0f} points {way} than in the trained model" in say(page)
     assert "change in percentage points" in page.locator("h2").inner_text()
 
 

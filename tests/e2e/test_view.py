@@ -221,6 +221,8 @@ def test_the_keyboard_reaches_everything(open_view: Open, message: bytes) -> Non
         "Attention matrix",
         "Curves",
         "The products",
+        "Mask it",
+        "Temperature, typed",
         "Temperature",
         "As trained",
         "Divide by",
@@ -250,14 +252,13 @@ def test_arrows_move_the_cell_and_it_is_read_aloud(open_view: Open, message: byt
 def test_arrows_move_through_heads(open_view: Open, message: bytes) -> None:
     page = open_view(message, state=CHOSEN)
     page.locator(".av-heads canvas.over").focus()
-    across = page.evaluate("view.screen.lay.grid.across")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     settle(page)
     assert (state_of(page)["layer"], state_of(page)["head"]) == (4, 2)
     expect(spoken(page)).to_have_text(re.compile("^layer 4, head 2: 'it' attends to"))
     for _ in range(20):
-        page.keyboard.press("ArrowLeft" if not across else "ArrowUp")
+        page.keyboard.press("ArrowUp")  # a row per layer, as on every other page
     assert state_of(page)["layer"] == 0
 
 
@@ -284,7 +285,7 @@ def test_roles_names_and_the_text_alternative(open_view: Open, message: bytes) -
     page = open_view(message, state=CHOSEN)
     for name in ("All heads", "Attention matrix", "Who looks at whom", "Why this weight", "What if"):
         expect(page.get_by_role("region", name=name)).to_be_visible()
-    expect(page.get_by_role("slider", name="Temperature")).to_have_attribute("aria-valuetext", "1.00")
+    expect(page.get_by_role("slider", name="Temperature")).to_have_attribute("aria-valuetext", "1")
     expect(page.get_by_role("radio", name="As trained")).to_be_checked()
     expect(page.get_by_role("switch", name="Divide by")).to_be_checked()
     summary = page.locator(f"#{matrix(page).get_attribute('aria-describedby')}").inner_text()
@@ -313,20 +314,20 @@ def test_temperature_and_mask_recompute(open_view: Open, message: bytes, trace: 
     page = open_view(message, state={**CHOSEN, "key": ANIMAL})
     slider = page.get_by_role("slider", name="Temperature")
     slider.focus()
-    for _ in range(20):
+    for _ in range(5):
         page.keyboard.press("ArrowLeft")
     settle(page)
     tau = state_of(page)["temperature"]
-    assert 0.5 < tau < 0.8
-    assert page.locator(".av-controls output").first.inner_text() == f"{tau:g}"  # what divides the score
+    assert tau == 0.5
+    assert page.get_by_label("Temperature, typed").input_value() == "0.5"  # what divides the score
     own = trace.layers[3].attention
     sharp = (own.scores[0, 1] / tau).softmax(-1)
     assert f"gives {percent(float(sharp[IT, ANIMAL]))}" in say(page)
     bits = float(-(sharp[IT] * sharp[IT].log2()).sum())
     plain = own.weights[0, 1, IT]
     change = bits - float(-(plain * plain.log2()).sum())
-    text = page.locator(".av-entropy").inner_text()
-    assert f"entropy {bits:.2f} bits (−{abs(change):.2f})" in text
+    row = page.locator(".av-entropy tbody tr").first.inner_text().split("\t")
+    assert row == ["it", f"{2**bits:.1f} of 16", f"{bits:.2f} bits (−{abs(change):.2f})"]
     page.get_by_role("radio", name="Causal").click()
     settle(page)
     point(page, 3, 9)
@@ -335,6 +336,127 @@ def test_temperature_and_mask_recompute(open_view: Open, message: bytes, trace: 
     page.get_by_role("button", name="Reset").click()
     settle(page)
     assert state_of(page)["temperature"] == 1 and state_of(page)["mask"] == "model"
+
+
+def test_round_temperatures_can_be_reached_and_any_typed(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state=CHOSEN)
+    slider = page.get_by_role("slider", name="Temperature")
+    box = slider.bounding_box()
+    assert box is not None
+    dragged = set()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    for x in range(-40, 45):
+        page.mouse.move(box["x"] + box["width"] / 2 + x * 2.6, box["y"] + box["height"] / 2)
+        settle(page)
+        dragged.add(state_of(page)["temperature"])
+    page.mouse.up()
+    assert {0.1, 0.2, 0.25, 0.5, 1, 2, 4, 5, 10} <= dragged and len(dragged) < 45
+    typed = page.get_by_label("Temperature, typed")
+    for text, value in (("0.333", 0.333), ("2,5", 2.5), ("1000", 100), ("0", 0.01)):
+        typed.fill(text)
+        typed.press("Enter")
+        assert state_of(page)["temperature"] == value
+    typed.fill("warm")
+    typed.press("Enter")
+    assert (state_of(page)["temperature"], typed.input_value()) == (0.01, "0.01")
+    typed.fill("0.22")
+    typed.press("Enter")
+    slider.focus()
+    page.keyboard.press("ArrowRight")  # from between two steps to the next
+    assert state_of(page)["temperature"] == 0.25
+
+
+def test_a_cell_is_masked_and_unmasked_by_a_button(open_view: Open, message: bytes) -> None:
+    page = open_view(message, state={**CHOSEN, "painted": [[3, 3]]})  # painted once, under another mask
+    page.get_by_role("button", name="Mask it").focus()
+    page.keyboard.press("Enter")
+    settle(page)
+    state = state_of(page)
+    assert (state["mask"], state["painted"], state["key"]) == ("painted", [[IT, ANIMAL]], ANIMAL)
+    assert say(page).endswith("the cell is blocked by hand.")
+    page.get_by_role("button", name="Unmask it").click()
+    settle(page)
+    assert state_of(page)["painted"] == []
+    assert page.get_by_role("button", name="Trace this number").count() == 0  # no page around that could show it
+    page.get_by_role("radio", name="Causal").click()
+    point(page, 2, 9, click=True)
+    expect(page.get_by_role("button", name="Mask it")).to_have_attribute("aria-disabled", "true")
+
+
+def test_the_entropy_is_that_of_the_row_that_shows(open_view: Open, message: bytes, trace: Trace) -> None:
+    """Hidden tokens keep what they take: the weights are those of the whole row, and so is its entropy."""
+    row = trace.layers[3].attention.weights[0, 1, IT]
+    entropy = page_entropy(open_view(message, state={**CHOSEN, "hide": True}))
+    assert entropy == ["it", f"{spread(row):.1f} of 16", f"{bits(row):.2f} bits"]
+    rest = row[1:-1] / row[1:-1].sum()  # without [CLS] and [SEP]
+    entropy = page_entropy(open_view(message, state={**CHOSEN, "hide": True, "renormalise": True}))
+    assert entropy == ["it", f"{spread(rest):.1f} of 14", f"{bits(rest):.2f} bits"]
+
+
+def page_entropy(page: Page) -> list[str]:
+    return page.locator(".av-entropy tbody tr").first.inner_text().split("\t")
+
+
+def bits(row: torch.Tensor) -> float:
+    return float(-(row * row.log2()).sum())
+
+
+def spread(row: torch.Tensor) -> float:
+    return float(2 ** bits(row))
+
+
+def test_two_numbers_for_joined_words_are_explained(open_view: Open, minilm: Model) -> None:
+    run = minilm.run("The trophy doesn't fit in the suitcase because it's too big.")
+    labels = run.encodings[0].labels
+    state = {"layer": 3, "head": 1, "queries": [labels.index("it")], "join": True}
+    page = open_view(pack(run, name="minilm"), state=state)
+    why = page.locator(".av-why")
+    pair = why.locator("h2 bdi").all_inner_texts()
+    assert pair[0] in ("it", "'", "s")  # the piece, not the word: the steps below are its own
+    query = next(i for i in range(labels.index("it"), labels.index("it") + 3) if labels[i] == pair[0])
+    share = percent(float(run.layers[3].attention.weights[0, 1, query, labels.index(pair[1])]))
+    assert why.locator(".res b").inner_text().replace("\u202f", " ") == share
+    told = re.search(r"gives (\S+ %)", say(page))
+    assert told and told[1] != share
+    note = why.locator(".av-detail.note").inner_text().replace("\u202f", " ")
+    assert note == f"This is the strongest pair of pieces; the matrix shows {told[1]}: 3 query pieces average."
+    alone = open_view(pack(run, name="minilm"), state={**state, "join": False})
+    assert alone.locator(".av-detail.note").inner_text() == ""
+
+
+def test_the_first_heads_of_an_order_have_names_and_numbers(open_view: Open, message: bytes, trace: Trace) -> None:
+    page = open_view(message, state={**CHOSEN, "sort": "previous"})
+    weights = torch.stack([layer.attention.weights[0] for layer in trace.layers])  # (L, H, T, S)
+    shares = weights.diagonal(-1, 2, 3).mean(-1)
+    best = shares.flatten().argsort(descending=True)[:4].tolist()
+    named = [f"{k // 12}.{k % 12}{percent(float(shares.flatten()[k]))}" for k in best]
+    buttons = page.locator(".av-best button")
+    assert [text.replace("\u202f", " ") for text in buttons.all_inner_texts()] == named
+    buttons.nth(1).click()
+    settle(page)
+    assert [state_of(page)[part] for part in ("layer", "head")] == [best[1] // 12, best[1] % 12]
+    before = page.evaluate("JSON.stringify(view.screen.box)")
+    page.wait_for_timeout(500)  # nothing moves any more
+    assert page.evaluate("JSON.stringify(view.screen.box)") == before
+
+
+@pytest.mark.parametrize("width", [1440, 1280, 900, 390])
+def test_no_text_of_the_page_is_cut(open_view: Open, message: bytes, width: int) -> None:
+    state = {**CHOSEN, "diff": True, "mask": "causal", "temperature": 0.333, "join": True, "scaled": False}
+    page = open_view(message, state=state, size=(width, 900), live=True)
+    page.get_by_text("More settings").click()
+    page.locator(".av-why canvas").first.hover(position={"x": 30, "y": 40})
+    settle(page)
+    assert re.match(r"dimension \d+: ", page.locator(".av-detail").first.inner_text())
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll('.av *')]
+          .filter((e) => e.offsetParent && !e.closest('.av-sr, .av-long, .av-list') && e.tagName !== 'CANVAS')
+          .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth && e.tagName !== 'SELECT')
+          .filter((e) => getComputedStyle(e).display !== 'inline')
+          .map((e) => `${e.className || e.tagName}: ${e.innerText}`)"""
+    )
+    assert cut == []
 
 
 def test_as_trained_is_said_in_words(open_view: Open, message: bytes, trace: Trace) -> None:
@@ -369,7 +491,7 @@ def test_joined_and_hidden(open_view: Open, message: bytes, trace: Trace) -> Non
     a = trace.layers[3].attention.weights[0, 1, IT]
     taken = float(a[0] + a[-1])
     note = page.locator(".av-matrix h2 small").inner_text().replace("\u202f", " ")
-    assert note == f"hidden special tokens take {percent(taken)} of “it”"
+    assert note == f"hidden special tokens take {percent(taken)} of this row"
 
 
 def test_the_whole_model_shows_before_and_after(open_view: Open, minilm: Model, trace: Trace, message: bytes) -> None:
@@ -378,7 +500,7 @@ def test_the_whole_model_shows_before_and_after(open_view: Open, minilm: Model, 
     page = open_view(message, pack(changed, name="minilm", before=trace), state=state, live=True)
     alone = (trace.layers[3].attention.scores[0, 1, IT] / 0.4).softmax(-1)[ANIMAL]
     assert percent(float(alone)) in say(page)
-    page.get_by_role("radio", name="The whole model").click()
+    page.get_by_role("radio", name="Rerun the model").click()
     expect(page.locator(".av-main")).to_have_attribute("aria-busy", "true")
     page.evaluate("async () => mounted.update({message: await load(1), state: null})")
     settle(page)
@@ -388,7 +510,8 @@ def test_the_whole_model_shows_before_and_after(open_view: Open, minilm: Model, 
     page.get_by_role("switch", name="Show the change").click()
     settle(page)
     points = (after - weight(trace, 3, 1, IT, ANIMAL)) * 100
-    assert re.search(rf"[+−]{abs(points):.{0 if abs(points) >= 9.95 else 1}f} points", say(page))
+    size, way = f"{abs(points):.{0 if abs(points) >= 9.95 else 1}f}", "more" if points > 0 else "less"
+    assert f"{size} points {way} than in the trained model" in say(page)
 
 
 # ---- state ---------------------------------------------------------------------------------------
@@ -845,7 +968,7 @@ def test_the_app_keeps_the_choice_in_its_link(open_app: Open) -> None:
     page.locator(".av-chip", has_text="because").click()
     page.wait_for_url(re.compile("q=9"))
     assert sum(received) < 60_000  # the message is not sent again
-    page.get_by_role("radio", name="The whole model").click()
+    page.get_by_role("radio", name="Rerun the model").click()
     page.get_by_role("radio", name="Causal").click()
     page.wait_for_url(re.compile("whole=1"))
     expect(page.locator(".av-main")).to_have_attribute("aria-busy", "false")

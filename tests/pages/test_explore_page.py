@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.browser import attention_message
-from attnviz.web import cache
+from attnviz.nn import attention, reference
+from attnviz.web import cache, thread
 from attnviz.web.jobs import model_downloads
 from tests.pages.driver import ROOT, SENTENCE, Page, components, header, opened, views
 
@@ -73,8 +74,8 @@ def test_the_change_runs_through_the_model(app: Page) -> None:
     assert packed(app) == attention_message.pack(changed, name="minilm", before=plain)
     assert header(packed(app))["before"] is not None
     moved = (changed.final - plain.final).norm(dim=-1)[0] / plain.final.norm(dim=-1)[0]
-    assert f"{moved[10] * 100:.0f}\u202f%" in app.prose
-    assert f"the average token {moved.mean() * 100:.0f}\u202f%" in app.prose
+    assert f"the vector of “it” has changed by {moved[10] * 100:.0f}\u202f% of its norm" in app.prose
+    assert f"the average over all tokens is {moved.mean() * 100:.0f}\u202f%" in app.prose
     assert torch.equal(plain.final, model.run(SENTENCE).final)
 
 
@@ -181,7 +182,98 @@ def test_the_code_that_ran_is_shown_when_asked_for(app: Page) -> None:
     assert not app.code
     app.session_state["explore_code"] = True
     app.run()
-    assert [code.value for code in app.code] == [inspect.getsource(attnviz.attend).rstrip()]
+    shown = (reference.attention, reference.softmax, attention.attend, attention._fused)
+    assert [code.value for code in app.code] == [inspect.getsource(function).rstrip() for function in shown]
+
+
+def test_chosen_words_stay_chosen_in_another_text(app: Page) -> None:
+    """The query and the key go along to where their words stand; cells and sentences are of the text before."""
+    chosen = {"layer": 3, "head": 1, "queries": [10, 5], "key": 2, "painted": [[1, 1]], "mask": "painted"}
+    app.session_state["explore"] = {"view": {**chosen, "zoom": [0, 8, 0, 8], "temperature": 0.5}}
+    app.run()
+    app.text_area(key="text").set_value(SENTENCE.replace("tired", "wide")).run()
+    state = state_sent(app)
+    assert (state["queries"], state["key"], state["temperature"]) == ([10, 5], 2, 0.5)
+    assert (state["painted"], state["zoom"], state["mask"]) == ([], None, "painted")
+    app.text_area(key="text").set_value("It was the animal, it said.").run()
+    labels = attnviz.load("minilm").encode("It was the animal, it said.").labels
+    state = state_sent(app)
+    assert [labels[query] for query in state["queries"]] == ["it"] and labels[state["key"]] == "animal"
+    assert app.link["q"] == str(state["queries"][0])  # the link says the same
+    app.text_area(key="text").set_value("Birds sing.").run()
+    assert (state_sent(app)["queries"], state_sent(app)["key"]) == ([], None)
+
+
+def test_other_pages_go_on_with_what_was_chosen_and_explore_with_theirs(app: Page) -> None:
+    app.session_state["explore"] = {"view": {"layer": 5, "head": 2, "queries": [8], "key": 2, "temperature": 0.5}}
+    app.run()
+    street, animal = thread.Word("street"), thread.Word("animal")
+    assert app.session_state["thread"] == thread.Thread(layer=5, head=2, query=street, key=animal)
+    turn_to(app, "masks")
+    app.session_state["thread"] = thread.Thread(layer=1, head=7, query=thread.Word("tired"), key=animal)
+    app.text_area(key="text").set_value("Tired, the animal slept.").run()
+    turn_to(app, "explore")
+    labels = attnviz.load("minilm").encode("Tired, the animal slept.").labels
+    state = state_sent(app)
+    assert (state["layer"], state["head"], state["temperature"]) == (1, 7, 0.5)
+    assert [labels[query] for query in state["queries"]] == ["tired"]
+    assert state["key"] is None  # the key was chosen for the query before
+    app.session_state["thread"] = thread.Thread(layer=4)
+    app.run()
+    assert state_sent(app)["layer"] == 1  # followed on arrival only
+
+
+def turn_to(app: Page, name: str) -> None:
+    """Chooses a page in the navigation, which leads there without parameters."""
+    app.query_params.clear()
+    app.switch_page(f"pages/{name}.py").run()
+
+
+@pytest.mark.parametrize("about", ["trace", "temperature"])
+def test_a_cell_opens_the_lesson_about_it(app: Page, about: str) -> None:
+    app.text_area(key="text").set_value("Birds sing at dawn.").run()
+    asked = {"about": about, "layer": 2, "head": 4, "query": 3, "key": 1, "mask": "causal", "temperature": "0.5"}
+    app.session_state["explore"] = {"view": {"layer": 2, "head": 4, "queries": [3]}, "ask": asked}
+    app.run()
+    assert not app.exception
+    name, settings = {
+        "trace": ("step_by_step", {"of": "text", "mask": "causal", "step": "softmax", "path": "weights.4:3:1"}),
+        "temperature": ("softmax", {"temperature": 0.5, "query": 3}),
+    }[about]
+    for field, value in {**settings, "layer": 2, "head": 4}.items():
+        assert app.session_state[f"{name}.{field}"] == value, field
+    assert app.session_state["text"] == "Birds sing at dawn."
+    labels = attnviz.load("minilm").encode("Birds sing at dawn.").labels
+    assert app.session_state["thread"].query == thread.word_at(labels, 3)
+
+
+@pytest.mark.parametrize("asked", [{"about": "trace"}, {"about": "/etc"}, "trace", {"layer": -1, "query": 10**9}])
+def test_a_question_that_is_none_is_not_heard(app: Page, asked: Any) -> None:
+    whole = {"about": "x", "layer": 0, "head": 0, "query": 0, "key": 0, "mask": "model", "temperature": "1"}
+    app.session_state["explore"] = {"ask": {**whole, **asked} if "layer" in asked else asked}
+    app.run()
+    assert not app.exception and components(app, "attnviz_view")
+
+
+def test_what_waits_for_a_page_that_was_left_is_not_anothers(app: Page) -> None:
+    """A page that is left before it has run leaves the parameters of its address behind."""
+    app.session_state["explore"] = {"view": {"layer": 2, "head": 4, "queries": [3]}}
+    app.run()
+    turn_to(app, "train")
+    app.session_state["linked"] = {"layer": "5"}
+    turn_to(app, "explore")
+    assert (state_sent(app)["layer"], state_sent(app)["queries"]) == (2, [3])
+
+
+def test_back_to_another_page_shows_what_it_showed(app: Page) -> None:
+    """The browser then still gives the address of the page that was left."""
+    app.session_state["explore"] = {"view": {"layer": 2, "head": 4, "queries": [3]}}
+    app.run()
+    turn_to(app, "train")
+    app.switch_page("pages/explore.py")
+    app.step_back(layer=5, text="Another page's")
+    assert (state_sent(app)["layer"], state_sent(app)["queries"]) == (2, [3])
+    assert app.text_area(key="text").value == SENTENCE
 
 
 def test_a_run_with_an_old_address_changes_nothing_and_a_step_back_does() -> None:

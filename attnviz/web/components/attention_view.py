@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from attnviz.browser import bundle
@@ -33,6 +33,24 @@ def requested_file(key: str) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
+@dataclass(frozen=True)
+class Question:
+    """A cell that the reader wants to look into on another page."""
+
+    about: str = ""  # "trace" its number, or what "temperature" does to its row
+    layer: int = 0
+    head: int = 0
+    query: int = 0
+    key: int = 0
+    mask: str = "model"  # or "causal" or "none", where the number on screen was computed so
+    temperature: str = "1"
+
+
+def asked(key: str) -> Question | None:
+    """What the reader asked in the view `key`, in the one run that answers it."""
+    return bridge.reported_as(key, "ask", Question())
+
+
 def attention_view(
     message: bytes,
     state: ViewState,
@@ -45,6 +63,7 @@ def attention_view(
     title: str | None = None,
     height: int | None = None,
     paint: bool = False,
+    reach: int = 0,
 ) -> ViewState:
     """Draws the view and returns the reader's choices.
 
@@ -59,12 +78,14 @@ def attention_view(
             in; a message with `before` shows the run with the change, or with `state.diff` the change itself.
         title: of the compact form; "Layer l, head h" by default.
         height: of the compact form's matrix with its labels, at most so many px; 460 by default.
+        reach: offers to look into a cell on other pages, which show so many tokens: `asked` says into which.
         paint: the compact form opens for painting a mask: `mask` is "painted", whatever `state` says.
     """
     if compact and paint:
         state = replace(state, mask="painted")
     sent = bridge.to_send(key, "view", state, _shown(key), insist=False).state
-    about: dict[str, Any] = {"state": sent.to_dict(), "question": question, "live": live, "message": len(message)}
+    about: dict[str, Any] = {"state": sent.to_dict(), "question": question, "live": live, "reach": reach}
+    about["message"] = len(message)
     if compact:
         about["compact"] = {"title": title, "height": height}
         about["live"] = False
@@ -78,6 +99,7 @@ def attention_view(
         key=key,
         on_view_change=lambda: None,
         on_export_change=lambda: None,
+        on_ask_change=lambda: None,
     )
     return current_state(key, state)
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from attnviz import figures
-from attnviz.nn import attention
+from attnviz.nn import attention, reference
 from attnviz.web import cache, shell
 from attnviz.web.components import attention_view
 from attnviz.web.components.chart import chart
 from attnviz.web.explore import state, text
+from attnviz.web.lesson import LONGEST
 
 
 def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
     """The view of all heads, with the file that the reader asked for in it; it writes the page's link."""
     kind = attention_view.requested_file(state.KEY)
     file = None if kind is None else cache.file(kind, inputs.model, inputs.text, shown.change, shown.view)
-    attention_view.attention_view(shown.run.message, shown.view, key=state.KEY, file=file)
+    attention_view.attention_view(shown.run.message, shown.view, key=state.KEY, file=file, reach=LONGEST)
+    st.caption(text.CAVEAT)
     shell.write_link(inputs, shown.view.to_query())
 
 
@@ -45,9 +50,21 @@ def downstream(shown: state.Shown) -> None:
 
 
 def behind() -> None:
-    """The formula, and the code that ran; sent when it is opened, for its highlighter costs half a second."""
+    """The formula, and its two programs side by side; sent when opened, for their highlighter costs half a second."""
     more = st.expander("The formula and the code that ran", key="explore_code", on_change="rerun")
-    if more.open:
-        more.latex(r"\mathrm{Attention}(Q,K,V)=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)V")
-        more.caption("Vaswani et al. 2017, equation 1, with the temperature τ.")
-        more.code(inspect.getsource(attention.attend), language="python")
+    if not more.open:
+        return
+    more.latex(r"\mathrm{Attention}(Q,K,V)=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)V")
+    more.caption("Vaswani et al. 2017, equation 1, with the temperature τ.")
+    literal, fast = more.columns(2)
+    literal.markdown("**The mathematics, line by line** (NumPy)")
+    literal.caption("`attnviz/nn/reference.py`: the tests hold the code that ran to it.")
+    _program(literal, reference.attention, reference.softmax)
+    fast.markdown("**The code that ran** (PyTorch)")
+    fast.caption("`attnviz/nn/attention.py`: one fused kernel takes the same steps without ever holding all weights.")
+    _program(fast, attention.attend, attention._fused)
+
+
+def _program(column: DeltaGenerator, *functions: Callable[..., Any]) -> None:
+    for function in functions:
+        column.code(inspect.getsource(function), language="python")

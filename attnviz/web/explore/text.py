@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from attnviz.formatting import percent
 
+CAVEAT = "Attention shows where a head looks, not why the model answers as it does."
+
 
 def left_out(n_tokens: int, cut: int, max_len: int) -> str:
     """That a model read the first `n_tokens` of a text and not the last `cut`."""
@@ -16,11 +18,11 @@ def left_out(n_tokens: int, cut: int, max_len: int) -> str:
 
 
 def downstream(moved: Sequence[float], labels: Sequence[str], token: int | None) -> str:
-    """How far a change moved the final vectors; `moved` (T,) relative to their length, `token` the one looked at."""
+    """How far a change moved the final vectors; `moved` (T,) relative to their norm, `token` the one looked at."""
     average = percent(sum(moved) / len(moved))
     if token is None:
-        return f"Run through every layer, the average token {average}."
+        return f"After the last layer, a token's vector has changed by {average} of its norm on average."
     return (
-        f"Run through every layer, “{labels[token]}” ends {percent(moved[token])} of its length away from where it "
-        f"was, and the average token {average}."
+        f"After the last layer, the vector of “{labels[token]}” has changed by {percent(moved[token])} of its norm; "
+        f"the average over all tokens is {average}."
     )

@@ -51,13 +51,9 @@ export function toggle(text, { get, set }) {
  * A slider with its value beside its name. `mark` is a value that double click goes back to, `ends` three words below
  * it.
  *
- * @param {object} options
- * @param {(value: number, held: boolean) => void} options.set `held`: in the hand, where values may snap to the mark;
- *   arrow keys could not leave it
- * @returns {Control}
+ * @returns {Control & {input: HTMLInputElement, output: HTMLOutputElement}}
  */
 export function slider(text, { min, max, step, mark = null, ends = null, show, get, set }) {
-  let held = false;
   const output = el("output");
   const marked = mark != null;
   const input = el("input", {
@@ -66,11 +62,8 @@ export function slider(text, { min, max, step, mark = null, ends = null, show, g
     max,
     step,
     "aria-label": text,
-    oninput: () => set(Number(input.value), held),
-    ondblclick: () => marked && set(mark, false),
-    onpointerdown: () => (held = true),
-    onpointerup: () => (held = false),
-    onpointercancel: () => (held = false),
+    oninput: () => set(Number(input.value)),
+    ondblclick: () => marked && set(mark),
   });
   const track = el("div", { class: marked ? "av-slide mark" : "av-slide" }, input, marked && el("i"));
   const words = ends?.map((end, i) => el("span", { class: i === 1 ? "mid" : null }, end));
@@ -86,7 +79,68 @@ export function slider(text, { min, max, step, mark = null, ends = null, show, g
     output.textContent = show();
     input.setAttribute("aria-valuetext", show());
   };
-  return { node, sync };
+  return { node, sync, input, output };
+}
+
+/** The number that a text writes, a comma for its point allowed; NaN if it writes none. @param {string} text */
+const readNumber = (text) => (text.trim() ? Number(text.trim().replace(",", ".")) : NaN);
+
+/**
+ * A slider that steps through a series of numbers, and a field beside its name for any other within the limits.
+ *
+ * @param {object} options
+ * @param {number[]} options.series rising; what lies between two of them stands between them
+ * @param {number[]} options.limits of what may be typed
+ * @param {number} options.mark a number of the series that double click goes back to
+ * @param {string[]} options.ends three words below it
+ * @returns {Control}
+ */
+export function seriesSlider(text, { series, limits, mark, ends, get, set }) {
+  const last = series.length - 1;
+  const show = () => String(Number(get().toPrecision(6)));
+  const part = slider(text, {
+    min: 0,
+    max: last,
+    step: "any", // of the pointer; it comes to rest on a number of the series
+    mark: series.indexOf(mark),
+    ends,
+    show,
+    get: () => placeIn(series, get()),
+    set: (x) => set(series[Math.round(x)]),
+  });
+  const keys = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 5, PageDown: -5 };
+  part.input.addEventListener("keydown", (e) => {
+    const step = keys[e.key];
+    if (!step) return;
+    e.preventDefault();
+    const from = placeIn(series, get());
+    const next = step > 0 ? Math.floor(from + 1e-9) + step : Math.ceil(from - 1e-9) + step;
+    set(series[Math.max(0, Math.min(last, next))]);
+  });
+  const onchange = () => {
+    const typed = readNumber(typing.value);
+    if (Number.isFinite(typed)) set(Math.max(limits[0], Math.min(limits[1], typed)));
+    typing.value = show();
+  };
+  const typing = el("input", { type: "text", inputmode: "decimal", class: "av-typed", "aria-label": `${text}, typed` });
+  typing.addEventListener("change", onchange);
+  typing.addEventListener("keydown", (e) => e.key === "Enter" && onchange());
+  part.output.replaceWith(typing);
+  const sync = () => {
+    part.sync();
+    const page = /** @type {Document | ShadowRoot} */ (typing.getRootNode());
+    if (page.activeElement !== typing) typing.value = show();
+  };
+  return { node: part.node, sync };
+}
+
+/** Where a number stands in a rising series, in steps from its first. */
+function placeIn(series, x) {
+  const after = series.findIndex((one) => one >= x);
+  if (after === 0) return 0;
+  if (after < 0) return series.length - 1;
+  const [low, high] = [series[after - 1], series[after]];
+  return after - 1 + Math.log(x / low) / Math.log(high / low);
 }
 
 /** A list of which one is chosen: [value, text]. @returns {Control} */

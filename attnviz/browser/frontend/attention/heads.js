@@ -119,6 +119,17 @@ export class Heads {
     return (this.lastOrder = rankHeads(list, score, (k) => this.scoreAt(score, k)));
   }
 
+  /** The first heads of the order, as [number, "layer.head", score in words]; none before they are known. */
+  best(most) {
+    const score = this.score(this.store.state.sort);
+    if (!score || !(this.lastOrder || this.scored())) return [];
+    const { model } = this.store;
+    const name = (k) => `${layerOf(model, k)}.${headOf(model, k)}`;
+    const first = this.order().slice(0, most);
+    if (first.some((k) => this.scoreAt(score, k) === undefined)) return []; // of an earlier order
+    return first.map((k) => [k, name(k), scoreText(score, this.scoreAt(score, k))]);
+  }
+
   /** The name of a head with its scores, as in "Layer 2, head 5: previous token 68 %". */
   label(k) {
     const scores = this.wanted()

@@ -15,9 +15,9 @@ const COLOURS = [
 ];
 
 const CURVES = [
-  [null, "By script"],
-  [false, "Columns"],
-  [true, "Rows"],
+  [null, "Follow the writing direction"],
+  [false, "Side by side"],
+  [true, "One above the other"],
 ];
 
 /** The two switches beside the question. @param {Store} store */

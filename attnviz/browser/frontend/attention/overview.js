@@ -6,6 +6,7 @@ import { layoutGrid, paintCell, paintGridOver, paintThumb } from "./paint-grid.j
 import { scoreCell } from "./scores.js";
 import { headChosen, headList, headNumber, isChanged } from "./selectors.js";
 
+const MOST_NAMED = 4; // heads whose number stands above the grid
 const LONG = 256 * 256; // weights of a head that takes longer than a frame's budget
 
 export class Overview {
@@ -29,7 +30,8 @@ export class Overview {
     const { ch, cw } = screen.lay.grid;
     heads.work(budget, Math.round(ch * screen.ratio), Math.round(cw * screen.ratio));
     frames.dirty.add("thumbs");
-    if (!heads.queue.length && heads.score(store.state.sort)) frames.dirty.add("grid");
+    if (!heads.queue.length && heads.score(store.state.sort))
+      for (const part of ["grid", "controls"]) frames.dirty.add(part);
   }
 
   /** All heads, laid out anew; true if their pictures have another size now and need to be worked out again. */
@@ -50,9 +52,9 @@ export class Overview {
   }
 
   layout(w, h) {
-    const { store, screen, heads } = this;
+    const { store, heads } = this;
     const { layersN, headsN } = store.model;
-    const options = { bars: !heads.score(store.state.tint), across: screen.lay.grid?.across };
+    const options = { bars: !heads.score(store.state.tint) };
     return layoutGrid(w, h, layersN, headsN, heads.order(), options);
   }
 
@@ -107,18 +109,36 @@ export function ringed(store) {
 }
 
 /** Two small lists above the grid: the order of the heads, and what colours them. */
-export function orderLists({ store, heads }) {
+export function orderLists({ store, heads, choices }) {
   const order = scoreList("sort", "Order of the heads", "layer", store, heads);
   const tint = scoreList("tint", "Colour of the heads", "weights", store, heads);
   const gloss = el("p", { hidden: true });
+  const best = el("p", { class: "av-best", role: "group", "aria-label": "The first heads of the order" });
+  let shown = "";
   const labels = [el("label", {}, "by ", order.node), el("label", {}, "colour ", tint.node)];
   const sync = () => {
     order.sync();
     tint.sync();
     gloss.textContent = heads.gloss();
     gloss.hidden = !gloss.textContent;
+    best.hidden = !heads.score(store.state.sort); // it has its place before its numbers are known
+    const first = heads.best(MOST_NAMED);
+    if (shown === String(first)) return; // a button that is being pressed stays
+    shown = String(first);
+    best.replaceChildren(...first.map(([k, name, value]) => bestButton(k, name, value, choices, heads)));
   };
-  return { node: el("div", { class: "av-order" }, labels, gloss), sync };
+  return { node: el("div", { class: "av-order" }, labels, gloss, best), sync };
+}
+
+/** A head of the order with its number, without pointing at it. */
+function bestButton(k, name, value, choices, heads) {
+  const onclick = () => choices.select(k);
+  return el(
+    "button",
+    { type: "button", class: "av-link", "aria-label": heads.label(k), onclick },
+    name,
+    el("b", {}, value),
+  );
 }
 
 /** A list of all scores that writes one field of the state; `plain` is the choice of none. */

@@ -63,7 +63,7 @@ export class FullPage {
       section("heads", "All heads", el("h2", {}, "All heads ", n.gridInfo), this.orders.node, n.gridStage),
       section("matrix", "Attention matrix", matrixTitle, n.matrix, n.foot, n.summary),
       section("lines", "Who looks at whom", el("h2", {}, "Who looks at whom ", n.linesInfo), n.linesHeads, n.lines),
-      section("why", "Why this weight", el("h2", {}, "Why this weight ", n.whyPair), n.why, n.sum, n.shareBox),
+      section("why", "Why this weight", el("h2", {}, "Why this weight ", n.whyPair), ...this.why.build()),
     ];
   }
 
@@ -186,11 +186,13 @@ function pageNodes(number) {
     gridInfo: el("small"),
     matrixTitle: el("span"),
     matrixInfo: el("small"),
-    entropy: el("p", { class: "av-entropy" }),
+    entropy: el("table", { class: "av-entropy" }),
     summary: el("p", { class: "av-sr", id: `av-summary-${number}` }),
     linesInfo: el("small"),
     linesHeads: el("div", { class: "av-legend", hidden: true }),
     whyPair: el("small"),
+    whyDetail: el("p", { class: "av-detail" }),
+    whyNote: el("p", { class: "av-detail note" }),
     sum: el("div", { class: "av-sum" }),
     tip: el("div", { class: "av-tip", hidden: true, "aria-hidden": "true" }),
   };

@@ -2,39 +2,32 @@
 import { roundBox, textWidth } from "../core/canvas.js";
 import { colourPixels } from "../core/theme.js";
 
+const TALL = 1.4; // a small picture may be so many times as high as wide, or as wide as high
+
 /**
- * Where each head stands in w × h pixels. Heads or layers run across, whichever gives larger pictures; `order` lists
- * heads (layer * heads + head) by rank, or null. `bars`: leaves room for their scores; `across`: whether heads ran
- * across so far, which changes only where that makes the pictures much larger.
+ * Where each head stands in w × h pixels: a row per layer, the first on top, a column per head, as in every other
+ * picture; or by `order`, a list of heads (layer * heads + head) by rank. `bars`: leaves room for their scores.
  */
-export function layoutGrid(w, h, layers, heads, order, { bars = true, across: before = null } = {}) {
+export function layoutGrid(w, h, layers, heads, order, { bars = true } = {}) {
   const plain = order === null,
     labelWidth = plain ? 22 : 3,
     top = plain ? 22 : 3,
-    foot = plain || !bars ? 0 : 5;
-  const shape = (nx, ny) => {
-    const gap = nx > 16 || ny > 16 ? 2 : 4;
-    let cw = Math.max(5, Math.floor((w - labelWidth - 3 + gap) / nx - gap)),
-      ch = Math.max(5, Math.floor((h - top - 3 + gap) / ny - gap - foot));
-    cw = Math.min(cw, Math.floor(ch * 1.4));
-    ch = Math.min(ch, cw);
-    return { nx, ny, gap, cw, ch };
-  };
-  const wide = shape(heads, layers),
-    tall = shape(layers, heads),
-    gain = (wide.cw * wide.ch) / (tall.cw * tall.ch);
-  const across = before === null ? gain > 1 : before ? gain > 1 / 2 : gain > 2,
-    { nx, ny, gap, cw, ch } = across ? wide : tall;
+    foot = plain || !bars ? 0 : 5,
+    [nx, ny] = [heads, layers],
+    gap = nx > 16 ? 2 : nx > 8 ? 3 : 4,
+    below = ny > 16 ? 2 : 5;
+  let cw = Math.max(5, Math.floor((w - labelWidth - 3 + gap) / nx - gap)),
+    ch = Math.max(5, Math.floor((h - top - 3 + below) / ny - below - foot));
+  cw = Math.min(cw, Math.floor(ch * TALL));
+  ch = Math.min(ch, Math.floor(cw * TALL));
   const px = cw + gap,
-    py = ch + gap + foot,
+    py = ch + below + foot,
     place = new Int32Array(layers * heads).fill(-1);
   for (let p = 0; p < layers * heads; p++) {
-    if (order) {
-      if (p < order.length) place[order[p]] = p;
-    } else place[across ? p : (p % nx) * heads + ((p / nx) | 0)] = p;
+    if (!order) place[p] = p;
+    else if (p < order.length) place[order[p]] = p;
   }
   return {
-    across,
     nx,
     ny,
     gap,
@@ -57,7 +50,7 @@ export function layoutGrid(w, h, layers, heads, order, { bars = true, across: be
         j = Math.floor((y - top) / py);
       if (i < 0 || j < 0 || i >= nx || j >= ny) return null;
       const p = j * nx + i;
-      return order ? (order[p] ?? null) : across ? j * heads + i : i * heads + j;
+      return order ? (order[p] ?? null) : p;
     },
   };
 }
@@ -185,9 +178,9 @@ export function paintGridOver(g, lay, theme, { head, hover, extra }) {
   if (lay.plain) {
     g.textBaseline = "middle";
     g.textAlign = "center";
-    axisNumbers(g, lay, theme, lay.across ? of : layer, true);
+    axisNumbers(g, lay, theme, of, true);
     g.textAlign = "right";
-    axisNumbers(g, lay, theme, lay.across ? layer : of, false);
+    axisNumbers(g, lay, theme, layer, false);
   }
   const ring = (k, colour, width) => {
     const [x, y] = lay.at(k);

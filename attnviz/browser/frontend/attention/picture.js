@@ -55,8 +55,7 @@ function paintPart(g, theme, x, y, title, draw) {
 
 function paintHeads({ store, heads, screen, page }, g) {
   const { layersN, headsN } = store.model;
-  const { across } = screen.lay.grid;
-  const options = { bars: !heads.score(store.state.tint), across };
+  const options = { bars: !heads.score(store.state.tint) };
   const lay = layoutGrid(GRID.width, GRID.height, layersN, headsN, heads.order(), options);
   for (const k of headList(store.model)) page.overview.paintHead(g, lay, k, null);
   paintGridOver(g, lay, screen.theme, { ...ringed(store), hover: null });

@@ -69,11 +69,11 @@ export function listenGrid({ store, screen, choices, voice, heads }, canvas) {
 }
 
 /** The head that an arrow leads to; null at the end of the order. */
-function headBeside(store, { order, across, nx, heads, layers }, [down, right]) {
+function headBeside(store, { order, nx, heads, layers }, [down, right]) {
   const k = headChosen(store);
   if (order) return order[order.indexOf(k) + down * nx + right] ?? null;
-  const layer = clamp(((k / heads) | 0) + (across ? down : right), layers);
-  const head = clamp((k % heads) + (across ? right : down), store.model.layers[layer].heads);
+  const layer = clamp(((k / heads) | 0) + down, layers);
+  const head = clamp((k % heads) + right, store.model.layers[layer].heads);
   return layer * heads + head;
 }
 

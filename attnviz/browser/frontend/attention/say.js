@@ -70,8 +70,15 @@ export function sentence(scene, layer, head) {
     sayStrong(percent(value)),
     " of its attention to ",
     ...sayTokens(keys, [focus.k], "k"),
-    change === null ? "." : `, ${points(change)} points against the model as trained.`,
+    change === null ? "." : `, ${pointsText(change)} than in the trained model.`,
   ];
+}
+
+/** A change of a share in words: 11 points less. */
+export function pointsText(change) {
+  const text = points(change);
+  if (text === "0") return "no more and no less";
+  return `${text.replace(/^[+−]/, "")} points ${change < 0 ? "less" : "more"}`;
 }
 
 /** What a screen reader hears for the cell in focus; `name` tells the head. */
@@ -86,44 +93,36 @@ export function spoken(scene, name) {
   return told(seesNothing(scene, focus.q) ? "not at all, its whole row is masked" : "not at all, masked");
 }
 
-/** Two lines on how far attention spreads, with the change against the model as trained. */
-export function entropyNodes(scene, mean, meanBefore, what) {
-  const { a, before, nk, focus, queries } = scene,
-    lines = [];
-  const bits = (now, was) =>
-    was == null || Math.abs(now - was) < 0.005
-      ? [sayStrong(number(now)), " bits"]
-      : [sayStrong(number(now)), ` bits (${now > was ? "+" : ""}${number(now - was)})`];
-  if (focus.q >= 0 && !Number.isNaN(a[focus.q * nk + focus.k])) {
-    const now = entropy(a, focus.q * nk, nk),
-      was = before ? entropy(before, focus.q * nk, nk) : null;
-    if (seesNothing(scene, focus.q))
-      lines.push(el("span", {}, "“", tokenNode(queries[focus.q], "name"), "” may attend to nothing"));
-    else
-      lines.push(
-        el(
-          "span",
-          {},
-          "“",
-          tokenNode(queries[focus.q], "name"),
-          "” spreads over ",
-          sayStrong((2 ** now).toFixed(1)),
-          ` of ${nk} ${what}, entropy `,
-          ...bits(now, was),
-        ),
-      );
+/**
+ * How far attention spreads, as a small table: the row in focus, and the head on average, with the change against the
+ * model as trained.
+ *
+ * @param {import("./selectors-scene.js").Scene} scene
+ * @param {import("./shown.js").Spread} spread the rows that it is of
+ */
+export function entropyNodes({ focus, queries, allowed, keys }, { a, before, nk }, mean, meanBefore, what) {
+  const at = focus.q * nk;
+  const line = (name, ...cells) => el("tr", {}, el("th", { scope: "row" }, name), cells);
+  const cell = (...children) => el("td", {}, children);
+  const row = (name, now, was) => {
+    const same = was == null || Math.abs(now - was) < 0.005;
+    const change = same ? "" : ` (${now > was ? "+" : ""}${number(now - was)})`;
+    return line(
+      name,
+      cell(sayStrong((2 ** now).toFixed(1)), ` of ${nk}`),
+      cell(sayStrong(number(now)), ` bits${change}`),
+    );
+  };
+  const lines = [];
+  if (focus.q >= 0 && !Number.isNaN(a[at])) {
+    const name = tokenNode(queries[focus.q], "name");
+    if (seesNothing({ allowed, keys }, focus.q))
+      lines.push(line(name, el("td", { colspan: "2" }, "may attend to nothing")));
+    else lines.push(row(name, entropy(a, at, nk), before ? entropy(before, at, nk) : null));
   }
-  lines.push(
-    el(
-      "span",
-      {},
-      "the head on average over ",
-      sayStrong((2 ** mean).toFixed(1)),
-      ", entropy ",
-      ...bits(mean, meanBefore),
-    ),
-  );
-  return lines;
+  lines.push(row("this head, on average", mean, meanBefore));
+  const head = ["", `effective number of ${what}`, "entropy"].map((text) => el("th", { scope: "col" }, text));
+  return [el("thead", {}, el("tr", {}, head)), el("tbody", {}, lines)];
 }
 
 /** The head in words: for every query the keys that get most. */

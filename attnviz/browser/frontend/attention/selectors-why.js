@@ -55,11 +55,33 @@ export function whyOf(at, pair, full) {
   };
 }
 
-/** What stands beside the pair: how many products push up, or the one under the pointer. @param {Why} why */
-export function whyDetail({ finite, parts, up, factor }, bar, narrow) {
+/** What stands under the pair: how many products raise the score, or the one under the pointer. @param {Why} why */
+export function whyDetail({ finite, parts, up, factor }, bar) {
   if (!finite) return "";
-  if (bar === null) return `${up} of ${parts.length} ${narrow ? "" : "products "}push up`;
-  return `dim ${bar}: ${number(factor("q", bar))} × ${number(factor("k", bar))} = ${number(parts[bar])}`;
+  if (bar === null) return `${up} of ${parts.length} products raise the score`;
+  return `dimension ${bar}: ${number(factor("q", bar))} × ${number(factor("k", bar))} = ${number(parts[bar])}`;
+}
+
+/**
+ * Why the matrix may show another number than the pair's weight: joined words hold several pairs, and hidden tokens
+ * may be left out of the row. Empty where both are one number.
+ *
+ * @param {Why} why
+ * @param {import("./items.js").Item} query
+ * @param {import("./items.js").Item} key
+ * @param {number} shown what the matrix shows
+ * @param {boolean} renormalised whether the row adds up to 1 without the hidden tokens
+ */
+export function whyNote({ weight }, query, key, shown, renormalised) {
+  const [rows, columns] = [query.toks.length, key.toks.length];
+  const ways = [
+    rows > 1 && `${rows} query pieces average`,
+    columns > 1 && `${columns} key pieces add up`,
+    renormalised && percent(shown) !== percent(weight) && "the row without hidden tokens adds up to 100\u202f%",
+  ].filter(Boolean);
+  if (!ways.length) return "";
+  const pair = rows * columns > 1 ? "This is the strongest pair of pieces" : "This is the whole row";
+  return `${pair}; the matrix shows ${percent(shown)}: ${ways.join(", ")}.`;
 }
 
 /** The way from the sum of the products to the share, as [name, value]. @param {Why} why @returns {string[][]} */
@@ -70,6 +92,6 @@ export function whySteps({ steps: { sum, scale, bias, score, temperature, logit 
   if (scale !== 1) steps.push([divided ? `÷ √${root}` : `× ${number(scale, 3)}`, number(sum * scale)]);
   if (bias) steps.push([bias < 0 ? `− ${number(-bias)} position` : `+ ${number(bias)} position`, number(score)]);
   if (temperature !== 1) steps.push([narrow ? "÷ temp." : "÷ temperature", number(logit)]);
-  steps.push([narrow && steps.length > 2 ? "softmax" : "share of softmax", allowed ? percent(weight) : "masked"]);
+  steps.push([narrow && steps.length > 2 ? "softmax" : "softmax: share", allowed ? percent(weight) : "masked"]);
   return steps;
 }

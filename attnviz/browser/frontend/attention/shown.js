@@ -10,6 +10,8 @@ import { headShown, headWeights, isChanged, plainWeights } from "./selectors.js"
  * @typedef {"scene" | "curves" | "focus"} Part what may be forgotten; each takes with it what rests on it
  */
 
+/** @typedef {{a: Float32Array, before: Float32Array | null, nq: number, nk: number}} Spread rows of weights */
+
 export class Shown {
   /** @param {import("./store.js").Store} store */
   constructor(store) {
@@ -17,7 +19,7 @@ export class Shown {
     /** the weights of the head in view, tokens by tokens, in memory that the next head takes again */
     this.full = new Float32Array(0);
     this.plain = { key: "", a: new Float32Array(0), mean: NaN };
-    /** @type {{key: string, items: import("./items.js").Items} | null} */
+    /** @type {{key: string, items: import("./items.js").Items, all?: import("./items.js").Items} | null} */
     this.knownItems = null;
     this.forget("scene");
   }
@@ -70,11 +72,28 @@ export class Shown {
     return pair && whyOf(store, pair, this.full);
   }
 
+  /** The rows whose entropy is told: those that show, with what hidden tokens take unless they are scaled up. */
+  get spread() {
+    const { scene, store, knownItems } = this;
+    const { hide, renormalise, join } = store.state;
+    if (!hide || renormalise) return { a: scene.a, before: scene.before, nq: scene.nq, nk: scene.nk };
+    const { model } = store;
+    const keys = (knownItems.all ||= items(model, { join, hide: false })).keys;
+    const whole = (a) => fold(model, a, { queries: this.items.queries, keys });
+    scene.spread ||= {
+      a: whole(this.full),
+      before: scene.before && whole(plainWeights(store, headShown(store))),
+      nq: scene.nq,
+      nk: keys.list.length,
+    };
+    return scene.spread;
+  }
+
   /** Mean entropies of the head's rows, in bits: now, and as trained where that differs. */
   means() {
     const { scene, plain } = this;
-    const { before, nq, nk } = scene;
-    scene.mean ??= meanEntropy(scene.a, nq, nk);
+    const { a, before, nq, nk } = this.spread;
+    scene.mean ??= meanEntropy(a, nq, nk);
     if (before && Number.isNaN(plain.mean)) plain.mean = meanEntropy(before, nq, nk);
     return { mean: scene.mean, meanBefore: before ? plain.mean : null };
   }

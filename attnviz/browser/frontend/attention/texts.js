@@ -1,5 +1,5 @@
 /* texts.js: the sentences, titles and notes of the full view. */
-import { el, tokenNode } from "../core/dom.js";
+import { el } from "../core/dom.js";
 import { percent } from "../core/format.js";
 import { headOf, headShown, headName, layerOf } from "./selectors.js";
 import { entropyNodes, headSummary, headText, sentence } from "./say.js";
@@ -17,14 +17,15 @@ export class Texts {
   show() {
     const { store, shown, screen } = this;
     const { node, lay } = screen;
-    const { scene } = shown;
+    const { scene, spread } = shown;
+    const what = store.state.join ? "words" : "tokens";
     const { mean, meanBefore } = shown.means();
-    const { order, across } = lay.grid;
+    const { order } = lay.grid;
     sayHead(this);
     node.matrixTitle.textContent = headName(store.model, headShown(store));
-    node.gridInfo.textContent = order ? "" : across ? "heads → layers ↓" : "layers → heads ↓";
-    node.linesInfo.textContent = shown.curves.heads.length > 1 ? "" : "heavier: more attention";
-    node.entropy.replaceChildren(...entropyNodes(scene, mean, meanBefore, store.state.join ? "words" : "tokens"));
+    node.gridInfo.textContent = order ? "best first" : "heads → layers ↓";
+    node.linesInfo.textContent = shown.curves.heads.length > 1 ? "" : "thicker: more attention";
+    node.entropy.replaceChildren(...entropyNodes(scene, spread, mean, meanBefore, what));
     node.matrixInfo.replaceChildren(...this.note());
   }
 
@@ -32,13 +33,13 @@ export class Texts {
   note() {
     const { store, shown, frames } = this;
     const { state, model } = store;
-    const { a, nk, change, focus, queries } = shown.scene;
+    const { a, nk, change, focus } = shown.scene;
     if (change) return ["change in percentage points"];
     if (state.hide && focus.q >= 0 && !state.renormalise) {
       let sum = 0;
       for (let j = 0; j < nk; j++) sum += a[focus.q * nk + j];
       const hidden = percent(Math.max(0, 1 - sum));
-      return ["hidden special tokens take ", hidden, " of “", tokenNode(queries[focus.q], "name"), "”"];
+      return ["hidden special tokens take ", hidden, " of this row"];
     }
     if (state.join) return ["joined words: keys add up, queries average"];
     if (!frames.touched) return ["layers, heads and positions count from 0"];

@@ -31,6 +31,9 @@ import { Zoom } from "./zoom.js";
  * @property {((state: State) => void) | null} [onRun] called at once when the whole model shall run with a change;
  *   without it the view offers no rerun
  * @property {((kind: string) => void) | null} [onExport] for exports that need the server
+ * @property {((question: import("./cell-actions.js").Question) => void) | null} [onAsk] for what another page shows
+ *   of a cell
+ * @property {number} [reach] how many tokens of a text the other pages show
  */
 
 /** Shows the message in root and keeps it in step. @param {HTMLElement} root @param {Options} options */
@@ -47,6 +50,8 @@ export class AttentionView {
     root.classList.add("av");
     this.bytes = message;
     this.onExport = options.onExport;
+    this.onAsk = options.onAsk && ((question) => (this.outbox.flush(), options.onAsk(question)));
+    this.reach = options.reach ?? 0;
     this.store = new Store({ model: unpack(message), state, compact: compact !== null, live: !!options.onRun });
     this.shown = new Shown(this.store);
     this.heads = new Heads(this.store, this.shown);

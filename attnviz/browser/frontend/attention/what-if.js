@@ -1,7 +1,8 @@
 /* what-if.js: the panel "What if …": temperature, mask, the factor 1/√d, one head or the whole model. */
+import { LIMITS, TEMPERATURES } from "../core/contract.js";
 import { el } from "../core/dom.js";
 import { brushBar } from "./brush-bar.js";
-import { field, fieldOf, segment, slider, stepper, toggle } from "./controls.js";
+import { field, fieldOf, segment, seriesSlider, stepper, toggle } from "./controls.js";
 import { paintedText } from "./blocked-cells.js";
 import { isChanged, isPainting, plainModel } from "./selectors.js";
 
@@ -25,8 +26,8 @@ const MASK_GLOSS = {
 };
 
 const PLACES = [
-  [false, "Each head alone", "Recomputed here, from the queries and keys of the unchanged model"],
-  [true, "The whole model", "The model runs again with the change, so later layers see it too"],
+  [false, "This softmax only", "Each head's weights anew, from the queries and keys of the unchanged model"],
+  [true, "Rerun the model", "The model runs again with the change, so later layers see it too"],
 ];
 
 /** What the mask that a model was trained with is called here. */
@@ -44,22 +45,15 @@ function maskGloss(store) {
   return MASK_GLOSS[state.mask === "model" ? `model ${maskName(plainModel(store).mask, model.S)}` : state.mask];
 }
 
-/** Temperatures move on a log scale and, in the hand, snap to 1. */
-const snapTemperature = (x, held) => (Math.abs(x) < (held ? 0.035 : 0.005) ? 1 : Number((10 ** x).toFixed(3)));
-
-/** Below 1 all of its three decimals count: 0.316 shown as 0.32 would not divide a score into the one on screen. */
-const temperatureText = (t) => (t < 1 ? t.toFixed(3).replace(/0$/, "") : t.toFixed(t < 10 ? 2 : 1));
-
 function temperatureSlider(store) {
-  return slider("Temperature", {
-    min: -1,
-    max: 1,
-    step: 0.01,
-    mark: 0,
-    ends: ["sharp", "1", "even"],
-    show: () => temperatureText(store.state.temperature),
-    get: () => Math.log10(store.state.temperature),
-    set: (x, held) => store.change({ temperature: snapTemperature(x, held) }),
+  const ends = ["sharp", "1", "even"];
+  const { temperature: limits } = LIMITS;
+  return seriesSlider("Temperature", {
+    series: TEMPERATURES,
+    limits,
+    mark: 1,
+    ends,
+    ...fieldOf(store, "temperature"),
   });
 }
 

@@ -2,17 +2,27 @@
 import { fitCanvas } from "../core/canvas.js";
 import { el, tokenNode } from "../core/dom.js";
 import { paintShare, paintWhy } from "./paint-why.js";
-import { whyDetail, whySteps } from "./selectors-why.js";
+import { cellActions } from "./cell-actions.js";
+import { whyDetail, whyNote, whySteps } from "./selectors-why.js";
 
 const SHARE_HEIGHT = 38;
 const SHORT_BELOW = 350; // px below which texts are short
 
 export class WhyPanel {
   /** @param {import("./view.js").AttentionView} view */
-  constructor({ store, shown, screen }) {
+  constructor(view) {
+    const { store, shown, screen, onAsk, reach } = view;
     this.store = store;
     this.shown = shown;
     this.screen = screen;
+    this.actions = () => cellActions(view, onAsk, reach);
+  }
+
+  /** The section under its title. @returns {HTMLElement[]} */
+  build() {
+    const { node: n } = this.screen;
+    this.buttons = this.actions();
+    return [n.whyDetail, n.why, n.sum, n.shareBox, n.whyNote, this.buttons.node];
   }
 
   paint() {
@@ -20,18 +30,24 @@ export class WhyPanel {
     const { node, box, theme, ratio } = screen;
     const { w, h } = box.why;
     const why = shown.why();
+    this.buttons.sync();
     const pen = fitCanvas(node.whyCanvas, w, h, ratio);
     const share = fitCanvas(node.share, box.share.w, SHARE_HEIGHT, ratio);
     if (!why) {
-      node.whyPair.textContent = "";
+      for (const text of [node.whyPair, node.whyDetail, node.whyNote]) text.textContent = "";
       node.sum.replaceChildren(el("p", { class: "av-empty" }, "Choose a cell to see the products behind its weight."));
       return;
     }
     const { a, nk, queries, keys, focus } = shown.scene;
+    const { tokens, keys: keyTokens } = store.model;
     paintWhy(pen, theme, w, h, why.parts, store.bar);
     paintShare(share, theme, box.share.w, a.subarray(focus.q * nk, (focus.q + 1) * nk), keys, focus.k);
-    const detail = whyDetail(why, store.bar, w < SHORT_BELOW);
-    node.whyPair.replaceChildren(tokenNode(queries[focus.q], "q"), " × ", tokenNode(keys[focus.k], "k"), " " + detail);
+    const [i, j] = why.pair;
+    node.whyPair.replaceChildren(tokenNode(tokens[i], "q"), " × ", tokenNode(keyTokens[j], "k"));
+    node.whyDetail.textContent = whyDetail(why, store.bar);
+    const value = a[focus.q * nk + focus.k];
+    const { hide, renormalise } = store.state;
+    node.whyNote.textContent = whyNote(why, queries[focus.q], keys[focus.k], value, hide && renormalise);
     node.sum.replaceChildren(...stepNodes(whySteps(why, w < SHORT_BELOW)));
   }
 }

@@ -69,6 +69,12 @@ export const LIMITS = {
   threshold: [0, 1],
 };
 
+/** What a slider of temperatures steps through. */
+export const TEMPERATURES = [
+  0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9,
+  1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20,
+];
+
 /** Cells that may be blocked by hand. */
 export const MOST_PAINTED = 4096;
 
