@@ -7,7 +7,7 @@ from attnviz.web.lesson import Lesson
 from attnviz.web.positions import parts, state
 
 shell.ensure()
-lesson = Lesson("positions", state.Settings())
+lesson = Lesson("positions", state.Settings(), follows=("layer", "head"))
 inputs = state.inputs(lesson)
 
 
@@ -33,16 +33,19 @@ def encoding() -> None:
     lesson.section("What does a position look like?")
     table = state.table(lesson, inputs)
     head = parts.encoding(lesson, inputs, table)
-    lesson.section("Does only the distance count?")
+    lesson.section("Does only the distance count, for the position vectors?")
     parts.similarity(lesson, table, head)
     lesson.write_link(inputs)
 
 
 @st.fragment
-def beyond() -> None:
-    """Texts longer than the model was built for."""
+def scores() -> None:
+    """What a head's score makes of positions: at every place, and in texts longer than the model was built for."""
+    copies = state.copies(lesson, inputs)
+    lesson.section("Does only the distance count, for a head’s score?")
+    parts.places(lesson, copies)
     lesson.section("And in a text longer than the model was made for?")
-    parts.distance(lesson, inputs)
+    parts.distance(lesson, copies)
     lesson.write_link(inputs)
 
 
@@ -51,5 +54,5 @@ parts.tries_of_shuffling(lesson)
 attention()
 parts.tries_of_schemes(lesson)
 encoding()
-beyond()
+scores()
 parts.behind(lesson, inputs)

@@ -217,15 +217,44 @@ def scores_by_distance(transformer: Transformer, token: int, scheme: str, n_dist
     special token's in most models; the query at 1 … n. So absolute positions reach n, whatever `max_len` says.
     Errors: ShapeError where a learned table ends; InvalidParameterError for a scheme that this model has not.
     """
-    stack = transformer.encoder if transformer.encoder is not None else transformer.decoder
-    layer: Any = cast(nn.ModuleList, cast(nn.ModuleDict, stack)["layers"])[0]
     n = n_distances if scheme in ("sinusoidal", "learned") else 1  # the others give every position the same vector
     with torch.inference_mode():
-        x = transformer.embed(torch.full((1, n + 1), token), None, scheme)  # (1, n + 1, C)
-        x = layer.norm1(x) if layer.norm_first else x
-        q, k, v = layer.self_attn._heads(x[:, 1:], x[:, 1:2], x[:, 1:2])  # (1, H, n, D), (1, H, 1, D) twice
+        x, attention = _copies(transformer, token, scheme, n + 1)  # (1, n + 1, C)
+        q, k, v = attention._heads(x[:, 1:], x[:, 1:2], x[:, 1:2])  # (1, H, n, D), (1, H, 1, D) twice
         q = q.expand(-1, -1, n_distances, -1)
         if scheme == "rope":  # both counted from the copy on: RoPE and ALiBi know only how far the two are apart
             q, k = positions.rope(q), positions.rope(k)
         slopes = positions.alibi_slopes(transformer.config.n_heads, x) if scheme == "alibi" else None
         return attend(q, k, v, alibi=slopes).scores[0, :, :, 0]
+
+
+def scores_of_copies(transformer: Transformer, token: int, scheme: str, n: int) -> Tensor:
+    """How strongly n copies of a token in a row look at each other, in each head of layer 0: (H, n, n).
+
+    The score q·k/√D (with ALiBi's bias) before any mask: all copies are the same word, so that only positions differ.
+    Errors: as `scores_by_distance`.
+    """
+    with torch.inference_mode():
+        x, attention = _copies(transformer, token, scheme, n)
+        q, k, v = attention._heads(x, x, x)  # (1, H, n, D) each
+        if scheme == "rope":
+            q, k = positions.rope(q), positions.rope(k)
+        slopes = positions.alibi_slopes(transformer.config.n_heads, x) if scheme == "alibi" else None
+        return attend(q, k, v, alibi=slopes).scores[0]
+
+
+def gap_by_place(scores: Tensor, near: int = 1, far: int = 3) -> Tensor:
+    """How much higher a query scores the key `near` before it than the one `far` before it, at each place: (n − far,).
+
+    `scores` (n, n) of one head, query by key; the first place is `far`. The same number at every place if a score
+    depends on the distance only.
+    """
+    return scores.diagonal(-near)[far - near :] - scores.diagonal(-far)
+
+
+def _copies(transformer: Transformer, token: int, scheme: str, n: int) -> tuple[Tensor, Any]:
+    """What the first layer's attention reads of n copies of a token, (1, n, C), and that attention."""
+    stack = transformer.encoder if transformer.encoder is not None else transformer.decoder
+    layer: Any = cast(nn.ModuleList, cast(nn.ModuleDict, stack)["layers"])[0]
+    x = transformer.embed(torch.full((1, n), token), None, scheme)
+    return layer.norm1(x) if layer.norm_first else x, layer.self_attn

@@ -23,7 +23,7 @@ _STILL: dict[str, Any] = {"fixedrange": True}  # nothing to zoom into, and a fin
 def moved_bars(
     rows: Mapping[str, ArrayLike], titles: Mapping[str, str], labels: Sequence[str], palette: Palette
 ) -> go.Figure:
-    """A row of bars per scheme: how far each token's output moved, as a share of its length.
+    """A row of bars per scheme: how much each token's output changed, as a share of its norm.
 
     `rows` maps a scheme to (T,) shares; `titles` has what stands above its bars. All rows share one scale.
     """
@@ -41,7 +41,7 @@ def moved_bars(
         "width": 0.75,
         "marker": {"color": palette.positive},
         "customdata": [*zip(names, (100 * table).ravel().tolist(), strict=True)],
-        "hovertemplate": "%{customdata[0]}: moved by %{customdata[1]:.3~g}\u202f% of its length<extra></extra>",
+        "hovertemplate": "%{customdata[0]}: changed by %{customdata[1]:.3~g}\u202f% of its norm<extra></extra>",
     }
     ticks = dict.fromkeys(bases.tolist(), "0\u202f%") | dict.fromkeys((bases + ROW / top).tolist(), "100\u202f%")
     crowded = len(labels) > 24
@@ -52,7 +52,14 @@ def moved_bars(
         "tickangle": -90 if crowded else -45,
         "tickfont": {"size": 11 if crowded else 13},
     }
-    return assembled([bars], layout | {"margin": {**SIDE, "r": 8, "b": 8}}, palette, height=96 * len(rows) + 90)
+    return assembled(
+        [bars], layout | {"margin": {**SIDE, "r": 8, "b": 8}}, palette, height=moved_bars_height(len(rows))
+    )
+
+
+def moved_bars_height(rows: int) -> int:
+    """How high (px) a picture of so many rows of bars is."""
+    return 96 * rows + 90
 
 
 def encoding_heatmap(
@@ -104,15 +111,15 @@ def encoding_heatmap(
     return assembled([heat], layout, palette, height=436)
 
 
-def wave_lines(lines: Mapping[str, ArrayLike], palette: Palette, *, x: str, y: str) -> go.Figure:
-    """One or two dimensions over the positions, named at their right end. Each line is (n,)."""
+def wave_lines(lines: Mapping[str, ArrayLike], palette: Palette, *, x: str, y: str, first: int = 0) -> go.Figure:
+    """Lines over the positions from `first` on, such as dimensions, named at their right end. Each line is (n,)."""
     series = {name: np.asarray(line, dtype=float) for name, line in lines.items()}
     colours = dict(zip(series, palette.categories, strict=False))
     n = max(map(len, series.values()))
     traces = [
         {
             "type": "scatter",
-            "x": np.arange(n, dtype=np.int32),
+            "x": np.arange(first, first + n, dtype=np.int32),
             "y": line,
             "mode": "lines",
             "name": name,
@@ -124,8 +131,8 @@ def wave_lines(lines: Mapping[str, ArrayLike], palette: Palette, *, x: str, y: s
     reach = float(np.ptp(np.concatenate(list(series.values())))) or 1.0
     ends = [(float(line[-1]), name, colours[name]) for name, line in series.items()]
     layout = {
-        "annotations": end_notes(n - 1, ends, reach),
-        "xaxis": _STILL | {"title": {"text": x}, "range": [-0.5, n - 0.5], "automargin": False},
+        "annotations": end_notes(first + n - 1, ends, reach),
+        "xaxis": _STILL | {"title": {"text": x}, "range": [-0.5, first + n - 0.5], "automargin": False},
         "yaxis": _STILL | {"title": {"text": y}, "nticks": 5, "automargin": False},
         "margin": SIDE,
         "dragmode": False,

@@ -9,7 +9,7 @@ from attnviz.analysis import causality
 from attnviz.analysis.measures import relative_change
 from attnviz.browser.painted_cells import read_cells
 from attnviz.formatting import percent
-from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, query_of, seen, sentence, sideways, visiting
+from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, query_of, seen, sentence, sideways, visiting, write
 
 
 def ready(page: Page) -> None:
@@ -38,8 +38,8 @@ def test_every_mask_and_every_control(visit: Open, minilm: Model) -> None:
     page = visit()
     expect(page.locator("h1")).to_have_text("Who may look at whom?")
     it, mean = moved(minilm, Intervention(mask="causal"))
-    expect(sentence(page)).to_contain_text(f"“it” ends {it}")
-    expect(sentence(page)).to_contain_text(f"the average token {mean}")
+    expect(sentence(page)).to_contain_text(f"“it” has changed by {it} of its norm")
+    expect(sentence(page)).to_contain_text(f"the average token’s by {mean}")
     for name, words in {
         "As trained": "As trained = none",
         "None": "Without a mask",
@@ -56,7 +56,7 @@ def test_every_mask_and_every_control(visit: Open, minilm: Model) -> None:
     page.keyboard.press("ArrowRight")
     expect(sentence(page)).to_contain_text("at most 3 away")
     it, _ = moved(minilm, Intervention(mask=("window", 3)))
-    expect(sentence(page)).to_contain_text(f"“it” ends {it}")
+    expect(sentence(page)).to_contain_text(f"“it” has changed by {it}")
     for label, value in (("Layer", "5"), ("Head", "7")):
         page.get_by_role("combobox", name=label).click()
         page.get_by_role("option", name=value, exact=True).click()
@@ -70,18 +70,21 @@ def test_every_mask_and_every_control(visit: Open, minilm: Model) -> None:
 
 
 def test_the_predictions_the_leak_test_and_the_padded_batch(visit: Open, minilm: Model) -> None:
-    page = visit()
+    page = visit("?revealed=0")
+    for name in ("outputs", "leak"):
+        expect(page.locator(f".st-key-lesson-veil-masks-{name}")).to_contain_text("Hidden until you have guessed")
     press(page, "those of the last third")
-    expect(page.locator(".st-key-lesson-predict-guess")).to_contain_text("You said “those of the last third”.")
-    press(page, "its own and those after it")
-    expect(page.locator(".st-key-lesson-predict-leak_guess")).to_contain_text("✓ 3 of 16 outputs change")
+    expect(page.locator(".st-key-lesson-predict-thirds")).to_contain_text("you said “those of the last third”, it is")
+    press(page, "only its own and later ones")
+    expect(page.locator(".st-key-lesson-predict-leak")).to_contain_text("✓ Right. Under the causal mask no token")
+    expect(page.locator("[class*=st-key-lesson-veil]")).to_have_count(0)
 
     expect(sentence(page, "leak")).to_contain_text("“tired” at position 13 becomes “banana”")
     where = page.get_by_role("combobox", name="Exchange")
     where.click()
     where.press_sequentially("street")  # its list is drawn in part
     page.get_by_role("option", name="8 street").click()
-    expect(sentence(page, "leak")).to_contain_text("With the causal mask 8 do; the 8 before it change by exactly 0")
+    expect(sentence(page, "leak")).to_contain_text("With the causal mask 8 do. The 8 outputs before it are identical")
     field = page.get_by_role("textbox", name="for", exact=True)
     field.fill("river")
     field.press("Enter")
@@ -113,11 +116,11 @@ def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Open, minilm: 
     page.mouse.up()
     page.wait_for_url("**painted=**")
     link = query_of(page)
-    expect(sentence(page)).to_contain_text("“it” ends")
+    expect(sentence(page)).to_contain_text("“it” has changed by")
     words = sentence(page).inner_text()
     painted = link.split("painted=")[-1].split("&")[0]
     it, mean = moved(minilm, Intervention(blocked=read_cells(painted, 256)))
-    assert f"ends {it}" in words and f"the average token {mean}" in words
+    assert f"changed by {it}" in words and f"the average token’s by {mean}" in words
     again = visit(link)
     assert sentence(again).inner_text() == words
     page.get_by_role("button", name="Undo").click()
@@ -153,6 +156,23 @@ def test_each_try(visit: Open) -> None:
     page.wait_for_selector(QUIET)
     again = visit(query_of(page))
     assert sentence(again).inner_text() == sentence(page).inner_text()
+
+
+def test_boxes_display_the_tokens_of_the_sentences(visit: Open) -> None:
+    """After new texts and a thing to try; the browser's side of a list is what is read."""
+    page = visit()
+    box = page.get_by_role("combobox", name="Exchange")
+    for text, shown in (
+        ("The animal didn't cross the street because it was too wide.", "14 ."),
+        ("One two three four five six seven eight nine ten eleven twelve yes no", "14 no"),
+        ("no", "1 no"),
+    ):
+        write(page, text)
+        expect(sentence(page, "leak")).to_contain_text(f"“{shown.split()[1]}” at position {shown.split()[0]} becomes")
+        expect(box).to_have_value(shown)
+    page.get_by_role("button", name="See only the neighbours").click()
+    expect(sentence(page)).to_contain_text("In a local window")
+    expect(box).to_have_value("1 no")
 
 
 def test_a_word_locked_in_one_matrix_is_locked_in_all(visit: Open) -> None:

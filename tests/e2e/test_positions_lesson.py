@@ -9,13 +9,13 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.driver import QUIET, Open, at_widths, dial, picture, query_of, seen, sentence, sideways, visiting
 
-SENTENCES = ("main", "attention", "encoding", "offset", "beyond")
+SENTENCES = ("main", "attention", "encoding", "offset", "places", "beyond")
 
 
 def ready(page: Page) -> None:
     page.wait_for_selector(".st-key-lesson-sentence-beyond")
     page.wait_for_selector(QUIET)
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 12")
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 14")
 
 
 visit = visiting("positions", ready, still=True)
@@ -41,8 +41,6 @@ def test_every_control_moves_what_it_says(visit: Open) -> None:
     seed = page.get_by_label("Seed of the shuffle")
     changes(page.locator(".st-key-positions-text-after"), lambda: (seed.fill("7"), seed.press("Enter")))
     changes(sentence(page, "main"), page.get_by_text("Compute in float64", exact=True).click)
-    page.get_by_text("It stays the same", exact=True).click()
-    expect(page.locator(".st-key-lesson-predict-guess")).to_contain_text("✓")
 
     changes(sentence(page, "attention"), lambda: scheme(page, "scheme", "ALiBi"))
     assert "Run with ALiBi" in sentence(page, "attention").inner_text()
@@ -57,6 +55,8 @@ def test_every_control_moves_what_it_says(visit: Open) -> None:
         changes(waves, lambda field=field: dial(page, f"positions-{field}").press("ArrowRight"))
     assert "head 3" in sentence(page, "offset").inner_text()
 
+    changes(picture(page, "positions-places"), lambda: dial(page, "positions-first_head").first.press("ArrowRight"))
+
     changes(picture(page, "positions-beyond"), lambda: dial(page, "positions-first_head").press("ArrowRight"))
     changes(sentence(page, "beyond"), lambda: dial(page, "positions-word").press("ArrowLeft"))
 
@@ -65,7 +65,15 @@ def test_every_control_moves_what_it_says(visit: Open) -> None:
     assert {part: sentence(again, part).inner_text() for part in SENTENCES} == parts
     shuffled = ".st-key-positions-text-after"
     assert again.locator(shuffled).inner_text() == page.locator(shuffled).inner_text()
-    expect(again.locator(".st-key-lesson-predict-guess")).to_contain_text("✓")
+
+
+def test_a_guess_uncovers_the_bars(open_app: Open) -> None:
+    page = open_app("positions?revealed=0", still=True)
+    expect(page.locator(".st-key-lesson-veil-positions-shuffled")).to_contain_text("Hidden until you have guessed")
+    page.get_by_text("It stays the same", exact=True).click()
+    expect(page.locator(".st-key-lesson-predict-shuffled")).to_contain_text("✓ Right. Attention is a weighted sum")
+    expect(sentence(page, "main")).to_contain_text("Without positions it cannot tell.")
+    expect(picture(page, "positions-shuffle").locator(".js-plotly-plot")).to_be_visible()
 
 
 def test_each_thing_to_try(visit: Open) -> None:
@@ -76,13 +84,13 @@ def test_each_thing_to_try(visit: Open) -> None:
 
     changes(sentence(page, "attention"), take("Turn queries"))
     assert "Run with RoPE" in sentence(page, "attention").inner_text()
-    assert "turns queries and keys" in sentence(page, "encoding").inner_text()
+    assert "rotate in queries and keys" in sentence(page, "encoding").inner_text()
     changes(sentence(page, "encoding"), take("The table"))
     assert "trained like any other weight" in sentence(page, "encoding").inner_text()
-    changes(sentence(page, "main"), take("Is the rest only rounding"))
+    changes(sentence(page, "main"), take("Compute in float64"))
     assert "in float64" in sentence(page, "main").inner_text()
     changes(sentence(page, "main"), take("A causal model"))
-    assert "A causal model counts" in sentence(page, "main").inner_text()
+    assert "A causal model can tell" in sentence(page, "main").inner_text()
 
 
 def test_the_formulas_and_the_code_open(first_look: Page) -> None:

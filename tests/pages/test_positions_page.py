@@ -10,10 +10,10 @@ import attnviz
 from attnviz.analysis import word_order
 from attnviz.browser import attention_message
 from attnviz.browser.attention_message import one_layer
-from attnviz.formatting import percent, scientific
+from attnviz.formatting import number, percent, scientific
 from attnviz.nn import positions
 from attnviz.web.positions.text import GUESSES
-from tests.pages.driver import SENTENCE, Page, chart_titles, charts, numbers, opened, views
+from tests.pages.driver import SENTENCE, Page, chart_titles, charts, numbers, opened, values, views
 
 MINILM = attnviz.load("minilm")
 IDS = MINILM.encode(SENTENCE).ids
@@ -61,11 +61,29 @@ def test_in_float64_the_rest_is_seen_to_be_rounding() -> None:
     assert "(in float64)" in app.prose and f"× 10⁻¹{scientific(test.largest)[-1]}" in app.prose
 
 
-@pytest.mark.parametrize(("guess", "answer"), [(GUESSES[0], "✓"), (GUESSES[2], "You said")])
-def test_a_guess_is_answered_with_the_numbers(guess: str, answer: str) -> None:
-    app = opened("positions", guess=guess)
-    (reply,) = [text.value for text in app.text if text.value.startswith(answer)]
-    assert "no number changes by more than" in reply
+@pytest.mark.parametrize(("answer", "verdict"), [(GUESSES[0], "✓ Right."), (GUESSES[2], "Not quite: you said")])
+def test_a_guess_is_answered_with_the_numbers(answer: str, verdict: str) -> None:
+    app = opened("positions", revealed=0)
+    assert len(charts(app)) == 6 and "Without positions it cannot tell" not in app.prose
+    (quiz,) = (one for one in app.get("button_group") if "positions.quiz.shuffled" in one.proto.id)
+    quiz.set_value(answer).run()
+    (reply,) = [text.value for text in app.text if text.value.startswith(verdict)]
+    drawn = word_order.word_order(MINILM.encode(SENTENCE).words, 0)
+    none = word_order.shuffle_test(MINILM.transformer, IDS, drawn, "none")
+    assert "finds the same tokens, gives them the same weights" in reply
+    assert f"(largest difference {scientific(none.largest)}: rounding)" in reply
+    assert len(charts(app)) == 7 and "Without positions it cannot tell" in app.prose and app.link == {}
+
+
+def test_a_causal_model_is_asked_with_its_own_reason() -> None:
+    app = opened("positions", model="scratch:gpt")
+    assert "The causal mask lets a word see only what stands before it" in app.prose
+    assert GUESSES[2] in app.prose or "even without positions" in app.prose
+
+
+def test_a_shuffle_that_changes_nothing_is_not_asked_about() -> None:
+    app = opened("positions", text="a a a a a a", revealed=0)
+    assert "Type at least two different ones" in app.prose and not app.exception
 
 
 def test_the_matrices_are_the_runs(first: Page) -> None:
@@ -74,7 +92,8 @@ def test_the_matrices_are_the_runs(first: Page) -> None:
     assert views(first)[1][1] == attention_message.pack(one_layer(changed, 0), name="minilm")
     before, after = (run.layers[0].attention.weights[0, 2] for run in (plain, changed))
     assert f"gives {percent(word_order.at_offset(before, -1))} of its attention to the token before" in first.prose
-    assert f"it gives {percent(word_order.at_offset(after, -1))};" in first.prose
+    there = round(100 * word_order.at_offset(after, -1))
+    assert f"it gives {there}\u202f% there and {100 - there}\u202f% elsewhere." in first.prose
 
 
 def test_the_heatmap_is_the_encoding(first: Page) -> None:
@@ -83,7 +102,7 @@ def test_the_heatmap_is_the_encoding(first: Page) -> None:
     assert np.array_equal(numbers(heat["data"][0]["z"]), np.concatenate((table[0::2], table[1::2])))
     assert numbers(waves["data"][0]["y"]) == pytest.approx(table[48])
     assert numbers(waves["data"][1]["y"]) == pytest.approx(table[49])
-    assert f"Dimensions 48 and 49 turn once in {2 * np.pi * 10_000 ** (48 / 384):.1f} tokens" in chart_titles(first)
+    assert f"Dimensions 48 and 49 repeat every {2 * np.pi * 10_000 ** (48 / 384):.1f} tokens" in chart_titles(first)
 
 
 def test_the_learned_table_is_the_models() -> None:
@@ -113,7 +132,7 @@ def test_alibis_head_changes_what_follows() -> None:
 
 
 def test_the_curves_go_on_beyond_the_model(first: Page) -> None:
-    rows = charts(first)[5]["data"]
+    rows = charts(first)[6]["data"]
     for row, scheme in zip(rows, ("sinusoidal", "learned", "rope", "alibi"), strict=True):
         n = 511 if scheme == "learned" else 2048
         curve = word_order.scores_by_distance(MINILM.transformer, IDS[10], scheme, n)[2].numpy()
@@ -128,7 +147,7 @@ def test_the_curves_go_on_beyond_the_model(first: Page) -> None:
 
 def test_a_causal_model_gets_its_own_sentence() -> None:
     app = opened("positions", model="scratch:gpt")
-    assert "A causal model counts without positions" in app.prose
+    assert "A causal model can tell without positions" in app.prose
     assert len(charts(app)[0]["data"][0]["y"]) and "No mask either" in str(charts(app)[0]["layout"]["annotations"])
     gpt = attnviz.load("scratch:gpt")
     encoding = gpt.encode(SENTENCE)
@@ -144,7 +163,7 @@ def test_every_model_runs(name: str, scheme: str) -> None:
     app = opened(
         "positions", model=name, scheme=scheme, encoding=scheme, layer="9", head="11", turn="15", slope="11", word="60"
     )
-    assert not app.exception and len(charts(app)) == 6
+    assert not app.exception and len(charts(app)) == 7
 
 
 @pytest.mark.parametrize(
@@ -159,12 +178,12 @@ def test_any_text_runs(text: str) -> None:
 def test_one_word_has_no_order() -> None:
     app = opened("positions", text="tired")
     assert "One word has no order" in app.prose
-    assert len(charts(app)) == 5  # all but the bars
+    assert len(charts(app)) == 6  # all but the bars
 
 
 def test_a_text_longer_than_the_page_shows_is_cut() -> None:
     app = opened("positions", text="word and " * 400)
-    assert not app.exception and len(charts(app)) == 6
+    assert not app.exception and len(charts(app)) == 7
     assert any("first 64 tokens" in caption.value for caption in app.caption)
 
 
@@ -172,20 +191,61 @@ def test_a_text_longer_than_the_page_shows_is_cut() -> None:
     "bad",
     [
         {"scheme": "rotary", "encoding": "", "seed": "-1", "layer": "1e9", "pair": "x", "exact": "yes"},
-        {"head": "99", "layer": "99", "pair": "9999", "turn": "9999", "slope": "9999", "word": "9999", "guess": "<b>"},
+        {"head": "99", "layer": "99", "pair": "9999", "turn": "9999", "slope": "9999", "word": "9999"},
     ],
 )
 def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
     app = opened("positions", **bad)
-    assert not app.exception and len(charts(app)) == 6
+    assert not app.exception and len(charts(app)) == 7
+
+
+@pytest.mark.parametrize("head", [0, 2])
+def test_a_heads_score_depends_on_the_place_but_with_rope_and_alibi(head: int) -> None:
+    """Cosines of sinusoidal positions depend on the offset only; a score, which mixes words and positions, does not."""
+    app = opened("positions", first_head=head)
+    transformer = MINILM.transformer
+    x = {s: transformer.embed(torch.full((1, 128), IDS[10]), None, s) for s in ("sinusoidal", "learned")}
+    attention = transformer.encoder["layers"][0].self_attn
+    lines = charts(app)[5]["data"]
+    assert [line["name"] for line in lines] == ["Sinusoidal", "Learned", "RoPE", "ALiBi"]
+    with torch.inference_mode():
+        for line, scheme in zip(lines, ("sinusoidal", "learned"), strict=False):
+            q, k, _ = attention._heads(x[scheme], x[scheme], x[scheme])
+            scores = (q[0, head] @ k[0, head].T) / 32**0.5
+            expected = [float(scores[p, p - 1] - scores[p, p - 3]) for p in range(3, 128)]
+            assert numbers(line["x"]).tolist() == list(range(3, 128))
+            assert numbers(line["y"]) == pytest.approx(expected, abs=1e-3)
+            assert f"({number(min(expected))} to {number(max(expected))})" in app.prose
+    assert max(np.ptp(numbers(line["y"])) for line in lines[:2]) > 1 > 1e-4 > np.ptp(numbers(lines[2]["y"]))
+    assert np.ptp(numbers(lines[3]["y"])) == 0
+    assert numbers(lines[3]["y"])[0] == pytest.approx(2 * float(positions.alibi_slopes(12)[head]))
+    assert "It is the same at every place with RoPE" in app.prose and "Yes: wherever they stand" in app.prose
+
+
+@pytest.mark.parametrize("model", ["minilm", "austen", "scratch:gpt"])
+def test_dial_sentence_and_link_name_the_same_word(model: str) -> None:
+    app = opened("positions", model=model)
+    for text in (SENTENCE, "It was tired, so it slept. Then it was not tired.", "short one"):
+        app.text_area(key="text").set_value(text).run()
+        word, labels = app.session_state["positions.word"], attnviz.load(model).encode(text).labels
+        dials = [sent for sent in values(app, "attnviz_dial") if sent["label"] == "Word"]
+        assert [sent["texts"][sent["index"]] for sent in dials] == [f"{word} {labels[word]}"] * 2
+        assert f"“{labels[word]}” looks at copies" in app.prose and app.link.get("word", "10") == str(word)
+
+
+def test_a_second_thing_to_try_does_not_keep_what_the_first_set() -> None:
+    app = opened("positions", seed=3)
+    app.button(key="positions-try-3").click().run()
+    app.button(key="positions-try-1").click().run()
+    assert app.link == {"seed": "3", "scheme": "learned", "encoding": "learned", "pair": "0"}
 
 
 def test_each_thing_to_try_sets_the_page_up() -> None:
     app = opened("positions")
-    for number, told in enumerate(["Run with RoPE", "the model’s own table", "A causal model", "in float64"]):
-        app.button(key=f"positions-try-{number}").click().run()
+    for i, told in enumerate(["Run with RoPE", "the model’s own table", "A causal model", "in float64"]):
+        app.button(key=f"positions-try-{i}").click().run()
         app.run()
-        assert told in app.prose + " ".join(chart_titles(app)), number
+        assert told in app.prose + " ".join(chart_titles(app)), i
     again = opened("positions", **app.link)
     assert again.prose == app.prose and chart_titles(again) == chart_titles(app)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,12 @@ from attnviz.web.components import attention_view
 from attnviz.web.components.dial import dial
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.positions import state, text
-from attnviz.web.positions.state import LARGEST, Settings, Table
+from attnviz.web.positions.state import LARGEST, Copies, Settings, Table
 
 OUTLINED = 64  # dimensions: of more, a chosen one is too thin to outline, and the picture need not be sent again
 COLUMNS = [236, 900]  # px: controls and picture
+AROUND = 52  # px: title of a picture and the link to its data
+OTHER_EXPERIMENTS = ("seed", "first_head", "word")  # which no thing to try is about
 FORMULA = r"""\begin{aligned}
 \text{sinusoidal}\quad & PE_{p,2i}=\sin\!\big(p/10000^{2i/C}\big)\\
 & PE_{p,2i+1}=\cos\!\big(p/10000^{2i/C}\big)\\
@@ -45,15 +47,13 @@ SOURCE = (
 def shuffle_test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     """Prediction, sentence, both texts and the bars."""
     settings, model = lesson.settings(), cache.model(inputs.model)
-    encoding, native = model.encode(inputs.text), model.transformer.config.positions
-    if len(set(encoding.words) - {None}) < 2:
+    encoding, config = model.encode(inputs.text), model.transformer.config
+    if not state.is_shuffled(encoding, settings.seed):
         lesson.sentence(text.ONE_WORD)
         return
-    rows = state.shuffled(inputs, settings)
-    question = "Take the positions away and shuffle the words. What happens to each word’s output?"
-    sentence = text.order(rows, model.info.title, native, settings.exact)
-    lesson.predict("guess", question, text.GUESSES, *text.prediction(rows))
-    lesson.sentence(sentence)  # after the prediction: it holds the answer
+    asked = text.prediction(state.shuffled_without(inputs, settings), causal=config.kind == "decoder")
+    shows = asked is None or lesson.predict("shuffled", text.SHUFFLE_QUESTION, text.GUESSES, *asked)
+    sentence = st.container()
     controls, picture = st.columns(COLUMNS, gap="large")
     with controls:
         st.button("Shuffle again", on_click=_next_seed, args=(lesson, settings.seed), key="positions-again")
@@ -61,15 +61,29 @@ def shuffle_test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
         st.toggle("Compute in float64", key=lesson.key("exact"))
     with picture:
         _both_texts(encoding, word_order.word_order(encoding.words, settings.seed))
-        moved = {name: row.moved.numpy() for name, row in rows.items()}
-        titles = {name: text.row_title(name, row, native) for name, row in rows.items()}
-        lesson.picture(
-            figures.moved_bars(moved, titles, encoding.labels, shell.palette()),
-            title="How far each token’s output moved, of its length, when the words were shuffled",
-            alt="Bars per token and scheme. " + sentence,
-            data=pd.DataFrame({"position": range(len(encoding)), "token": encoding.labels, **moved}),
-            file="positions-shuffle",
-        )
+        if not shows:
+            lesson.veil("shuffled", figures.moved_bars_height(state.n_runs(config)) + AROUND)
+            return
+        rows = state.shuffled(inputs, settings)
+        says = text.order(rows, model.info.title, config.positions, settings.exact)
+        _changes(lesson, encoding, rows, config.positions, says)
+    with sentence:
+        lesson.sentence(says)
+
+
+def _changes(
+    lesson: Lesson[Settings], encoding: Encoding, rows: Mapping[str, word_order.Shuffled], native: str, says: str
+) -> None:
+    """Bars per token and scheme."""
+    change = {name: row.moved.numpy() for name, row in rows.items()}
+    titles = {name: text.row_title(name, row, native) for name, row in rows.items()}
+    lesson.picture(
+        figures.moved_bars(change, titles, encoding.labels, shell.palette()),
+        title="How much each token’s output changed when the words were shuffled, % of its norm",
+        alt="Bars per token and scheme. " + says,
+        data=pd.DataFrame({"position": range(len(encoding)), "token": encoding.labels, **change}),
+        file="positions-shuffle",
+    )
 
 
 def _next_seed(lesson: Lesson[Settings], seed: int) -> None:
@@ -87,9 +101,10 @@ def _both_texts(encoding: Encoding, order: Sequence[int]) -> None:
 def tries_of_shuffling(lesson: Lesson[Settings]) -> None:
     """What shows the shuffle test at its best."""
     lesson.tries(
-        Try("A causal model, which counts without positions", {"guess": ""}, model="scratch:gpt"),
-        Try("Is the rest only rounding? Compute in float64", {"exact": True}),
+        Try("A causal model", {}, model="scratch:gpt"),
+        Try("Compute in float64", {"exact": True}),
         first=2,
+        keeps=OTHER_EXPERIMENTS,
     )
 
 
@@ -117,7 +132,7 @@ def one_head(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     with sentences:
         lesson.sentence(text.attention(before, after, layer, head, scheme, native), part="attention")
         if scheme != native:
-            st.caption(shell.escaped(text.away_from_home(info.title, info.trained, scheme, native)))
+            st.caption(shell.escaped(text.outside_training(info.title, info.trained, scheme, native)))
 
 
 def _schemes(lesson: Lesson[Settings], field: str, label: str, config: ModelConfig) -> None:
@@ -137,6 +152,7 @@ def tries_of_schemes(lesson: Lesson[Settings]) -> None:
     lesson.tries(
         Try("Turn queries and keys instead (RoPE)", {"scheme": "rope", "encoding": "rope", "turn": 3}),
         Try("The table that the model learned", {"scheme": "learned", "encoding": "learned", "pair": 0}),
+        keeps=OTHER_EXPERIMENTS,
     )
 
 
@@ -231,28 +247,54 @@ def similarity(lesson: Lesson[Settings], table: Table, head: int) -> None:
         )
 
 
+# ---- a head's scores of copies of a word -------------------------------------------------------------
+
+
+def _head_and_word(lesson: Lesson[Settings], copies: Copies, at: str = "") -> None:
+    labels = copies.labels
+    dial("Head of layer 0", range(copies.config.n_heads), key=lesson.key("first_head"), at=at)
+    dial("Word", range(len(labels)), key=lesson.key("word"), format_func=lambda i: f"{i} {labels[i]}", at=at)
+
+
+def places(lesson: Lesson[Settings], copies: Copies) -> None:
+    """How much higher a head scores a near copy than a far one, at every place of the text."""
+    gaps = copies.gaps
+    lesson.sentence(text.places(gaps, copies.label, copies.head), part="places")
+    controls, picture = st.columns(COLUMNS, gap="large")
+    with controls:
+        _head_and_word(lesson, copies, at="places")
+    lines = {text.NAMES[scheme]: gap for scheme, gap in gaps.items()}
+    n = len(next(iter(lines.values())))
+    if n == 0:
+        return
+    with picture:
+        lesson.picture(
+            figures.wave_lines(lines, shell.palette(), x="position of the copy that looks", y="gap", first=3),
+            title="Score of the copy 1 before, minus that of the copy 3 before",
+            alt=text.places(gaps, copies.label, copies.head),
+            data=pd.DataFrame({"position": range(3, 3 + n), **lines}),
+            file="positions-places",
+        )
+
+
 # ---- longer than the model ---------------------------------------------------------------------------
 
 
-def distance(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
+def distance(lesson: Lesson[Settings], copies: Copies) -> None:
     """A head's score against the distance, to four times the longest text that the model takes."""
-    settings, model = lesson.settings(), cache.model(inputs.model)
-    config, labels = model.transformer.config, model.encode(inputs.text).labels
-    head, word = min(settings.first_head, config.n_heads - 1), min(settings.word, len(labels) - 1)
-    curves, limit = state.curves(inputs.model, inputs.text, word), config.max_len
+    curves, limit, head = copies.curves, copies.config.max_len, copies.head
     scores = curves.of_head(head)
-    lesson.sentence(text.distance(scores, labels[word], limit, curves.refusal), part="beyond")
+    lesson.sentence(text.distance(scores, copies.label, limit, curves.refusal), part="beyond")
     controls, picture = st.columns(COLUMNS, gap="large")
     with controls:
-        dial("Head of layer 0", range(config.n_heads), key=lesson.key("first_head"))
-        dial("Word", range(len(labels)), key=lesson.key("word"), format_func=lambda i: f"{i} {labels[i]}")
+        _head_and_word(lesson, copies)
     titles = {scheme: text.range_title(scheme, curve, limit) for scheme, curve in scores.items()}
     longest = max(map(len, scores.values()))
     data = {name: np.pad(curve, (0, longest - len(curve)), constant_values=np.nan) for name, curve in scores.items()}
     with picture:
         lesson.picture(
             figures.distance_rows(scores, titles, limit, shell.palette()),
-            title="Score q·k/√d against the distance; shaded: further than the model ever reads",
+            title="Score q·k/√d against the distance; shaded: beyond the longest text that the model reads",
             alt=". ".join(titles.values()),
             data=pd.DataFrame({"distance": range(longest), **data}),
             file="positions-beyond",
@@ -277,6 +319,8 @@ def behind(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
         positions.alibi_slopes,
         positions.alibi_bias,
         word_order.scores_by_distance,
+        word_order.scores_of_copies,
+        word_order.gap_by_place,
         reference.sinusoidal,
         reference.rotary,
         reference.alibi_slopes,

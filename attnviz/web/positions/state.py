@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import streamlit as st
@@ -29,6 +30,7 @@ LARGEST = 9_999  # of any number in the link
 SHOWN = 128  # positions in a picture of an encoding
 TIMES = 4  # how far beyond the model's length scores are followed
 
+T = TypeVar("T")
 _Run = tuple[str, str, str | None]  # name, scheme and mask
 
 _one_copy = threading.Lock()  # a model in float64 takes twice its memory
@@ -38,7 +40,6 @@ _one_copy = threading.Lock()  # a model in float64 takes twice its memory
 class Settings:
     """Everything a reader can choose on this page."""
 
-    guess: str = ""
     seed: int = 0
     exact: bool = False
     scheme: str = "none"
@@ -82,54 +83,81 @@ def possible_scheme(lesson: Lesson[Settings], field: str, config: ModelConfig) -
 # ---- the shuffle test --------------------------------------------------------------------------------
 
 
+def is_shuffled(encoding: Encoding, seed: int) -> bool:
+    """Whether a shuffle makes another text: one word, or a word that is repeated, stays as it is."""
+    order = word_order.word_order(encoding.words, seed)
+    return [encoding.ids[i] for i in order] != list(encoding.ids)
+
+
+def shuffled_without(inputs: shell.Inputs, settings: Settings) -> word_order.Shuffled:
+    """What the shuffle did without positions: all that the question is about."""
+    return _shuffled(inputs.model, inputs.text, settings.seed, (("none", "none", None),))["none"]
+
+
 def shuffled(inputs: shell.Inputs, settings: Settings) -> dict[str, word_order.Shuffled]:
     """What the shuffle did by scheme; "unmasked" is a causal model without positions and without its mask."""
-    test = _shuffled_exactly if settings.exact else _shuffled
-    return test(inputs.model, inputs.text, settings.seed)
+    if settings.exact:
+        return _shuffled_exactly(inputs.model, inputs.text, settings.seed)
+    runs = _runs(cache.model(inputs.model).transformer.config)
+    return _shuffled(inputs.model, inputs.text, settings.seed, runs)
 
 
-def _runs(config: ModelConfig) -> list[_Run]:
+def _runs(config: ModelConfig) -> tuple[_Run, ...]:
     """What the shuffle test runs: name, scheme and mask; a causal model once without its mask too."""
     runs: list[_Run] = [(scheme, scheme, None) for scheme in word_order.schemes_of(config)]
     if config.kind == "decoder":
         runs.insert(1, ("unmasked", "none", "none"))
-    return runs
+    return tuple(runs)
+
+
+def n_runs(config: ModelConfig) -> int:
+    """How many runs the shuffle test compares."""
+    return len(_runs(config))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _originals(name: str, text: str) -> dict[str, torch.Tensor]:
+def _originals(name: str, text: str, runs: tuple[_Run, ...]) -> dict[str, torch.Tensor]:
     """The outputs of the text as it stands, by run."""
     model = cache.model(name)
-    ids = model.encode(text).ids
-    runs = _runs(model.transformer.config)
-    return {run: word_order.outputs(model.transformer, ids, scheme, mask=mask) for run, scheme, mask in runs}
+    transformer, ids = model.transformer, model.encode(text).ids
+    return _by_run(runs, lambda run: word_order.outputs(transformer, ids, run[1], mask=run[2]))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _shuffled(name: str, text: str, seed: int) -> dict[str, word_order.Shuffled]:
+def _shuffled(name: str, text: str, seed: int, runs: tuple[_Run, ...]) -> dict[str, word_order.Shuffled]:
     model = cache.model(name)
-    return _test(model.transformer, model.encode(text), seed, _originals(name, text))
+    return _test(model.transformer, model.encode(text), seed, runs, _originals(name, text, runs))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Computing in float64 …")
 def _shuffled_exactly(name: str, text: str, seed: int) -> dict[str, word_order.Shuffled]:
     model = cache.model(name)
     with _one_copy:
-        return _test(word_order.exact(model.transformer), model.encode(text), seed, {})
+        transformer = word_order.exact(model.transformer)
+        return _test(transformer, model.encode(text), seed, _runs(transformer.config), {})
 
 
 def _test(
-    transformer: Transformer, encoding: Encoding, seed: int, originals: Mapping[str, torch.Tensor]
+    transformer: Transformer,
+    encoding: Encoding,
+    seed: int,
+    runs: tuple[_Run, ...],
+    originals: Mapping[str, torch.Tensor],
 ) -> dict[str, word_order.Shuffled]:
     drawn = word_order.word_order(encoding.words, seed)
 
-    def one(run: _Run) -> tuple[str, word_order.Shuffled]:
+    def one(run: _Run) -> word_order.Shuffled:
         name, scheme, mask = run
         known = originals.get(name)
-        return name, word_order.shuffle_test(transformer, encoding.ids, drawn, scheme, mask=mask, original=known)
+        return word_order.shuffle_test(transformer, encoding.ids, drawn, scheme, mask=mask, original=known)
 
+    return _by_run(runs, one)
+
+
+def _by_run(runs: tuple[_Run, ...], one: Callable[[_Run], T]) -> dict[str, T]:
+    """What `one` makes of each run, by its name."""
     with ThreadPoolExecutor(2) as two:  # at a time: half the wait where a second core is free
-        return dict(two.map(one, _runs(transformer.config)))
+        return dict(zip((name for name, _, _ in runs), two.map(one, runs), strict=True))
 
 
 # ---- the same head's attention -----------------------------------------------------------------------
@@ -198,6 +226,66 @@ def table(lesson: Lesson[Settings], inputs: shell.Inputs) -> Table:
         return Table(scheme, word_order.positional_encoding(transformer, scheme, min(SHOWN, config.max_len)))
 
 
+# ---- a head's scores of copies of a word -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Copies of one word of the text in a row, as a head of the first layer scores them."""
+
+    model: str
+    token: int  # its id
+    labels: tuple[str, ...]  # of the text
+    word: int  # where it stands there
+    head: int
+
+    @property
+    def label(self) -> str:
+        """The word as a person reads it."""
+        return self.labels[self.word]
+
+    @property
+    def config(self) -> ModelConfig:
+        """Of the model."""
+        return cache.model(self.model).transformer.config
+
+    @property
+    def gaps(self) -> dict[str, np.ndarray]:
+        """By scheme and place (n − 3,): the score of the copy 1 before less that of the copy 3 before."""
+        return {scheme: gaps[self.head] for scheme, gaps in _gaps(self.model, self.token).items()}
+
+    @property
+    def curves(self) -> Curves:
+        """Scores against the distance."""
+        return _curves(self.model, self.token)
+
+
+def copies(lesson: Lesson[Settings], inputs: shell.Inputs) -> Copies:
+    """The copies that the settings ask for, of a word that this text has."""
+    model = cache.model(inputs.model)
+    encoding = model.encode(inputs.text)
+    word = lesson.follow_token("word", encoding.labels, encoding.special)
+    head = min(lesson.settings().first_head, model.transformer.config.n_heads - 1)
+    return Copies(inputs.model, encoding.ids[word], encoding.labels, word, head)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _gaps(name: str, token: int) -> dict[str, np.ndarray]:
+    """(H, n − 3) by scheme."""
+    transformer = cache.model(name).transformer
+    n = min(SHOWN, transformer.config.max_len)
+    return {
+        scheme: np.stack(
+            [
+                word_order.gap_by_place(head).numpy()
+                for head in word_order.scores_of_copies(transformer, token, scheme, n)
+            ]
+        )
+        for scheme in word_order.schemes_of(transformer.config)
+        if scheme != "none"
+    }
+
+
 # ---- longer than the model ---------------------------------------------------------------------------
 
 
@@ -214,10 +302,10 @@ class Curves:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def curves(name: str, text: str, word: int) -> Curves:
-    """Of one word of the text, in the first layer."""
+def _curves(name: str, token: int) -> Curves:
+    """Of one word, in the first layer."""
     model = cache.model(name)
-    config, token = model.transformer.config, model.encode(text).ids[word]
+    config = model.transformer.config
     scores, refusal = {}, ""
     for scheme in word_order.schemes_of(config):
         try:

@@ -8,10 +8,13 @@ import numpy as np
 from torch import Tensor
 
 from attnviz.analysis import word_order
-from attnviz.formatting import number, percent, scientific
+from attnviz.formatting import counted, listed, number, percent, scientific
 
-SAME = 1e-4  # of its length: a vector that moved less is the same but for rounding
+SAME = 1e-4  # of its norm: a vector that changed less is the same but for rounding
+A_LITTLE, A_LOT = 0.1, 0.2  # of its norm: up to the first a little, from the second on a lot
+EQUAL = 1e-3  # of its size: scores of float32 that differ by less
 ROUNDING = 1e-5  # cosines and biases that differ by less differ by rounding alone
+SHUFFLE_QUESTION = "Take the positions away and shuffle the words. What happens to each word’s output?"
 GUESSES = ("It stays the same", "It changes a little", "It changes a lot")
 NAMES = {"none": "None", "sinusoidal": "Sinusoidal", "learned": "Learned", "rope": "RoPE", "alibi": "ALiBi"}
 WITH = {
@@ -21,26 +24,33 @@ WITH = {
     "rope": "RoPE",
     "alibi": "ALiBi",
 }
-ONE_WORD = "One word has no order. Type at least two in the sidebar, and they can be shuffled."
+ONE_WORD = "One word has no order. Type at least two different ones in the sidebar, and they can be shuffled."
 ENCODING_TITLES = {
     "none": "No positions: every position is given the same zeros",
-    "sinusoidal": "Sinusoidal: quick waves in the first dimensions, slow ones in the last",
+    "sinusoidal": "Sinusoidal: fast waves in the first dimensions, slow ones in the last",
     "learned": "Learned: the model’s own table, a column for each position",
-    "rope": "RoPE: each pair of a head’s dimensions turns at a speed of its own",
-    "alibi": "ALiBi: what is left of a weight at each distance; every head forgets at its own rate",
+    "rope": "RoPE: each pair of a head’s dimensions rotates at its own speed",
+    "alibi": "ALiBi: what is left of a weight at each distance; every head has its own rate",
 }
 
 
 # ---- the shuffle test ------------------------------------------------------------------------------
 
 
-def prediction(rows: Mapping[str, word_order.Shuffled]) -> tuple[str, str]:
-    """The right guess and the sentence with its numbers."""
-    still = float(rows["none"].moved.mean())
-    truth = GUESSES[0] if still < SAME else GUESSES[1] if still < 0.1 else GUESSES[2]
-    return truth, (
-        f"The average output moves by {_share(still)} of its length, and no number changes by more than "
-        f"{scientific(rows['none'].largest)}."
+def prediction(without: word_order.Shuffled, *, causal: bool) -> tuple[str, str] | None:
+    """The right guess and why, of a shuffle without positions; None where it is neither a little nor a lot."""
+    change = float(without.moved.mean())
+    if change < SAME:
+        return GUESSES[0], (
+            "Attention is a weighted sum over all tokens, and without positions nothing in it says where a token "
+            "stands: at its new place a word finds the same tokens, gives them the same weights, and gets the same "
+            f"output (largest difference {scientific(without.largest)}: rounding)."
+        )
+    if A_LITTLE < change < A_LOT or not causal:
+        return None
+    return GUESSES[1] if change <= A_LITTLE else GUESSES[2], (
+        "The causal mask lets a word see only what stands before it, and after the shuffle that is something else: "
+        f"even without positions the average output changes by {_share(change)} of its norm."
     )
 
 
@@ -48,17 +58,18 @@ def order(rows: Mapping[str, word_order.Shuffled], title: str, native: str, exac
     """Whether the words' outputs come along; `rows` by scheme, "unmasked" for a causal model without its mask."""
     rounding = "in float64" if exact else f"among numbers up to {rows['none'].scale:.1f}: float32’s rounding"
     with_native = (
-        f"With its own {WITH[native]}, {title} moves the average token’s output by {_mean(rows[native])} of its length."
+        f"With {title}’s own {WITH[native]} the average token’s output changes by {_mean(rows[native])} of its norm."
     )
     if "unmasked" in rows:
         return (
-            "A causal model counts without positions: its mask shows the first token one token, the tenth ten. "
-            f"Shuffled, the average token’s output moves by {_mean(rows['none'])}. Lift the mask too, and nothing is "
-            f"left of the order (largest difference {scientific(rows['unmasked'].largest)}, {rounding}). {with_native}"
+            "A causal model can tell without positions: its mask lets the first token see one token, the tenth ten. "
+            f"After the shuffle the average token’s output changes by {_mean(rows['none'])} of its norm. Without the "
+            f"mask, too, nothing is left of the order: largest difference {scientific(rows['unmasked'].largest)} "
+            f"({rounding}). {with_native}"
         )
     return (
-        "Without positions it does not. Shuffle the words, and each takes its output along, unchanged: the largest "
-        f"difference is {scientific(rows['none'].largest)} ({rounding}). {with_native}"
+        "Without positions it cannot tell. Shuffle the words, and each word keeps its output wherever it moves: the "
+        f"largest difference is {scientific(rows['none'].largest)} ({rounding}). {with_native}"
     )
 
 
@@ -86,18 +97,26 @@ def attention(before: Tensor, after: Tensor, layer: int, head: int, scheme: str,
     )
     if scheme == native:
         return f"{habit} The model’s own are {WITH[native]}, so both pictures are the same."
-    moved = float((after - before).abs().sum(-1).mean() / 2)
-    return (
-        f"{habit} Run with {WITH[scheme]}, it gives {percent(word_order.at_offset(after, offset))}; {percent(moved)} "
-        "of a token’s attention goes elsewhere."
-    )
+    there, elsewhere = _and_the_rest(word_order.at_offset(after, offset))
+    return f"{habit} Run with {WITH[scheme]}, it gives {there} there and {elsewhere} elsewhere."
 
 
-def away_from_home(title: str, trained: bool, scheme: str, native: str) -> str:
+def _and_the_rest(share: float) -> tuple[str, str]:
+    """A share and what is left of 100 %, rounded so that both add up."""
+    there = percent(share)
+    if there.startswith("<"):
+        return there, "all but that"
+    shown = there.split("\u202f")[0]
+    return there, f"{number(100 - float(shown), 1 if '.' in shown else 0)}\u202f%"
+
+
+def outside_training(title: str, trained: bool, scheme: str, native: str) -> str:
     """What a scheme that the model was not made with does not show."""
+    if not trained:
+        return f"{title} is untrained and was built with {WITH[native]}: training would make something else of both."
     return (
-        f"{title} was {'trained' if trained else 'built'} with {WITH[native]}, never with {WITH[scheme]}: this is a "
-        "model away from home, not what it would have learned with the other scheme."
+        f"{title} was trained with {WITH[native]}, never with {WITH[scheme]}: here it is used outside its training "
+        "conditions. Trained with the other scheme, it would have learned something else."
     )
 
 
@@ -118,15 +137,18 @@ def encoding(scheme: str, table: Tensor) -> str:
     if scheme == "learned":
         sizes = table.norm(dim=-1)
         return (
-            f"Every position has a row of {width} numbers that were trained like any other weight. Most rows are about "
-            f"{float(sizes.median()):.2f} long; the longest of the first {n}, {float(sizes.max()):.2f}, is position "
+            f"Every position has a row of {width} numbers, trained like any other weight. Median norm of the first {n} "
+            f"rows: {float(sizes.median()):.2f}; the largest, {float(sizes.max()):.2f}, is position "
             f"{int(sizes.argmax())}’s."
         )
     waves = word_order.wavelengths(width)
-    use = "is added to each token’s vector" if scheme == "sinusoidal" else "turns queries and keys, alike in every head"
+    pairs = counted(width // 2, "sine–cosine pair")
+    use = f"{pairs} {'is' if width == 2 else 'are'} added to each token’s vector"
+    if scheme == "rope":
+        use = f"{counted(width // 2, 'pair')} of dimensions rotate in queries and keys, the same in every head"
     return (
-        f"A clock with {width // 2} hands {use}. The quickest turns once in {tokens(float(waves[0]))} tokens, the "
-        f"slowest once in {tokens(float(waves[-1]))}."
+        f"{use}. The fastest repeats every {tokens(float(waves[0]))} tokens, the slowest every "
+        f"{tokens(float(waves[-1]))}."
     )
 
 
@@ -139,8 +161,8 @@ def wave_title(scheme: str, index: int, table: Tensor) -> str:
         return f"Head {index} takes {slope:.4g} from the score for every token of distance"
     two = f"Dimensions {2 * index} and {2 * index + 1}"
     if scheme == "learned":
-        return f"{two}: nobody prescribed a wave; this is what the weights are"
-    return f"{two} turn once in {tokens(float(word_order.wavelengths(table.shape[1])[index]))} tokens"
+        return f"{two}: no wave is prescribed; these are the weights"
+    return f"{two} repeat every {tokens(float(word_order.wavelengths(table.shape[1])[index]))} tokens"
 
 
 def line_name(scheme: str, dimension: int) -> str:
@@ -167,15 +189,15 @@ def offsets(scheme: str, spread: word_order.Spread, dots: word_order.Spread, ind
         what = (
             f"two positions 1 apart have cosine {one}"
             if scheme == "sinusoidal"
-            else f"one vector, turned to two positions 1 apart, has cosine {one} with itself"
+            else f"one vector, rotated for two positions 1 apart, has cosine {one} with itself"
         )
         return (
-            f"Yes. Wherever they stand, {what}. Pairs with the same offset differ by {scientific(spread.largest)} at "
+            f"Yes: wherever they stand, {what}. Pairs with the same offset differ by {scientific(spread.largest)} at "
             f"most, their dot products by {scientific(dots.largest)}: rounding."
         )
     at = int((spread.high - spread.low).argmax())
     return (
-        f"No, nothing makes a learned table the same everywhere. Of positions {at} apart, some pairs have cosine "
+        f"No: nothing makes a learned table the same everywhere. Of positions {at} apart, some pairs have cosine "
         f"{number(float(spread.low[at]))}, others {number(float(spread.high[at]))}. Neighbours average "
         f"{number(float(spread.mean[1]))}."
     )
@@ -184,8 +206,33 @@ def offsets(scheme: str, spread: word_order.Spread, dots: word_order.Spread, ind
 def band_title(spread: word_order.Spread) -> str:
     """What the curve over the offsets shows."""
     if spread.largest < ROUNDING:
-        return "The same by offset: one value each, wherever the two stand"
-    return f"The same by offset: the mean, and a band up to {spread.largest:.2f} wide that holds all pairs"
+        return "By offset: one value each, wherever the two stand"
+    return f"By offset: the mean, and a band up to {spread.largest:.2f} wide that holds all pairs"
+
+
+# ---- a head's scores of copies of a word -------------------------------------------------------------
+
+
+def places(gaps: Mapping[str, np.ndarray], label: str, head: int) -> str:
+    """Where a head's score depends on the distance only, and where on the place too; gaps (n,) by scheme."""
+    start = (
+        f"Many copies of “{label}” stand in a row. How much higher does layer 0, head {head} score the copy 1 before "
+        "than the one 3 before?"
+    )
+    if not all(map(len, gaps.values())):
+        return f"{start} This model reads too few tokens to tell."
+    same = {scheme: gap for scheme, gap in gaps.items() if np.ptp(gap) <= EQUAL * max(1.0, float(np.abs(gap).max()))}
+    parts = []
+    if other := [
+        f"{WITH[scheme]} ({number(float(gap.min()))} to {number(float(gap.max()))})"
+        for scheme, gap in gaps.items()
+        if scheme not in same
+    ]:
+        parts.append(f"That depends on the place with {listed(other)}: a score multiplies words and positions mixed.")
+    if same:
+        equal = listed([f"{WITH[scheme]} ({number(float(gap[0]))})" for scheme, gap in same.items()])
+        parts.append(f"It is the same at every place with {equal}.")
+    return " ".join([start, *parts])
 
 
 # ---- longer than the model ---------------------------------------------------------------------------
@@ -196,8 +243,8 @@ def distance(curves: Mapping[str, np.ndarray], label: str, limit: int, refusal: 
     last = len(curves["alibi"]) - 1
     refused = f" Past {limit:,} positions the learned table refuses: “{refusal}”." if refusal else ""
     return (
-        f"“{label}” looks at copies of itself, further and further back.{refused} Sinusoidal and RoPE go on, with "
-        f"positions that no text of {limit:,} tokens has. ALiBi falls on in a straight line, to "
+        f"“{label}” looks at copies of itself, further and further back.{refused} Sinusoidal and RoPE go on, to "
+        f"positions that no text of {limit:,} tokens has. ALiBi keeps falling in a straight line, to "
         f"{number(float(curves['alibi'][last]))} at {last:,} tokens."
     )
 
@@ -216,7 +263,8 @@ def range_title(name: str, curve: np.ndarray, limit: int) -> str:
     def span(part: np.ndarray) -> str:
         return f"{number(float(part.min()))} to {number(float(part.max()))}"
 
-    return f"{NAMES[name]}: {span(curve[:limit])}, beyond " + (span(curve[limit:]) if len(curve) > limit else "nothing")
+    beyond = f"beyond {limit:,} {span(curve[limit:])}" if len(curve) > limit else f"undefined beyond {limit:,}"
+    return f"{NAMES[name]}: {span(curve[:limit])}, {beyond}"
 
 
 # ---- numbers in words ----------------------------------------------------------------------------------
