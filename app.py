@@ -3,7 +3,8 @@
 import streamlit as st
 
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.web import shell
+from attnviz.web import course, shell
+from attnviz.web.glossary import parts as glossary
 
 st.set_page_config(
     page_title="attnviz",
@@ -23,12 +24,14 @@ sections = {
         st.Page(pages / "vision.py", title="Vision"),
     ],
     "Learn": [
+        st.Page(pages / "lessons.py", title="Start here"),
         st.Page(pages / "step_by_step.py", title="Step by step"),
         st.Page(pages / "softmax.py", title="Softmax and temperature"),
         st.Page(pages / "masks.py", title="Masks"),
         st.Page(pages / "positions.py", title="Positions"),
         st.Page(pages / "encoder_block.py", title="The encoder block"),
         st.Page(pages / "variants.py", title="Variants and their cost"),
+        st.Page(pages / "glossary.py", title="Glossary"),
     ],
     "Train": [
         st.Page(pages / "train.py", title="Watch attention form"),
@@ -36,7 +39,10 @@ sections = {
     ],
 }
 page = st.navigation(sections, position="top")
+course.go_on()
 shell.restore_link(page.url_path)
 shell.sidebar(page.url_path)
 shell.page_tools(page.url_path, [one.url_path for section in sections.values() for one in section])
 page.run()
+course.foot(page.url_path or "explore")
+glossary.words(page.url_path or "explore")

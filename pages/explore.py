@@ -14,10 +14,13 @@ def explore() -> None:
     """The whole page: what the reader does in the view reruns only this."""
     state.open_lesson()
     shown = state.run(inputs)
+    start = st.container(key="explore-start")  # read before the view, drawn after it
     parts.every_head(inputs, shown)
     parts.left_out(shown.run)
     parts.downstream(shown)
     parts.behind()
+    with start:
+        parts.start(shown)
 
 
 explore()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from attnviz.web import shell
+from attnviz.web.components import course_view
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Answered:
 def is_revealed(page: str, name: str) -> bool:
     """Whether a page may show what answers its question `name`."""
     return name in _answers(page) or name not in st.session_state.get(_hidden(page), {name})
+
+
+def is_answered(page: str) -> bool:
+    """Whether the reader has guessed an answer to a question of a page; to be shown it is no guess."""
+    return any(answered.guess for answered in _answers(page).values())
 
 
 def reveal_all(page: str) -> None:
@@ -75,6 +81,8 @@ def ask(page: str, name: str, question: Question, *, everywhere: bool = False) -
                 on_click=_hide if revealed else _take_guess,
                 args=(page, name, question, everywhere),
             )
+            if is_answered(page):
+                course_view.mark_done(page, key=f"lesson-done-{name}")
     return revealed
 
 

@@ -23,7 +23,7 @@ from attnviz.web import cache, reloads
 from attnviz.web.components import page_tools as tools
 
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
-OWN_INPUTS = ("translate", "vision", "train", "replay")  # pages that have fields of their own
+OWN_INPUTS = ("translate", "vision", "train", "replay", "lessons", "glossary")  # pages that have fields of their own
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
 _this_run = threading.local()  # a script run has a thread to itself
 
@@ -71,6 +71,7 @@ def restore_link(page: str) -> None:
     """
     given = st.query_params.to_dict()
     state = st.session_state
+    asks_for_start = given.pop("start", "") == "1"
     first = "text" not in state
     own = given.pop(reloads.PARAMETER, "")
     if first:
@@ -80,6 +81,9 @@ def restore_link(page: str) -> None:
     stepped = not first and not moved and _is_history_step()
     if moved and not first and _is_history_step():
         given = {}  # the browser gives the address of the page that was left: this one is as the session last saw it
+    if first:
+        state["opened with"] = dict(given)
+    state["start"] = asks_for_start and moved
     if moved and not first:
         state.pop("linked", None)  # of a page that was left before it ran
         state["arrived"] = True  # for the page: it goes on with what the reader looked at on the one before

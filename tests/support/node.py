@@ -23,6 +23,8 @@ MODULES = {
     "bridge": "core/bridge.js",
     "reports": "core/reports.js",
     "contract": "core/contract.js",
+    "term_finder": "core/term-finder.js",
+    "start_place": "widgets/start-place.js",
     "unpack": "attention/unpack.js",
     "maths": "attention/exponentials.js attention/items.js attention/masks.js attention/maths.js attention/entropy.js",
     "scores": "attention/scores.js",

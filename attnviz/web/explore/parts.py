@@ -11,8 +11,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from attnviz import figures
 from attnviz.nn import attention, reference
-from attnviz.web import cache, shell
-from attnviz.web.components import attention_view
+from attnviz.web import cache, course, shell
+from attnviz.web.components import attention_view, start_view
 from attnviz.web.components.chart import chart
 from attnviz.web.explore import state, text
 from attnviz.web.lesson import LONGEST
@@ -25,6 +25,21 @@ def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
     attention_view.attention_view(shown.run.message, shown.view, key=state.KEY, file=file, reach=LONGEST)
     st.caption(text.CAVEAT)
     shell.write_link(inputs, shown.view.to_query())
+
+
+def start(shown: state.Shown) -> None:
+    """The first minute over the view, for who is new here."""
+    following = course.after("explore")
+    assert following is not None
+    start_view.start_view(
+        state.KEY,
+        layers=shown.run.n_layers,
+        heads=shown.run.n_heads,
+        following={"page": following.page, "title": following.title, "minutes": following.minutes},
+        offered=st.session_state["opened with"] in ({}, state.FIRST_LOOK.to_query()),
+        asked=st.session_state.pop("start", False),
+        key="start",
+    )
 
 
 def left_out(run: cache.Run) -> None:

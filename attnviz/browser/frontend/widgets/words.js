@@ -1,0 +1,210 @@
+/* words.js: explains the terms that stand on the page, where they stand, and lists them (a Streamlit component,
+   components v2). The data is {entries: [{term, also, pattern, says, page, query, title}]}.
+
+   Nothing of the page is changed: the words are marked by a highlight of the browser, and found again under the
+   pointer by their place. */
+import { component } from "../core/bridge.js";
+import { el } from "../core/dom.js";
+import { findTerms, termFinder } from "../core/term-finder.js";
+import { visitTexts } from "./page-text.js";
+import { TermCard } from "./term-card.js";
+
+const MARK = "attnviz-term";
+const MARK_CSS = `::highlight(${MARK}) { text-decoration: underline dotted 1px; text-underline-offset: 3px }`;
+const REST = 300; // ms after which the page is read again
+const POINT = 300; // ms that the pointer rests on a word before it is explained
+
+class Words {
+  constructor(root, { entries }, tell) {
+    this.root = root;
+    this.entries = entries;
+    this.tell = tell;
+    this.finder = termFinder(entries);
+    this.page = document.querySelector("[data-testid=stMain]") ?? document.body;
+    this.found = new WeakMap(); // of each text that was read: its data and places
+    /** @type {Map<Element, {range: Range, entry: number, control: boolean}[]>} */
+    this.marks = new Map(); // by the element that holds the word
+    this.listed = ""; // the terms of the list
+    this.waiting = this.pointing = 0;
+    this.card = new TermCard(({ term }) => tell.trigger("go", { term }));
+    this.list = el("ul", { role: "group", "aria-label": "Words on this page. Arrow keys move." });
+    root.replaceChildren(el("p", {}, "Words on this page"), this.list, this.card.node);
+    this.observer = new MutationObserver(() => this.readSoon());
+    this.roots = new WeakSet();
+    this.sheet = new CSSStyleSheet();
+    this.sheet.replaceSync(MARK_CSS);
+    this.observe(this.page, document);
+    this.listen();
+    this.readSoon();
+  }
+
+  /** Watches a tree, in which the words can then be marked. */
+  observe(tree, styled) {
+    if (this.roots.has(tree)) return;
+    this.roots.add(tree);
+    this.observer.observe(tree, { childList: true, characterData: true, subtree: true });
+    styled.adoptedStyleSheets = [...styled.adoptedStyleSheets, this.sheet];
+  }
+
+  listen() {
+    this.ending = new AbortController();
+    const { signal } = this.ending;
+    const on = (name, act) => document.addEventListener(name, act, { signal, passive: true, capture: true });
+    on("pointermove", (event) => event.pointerType !== "touch" && this.point(event));
+    on("click", (event) => this.press(event));
+    on("keydown", (event) => event.key === "Escape" && this.card.hide());
+    on("scroll", () => this.card.hide());
+    this.list.addEventListener("keydown", (event) => this.move(event));
+    this.list.addEventListener("focusout", () => this.card.leave());
+  }
+
+  /* ---- reading the page --------------------------------------------------------------------- */
+
+  readSoon() {
+    if (this.waiting) return;
+    this.waiting = setTimeout(() => {
+      const idle = window.requestIdleCallback ?? setTimeout;
+      idle(() => {
+        this.waiting = 0;
+        if (this.root.isConnected) this.read();
+      });
+    }, REST);
+  }
+
+  read() {
+    const seen = new Set(); // the entries that stand on the page
+    const marked = new Set();
+    const first = []; // of each one the first place where it can be marked
+    this.marks = new Map();
+    visitTexts(this.page, {
+      skip: this.root.getRootNode().host ?? this.root,
+      onRoot: (root) => this.observe(root, root),
+      onText: (text) => {
+        for (const { start, end, entry } of this.placesIn(text)) {
+          seen.add(entry);
+          if (text.drawn) continue;
+          const range = document.createRange();
+          range.setStart(text.node, start);
+          range.setEnd(text.node, end);
+          const holder = text.node.parentElement;
+          this.marks.set(holder, [...(this.marks.get(holder) ?? []), { range, entry, control: text.control }]);
+          if (text.control || text.token || text.title || marked.has(entry) || !isVisible(holder)) continue;
+          marked.add(entry);
+          first.push(range);
+        }
+      },
+    });
+    this.highlight(first);
+    this.show(this.entries.filter((_, i) => seen.has(i)));
+  }
+
+  placesIn({ node, token }) {
+    const before = this.found.get(node);
+    if (before?.data === node.data) return before.places;
+    const places = findTerms(this.finder, node.data, token);
+    this.found.set(node, { data: node.data, places });
+    return places;
+  }
+
+  highlight(ranges) {
+    if (!window.Highlight) return; // the words are explained all the same
+    this.highlighted = new Highlight(...ranges);
+    CSS.highlights.set(MARK, this.highlighted);
+  }
+
+  /* ---- the list ------------------------------------------------------------------------------ */
+
+  show(entries) {
+    const listed = entries.map(({ term }) => term).join("\n");
+    if (listed === this.listed) return;
+    this.listed = listed;
+    const at = [...this.list.querySelectorAll("button")].indexOf(this.focused());
+    this.list.replaceChildren(...entries.map((entry, i) => this.item(entry, i === Math.max(0, at))));
+    if (at >= 0) this.list.querySelectorAll("button")[at]?.focus();
+    this.root.hidden = !entries.length;
+  }
+
+  item(entry, entered) {
+    const says = el("span", { class: "aw-sr", id: `aw-says-${this.entries.indexOf(entry)}` }, entry.says);
+    const button = el(
+      "button",
+      { type: "button", tabindex: entered ? 0 : -1, "aria-describedby": says.id },
+      entry.term,
+    );
+    const show = () => this.card.show(entry, button.getBoundingClientRect());
+    button.addEventListener("focus", show);
+    button.addEventListener("click", show);
+    button.addEventListener("pointerenter", show);
+    button.addEventListener("pointerleave", () => this.card.leave());
+    return el("li", {}, button, says);
+  }
+
+  /** @returns {any} */
+  focused() {
+    return /** @type {Document | ShadowRoot} */ (this.root.getRootNode()).activeElement;
+  }
+
+  /** Arrow keys go through the list. */
+  move(event) {
+    const buttons = [...this.list.querySelectorAll("button")];
+    const at = buttons.indexOf(this.focused());
+    const steps = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1 };
+    const to = { ...steps, Home: 0, End: buttons.length - 1 }[event.key];
+    if (to === undefined || !buttons[to]) return;
+    event.preventDefault();
+    buttons[at].tabIndex = -1;
+    buttons[to].tabIndex = 0;
+    buttons[to].focus();
+  }
+
+  /* ---- the words under the pointer ------------------------------------------------------------ */
+
+  /** The word at a pointer's place, with its rectangle. */
+  wordAt(event) {
+    const [target] = event.composedPath();
+    for (const mark of this.marks.get(target) ?? [])
+      for (const rect of mark.range.getClientRects())
+        if (event.clientX >= rect.left && event.clientX <= rect.right)
+          if (event.clientY >= rect.top && event.clientY <= rect.bottom)
+            return { entry: this.entries[mark.entry], rect, control: mark.control };
+    return null;
+  }
+
+  point(event) {
+    clearTimeout(this.pointing);
+    if (event.composedPath().includes(this.root)) return;
+    const word = event.buttons ? null : this.wordAt(event);
+    if (word && word.entry === this.card.entry) this.card.stay();
+    else if (word) this.pointing = setTimeout(() => this.card.show(word.entry, word.rect), POINT);
+    if (!word && this.card.open) this.card.leave();
+  }
+
+  press(event) {
+    clearTimeout(this.pointing);
+    if (event.composedPath().includes(this.root)) return;
+    const word = this.wordAt(event);
+    if (word && !word.control) this.card.show(word.entry, word.rect);
+    else this.card.hide();
+  }
+
+  destroy() {
+    this.ending.abort();
+    this.observer.disconnect();
+    clearTimeout(this.waiting);
+    clearTimeout(this.pointing);
+    if (window.Highlight && CSS.highlights.get(MARK) === this.highlighted) CSS.highlights.delete(MARK);
+    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((sheet) => sheet !== this.sheet);
+  }
+}
+
+/** Whether a reader can see what an element holds. @param {Element} element */
+function isVisible(element) {
+  const { width, height } = element.getBoundingClientRect();
+  return width > 1 && height > 1;
+}
+
+export default component(".aw-words", {
+  mount: (root, data, tell) => new Words(root, data, tell),
+  update: () => {}, // the glossary is the same on every page
+  destroy: (words) => words.destroy(),
+});
