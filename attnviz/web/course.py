@@ -30,14 +30,12 @@ CHAPTERS = (
     Chapter("masks", "Masks", "Who may look at whom?", 6, ("softmax",)),
     Chapter("positions", "Positions", "How does the model know the order of words?", 8, ("masks",)),
     Chapter("encoder_block", "The encoder block", "What does one block do to a word?", 8, ("step_by_step",)),
-    Chapter("generate", "Generate", "What comes next?", 6, ("softmax", "masks")),
-    Chapter("translate", "Translate", "How does an answer look at its source?", 6, ("generate",)),
+    Chapter("generate", "Generate", "What comes next, and which words decide it?", 6, ("softmax", "masks")),
+    Chapter("translate", "Translate", "Which words is each word made from?", 6, ("generate",)),
     Chapter("vision", "Vision", "What does a vision transformer look at?", 6, ("explore",)),
-    Chapter(
-        "variants", "Variants and their cost", "What does attention cost, and what do its variants?", 8, ("masks",)
-    ),
+    Chapter("variants", "Variants and their cost", "What does attention cost, and what can it save?", 8, ("masks",)),
     Chapter("replay", "Replay: an induction head", "When does the induction head form?", 6, ("positions",)),
-    Chapter("train", "Watch attention form", "How does a model learn where to look?", 8, ("replay",)),
+    Chapter("train", "Watch attention form", "How does attention form?", 8, ("replay",)),
 )
 BY_PAGE = {chapter.page: chapter for chapter in CHAPTERS}
 PAGES = (*BY_PAGE, "models", "lessons", "glossary")  # that a link of the course or the glossary leads to
@@ -94,6 +92,8 @@ def go_on() -> None:
         place = destination(bridge.reported(key, "go"))
         if place is not None:
             page, query = place
+            state = st.session_state
+            state.update({key: state[key] for key in ("text", "model") if key in state})  # this run draws no fields
             st.switch_page(f"pages/{page}.py", query_params=dict(query))
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import plotly.graph_objects as go
+from google.protobuf.json_format import MessageToDict
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block
 
 from attnviz.browser.framing import read_frame
 from attnviz.web import shell
 
 ROOT = Path(__file__).parents[2]
 SENTENCE = "The animal didn't cross the street because it was too tired."  # what the app opens with
+# Components whose texts are not about what the page shows: values to choose from, the glossary, the list of lessons.
+OFFERS = ("attnviz_dial", "attnviz_words", "attnviz_course")
 DRAWN = {"scatter", "bar", "heatmap"}  # the traces that the build of plotly.js in assets/plotly can draw
 
 
@@ -81,6 +86,42 @@ def opened(name: str = "", /, **query: object) -> Page:
     app = Page(name, ({"revealed": 1} if name else {}) | query).run()
     assert not app.exception
     return app
+
+
+def _elements(block: Any) -> Iterator[Any]:
+    for child in block.children.values():
+        if isinstance(child, Block):
+            yield from _elements(child)
+        else:
+            yield child
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if key not in ("id", "javascriptContent", "css", "jsContent", "cssContent", "htmlContent"):
+                yield from _strings(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _strings(one)
+    elif isinstance(value, str) and value.startswith("{"):  # a figure, or what a component was sent
+        yield from _strings(json.loads(value))
+    elif isinstance(value, str):
+        yield value
+
+
+def written(page: Page) -> list[str]:
+    """Every string that the browser is sent in the main part, but for what is the same whatever the page shows."""
+    strings = []
+    for element in _elements(page.main):
+        proto = element.proto
+        if ".quiz." in getattr(proto, "id", "") or getattr(proto, "component_name", "") in OFFERS:
+            continue
+        if element.type == "bidi_component" and proto.bytes:
+            strings += _strings(read_frame(proto.bytes)[0])
+            continue
+        strings += _strings(MessageToDict(proto))
+    return strings
 
 
 def components(app: AppTest, name: str) -> list[Any]:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from google.protobuf.json_format import MessageToDict
-from streamlit.testing.v1.element_tree import Block
 
-from attnviz.browser.framing import read_frame
 from attnviz.web import prediction
 from attnviz.web.prediction import Question
-from tests.pages.driver import SENTENCE, Page, opened
+from tests.pages.driver import SENTENCE, Page, opened, written
 
 # A page, the parameters that it is opened with, and the names of its questions.
 READS_NO_TEXT = [
@@ -61,42 +55,6 @@ class Asked:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     return Asked(monkeypatch)
-
-
-def _elements(block: Any) -> Iterator[Any]:
-    for child in block.children.values():
-        if isinstance(child, Block):
-            yield from _elements(child)
-        else:
-            yield child
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, one in value.items():
-            if key not in ("id", "javascriptContent", "css", "jsContent", "cssContent", "htmlContent"):
-                yield from _strings(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _strings(one)
-    elif isinstance(value, str) and value.startswith("{"):  # a figure, or what a component was sent
-        yield from _strings(json.loads(value))
-    elif isinstance(value, str):
-        yield value
-
-
-def written(page: Page) -> list[str]:
-    """Every string that the browser is sent in the main part, but for the questions and their options themselves."""
-    strings = []
-    for element in _elements(page.main):
-        proto = element.proto
-        if ".quiz." in getattr(proto, "id", "") or getattr(proto, "component_name", "") == "attnviz_dial":
-            continue  # a dial names the values that can be chosen
-        if element.type == "bidi_component" and proto.bytes:
-            strings += _strings(read_frame(proto.bytes)[0])
-            continue
-        strings += _strings(MessageToDict(proto))
-    return strings
 
 
 def pictures(page: Page) -> int:
