@@ -15,14 +15,14 @@ inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["t
 def aligned() -> None:
     """Model and source, the answer, and the attention between them."""
     state.adopt_view(lesson)
-    lesson.question("Which words is each word made from?")
+    lesson.question("Where does the model look as it answers?")
     above = st.container()
     parts.controls(lesson)
     with above:
         answer = state.answer(lesson)
         parts.sentence(lesson, answer)
-    parts.prediction(lesson, answer)
-    parts.attention(lesson, answer)
+    shown = parts.prediction(lesson, answer)
+    parts.attention(lesson, answer, shown)
     parts.steps(lesson, answer)
     parts.beams(lesson, answer)
     parts.tries(lesson, answer)

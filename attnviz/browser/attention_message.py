@@ -43,6 +43,7 @@ def pack(
     batch: int = 0,
     stack: str = "self",
     scores: Mapping[str, Any] | None = None,
+    rows: Encoding | None = None,
 ) -> bytes:
     """The message for one text of a trace.
 
@@ -54,15 +55,17 @@ def pack(
             (keys), "encoder" the source's own attention in an encoder-decoder model.
         scores: a number per head, (L, H), by name, which the reader may choose as order or colour of the heads;
             names are lower-case words joined by "-". NaN or infinite: this head has none.
+        rows: what names the queries where that is not the tokens they were made of: a decoder's answer, say.
 
     Up to 64 tokens q and k are float32; above, float16 (weights within 0.0021 at 512 tokens and temperature
     1), unless a value exceeds float16's range. Errors: InvalidParameterError for a stack or a text that the
     trace does not have, or a name that is not one; ShapeError for scores of another shape.
     """
     payload = Payload()
-    header = _describe(trace, payload, title=title, name=name, batch=batch, stack=stack)
+    about: dict[str, Any] = {"title": title, "name": name, "batch": batch, "stack": stack, "named": rows}
+    header = _describe(trace, payload, **about)
     if before is not None:
-        header["before"] = _describe(before, payload, title=title, name=name, batch=batch, stack=stack)
+        header["before"] = _describe(before, payload, **about)
     header["scores"] = _scores(scores or {}, [layer["heads"] for layer in header["layers"]])
     return frame(header, payload)
 
@@ -98,7 +101,9 @@ def attentions(trace: Trace, stack: str) -> list[AttentionTrace]:
     return present
 
 
-def _describe(trace: Trace, payload: Payload, *, title: str, name: str, batch: int, stack: str) -> dict[str, Any]:
+def _describe(
+    trace: Trace, payload: Payload, *, title: str, name: str, batch: int, stack: str, named: Encoding | None
+) -> dict[str, Any]:
     layers = attentions(trace, stack)
     rows, _, n_queries, width = layers[0].q.shape
     n_keys = layers[0].k.shape[2]
@@ -106,8 +111,8 @@ def _describe(trace: Trace, payload: Payload, *, title: str, name: str, batch: i
         raise InvalidParameterError(f"batch={batch}, but the trace holds {rows} texts (from 0)")
     side = trace.source if stack == "encoder" else trace
     assert side is not None
-    tokens = token_columns(_encoding(side, batch), n_queries)
-    if stack == "cross" or n_keys != n_queries:  # the source, or learned or zero keys that stand behind the tokens
+    tokens = token_columns(named or _encoding(side, batch), n_queries)
+    if stack == "cross" or named or n_keys != n_queries:  # other tokens, or learned or zero keys behind the same ones
         seen = trace.source if stack == "cross" else side
         tokens |= token_columns(_encoding(seen, batch), n_keys, keys=True)
     qk = [(_rows(layer.q, batch), _rows(layer.k, batch)) for layer in layers]

@@ -42,12 +42,23 @@ def test_another_source_is_answered_and_its_link_reopens(visit: Open) -> None:
     box.fill("Friday, 11 September 1998")
     box.press("Enter")
     expect(sentence(page)).to_contain_text("1998-09-11")
-    page.get_by_role("radio", name="source on itself").click()
+    page.get_by_role("radio", name="Self-attention: source on itself").click()
     page.wait_for_url(re.compile("stack=encoder"))
     page.wait_for_selector(QUIET)
     again = visit(query_of(page))
     expect(sentence(again)).to_have_text(sentence(page).inner_text())
-    expect(again.get_by_role("radio", name="source on itself")).to_be_checked()
+    expect(again.get_by_role("radio", name="Self-attention: source on itself")).to_be_checked()
+
+
+def test_the_page_opens_at_its_top_and_what_is_tried_comes_into_view(visit: Open) -> None:
+    page = visit()
+    scrolled = page.locator("[data-testid=stMain]")
+    assert scrolled.evaluate("e => e.scrollTop") == 0
+    page.get_by_role("button", name="A month from its letters").click()
+    expect(sentence(page)).to_contain_text("1998-09-11")
+    expect(page.locator(".av-say")).to_be_in_viewport()
+    matrix = page.locator(".av-root canvas").nth(1)
+    expect(matrix).to_be_in_viewport(ratio=0.5)
 
 
 def test_nothing_scrolls_sideways(first_look: Page) -> None:

@@ -15,13 +15,15 @@ from attnviz.web.translate.answer import ALIGNING, Answer
 from attnviz.web.translate.state import Settings
 
 N_CANDIDATES = 6
+HEIGHT = 854  # px of the picture with its controls and what is said under it
 FORMULA = (
     r"\begin{aligned}A&=\mathrm{softmax}\!\left(\frac{(XW_Q)(MW_K)^\top}{\sqrt{d_k}}\right)\\"
     r"\mathrm{Cross}(X, M)&=A\,MW_V\end{aligned}"
 )
 SOURCES = (
-    "Vaswani et al. 2017, section 3.2.3: X are the decoder’s vectors, M the encoder’s output. "
-    "Beam search: Wu et al. 2016, section 7."
+    "One head, without biases: X are the decoder’s vectors, M the encoder’s output. Vaswani et al. 2017, sections "
+    "3.2.1 and 3.2.3. Beam search, its scores divided by the length: Wu et al. 2016, section 7. Attention shows where "
+    "a head looks, not by itself why the model answers as it does."
 )
 
 
@@ -63,15 +65,19 @@ def controls(lesson: Lesson[Settings]) -> None:
     )
 
 
-def prediction(lesson: Lesson[Settings], answer: Answer) -> None:
-    """In which order does the head read the source? Asked where there is an order."""
+def prediction(lesson: Lesson[Settings], answer: Answer) -> bool:
+    """How does the head go through the source? Asked where that is clear; whether the picture may be drawn."""
     settings = lesson.settings()
-    if settings.stack == "cross" and (order := text.order(answer, settings.layer, settings.head)):
-        lesson.predict("guess", order[0], text.GUESSES, *order[1:])
+    question = text.order(answer, settings.layer, settings.head) if settings.stack == "cross" else None
+    if question is None:
+        return True
+    asks, truth, because = question
+    return lesson.predict("order", asks, text.GUESSES, truth, because)
 
 
-def attention(lesson: Lesson[Settings], answer: Answer) -> None:
+def attention(lesson: Lesson[Settings], answer: Answer, shown: bool) -> None:
     """All heads of the chosen stack; `state.adopt_view` takes what the reader picks in it."""
+    lesson.in_view()
     st.segmented_control(
         "Attention",
         [name for name in text.STACKS if name != "self" or answer.has_self],
@@ -83,6 +89,9 @@ def attention(lesson: Lesson[Settings], answer: Answer) -> None:
         args=(lesson,),
     )
     settings = lesson.settings()
+    if not shown:
+        lesson.veil("order", HEIGHT)
+        return
     attention_view(
         state.message(settings.translator, settings.source, settings.forced, settings.stack),
         state.view_state(settings),
@@ -90,14 +99,13 @@ def attention(lesson: Lesson[Settings], answer: Answer) -> None:
         question="",
         live=False,
     )
-    if note := text.note(answer, settings.translator, settings.source):
-        st.caption(shell.escaped(note))
+    st.caption(shell.escaped(text.note(answer, settings.translator, settings.source, settings.stack)))
 
 
 def steps(lesson: Lesson[Settings], answer: Answer) -> None:
     """The answer token by token, and what could be said in the place of one."""
     settings = lesson.settings()
-    lesson.section("Step by step: what could be said instead?")
+    lesson.section("Token by token: what could it say instead?")
     start = answer.run.encodings[0].labels[: len(answer.prompt.start)]
     writer(
         [*(Chip(label, special=True) for label in start), *chips(answer)],
@@ -111,7 +119,7 @@ def steps(lesson: Lesson[Settings], answer: Answer) -> None:
         on_write=lambda: state.take(lesson, answer),
     )
     if settings.forced:
-        st.button("Back to the model’s own answer", key="translate-own", on_click=state.restart, args=(lesson,))
+        st.button("Back to the model’s own answer", key="translate-own", on_click=state.own_answer, args=(lesson,))
 
 
 def chips(answer: Answer) -> list[Chip]:
@@ -135,7 +143,7 @@ def candidates(answer: Answer, focus: int) -> list[Candidate]:
 
 def beams(lesson: Lesson[Settings], answer: Answer) -> None:
     """The best answers of a beam search beside the greedy one."""
-    lesson.section("Greedy, or the best of several beams")
+    lesson.section("Does a search with several beams find a better answer?")
     settings = lesson.settings()
     greedy = state.answered(settings.translator, settings.source, ()) if settings.forced else answer
     best = state.beams(settings.translator, settings.source, settings.beams)
@@ -147,20 +155,18 @@ def beams(lesson: Lesson[Settings], answer: Answer) -> None:
 
 def tries(lesson: Lesson[Settings], answer: Answer) -> None:
     """Things to try; the translator where it is installed."""
-    fresh = {"forced": (), "stack": "cross"}
-    date = {**fresh, "translator": "dates", "source": "Friday, 11 September 1998", "layer": 0, "head": 0, "focus": 7}
+    first = {"translator": "dates", "layer": 0, "head": 2}
     offered = [
-        Try("A month from its letters", date),
-        Try("What ends the answer", {"stack": "cross", "focus": len(answer.ids)}),
+        Try("A month from its letters", first | {"source": "Friday, 11 September 1998", "focus": 7}),
+        Try("What ends the answer", {"focus": len(answer.ids)}),
         Try("How the source reads itself", {"stack": "encoder"}),
     ]
     name = "bergamot-en-pt"
     if name in state.models():
         layer, head = ALIGNING[name]
-        source = state.EXAMPLES[name][0]
-        cat = {**fresh, "translator": name, "source": source, "layer": layer, "head": head, "focus": 2}
+        cat = {"translator": name, "source": state.EXAMPLES[name][0], "layer": layer, "head": head, "focus": 2}
         offered.insert(0, Try("A translator: “black cat” turns round", cat))
-    lesson.tries(*offered)
+    lesson.tries(*offered, keeps=("translator", "source", "layer", "head", "focus", "beams"))
 
 
 def behind(lesson: Lesson[Settings]) -> None:

@@ -14,7 +14,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.generation.beam_search import Beam, beam
 from attnviz.models.catalogue import catalogue
 from attnviz.models.model import Model
-from attnviz.web import cache, shell
+from attnviz.web import cache, shell, thread
 from attnviz.web.components import attention_view
 from attnviz.web.components.generation_view import written
 from attnviz.web.jobs import model_downloads
@@ -25,9 +25,10 @@ from attnviz.web.translate.answer import ALIGNING, MAX_NEW_TOKENS, Answer, greed
 LONGEST_TEXT = 400  # characters
 LONGEST_LOOK = 6_000  # characters: a mask painted by hand, and all else
 BEAMS = (1, 2, 4, 8)
+SAYS = ("cross", "self")  # the decoder's attentions: their rows are the answer's tokens
 VIEW, WRITER = "translate-view", "translate-answer"
 EXAMPLES = {  # by model: texts to begin with
-    "dates": ("the 3rd of March 2021", "Friday, 11 September 1998", "7/4/1776"),
+    "dates": ("the 3rd of March 2021", "Friday, 11 September 1998", "4.7.1776"),
     "bergamot-en-pt": (
         "The black cat sleeps on the red sofa.",
         "My sister bought three old books.",
@@ -40,6 +41,10 @@ EXAMPLES = {  # by model: texts to begin with
     ),
 }
 OTHER_EXAMPLES = ("The black cat sleeps on the red sofa.",)
+FIRST_LOOKS = {  # by model: layer, head and token of the answer to begin with
+    "dates": (0, 2, 7),  # the month's second digit, which is read off its letters
+    **{name: (*place, 2) for name, place in ALIGNING.items()},
+}
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,12 @@ class Settings:
     translator: str = "dates"
     source: str = EXAMPLES["dates"][0]
     forced: tuple[int, ...] = ()  # what the answer begins with, by the reader's choice
-    focus: int = 7  # the month's second digit, which is read off its letters
-    layer: int = 0
-    head: int = 0
+    focus: int = FIRST_LOOKS["dates"][2]
+    layer: int = FIRST_LOOKS["dates"][0]
+    head: int = FIRST_LOOKS["dates"][1]
     stack: str = "cross"
     look: str = ""  # what else is set in the view, as `ViewState` writes it into an address
     beams: int = 4
-    guess: str = ""
 
     def __post_init__(self) -> None:
         if len(self.look) > LONGEST_LOOK:
@@ -66,8 +70,8 @@ class Settings:
             raise InvalidParameterError(f"{len(self.forced)} ids are forced; at most {MAX_NEW_TOKENS} from 0 on are")
         if min(self.focus - 1, self.layer, self.head) < 0:
             raise InvalidParameterError("layer and head count from 0, tokens of the answer from 1")
-        if self.stack not in text.STACKS or self.beams not in BEAMS or self.guess not in ("", *text.GUESSES):
-            raise InvalidParameterError(f"{self.stack!r}, {self.beams} or {self.guess!r} is none of the choices")
+        if self.stack not in text.STACKS or self.beams not in BEAMS:
+            raise InvalidParameterError(f"{self.stack!r} or {self.beams} is none of the choices")
 
 
 # ---- models ----------------------------------------------------------------------------------------------
@@ -112,12 +116,10 @@ def beams(name: str, source: str, n: int) -> list[Beam]:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def message(name: str, source: str, forced: tuple[int, ...], stack: str) -> bytes:
-    """What the view is sent. In the attention to the source a row is named by the token that it says."""
-    answer = answered(name, source, forced)
-    run = answer.run
-    if stack == "cross":
-        run = replace(run, encodings=(answer.model.tokenizer.encoding(answer.ids),))
-    return attention_message.pack(run, name=name, stack=stack)
+    """What the view is sent. Rows of the decoder are named by the token that it says there, in both its attentions."""
+    current = answered(name, source, forced)
+    said = None if stack == "encoder" else current.model.tokenizer.encoding(current.ids)
+    return attention_message.pack(current.run, name=name, stack=stack, rows=said)
 
 
 def answer(lesson: Lesson[Settings]) -> Answer:
@@ -131,12 +133,13 @@ def answer(lesson: Lesson[Settings]) -> Answer:
         shell.refuse(str(error))
     settings = fitted(lesson, current)
     if st.session_state.pop("undrawn", False):  # the browser has forgotten the widgets below
-        lesson.choose(stack=settings.stack, beams=settings.beams, guess=settings.guess)
+        lesson.choose(stack=settings.stack, beams=settings.beams)
     return current
 
 
 def fitted(lesson: Lesson[Settings], answer: Answer) -> Settings:
     """The settings, on a layer, a head and a token that there are."""
+    follow_word(lesson, answer.labels)
     settings, config = lesson.settings(), answer.run.config
     if settings.stack == "self" and not answer.has_self:
         lesson.choose(stack="cross")
@@ -154,13 +157,29 @@ def fitted(lesson: Lesson[Settings], answer: Answer) -> Settings:
     return lesson.settings()
 
 
+def follow_word(lesson: Lesson[Settings], labels: tuple[str, ...]) -> None:
+    """Keeps the token that is asked for on its word in another answer; where that does not stand, in its place."""
+    memory, focus = f"{lesson.key('focus')}:on", lesson.settings().focus
+    before, asked = st.session_state.get(memory, (labels, focus))
+    if before != labels and asked == focus <= len(before) and before[focus - 1 : focus] != labels[focus - 1 : focus]:
+        place = thread.position_of(labels, thread.word_at(before, focus - 1))
+        if place is not None:
+            lesson.choose(focus=place + 1)
+    st.session_state[memory] = (labels, lesson.settings().focus)
+
+
+def forget_word(lesson: Lesson[Settings]) -> None:
+    """The place that is asked for stays where it is, whatever word comes to stand there."""
+    st.session_state.pop(f"{lesson.key('focus')}:on", None)
+
+
 # ---- the view's state is part of the settings --------------------------------------------------------------
 
 
 def view_state(settings: Settings) -> ViewState:
     """What the view shows under the settings."""
     view = replace(ViewState.from_query(dict(parse_qsl(settings.look))), layer=settings.layer, head=settings.head)
-    if settings.stack == "cross" and view.queries[-1:] != (settings.focus - 1,):  # of several, the last has the focus
+    if settings.stack in SAYS and view.queries[-1:] != (settings.focus - 1,):  # of several, the last has the focus
         view = replace(view, queries=(settings.focus - 1,))
     return view
 
@@ -174,7 +193,7 @@ def adopt_view(lesson: Lesson[Settings]) -> None:
         return
     memory[f"{key}:adopted"] = reported
     picked: dict[str, Any] = {"layer": reported.layer, "head": reported.head}
-    if settings.stack == "cross" and reported.queries:
+    if settings.stack in SAYS and reported.queries:
         picked["focus"] = reported.queries[-1] + 1
         reported = replace(reported, queries=reported.queries if len(reported.queries) > 1 else ())
     picked["look"] = urlencode(replace(reported, layer=0, head=0).to_query())
@@ -195,6 +214,7 @@ def take(lesson: Lesson[Settings], answer: Answer) -> None:
         lesson.choose(focus=at)
     elif 0 <= token < answer.model.transformer.config.vocab_size:
         forced = (*answer.ids[: at - 1], token)
+        forget_word(lesson)
         lesson.choose(forced=forced[:MAX_NEW_TOKENS], focus=at)
 
 
@@ -216,15 +236,21 @@ def other_tokens(lesson: Lesson[Settings]) -> None:
 def restart(lesson: Lesson[Settings]) -> None:
     """Another source: the answer begins anew."""
     other_tokens(lesson)
-    lesson.choose(forced=(), focus=1)
+    lesson.choose(forced=())
+
+
+def own_answer(lesson: Lesson[Settings]) -> None:
+    """The answer without what the reader put into it; the place that is asked for stays."""
+    restart(lesson)
+    forget_word(lesson)
 
 
 def other_model(lesson: Lesson[Settings]) -> None:
-    """Another model: its own first example, and the head that is known to align, if one is."""
+    """Another model: its own first example, and the head that shows most of it, where one is known."""
     name = lesson.settings().translator
-    layer, head = ALIGNING.get(name, (0, 0))
-    restart(lesson)
-    lesson.choose(source=EXAMPLES.get(name, OTHER_EXAMPLES)[0], layer=layer, head=head)
+    layer, head, focus = FIRST_LOOKS.get(name, (0, 0, 1))
+    own_answer(lesson)
+    lesson.choose(source=EXAMPLES.get(name, OTHER_EXAMPLES)[0], layer=layer, head=head, focus=focus)
 
 
 def first_model(lesson: Lesson[Settings]) -> None:

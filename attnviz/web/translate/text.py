@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import pandas as pd
 
+from attnviz.formatting import percent
 from attnviz.generation.beam_search import Beam
 from attnviz.web.translate.answer import ALIGNING, Answer
 
-STACKS = {"cross": "answer on source", "self": "answer on itself", "encoder": "source on itself"}
-MONOTONE, REORDERED = "In the order of the source", "In another order"
+STACKS = {
+    "cross": "Cross-attention: answer on source",
+    "self": "Self-attention: answer on itself",
+    "encoder": "Self-attention: source on itself",
+}
+MONOTONE, REORDERED = "Only from left to right", "It also goes back"
 GUESSES = (MONOTONE, REORDERED)
+CLEAR = 0.5  # of its attention that a token gives to one token of the source, from which it rests on that one
 UNKNOWN = {"[UNK]", "<unk>"}
 LONGEST_QUOTED = 160  # characters of a text in a sentence
 
@@ -38,30 +45,52 @@ def _quoted(text: str) -> str:
 
 
 def order(answer: Answer, layer: int, head: int) -> tuple[str, str, str] | None:
-    """Whether the head reads the source from left to right: the question, the true answer, and why.
+    """Whether the head goes through the source from left to right: the question, the true answer, and why.
 
-    The end of a text counts on neither side; a step back of one source token is a step back. None where fewer than
-    two tokens look at words of the source: these have no order.
+    Only tokens count that give more than half of their attention to one token of the source; the end of a text counts
+    on neither side, and a step back of one source token is a step back. None where these say nothing clear: there is
+    no step back, and they are fewer than two or fewer than half of the answer.
     """
+    rests = resting(answer, layer, head)
+    back = [pair for pair in itertools.pairwise(rests) if pair[1].place < pair[0].place]
+    n_words = sum(not special for special in answer.model.tokenizer.encoding(answer.ids).special)
+    if not back and len(rests) < max(2, n_words / 2):
+        return None
+    basis = f"Counted are tokens that give more than half to one of the source: {len(rests)} of {n_words}."
+    if back:
+        before, now = max(back, key=lambda pair: min(pair[0].weight, pair[1].weight))
+        because = (
+            "Cross-attention sees the whole source at every step, so it can follow the order of the answer: "
+            f"“{answer.labels[before.at]}” gives {percent(before.weight)} of its attention to "
+            f"“{answer.sources[before.place]}”, and “{answer.labels[now.at]}” after it {percent(now.weight)} to "
+            f"“{answer.sources[now.place]}”, further left. It goes back {_times(len(back))}. {basis}"
+        )
+    else:
+        because = (
+            "Cross-attention sees the whole source at every step and could go back, but here source and answer have "
+            f"the same order: no token rests on one that stands further left than that of the token before. {basis}"
+        )
+    truth = REORDERED if back else MONOTONE
+    return f"How does layer {layer}, head {head} go through the source as it answers?", truth, because
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A token of the answer that gives more than half of its attention to one token of the source."""
+
+    at: int  # in the answer
+    place: int  # in the source
+    weight: float
+
+
+def resting(answer: Answer, layer: int, head: int) -> list[Rest]:
+    """The answer's tokens that rest on one of the source's, special tokens on neither side."""
     assert answer.run.source is not None
     source = answer.run.source.encodings[0]
     special = answer.model.tokenizer.encoding(answer.ids).special
-    looks = [(i, int(answer.row(layer, head, i + 1).argmax())) for i in range(len(special)) if not special[i]]
-    looks = [(i, place) for i, place in looks if not source.special[place]]
-    if len(looks) < 2:
-        return None
-    back = [pair for pair in itertools.pairwise(looks) if pair[1][1] < pair[0][1]]
-    truth = REORDERED if back else MONOTONE
-    if back:
-        (before, there), (at, place) = back[0]
-        because = (
-            f"After “{answer.labels[before]}”, which looks at “{answer.sources[there]}”, it says "
-            f"“{answer.labels[at]}” and goes back to “{answer.sources[place]}”. "
-            f"It goes back {_times(len(back))} in {len(looks)} tokens."
-        )
-    else:
-        because = f"In {len(looks)} tokens it never goes back: this head reads the source in its order."
-    return f"In which order does layer {layer}, head {head} read the source?", truth, because
+    strongest = [(at, *answer.row(layer, head, at + 1).max(dim=0)) for at in range(len(special)) if not special[at]]
+    rests = [Rest(at, int(place), float(weight)) for at, weight, place in strongest]
+    return [rest for rest in rests if rest.weight > CLEAR and not source.special[rest.place]]
 
 
 def _times(n: int) -> str:
@@ -70,13 +99,23 @@ def _times(n: int) -> str:
 
 def heading(answer: Answer, focus: int) -> str:
     """Above what could be said."""
-    return f"What could stand in the place of “{answer.labels[focus - 1]}”: click one, and the model goes on from there"
+    return f"Instead of “{answer.labels[focus - 1]}”: click a token, and the model goes on from there"
 
 
-def note(answer: Answer, name: str, given: str) -> str:
-    """What is special about this model, this source or this answer."""
+def naming(stack: str) -> str:
+    """What rows and columns of the picture are named by."""
+    if stack == "encoder":
+        return "Rows and columns are the tokens of the source."
+    seen = (
+        "of the source that it looks at" if stack == "cross" else "that it has read by then: the last is the one before"
+    )
+    return f"A row is named by the token that the model says there, a column by a token {seen}."
+
+
+def note(answer: Answer, name: str, given: str, stack: str) -> str:
+    """How to read the picture, and what is special about this model, this source or this answer."""
     assert answer.run.source is not None
-    parts, source = [], answer.run.source.encodings[0]
+    parts, source = [naming(stack)], answer.run.source.encodings[0]
     if cut := answer.model.encode(given).cut:
         tokens = "token is" if cut == 1 else "tokens are"
         parts.append(f"The model reads {len(source)} tokens of a source; the last {cut} {tokens} left out.")
@@ -86,9 +125,9 @@ def note(answer: Answer, name: str, given: str) -> str:
         layer, head = ALIGNING[name]
         parts.append(f"Layer {layer}, head {head} of this translator was trained to align words.")
     if not answer.has_self:
-        parts.append("Its decoder has no attention to itself: a recurrence (SSRU) remembers what was said.")
+        parts.append("Its decoder has no self-attention: a recurrence (SSRU) carries on what was said before.")
     if not answer.ended:
-        parts.append(f"The answer has not ended after {len(answer.ids)} tokens, and is cut there.")
+        parts.append(f"The answer has not ended after {len(answer.ids)} tokens; it is cut there.")
     return " ".join(parts)
 
 
