@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnviz.figures.palette import Palette
-from attnviz.figures.theme import assembled
+from attnviz.figures.theme import apart, assembled
 from attnviz.formatting import duration, memory_size
 
 if TYPE_CHECKING:
@@ -230,24 +230,3 @@ def cache_dots(rows: Sequence[tuple[str, int, int, bool]], palette: Palette) -> 
 
 def _note(x: float, y: float | str, text: str, colour: str, points: int = 14) -> Note:
     return {"x": x, "y": y, "text": text, "showarrow": False, "font": {"color": colour, "size": points}}
-
-
-def apart(ends: Sequence[tuple[float, str, str]], least: float) -> list[tuple[float, str, str]]:
-    """Labels (y, text, colour) moved as little as it takes to stand `least` apart, their order kept."""
-    groups: list[list[tuple[float, str, str]]] = []
-    for end in sorted(ends):
-        groups.append([end])
-        while (
-            len(groups) > 1
-            and _middle(groups[-1]) - _middle(groups[-2]) < least * (len(groups[-1]) + len(groups[-2])) / 2
-        ):
-            groups[-2:] = [groups[-2] + groups[-1]]
-    return [
-        (_middle(group) + (i - (len(group) - 1) / 2) * least, text, colour)
-        for group in groups
-        for i, (_, text, colour) in enumerate(group)
-    ]
-
-
-def _middle(group: Sequence[tuple[float, str, str]]) -> float:
-    return sum(y for y, _, _ in group) / len(group)

@@ -80,7 +80,7 @@ def plain(label: str) -> str:
 
 
 def end_notes(x: float, ends: Sequence[tuple[float, str, str]], top: float) -> list[dict[str, Any]]:
-    """Names lines at their right end instead of in a legend: (y, text, colour) each; two that would touch part.
+    """Names lines at their right end instead of in a legend: (y, text, colour) each; those that would touch part.
 
     Annotations for `assembled`; the figure's right margin has to leave room for them.
     """
@@ -94,15 +94,26 @@ def end_notes(x: float, ends: Sequence[tuple[float, str, str]], top: float) -> l
             "showarrow": False,
             "font": {"color": colour, "size": 14},
         }
-        for y, text, colour in _apart(list(ends), top)
+        for y, text, colour in apart(ends, 0.11 * top)
     ]
 
 
-def _apart(ends: list[tuple[float, str, str]], top: float) -> list[tuple[float, str, str]]:
-    """Labels at the ends of lines, pushed apart where they would overlap (11 % of the height)."""
-    if len(ends) == 2 and abs(ends[0][0] - ends[1][0]) < 0.11 * top:
-        low, high = sorted(range(2), key=lambda i: ends[i][0])
-        middle = (ends[0][0] + ends[1][0]) / 2
-        ends[low] = (middle - 0.055 * top, *ends[low][1:])
-        ends[high] = (middle + 0.055 * top, *ends[high][1:])
-    return ends
+def apart(ends: Sequence[tuple[float, str, str]], least: float) -> list[tuple[float, str, str]]:
+    """Labels (y, text, colour) moved as little as it takes to stand `least` apart, their order kept."""
+    groups: list[list[tuple[float, str, str]]] = []
+    for end in sorted(ends):
+        groups.append([end])
+        while (
+            len(groups) > 1
+            and _middle(groups[-1]) - _middle(groups[-2]) < least * (len(groups[-1]) + len(groups[-2])) / 2
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [
+        (_middle(group) + (i - (len(group) - 1) / 2) * least, text, colour)
+        for group in groups
+        for i, (_, text, colour) in enumerate(group)
+    ]
+
+
+def _middle(group: Sequence[tuple[float, str, str]]) -> float:
+    return sum(y for y, _, _ in group) / len(group)

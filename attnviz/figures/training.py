@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnviz.figures.cost import apart
 from attnviz.figures.palette import Palette
-from attnviz.figures.theme import assembled, colour_scale, plain
+from attnviz.figures.theme import apart, assembled, colour_scale, plain
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

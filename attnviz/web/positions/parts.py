@@ -127,7 +127,7 @@ def one_head(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     with left:
         _matrix("before", inputs, None, layer, head, as_is)
     with right:
-        _matrix("after", inputs, scheme, layer, head, f"Run with {text.WITH[scheme]}")
+        _matrix("after", inputs, scheme, layer, head, f"Run {text.with_scheme(scheme)}")
     before, after = (state.weights(inputs, run, layer, head) for run in (None, scheme))
     with sentences:
         lesson.sentence(text.attention(before, after, layer, head, scheme, native), part="attention")
@@ -270,7 +270,7 @@ def places(lesson: Lesson[Settings], copies: Copies) -> None:
     with picture:
         lesson.picture(
             figures.wave_lines(lines, shell.palette(), x="position of the copy that looks", y="gap", first=3),
-            title="Score of the copy 1 before, minus that of the copy 3 before",
+            title="The gap: score of the copy 1 before, minus that of the copy 3 before",
             alt=text.places(gaps, copies.label, copies.head),
             data=pd.DataFrame({"position": range(3, 3 + n), **lines}),
             file="positions-places",

@@ -98,7 +98,7 @@ def attention(before: Tensor, after: Tensor, layer: int, head: int, scheme: str,
     if scheme == native:
         return f"{habit} The model’s own are {WITH[native]}, so both pictures are the same."
     there, elsewhere = _and_the_rest(word_order.at_offset(after, offset))
-    return f"{habit} Run with {WITH[scheme]}, it gives {there} there and {elsewhere} elsewhere."
+    return f"{habit} Run {with_scheme(scheme)}, it gives {there} there and {elsewhere} elsewhere."
 
 
 def _and_the_rest(share: float) -> tuple[str, str]:
@@ -110,13 +110,18 @@ def _and_the_rest(share: float) -> tuple[str, str]:
     return there, f"{number(100 - float(shown), 1 if '.' in shown else 0)}\u202f%"
 
 
+def with_scheme(scheme: str) -> str:
+    """How a run with other positions is called: “with RoPE”, “without positions”."""
+    return "without positions" if scheme == "none" else f"with {WITH[scheme]}"
+
+
 def outside_training(title: str, trained: bool, scheme: str, native: str) -> str:
     """What a scheme that the model was not made with does not show."""
     if not trained:
         return f"{title} is untrained and was built with {WITH[native]}: training would make something else of both."
     return (
-        f"{title} was trained with {WITH[native]}, never with {WITH[scheme]}: here it is used outside its training "
-        "conditions. Trained with the other scheme, it would have learned something else."
+        f"{title} was trained with {WITH[native]}: here it is used outside its training conditions. Trained "
+        f"{with_scheme(scheme)}, it would have learned something else."
     )
 
 

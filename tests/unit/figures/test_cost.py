@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attnviz.figures import DARK, LIGHT, cache_dots, cost_lines, error_dots, implied_matrices
-from attnviz.figures.cost import Line, apart
+from attnviz.figures.cost import Line
 from attnviz.figures.implied_matrices import COLUMNS
+from attnviz.figures.theme import apart
 from attnviz.formatting import duration, memory_size
 from tests.support.hostile_texts import HOSTILE
 
