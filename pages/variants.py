@@ -7,7 +7,7 @@ from attnviz.web.lesson import Lesson
 from attnviz.web.variants import parts, state
 
 shell.ensure()
-lesson = Lesson("variants", state.Settings())
+lesson = Lesson("variants", state.Settings(), follows=("layer", "head"))
 run = state.run(lesson)
 
 
@@ -21,7 +21,8 @@ def same_head() -> None:
         parts.controls(lesson, run, survey)
     with right:
         parts.matrices(lesson, run, survey)
-        parts.errors(lesson, survey)
+    parts.heads_to_try(lesson)
+    parts.errors(lesson, survey)
     lesson.write_link(run.inputs)
 
 
@@ -32,8 +33,6 @@ def behind() -> None:
 
 
 same_head()
-parts.heads_to_try(lesson)
 parts.measured(lesson, run)
 parts.key_value_cache(lesson, run)
-parts.lengths_to_try(lesson)
 behind()

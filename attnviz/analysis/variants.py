@@ -16,14 +16,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from attnviz.analysis.linear_attention import feature_map, linear, linear_causal, nonzero
 from attnviz.checks import check_floats, check_sizes
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.nn import mask_patterns
+from attnviz.nn.positions import alibi_bias
 
 KINDS = ("full", "fused", "local", "strided", "linear", "grouped")
 BLOCK = 32  # queries that are computed together, at least: fewer would leave the processor waiting
@@ -57,17 +60,24 @@ class Compared:
 
 
 def compare(
-    variants: Sequence[Variant], q: Tensor, k: Tensor, v: Tensor, *, scale: float | None = None, causal: bool = False
+    variants: Sequence[Variant],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    scale: float | None = None,
+    causal: bool = False,
+    alibi: Tensor | None = None,
 ) -> tuple[Compared, ...]:
     """Every variant's output, its matrix, and how far the output is from full attention's.
 
     Arguments as for `output`. The error is relative, over all tokens of a head; 0 where both are 0.
     """
-    whole = output(Variant("full"), q, k, v, scale=scale, causal=causal)
+    options: dict[str, Any] = {"scale": scale, "causal": causal, "alibi": alibi}
+    whole = output(Variant("full"), q, k, v, **options)
     results = []
     for variant in variants:
-        z = output(variant, q, k, v, scale=scale, causal=causal)
-        weights = matrix(variant, q, k, scale=scale, causal=causal)
+        z, weights = output(variant, q, k, v, **options), matrix(variant, q, k, **options)
         results.append(Compared(variant, z, weights, relative_error(z, whole)))
     return tuple(results)
 
@@ -79,16 +89,26 @@ class Survey:
     by_kind: dict[str, Compared]  # by "full", "local", "strided", "linear", "multi", "grouped"
     pairs: dict[str, float]  # the share of full attention's pairs that each computes
     even: Tensor  # (H,) the error of looking evenly at every token, which knows nothing of q and k
+    same: frozenset[str]  # those that compute here what full attention does: there is nothing that they save
 
 
 def survey(
-    q: Tensor, k: Tensor, v: Tensor, *, size: int, groups: int, scale: float | None = None, causal: bool = False
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    size: int,
+    groups: int,
+    scale: float | None = None,
+    causal: bool = False,
+    alibi: Tensor | None = None,
 ) -> Survey:
     """Compares the ways to save on one layer's q, k, v (H, T, D); arguments as for `Variant` and `output`.
 
     strided also sees every √T-th token, rounded: the stride that Child et al. 2019, section 4.2, recommend.
     """
-    n = q.shape[1]
+    heads, n = q.shape[:2]
+    options: dict[str, Any] = {"scale": scale, "causal": causal, "alibi": alibi}
     variants = {
         "full": Variant("full"),
         "local": Variant("local", size=size),
@@ -97,11 +117,13 @@ def survey(
         "multi": Variant("grouped", groups=1),
         "grouped": Variant("grouped", groups=groups),
     }
-    by_kind = dict(zip(variants, compare(list(variants.values()), q, k, v, scale=scale, causal=causal), strict=True))
+    by_kind = dict(zip(variants, compare(list(variants.values()), q, k, v, **options), strict=True))
     counts = {name: int(pattern(variant, n, causal).sum()) for name, variant in variants.items()}
     pairs = {name: count / counts["full"] for name, count in counts.items()}
     even = output(variants["full"], q, k, v, scale=0.0, causal=causal)
-    return Survey(by_kind, pairs, relative_error(even, by_kind["full"].z))
+    same = {kind for kind in ("local", "strided") if counts[kind] == counts["full"]}
+    same |= {kind for kind in ("multi", "grouped") if variants[kind].groups == heads}
+    return Survey(by_kind, pairs, relative_error(even, by_kind["full"].z), frozenset(same))
 
 
 def relative_error(z: Tensor, expected: Tensor) -> Tensor:
@@ -111,7 +133,14 @@ def relative_error(z: Tensor, expected: Tensor) -> Tensor:
 
 
 def output(
-    variant: Variant, q: Tensor, k: Tensor, v: Tensor, *, scale: float | None = None, causal: bool = False
+    variant: Variant,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    scale: float | None = None,
+    causal: bool = False,
+    alibi: Tensor | None = None,
 ) -> Tensor:
     """The heads' outputs (H, T, Dv), computed in the variant's own way.
 
@@ -119,6 +148,7 @@ def output(
         q, k, v: (H, T, D), (H, T, D), (H, T, Dv); floating point, one dtype.
         scale: factor on q·k; None for 1/√D. Linear attention has none.
         causal: a token sees itself and the past only.
+        alibi: slopes (H,) of ALiBi's bias on the scores; linear attention, which has no scores, takes none.
 
     Errors: ShapeError, DTypeError, InvalidParameterError.
     """
@@ -126,30 +156,39 @@ def output(
     scale = 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
     match variant.kind:
         case "fused":
-            return F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=causal, scale=scale)[0]
+            return _fused(q, k, v, scale=scale, causal=causal, alibi=alibi)
         case "local":
-            return local(q, k, v, variant.size, scale=scale, causal=causal)
+            return local(q, k, v, variant.size, scale=scale, causal=causal, alibi=alibi)
         case "strided":
-            return strided(q, k, v, variant.size, variant.stride, scale=scale, causal=causal)
+            return strided(q, k, v, variant.size, variant.stride, scale=scale, causal=causal, alibi=alibi)
         case "linear":
             return linear_causal(q, k, v) if causal else linear(q, k, v)
         case "grouped":
-            return grouped(q, k, v, variant.groups, scale=scale, causal=causal)
-    return full(q, k, v, scale=scale, causal=causal)
+            return grouped(q, k, v, variant.groups, scale=scale, causal=causal, alibi=alibi)
+    return full(q, k, v, scale=scale, causal=causal, alibi=alibi)
 
 
-def matrix(variant: Variant, q: Tensor, k: Tensor, *, scale: float | None = None, causal: bool = False) -> Tensor:
+def matrix(
+    variant: Variant,
+    q: Tensor,
+    k: Tensor,
+    *,
+    scale: float | None = None,
+    causal: bool = False,
+    alibi: Tensor | None = None,
+) -> Tensor:
     """The weights (H, T, T) that a variant comes to; rows add up to 1. Arguments and errors as for `output`."""
     _check(variant, q, k, k)
     if variant.kind == "linear":
         products = feature_map(q) @ feature_map(k).mT
         products = products.tril() if causal else products
-        return products / _some(products.sum(dim=-1, keepdim=True))
+        return products / nonzero(products.sum(dim=-1, keepdim=True))
     if variant.kind == "grouped":
         k = shared(k, variant.groups)
     scale = 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
     keep = pattern(variant, q.shape[1], causal).to(q.device)
-    return (q @ k.mT * scale).masked_fill(~keep, -math.inf).softmax(dim=-1)
+    scores = _biased(q @ k.mT * scale, alibi)
+    return scores.masked_fill(~keep, -math.inf).softmax(dim=-1)
 
 
 def pattern(variant: Variant, n_tokens: int, causal: bool = False) -> Tensor:
@@ -163,28 +202,40 @@ def pattern(variant: Variant, n_tokens: int, causal: bool = False) -> Tensor:
     return keep & mask_patterns.causal(n_tokens) if causal else keep
 
 
-def full(q: Tensor, k: Tensor, v: Tensor, *, scale: float, causal: bool = False) -> Tensor:
+def full(q: Tensor, k: Tensor, v: Tensor, *, scale: float, causal: bool = False, alibi: Tensor | None = None) -> Tensor:
     """softmax(QKᵀ · scale) V, with the whole matrix in memory: n² time, n² memory.
 
     Source: Vaswani et al. 2017, equation 1.
     """
-    scores = (q * scale) @ k.mT  # (H, T, T)
+    scores = _biased((q * scale) @ k.mT, alibi)  # (H, T, T)
     if causal:
         scores.masked_fill_(~mask_patterns.causal(q.shape[1]).to(q.device), -math.inf)
     return scores.softmax(dim=-1) @ v
 
 
-def local(q: Tensor, k: Tensor, v: Tensor, size: int, *, scale: float, causal: bool = False) -> Tensor:
+def local(
+    q: Tensor, k: Tensor, v: Tensor, size: int, *, scale: float, causal: bool = False, alibi: Tensor | None = None
+) -> Tensor:
     """Full attention over the keys at most `size` away, block by block: n · size time and memory.
 
     A block of queries sees a slab of keys, `size` longer at each end; no T × T matrix is made.
     Source: Beltagy et al. 2020, "Longformer", section 3.1.
     """
-    scores, slabs = _band(q * scale, k, v, size, causal)  # (H, N, B, W), (H, N, W, Dv)
+    scores, slabs = _band(q * scale, k, v, size, causal, alibi)  # (H, N, B, W), (H, N, W, Dv)
     return (scores.softmax(dim=-1) @ slabs).flatten(1, 2)[:, : q.shape[1]]
 
 
-def strided(q: Tensor, k: Tensor, v: Tensor, size: int, stride: int, *, scale: float, causal: bool = False) -> Tensor:
+def strided(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    size: int,
+    stride: int,
+    *,
+    scale: float,
+    causal: bool = False,
+    alibi: Tensor | None = None,
+) -> Tensor:
     """The keys at most `size` away, and those a multiple of `stride` away: n · (size + n / stride) time and memory.
 
     With stride ≈ √n that is n √n. The tokens of equal position modulo stride attend among themselves, which
@@ -192,7 +243,7 @@ def strided(q: Tensor, k: Tensor, v: Tensor, size: int, stride: int, *, scale: f
     Source: Child et al. 2019, "Generating Long Sequences with Sparse Transformers", section 4.2.
     """
     n = q.shape[1]
-    near, slabs = _band(q * scale, k, v, size, causal)
+    near, slabs = _band(q * scale, k, v, size, causal, alibi)
     near_z = (near.softmax(dim=-1) @ slabs).flatten(1, 2)[:, :n]  # (H, T, Dv)
     near_total = near.logsumexp(dim=-1).flatten(1)[:, :n]  # (H, T)
     rows = -(-n // stride)
@@ -200,6 +251,8 @@ def strided(q: Tensor, k: Tensor, v: Tensor, size: int, stride: int, *, scale: f
     far = (folded[0] * scale) @ folded[1].mT  # (H, stride, R, R): R tokens share a remainder
     i = torch.arange(rows, device=q.device)
     steps = i[:, None] - i[None, :]  # strides between query and key
+    if alibi is not None:
+        far = far - alibi.view(-1, 1, 1, 1) * stride * steps.abs()
     allowed = (steps.abs() * stride > size) & ((steps > 0) | (not causal))  # what the window has is not counted twice
     place = i * stride + torch.arange(stride, device=q.device)[:, None]  # (stride, R) the tokens' positions
     far.masked_fill_(~(allowed & (place < n)[:, None, :]), -math.inf)
@@ -211,45 +264,15 @@ def strided(q: Tensor, k: Tensor, v: Tensor, size: int, stride: int, *, scale: f
     return share * near_z + (1 - share) * far_z
 
 
-def feature_map(x: Tensor) -> Tensor:
-    """φ(x) = elu(x) + 1 > 0, number by number. Source: Katharopoulos et al. 2020, equation 7."""
-    return torch.where(x > 0, x + 1, x.clamp(max=0).exp())  # elu(x) + 1 would round e^x to 0 at −17
-
-
-def linear(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """φ(Q) (φ(K)ᵀ V), each row over φ(q) · Σ φ(k): n time and memory, as the bracket has no n in its shape.
-
-    Source: Katharopoulos et al. 2020, "Transformers are RNNs", section 3.2, equations 5 and 6.
-    """
-    q, k = feature_map(q), feature_map(k)
-    summary = k.mT @ v  # (H, D, Dv)
-    total = q @ k.sum(dim=1)[..., None]  # (H, T, 1)
-    return q @ summary / _some(total)
-
-
-def linear_causal(q: Tensor, k: Tensor, v: Tensor, block: int = 64) -> Tensor:
-    """`linear` where token i sees tokens 0…i only: the summary of all earlier blocks, and the own block in full.
-
-    Source: Katharopoulos et al. 2020, section 3.3, equations 8 to 12, in blocks of tokens.
-    """
-    n = q.shape[1]
-    v = torch.cat((v, v.new_ones(*v.shape[:2], 1)), dim=-1)  # the last column adds up the denominator
-    pad = -n % block
-    q, k = F.pad(feature_map(q), (0, 0, 0, pad)), F.pad(feature_map(k), (0, 0, 0, pad))
-    q, k, v = (x.unflatten(1, (-1, block)) for x in (q, k, F.pad(v, (0, 0, 0, pad))))  # (H, N, B, D)
-    summaries = k.mT @ v  # (H, N, D, Dv + 1)
-    earlier = summaries.cumsum(dim=1) - summaries
-    z = (q @ earlier + (q @ k.mT).tril() @ v).flatten(1, 2)[:, :n]
-    return z[..., :-1] / _some(z[..., -1:])
-
-
-def grouped(q: Tensor, k: Tensor, v: Tensor, groups: int, *, scale: float, causal: bool = False) -> Tensor:
+def grouped(
+    q: Tensor, k: Tensor, v: Tensor, groups: int, *, scale: float, causal: bool = False, alibi: Tensor | None = None
+) -> Tensor:
     """Full attention whose heads share keys and values within each of `groups` groups: the cache is H / groups smaller.
 
     groups = 1 is multi-query attention (Shazeer 2019, section 3), groups = H is full attention.
     Source: Ainslie et al. 2023, "GQA", section 2.2.
     """
-    return full(q, shared(k, groups), shared(v, groups), scale=scale, causal=causal)
+    return full(q, shared(k, groups), shared(v, groups), scale=scale, causal=causal, alibi=alibi)
 
 
 def pooled(x: Tensor, groups: int) -> Tensor:
@@ -267,7 +290,23 @@ def shared(x: Tensor, groups: int) -> Tensor:
     return x if groups == x.shape[0] else pooled(x, groups).repeat_interleave(x.shape[0] // groups, dim=0)
 
 
-def _band(q: Tensor, k: Tensor, v: Tensor, size: int, causal: bool) -> tuple[Tensor, Tensor]:
+def _fused(q: Tensor, k: Tensor, v: Tensor, *, scale: float, causal: bool, alibi: Tensor | None) -> Tensor:
+    """torch's fused kernel on one text; with a bias it takes the mask as a part of that."""
+    if alibi is None:
+        return F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=causal, scale=scale)[0]
+    n = q.shape[1]
+    bias = alibi_bias(alibi, n, n).to(q.dtype)
+    if causal:
+        bias = bias.masked_fill(~mask_patterns.causal(n).to(q.device), -math.inf)
+    return F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=bias[None], scale=scale)[0]
+
+
+def _biased(scores: Tensor, alibi: Tensor | None) -> Tensor:
+    """Scores (H, T, T) with ALiBi's bias, where there is one."""
+    return scores if alibi is None else scores + alibi_bias(alibi, *scores.shape[1:]).to(scores.dtype)
+
+
+def _band(q: Tensor, k: Tensor, v: Tensor, size: int, causal: bool, alibi: Tensor | None) -> tuple[Tensor, Tensor]:
     """Scores of N blocks of B queries with the W keys around each, −∞ outside the window, and those keys' values.
 
     (H, T, D) twice and (H, T, Dv) → (H, N, B, W), (H, N, W, Dv). q carries the scale already.
@@ -282,15 +321,12 @@ def _band(q: Tensor, k: Tensor, v: Tensor, size: int, causal: bool) -> tuple[Ten
     offset = (
         torch.arange(span, device=q.device)[None, :] - size - torch.arange(block, device=q.device)[:, None]
     )  # j − i
+    if alibi is not None:
+        scores = scores - alibi.view(-1, 1, 1, 1) * offset.abs()
     within = (offset >= -size) & (offset <= ahead)  # (B, W)
     j = torch.arange(blocks, device=q.device)[:, None] * block + torch.arange(span, device=q.device) - size  # (N, W)
     real = ((j >= 0) & (j < n))[:, None, :] | (offset == 0)  # a query beyond the text sees itself, and is cut off
     return scores.masked_fill_(~(within & real), -math.inf), slabs[1]
-
-
-def _some(total: Tensor) -> Tensor:
-    """A denominator, with 1 in the place of 0: features that all underflow give weights 0, not NaN."""
-    return total.masked_fill(total == 0, 1.0)
 
 
 def _check(variant: Variant, q: Tensor, k: Tensor, v: Tensor) -> None:

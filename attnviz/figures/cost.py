@@ -1,4 +1,4 @@
-"""How far the variants of attention are off, and what they cost."""
+"""The errors of the variants of attention, and what they cost."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def error_dots(errors: Sequence[tuple[str, Sequence[float]]], head: int, even: f
                     "color": [palette.ink if i == head else palette.positive for i in order],
                     "opacity": [1 if i == head else 0.35 for i in order],
                 },
-                "hovertemplate": "head %{customdata[0]}: off by %{customdata[1]:.1f}\u202f%<extra>%{y}</extra>",
+                "hovertemplate": "head %{customdata[0]}: error %{customdata[1]:.1f}\u202f%<extra>%{y}</extra>",
             }
         )
     ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000]
     layout: dict[str, Any] = {
         "xaxis": {
             "type": "log",
-            "title": {"text": "error, share of the output’s length (log)"},
+            "title": {"text": "error, % of the output’s norm (log)"},
             "tickvals": ticks,
             "ticktext": [f"{'≤ ' if tick == 1 else ''}{tick}\u202f%" for tick in ticks],
             "showgrid": True,

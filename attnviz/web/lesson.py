@@ -204,11 +204,17 @@ class Lesson(Generic[T]):
         """A plotly figure under a title that states its point, with a text alternative and its data as CSV."""
         chart(figure, title=title, alt=alt, data=data, file=file, key=f"lesson-picture-{key or file}")
 
-    def in_view(self) -> None:
-        """Marks the place above what things to try change: choosing one brings it into view."""
-        in_view(st.session_state.get(f"{self.name}:tried", 0), key=f"{self.name}-in-view")
+    def in_view(self, place: str = "") -> None:
+        """Marks the place above what things to try change: choosing one of them brings it into view."""
+        in_view(st.session_state.get(self._tried(place), 0), key=f"{self.name}-in-view{place}")
 
-    def tries(self, *tries: Try, everywhere: bool = False, first: int = 0, keeps: Sequence[str] = ()) -> None:
+    def _tried(self, place: str) -> str:
+        """Where it is kept how often things to try were chosen that change what stands below a place."""
+        return f"{self.name}:tried{place}"
+
+    def tries(
+        self, *tries: Try, everywhere: bool = False, first: int = 0, keeps: Sequence[str] = (), place: str = ""
+    ) -> None:
         """Things to try, each a click that sets the whole page up, below what they change.
 
         Arguments
@@ -216,6 +222,7 @@ class Lesson(Generic[T]):
             first: numbers the buttons of a page's second row on from its first.
             keeps: fields that stay as the reader set them where a thing to try does not name them; the layer, the head
                 and the tokens that follow the thread always do.
+            place: of what they change, as for `in_view`, where a page has several.
         """
         kept = {*keeps, *self.follows, *self._followed}
         with st.container(key=f"lesson-tries-{first}" if first else "lesson-tries", horizontal=True):
@@ -225,15 +232,15 @@ class Lesson(Generic[T]):
                     shell.escaped(one.label),
                     key=f"{self.name}-try-{number}",
                     on_click=self._take,
-                    args=(one, everywhere, kept),
+                    args=(one, everywhere, kept, place),
                 )
 
-    def _take(self, one: Try, everywhere: bool, kept: Set[str]) -> None:
+    def _take(self, one: Try, everywhere: bool, kept: Set[str], place: str) -> None:
         first = {field.name: getattr(self.first, field.name) for field in fields(self.first)}  # type: ignore[arg-type]
         self.choose(**{name: value for name, value in first.items() if name not in kept} | dict(one.set))
         for name in one.set:  # a token that it names is one of its own text
             st.session_state.pop(f"{self.key(name)}:on", None)
-        st.session_state[f"{self.name}:tried"] = st.session_state.get(f"{self.name}:tried", 0) + 1
+        st.session_state[self._tried(place)] = st.session_state.get(self._tried(place), 0) + 1
         if everywhere:
             st.session_state["whole_page"] = True
         for name, value in (("text", one.text), ("model", one.model)):

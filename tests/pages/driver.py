@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from google.protobuf.json_format import MessageToDict
 from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import Block
+from streamlit.testing.v1.element_tree import Block, ButtonGroup
 
 from attnviz.browser.framing import read_frame
 from attnviz.web import shell
@@ -44,6 +44,13 @@ class Page(AppTest):
     def press(self, label: str) -> Page:
         """Clicks the first button with this label, and runs the page."""
         return next(button for button in self.button if button.label == label).click().run()
+
+    def guess(self, name: str, option: str) -> Page:
+        """Answers the page's question `name`, and runs the page."""
+        (quiz,) = (one for one in self.get("button_group") if f"{self.name}.quiz.{name}" in one.proto.id)
+        assert isinstance(quiz, ButtonGroup)
+        quiz.set_value(option)
+        return self.run()
 
     def step_back(self, **query: object) -> Page:
         """Goes back or forward in the browser, to an address with these parameters."""

@@ -126,11 +126,6 @@ def test_depth_and_seed(app: Page, depth: int, seed: int) -> None:
     assert ends in chart_titles(app)[-1]
 
 
-def guess(app: Page, name: str, option: str) -> Page:
-    (quiz,) = [one for one in app.get("button_group") if f"quiz.{name}" in one.proto.id]
-    return quiz.set_value(option).run()
-
-
 @pytest.mark.parametrize("option", ["Attention", "Feed-forward", "Within 10\u202f% of each other"])
 def test_the_prediction_is_judged_by_the_numbers(option: str) -> None:
     app = opened("encoder_block", revealed=0)
@@ -142,7 +137,7 @@ def test_the_prediction_is_judged_by_the_numbers(option: str) -> None:
     assert f > 1.1 * a  # else "Feed-forward" would not be the truth
     because = f"attention adds {100 * a:.1f}\u202f% of the stream’s norm, the feed-forward network {100 * f:.1f}\u202f%"
     assert because not in app.prose
-    guess(app, "branches", option)
+    app.guess("branches", option)
     assert because in app.prose and "adds more than attention" in app.prose
     assert ("✓ Right." in app.prose) == (option == "Feed-forward")
 
@@ -154,7 +149,7 @@ def test_the_prediction_about_depth(depth: int, truth: str) -> None:
     app = opened("encoder_block", depth=str(depth), revealed=0)
     post, pre = (residual.depth_sizes(residual.untrained(depth, first, 0)) for first in (False, True))
     assert number(post.gradients[-1]) not in app.prose and "untrained layer" not in app.prose
-    guess(app, "depth", truth)
+    app.guess("depth", truth)
     assert "✓ Right." in app.prose
     grown = f"grown to norm {number(pre.stream[-1])}, while post-norm’s own LayerNorms hold it at √64 = 8."
     assert post.stream[-1] == pytest.approx(8, rel=1e-3)

@@ -37,6 +37,7 @@ def way(lesson: Lesson[Settings], run: Run) -> None:
     """The block as a diagram, for one token in one layer, and what chooses the two."""
     state.settle(lesson, run)
     (token, layer), labels = state.place(lesson), run.labels
+    lesson.in_view()
     lesson.question("What does one block do to a word?")
     lesson.sentence(text.way(labels[token], layer, run.block(layer, run.norm_first).lengths(token), run.norm_first))
     for_token, for_layer = st.columns([1, 2])
@@ -188,6 +189,7 @@ def depth(lesson: Lesson[Settings], run: Run) -> None:
         Try("Twelve layers, other weights", {"depth": 12, "seed": 1}),
         first=1,
         keeps=("norm",),
+        place="depth",
     )
     lesson.write_link(run.inputs)
 

@@ -10,8 +10,8 @@ import streamlit as st
 
 from attnviz import figures
 from attnviz.analysis import cost, variants
+from attnviz.analysis.linear_attention import linear
 from attnviz.figures.cost import Line
-from attnviz.formatting import percent
 from attnviz.web import cache, shell
 from attnviz.web.components.dial import dial
 from attnviz.web.jobs import slices
@@ -19,6 +19,7 @@ from attnviz.web.lesson import Lesson, Try
 from attnviz.web.variants import state, text
 from attnviz.web.variants.state import HeadSurvey, Measurement, Run, Settings
 
+NEAR = ("size", "groups", "longest")  # settings of the other sections
 TICK = 0.1  # seconds between two slices of a measurement
 FORMULA = (
     r"\begin{array}{l}\displaystyle "
@@ -37,6 +38,7 @@ SOURCES = (
 
 def question(lesson: Lesson[Settings], run: Run, survey: HeadSurvey) -> None:
     """The page's question, and which variant comes closest."""
+    lesson.in_view()
     lesson.question("What does attention cost, and what can it save?")
     lesson.sentence(text.closest(survey.variants, survey.layer, survey.head, run.labels))
 
@@ -46,7 +48,7 @@ def controls(lesson: Lesson[Settings], run: Run, survey: HeadSurvey) -> None:
     st.selectbox("Layer", range(run.config.n_layers), key=lesson.key("layer"))
     st.selectbox("Head", range(run.config.n_heads), key=lesson.key("head"))
     dial("Window, tokens to each side", state.WINDOWS, key=lesson.key("size"))
-    dial("Heads of keys, grouped-query", run.key_heads, key=lesson.key("groups"))
+    dial("Key heads, grouped-query", run.key_heads, key=lesson.key("groups"))
     st.caption(text.pairs(survey.variants))
 
 
@@ -54,14 +56,15 @@ def matrices(lesson: Lesson[Settings], run: Run, survey: HeadSurvey) -> None:
     """The implied matrices side by side."""
     layer, head, by_kind = survey.layer, survey.head, survey.variants.by_kind
     n = len(run.labels)
-    notes = {kind: f"{percent(off)} off" for kind, off in text.errors(survey.variants, head).items()}
-    notes["full"] = "every pair"
     weights = np.stack([variant.weights[head].numpy() for variant in by_kind.values()])  # (kinds, T, T)
-    tiles = [(text.NAMES[kind], notes[kind], tile) for kind, tile in zip(by_kind, weights, strict=True)]
+    tiles = [
+        (text.NAMES[kind], text.note(survey.variants, kind, head), tile)
+        for kind, tile in zip(by_kind, weights, strict=True)
+    ]
     i, j = np.mgrid[:n, :n]
     lesson.picture(
         figures.implied_matrices(tiles, run.labels, shell.palette()),
-        title=f"The weights that each comes to in layer {layer}, head {head}; a row is one token looking",
+        title=f"The weights of each way in layer {layer}, head {head}; a row is one token looking",
         alt=". ".join(f"{name}: {note}" for name, note, _ in tiles),
         data=pd.DataFrame(
             {
@@ -93,6 +96,7 @@ def heads_to_try(lesson: Lesson[Settings]) -> None:
     lesson.tries(
         Try("A head that needs its neighbours only", {"layer": 0, "head": 2, "size": 2}, model="minilm"),
         Try("A head that rests on one far token", {"layer": 4, "head": 5, "size": 2}, model="minilm"),
+        keeps=("longest", "context"),
     )
 
 
@@ -113,17 +117,21 @@ def _measured(lesson: Lesson[Settings], run: Run, timed: bool) -> None:
         st.rerun()  # the whole page, for that is where a fragment's clock is set
     measurement = state.measurement(run)
     lines = text.measured_lines(measurement.steps)
-    lesson.section("Does it take n² on this machine?")
-    lesson.sentence(text.longest(lines), part="measured")
-    if doubled := text.doubled(lines):
-        lesson.predict("guess", "Twice the tokens: full attention takes …", list(text.TIMES), *doubled)
+    lesson.section("What does a longer text cost on this machine?")
+    question = "Twice the tokens: how many pairs of query and key does full attention then compute?"
+    revealed = lesson.predict("pairs", question, text.PAIRS, *text.twice_the_tokens(run.causal))
+    if revealed:
+        lesson.sentence(text.longest(lines), part="measured")
     left, right = st.columns([1, 3], gap="medium")
     with left:
         measuring(lesson, run, measurement, running)
     with right:
-        for place, unit in zip(st.columns(2, gap="medium"), ("seconds", "bytes"), strict=True):
-            with place:
-                costs(lesson, lines, unit)
+        if not revealed:
+            lesson.veil("pairs", 420)
+        else:
+            for place, unit in zip(st.columns(2, gap="medium"), ("seconds", "bytes"), strict=True):
+                with place:
+                    costs(lesson, lines, unit)
     lesson.write_link(run.inputs)
     if running:  # last, so that Cancel is on screen before the first slice
         slices.advance("cost")
@@ -172,23 +180,22 @@ def costs(lesson: Lesson[Settings], lines: text.Lines, unit: str) -> None:
 def key_value_cache(lesson: Lesson[Settings], run: Run) -> None:
     """The key-value cache of published models."""
     context = lesson.settings().context
-    lesson.section("Why do large models share keys?")
-    lesson.sentence(text.key_value_cache(context), part="cache")
-    lesson.predict(
-        "guess_cache",
-        "Llama-2-70B has ten times the parameters of Llama-2-7B. Its cache is …",
-        list(text.CACHES),
-        *text.larger_model(context),
-    )
+    lesson.section("What must a model keep while it writes?")
+    lesson.sentence(text.KEPT, part="kept")
+    question = "Llama-2-70B has ten times the parameters of Llama-2-7B. Its cache is …"
+    revealed = lesson.predict("cache", question, text.CACHES, *text.larger_model(context))
+    if revealed:
+        lesson.sentence(text.key_value_cache(context), part="cache")
     left, right = st.columns([1, 3], gap="medium")
     with left:
         dial("Context, tokens", state.CONTEXTS, key=lesson.key("context"), format_func="{:,}".format)
-        st.caption(
-            "Two bytes a number (float16), one text. Pale: more tokens than the model was released for. Mistral-7B "
-            "keeps its window of 4,096 tokens and no more. Sizes from the papers and configurations named in the data."
-        )
+        st.caption(text.CACHE_NOTES)
     with right:
-        caches(lesson, context)
+        if revealed:
+            caches(lesson, context)
+        else:
+            lesson.veil("cache", 420)
+    lesson.tries(Try("A book’s length: 131,072 tokens", {"context": 131_072}), first=2, keeps=NEAR, place="cache")
     lesson.write_link(run.inputs)
 
 
@@ -208,17 +215,12 @@ def caches(lesson: Lesson[Settings], context: int) -> None:
     )
 
 
-def lengths_to_try(lesson: Lesson[Settings]) -> None:
-    """A length at which sharing matters."""
-    lesson.tries(Try("A book’s length: 131,072 tokens", {"context": 131_072}), first=2)
-
-
 def behind(lesson: Lesson[Settings]) -> None:
     """The formulas and the code."""
     lesson.behind(
         FORMULA,
         SOURCES,
-        variants.linear,
+        linear,
         variants.local,
         variants.strided,
         variants.pooled,

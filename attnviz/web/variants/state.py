@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -14,6 +15,7 @@ from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
+from attnviz.web.variants import text
 
 CONTEXTS = tuple(2**i for i in range(10, 18))
 LONGEST = cost.LENGTHS[3:]
@@ -30,8 +32,6 @@ class Settings:
     groups: int = 3
     longest: int = LONGEST[-1]
     context: int = 8192
-    guess: str = ""
-    guess_cache: str = ""
 
     def __post_init__(self) -> None:
         if min(self.layer, self.head) < 0 or self.size not in WINDOWS or self.groups < 1:
@@ -82,26 +82,32 @@ def run(lesson: Lesson[Settings]) -> Run:
     """The sidebar's text through its model; ends the page in a sentence where there is nothing to show."""
     inputs = lesson.inputs()
     try:
-        return Run(inputs, cache.trace(inputs.model, inputs.text))
+        run = Run(inputs, cache.trace(inputs.model, inputs.text))
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(str(error))
+    attention = run.trace.layers[0].attention
+    if attention.bias is not None or attention.mask.window is not None or attention.mask.dense is not None:
+        shell.refuse(text.OTHER_ATTENTION)
+    return run
 
 
 def survey(lesson: Lesson[Settings], run: Run) -> HeadSurvey:
     """The variants as they are set, brought to what the model has; before their widgets are drawn."""
-    settings, config = lesson.settings(), run.config
-    layer, head = min(settings.layer, config.n_layers - 1), min(settings.head, config.n_heads - 1)
+    lesson.fit(layer=run.config.n_layers, head=run.config.n_heads)
+    settings = lesson.settings()
     groups = max((n for n in run.key_heads if n <= settings.groups), default=run.key_heads[0])
-    lesson.choose(layer=layer, head=head, groups=groups)
-    return HeadSurvey(layer, head, surveyed(run.inputs.model, run.inputs.text, layer, settings.size, groups))
+    if groups != settings.groups:
+        lesson.choose(groups=groups)
+    size, layer = settings.size, settings.layer
+    return HeadSurvey(layer, settings.head, surveyed(run.inputs.model, run.inputs.text, layer, size, groups))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def surveyed(name: str, text: str, layer: int, size: int, groups: int) -> variants.Survey:
     """`variants.survey` of a layer."""
     a = cache.trace(name, text).layers[layer].attention
-    causal = a.mask.causal
-    return variants.survey(a.q[0], a.k[0], a.v[0], size=size, groups=groups, scale=a.scale, causal=causal)
+    options: dict[str, Any] = {"scale": a.scale, "causal": a.mask.causal, "alibi": a.alibi}
+    return variants.survey(a.q[0], a.k[0], a.v[0], size=size, groups=groups, **options)
 
 
 # ---- time and memory on this machine ---------------------------------------------------------------------

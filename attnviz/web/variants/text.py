@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from attnviz.analysis import cost
@@ -19,33 +18,57 @@ NAMES = {
     "multi": "multi-query",
     "grouped": "grouped-query",
 }
-TIMES = {"twice as long": 2, "four times as long": 4, "eight times as long": 8}
-CACHES = {"smaller": 0.5, "about the same": 1, "ten times as large": 10}
+PAIRS = ("twice as many", "four times as many", "eight times as many")
+CACHES = ("smaller", "about the same", "ten times as large")
+OTHER_ATTENTION = (
+    "The attention of this model has a bias or a mask of its own, which the variants shown here do not have. Pick "
+    "another model in the sidebar."
+)
+KEPT = "While a model writes, it keeps the key and the value of every token so far, in every layer: its cache."
+CACHE_NOTES = (
+    "Two bytes a number (float16), one text. Pale: more tokens than the model was released for. Mistral-7B keeps its "
+    "window of 4,096 tokens and no more. Sizes from the papers and configurations named in the data."
+)
 Lines = Mapping[str, Sequence[Step]]  # a variant's steps that were measured, by length
 
 
 def closest(survey: Survey, layer: int, head: int, labels: Sequence[str]) -> str:
     """Which way to save suits a head best and which least, and what the head lives on."""
-    off = errors(survey, head)
+    off = {kind: error for kind, error in errors(survey, head).items() if kind not in survey.same}
     best, worst = min(off, key=off.__getitem__), max(off, key=off.__getitem__)
     sentence = (
-        f"Five ways to save, on the same q, k and v of layer {layer}, head {head}. {NAMES[best].capitalize()} "
-        f"attention comes closest to the full output, {percent(off[best])} off; {NAMES[worst]} is "
-        f"{percent(off[worst])} off. Looking evenly at every token would be {percent(survey.even[head].item())} off."
+        f"Five ways to save, on the same q, k and v of layer {layer}, head {head}. "
+        f"{NAMES[best].capitalize()} attention comes closest to full attention’s output, error {percent(off[best])}; "
+        f"{NAMES[worst]} is farthest from it, error {percent(off[worst])}. Looking evenly at every token: error "
+        f"{percent(survey.even[head].item())}."
     )
     taken = survey.by_kind["full"].weights[head].mean(dim=0)  # (T,)
     top = int(taken.argmax())
-    if taken[top] < 0.5 or len(labels) < 3:
-        return sentence
-    return f"{sentence} Full attention here rests on “{labels[top]}”, which takes {percent(taken[top].item())} of it."
+    rests = f"In full attention most goes to “{labels[top]}”: {percent(taken[top].item())}." if taken[top] > 0.5 else ""
+    return " ".join(filter(None, (sentence, identical(survey), rests)))
+
+
+def identical(survey: Survey) -> str:
+    """Which of them are full attention here, and why; "" for none."""
+    reasons = {
+        "local": "the window holds the whole text",
+        "strided": "it leaves out no pair",
+        "multi": "the layer has one head",
+        "grouped": "there are as many key heads as heads",
+    }
+    return " ".join(
+        f"{NAMES[kind].capitalize()} is full attention here: {reason}."
+        for kind, reason in reasons.items()
+        if kind in survey.same
+    )
 
 
 def pairs(survey: Survey) -> str:
     """What local and strided attention compute, and how errors are measured."""
     return (
         f"Local computes {percent(survey.pairs['local'])} of the pairs; strided, which also sees every token "
-        f"{survey.by_kind['strided'].variant.stride} apart, {percent(survey.pairs['strided'])}. Multi-query has one "
-        "head of keys. Off: length of the difference ÷ length of full attention’s output, over all tokens. "
+        f"{survey.by_kind['strided'].variant.stride} apart, {percent(survey.pairs['strided'])}. In multi-query, all "
+        "heads share one key head. Error: norm of the difference ÷ norm of full attention’s output, over all tokens. "
         "The model was trained for none of them."
     )
 
@@ -55,10 +78,18 @@ def errors(survey: Survey, head: int) -> dict[str, float]:
     return {kind: one.error[head].item() for kind, one in survey.by_kind.items() if kind != "full"}
 
 
+def note(survey: Survey, kind: str, head: int) -> str:
+    """Under the name of a variant's matrix."""
+    if kind == "full":
+        return "every pair"
+    return "full attention here" if kind in survey.same else f"error {percent(errors(survey, head)[kind])}"
+
+
 def across_heads(survey: Survey, layer: int) -> str:
-    """Whether one way to save suits every head of a layer."""
+    """Whether one way to save comes closest in every head of a layer."""
     n_heads = len(survey.even)
-    winners = {min(off, key=off.__getitem__) for off in (errors(survey, head) for head in range(n_heads))}
+    by_head = [errors(survey, head) for head in range(n_heads)]
+    winners = {min((kind for kind in off if kind not in survey.same), key=off.__getitem__) for off in by_head}
     if len(winners) == 1:
         return f"{NAMES[winners.pop()].capitalize()} attention comes closest in every head of layer {layer}"
     return f"What suits one head does not suit the next: the {n_heads} heads of layer {layer}"
@@ -87,21 +118,29 @@ def longest(lines: Lines) -> str:
         f"{NAMES[kind]} {duration(step.seconds or 0)} and {memory_size(step.peak_bytes or 0)}"
         for kind, step in at.items()
     )
-    return f"At {n:,} tokens, for one head: {'; '.join(costs)}."
+    return " ".join(filter(None, (f"At {n:,} tokens, for one head: {'; '.join(costs)}.", doubled(lines))))
 
 
-def doubled(lines: Lines) -> tuple[str, str] | None:
-    """What twice the tokens did to full attention's time: the nearest answer, and the numbers. None if not measured."""
+def doubled(lines: Lines) -> str:
+    """What twice the tokens did to full attention's time; "" where that was not measured."""
     if len(lines.get("full", ())) < 2:
-        return None
+        return ""
     before, after = lines["full"][-2:]
     if after.n_tokens != 2 * before.n_tokens or not before.seconds or not after.seconds:
-        return None
-    ratio = after.seconds / before.seconds
-    answer = min(TIMES, key=lambda one: abs(math.log(ratio / TIMES[one])))
-    return answer, (
-        f"From {before.n_tokens:,} to {after.n_tokens:,} tokens it went from {duration(before.seconds)} to "
-        f"{duration(after.seconds)}, {ratio:.1f} times as long; the number of pairs grew 4 times."
+        return ""
+    return (
+        f"From {before.n_tokens:,} to {after.n_tokens:,} tokens, full attention’s time went from "
+        f"{duration(before.seconds)} to {duration(after.seconds)}: {after.seconds / before.seconds:.1f} times."
+    )
+
+
+def twice_the_tokens(causal: bool) -> tuple[str, str]:
+    """How many more pairs twice the tokens make: the answer among PAIRS, and why."""
+    each = "looks at itself and at all before it" if causal else "looks at every token"
+    pairs = [n * (n + 1) // 2 if causal else n * n for n in (1000, 2000)]
+    return PAIRS[1], (
+        f"Twice as many tokens look, and each of them has twice as many to look at: it {each}. So 1,000 tokens make "
+        f"{pairs[0]:,} pairs of query and key, and 2,000 tokens {pairs[1]:,}."
     )
 
 
@@ -123,7 +162,7 @@ def conditions(head_dim: int, causal: bool, threads: int) -> str:
         f"{threads} CPU thread{'s' if threads > 1 else ''}; median of up to {cost.RUNS[1]:,} runs. "
         f"Local sees {cost.WINDOW} tokens to each side, strided about √n. Memory: all tensors alive at once, "
         "counted as torch makes them; what a fused kernel uses inside itself is not seen. Multi- and grouped-query "
-        "attention do full attention’s products: what they save is the cache, below."
+        "attention compute as many products as full attention: what they save is the cache, below."
     )
 
 
@@ -144,7 +183,7 @@ def share(lines: Lines, unit: str) -> str:
     if not both:
         return title
     n = max(both)
-    return f"{title}: at {n:,} tokens {what} {percent(thrifty[n] / full[n])} of full’s"
+    return f"{title}: at {n:,} tokens {what} {percent(thrifty[n] / full[n])} of what full attention takes"
 
 
 def caches(n_tokens: int) -> dict[str, tuple[int, int]]:
@@ -159,20 +198,23 @@ def key_value_cache(n_tokens: int) -> str:
     """What one large model keeps, and would keep."""
     shared, unshared = caches(n_tokens)["Llama-2-70B"]
     return (
-        f"While a model writes, it keeps a key and a value for every token so far. At {n_tokens:,} tokens that is "
-        f"{memory_size(shared)} for Llama-2-70B, whose 64 heads share 8 heads of keys; with one for each it would be "
-        f"{memory_size(unshared)}."
+        f"At {n_tokens:,} tokens that is {memory_size(shared)} for Llama-2-70B, whose 64 heads share 8 key heads; with "
+        f"a key head for each it would be {memory_size(unshared)}."
     )
 
 
 def larger_model(n_tokens: int) -> tuple[str, str]:
-    """The cache of Llama-2-70B against that of Llama-2-7B: the nearest answer, and the numbers."""
-    sizes = caches(n_tokens)
-    (large, _), (small, _) = sizes["Llama-2-70B"], sizes["Llama-2-7B"]
-    answer = min(CACHES, key=lambda one: abs(math.log(large / small / CACHES[one])))
-    return answer, (
-        f"{memory_size(large)} against {memory_size(small)}, {percent(large / small)} of it: the 7B model’s "
-        "32 heads share no keys."
+    """The cache of Llama-2-70B against that of Llama-2-7B: the answer among CACHES, and why."""
+    sizes, by_name = caches(n_tokens), {model.name: model for model in cost.MODELS}
+    large, small = by_name["Llama-2-70B"], by_name["Llama-2-7B"]
+    ratio = sizes[large.name][0] / sizes[small.name][0]
+    truth = CACHES[0] if ratio < 0.8 else CACHES[1] if ratio < 1.25 else CACHES[2]
+    heads = [model.n_layers * model.n_kv_heads for model in (large, small)]
+    return truth, (
+        f"What counts is layers × key heads. The 7B model has {small.n_layers} × {small.n_kv_heads} = {heads[1]:,}: "
+        f"each of its heads has a key head of its own. The 70B model’s {large.n_heads} heads share {large.n_kv_heads}: "
+        f"{large.n_layers} × {large.n_kv_heads} = {heads[0]:,}. So it keeps {memory_size(sizes[large.name][0])}, the "
+        f"7B model {memory_size(sizes[small.name][0])}."
     )
 
 

@@ -103,6 +103,41 @@ def test_where_nothing_is_left_out_the_variants_are_full_attention(n: int, causa
     assert all(one.error.max() < 1e-10 for one in compare(same, q, k, v, causal=causal))
 
 
+@given(VARIANTS, LENGTHS, st.booleans())
+def test_alibi_biases_every_variant_that_has_scores(variant: Variant, n: int, causal: bool) -> None:
+    """The models with ALiBi are shown as they are: full attention is theirs, and the others have the same bias."""
+    q, k, v = qkv(n)
+    slopes = torch.tensor([0.5, 0.25, 0.1, 2.0], dtype=F64)
+    weights = matrix(variant, q, k, causal=causal, alibi=slopes)
+    close(output(variant, q, k, v, causal=causal, alibi=slopes), weights @ own_values(variant, v))
+    if variant.kind in ("full", "fused"):
+        keep = mask_patterns.causal(n) if causal else None
+        close(weights, attend(q[None], k[None], v[None], keep=keep, alibi=slopes).weights[0])
+    elif variant.kind == "linear":
+        close(weights, matrix(variant, q, k, causal=causal))
+
+
+@pytest.mark.parametrize(
+    ("heads", "n", "size", "groups", "same"),
+    [
+        (4, 9, 2, 2, set()),
+        (2, 9, 2, 2, {"grouped"}),  # as many key heads as heads
+        (5, 9, 2, 5, {"grouped"}),
+        (4, 9, 8, 2, {"local", "strided"}),  # the window holds the whole text
+        (1, 9, 2, 1, {"multi", "grouped"}),
+        (4, 1, 0, 2, {"local", "strided"}),
+    ],
+)
+def test_what_is_full_attention_under_another_name_is_known(
+    heads: int, n: int, size: int, groups: int, same: set[str]
+) -> None:
+    q, k, v = qkv(n, heads)
+    found = variants.survey(q, k, v, size=size, groups=groups)
+    assert found.same == same
+    for kind in same:
+        assert float(found.by_kind[kind].error.max()) < 1e-10
+
+
 def test_one_group_is_multi_query_attention() -> None:
     """Shazeer 2019: all heads of queries read one head of keys and values."""
     q, k, v = qkv(9)
