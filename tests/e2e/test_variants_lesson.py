@@ -9,7 +9,6 @@ from playwright.sync_api import Locator, Page, expect
 from attnviz import Model
 from attnviz.analysis import variants
 from attnviz.analysis.variants import Survey
-from attnviz.formatting import percent
 from attnviz.web.variants import text
 from tests.e2e.driver import (
     QUIET,
@@ -62,7 +61,7 @@ def test_every_control_recomputes(visit: Open, minilm: Model) -> None:
     dial(page, "variants-size").focus()
     page.keyboard.press("ArrowRight")
     expect(sentence(page)).to_have_text(written(minilm, 4, 5, size=3))
-    off = percent(text.errors(surveyed(minilm, 4, 3), 5)["local"])
+    off = text.note(surveyed(minilm, 4, 3), "local", 5)
     titles = picture(page, "variants").locator(".annotation-text")
     expect(titles.nth(1)).to_contain_text(re.compile(re.escape(off).replace("\u202f", r"\s")))
     dial(page, "variants-groups").focus()
@@ -94,10 +93,23 @@ def test_measuring_shows_its_progress_and_other_controls_answer(visit: Open, min
     expect(page.locator(".st-key-variants-measure button")).to_be_visible()
     expect(sentence(page, "measured")).to_contain_text("At 2,048 tokens, for one head: full")
     expect(page.get_by_role("progressbar")).to_have_count(0)
-    page.locator(".st-key-lesson-predict-guess").get_by_role("radio", name="four times as long").or_(
-        page.locator(".st-key-lesson-predict-guess button", has_text="four times as long")
-    ).first.click()
-    expect(page.locator(".st-key-lesson-predict-guess")).to_contain_text("From 1,024 to 2,048 tokens it went from")
+    expect(sentence(page, "measured")).to_contain_text("From 1,024 to 2,048 tokens, full attention’s time went from")
+
+
+def test_the_predictions_hide_their_pictures(open_app: Open) -> None:
+    page = open_app("variants?revealed=0")
+    for name, option, pictures in (
+        ("pairs", "four times as many", ("variants-seconds", "variants-bytes")),
+        ("cache", "smaller", ("variants-cache",)),
+    ):
+        quiz = page.locator(f".st-key-lesson-predict-{name}")
+        expect(quiz).to_contain_text("Show me")
+        for one in pictures:
+            expect(picture(page, one)).to_have_count(0)
+        quiz.get_by_text(option, exact=True).click()
+        expect(quiz).to_contain_text("✓ Right.")
+        for one in pictures:
+            expect(chart(page, one)).to_be_attached()
 
 
 def test_cancel_stops_and_keeps_what_was_measured(visit: Open) -> None:
