@@ -7,7 +7,8 @@ from attnviz.web.lesson import Lesson
 from attnviz.web.step_by_step import parts, state, text
 
 shell.ensure()
-lesson = Lesson("step_by_step", state.Settings())
+state.read_link()
+lesson = Lesson("step_by_step", state.Settings(), follows=("layer", "head"))
 
 
 @st.fragment
@@ -21,12 +22,15 @@ def page() -> None:
         parts.source_control(lesson)
     shown = state.run(lesson, settings)
     with controls:
-        parts.other_controls(lesson, settings, shown.provenance)
+        parts.other_controls(lesson, shown)
     with summary:
         lesson.sentence(text.in_short(shown.provenance, shown.head, shown.row))
     with prediction:
-        parts.prediction(lesson, shown.provenance)
-    parts.view(lesson, settings, shown)
+        revealed = parts.prediction(lesson, shown.provenance)
+    if revealed:
+        parts.view(lesson, shown)
+    else:
+        lesson.veil("score", parts.HEIGHT)
     parts.tries(lesson)
     parts.formula()
     parts.two_programs(lesson, shown)

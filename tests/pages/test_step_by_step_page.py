@@ -44,8 +44,9 @@ def test_opens_on_the_example_by_hand() -> None:
     assert "In head 0, “chase” gives 94\u202f% of its attention to “cats”." in app.prose
     about, header, matrices = sent(app)
     one = by_hand()
-    assert about["state"] == {"step": "x", "path": [], "head": 0, "edits": []}
-    assert header["labels"] == ["cats", "chase", "mice"] and header["editable"] == ["W_Q", "W_K", "W_V", "W_O"]
+    assert about["state"] == {"step": "x", "path": [], "head": 0, "row": -1, "edits": []}
+    assert header["labels"] == ["cats", "chase", "mice"]
+    assert header["editable"] == ["W_Q", "W_K", "W_V", "W_O", "W_1", "W_2"]
     assert set(matrices) == set(one.matrices)
     for name, values in matrices.items():
         np.testing.assert_array_equal(values, one[name].values)
@@ -82,17 +83,19 @@ def test_two_programs_agree(of: str, head: str) -> None:
     assert [metric.label for metric in app.metric] == ["PyTorch", "NumPy"]
     a, b = (float(metric.value) for metric in app.metric)
     assert abs(a - b) <= 1e-6
-    assert a == pytest.approx(sent(app)[2][f"weights.{head}"][1].max(), abs=1e-7)
+    row = 1 if of == "hand" else Settings().query
+    assert a == pytest.approx(sent(app)[2][f"weights.{head}"][row].max(), abs=1e-7)
 
 
-def test_the_guess_is_answered_from_the_numbers() -> None:
-    app = opened("step_by_step")
-    app.session_state["step_by_step.guess"] = "the width of the model"
-    app.run()
-    assert "You said “the width of the model”. A query and a key of one head have 2 numbers each" in app.prose
+def test_nothing_is_walked_through_before_the_guess() -> None:
+    app = opened("step_by_step", revealed=0)
+    assert not frames(app, "attnviz_walk") and "2 products" not in app.prose
+    app.button(key="step_by_step.quiz.score.show").click().run()
+    assert len(frames(app, "attnviz_walk")) == 1
+    assert "A query and a key of one head have 2 numbers each, so a score is 2 products" in app.prose
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(6))
 def test_every_try_sets_the_page_up(number: int) -> None:
     app = opened("step_by_step")
     app.button(key=f"step_by_step-try-{number}").click().run()
@@ -106,29 +109,134 @@ def test_every_try_sets_the_page_up(number: int) -> None:
         assert "“chase” gives 94\u202f% of its attention to itself" in app.prose
     elif number == 2:
         assert not header["causal"] and matrices["weights.1"][0, 2] > 0
-    else:
+    elif number == 3:
+        assert state["path"] == [["m", 0, 1]] and not state["edits"]
+        row = matrices["r"][0]
+        assert matrices["m"][0, 1] == pytest.approx((row[1] - row.mean()) / np.sqrt(row.var() + 1e-5))
+    elif number == 4:
         assert header["layer"] == 3 and header["head"] == 1 and header["title"] == "MiniLM"
+    else:
+        assert header["title"] == "Austen" and state["step"] == "turn" and "Qr" in matrices
 
 
 def test_what_the_reader_does_in_the_view_goes_to_the_address() -> None:
     app = opened("step_by_step")
     before = frames(app, "attnviz_walk")[0][1]
-    app.session_state["walk"] = {"walk": {"step": "out", "path": "out:2:1", "head": 1, "edits": "W_O.0.0:1/2"}}
-    for field, value in (("step", "out"), ("path", "out:2:1"), ("head", 1), ("edits", "W_O.0.0:1/2")):
+    app.session_state["walk"] = {
+        "walk": {"step": "out", "path": "out:2:1", "head": 1, "row": -1, "edits": "W_O.0.0:1/2"}
+    }
+    for field, value in (("step", "out"), ("path", "out:2:1"), ("hand_head", 1), ("edits", "W_O.0.0:1/2")):
         app.session_state[f"step_by_step.{field}"] = value
     app.run()
-    assert app.link == {"step": "out", "path": "out:2:1", "head": "1", "edits": "W_O.0.0:1/2"}
+    assert app.link == {"step": "out", "path": "out:2:1", "hand_head": "1", "edits": "W_O.0.0:1/2"}
     about, _, matrices = sent(app)
     assert about["number"] == 1 and about["state"]["step"] == "x"  # what the view reported is not sent back to it
     assert matrices["W_O"][0, 0] == 0.5 and frames(app, "attnviz_walk")[0][1] != before
 
 
-@pytest.mark.parametrize("model", ["scratch:gpt", "scratch:tiny", "scratch:bert", "scratch:test"])
+CAUSAL = ("scratch:gpt", "austen", "induction")
+
+
+@pytest.mark.parametrize("model", [*CAUSAL, "tales", "scratch:tiny", "scratch:bert", "scratch:test"])
 def test_other_models(model: str) -> None:
     app = opened("step_by_step", of="text", model=model, head="99", layer="99")
     _, header, _ = sent(app)
     assert header["layer"] == header["layers"] - 1 and header["head"] == header["heads"] - 1
-    assert header["causal"] == (model == "scratch:gpt")
+    assert header["causal"] == (model in CAUSAL)
+    assert boxes(app)["Mask"] == f"as built ({'causal' if model in CAUSAL else 'none'})"
+    a, b = (float(metric.value) for metric in app.metric)
+    assert abs(a - b) <= 1e-6
+
+
+def boxes(app: Page) -> dict[str, str]:
+    """What the lists show, by title. AppTest keeps the names of what can be chosen, as the browser does."""
+    return {box.label: box.options[box.index] for box in app.main.selectbox}
+
+
+def test_the_mask_as_built_has_the_right_name_from_the_start() -> None:
+    app = opened("step_by_step")
+    assert boxes(app)["Mask"] == "as built (causal)"
+    app.choose(of="text")
+    mask = app.selectbox(key="step_by_step.mask")
+    assert boxes(app)["Mask"] == "as built (none)"
+    assert mask.proto.set_value and mask.proto.raw_value == "as built (none)"  # or the browser keeps the old name
+    app.session_state["model"] = "austen"
+    assert app.run().selectbox(key="step_by_step.mask").proto.raw_value == "as built (causal)"
+
+
+# ---- the thread ----------------------------------------------------------------------------------------
+
+
+def test_a_link_with_a_query_and_a_key_opens_on_their_weight() -> None:
+    app = opened("step_by_step", of="text", layer=3, head=1, query=10, key=2)
+    about, header, _ = sent(app)
+    assert about["state"] == {"step": "softmax", "path": [["weights.1", 10, 2]], "head": 1, "row": 10, "edits": []}
+    assert header["layer"] == 3 and boxes(app)["Word"] == "10 it"
+    restored = opened("step_by_step", **app.link)
+    assert sent(restored)[0]["state"] == about["state"]
+    broken = opened("step_by_step", of="text", layer=3, head=1, query="x", key="<b>")
+    assert sent(broken)[0]["state"]["path"] == []
+
+
+def agree(app: Page, word: str) -> None:
+    """Box, sentence, link and view are about the same word."""
+    about, header, _ = sent(app)
+    row = about["state"]["row"]
+    assert header["labels"][row] == word
+    assert boxes(app)["Word"] == f"{row} {word}" and f"“{word}” gives" in app.prose
+    assert int(app.link.get("query", Settings().query)) == row
+    for name, at, _ in about["state"]["path"][:1]:
+        assert at == row or name[0] in "WbγβKV"
+
+
+def test_box_sentence_and_link_agree_after_every_change() -> None:
+    app = opened("step_by_step", of="text", layer=3, head=1, query=10, key=2)
+    agree(app, "it")
+    app.session_state["text"] = "Yes: the animal was so wide that it fell."
+    agree(app.run(), "it")
+    assert sent(app)[0]["state"]["path"] == [["weights.1", 9, 4]]  # “it” and “animal” where they stand now
+    app.session_state["text"] = "Nobody sang at dawn."
+    agree(app.run(), ".")
+    app.choose(query=2)
+    agree(app, "sang")
+    app.session_state["model"] = "scratch:gpt"
+    agree(app.run(), "sang")
+    app.button(key="step_by_step-try-4").click().run()
+    agree(app, "sang")
+
+
+def test_special_characters_in_the_box_are_themselves() -> None:
+    app = opened("step_by_step", of="text", text="a **b** [c](d) `e`")
+    options = app.selectbox(key="step_by_step.query").options
+    assert options[0] == "0 [CLS]" and not any("\\" in option for option in options)
+
+
+def test_going_a_layer_down_keeps_the_word_and_the_number() -> None:
+    app = opened("step_by_step", of="text", layer=3, head=1, path="x:10:6")
+    x = sent(app)[2]["x"][10, 6]
+    app.choose(layer=2, path="y:10:6")
+    about, header, matrices = sent(app)
+    assert header["layer"] == 2 and about["state"]["path"] == [["y", 10, 6]] and about["state"]["row"] == 10
+    assert matrices["y"][10, 6] == x
+    agree(app, "it")
+
+
+def test_another_head_keeps_the_cell() -> None:
+    app = opened("step_by_step", of="text", layer=3, head=1, query=10, key=2)
+    app.choose(head=4)
+    assert sent(app)[0]["state"]["path"] == [["weights.4", 10, 2]] and app.link["path"] == "weights.4:10:2"
+    app.choose(path="z.4:10:130", step="values").choose(head=0)
+    assert sent(app)[0]["state"]["path"] == [["z.0", 10, 2]]
+
+
+def test_the_columns_that_a_path_needs_are_sent() -> None:
+    app = opened("step_by_step", of="text", layer=3, path="f:10:6/a:10:700/h:10:700")
+    _, header, matrices = sent(app)
+    parts = {m["name"]: (m["first"], m["stored"]) for m in header["matrices"]}
+    assert parts["W_1"] == (688, 16) and parts["W_2"] == (0, 16) and parts["h"] == (0, 1536)
+    one = layer_provenance(attnviz.load("minilm").transformer, attnviz.load("minilm").run(SENTENCE), 3)
+    np.testing.assert_array_equal(matrices["W_1"], one["W_1"].values[:, 688:704])
+    assert len(frames(app, "attnviz_walk")[0][1]) < 1_000_000
 
 
 def test_a_model_that_cannot_be_walked_says_so() -> None:
@@ -159,7 +267,9 @@ def test_an_empty_text_leaves_the_example_alone() -> None:
         mask=st.sampled_from(["own", "causal", "none"]),
         step=st.sampled_from(["x", "scores", "out"]),
         path=st.sampled_from(["", "out:1:0", "z.11:3:380/weights.11:3:0", "γ_e:0:1"]),
-        edits=st.sampled_from(["", "W_Q.0.0:1/2", "W_Q.0.0:-1,W_O.3.3:.5"]),
+        edits=st.sampled_from(["", "W_Q.0.0:1/2", "W_Q.0.0:-1,W_O.3.3:.5", "W_1.3.5:2,W_2.5.3:1"]),
+        query=st.integers(0, 99),
+        key=st.integers(-1, 99),
     )
 )
 def test_an_address_restores_the_page(chosen: Settings) -> None:
@@ -169,11 +279,14 @@ def test_an_address_restores_the_page(chosen: Settings) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        {"step": "y"},
+        {"step": "z"},
         {"path": "x"},
         {"path": "x:1:1/"},
         {"path": "x:1:9999999"},
         {"path": "<b>:1:1"},
+        {"query": "-1"},
+        {"key": "-2"},
+        {"edits": "W_1.4.0:1"},
         {"path": "x:1:1/" * 99 + "x:1:1"},
         {"edits": "W_Q.0.0:1e30"},
         {"edits": "W_Q.0.0:nan"},

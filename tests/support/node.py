@@ -35,6 +35,8 @@ MODULES = {
     "edit": "provenance/edit.js",
     "steps": "provenance/steps.js",
     "panel": "provenance/panel.js",
+    "sentences": "provenance/sentences.js",
+    "digits": "provenance/digits.js",
 }
 
 

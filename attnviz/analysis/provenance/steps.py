@@ -1,36 +1,26 @@
-"""One layer's attention as matrices whose every number can be traced to the numbers that made it.
+"""One layer as matrices whose every number can be traced to the numbers that made it.
 
-    x → Q, K, V → Q_h K_hᵀ → · 1/√d_k → + mask → softmax → · V_h → heads side by side → · W_O → out
+    x → attention → out → x + out → norm → feed-forward network → + → norm → what the next layer gets
 
-`layer_provenance` takes the matrices from a run (nothing is computed again that the trace holds), `terms` says for one
-cell which cells of which matrices made it.
+`layer_provenance` takes the matrices from a run, `Provenance.terms` says for one cell which cells of which matrices
+made it. What the trace does not hold (means, variances, the hidden numbers of the feed-forward network, queries and
+keys before RoPE turns them) is computed here as the model computes it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attnviz.analysis.provenance.terms import (
-    Array,
-    Concat,
-    Given,
-    Matrix,
-    Norm,
-    Product,
-    Provenance,
-    Scale,
-    Softmax,
-    Sum,
-)
+from attnviz.analysis.provenance.attention import array, attention_matrices, given, linear
+from attnviz.analysis.provenance.terms import Activation, Given, Matrix, Mean, Norm, Provenance, Sum, Variance
 from attnviz.errors import InvalidParameterError
 from attnviz.nn import positions
-from attnviz.nn.attention import AttentionTrace, total_bias
-from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.layers import ACTIVATIONS, LayerTrace, TransformerDecoderLayer
 
 if TYPE_CHECKING:
     from attnviz.nn.trace import Trace
@@ -38,33 +28,28 @@ if TYPE_CHECKING:
 
 
 def layer_provenance(model: Transformer, trace: Trace, layer: int, *, batch: int = 0) -> Provenance:
-    """The self-attention of one layer, for one text of a trace that this model made.
+    """One layer, for one text of a trace that this model made.
 
-    Padding is left out: no real token looks at it. Errors: InvalidParameterError for a layer or text that the
-    trace does not have, and for rotary positions or scaled heads, which have no matrix here.
+    Padding is left out: no real token looks at it. In a decoder that reads an encoder's output, what attention to that
+    output adds is given, not traced. Errors: InvalidParameterError for a layer or text that the trace does not have,
+    and for models that are not made of our layers.
     """
     if not 0 <= layer < len(trace.layers):
         raise InvalidParameterError(f"layer {layer} of {len(trace.layers)} (counted from 0)")
     if not 0 <= batch < len(trace.encodings):
         raise InvalidParameterError(f"batch={batch}, but the trace holds {len(trace.encodings)} texts (from 0)")
-    scheme = (trace.intervention and trace.intervention.positions) or trace.config.positions
-    run, n = trace.layers[layer], trace.lengths[batch]
-    if scheme == "rope" or run.attention.head_scale is not None:
-        raise InvalidParameterError("rotary positions and scaled heads cannot be walked through step by step")
-    encoding = trace.encodings[batch]
-    stack = model.encoder if model.decoder is None else model.decoder
-    assert stack is not None
-    block = cast(Any, stack["layers"])[layer]
+    decodes, stack = _stack(model, trace)
+    block, run = cast(Any, stack["layers"])[layer], trace.layers[layer]
+    at_input, in_layer = _positions(trace, layer, "decoder" if decodes else "encoder")
+    encoding, n = trace.encodings[batch], trace.lengths[batch]
     with torch.inference_mode():
         x = run.resid_pre[batch, :n]
-        start = _embedded(model, encoding.ids[:n], scheme, x) if layer == 0 else [_given("x", "x", x, "layer")]
-        source = "x"
-        if trace.config.norm_first:
-            start += _normed("n", "x̂", block.norm1(x), "x", block.norm1, "1")
-            source = "n"
-        attention = attention_matrices(block.self_attn, run.attention, source, batch=batch, length=n)
+        start = _embedded(model, encoding.ids[:n], at_input, x) if layer == 0 else [given("x", "x", x, "layer")]
+        matrices = start + block_matrices(block, run, start[-1], batch=batch, length=n, rotary=in_layer == "rope")
+        if layer == len(trace.layers) - 1 and isinstance(norm := stack["norm"], nn.LayerNorm):
+            matrices += normed("final", "ŷ", trace.final[batch, :n], matrices[-1], norm)
     return Provenance(
-        {matrix.name: matrix for matrix in (*start, *attention)},
+        {matrix.name: matrix for matrix in matrices},
         encoding.labels[:n],
         layer,
         len(trace.layers),
@@ -76,118 +61,126 @@ def layer_provenance(model: Transformer, trace: Trace, layer: int, *, batch: int
     )
 
 
+def _stack(model: Transformer, trace: Trace) -> tuple[bool, nn.ModuleDict]:
+    """Whether the trace is a decoder's, and the layers that made it."""
+    if not hasattr(model, "decoder"):
+        raise InvalidParameterError(f"{trace.title or 'this model'} is not made of our layers")
+    decodes = model.decoder is not None and (trace.source is not None or model.encoder is None)
+    stack = model.decoder if decodes else model.encoder
+    assert stack is not None
+    return decodes, stack
+
+
+def _positions(trace: Trace, layer: int, place: str) -> tuple[str, str]:
+    """The kind of positions at the input, and that in a layer's attention: what an intervention does to them."""
+    own, change = trace.config.positions, trace.intervention
+    if change is None or change.positions is None:
+        return own, own
+    at_input = change.positions if change.where in ("all", place) else own
+    return at_input, at_input if change.at(layer, place) is not None else own
+
+
+# ---- into the first layer ----------------------------------------------------------------------------
+
+
 def _embedded(model: Transformer, ids: Sequence[int], scheme: str, x: Tensor) -> list[Matrix]:
     """x and what it is the sum (and norm) of: rows of the token, position and segment tables."""
     embed, n, c = model.embed, len(ids), model.config.d_model
+    if model.config.channels:
+        return [given("x", "x", x, "patches")]
     tokens = cast(nn.Embedding, embed["tokens"]).weight
     size, numbers = len(tokens), tuple(int(i) for i in ids)
-    parts = [Matrix("E", "E", _array(tokens[list(ids)]), ("query", "model"), Given("token", numbers, size))]
+    parts = [Matrix("E", "E", array(tokens[list(ids)]), ("query", "model"), Given("token", numbers, size))]
     if scheme == "learned":
         table = cast(nn.Embedding, embed["positions"]).weight
-        given = Given("position", tuple(range(n)), len(table))
-        parts.append(Matrix("P", "P", _array(table[:n]), ("query", "model"), given))
+        rows = Given("position", tuple(range(n)), len(table))
+        parts.append(Matrix("P", "P", array(table[:n]), ("query", "model"), rows))
     elif scheme == "sinusoidal":
-        parts.append(_given("P", "P", positions.sinusoidal(n, c), "formula"))
+        parts.append(given("P", "P", positions.sinusoidal(n, c), "formula"))
     if model.config.n_types:
         table = cast(nn.Embedding, embed["types"]).weight
-        parts.append(Matrix("S", "S", _array(table[:1]), ("one", "model"), Given("segment", (0,), len(table))))
+        parts.append(Matrix("S", "S", array(table[:1]), ("one", "model"), Given("segment", (0,), len(table))))
     total = Sum(tuple(part.name for part in parts))
     if not model.config.embed_norm:
-        return [*parts, Matrix("x", "x", _array(x), ("query", "model"), total)]
+        return [*parts, Matrix("x", "x", array(x), ("query", "model"), total)]
     summed = sum(torch.from_numpy(part.values) for part in parts)
     assert isinstance(summed, Tensor)
-    parts.append(Matrix("e", "e", _array(summed), ("query", "model"), total))
-    return [*parts, *_normed("x", "x", x, "e", cast(nn.LayerNorm, embed["norm"]), "e")]
+    parts.append(Matrix("e", "e", array(summed), ("query", "model"), total))
+    return [*parts, *normed("x", "x", x, parts[-1], cast(nn.LayerNorm, embed["norm"]))]
 
 
-def _normed(name: str, symbol: str, x: Tensor, of: str, norm: nn.LayerNorm, mark: str) -> list[Matrix]:
-    gamma = _given(f"γ_{mark}", "γ", norm.weight[None], "gamma", ("one", "model"))
-    matrices, bias = [gamma], ""
-    if norm.bias is not None:
-        bias = f"β_{mark}"
-        matrices.append(_given(bias, "β", norm.bias[None], "beta", ("one", "model")))
-    rule = Norm(of, gamma.name, bias, norm.eps)
-    return [*matrices, Matrix(name, symbol, _array(x), ("query", "model"), rule)]
+# ---- through one layer ---------------------------------------------------------------------------------
 
 
-def _given(name: str, symbol: str, x: Tensor, note: str, axes: tuple[str, str] = ("query", "model")) -> Matrix:
-    return Matrix(name, symbol, _array(x), axes, Given(note))
-
-
-def attention_matrices(
-    mha: MultiheadAttention, trace: AttentionTrace, source: str, *, batch: int = 0, length: int | None = None
+def block_matrices(
+    block: Any, run: LayerTrace, x: Matrix, *, batch: int = 0, length: int | None = None, rotary: bool = False
 ) -> list[Matrix]:
-    """Everything from W_Q to out; `source` names the matrix that goes in. Only the first `length` tokens."""
-    n = trace.q.shape[2] if length is None else length
-    matrices = _projected(mha, trace, source, batch, n)
-    for head in range(mha.num_heads):
-        matrices += _head(trace, head, batch, n, mha.head_dim)
-    z = trace.z[batch, :, :n].transpose(0, 1).flatten(1)  # (T, C)
-    rule = Concat(tuple(f"z.{head}" for head in range(mha.num_heads)), mha.head_dim)
-    matrices.append(Matrix("concat", "concat", _array(z), ("query", "inner"), rule))
-    matrices.append(_given("W_O", "W_O", mha.out_proj.weight.T, "weight", ("inner", "out")))
-    bias = ""
-    if mha.out_proj.bias is not None:
-        bias = "b_O"
-        matrices.append(_given(bias, bias, mha.out_proj.bias[None], "bias", ("one", "out")))
-    assert trace.out is not None
-    out = Product("concat", "W_O", 0, mha.embed_dim, bias=bias)
-    return [*matrices, Matrix("out", "out", _array(trace.out[batch, :n]), ("query", "out"), out)]
-
-
-def _projected(mha: MultiheadAttention, trace: AttentionTrace, source: str, batch: int, n: int) -> list[Matrix]:
-    """W, b and the product, for Q, K and V: heads side by side, head h in columns hD … (h+1)D − 1."""
+    """An encoder or decoder layer, from its first norm or W_Q to y, its output; `x` is what goes in."""
+    n, first = x.values.shape[0] if length is None else length, block.norm_first
+    crosses, whole = isinstance(block, TransformerDecoderLayer), not block.attention_only
     matrices: list[Matrix] = []
-    weights = mha.in_proj_weight.chunk(3)
-    biases = (None,) * 3 if mha.in_proj_bias is None else mha.in_proj_bias.chunk(3)
-    made = (trace.q, trace.k, trace.v)
-    for letter, weight, bias, x in zip("QKV", weights, biases, made, strict=True):
-        matrices.append(_given(f"W_{letter}", f"W_{letter}", weight.T, "weight", ("model", "inner")))
-        if bias is not None:
-            matrices.append(_given(f"b_{letter}", f"b_{letter}", bias[None], "bias", ("one", "inner")))
-        rule = Product(source, f"W_{letter}", 0, mha.embed_dim, bias="" if bias is None else f"b_{letter}")
-        values = _array(x[batch, :, :n].transpose(0, 1).flatten(1))  # (T, C)
-        matrices.append(Matrix(letter, letter, values, ("query" if letter == "Q" else "key", "inner"), rule))
-    return matrices
+    if first:
+        matrices += normed("n", "x̂", block.norm1(torch.from_numpy(x.values)), x, block.norm1)
+    source = matrices[-1] if matrices else x
+    matrices += attention_matrices(block.self_attn, run.attention, source, batch=batch, length=n, rotary=rotary)
+    assert run.resid_mid is not None
+    mid = run.resid_mid[batch, :n]
+    name, symbol = ("m", "m") if crosses or whole else ("y", "y")
+    matrices += _added_and_normed(name, symbol, "r", mid, x, matrices[-1], None if first else block.norm1)
+    if crosses:
+        assert run.cross_attention is not None and run.cross_attention.out is not None and run.resid_cross is not None
+        matrices.append(given("c", "c", run.cross_attention.out[batch, :n], "cross"))
+        name, symbol = ("mc", "m_c") if whole else ("y", "y")
+        cross = run.resid_cross[batch, :n]
+        stream, norm = matrices[-2], None if first else block.norm2
+        matrices += _added_and_normed(name, symbol, "rc", cross, stream, matrices[-1], norm)
+    if not whole:
+        return matrices
+    stream, norm = matrices[-1], block.norm3 if crosses else block.norm2
+    if first:
+        matrices += normed("n2", "m̂", norm(torch.from_numpy(stream.values)), stream, norm)
+    matrices += _feed_forward(block, matrices[-1])
+    post = run.resid_post[batch, :n]
+    return matrices + _added_and_normed("y", "y", "s", post, stream, matrices[-1], None if first else norm)
 
 
-def _head(trace: AttentionTrace, head: int, batch: int, n: int, width: int) -> list[Matrix]:
-    """From the scores of one head to its z."""
-    first, last, grid = head * width, (head + 1) * width, ("query", "key")
-    q, k = trace.q[batch, head, :n], trace.k[batch, head, :n]
-    raw = q @ k.mT  # (T, T)
-    scaled = raw * trace.scale
-    mask = _added(trace, head, batch, n)
-    weights = trace.weights[batch, head, :n, :n]
-    z = _array(trace.z[batch, head, :n])
-    product = Product("Q", "K", first, last, transposed=True)
-    shares = Softmax(f"masked.{head}", trace.temperature)
-    return [
-        Matrix(f"scores.{head}", "QKᵀ", _array(raw), grid, product),
-        Matrix(f"scaled.{head}", "scaled", _array(scaled), grid, Scale(f"scores.{head}", trace.scale)),
-        Matrix(f"mask.{head}", "mask", _array(mask), grid, Given("mask")),
-        Matrix(f"masked.{head}", "masked", _array(scaled + mask), grid, Sum((f"scaled.{head}", f"mask.{head}"))),
-        Matrix(f"weights.{head}", "A", _array(weights), grid, shares),
-        Matrix(
-            f"z.{head}",
-            f"z_{head}",
-            z,
-            ("query", "inner"),
-            Product(f"weights.{head}", "V", 0, n),
-            first,
-            width * trace.q.shape[1],
-        ),
+def _added_and_normed(
+    name: str, symbol: str, sum_name: str, x: Tensor, stream: Matrix, added: Matrix, norm: nn.LayerNorm | None
+) -> list[Matrix]:
+    """x = stream + added (pre-norm), or the norm of that sum (post-norm), which then has a name of its own."""
+    total, axes = Sum((stream.name, added.name)), ("query", "model")
+    if norm is None:
+        return [Matrix(name, symbol, array(x), axes, total)]
+    summed = Matrix(sum_name, sum_name[0], stream.values + added.values, axes, total)
+    return [summed, *normed(name, symbol, x, summed, norm)]
+
+
+def normed(name: str, symbol: str, x: Tensor, of: Matrix, norm: nn.LayerNorm) -> list[Matrix]:
+    """Mean and variance of each row of a matrix, γ, β, and their LayerNorm x."""
+    numbers = of.values.astype(np.float64)
+    mean, variance = (f(numbers, axis=1, keepdims=True).astype(of.values.dtype) for f in (np.mean, np.var))
+    column = ("query", "one")
+    matrices = [
+        Matrix(f"μ_{name}", "μ", mean, column, Mean(of.name)),
+        Matrix(f"σ²_{name}", "σ²", variance, column, Variance(of.name, f"μ_{name}")),
+        given(f"γ_{name}", "γ", norm.weight[None], "gamma", ("one", "model")),
     ]
+    if norm.bias is not None:
+        matrices.append(given(f"β_{name}", "β", norm.bias[None], "beta", ("one", "model")))
+    bias = "" if norm.bias is None else f"β_{name}"
+    rule = Norm(of.name, f"μ_{name}", f"σ²_{name}", f"γ_{name}", bias, norm.eps)
+    return [*matrices, Matrix(name, symbol, array(x), ("query", "model"), rule)]
 
 
-def _added(trace: AttentionTrace, head: int, batch: int, n: int) -> Tensor:
-    """What is added to the scaled scores: a bias where there is one, −∞ where the query may not look. (T, T)"""
-    whole = trace.q.shape[0], trace.q.shape[1], trace.q.shape[2], trace.k.shape[2]
-    bias = total_bias(trace.bias, trace.alibi, whole[2], whole[3])
-    mask = trace.q.new_zeros(whole) if bias is None else bias.to(trace.q.dtype).expand(whole)
-    keep = trace.keep
-    return (mask if keep is None else mask.masked_fill(~keep, -math.inf))[batch, head, :n, :n]
-
-
-def _array(x: Tensor) -> Array:
-    return x.detach().contiguous().numpy()
+def _feed_forward(block: Any, source: Matrix) -> list[Matrix]:
+    """W_1 and the hidden numbers h, the same after the activation, W_2 and the result f."""
+    function = next((name for name, one in ACTIVATIONS.items() if one is block.activation), "")
+    if not function:
+        raise InvalidParameterError(f"an activation that is none of {', '.join(ACTIVATIONS)} cannot be traced")
+    hidden = block.linear1(torch.from_numpy(source.values))  # (T, F)
+    active = block.activation(hidden)
+    return [
+        *linear("h", hidden, source.name, "1", block.linear1, ("model", "unit")),
+        Matrix("a", "a", array(active), ("query", "unit"), Activation("h", function)),
+        *linear("f", block.linear2(active), "a", "2", block.linear2, ("unit", "model")),
+    ]

@@ -7,10 +7,10 @@ that stand in the other matrices. The browser follows the same rules (browser/fr
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.errors import InvalidParameterError
@@ -23,9 +23,10 @@ TOLERANCE = 1e-6  # a cell and its terms differ by less than this times (1 + the
 class Given:
     """Not computed here. `note` says what it is; `ids`: which row of a table of `size` each row was taken from."""
 
-    note: str  # token, position, formula, segment, weight, bias, gamma, beta, mask, layer
+    note: str  # token, position, formula, segment, patches, weight, bias, gamma, beta, mask, alibi, layer, cross
     ids: tuple[int, ...] = ()
     size: int = 0
+    slope: float = 0.0  # of ALiBi: −slope · distance
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,53 @@ class Softmax:
 
 
 @dataclass(frozen=True)
-class Norm:
-    """(of[r, c] − μ_r) / √(σ²_r + ε) · weight[0, c] + bias[0, c]: LayerNorm over the row."""
+class Mean:
+    """Σ_k of[r, k] over the number of columns."""
 
     of: str
+
+
+@dataclass(frozen=True)
+class Variance:
+    """Σ_k (of[r, k] − mean[r, 0])² over the number of columns."""
+
+    of: str
+    mean: str
+
+
+@dataclass(frozen=True)
+class Norm:
+    """(of[r, c] − mean[r, 0]) / √(variance[r, 0] + ε) · weight[0, c] + bias[0, c]: LayerNorm over the row.
+
+    Source: Ba et al. 2016, "Layer Normalization", section 3.
+    """
+
+    of: str
+    mean: str
+    variance: str
     weight: str
     bias: str
     eps: float
+
+
+@dataclass(frozen=True)
+class Activation:
+    """σ(of[r, c]); σ is "relu", "gelu" or "gelu_tanh"."""
+
+    of: str
+    function: str
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """RoPE: the pair of columns (2i, 2i + 1) of each head, turned by the angle r / base^(2i / width).
+
+    Source: Su et al. 2021, "RoFormer", section 3.2.2.
+    """
+
+    of: str
+    width: int  # D, of a head
+    base: float = 10_000.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +122,7 @@ class Concat:
     width: int
 
 
-Rule = Given | Sum | Product | Scale | Softmax | Norm | Concat
+Rule = Given | Sum | Product | Scale | Softmax | Mean | Variance | Norm | Activation | Rotation | Concat
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,34 +159,35 @@ class Factor:
 
 @dataclass(frozen=True)
 class Term:
-    """One summand and what it is the product of (for a softmax: exp of the score, less the row's largest)."""
+    """One summand and the numbers of other matrices that it was made of, by the rule of its kind."""
 
     value: float
     factors: tuple[Factor, ...]
+    by: float = 1.0  # what the formula itself multiplies by: 1/√d_k, a sine, a cosine
 
 
 @dataclass(frozen=True)
 class Terms:
-    """How a cell came about: total = Σ terms, or for a softmax the chosen term's share of that sum."""
+    """How a cell came about: total = Σ terms / divisor, or for a softmax the chosen term's share of that sum."""
 
-    kind: str  # given, sum, product, scale, softmax, norm, concat
+    kind: str  # the rule's name in small letters
     terms: tuple[Term, ...]
     chosen: int | None = None
-    mean: float = 0.0  # of the row, for a norm
-    deviation: float = 1.0  # √(variance + ε) of the row, for a norm
+    divisor: int = 1
 
     @property
     def total(self) -> float:
         """The cell, worked out from the terms."""
         every = math.fsum(term.value for term in self.terms) if self._finite else sum(t.value for t in self.terms)
         if self.chosen is None:
-            return every
+            return every / self.divisor
         return self.terms[self.chosen].value / every if every else 0.0
 
     @property
     def tolerance(self) -> float:
         """How far the model's own 32-bit number may be from the total: rounding grows with the terms."""
-        return TOLERANCE * (1.0 + sum(abs(term.value) for term in self.terms if math.isfinite(term.value)))
+        sizes = sum(abs(term.value) for term in self.terms if math.isfinite(term.value))
+        return TOLERANCE * (1.0 + sizes / self.divisor)
 
     @property
     def _finite(self) -> bool:
@@ -154,7 +196,7 @@ class Terms:
 
 @dataclass(frozen=True, eq=False)
 class Provenance:
-    """The matrices of one layer's attention on one text, from x to out, in the order they come about."""
+    """The matrices of one layer on one text, from x to what the next layer gets, in the order they come about."""
 
     matrices: dict[str, Matrix]
     labels: tuple[str, ...]  # of the tokens
@@ -180,22 +222,32 @@ class Provenance:
         """What made the number in a cell. Errors: InvalidParameterError for a cell that is not there."""
         self[name].at(row, col)
         rule = self[name].rule
+        kind = type(rule).__name__.lower()
         match rule:
             case Given():
-                return Terms("given", ())
+                return Terms(kind, ())
             case Sum(parts):
-                return Terms("sum", tuple(self._term((part, self._row(part, row), col)) for part in parts))
+                return Terms(kind, tuple(self._term((part, self._row(part, row), col)) for part in parts))
             case Product():
-                return Terms("product", self._products(rule, row, col))
+                return Terms(kind, self._products(rule, row, col))
             case Scale(of, by):
-                factor = self._factor(of, row, col)
-                return Terms("scale", (Term(factor.value * by, (factor,)),))
+                return Terms(kind, (self._times(by, (of, row, col)),))
             case Softmax(of, temperature):
-                return Terms("softmax", self._powers(of, row, temperature), chosen=col)
+                return Terms(kind, self._powers(of, row, temperature), chosen=col)
+            case Mean(of):
+                terms = tuple(self._term((of, row, k)) for k in range(self[of].width))
+                return Terms(kind, terms, divisor=len(terms))
+            case Variance():
+                return Terms(kind, self._squares(rule, row), divisor=self[rule.of].width)
             case Norm():
-                return self._normed(rule, row, col)
+                return Terms(kind, self._normed(rule, row, col))
+            case Activation(of, function):
+                factor = self._factor(of, row, col)
+                return Terms(kind, (Term(ACTIVATIONS[function](factor.value), (factor,)),))
+            case Rotation():
+                return Terms(kind, self._turned(rule, row, col))
             case Concat(parts, width):
-                return Terms("concat", (self._term((parts[col // width], row, col)),))
+                return Terms(kind, (self._term((parts[col // width], row, col)),))
         raise AssertionError(rule)
 
     def _row(self, name: str, row: int) -> int:
@@ -223,11 +275,43 @@ class Provenance:
             return tuple(Term(0.0, (factor,)) for factor in factors)
         return tuple(Term(math.exp((factor.value - top) / temperature), (factor,)) for factor in factors)
 
-    def _normed(self, rule: Norm, row: int, col: int) -> Terms:
-        numbers = self[rule.of].values[row].astype(np.float64)
-        mean, deviation = float(numbers.mean()), float(np.sqrt(numbers.var() + rule.eps))
+    def _times(self, by: float, cell: tuple[str, int, int]) -> Term:
+        factor = self._factor(*cell)
+        return Term(factor.value * by, (factor,), by)
+
+    def _squares(self, rule: Variance, row: int) -> tuple[Term, ...]:
+        mean = self._factor(rule.mean, row, 0)
+        numbers = [self._factor(rule.of, row, k) for k in range(self[rule.of].width)]
+        return tuple(Term((number.value - mean.value) ** 2, (number, mean)) for number in numbers)
+
+    def _normed(self, rule: Norm, row: int, col: int) -> tuple[Term, ...]:
         x, gamma = self._factor(rule.of, row, col), self._factor(rule.weight, 0, col)
-        terms = [Term((x.value - mean) / deviation * gamma.value, (x, gamma))]
-        if rule.bias:
-            terms.append(self._term((rule.bias, 0, col)))
-        return Terms("norm", tuple(terms), mean=mean, deviation=deviation)
+        mean, variance = self._factor(rule.mean, row, 0), self._factor(rule.variance, row, 0)
+        value = (x.value - mean.value) / math.sqrt(variance.value + rule.eps) * gamma.value
+        main = Term(value, (x, mean, variance, gamma))
+        return (main, self._term((rule.bias, 0, col))) if rule.bias else (main,)
+
+    def _turned(self, rule: Rotation, row: int, col: int) -> tuple[Term, ...]:
+        """x_even cos − x_odd sin in an even column, x_even sin + x_odd cos in an odd one."""
+        even, odd = col - col % 2, col - col % 2 + 1
+        angle = row / rule.base ** ((even % rule.width) / rule.width)
+        sin, cos = math.sin(angle), math.cos(angle)
+        by = (cos, -sin) if col == even else (sin, cos)
+        return self._times(by[0], (rule.of, row, even)), self._times(by[1], (rule.of, row, odd))
+
+
+def _gelu(x: float) -> float:
+    """x Φ(x). Source: Hendrycks and Gimpel 2016, section 2."""
+    return x * 0.5 * math.erfc(-x / math.sqrt(2.0))
+
+
+def _gelu_tanh(x: float) -> float:
+    """Its approximation there, which GPT-2 uses."""
+    return 0.5 * x * (1.0 + math.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+
+
+ACTIVATIONS: dict[str, Callable[[float], float]] = {
+    "relu": lambda x: max(0.0, x),
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+}

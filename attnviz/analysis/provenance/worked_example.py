@@ -1,7 +1,8 @@
-"""An attention that can be checked by hand: 3 words, 4 numbers each, 2 heads, weights that the reader may change.
+"""An encoder layer that can be checked by hand: 3 words, 4 numbers each, 2 heads, weights that the reader may change.
 
 Head 0 sends the action to look at the nouns; head 1 looks at whatever stands furthest to the right, which the
-causal mask then forbids. Small whole numbers and halves, no biases; the layer is our own `MultiheadAttention`.
+causal mask then forbids. Small whole numbers and halves, no biases, norms as they are before any training; the layer
+is our own `TransformerEncoderLayer`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from attnviz.analysis.provenance.steps import attention_matrices
+from attnviz.analysis.provenance.steps import block_matrices
 from attnviz.analysis.provenance.terms import Given, Matrix, Provenance, Sum
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.layers import TransformerEncoderLayer
 from attnviz.nn.masks import Mask
-from attnviz.nn.multihead import MultiheadAttention
 
 WORDS = ("cats", "chase", "mice")
 HEADS = 2
@@ -33,12 +34,14 @@ WEIGHTS: dict[str, tuple[tuple[float, ...], ...]] = {  # (in, out): a row per nu
     "W_K": ((2, 0, 0, 1), (0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0)),
     "W_V": ((0, 1, 0, 0), (0, 0, 1, 0), (1, 0, 0, 0), (0, 0, 0, 0.5)),
     "W_O": ((1, 0, 0, 0), (0, 1, 0, -1), (0, 1, 1, 0), (0, 0, 0, 2)),
+    "W_1": ((1, -1, 0, 0, 0, 0), (0, 0, 1, 0, 0, -1), (0, 0, 0, 1, -1, 0), (0, 0, 0, 0, 0, 1)),  # 6 hidden numbers
+    "W_2": ((0, 1, 0, 0), (1, 0, 0, 0), (0, 0, 2, 0), (0, 0, 1, 0), (0, -1, 0, 0), (1, 0, 0, 0)),
 }
 
 Edits = Mapping[tuple[str, int, int], float]
 _NUMBER = re.compile(r"[+-]?(\d{1,9}(\.\d{0,9})?|\.\d{1,9})(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
 _FRACTION = re.compile(r"([+-]?\d{1,6})\s*/\s*(\d{1,6})", re.ASCII)
-_PLACE = re.compile(r"(W_[QKVO])\.([0-3])\.([0-3])")
+_PLACE = re.compile(r"(W_[QKVO12])\.([0-5])\.([0-5])")
 
 
 def number(text: str) -> float:
@@ -64,7 +67,7 @@ def read_edits(text: str) -> dict[tuple[str, int, int], float]:
     for part in filter(None, text.split(",")):
         place, _, value = part.partition(":")
         named = _PLACE.fullmatch(place)
-        if named is None:
+        if named is None or int(named[2]) >= len(WEIGHTS[named[1]]) or int(named[3]) >= len(WEIGHTS[named[1]][0]):
             raise InvalidParameterError(f"“{place[:20]}” is no weight of this example")
         edits[named[1], int(named[2]), int(named[3])] = number(value)
     return edits
@@ -83,16 +86,15 @@ def by_hand(edits: str = "", mask: str = "own") -> Provenance:
     if mask not in MASKS:
         raise InvalidParameterError(f"mask={mask!r} is not one of {', '.join(MASKS)}")
     causal = mask != "none"
-    layer = attention_layer(read_edits(edits))
+    layer = encoder_layer(read_edits(edits))
     start = [
         Matrix("E", "E", np.array(EMBEDDING, dtype=np.float64), ("query", "model"), Given("token", (0, 1, 2), 3)),
         Matrix("P", "P", np.array(PLACES, dtype=np.float64), ("query", "model"), Given("position", (0, 1, 2), 3)),
     ]
-    x = start[0].values + start[1].values
-    start.append(Matrix("x", "x", x, ("query", "model"), Sum(("E", "P"))))
+    start.append(Matrix("x", "x", start[0].values + start[1].values, ("query", "model"), Sum(("E", "P"))))
     with torch.inference_mode():
-        trace = layer.trace(torch.from_numpy(x), mask=Mask(causal=causal))
-        matrices = attention_matrices(layer, trace, "x")
+        trace = layer.trace(torch.from_numpy(start[-1].values)[None], mask=Mask(causal=causal))
+        matrices = block_matrices(layer, trace, start[-1])
     assert all(math.isfinite(v) for v in matrices[-1].values.flat)
     return Provenance(
         {matrix.name: matrix for matrix in (*start, *matrices)},
@@ -107,14 +109,18 @@ def by_hand(edits: str = "", mask: str = "own") -> Provenance:
     )
 
 
-def attention_layer(edits: Edits | None = None) -> MultiheadAttention:
-    """The example's layer, 4 wide with 2 heads and no biases, in float64."""
-    width = len(EMBEDDING[0])
-    layer = MultiheadAttention(width, HEADS, bias=False, batch_first=True, dtype=torch.float64)
+def encoder_layer(edits: Edits | None = None) -> TransformerEncoderLayer:
+    """The example's layer, 4 wide with 2 heads and 6 hidden numbers, without biases, in float64."""
+    width, hidden = len(EMBEDDING[0]), len(WEIGHTS["W_2"])
+    layer = TransformerEncoderLayer(
+        width, HEADS, hidden, 0.0, "relu", bias=False, batch_first=True, dtype=torch.float64
+    )
     weights = {name: torch.tensor(rows, dtype=torch.float64) for name, rows in WEIGHTS.items()}
     for (name, row, col), value in (edits or {}).items():
         weights[name][row, col] = value
+    attention = layer.self_attn
     with torch.no_grad():  # torch keeps a matrix as (out, in)
-        layer.in_proj_weight.copy_(torch.cat([weights[f"W_{letter}"].T for letter in "QKV"]))
-        layer.out_proj.weight.copy_(weights["W_O"].T)
+        attention.in_proj_weight.copy_(torch.cat([weights[f"W_{letter}"].T for letter in "QKV"]))
+        for linear, name in ((attention.out_proj, "W_O"), (layer.linear1, "W_1"), (layer.linear2, "W_2")):
+            linear.weight.copy_(weights[name].T)
     return layer.eval().requires_grad_(False)

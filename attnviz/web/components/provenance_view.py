@@ -11,6 +11,7 @@ from attnviz.browser import bundle
 from attnviz.browser.framing import Payload, frame
 from attnviz.web.components import bridge
 
+Cell = tuple[str, int, int]  # matrix, row, column
 _mount = bridge.component(
     "attnviz_walk",
     "provenance/streamlit.js",
@@ -26,6 +27,7 @@ class ProvenanceState:
     step: str = "x"
     path: str = ""  # cells "matrix:row:column", the chosen one first, joined by "/"
     head: int = 0
+    row: int = -1  # the word that is looked at; −1: the view's own choice
     edits: str = ""  # as for `attnviz.analysis.provenance.worked_example.read_edits`
 
 
@@ -34,10 +36,12 @@ def reported(key: str) -> ProvenanceState | None:
     return bridge.reported_as(key, "walk", ProvenanceState())
 
 
-def wanted_layer(key: str) -> int | None:
-    """The layer that the reader asked for, in the one run that answers it."""
-    layer = bridge.reported(key, "layer")
-    return layer if type(layer) is int else None
+def wanted_layer(key: str) -> tuple[int, str] | None:
+    """The layer and the cell in it that the reader asked for, in the one run that answers it."""
+    place = bridge.reported(key, "layer")
+    if not isinstance(place, dict) or type(place.get("layer")) is not int or type(place.get("cell")) is not str:
+        return None
+    return place["layer"], place["cell"]
 
 
 def provenance_view(message: bytes, state: ProvenanceState, *, key: str, on_change: Callable[[], None]) -> None:
@@ -59,14 +63,20 @@ def provenance_view(message: bytes, state: ProvenanceState, *, key: str, on_chan
     )
 
 
+def cells(path: str) -> list[Cell]:
+    """A path's cells, taken apart."""
+    parts = (cell.rsplit(":", 2) for cell in filter(None, path.split("/")))
+    return [(name, int(row), int(col)) for name, row, col in parts]
+
+
 def _plain(state: ProvenanceState) -> dict[str, Any]:
     """The state as the browser's modules hold it: cells and edits taken apart."""
-    path = [cell.rsplit(":", 2) for cell in filter(None, state.path.split("/"))]
     edits = [edit.partition(":") for edit in filter(None, state.edits.split(","))]
     return {
         "step": state.step,
-        "path": [[name, int(row), int(col)] for name, row, col in path],
+        "path": [list(cell) for cell in cells(state.path)],
         "head": state.head,
+        "row": state.row,
         "edits": [[_cell(place), value] for place, _, value in edits],
     }
 

@@ -18,7 +18,7 @@ from attnviz.web.step_by_step.state import Settings, Shown
 
 WIDTHS = ("the width of one head", "the width of the model", "the number of words")
 DOWN = "out:1:0/concat:1:0/z.0:1:0/V:0:0/x:0:2/E:0:2"  # from an output of “chase” to the embedding of “cats”
-EXAMPLE = {"of": "hand", "head": 0, "mask": "own", "edits": "", "path": "", "step": "softmax"}
+HEIGHT = 700  # px, of the view
 
 
 def source_control(lesson: Lesson[Settings]) -> None:
@@ -34,35 +34,44 @@ def source_control(lesson: Lesson[Settings]) -> None:
     )
 
 
-def other_controls(lesson: Lesson[Settings], settings: Settings, provenance: Provenance) -> None:
-    """Layer, head and mask."""
-    for field, n in (("layer", provenance.n_layers), ("head", provenance.n_heads)):
-        if getattr(settings, field) >= n:
-            lesson.choose(**{field: n - 1})
-        st.selectbox(field.capitalize(), range(n), key=lesson.key(field), disabled=n == 1, width=110)
-    masks = state.masks(settings)
+def other_controls(lesson: Lesson[Settings], shown: Shown) -> None:
+    """Layer, head, word and mask."""
+    provenance, settings = shown.provenance, shown.settings
+    if settings.of == "hand":
+        heads = range(provenance.n_heads)
+        lesson.choose(hand_head=shown.head)
+        st.selectbox("Head", heads, key=lesson.key("hand_head"), width=110)
+    else:
+        for field, n in (("layer", provenance.n_layers), ("head", provenance.n_heads)):
+            st.selectbox(field.capitalize(), range(n), key=lesson.key(field), disabled=n == 1, width=110)
+        lesson.token_box("Word", "query", provenance.labels, width=170)
+    masks = state.masks(lesson, settings)
     st.selectbox("Mask", list(masks), key=lesson.key("mask"), format_func=masks.__getitem__, width=210)
 
 
-def prediction(lesson: Lesson[Settings], provenance: Provenance) -> None:
-    """How much work one score is."""
+def prediction(lesson: Lesson[Settings], provenance: Provenance) -> bool:
+    """How much work one score is; whether the steps may be shown."""
     question = "How many products add up to one score of QKᵀ?"
-    lesson.predict("guess", question, WIDTHS, WIDTHS[0], text.products_of_a_score(provenance))
+    return lesson.predict("score", question, WIDTHS, WIDTHS[0], text.products_of_a_score(provenance))
 
 
-def view(lesson: Lesson[Settings], settings: Settings, shown: Shown) -> None:
+def view(lesson: Lesson[Settings], shown: Shown) -> None:
     """The steps with all their numbers, and where the chosen one comes from."""
-    looks = ProvenanceState(settings.step, settings.path, shown.head, settings.edits)
+    settings = shown.settings
+    row = -1 if settings.of == "hand" else settings.query
+    looks = ProvenanceState(settings.step, settings.path, shown.head, row, settings.edits)
     provenance_view(shown.message, looks, key=state.KEY, on_change=lambda: state.take_report(lesson))
 
 
 def tries(lesson: Lesson[Settings]) -> None:
-    """Four places to begin at."""
+    """Places to begin at."""
     lesson.tries(
-        Try("An output number, down to the embedding", {**EXAMPLE, "step": "x", "path": DOWN}),
-        Try("Turn one query around: −2 for 2", {**EXAMPLE, "edits": "W_Q.1.0:-2"}),
-        Try("Let words see the future", {**EXAMPLE, "head": 1, "mask": "none", "path": "weights.1:0:2"}),
-        Try("Your text in MiniLM", {**EXAMPLE, "of": "text", "layer": 3, "head": 1}, model="minilm"),
+        Try("An output number, down to the embedding", {"path": DOWN}),
+        Try("Turn one query around: −2 for 2", {"edits": "W_Q.1.0:-2", "step": "softmax"}),
+        Try("Let words see the future", {"hand_head": 1, "mask": "none", "path": "weights.1:0:2", "step": "softmax"}),
+        Try("LayerNorm of “cats”, by hand", {"path": "m:0:1", "step": "m"}),
+        Try("Your text in MiniLM", {"of": "text", "layer": 3, "head": 1, "step": "softmax"}, model="minilm"),
+        Try("Positions that turn: RoPE in Austen", {"of": "text", "step": "turn"}, model="austen"),
     )
 
 

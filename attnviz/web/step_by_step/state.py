@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,34 +17,49 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn import reference
 from attnviz.nn.intervention import Intervention
 from attnviz.web import cache, shell
-from attnviz.web.components.provenance_view import reported, wanted_layer
+from attnviz.web.components.provenance_view import Cell, cells, reported, wanted_layer
 from attnviz.web.lesson import Lesson
 
 KEY = "walk"  # of the view
-STEPS = ("x", "q", "k", "v", "split", "scores", "scaled", "mask", "softmax", "values", "concat", "out")
+STEPS = (
+    *("x", "embnorm", "n", "q", "k", "v", "split", "turn", "scores", "scaled", "mask", "softmax", "values", "concat"),
+    *("out", "r", "m", "c", "mc", "n2", "h", "a", "f", "s", "y", "final"),
+)
 MASKS = {"own": "as built", "causal": "causal (only the past)", "none": "none"}
-PATH = re.compile(r"[\w.]{1,16}:\d{1,6}:\d{1,6}(/[\w.]{1,16}:\d{1,6}:\d{1,6}){0,23}|")
+PATH = re.compile(r"[\w.]{1,16}:\d{1,6}:\d{1,6}(/[\w.]{1,16}:\d{1,6}:\d{1,6}){0,31}|")
+LABELS = "step_by_step:masks"  # what the mask "as built" was last called in the list
+KEYS = ("K", "Kr", "V")  # matrices whose rows are words that are looked at
+BETWEEN = ("scores", "scaled", "bias", "mask", "masked", "weights")  # whose columns are
+OF_A_HEAD = ("Q", "Qr", "K", "Kr", "V", "W_Q", "W_K", "W_V", "b_Q", "b_K", "b_V")
+SHARED = ("W_", "b_", "γ_", "β_", "S")  # the same for every word
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the page shows; every field is a parameter of its address."""
+    """What the page shows; every field is a parameter of its address.
+
+    An address with `query` and `key` and without a path, as other pages write it, opens on the weight between them.
+    """
 
     of: str = "hand"  # or "text": the sidebar's text in the sidebar's model
+    hand_head: int = 0  # of the example, which has no part in what the reader looks at elsewhere
     layer: int = 0
     head: int = 0
+    query: int = 10  # the word of the text that is followed: “it” in the first one
+    key: int = -1  # the word that it looks at; −1: none was chosen
     mask: str = "own"
     step: str = "x"
     path: str = ""  # cells "matrix:row:column", the chosen one first
     edits: str = ""  # of the example's weights
-    guess: str = ""
 
     def __post_init__(self) -> None:
         for name, allowed in (("of", ("hand", "text")), ("mask", tuple(MASKS)), ("step", STEPS)):
             if getattr(self, name) not in allowed:
                 raise InvalidParameterError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}")
-        if not (0 <= self.layer < 512 and 0 <= self.head < 512):
+        if not (0 <= self.layer < 512 and 0 <= self.head < 512 and 0 <= self.hand_head < 512):
             raise InvalidParameterError(f"layer {self.layer} or head {self.head} is out of range")
+        if not (0 <= self.query < 100_000 and -1 <= self.key < 100_000):
+            raise InvalidParameterError(f"query {self.query} or key {self.key} is out of range")
         if not PATH.fullmatch(self.path):
             raise InvalidParameterError("the path is no list of cells")
         worked_example.read_edits(self.edits)
@@ -61,22 +77,87 @@ def sources() -> dict[str, str]:
     return {"hand": "By hand: 4 numbers a word", "text": f"Your text in {title}"}
 
 
-def masks(settings: Settings) -> dict[str, str]:
+def masks(lesson: Lesson[Settings], settings: Settings) -> dict[str, str]:
     """The masks by value of `Settings.mask`, with what "as built" is here."""
-    causal = settings.of == "hand" or cache.model(sidebar().model).info.family == "GPT"
-    return MASKS | {"own": f"as built ({'causal' if causal else 'none'})"}
+    causal = settings.of == "hand" or cache.model(sidebar().model).transformer.config.kind == "decoder"
+    own = f"as built ({'causal' if causal else 'none'})"
+    if st.session_state.get(LABELS) not in (None, own):  # a list goes on showing the old name of what stays chosen
+        lesson.choose(mask=settings.mask)
+    st.session_state[LABELS] = own
+    return MASKS | {"own": own}
+
+
+# ---- the number that is looked at ----------------------------------------------------------------------
+
+
+def read_link() -> None:
+    """Makes an address with a query and a key one that opens on the weight between them; before the lesson reads it."""
+    linked = st.session_state.get("linked")
+    if not linked:
+        return
+    if {"query", "key"} <= linked.keys() and "path" not in linked:
+        cell = f"{linked.get('head', '0')}:{linked['query']}:{linked['key']}"
+        linked |= {"of": "text", "step": "softmax", "path": f"weights.{cell}"}
+    if linked.get("of", "hand") == "hand" and "head" in linked:  # as addresses were written once
+        linked["hand_head"] = linked.pop("head")
 
 
 def take_report(lesson: Lesson[Settings]) -> None:
     """What the reader did in the view becomes the page's settings."""
-    view, layer = reported(KEY), wanted_layer(KEY)
-    if layer is not None:
-        lesson.choose(layer=layer, step="out", path="")
+    view, wanted = reported(KEY), wanted_layer(KEY)
+    if wanted is not None:
+        lesson.choose(layer=wanted[0], path=wanted[1])
     elif view is not None:
-        lesson.choose(step=view.step, path=view.path, head=view.head, edits=view.edits)
+        by_hand = view.row < 0  # there no word is followed
+        lesson.choose(
+            step=view.step, path=view.path, edits=view.edits, **{"hand_head" if by_hand else "head": view.head}
+        )
+        if not by_hand:
+            lesson.choose(query=view.row)
+            chosen = next(iter(cells(view.path)), None)
+            if chosen is not None and (key := key_of(chosen)) is not None:
+                lesson.choose(key=key)
 
 
-# ---- the layer that is walked through ----------------------------------------------------------------
+def key_of(cell: Cell) -> int | None:
+    """The word that is looked at in a cell; None where there is none."""
+    name, row, col = cell
+    if name in KEYS:
+        return row
+    return col if name.partition(".")[0] in BETWEEN else None
+
+
+def follow(
+    lesson: Lesson[Settings], settings: Settings, labels: Sequence[str], special: Sequence[bool], width: int
+) -> None:
+    """Keeps the chosen word in another text, or takes another: the path then begins at the same number of that word.
+
+    The same for another head; `width` is that of one.
+    """
+    query = lesson.follow_token("query", labels, special)
+    key = lesson.follow_token("key", labels, special, noun="key")
+    if not settings.path:
+        return
+    first = cells(settings.path)[0]
+    name, row, col = _in_head(first, settings.head, width)
+    if name in KEYS:
+        row = key if key >= 0 else row
+    elif not name.startswith(SHARED):
+        row, col = query, key if key >= 0 and key_of(first) is not None else col
+    if (name, row, col) != first:
+        lesson.choose(path=f"{name}:{row}:{col}")
+
+
+def _in_head(cell: Cell, head: int, width: int) -> Cell:
+    """The same number of a head; the cell itself where it belongs to none."""
+    name, row, col = cell
+    stem, _, owner = name.partition(".")
+    if owner:
+        return f"{stem}.{head}", row, head * width + col % width if stem in ("z", "AV") else col
+    return (name, row, head * width + col % width) if name in OF_A_HEAD else cell
+
+
+# ---- the layer that is walked through ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,21 +168,31 @@ class Shown:
     head: int  # of those that there are
     row: int  # the word that the reader looks at
     message: bytes  # what the view draws
+    settings: Settings  # on what this model and this text have
 
 
 def run(lesson: Lesson[Settings], settings: Settings) -> Shown:
     """The layer that the settings ask for; ends the page with a sentence if the sidebar's model cannot run its text."""
     if settings.of == "hand":
         example = worked_example.by_hand(settings.edits, settings.mask)
-        head = min(settings.head, worked_example.HEADS - 1)
+        head, path = min(settings.hand_head, worked_example.HEADS - 1), cells(settings.path)
+        is_word = path and path[0][0] in example.matrices and example[path[0][0]].axes[0] in ("query", "key")
+        row = min(path[0][1] if is_word else 1, len(example.labels) - 1)
         more = {"editable": list(worked_example.WEIGHTS), "limit": worked_example.LARGEST}
-        return Shown(example, head, _row(settings, example), provenance_message.pack(example, head, more=more))
+        return Shown(example, head, row, provenance_message.pack(example, head, more=more), settings)
     inputs = lesson.inputs()
     try:
-        config = cache.model(inputs.model).transformer.config
+        model = cache.model(inputs.model)
+        config, encoding = model.transformer.config, model.tokenizer.encode(inputs.text)
         layer, head = min(settings.layer, config.n_layers - 1), min(settings.head, config.n_heads - 1)
+        if (layer, head) != (settings.layer, settings.head):
+            lesson.choose(layer=layer, head=head)
+        follow(lesson, lesson.settings(), encoding.labels, encoding.special, config.head_dim)
+        settings = lesson.settings()
         of = (inputs.model, inputs.text, layer, settings.mask)
-        return Shown(_model_provenance(*of), head, _row(settings, _model_provenance(*of)), _model_message(*of, head))
+        provenance = _model_provenance(*of)
+        near = provenance_message.columns(provenance, cells(settings.path), settings.query)
+        return Shown(provenance, head, settings.query, _model_message(*of, head, tuple(near.items())), settings)
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(f"{error}. Choose another model in the sidebar.")
 
@@ -114,24 +205,19 @@ def _model_provenance(model: str, text: str, layer: int, mask: str) -> Provenanc
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _model_message(model: str, text: str, layer: int, mask: str, head: int) -> bytes:
+def _model_message(model: str, text: str, layer: int, mask: str, head: int, near: tuple[tuple[str, int], ...]) -> bytes:
     """The same for the browser."""
-    return provenance_message.pack(_model_provenance(model, text, layer, mask), head)
-
-
-def _row(settings: Settings, provenance: Provenance) -> int:
-    """The word that the reader looks at: the row of the number that was chosen, by default the second word."""
-    name, _, place = settings.path.partition("/")[0].partition(":")
-    is_word = name in provenance.matrices and provenance[name].axes[0] in ("query", "key")
-    return min(int(place.split(":")[0]) if is_word else 1, len(provenance.labels) - 1)
+    return provenance_message.pack(_model_provenance(model, text, layer, mask), head, near=dict(near))
 
 
 def numpy_weights(provenance: Provenance, head: int) -> np.ndarray:
     """The head's weights (T, T) once more, from its Q, K and V by `attnviz.nn.reference`."""
     columns = slice(head * provenance.width, (head + 1) * provenance.width)
-    q, k, v = (provenance[name].values[:, columns] for name in "QKV")
-    mask, scaled = provenance[f"mask.{head}"].values, provenance[f"scaled.{head}"].rule
+    turned = "r" if "Qr" in provenance.matrices else ""
+    q, k, v = (provenance[name].values[:, columns] for name in (f"Q{turned}", f"K{turned}", "V"))
+    scaled, bias = provenance[f"scaled.{head}"].rule, provenance.matrices.get(f"bias.{head}")
     assert isinstance(scaled, Scale)
-    keep = np.isfinite(mask)
-    _, weights = reference.attention(q, k, v, keep=keep, bias=np.where(keep, mask, 0.0), scale=scaled.by)
+    keep = np.isfinite(provenance[f"mask.{head}"].values)
+    added = None if bias is None else bias.values
+    _, weights = reference.attention(q, k, v, keep=keep, bias=added, scale=scaled.by)
     return weights

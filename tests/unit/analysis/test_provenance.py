@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 import attnviz
 from attnviz import Intervention
@@ -19,19 +20,21 @@ from attnviz.analysis.provenance.worked_example import (
     LARGEST,
     PLACES,
     WEIGHTS,
-    attention_layer,
     by_hand,
+    encoder_layer,
     number,
     read_edits,
 )
-from attnviz.browser.provenance_message import WHOLE, pack
+from attnviz.browser.provenance_message import BLOCK, WHOLE, columns, pack
 from attnviz.errors import InvalidParameterError
 from attnviz.nn import reference
+from attnviz.web.step_by_step.state import STEPS
 from tests.support.hostile_texts import HOSTILE
 from tests.support.node import run_node
 
 TEXT = "The animal didn't cross the street because it was too tired."
-MODELS = ("minilm", "scratch:tiny", "scratch:gpt", "scratch:bert", "scratch:test")
+# Learned positions, RoPE, ALiBi; post-norm and pre-norm; with and without a feed-forward network and a last norm.
+MODELS = ("minilm", "austen", "induction", "tales", "scratch:tiny", "scratch:gpt", "scratch:bert", "scratch:test")
 CHANGES = {
     "none": None,
     "causal": Intervention(mask="causal"),
@@ -41,6 +44,8 @@ CHANGES = {
     "alibi": Intervention(positions="alibi"),
     "sinusoidal": Intervention(positions="sinusoidal"),
     "hot and unscaled": Intervention(temperature=3.0, scaled=False),
+    "a head switched off, one weakened": Intervention(head_scale={0: 0.0, 1: 0.5}),
+    "rope": Intervention(positions="rope"),
 }
 
 
@@ -88,32 +93,37 @@ def test_every_matrix_of_every_model_has_terms(name: str) -> None:
             check(one, matrix.name, row, matrix.first + col)
 
 
-@pytest.mark.parametrize("name", ["hand", "minilm", "scratch:gpt"])
+ENDS = ("token", "position", "segment", "weight", "bias", "gamma", "beta", "mask", "alibi")
+
+
+@pytest.mark.parametrize("name", ["hand", "minilm", "scratch:gpt", "austen", "induction"])
 def test_every_path_ends_at_weights_and_embeddings(name: str) -> None:
     """From an output, always into the first factor, into the last, and into the largest."""
     one = by_hand() if name == "hand" else walked(name, 0, "none")
     for pick in (lambda fs: fs[0], lambda fs: fs[-1], lambda fs: max(fs, key=lambda f: abs(f.value))):
-        cell, path = ("out", 1, 1), ["out"]
+        cell, path = ("y", 1, 1), ["y"]
         while (terms := one.terms(*cell)).kind != "given":
             cell = pick([factor for term in terms.terms for factor in term.factors]).cell
             path.append(cell[0])
             assert len(path) < 20
-        assert one[cell[0]].rule.note in ("token", "position", "segment", "weight", "bias", "gamma", "beta", "mask")
+        assert one[cell[0]].rule.note in ENDS
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("austen", "tales")])
 @pytest.mark.parametrize("change", ["none", "causal", "alibi"])
 def test_numpy_gets_the_same_from_x_to_out(name: str, change: str) -> None:
     one = walked(name, 1, change)
     block = (model(name).transformer.encoder or model(name).transformer.decoder)["layers"][1]
     weights = {key: array.numpy() for key, array in block.self_attn.state_dict().items()}
     masks = np.stack([one[f"mask.{head}"].values for head in range(one.n_heads)]).astype(np.float64)
+    added = [one.matrices.get(f"bias.{head}") for head in range(one.n_heads)]
+    biases = np.stack([np.zeros_like(masks[0]) if bias is None else bias.values for bias in added])
     out, shares = reference.multi_head_attention(
         one[one["Q"].rule.a].values,
         weights,
         one.n_heads,
         keep=np.isfinite(masks),
-        bias=np.where(np.isfinite(masks), masks, 0.0),
+        bias=biases.astype(np.float64),
     )
     np.testing.assert_allclose(one["out"].values, out, atol=1e-5)
     for head in range(one.n_heads):
@@ -150,12 +160,6 @@ def test_what_is_not_there_is_refused(options: dict[str, int], says: str) -> Non
             one.terms(*cell)
 
 
-def test_rotary_positions_are_refused() -> None:
-    run = model("scratch:tiny").run(TEXT, intervention=Intervention(positions="rope"))
-    with pytest.raises(InvalidParameterError, match="rotary"):
-        layer_provenance(model("scratch:tiny").transformer, run, 0)
-
-
 # ---- the example by hand -------------------------------------------------------------------------
 
 
@@ -184,7 +188,7 @@ EDITS = st.dictionaries(
 def test_numpy_gets_the_same_for_any_edited_weights(edits: dict[tuple[str, int, int], str], mask: str) -> None:
     text = ",".join(f"{name}.{row}.{col}:{value}" for (name, row, col), value in edits.items())
     one = by_hand(text, mask)
-    weights = {name: array.numpy() for name, array in attention_layer(read_edits(text)).state_dict().items()}
+    weights = {name: array.numpy() for name, array in encoder_layer(read_edits(text)).self_attn.state_dict().items()}
     for (name, row, col), value in edits.items():
         assert one[name].at(row, col) == number(value)
     x = np.array(EMBEDDING, dtype=float) + np.array(PLACES)
@@ -216,8 +220,13 @@ def test_edits_of_what_is_not_there_are_refused(edits: str) -> None:
 # ---- in the browser ------------------------------------------------------------------------------
 
 
+MADE = {"W_O": "out", "W_1": "h", "W_2": "f"}
+
+
 def sample(one: Provenance, head: int, n: int) -> list[tuple[str, int, int]]:
-    """Cells of the matrices that one head works with."""
+    """Cells of the matrices that one head works with, of which the browser got what made them."""
+    near = columns(one, [], 1) if one["x"].width > WHOLE else {}
+    blocks = {name: first for weight, first in near.items() for name in (weight, MADE[weight])}
     rng, cells = np.random.default_rng(7), []
     for matrix in one.matrices.values():
         owner = matrix.name.partition(".")[2]
@@ -225,12 +234,17 @@ def sample(one: Provenance, head: int, n: int) -> list[tuple[str, int, int]]:
             continue
         narrow = matrix.axes[1] == "inner" and matrix.name != "concat"
         first, last = (head * one.width, (head + 1) * one.width) if narrow else (0, matrix.width)
+        if matrix.name in blocks:
+            first, last = blocks[matrix.name], min(blocks[matrix.name] + BLOCK, matrix.width)
         for _ in range(n):
             cells.append((matrix.name, int(rng.integers(len(matrix.values))), int(rng.integers(first, last))))
     return cells
 
 
-@pytest.mark.parametrize(("name", "head"), [("hand", 1), ("minilm", 5), ("scratch:gpt", 3), ("scratch:test", 0)])
+HEADS = {"hand": 1, "minilm": 5, "austen": 2, "induction": 4, "tales": 1, "scratch:gpt": 3, "scratch:test": 0}
+
+
+@pytest.mark.parametrize(("name", "head"), HEADS.items())
 def test_the_browser_traces_as_python_does(name: str, head: int) -> None:
     one = by_hand("W_Q.0.0:1/3") if name == "hand" else walked(name, 0, "causal")
     cells = sample(one, head, 6)
@@ -238,7 +252,7 @@ def test_the_browser_traces_as_python_does(name: str, head: int) -> None:
         """const w = read.readProvenance(message);
         give(inputs.map((c) => (
             {value: read.cellValue(w, ...c), shown: read.shownCell(w, ...c), ...terms.termsOf(w, ...c)})));""",
-        pack(one, head),
+        pack(one, head, near=columns(one, [], 1)),
         cells,
     )
     remote = one["concat"].width > WHOLE
@@ -315,20 +329,124 @@ def test_messages_of_wide_models_hold_one_head() -> None:
         pack(one, 12)
 
 
-@pytest.mark.parametrize("name", ["scratch:test", "scratch:gpt"])
+@pytest.mark.parametrize("name", ["hand", *MODELS])
 def test_every_step_has_its_matrices_and_a_sentence(name: str) -> None:
     for layer in (0, 1):
+        one = by_hand() if name == "hand" else walked(name, layer, "none")
         found = run_node(
             """const w = read.readProvenance(message);
-            give(steps.STEPS.map(({id}) => ({
-              id, title: steps.stepTitle(id), say: steps.stepSentence(w, id, 1, {query: 1, key: 0}),
-              there: steps.stageOf(w, id, 1).filter((i) => i.name).every((i) => w.matrices[i.name]),
-              result: Boolean(w.matrices[steps.resultOf(w, id, 1)]), back: steps.stepOf(steps.resultOf(w, id, 1)),
+            give(steps.stepsOf(w).map(({id}) => ({
+              id, title: sentences.stepTitle(id), say: sentences.stepSentence(w, id, 1, {query: 1, key: 0}),
+              shows: steps.stageOf(w, id, 1).filter((i) => i.name).map((i) => i.name),
+              result: steps.resultOf(w, id, 1), back: steps.stepOf(w, steps.resultOf(w, id, 1)),
+              all: steps.stageOf(w, id, 1).filter((i) => i.name).map((i) => steps.stepOf(w, i.name)),
             })));""",
-            pack(walked(name, layer, "none"), 1),
+            pack(one, 1),
         )
-        assert len(found) == 12
+        ids = [step["id"] for step in found]
+        assert set(ids) <= set(STEPS) and ids == sorted(ids, key=STEPS.index)
         for step in found:
-            assert step["there"] and step["result"] and step["title"] and len(step["say"]) > 20
+            assert step["result"] in step["shows"] and set(step["shows"]) <= set(one.matrices)
+            assert step["title"] and len(step["say"]) > 20
             assert "undefined" not in step["say"] and "NaN" not in step["say"]
             assert step["back"] == ("q" if step["id"] == "split" else step["id"])
+            assert set(step["all"]) <= set(ids)
+        shown = {shown for step in found for shown in step["shows"]}
+        assert shown >= {name for name in one.matrices if "." not in name or name.endswith(".1")}
+
+
+PRE = ["r", "n2", "h", "a", "f", "s"]
+POST = ["r", "m", "h", "a", "f", "s", "y"]
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "after"),
+    [
+        ("hand", [], POST),
+        ("minilm", ["embnorm"], POST),
+        ("scratch:tiny", [], POST),
+        ("austen", ["n", "turn"], PRE),
+        ("tales", ["n", "turn"], PRE),
+        ("scratch:gpt", ["n"], PRE),
+        ("induction", ["n"], ["r"]),
+    ],
+)
+def test_the_steps_of_each_kind_of_layer(name: str, first: list[str], after: list[str]) -> None:
+    one = by_hand() if name == "hand" else walked(name, 0, "none")
+    ids = run_node("give(steps.stepsOf(read.readProvenance(message)).map((s) => s.id));", pack(one, 0))
+    own = {"embnorm", "n", "turn"}
+    assert [i for i in ids if i in own] == first and ids[ids.index("out") + 1 :] == after
+
+
+@pytest.mark.parametrize("name", ["austen", "tales", "scratch:gpt"])
+def test_the_last_layer_ends_with_the_last_norm(name: str) -> None:
+    last = model(name).info.n_layers - 1
+    one = walked(name, last, "none")
+    run = model(name).run(TEXT)
+    np.testing.assert_array_equal(one["final"].values, run.final[0].numpy())
+    np.testing.assert_array_equal(one["y"].values, run.layers[last].resid_post[0].numpy())
+    check(one, "final", 3, 7)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_a_layer_gets_is_what_the_one_before_gave(name: str) -> None:
+    one, two = walked(name, 0, "none"), walked(name, 1, "none")
+    np.testing.assert_array_equal(one["y"].values, two["x"].values)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "target"), [("dates", "5 May 2020", "2020-05"), ("scratch:base", "a b", "c")]
+)
+def test_both_stacks_of_an_encoder_decoder(name: str, source: str, target: str) -> None:
+    run = model(name).run(source, target=target)
+    assert run.source is not None
+    for trace in (run, run.source):
+        one = layer_provenance(model(name).transformer, trace, 0)
+        assert ("c" in one.matrices) == (trace is run)
+        np.testing.assert_array_equal(one["y"].values, trace.layers[0].resid_post[0].numpy())
+        for matrix in one.matrices.values():
+            rows, cols = matrix.values.shape
+            check(one, matrix.name, rows - 1, matrix.first + cols // 2)
+
+
+def test_an_image_and_a_model_of_other_layers() -> None:
+    digits = model("digits")
+    pixels = torch.zeros(1, digits.transformer.config.channels, *2 * (digits.transformer.config.image_size,))
+    one = layer_provenance(digits.transformer, digits.transformer(pixels), 0)
+    assert one["x"].rule.note == "patches"
+    for matrix in one.matrices.values():
+        check(one, matrix.name, 0, matrix.first)
+
+
+@pytest.mark.parametrize(
+    ("value", "single", "all_digits", "few"),
+    [
+        (0.1, False, "0.1", "0.1"),
+        (float(np.float32(0.1)), True, "0.1", "0.1"),
+        (float(np.float32(-0.014235244)), True, "−0.014235244", "−0.01424"),
+        (27.45, False, "27.45", "27.45"),
+        (-2.0, True, "−2", "−2"),
+        (1e-12, True, "1·10⁻¹²", "1·10⁻¹²"),
+        (1 / 3, False, "0.3333333333333333", "0.3333"),
+        (12345.678, False, "12345.678", "12350"),
+    ],
+)
+def test_all_digits_and_few(value: float, single: bool, all_digits: str, few: str) -> None:
+    found = run_node("give([digits.exact(inputs[0], inputs[1]), digits.brief(inputs[0])]);", inputs=[value, single])
+    assert found == [all_digits, few]
+
+
+def test_all_digits_name_the_number_and_no_other() -> None:
+    rng = np.random.default_rng(5)
+    numbers = (rng.normal(size=400) * 10.0 ** rng.integers(-7, 7, size=400)).astype(np.float32)
+    found = run_node("give(inputs.map((v) => digits.exact(v, true)));", inputs=numbers.astype(float).tolist())
+    powers = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-")
+    for value, text in zip(numbers, found, strict=True):
+        assert np.float32(text.replace("·10", "e").translate(powers)) == value, text
+
+
+def test_the_browsers_gelu_is_torchs() -> None:
+    x = torch.linspace(-9, 9, 721, dtype=torch.float64)
+    for function, expected in (("gelu", F.gelu(x)), ("gelu_tanh", F.gelu(x, approximate="tanh")), ("relu", F.relu(x))):
+        found = run_node("give(inputs[0].map((x) => terms.ACTIVATIONS[inputs[1]](x)));", inputs=[x.tolist(), function])
+        np.testing.assert_allclose(found, expected.numpy(), rtol=1e-9, atol=1e-15)

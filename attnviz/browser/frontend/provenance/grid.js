@@ -58,7 +58,7 @@ function axisLimits(view, item) {
     key: item.turned ? (phone ? 4 : 6) : item.name.includes(".") ? keys : rows,
     model: few,
     inner: few,
-    out: few,
+    unit: few,
   };
 }
 
@@ -73,9 +73,10 @@ export function gridAxes(view, item) {
       : [m.first, m.first + m.stored];
   const rows = item.rows || m.axes[0],
     cols = m.axes[1],
-    limits = axisLimits(view, item);
-  const down = { axis: rows, at: elided(0, m.rows, limits[rows] ?? 9, view.focus[rows]) };
-  const across = { axis: cols, at: elided(...range, limits[cols] ?? 9, view.focus[cols]) };
+    limits = axisLimits(view, item),
+    around = (axis) => view.opened[axis] ?? view.focus[axis];
+  const down = { axis: rows, at: elided(0, m.rows, limits[rows] ?? 9, around(rows)) };
+  const across = { axis: cols, at: elided(...range, limits[cols] ?? 9, around(cols)) };
   return item.turned ? { m, down: across, across: down } : { m, down, across };
 }
 
@@ -104,13 +105,14 @@ export function matrixFigure(view, item) {
         "tr",
         {},
         el("td"),
-        across.at.map((c) => columnHead(provenance, across.axis, c)),
+        across.at.map((c, i) => columnHead(provenance, across, c, i)),
       ),
     ),
   );
   const body = el("tbody");
-  for (const r of down.at)
-    body.append(r === null ? gapRow(across.at.length) : bodyRow(view, item, m, down.axis, r, across));
+  down.at.forEach((r, i) =>
+    body.append(r === null ? gapRow(down, i, across.at.length) : bodyRow(view, item, m, down.axis, r, across)),
+  );
   table.append(body);
   const ribbon =
     !provenance.whole && (m.axes[1] === "inner" || item.name === "W_O") && provenance.heads > 1
@@ -119,10 +121,10 @@ export function matrixFigure(view, item) {
   return el("figure", { class: "aw-m" }, el("figcaption", {}, symbolNode(title), el("span", {}, size)), ribbon, table);
 }
 
-function columnHead(provenance, axis, c) {
-  if (c === null) return el("td", { class: "gap", "aria-hidden": "true" }, "…");
-  const label = axisLabel(provenance, axis, c),
-    token = axis === "query" || axis === "key";
+function columnHead(provenance, across, c, i) {
+  if (c === null) return gapCell(across, i, "th", "…");
+  const label = axisLabel(provenance, across.axis, c),
+    token = across.axis === "query" || across.axis === "key";
   return el(
     "th",
     { scope: "col", class: token ? "tok" : null, title: token ? label : null, "data-i": c },
@@ -130,13 +132,20 @@ function columnHead(provenance, axis, c) {
   );
 }
 
-const gapRow = (n) =>
-  el(
-    "tr",
-    { class: "gap", "aria-hidden": "true" },
-    el("td", {}, "⋮"),
-    Array.from({ length: n }, () => el("td")),
+/** What is left out between two rows or columns: a click opens its middle. The keyboard's arrows get there too. */
+function gapCell({ axis, at }, i, tag, text, more = {}) {
+  const [first, last] = [at[i - 1] + 1, at[i + 1] - 1];
+  return el(
+    tag,
+    { class: "gap", "data-gap": `${axis}:${(first + last) >> 1}`, title: `Show ${first} to ${last}`, ...more },
+    text,
   );
+}
+
+function gapRow(down, i, n) {
+  const left = down.at[i + 1] - down.at[i - 1] - 1;
+  return el("tr", { class: "gap" }, gapCell(down, i, "td", `⋮ ${left} more`, { colspan: n + 1 }));
+}
 
 function bodyRow(view, item, m, axis, r, across) {
   const label = axisLabel(view.provenance, axis, r),
@@ -154,9 +163,9 @@ function bodyRow(view, item, m, axis, r, across) {
   const splits = !item.block && provenance.whole && provenance.heads > 1,
     byRow = m.axes[0] === "inner",
     byCol = m.axes[1] === "inner";
-  for (const c of across.at) {
+  for (const [i, c] of across.at.entries()) {
     if (c === null) {
-      tr.append(el("td", { class: "gap", "aria-hidden": "true" }, ""));
+      tr.append(gapCell(across, i, "td", ""));
       continue;
     }
     const cell = item.turned ? [m.name, c, r] : [m.name, r, c],

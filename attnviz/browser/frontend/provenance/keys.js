@@ -1,18 +1,17 @@
 /* keys.js: the keyboard on the steps, the matrices and the terms, and the marks of what takes part. */
-import { STEPS } from "./steps.js";
-import { rolesOf } from "./panel.js";
+import { rolesOf } from "./term_table.js";
 
 const CELL_ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const plainKey = (e) => !e.altKey && !e.ctrlKey && !e.metaKey;
 
 export function stepKeys(view, e) {
-  const at = STEPS.findIndex((s) => s.id === view.state.step),
-    n = STEPS.length;
+  const at = view.at(),
+    n = view.steps.length;
   const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: n - 1 }[e.key];
   if (to === undefined || !plainKey(e)) return;
   e.preventDefault();
   if (to < 0 || to >= n) return;
-  view.go(STEPS[to].id);
+  view.go(view.steps[to].id);
   view.node.tabs[to].focus();
 }
 
@@ -97,13 +96,26 @@ export function partsOf(provenance, [name, r, c]) {
         role: "",
       }));
     case "scale":
-      return [{ name: rule.of, r, c, role: "" }];
+    case "activation":
+      return [{ name: rule.of, r, c, role: first }];
     case "concat":
       return [{ name: rule.parts[Math.floor(c / rule.width)], r, c, role: "" }];
     case "softmax":
       return [{ name: rule.of, r, c: null, role: first }];
-    case "norm":
+    case "mean":
       return [{ name: rule.of, r, c: null, role: "" }];
+    case "variance":
+      return [
+        { name: rule.of, r, c: null, role: "" },
+        { name: rule.mean, r, c: 0, role: "" },
+      ];
+    case "norm": {
+      const row = [rule.weight, rule.bias].filter(Boolean).map((part) => ({ name: part, r: 0, c, role: "" })),
+        column = [rule.mean, rule.variance].map((part) => ({ name: part, r, c: 0, role: "" }));
+      return [{ name: rule.of, r, c, role: "" }, ...column, ...row];
+    }
+    case "rotation":
+      return [c - (c % 2), c - (c % 2) + 1].map((pair) => ({ name: rule.of, r, c: pair, role: first }));
     case "product": {
       const b = rule.transposed ? { name: rule.b, r: c, c: null } : { name: rule.b, r: null, c };
       const bias = rule.bias ? [{ name: rule.bias, r: 0, c, role: "" }] : [];

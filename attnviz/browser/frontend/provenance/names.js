@@ -10,6 +10,7 @@ export function placeOf(provenance, [name, r, c]) {
     [down, across] = m.axes,
     word = (i) => isolated(provenance.tokens[i].label);
   if (down === "one") return `number ${c}`;
+  if (across === "one") return word(r);
   if (down === "query" || down === "key")
     return across === "key" ? `${word(r)} for ${word(c)}` : `${word(r)}, number ${c}`;
   return `row ${r}, column ${c}`;
@@ -27,7 +28,7 @@ export function symbolNode(symbol) {
 
 /** A sentence with W_Q and its like set as symbols. */
 export function withSymbols(text) {
-  return text.split(/\b(W_[QKVO])\b/).map((part, i) => (i % 2 ? symbolNode(part) : part));
+  return text.split(/\b(W_[QKVO12])\b/).map((part, i) => (i % 2 ? symbolNode(part) : part));
 }
 
 /** "W_Q[0,1]" with its low letter set low. */

@@ -1,7 +1,6 @@
 /* page.js: the elements of the step-by-step view, and which of the reader's hands reaches which of its methods. */
 import { el } from "../core/dom.js";
 import { gridKeys, panelKeys, stepKeys } from "./keys.js";
-import { STEPS, stepTitle } from "./steps.js";
 
 /** Puts the page into the view's root, with what the reader's hands do; returns its nodes. */
 export function buildPage(view) {
@@ -13,23 +12,7 @@ export function buildPage(view) {
     "aria-label": "Steps",
     onkeydown: (e) => stepKeys(view, e),
   });
-  n.tabs = STEPS.map(({ id, label }, i) =>
-    el(
-      "button",
-      {
-        type: "button",
-        role: "tab",
-        id: `aw-tab-${id}`,
-        "data-step": id,
-        "aria-controls": "aw-panel",
-        "aria-label": `${i + 1}, ${stepTitle(id)}`,
-        onclick: () => view.go(id),
-      },
-      el("canvas", { "aria-hidden": "true" }),
-      stepLabel(label),
-    ),
-  );
-  n.steps.append(...n.tabs);
+  n.tabs = [];
   n.title = el("h2");
   n.say = el("p", { class: "aw-say" });
   n.back = el("button", { type: "button", onclick: () => view.move(-1) }, "‹ Back");
@@ -65,12 +48,12 @@ export function buildPage(view) {
   });
   n.stage.addEventListener("pointerleave", () => view.preview(null));
   n.stage.addEventListener("click", (e) => {
-    if (cellAt(e)) view.choose(view.parse(cellAt(e)));
+    const gap = e.target.closest?.("[data-gap]")?.dataset.gap.split(":");
+    if (gap) view.open(gap[0], Number(gap[1]));
+    else if (cellAt(e)) view.choose(view.parse(cellAt(e)));
   });
+  for (const event of ["pointerover", "focusin", "click"])
+    n.trace.addEventListener(event, (e) => view.showFull(e.target.closest?.("[data-full]")?.dataset.full));
+  n.trace.addEventListener("pointerleave", () => view.showFull());
   return n;
-}
-
-function stepLabel(label) {
-  const [stem, low] = label.split("_");
-  return el("span", {}, stem, low ? el("sub", {}, low) : null);
 }

@@ -18,11 +18,11 @@ export function ownerHead(provenance, [name, , column]) {
   return ownerOf(name) ?? (inner ? Math.floor(column / provenance.width) : null);
 }
 
-/** Where the eye goes first: the second word, and what is largest for it. */
-export function firstFocus(provenance, head) {
-  const row = Math.min(1, provenance.size - 1),
+/** Where the eye goes first: a word (the second, if none is asked for), and what is largest for it. */
+export function firstFocus(provenance, head, wanted = -1) {
+  const row = Math.min(wanted < 0 ? 1 : wanted, provenance.size - 1),
     d = provenance.width,
-    { x, Q, out } = provenance.matrices,
+    { x, Q, h } = provenance.matrices,
     weights = provenance.matrices[`weights.${head}`];
   const largest = (m, from, to) => {
     let best = from;
@@ -36,7 +36,7 @@ export function firstFocus(provenance, head) {
     key: largest(weights, 0, provenance.size),
     model: largest(x, 0, x.width),
     inner: largest(Q, head * d, (head + 1) * d),
-    out: largest(out, 0, out.width),
+    unit: h ? largest(h, 0, h.width) : 0,
   };
 }
 
@@ -48,7 +48,13 @@ export function inHead(provenance, path, from, to) {
   if (ownerOf(name) === to) return path;
   if (ownerOf(name) === from)
     return [[name.replace(/\.\d+$/, `.${to}`), r, name.startsWith("z.") ? c + (to - from) * provenance.width : c]];
-  if (/^([WbQKV]_?[QKV]?)$/.test(name) && m && m.axes[1] === "inner" && Math.floor(c / provenance.width) === from)
+  if (/^([Wb]_[QKV]|[QK]r?|V)$/.test(name) && m && m.axes[1] === "inner" && Math.floor(c / provenance.width) === from)
     return [[name, r, c + (to - from) * provenance.width]];
   return ownerOf(name) === null ? path : [];
+}
+
+/** Of a focus what stays on the way through the layers and heads of one text: the number of the vectors. */
+export function staying(focus, before, provenance) {
+  const same = before && before.model === provenance.model && String(before.labels) === String(provenance.labels);
+  return same && "model" in focus ? { model: focus.model } : {};
 }

@@ -5,7 +5,7 @@ import { readAligned } from "../core/framing.js";
 /** Bytes (at any offset of their buffer) to a layer's provenance: its matrices, tokens and sizes. */
 export function readProvenance(bytes) {
   const { header, buffer, start } = readAligned(bytes);
-  if (header.version !== 1) throw new Error(`message version ${header.version}, this view reads version 1`);
+  if (header.version !== 2) throw new Error(`message version ${header.version}, this view reads version 2`);
   const Numbers = header.bytes === 8 ? Float64Array : Float32Array;
   const matrices = {},
     special = new Set(header.special),
@@ -14,7 +14,15 @@ export function readProvenance(bytes) {
     matrices[m.name] = { ...m, values: new Numbers(buffer, start + m.at, m.rows * m.stored) };
   const tokens = header.labels.map((label, i) => ({ label, sp: special.has(i), cont: continues.has(i) }));
   const whole = matrices.Q.stored === matrices.Q.width;
-  return { ...header, matrices, tokens, whole, size: tokens.length, model: matrices.x.width };
+  return {
+    ...header,
+    matrices,
+    tokens,
+    whole,
+    size: tokens.length,
+    model: matrices.x.width,
+    single: header.bytes === 4,
+  };
 }
 
 /** Which head a matrix belongs to, or null if all share it. */
@@ -36,6 +44,13 @@ export function cellExists(provenance, [name, r, c]) {
 /** Another head's z, of which the numbers are here, but not what made them. */
 export function isRemote(provenance, name) {
   return /^z\.\d+$/.test(name) && !provenance.matrices[name] && ownerOf(name) < provenance.heads;
+}
+
+/** Whether the numbers that made a cell are not here: another head's, or columns of a wide matrix. */
+export function isElsewhere(provenance, [name, , c]) {
+  const rule = provenance.matrices[name]?.rule,
+    b = rule?.kind === "product" && !rule.transposed ? provenance.matrices[rule.b] : null;
+  return isRemote(provenance, name) || Boolean(b && (c < b.first || c >= b.first + b.stored));
 }
 
 /** The number in a cell; NaN if it is not here. */

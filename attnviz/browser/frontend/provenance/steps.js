@@ -1,131 +1,168 @@
-/* steps.js: the twelve steps, which matrices each shows, and what is said about it. */
-import { compact, percent } from "../core/format.js";
-import { ownerOf, spread } from "./read.js";
+/* steps.js: the steps of one layer, which matrix each makes, and which matrices it shows. */
+import { ownerOf } from "./read.js";
 
-export const STEPS = [
-  ["x", "x"],
-  ["q", "Q"],
-  ["k", "K"],
-  ["v", "V"],
-  ["split", "heads"],
-  ["scores", "QKᵀ"],
-  ["scaled", "÷ √dₖ"],
-  ["mask", "mask"],
-  ["softmax", "softmax"],
-  ["values", "· V"],
-  ["concat", "concat"],
-  ["out", "· W_O"],
-].map(([id, label]) => ({ id, label }));
-
-const STEP_TITLES = {
-  x: "What goes in",
-  q: "What each word looks for",
-  k: "What each word is found by",
-  v: "What each word hands over",
-  split: "Cut into heads",
-  scores: "Every query meets every key",
-  scaled: "Divide by √dₖ",
-  mask: "What may not be seen",
-  softmax: "Scores become shares",
-  values: "Mix the values by the shares",
-  concat: "Heads side by side",
-  out: "Mix the heads",
+/** Parts of a layer, in their order; a step belongs to one. */
+export const PARTS = {
+  input: "Input",
+  attention: "Attention",
+  residual: "Add & norm",
+  network: "Feed-forward",
+  output: "Add & norm",
+  end: "End",
 };
-export const stepTitle = (id) => STEP_TITLES[id];
 
-/** The matrix that a step makes. */
-export function resultOf(provenance, id, head) {
-  const letter = { q: "Q", k: "K", v: "V", split: "Q" }[id];
-  if (letter) return letter;
-  if (id === "x") return provenance.matrices.n ? "n" : "x";
-  return (
-    {
-      scores: `scores.${head}`,
-      scaled: `scaled.${head}`,
-      mask: `masked.${head}`,
-      softmax: `weights.${head}`,
-      values: `z.${head}`,
-    }[id] || id
-  );
+/**
+ * Every step that a layer may have: what it is called on the strip, its part, and the matrix that it makes, if any.
+ * @type {{id: string, label: string, part: string, made: (matrices: any, head: number) => any}[]}
+ */
+const EVERY_STEP = /** @type {[string, string, string, (matrices: any, head: number) => any][]} */ ([
+  ["x", "x", "input", ({ e }) => (e ? "e" : "x")],
+  ["embnorm", "norm", "input", ({ e }) => e && "x"],
+  ["n", "norm", "attention", ({ n }) => n && "n"],
+  ["q", "Q", "attention", () => "Q"],
+  ["k", "K", "attention", () => "K"],
+  ["v", "V", "attention", () => "V"],
+  ["split", "heads", "attention", () => "Q"],
+  ["turn", "RoPE", "attention", ({ Qr }) => Qr && "Qr"],
+  ["scores", "QKᵀ", "attention", (_, head) => `scores.${head}`],
+  ["scaled", "÷ √dₖ", "attention", (_, head) => `scaled.${head}`],
+  ["mask", "mask", "attention", (_, head) => `masked.${head}`],
+  ["softmax", "softmax", "attention", (_, head) => `weights.${head}`],
+  ["values", "· V", "attention", (_, head) => `z.${head}`],
+  ["concat", "concat", "attention", () => "concat"],
+  ["out", "· W_O", "attention", ({ out }) => out && "out"],
+  ["r", "+ x", "residual", ({ r, m, y }) => (r ? "r" : sumOf(m, "out") ? "m" : sumOf(y, "out") && "y")],
+  ["m", "norm", "residual", ({ r, m }) => r && (m ? "m" : "y")],
+  ["c", "+ c", "residual", ({ c, rc, mc, y }) => c && (rc ? "rc" : mc ? "mc" : sumOf(y, "c") && "y")],
+  ["mc", "norm", "residual", ({ rc, mc }) => rc && (mc ? "mc" : "y")],
+  ["n2", "norm", "network", ({ n2 }) => n2 && "n2"],
+  ["h", "· W_1", "network", ({ h }) => h && "h"],
+  ["a", "σ", "network", ({ a }) => a && "a"],
+  ["f", "· W_2", "network", ({ f }) => f && "f"],
+  ["s", "+ m", "output", ({ s, f }) => f && (s ? "s" : "y")],
+  ["y", "norm", "output", ({ s }) => s && "y"],
+  ["final", "norm", "end", ({ final }) => final && "final"],
+]).map(([id, label, part, made]) => ({ id, label, part, made }));
+
+const sumOf = (m, part) => m?.rule.kind === "sum" && m.rule.parts.includes(part);
+const ACTIVATION_LABELS = { relu: "ReLU", gelu: "GELU", gelu_tanh: "GELU" };
+
+/** The steps of this layer: {id, label, part}. */
+export function stepsOf(provenance) {
+  const { matrices } = provenance;
+  return EVERY_STEP.filter(({ made }) => made(matrices, provenance.head) in matrices).map(({ id, label, part }) => ({
+    id,
+    part,
+    label: id === "a" ? ACTIVATION_LABELS[matrices.a.rule.function] : id === "s" && matrices.mc ? "+ m_c" : label,
+  }));
 }
 
+/** The matrix that a step makes. */
+export const resultOf = (provenance, id, head) => EVERY_STEP.find((s) => s.id === id).made(provenance.matrices, head);
+
+const ENTERS = { E: "x", P: "x", S: "x", mask: "mask", bias: "mask", c: "c", AV: "values", Kr: "turn" };
+const MADE_BY = { W_Q: "q", W_K: "k", W_V: "v", W_O: "out", W_1: "h", W_2: "f" };
+
 /** The step in which a matrix is made, or enters. */
-export function stepOf(name) {
-  const stem = name.split(".")[0];
-  return (
-    {
-      W_Q: "q",
-      b_Q: "q",
-      Q: "q",
-      W_K: "k",
-      b_K: "k",
-      K: "k",
-      W_V: "v",
-      b_V: "v",
-      V: "v",
-      scores: "scores",
-      scaled: "scaled",
-      mask: "mask",
-      masked: "mask",
-      weights: "softmax",
-      z: "values",
-      concat: "concat",
-      W_O: "out",
-      b_O: "out",
-      out: "out",
-    }[stem] || "x"
-  );
+export function stepOf(provenance, name) {
+  const stem = name.split(".")[0],
+    weight = MADE_BY[stem.replace("b_", "W_")],
+    normed = /^(?:μ|σ²|γ|β)_(.+)$/.exec(stem)?.[1];
+  if (ENTERS[stem] || weight) return ENTERS[stem] ?? weight;
+  if (normed) return stepOf(provenance, normed);
+  const made = EVERY_STEP.find((s) => s.made(provenance.matrices, 0)?.toString().split(".")[0] === stem);
+  return made?.id ?? stepsOf(provenance)[0].id;
 }
 
 /**
  * What a step shows, left to right: {op} signs and {name, rows: axis, block: only the head's columns, turned, role}.
  */
 export function stageOf(provenance, id, head) {
-  const has = (name) => provenance.matrices[name],
-    item = (name, more = {}) => ({ name, ...more });
-  if (id === "x") return embeddingStage(provenance);
-  if (id === "q" || id === "k" || id === "v") {
-    const letter = id.toUpperCase(),
-      rows = id === "q" ? "query" : "key",
-      from = has("n") ? "n" : "x",
-      all = [];
-    all.push(item(from, { rows }), { op: "×" }, item(`W_${letter}`));
-    if (has(`b_${letter}`)) all.push({ op: "+" }, item(`b_${letter}`));
-    return [...all, { op: "=" }, item(letter)];
-  }
-  const block = { block: true };
-  return {
+  const { matrices } = provenance,
+    item = (name, more = {}) => ({ name, ...more }),
+    block = { block: true },
+    [q, k] = matrices.Qr ? ["Qr", "Kr"] : ["Q", "K"],
+    product = (rows) => productStage(provenance, resultOf(provenance, id, head), rows);
+  const drawn = {
+    q: () => product("query"),
+    k: () => product("key"),
+    v: () => product("key"),
     split: () => [item("Q"), { op: " " }, item("K"), { op: " " }, item("V")],
-    scores: () => [
+    turn: () => [
       item("Q", block),
+      { op: "turn" },
+      item("Qr", block),
+      { op: " " },
+      item("K", block),
+      { op: "turn" },
+      item("Kr", block),
+    ],
+    scores: () => [
+      item(q, block),
       { op: "×" },
-      item("K", { block: true, turned: true }),
+      item(k, { ...block, turned: true }),
       { op: "=" },
       item(`scores.${head}`),
     ],
-    scaled: () => [item(`scores.${head}`), { op: `÷ √${provenance.width}` }, { op: "=" }, item(`scaled.${head}`)],
-    mask: () => [item(`scaled.${head}`), { op: "+" }, item(`mask.${head}`), { op: "=" }, item(`masked.${head}`)],
+    scaled: () => [item(`scores.${head}`), { op: divided(provenance, head) }, { op: "=" }, item(`scaled.${head}`)],
     softmax: () => [item(`masked.${head}`), { op: "softmax of each row" }, item(`weights.${head}`)],
-    values: () => [item(`weights.${head}`), { op: "×" }, item("V", block), { op: "=" }, item(`z.${head}`, block)],
+    values: () => valueStage(provenance, head),
     concat: () => [...concatStage(provenance, head), { op: "=" }, item("concat")],
-    out: () => {
-      const all = [item("concat"), { op: "×" }, item("W_O")];
-      if (has("b_O")) all.push({ op: "+" }, item("b_O"));
-      return [...all, { op: "=" }, item("out")];
-    },
-  }[id]();
+  }[id];
+  return drawn ? drawn() : stageOfRule(provenance, resultOf(provenance, id, head));
 }
 
-function embeddingStage(provenance) {
-  const { E, P, S, e, n, x } = provenance.matrices,
-    all = [];
-  const parts = [E, P, S].filter(Boolean);
-  parts.forEach((m, i) => all.push(...(i ? [{ op: "+" }] : []), { name: m.name }));
-  if (e) all.push({ op: "=" }, { name: "e" }, { op: "LayerNorm of each row" });
-  else if (parts.length) all.push({ op: "=" });
-  all.push({ name: x.name });
-  if (n) all.push({ op: "LayerNorm of each row" }, { name: "n" });
-  return all;
+/** A matrix and what it was made of, by its rule. */
+function stageOfRule(provenance, name) {
+  const { rule } = provenance.matrices[name];
+  switch (rule.kind) {
+    case "sum":
+      return [...rule.parts.flatMap((part, i) => [...(i ? [{ op: "+" }] : []), { name: part }]), { op: "=" }, { name }];
+    case "product":
+      return productStage(provenance, name, "query");
+    case "norm": {
+      const { of, mean, variance, weight, bias } = rule,
+        shift = bias ? [{ op: "+" }, { name: bias }] : [];
+      return [
+        { name: of },
+        { op: "−" },
+        { name: mean },
+        { op: "÷ √(σ² + ε)" },
+        { name: variance },
+        { op: "×" },
+        { name: weight },
+        ...shift,
+        { op: "=" },
+        { name },
+      ];
+    }
+    case "activation":
+      return [{ name: rule.of }, { op: ACTIVATION_LABELS[rule.function] }, { name }];
+  }
+  return [{ name }];
+}
+
+/** x × W + b = what they make; only the matrix itself where it is not known what made it. */
+function productStage(provenance, name, rows) {
+  const { rule } = provenance.matrices[name];
+  if (rule.kind !== "product") return [{ name }];
+  const bias = rule.bias ? [{ op: "+" }, { name: rule.bias }] : [];
+  return [{ name: rule.a, rows }, { op: "×" }, { name: rule.b }, ...bias, { op: "=" }, { name }];
+}
+
+function valueStage(provenance, head) {
+  const mixed = provenance.matrices[`AV.${head}`] ? `AV.${head}` : `z.${head}`,
+    block = { block: true },
+    all = [{ name: `weights.${head}` }, { op: "×" }, { name: "V", ...block }, { op: "=" }, { name: mixed, ...block }];
+  if (mixed.startsWith("z.")) return all;
+  const by = provenance.matrices[`z.${head}`].rule.by;
+  return [...all, { op: `× ${by} =` }, { name: `z.${head}`, ...block }];
+}
+
+/** The factor on the scores, as it is written: ÷ √16, or ×1 where a model does without. */
+function divided(provenance, head) {
+  const by = provenance.matrices[`scaled.${head}`].rule.by;
+  return Math.abs(by * Math.sqrt(provenance.width) - 1) < 1e-6 ? `÷ √${provenance.width}` : `× ${by}`;
 }
 
 /** All heads' z where they are here, the chosen one otherwise. */
@@ -144,65 +181,4 @@ function concatStage(provenance, head) {
 export function symbolOf(provenance, name) {
   const m = provenance.matrices[name];
   return m ? m.symbol : `z_${ownerOf(name)}`;
-}
-
-/** One sentence about a step, from its numbers; `at` holds the chosen row and key. */
-export function stepSentence(provenance, id, head, at) {
-  const c = provenance.model,
-    d = provenance.width,
-    first = head * d,
-    quote = (i) => `“\u2068${provenance.tokens[i].label}\u2069”`;
-  const cut = `head ${head} has columns ${first} to ${first + d - 1}`;
-  return {
-    x: () => inputSentence(provenance),
-    q: () => `x times W_Q gives every word its query; ${cut}.`,
-    k: () => `x times W_K gives every word its key; ${cut}.`,
-    v: () => `x times W_V gives every word its value; ${cut}.`,
-    split: () =>
-      `${c} numbers per word are ${provenance.heads} heads of ${d}. ` +
-      "Each head goes on alone, with its own columns of Q, K and V.",
-    scores: () => `The score of ${quote(at.query)} for ${quote(at.key)}: ${d} products of query and key, added up.`,
-    scaled: () =>
-      `Sums of ${d} products grow with √${d} = ${compact(Math.sqrt(d), 2)}; ` +
-      "dividing by it keeps softmax from becoming all or nothing.",
-    mask: () => maskSentence(provenance, head, at),
-    softmax: () =>
-      `Each row becomes shares of 100\u202f%: ${quote(at.query)} gives ${shareOf(provenance, head, at)} ` +
-      `of its attention to ${quote(at.key)}.`,
-    values: () => `The result for ${quote(at.query)} is every word’s value times its share, added up.`,
-    concat: () =>
-      `The ${provenance.heads} heads' results stand side by side again: ` +
-      `${provenance.heads} × ${d} = ${c} numbers per word.`,
-    out: () => "W_O mixes the heads: every number of the output draws on all of them. The layer adds this to x.",
-  }[id]();
-}
-
-/** Where the numbers that a layer gets come from. */
-function inputSentence(provenance) {
-  const { matrices, layer, model } = provenance,
-    { P, S, e, n } = matrices;
-  if (layer) {
-    const evened = n ? ", and evens out their size by LayerNorm" : "";
-    return `Layer ${layer} gets ${model} numbers per word from layer ${layer - 1}${evened}.`;
-  }
-  const position = P ? "a row for its position" : "nothing for its position",
-    segment = S ? ", plus one for its segment" : "",
-    norm = e || n ? ", then LayerNorm" : "";
-  return `Each word is ${model} numbers: its own row of a table, plus ${position}${segment}${norm}.`;
-}
-
-function maskSentence(provenance, head, at) {
-  const m = provenance.matrices[`mask.${head}`];
-  let n = 0;
-  for (let k = 0; k < m.width; k++) n += Number(m.values[at.query * m.stored + k] === -Infinity);
-  if (spread(m).most === 0 && !m.values.includes(-Infinity))
-    return "Nothing is masked here: 0 is added to every score.";
-  const seen = m.width - n,
-    word = `\u2068${provenance.tokens[at.query].label}\u2069`;
-  return `−∞ is added where a word may not look; “${word}” may look at ${seen} of ${m.width} words.`;
-}
-
-function shareOf(provenance, head, { query, key }) {
-  const m = provenance.matrices[`weights.${head}`];
-  return percent(m.values[query * m.stored + key]);
 }

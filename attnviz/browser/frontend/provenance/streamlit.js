@@ -11,7 +11,7 @@ export default component(".aw-root", {
       message: payload,
       state: header.state,
       onState: (state) => tell.state("walk", state),
-      onLayer: (layer) => tell.trigger("layer", layer),
+      onLayer: (place) => tell.trigger("layer", place),
     });
     return { view, id: header.id, number: header.number };
   },

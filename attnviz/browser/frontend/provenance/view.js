@@ -2,19 +2,21 @@
 import { el } from "../core/dom.js";
 import { readTheme, watchTheme } from "../core/theme.js";
 import { drawFoot, editText } from "./edit.js";
-import { matrixFigure, paintThumb } from "./grid.js";
+import { matrixFigure } from "./grid.js";
 import { markParts } from "./keys.js";
 import { withSymbols } from "./names.js";
 import { buildPage } from "./page.js";
 import { panelNodes, spokenCell } from "./panel.js";
-import { firstCell, firstFocus, ownerHead, inHead } from "./path.js";
-import { cellExists, isRemote, readProvenance } from "./read.js";
-import { STEPS, resultOf, stageOf, stepOf, stepSentence, stepTitle } from "./steps.js";
+import { firstCell, firstFocus, inHead, ownerHead, staying } from "./path.js";
+import { cellExists, isElsewhere, readProvenance } from "./read.js";
+import { stepSentence, stepTitle } from "./sentences.js";
+import { stageOf, stepOf, stepsOf } from "./steps.js";
+import { drawStrip, drawThumbs } from "./strip.js";
 
 const SEND_AFTER = 250; // ms without a change, so that a reader who steps on does not wait for the server
 
 class ProvenanceView {
-  /** `onState` gets {step, path, head, edits}; `onLayer` a layer that the reader wants to see. */
+  /** `onState` gets {step, path, head, row, edits}; `onLayer` {layer, cell}: a number of another layer. */
   constructor(root, { message, state, onState, onLayer }) {
     this.root = root;
     this.onState = onState;
@@ -27,8 +29,12 @@ class ProvenanceView {
     this.cells = new Map();
     /** @type {Record<string, number>} the row or column looked at last, by axis */
     this.focus = {};
+    /** @type {Record<string, number>} what the reader opened among the rows or columns that are left out, by axis */
+    this.opened = {};
+    /** @type {{id: string, label: string, part: string}[]} */
+    this.steps = [];
     this.sending = 0;
-    this.wide = this.phone = this.big = this.everyTerm = false;
+    this.wide = this.phone = this.big = this.everyTerm = this.everyDigit = false;
     /** @type {string | null} the cell under the pointer */
     this.previewed = null;
     root.classList.add("av", "aw");
@@ -39,7 +45,7 @@ class ProvenanceView {
     this.resize.observe(root);
     this.unwatch = watchTheme(root, (theme) => {
       this.theme = theme;
-      this.thumbs();
+      drawThumbs(this);
       this.draw();
     });
   }
@@ -48,29 +54,37 @@ class ProvenanceView {
 
   /** Takes a message, and the page's state if it has a new one. */
   read(message, state) {
+    const before = this.provenance;
     if (message) this.provenance = readProvenance(message);
-    if (state) {
-      const before = this.state;
-      this.state = {
-        step: STEPS.some((s) => s.id === state.step) ? state.step : STEPS[0].id,
-        path: state.path.map((c) => [...c]),
-        head: state.head,
-      };
-      this.edits = new Map(state.edits);
-      if (before && before.head !== state.head)
-        this.state.path = inHead(this.provenance, this.state.path, before.head, state.head);
-    }
     const { provenance } = this;
+    this.steps = stepsOf(provenance);
+    if (state) this.take(state);
     this.state.head = Math.max(0, Math.min(provenance.heads - 1, this.state.head));
     const good = this.state.path.findIndex((cell) => !cellExists(provenance, cell));
-    if (good >= 0) {
-      this.state.path.length = good;
-      if (good) this.state.step = stepOf(this.state.path[good - 1][0]);
-    }
-    this.focus = firstFocus(provenance, this.head());
+    if (good >= 0) this.state.path.length = good;
+    if (this.state.path.length && this.state.step !== "split")
+      this.state.step = stepOf(provenance, this.state.path.at(-1)[0]);
+    if (this.at() < 0) this.state.step = this.steps[0].id;
+    this.focus = { ...firstFocus(provenance, this.head(), this.state.row), ...staying(this.focus, before, provenance) };
+    this.opened = {};
     if (!this.state.path.length) this.state.path = [firstCell(provenance, this.state.step, this.head(), this.focus)];
-    this.aim(this.state.path.at(-1));
+    for (const cell of this.state.path) this.aim(cell);
+    drawStrip(this);
     this.fit(true);
+    if (isElsewhere(provenance, this.state.path.at(-1))) this.send(true);
+  }
+
+  /** Takes what the page wants to be shown. */
+  take(state) {
+    const before = this.state;
+    this.state = { step: state.step, path: state.path.map((c) => [...c]), head: state.head, row: state.row };
+    this.edits = new Map(state.edits);
+    if (before && before.head !== state.head)
+      this.state.path = inHead(this.provenance, this.state.path, before.head, state.head);
+  }
+
+  at() {
+    return this.steps.findIndex((s) => s.id === this.state.step);
   }
 
   /** The head on stage: the chosen one once its numbers are here. */
@@ -83,7 +97,13 @@ class ProvenanceView {
     const m = this.provenance.matrices[name] || this.provenance.matrices.concat;
     if (m.axes[0] !== "one") this.focus[m.axes[0]] = r;
     this.focus[m.axes[1]] = c;
-    if (/^[KV]$/.test(name)) this.focus.key = r;
+    for (const axis of m.axes) delete this.opened[axis];
+  }
+
+  /** Shows rows or columns that were left out, around one of them. */
+  open(axis, i) {
+    this.opened[axis] = i;
+    this.draw();
   }
 
   /** How the stage shows a matrix. */
@@ -107,30 +127,23 @@ class ProvenanceView {
     this.root.classList.toggle("aw-phone", phone);
     this.root.classList.toggle("aw-small", this.provenance.model <= 8);
     this.root.classList.toggle("aw-big", big);
-    this.thumbs();
+    drawThumbs(this);
     this.draw();
-  }
-
-  thumbs() {
-    STEPS.forEach(({ id }, i) => {
-      const m = this.provenance.matrices[resultOf(this.provenance, id, this.head())];
-      paintThumb(this.node.tabs[i].firstChild, this.theme, m, m.first, m.first + m.stored);
-    });
   }
 
   draw() {
     const { node: n, state, provenance } = this,
-      at = STEPS.findIndex((s) => s.id === state.step),
+      at = this.at(),
       held = this.held();
     n.tabs.forEach((tab, i) => {
       tab.setAttribute("aria-selected", String(i === at));
       tab.tabIndex = i === at ? 0 : -1;
     });
     n.panel.setAttribute("aria-labelledby", n.tabs[at].id);
-    n.title.replaceChildren(stepTitle(state.step), el("small", {}, `step ${at + 1} of ${STEPS.length}`));
+    n.title.replaceChildren(stepTitle(state.step), el("small", {}, `step ${at + 1} of ${this.steps.length}`));
     n.say.replaceChildren(...withSymbols(stepSentence(provenance, state.step, this.head(), this.focus)));
     n.back.setAttribute("aria-disabled", String(at === 0));
-    n.next.setAttribute("aria-disabled", String(at === STEPS.length - 1));
+    n.next.setAttribute("aria-disabled", String(at === this.steps.length - 1));
     this.cells.clear();
     n.stage.replaceChildren(
       ...stageOf(provenance, state.step, this.head()).map((item) =>
@@ -193,7 +206,7 @@ class ProvenanceView {
   }
 
   move(by) {
-    const to = STEPS[STEPS.findIndex((s) => s.id === this.state.step) + by];
+    const to = this.steps[this.at() + by];
     if (to) this.go(to.id);
   }
 
@@ -209,7 +222,7 @@ class ProvenanceView {
   deeper(cell) {
     this.state.path.push(cell);
     this.everyTerm = false;
-    this.state.step = stepOf(cell[0]);
+    this.state.step = stepOf(this.provenance, cell[0]);
     this.settle();
     this.speak(spokenCell(this.provenance, cell));
   }
@@ -218,7 +231,7 @@ class ProvenanceView {
     if (i < 0 || i >= this.state.path.length - 1) return;
     this.state.path.length = i + 1;
     this.everyTerm = false;
-    this.state.step = stepOf(this.state.path.at(-1)[0]);
+    this.state.step = stepOf(this.provenance, this.state.path.at(-1)[0]);
     this.settle();
     this.speak(spokenCell(this.provenance, this.state.path.at(-1)));
   }
@@ -228,17 +241,29 @@ class ProvenanceView {
     this.mark(this.state.path);
   }
 
+  showDigits(every) {
+    this.everyDigit = every;
+    this.mark(this.state.path);
+    /** @type {HTMLElement} */ (this.node.trace.querySelector(".aw-full button")).focus({ preventScroll: true });
+  }
+
+  /** All digits of a number in the panel, while it is looked at; then again those of the number it is about. */
+  showFull(digits) {
+    const line = this.node.trace.querySelector(".aw-full b");
+    if (line) line.textContent = digits ?? line.dataset.own;
+  }
+
   settle(now = false) {
     const cell = this.state.path.at(-1),
       owner = ownerHead(this.provenance, cell),
       head = this.head(),
-      remote = isRemote(this.provenance, cell[0]);
+      elsewhere = isElsewhere(this.provenance, cell);
     if (owner !== null) this.state.head = owner;
     this.aim(cell);
     this.previewed = null;
-    if (head !== this.head()) this.thumbs();
+    if (head !== this.head()) drawThumbs(this);
     this.draw();
-    this.send(now || remote);
+    this.send(now || elsewhere);
   }
 
   speak(text) {
@@ -256,8 +281,9 @@ class ProvenanceView {
     if (!this.sending) return;
     clearTimeout(this.sending);
     this.sending = 0;
-    const { step, path, head } = this.state;
-    this.onState({ step, path: path.map((c) => c.join(":")).join("/"), head, edits: editText(this.edits) });
+    const { step, path, head } = this.state,
+      row = this.state.row < 0 ? -1 : (this.focus.query ?? 0);
+    this.onState({ step, path: path.map((c) => c.join(":")).join("/"), head, row, edits: editText(this.edits) });
   }
 
   destroy() {
