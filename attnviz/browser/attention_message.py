@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 EXACT_TOKENS = 64  # up to here float32 is sent, above it float16
+LONGEST_NAME = 240  # characters of the text that a picture names
 STACKS = ("self", "cross", "encoder")
 _LARGEST_HALF = 65504.0
 _OWN_SCORES = ("entropy", "previous", "next", "self", "first", "special", "induction")  # frontend/attention/scores.js
@@ -127,6 +128,7 @@ def _describe(
         "stack": stack,
         "dtype": "f2" if half else "f4",
         "d": width,
+        "text": _beginning(_encoding(side, batch)),
         **tokens,
         "layers": [
             _layer(layer, q, k, "<f2" if half else "<f4", payload, tables, unscaled)
@@ -137,6 +139,12 @@ def _describe(
         "intervention": None if change is None else intervention_text(change),
         "before": None,
     }
+
+
+def _beginning(encoding: Encoding | None) -> str:
+    """A text as a picture names it: on one line, and of a long one the beginning."""
+    text = " ".join(encoding.text.split()) if encoding is not None else ""
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]} …"
 
 
 def _rows(x: Tensor, batch: int) -> np.ndarray:

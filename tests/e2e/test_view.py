@@ -934,6 +934,41 @@ def test_files(open_view: Open, message: bytes, trace: Trace) -> None:
     assert page.evaluate("exports") == ["npz"]
 
 
+def svg_texts(page: Page) -> list[str]:
+    document = ET.fromstring(saved(page, "SVG").decode())
+    return ["".join(node.itertext()).replace("\u202f", " ") for node in document.iter() if node.tag.endswith("}text")]
+
+
+def test_pictures_say_what_they_are_of(open_view: Open, message: bytes, trace: Trace) -> None:
+    state = {**CHOSEN, "key": ANIMAL, "temperature": 0.5, "mask": "painted", "painted": [[3, 3], [3, 4]]}
+    page = open_view(message, state=state, standalone=True)
+    about = f"MiniLM · “{SENTENCE}”"
+    settings = (
+        "layer 3, head 1 · temperature 0.5 · mask: as trained (none), 2 cells blocked by hand · this softmax only"
+    )
+    texts = svg_texts(page)
+    assert about in texts and settings in texts and "animal" in texts
+    for name, title in {
+        "All heads": "All heads",
+        "This head": "Layer 3, head 1",
+        "Curves": "Who looks at whom",
+        "Why": "Why this weight",
+    }.items():
+        page.get_by_role("button", name="Save").click()
+        page.get_by_role("menuitemradio", name=name).click()
+        page.keyboard.press("Escape")
+        texts = svg_texts(page)
+        assert title in texts and len({"All heads", "Who looks at whom", "Why this weight"} & set(texts)) <= 1
+        whole = " ".join(texts)
+        assert about in whole and settings in whole
+    own = (trace.layers[3].attention.scores[0, 1, IT] / 0.5).softmax(-1)
+    assert percent(float(own[ANIMAL])) in whole  # the way to the share stands in the picture
+    assert int.from_bytes(saved(page, "PNG")[16:20], "big") == 2 * (480 + 64)
+    expect(page.locator(".av-about")).to_be_hidden()
+    page.emulate_media(media="print")
+    assert page.locator(".av-about").inner_text() == f"{about}\n{settings}"
+
+
 def test_alone_it_offers_nothing_that_needs_a_server(open_view: Open, message: bytes) -> None:
     page = open_view(message, standalone=True)
     page.get_by_role("button", name="Save").click()

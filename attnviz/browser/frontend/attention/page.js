@@ -46,7 +46,7 @@ export class FullPage {
     n.main = el("div", { class: "av-main" }, this.sections(), this.panel.node);
     const title = this.question ? el("h1", {}, this.question) : null;
     const head = el("div", { class: "av-head" }, title, n.tools, n.say, n.live);
-    screen.root.replaceChildren(head, n.note, n.chips, n.main, this.more.node, n.tip);
+    screen.root.replaceChildren(head, n.note, n.chips, n.main, n.about, this.more.node, n.tip);
     listenGrid(view, n.gridOver);
     listenMatrix(view, n.matrixOver);
     listenLines(view, n.linesOver);
@@ -181,6 +181,7 @@ function pageNodes(number) {
     say: el("p", { class: "av-say" }),
     live: el("p", { class: "av-sr", "aria-live": "polite", role: "status" }),
     note: el("p", { class: "av-note", role: "alert", hidden: true }),
+    about: el("p", { class: "av-about" }),
     tools: el("div", { class: "av-tools" }),
     chips: el("div", { class: "av-chips", role: "group", "aria-label": CHIPS_LABEL }),
     gridInfo: el("small"),

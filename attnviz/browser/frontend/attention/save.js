@@ -2,7 +2,8 @@
    write. */
 import { el } from "../core/dom.js";
 import { download } from "../core/download.js";
-import { PICTURE, paintPicture } from "./picture.js";
+import { picture, pictureNames } from "./picture.js";
+import { aboutLines } from "./about.js";
 import { toCsv, toPng, toSvg } from "./export.js";
 
 /** @typedef {import("./view.js").AttentionView} View */
@@ -18,24 +19,34 @@ function headCsv({ shown }) {
  * What can be saved: title, gloss and what makes the file.
  *
  * @param {View} view
+ * @param {() => string} part which part a picture is of
  * @returns {[string, string, () => void][]}
  */
-function saveActions(view) {
+function saveActions(view, part) {
   const { store, screen, onExport } = view;
-  const { width, height } = PICTURE;
-  const name = (kind) => {
+  const name = (kind, of = "whole") => {
     const { model, state } = store;
-    return `attnviz-${model.name || "view"}-layer${state.layer}-head${state.head}.${kind}`;
+    const end = of === "whole" ? "" : `-${of}`;
+    return `attnviz-${model.name || "view"}-layer${state.layer}-head${state.head}${end}.${kind}`;
   };
-  const draw = (g) => paintPicture(view, g);
-  const options = () => ({ title: screen.node.say.textContent, background: screen.theme.paper });
-  const keep = (kind, type, text) => download(name(kind), new Blob([text], { type }));
-  const svg = () => keep("svg", "image/svg+xml", toSvg(draw, width, height, options()));
-  const png = async () => download(name("png"), await toPng(draw, width, height, { scale: 2, ...options() }));
+  const options = () => ({
+    title: [screen.node.say.textContent, ...aboutLines(store)].join(" "),
+    background: screen.theme.paper,
+  });
+  const svg = () => {
+    const { width, height, paint } = picture(view, part());
+    const text = toSvg(paint, width, height, options());
+    download(name("svg", part()), new Blob([text], { type: "image/svg+xml" }));
+  };
+  const png = async () => {
+    const { width, height, paint } = picture(view, part());
+    download(name("png", part()), await toPng(paint, width, height, { scale: 2, ...options() }));
+  };
+  const csv = () => download(name("csv"), new Blob([headCsv(view)], { type: "text/csv" }));
   return [
     ["Picture, SVG", "vectors, text stays text", svg],
     ["Picture, PNG", "pixels, at twice the size", png],
-    ["Weights, CSV", "this head as a table", () => keep("csv", "text/csv", headCsv(view))],
+    ["Weights, CSV", "this head as a table", csv],
     ...(onExport ? serverActions(onExport) : []),
   ];
 }
@@ -62,8 +73,21 @@ export function saveMenu(view) {
     };
     return el("button", { type: "button", role: "menuitem", tabindex: "-1", onclick }, title, el("small", {}, gloss));
   };
-  const items = saveActions(view).map(item);
-  const list = el("div", { role: "menu", "aria-label": "Save as", hidden: true }, items);
+  let part = "whole";
+  const choices = pictureNames().map(([of, text]) => {
+    const onclick = () => {
+      part = of;
+      for (const [i, choice] of choices.entries())
+        choice.setAttribute("aria-checked", String(pictureNames()[i][0] === of));
+    };
+    const checked = { role: "menuitemradio", "aria-checked": String(of === part) };
+    return el("button", { type: "button", tabindex: "-1", ...checked, onclick }, text);
+  });
+  const parts = el("div", { class: "av-parts", role: "group", "aria-label": "Picture of" }, choices);
+  const items = [...choices, ...saveActions(view, () => part).map(item)];
+  const label = el("span", { class: "av-parts-name", "aria-hidden": "true" }, "Picture of");
+  const list = el("div", { role: "menu", "aria-label": "Save as", hidden: true });
+  list.append(label, parts, ...items.slice(choices.length));
   const onclick = () => {
     open(list.hidden);
     if (!list.hidden) items[0].focus();
@@ -71,7 +95,7 @@ export function saveMenu(view) {
   const attributes = { type: "button", class: "av-button", "aria-haspopup": "menu", "aria-expanded": "false", onclick };
   const button = el("button", attributes, "Save …");
   const onkeydown = (e) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[e.key];
+    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[e.key];
     if (e.key === "Escape" && !list.hidden) {
       open(false);
       button.focus();

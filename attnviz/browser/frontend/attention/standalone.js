@@ -17,6 +17,7 @@ function embeddedBytes(stack) {
 function standalonePage() {
   const { stacks, state, question } = JSON.parse(document.getElementById("attnviz-settings").textContent);
   const root = document.getElementById("attnviz-view");
+  root.classList.add("av-alone");
   let mounted = mount(root, { message: embeddedBytes(stacks[0][0]), state, question });
   root.dataset.ready = "true";
   if (stacks.length < 2) return;

@@ -1,6 +1,7 @@
 /* texts.js: the sentences, titles and notes of the full view. */
 import { el } from "../core/dom.js";
 import { percent } from "../core/format.js";
+import { aboutLines } from "./about.js";
 import { headOf, headShown, headName, layerOf } from "./selectors.js";
 import { entropyNodes, headSummary, headText, sentence } from "./say.js";
 
@@ -27,6 +28,7 @@ export class Texts {
     node.linesInfo.textContent = shown.curves.heads.length > 1 ? "" : "thicker: more attention";
     node.entropy.replaceChildren(...entropyNodes(scene, spread, mean, meanBefore, what));
     node.matrixInfo.replaceChildren(...this.note());
+    node.about.textContent = aboutLines(store).join("\n");
   }
 
   /** One line on how to read the matrix. */

@@ -65,7 +65,8 @@ import { readAligned } from "../core/framing.js";
  * @property {boolean} cjk
  * @property {string} dtype
  * @property {boolean} finite
- * @property {object | null} intervention
+ * @property {string} text or its beginning
+ * @property {string | null} intervention
  * @property {Record<string, (number | null)[][]> | null} scores that the page gives
  * @property {Model | null} before the run as trained, where this one has a change
  */
@@ -127,6 +128,7 @@ function unpackModel(header, buffer, start) {
     cjk: header.cjk,
     dtype: header.dtype,
     finite: layers.every((layer) => !layer.broken.length),
+    text: header.text,
     intervention: header.intervention,
     scores: header.scores,
     before: header.before ? unpackModel(header.before, buffer, start) : null,

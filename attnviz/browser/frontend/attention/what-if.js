@@ -1,6 +1,7 @@
 /* what-if.js: the panel "What if …": temperature, mask, the factor 1/√d, one head or the whole model. */
 import { LIMITS, TEMPERATURES } from "../core/contract.js";
 import { el } from "../core/dom.js";
+import { maskName } from "./about.js";
 import { brushBar } from "./brush-bar.js";
 import { field, fieldOf, segment, seriesSlider, stepper, toggle } from "./controls.js";
 import { paintedText } from "./blocked-cells.js";
@@ -29,14 +30,6 @@ const PLACES = [
   [false, "This softmax only", "Each head's weights anew, from the queries and keys of the unchanged model"],
   [true, "Rerun the model", "The model runs again with the change, so later layers see it too"],
 ];
-
-/** What the mask that a model was trained with is called here. */
-function maskName({ causal, window, dense, length }, S) {
-  if (causal) return "causal";
-  if (window != null) return "window";
-  if (dense) return "own";
-  return length != null && length < S ? "padding" : "none";
-}
 
 /** What the chosen mask does. @param {import("./store.js").Store} store */
 function maskGloss(store) {
