@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from attnviz.errors import ModelError
 from attnviz.figures.palette import DARK, LIGHT
 from attnviz.models import catalogue
 from attnviz.models.safetensors_io import read_json
-from attnviz.training.loop import TrainConfig
+from attnviz.training.loop import SMOOTHING, TrainConfig
 from attnviz.training.tasks import TASKS
 from attnviz.training.tasks.texts import Language, example_text
 
@@ -34,6 +35,16 @@ TICKS = 4  # about so many on an axis
 AMBER_TEXT = "#B26A00"  # a curve's name has its colour, and on paper the palette's amber is too light for text
 CURVES = tuple(zip((LIGHT.categories[0], AMBER_TEXT, *LIGHT.categories[2:]), DARK.categories, strict=True))
 
+NAMES = {
+    "loss": "loss, nats per label",
+    "accuracy": "labels predicted correctly",
+    "exact": "whole answers correct",
+    "bits_per_byte": "bits per byte",
+    "previous": "attention of the best head on the previous token",
+    "induction": "attention of the best head on the token that followed last time",
+    "alignment": "alignment",
+}
+MEMORY = round(1 / (1 - SMOOTHING))  # steps
 Points = list[tuple[float, float]]
 
 
@@ -75,7 +86,7 @@ def html(folder: Path, intervention: Intervention | None = None) -> str:
             log=log,
             charts=drawn,
             curves=CURVES,
-            metrics=_rows(log.get("metrics")),
+            metrics=[(NAMES.get(name, name), value) for name, value in _rows(log.get("metrics"))],
             settings=_rows(log["config"]),
             heads=log.get("heads"),
         )
@@ -106,21 +117,44 @@ def charts(log: dict[str, Any], steps: int) -> list[Chart]:
         ]
         trained, rate, gradient = ([(point[0], point[i]) for point in curve] for i in (1, 2, 3))
         measured = {
-            name: [(evaluation["step"], evaluation[name]) for evaluation in evaluations if name in evaluation]
+            NAMES.get(name, name): [(each["step"], each[name]) for each in evaluations if name in each]
             for name in dict.fromkeys(name for evaluation in evaluations for name in evaluation if name != "step")
         }
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"training.json holds no curves that can be drawn: {error!r}.") from None
-    held_out = measured.pop("loss", [])
+    held_out = running_mean(measured.pop(NAMES["loss"], []))
     shares = {name: points for name, points in measured.items() if all(0 <= y <= 1 for _, y in points)}
     others = {name: points for name, points in measured.items() if name not in shares}
     return [
-        chart("Loss, nats per label", {"training, running mean": trained, "held out": held_out}, steps),
+        chart(
+            f"Loss, nats per label: running means over about {MEMORY} steps",
+            {"training": trained, "held out": held_out},
+            steps,
+        ),
         *([chart("On held-out examples, 0 to 1", shares, steps, 1.0)] if shares else []),
-        *(chart(name.replace("_", " ") + ", held out", {name: points}, steps) for name, points in others.items()),
+        *(chart(f"{name}, held out", {name: points}, steps) for name, points in others.items()),
         chart("Learning rate", {"learning rate": rate}, steps),
-        chart("Length of the gradient, before clipping", {"gradient": gradient}, steps),
+        chart("Norm of the gradient, before clipping", {"gradient": gradient}, steps),
     ]
+
+
+def running_mean(points: Points) -> Points:
+    """Values that were measured at some steps, smoothed as the training's loss is, so that the two can be compared.
+
+    Between two steps they count as on a straight line.
+    """
+    if not points:
+        return []
+    smooth = [points[0]]
+    for (before, low), (step, high) in pairwise(points):
+        n, old = step - before, smooth[-1][1]
+        if n <= 0:
+            smooth.append((step, high))
+            continue
+        kept = SMOOTHING**n  # of the mean so far; the rest is the sum of a straight line's values, each fading
+        line = (high - low) / n * (n - SMOOTHING * (1 - kept) / (1 - SMOOTHING))
+        smooth.append((step, kept * old + (1 - kept) * low + line))
+    return smooth
 
 
 def chart(title: str, curves: dict[str, Points], steps: int, top: float | None = None) -> Chart:

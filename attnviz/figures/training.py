@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GAP = 0.22  # between two panels, in their heights: room for the lower one's title
 ROW, FOOT = 170, 60  # px
-LINE_PX = 16  # between two names at the right end
+LINE_PX, LETTER_PX = 16, 7  # between two names at the right end; of a letter of theirs
 MOST_NAMED = 4  # as many as there are colours
 TILES, TILE, ABOVE = 470, 118, 54  # px: the width that heads share, the largest of them, and the names above
 
@@ -66,7 +66,7 @@ def training_curves(
             "anchor": _axis("y", len(panels) - 1),
             "tickformat": ",d",
         },
-        "margin": {"t": 30, "r": 96 if any(map(_named, panels)) else 8},
+        "margin": {"t": 30, "r": _right(panels)},
         "annotations": notes,
         "hovermode": "closest",
         "shapes": []
@@ -93,6 +93,12 @@ def training_curves(
             "tickformat": ".0%" if panel.share else "",
         }
     return assembled(traces, layout, palette, height=height)
+
+
+def _right(panels: Sequence[Panel]) -> int:
+    """Room for the curves' names, px."""
+    names = [curve.name for panel in panels for curve in _named(panel)]
+    return max(96, 16 + LETTER_PX * max(map(len, names))) if names else 8
 
 
 def _bands(n: int) -> list[tuple[float, float]]:

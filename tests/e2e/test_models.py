@@ -65,9 +65,9 @@ def test_the_diagram_from_the_keyboard(visit: Open) -> None:
 
 def test_use_it_sets_the_model_of_every_page(visit: Open) -> None:
     page = visit("?shown=tales")
-    page.get_by_role("button", name="Use it in every page").click()
+    page.get_by_role("button", name="Use it on every page").click()
     expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("Tales (3 × 2 heads)")
-    expect(page.get_by_role("button", name="Use it in every page")).to_have_count(0)
+    expect(page.get_by_role("button", name="Use it on every page")).to_have_count(0)
 
 
 def test_an_upload_and_a_bad_one(visit: Open) -> None:

@@ -71,7 +71,7 @@ def test_a_training_from_start_to_use(visit: Open) -> None:
     with page.expect_download() as download:
         button(page, "Download (.zip)").click()
     assert download.value.suggested_filename == "attnviz-copy.zip"
-    button(page, "Use it in every page").click()
+    button(page, "Use it on every page").click()
     page.get_by_role("link", name="Every page runs it now: open Explore").click()
     expect(page.locator(".av-say")).to_be_visible()
     expect(page.get_by_role("combobox", name="Model")).to_have_value(re.compile("Yours 1: copy after"))
@@ -105,7 +105,7 @@ def test_a_reload_finds_the_training_and_the_model_again(visit: Open) -> None:
     expect(other.locator(SENTENCE)).to_contain_text("press Start")
     assert "run=" not in other.url
     button(page, "Stop").click()
-    button(page, "Use it in every page").click()
+    button(page, "Use it on every page").click()
     page.get_by_role("link", name="Every page runs it now: open Explore").click()
     page.wait_for_url("**model=session%3A**")
     page.reload()
@@ -114,7 +114,7 @@ def test_a_reload_finds_the_training_and_the_model_again(visit: Open) -> None:
 
 def test_nothing_scrolls_sideways(visit: Open) -> None:
     page = visit("?" + LONG.replace("10000", "40"))
-    for state in ("Start", "Use it in every page"):
+    for state in ("Start", "Use it on every page"):
         expect(button(page, state)).to_be_visible()
         for width in at_widths(page):
             assert sideways(page) == 0, width

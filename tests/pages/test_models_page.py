@@ -164,10 +164,10 @@ def test_a_link_to_what_is_not_there_shows_the_first(query: dict[str, str]) -> N
 
 def test_use_it_is_for_models_that_read_a_text() -> None:
     app = opened("models", shown="austen")
-    next(button for button in app.button if button.label == "Use it in every page").click().run()
+    next(button for button in app.button if button.label == "Use it on every page").click().run()
     assert app.session_state["model"] == "austen" and not app.exception
     for name in ("dates", "digits"):
-        assert "Use it in every page" not in [button.label for button in opened("models", shown=name).button]
+        assert "Use it on every page" not in [button.label for button in opened("models", shown=name).button]
 
 
 # ---------------------------------------------------------------------------------------------- an upload
@@ -179,7 +179,7 @@ def test_an_upload_is_this_sessions_own_model() -> None:
     assert name.startswith(cache.OWN) and next(iter(rows(app))) == name and not refused(app)
     assert rows(app)[name][0] == ["Yours 1: my words", "of this session"]
     assert name not in rows(opened("models"))  # nobody else has it
-    next(button for button in app.button if button.label == "Use it in every page").click().run()
+    next(button for button in app.button if button.label == "Use it on every page").click().run()
     app.switch_page("pages/explore.py").run()
     assert not app.exception and not refused(app)
     assert app.selectbox(key="model").options[0].startswith("Yours 1: my words")

@@ -71,19 +71,19 @@ def test_a_training_goes_on_through_a_reload(browsers: Browsers, monkeypatch: py
 
 
 def test_a_finished_model_stays_after_a_reload(browsers: Browsers) -> None:
-    app = press(press(opened("train", **SMALL), "Start"), "Use it in every page")
+    app = press(press(opened("train", **SMALL), "Start"), "Use it on every page")
     name, text = app.session_state["model"], app.session_state["text"]
     browsers.leave()
     again = reloaded(app)
     assert "Done after 16 steps" in again.prose and again.get("download_button")
-    assert again.session_state["model"] == name and "Use it in every page" not in labels(again)
+    assert again.session_state["model"] == name and "Use it on every page" not in labels(again)
     again.switch_page("pages/explore.py").run()
     browsers.leave()
     explore = reloaded(again, "explore")
     assert components(explore, "attnviz_view") and explore.session_state["text"] == text
     assert any("Yours 1: copy after 16 steps" in one for one in explore.sidebar.selectbox[1].options)
     browsers.leave()
-    models = press(press(opened("train", **explore.link), "Start"), "Use it in every page").session_state["own models"]
+    models = press(press(opened("train", **explore.link), "Start"), "Use it on every page").session_state["own models"]
     assert [one.info.title.split(":")[0] for one in models.values()] == ["Yours 1", "Yours 2"]
 
 
@@ -100,7 +100,7 @@ def test_the_text_that_is_in_no_link_is_there_after_a_reload(browsers: Browsers)
 
 
 def test_while_its_owner_is_here_an_address_opens_nothing(browsers: Browsers) -> None:
-    app = press(press(opened("train", **SMALL), "Start"), "Use it in every page")
+    app = press(press(opened("train", **SMALL), "Start"), "Use it on every page")
     other = reloaded(app)
     assert "training" not in other.session_state and "press Start" in other.prose
     assert "own models" not in other.session_state or not other.session_state["own models"]
@@ -138,10 +138,10 @@ def test_no_more_than_so_many_wait(browsers: Browsers, monkeypatch: pytest.Monke
 def test_models_that_wait_make_room_for_those_of_who_is_here(
     browsers: Browsers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    press(press(opened("train", **SMALL), "Start"), "Use it in every page")
+    press(press(opened("train", **SMALL), "Start"), "Use it on every page")
     assert reloads._kept
     browsers.leave()
     app = press(opened("train", **SMALL), "Start")
     monkeypatch.setattr(cache, "OWN_BYTES", 1)
-    press(app, "Use it in every page")
+    press(app, "Use it on every page")
     assert [own.token for own in reloads._kept.values()] == [app.link[reloads.PARAMETER]]

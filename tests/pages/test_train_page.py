@@ -20,6 +20,7 @@ import torch
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import percent
 from attnviz.models import folders
+from attnviz.training.head_losses import HeadLosses, head_losses
 from attnviz.training.loop import Training, train
 from attnviz.training.tasks import TASKS
 from attnviz.web import cache, reloads
@@ -107,9 +108,9 @@ def test_numbers_on_screen_are_those_of_the_training() -> None:
     assert run.config == CONFIG and run.status == "done"
     last, loss = steps[-1], [step.loss for step in steps]
     assert "Done after 16 steps" in app.prose
-    assert f"the loss fell from {loss[0]:.2f} to {np.mean(loss[-10:]):.2f}" in app.prose
+    assert f"the training loss fell from {loss[0]:.2f} to {np.mean(loss[-10:]):.2f} nats" in app.prose
     assert last.metrics is not None
-    assert f"{percent(last.metrics['exact'])} of the held-out examples come out without a mistake" in app.prose
+    assert f"{percent(last.metrics['exact'])} of the held-out answers are correct" in app.prose
     tiles, curves = charts(app)
     by_name = {trace["name"]: trace for trace in curves["data"]}
     np.testing.assert_allclose(numbers(by_name["each step"]["y"]), loss)
@@ -117,7 +118,9 @@ def test_numbers_on_screen_are_those_of_the_training() -> None:
     held_out = [step for step in steps if step.metrics]
     assert numbers(by_name["held out"]["x"]).tolist() == [step.number for step in held_out] == list(range(1, 17))
     np.testing.assert_allclose(numbers(by_name["held out"]["y"]), [step.metrics["loss"] for step in held_out])
-    np.testing.assert_allclose(numbers(by_name["all right"]["y"]), [step.metrics["exact"] for step in held_out])
+    np.testing.assert_allclose(
+        numbers(by_name["whole answers correct"]["y"]), [step.metrics["exact"] for step in held_out]
+    )
     np.testing.assert_allclose(numbers(by_name[""]["y"]), [step.learning_rate for step in steps])
     trained = Training(CONFIG)
     list(trained.steps())
@@ -131,7 +134,8 @@ def test_numbers_on_screen_are_those_of_the_training() -> None:
             np.testing.assert_allclose(table[top : top + n, left : left + n], expected, atol=1e-4)
 
 
-def test_the_head_that_changed_most_is_shown_unless_one_is_chosen() -> None:
+def test_the_head_that_changed_most_is_shown_unless_one_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_step(monkeypatch, 12, Run.pause)
     app = press(opened("train", **SMALL), "Start")
     run = app.session_state["training"]
     change = heads.moved(run.first, run.probe[1])
@@ -147,6 +151,55 @@ def test_the_head_that_changed_most_is_shown_unless_one_is_chosen() -> None:
     app.session_state["train.head"] = 1
     app.run()
     assert framed(app) == (0, 1)
+
+
+def test_explore_opens_on_the_head_that_the_trained_model_misses_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    worth = HeadLosses(0.5, np.array([[0.6, 0.4], [0.7, 2.25]]))
+    monkeypatch.setattr(training_runs, "head_losses", lambda *_: worth)
+    app = press(opened("train", **SMALL), "Start")
+    assert "Of its heads layer 1, head 1 matters most: without it the held-out loss is 2.25, not 0.50." in app.prose
+    assert framed(app) == (1, 1)
+    press(app, "Use it on every page")
+    link = next(one.proto for one in app.get("page_link") if one.proto.page in ("", "explore"))
+    assert link.query_string == "layer=1&head=1" and "open Explore on layer 1, head 1" in link.label
+    app.query_params.clear()
+    app.query_params.update({"layer": "1", "head": "1"})
+    app.switch_page("pages/explore.py").run()
+    assert not app.exception
+    shown = components(app, "attnviz_view")[0].proto.bytes
+    about = json.loads(shown[4 : 4 + int.from_bytes(shown[:4], "little")])["state"]
+    assert (about["layer"], about["head"]) == (1, 1)
+    assert app.session_state["model"].startswith(cache.OWN)
+
+
+def test_what_heads_are_worth_is_measured_on_the_held_out_examples() -> None:
+    app = press(opened("train", **SMALL), "Start")
+    trained = Training(CONFIG)
+    list(trained.steps())
+    expected = head_losses(trained.model, trained.task)
+    np.testing.assert_allclose(app.session_state["training"].heads.without, expected.without, rtol=1e-5)
+
+
+def test_both_losses_are_smoothed_alike_and_it_is_said() -> None:
+    """Steps whose loss falls evenly: a mean of the last ones stands as far above the curve in both."""
+    run = Run(replace(CONFIG, steps=400), None, lambda: True)
+    step = next(train(CONFIG))
+    run.steps = [replace(step, number=i, loss=10 - i / 50) for i in range(1, 401)]
+    run.evaluations = [
+        replace(step, number=i, metrics={"loss": 10 - i / 50, "accuracy": 0.5, "exact": 0.5})
+        for i in range(25, 401, 25)
+    ]
+    loss = curves.panels(run)[0]
+    by_name = {curve.name: curve for curve in loss.curves}
+    assert "both as means over the last 20 steps" in loss.title
+    assert by_name["each step"].faint and by_name["each evaluation"].faint
+    np.testing.assert_allclose(by_name["held out"].values[-1], by_name["training"].values[-1])
+    assert by_name["each evaluation"].values[-1] == 2.0 < by_name["held out"].values[-1]
+
+
+@pytest.mark.parametrize(("task", "name"), [("digits", "images correct"), ("masked", "tokens correct")])
+def test_what_is_counted_is_named(task: str, name: str) -> None:
+    assert curves.named("accuracy", task) == name
 
 
 def test_trainings_give_way_to_a_reader_and_not_to_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,13 +279,13 @@ def test_a_paused_run_can_be_stopped_and_started_anew(monkeypatch: pytest.Monkey
     at_step(monkeypatch, 5, Run.pause)
     app = press(press(opened("train", **SMALL), "Start"), "Stop")
     assert "Stopped at step 5 of 16, and nothing is lost" in app.prose
-    assert {"Start", "Continue", "Use it in every page"} <= set(labels(app))
+    assert {"Start", "Continue", "Use it on every page"} <= set(labels(app))
 
 
 def trained() -> Page:
     """A page that shows a model, chosen for every page."""
     app = press(opened("train", **SMALL), "Start")
-    return press(app, "Use it in every page")
+    return press(app, "Use it on every page")
 
 
 def test_a_trained_model_works_in_every_page_of_its_session_and_in_no_other() -> None:
@@ -259,7 +312,7 @@ def test_only_so_many_models_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     app = trained()
     first = app.session_state["model"]
     for _ in range(cache.MOST_OWN):
-        press(press(app, "Start"), "Use it in every page")
+        press(press(app, "Start"), "Use it on every page")
     own = app.session_state["own models"]
     assert len(own) == cache.MOST_OWN and first not in own and app.session_state["model"] in own
     assert [model.info.title.split(":")[0] for model in own.values()] == ["Yours 2", "Yours 3", "Yours 4"]
@@ -283,7 +336,7 @@ def test_models_of_two_texts_or_of_images_lead_to_their_page(task: str, place: s
     app = press(opened("train", **{**SMALL, "task": task, "steps": 2, "length": 40}), "Start")
     assert len(charts(app)) == 2 and len(components(app, "attnviz_view")) == 1
     model = app.session_state["model"]
-    assert "Use it in every page" not in labels(app)
+    assert "Use it on every page" not in labels(app)
     press(app, "Use it in this app")
     (name,) = app.session_state["own models"]
     assert app.session_state["model"] == model  # the sidebar's one goes on reading one text
@@ -398,12 +451,21 @@ def test_a_file_is_trained_on_and_a_bad_one_changes_nothing() -> None:
     good = corpus.RHYME.encode() * 2
     upload(app, b"\xef\xbb\xbf" + good)
     assert app.session_state["train:upload"] == ("notes.txt", good.decode())
-    assert any(f"Trains on notes\\.txt, {len(good):,} bytes" in caption.value for caption in app.caption)
+    assert any(f"Trains on notes\\.txt \\({len(good):,} bytes\\)" in caption.value for caption in app.caption)
     upload(app, b"\xff\xfe\x00")
     assert "− notes.txt is not text in UTF-8" in app.prose
     assert app.session_state["train:upload"][1] == good.decode()
     press(app, "Start")
     assert app.session_state["training"].corpus == good.decode()
+
+
+def test_a_thing_to_try_leaves_the_readers_text_in_its_field() -> None:
+    app = opened("train", task="language", seed=5, corpus="A text of one's own.", vocab_size=301)
+    app.button(key="train-try-0").click().run()
+    assert (app.session_state["train.task"], app.session_state["train.seed"]) == ("induction", 0)
+    app.get("button_group")[0].set_value("language").run()
+    assert app.text_area(key="train-corpus").value == "A text of one's own." == app.session_state["train.corpus"]
+    assert app.session_state["train.vocab_size"] == 301
 
 
 def test_a_file_over_ten_megabytes_is_refused() -> None:

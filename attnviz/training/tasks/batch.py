@@ -63,6 +63,7 @@ class Task(ABC):
     explains: ClassVar[str]  # what a model has to find out, and where to see it, in a sentence
     kind: ClassVar[str]  # of the model
     metric: ClassVar[str]  # the one that says how well it goes
+    labels: ClassVar[str] = "tokens"  # what "accuracy" counts
     defaults: ClassVar[dict[str, Any]] = {}  # settings of `TrainConfig` that suit it better than the preset's
 
     tokenizer: Tokenizer  # of tasks on text

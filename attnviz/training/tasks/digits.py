@@ -44,6 +44,7 @@ class Digits(Task):
     )
     kind = "encoder"
     metric = "accuracy"
+    labels = "images"
     defaults: ClassVar[dict[str, Any]] = {
         "positions": "learned",
         "length": 17,

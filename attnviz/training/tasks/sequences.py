@@ -29,7 +29,8 @@ class _Letters(Task):
 
     kind = "decoder"
     metric = "exact"
-    defaults: ClassVar[dict[str, Any]] = {"length": 26, "positions": "learned", "steps": 1500}
+    # Up to 7 letters: with up to 12, a default training ends with 29 % of the reversed answers correct.
+    defaults: ClassVar[dict[str, Any]] = {"length": 16, "positions": "learned", "steps": 1500}
 
     def __init__(self, length: int) -> None:
         check_sizes(length=length)
@@ -107,6 +108,7 @@ class Sort(_Letters):
     name = "sort"
     title = "Sort letters"
     explains = "After “>” say the letters in alphabetical order: each has to be found by what it is, not where it is."
+    defaults: ClassVar[dict[str, Any]] = {**_Letters.defaults, "positions": "rope"}
 
     def answer(self, letters: Tensor) -> Tensor:
         return letters.sort().values

@@ -25,6 +25,7 @@ from attnviz.models import catalogue
 from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
 from attnviz.training import command, loop
+from attnviz.training.head_losses import HeadLosses, head_losses
 from attnviz.training.loop import Step, TrainConfig, Training
 from attnviz.web import cache, reloads
 from attnviz.web.jobs import priority, training_limits, training_queue
@@ -48,6 +49,7 @@ class Run:
         self.evaluations: list[Step] = []  # those with metrics
         self.first: Trace | None = None  # the model on the probe before the first step
         self.probe: tuple[int, Trace] | None = None  # and after so many steps
+        self.heads: HeadLosses | None = None  # what each is worth, once it has come to an end
         self.ticket: int | None = None  # its number in line, kept while it is paused; None before it asked
         self.seen = 0.0  # when its session was last seen with its browser
         self._request = ""  # "pause" or "stop"
@@ -233,6 +235,7 @@ class Run:
             if not self.present():
                 self._training = None  # its checkpoint is enough: memory is for those who are here
             return "paused"
+        self.heads = head_losses(trained.model, trained.task)
         title = f"{self.config.task} after {trained.done:,} steps"
         command.write(trained, self._journal, self._model, title, command_line(self.config))
         self._training = None  # its weights are rounded now: going on starts from the checkpoint

@@ -60,7 +60,7 @@ def controls(lesson: Lesson[Settings], shown: Shown, taken: Taken) -> None:
     )
     with right.container(horizontal=True, vertical_alignment="center", key="models-use"):
         if reads == "text" and st.session_state["model"] != name:
-            st.button("Use it in every page", on_click=state.use, args=(name,))
+            st.button("Use it on every page", on_click=state.use, args=(name,))
         st.page_link(page, label=label, query_params={parameter: name})
 
 

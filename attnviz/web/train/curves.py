@@ -15,30 +15,40 @@ from attnviz.web.jobs.training_runs import Run
 
 WINDOW = 20  # a twentieth of the steps is what the loss is smoothed over
 POINTS = 300  # of a curve: more would not be seen
-NAMES = {"accuracy": "right", "exact": "all right", "induction": "induction", "alignment": "aligned"}
+EXACT = "whole answers correct"
+NAMES = {"exact": EXACT, "induction": "induction", "alignment": "aligned"}
 
 
 def panels(run: Run) -> list[Panel]:
     """Loss, metrics and learning rate over the steps so far."""
     steps, held_out = list(run.steps), list(run.evaluations)
-    loss = [step.loss for step in steps]
-    smooth = trailing(loss, max(1, run.config.steps // WINDOW))
+    window = max(1, run.config.steps // WINDOW)
+    loss, held_out_loss = [step.loss for step in steps], [(step.metrics or {})["loss"] for step in held_out]
     shown = thinned(len(steps))
     numbers, at = [steps[i].number for i in shown], [step.number for step in held_out]
+    smooth = trailing(loss, window)
     losses = [
         Curve("each step", numbers, [loss[i] for i in shown], faint=True),
+        *([Curve("each evaluation", at, held_out_loss, faint=True)] if window > 1 else []),
         Curve("training", numbers, [smooth[i] for i in shown]),
-        Curve("held out", at, [(step.metrics or {})["loss"] for step in held_out]),
+        Curve("held out", at, trailing_between(at, held_out_loss, window)),
     ]
     shares = [
-        Curve(NAMES.get(name, name), at, [(step.metrics or {})[name] for step in held_out]) for name in measured(run)
+        Curve(named(name, run.config.task), at, [(step.metrics or {})[name] for step in held_out])
+        for name in measured(run)
     ]
     rate = Curve("", numbers, [steps[i].learning_rate for i in shown])
+    how = f", both as means over the last {window} steps" if window > 1 else ""
     return [
-        Panel("loss, nats", losses),
+        Panel(f"loss, nats per label{how}", losses),
         Panel("on held-out examples", shares, top=1.0, share=True),
         Panel("learning rate", [rate]),
     ]
+
+
+def named(metric: str, task: str) -> str:
+    """A metric as its curve is named."""
+    return f"{TASKS[task].labels} correct" if metric == "accuracy" else NAMES.get(metric, metric)
 
 
 def measured(run: Run) -> list[str]:
@@ -56,6 +66,14 @@ def trailing(values: Sequence[float], window: int) -> list[float]:
     begins = np.maximum(0, ends - window)
     mean: list[float] = ((total[ends] - total[begins]) / (ends - begins)).tolist()
     return mean
+
+
+def trailing_between(at: Sequence[int], values: Sequence[float], window: int) -> list[float]:
+    """The same mean of values that were measured at some steps only: between them they count as on a straight line."""
+    if not at:
+        return []
+    smooth = trailing(np.interp(np.arange(at[0], at[-1] + 1), at, values).tolist(), window)
+    return [smooth[step - at[0]] for step in at]
 
 
 def thinned(n: int, most: int = POINTS) -> range:

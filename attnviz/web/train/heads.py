@@ -7,6 +7,7 @@ import pandas as pd
 
 from attnviz.browser import attention_message
 from attnviz.nn.trace import Trace
+from attnviz.training.head_losses import HeadLosses
 
 
 def stack(trace: Trace) -> str:
@@ -35,3 +36,15 @@ def most_changed(moved: np.ndarray) -> tuple[int, int]:
     """The layer and head whose attention moved furthest since the start; `moved` is (L, H)."""
     layer, head = np.unravel_index(int(moved.argmax()), moved.shape)
     return int(layer), int(head)
+
+
+def looked_at(chosen: int, worth: HeadLosses | None, moved: np.ndarray) -> tuple[int, int]:
+    """The head to show: the `chosen` one (layer · heads + head), or the one that matters most, as far as it is known.
+
+    That is the one without which the held-out loss rises most; while a training goes on, the one that moved furthest.
+    """
+    if 0 <= chosen < moved.size:
+        layer, head = divmod(chosen, moved.shape[1])
+        return layer, head
+    most = None if worth is None else worth.most
+    return most or most_changed(moved)

@@ -117,11 +117,15 @@ def after(run: Run) -> None:
     reads, used = cache.reads(run.probe[1].config), st.session_state.get(state.USED)
     page, label, parameter = PAGES[reads]
     if reads == "text" and used == st.session_state["model"]:
-        st.page_link(page, label="Every page runs it now: open Explore")
+        layer, head = state.best_head(run)
+        at = {"layer": str(layer), "head": str(head)}
+        st.page_link(
+            page, label=f"Every page runs it now: open Explore on {text.name_of((layer, head))}", query_params=at
+        )
     elif reads != "text" and used in cache.own_models():
         st.page_link(page, label=label, query_params={parameter: used})
     else:
-        where = "in every page" if reads == "text" else "in this app"
+        where = "on every page" if reads == "text" else "in this app"
         st.button(f"Use it {where}", on_click=state.attempt, args=(lambda: state.use(run),))
 
 
@@ -178,14 +182,14 @@ def attention(lesson: Lesson[Settings], settings: Settings, run: Run) -> None:
     assert run.probe is not None and run.first is not None
     number, trace = run.probe
     weights, moved = heads.weights(trace), heads.moved(run.first, trace)
-    most_changed = heads.most_changed(moved)
+    most_changed, worth = heads.most_changed(moved), run.heads if not run.active else None
     n_layers, n_heads = weights.shape[:2]
-    shown = divmod(settings.head, n_heads) if 0 <= settings.head < n_layers * n_heads else most_changed
+    shown = heads.looked_at(settings.head, worth, moved)
     figure = figures.head_tiles(weights, shell.palette(), marked=shown)
     title = f"Every head after {counted(number, 'step')}"
     alt = f"{title}. {text.most_changed(most_changed, float(moved[most_changed]))}."
     lesson.picture(figure, title=title, alt=alt, data=lambda: heads.table(weights), file="heads")
-    names = {-1: "the one that has changed most"}  # a name that stays: the choice is shown as it was made
+    names = {-1: "the one that has changed most" if worth is None else "the one that matters most"}
     names |= {i: text.name_of(divmod(i, n_heads)) for i in range(n_layers * n_heads)}
     st.selectbox("Head", list(names), key=lesson.key("head"), format_func=names.__getitem__)
     one_head(trace, shown)
@@ -206,7 +210,8 @@ def tries(lesson: Lesson[Settings]) -> None:
         *(
             Try(label, state.suggested(task, size) | {"task": task, "size": size} | changes)
             for label, task, size, changes in text.TRIES
-        )
+        ),
+        keeps=("corpus", "vocab_size"),  # the reader's text stays in its field
     )
 
 

@@ -16,11 +16,12 @@ from attnviz.nn.config import POSITIONS
 from attnviz.training import loop
 from attnviz.training.loop import TrainConfig
 from attnviz.training.tasks import TASKS
-from attnviz.web import cache, reloads, shell
+from attnviz.web import cache, reloads, shell, thread
 from attnviz.web.jobs import priority, training_limits, training_runs
 from attnviz.web.jobs.training_limits import reads_text
 from attnviz.web.jobs.training_runs import Run
 from attnviz.web.lesson import Lesson, to_query
+from attnviz.web.train import heads
 from attnviz.web.train.corpus import RHYME, decoded, vocabulary
 
 TICK = 0.8  # seconds between two looks at a training under way
@@ -192,12 +193,20 @@ def use(run: Run) -> None:
     trained = run.model()
     st.session_state[USED] = name = cache.keep(trained)
     reloads.keep(**{USED: name})
+    layer, head = best_head(run)
+    thread.choose(layer=layer, head=head)
     if cache.reads(trained.transformer.config) != "text":
         return
     st.session_state["model"] = name
     if not reads_text(run.config.task):
         assert run.probe is not None
         st.session_state["text"] = trained.tokenizer.decode(list(run.probe[1].encodings[0].ids))
+
+
+def best_head(run: Run) -> tuple[int, int]:
+    """The layer and head that the trained model misses most."""
+    assert run.first is not None and run.probe is not None
+    return heads.looked_at(-1, run.heads, heads.moved(run.first, run.probe[1]))
 
 
 def zipped(run: Run) -> bytes:

@@ -26,12 +26,11 @@ SIZES = {"small": "Small", "default": "Default", "large": "Large"}
 TRIES = (  # what it says, task, size, what to change
     ("One layer only: can an induction head form?", "induction", "default", {"n_layers": 1}),
     ("No positions: can it reverse?", "reverse", "default", {"positions": "none"}),
-    ("A learning rate of 3", "copy", "small", {"learning_rate": 3.0}),
+    ("A learning rate of 3, a thousand times the usual one", "copy", "small", {"learning_rate": 3.0}),
 )
 METRICS: dict[str, Callable[[str], str]] = {
     "induction": lambda share: f"the best head puts {share} of its attention on the token that followed last time",
-    "exact": lambda share: f"{share} of the held-out examples come out without a mistake",
-    "accuracy": lambda share: f"{share} of what is held out is predicted right",
+    "exact": lambda share: f"{share} of the held-out answers are correct from the first letter to the last",
 }
 
 
@@ -55,7 +54,20 @@ def sentence(run: Run | None) -> str:
         "stopped": f"Stopped at {of}, and nothing is lost",
         "done": f"Done after {run.done:,} steps in {minutes(run.seconds)}",
     }[run.status]
-    return f"{begins}: {'; '.join([learned(run), *measured(run)])}.{error}"
+    return f"{begins}: {'; '.join([learned(run), *measured(run)])}.{matters(run)}{error}"
+
+
+def matters(run: Run) -> str:
+    """Which head the trained model misses most; "" while it is not known, or where none is missed."""
+    most = None if run.active or run.heads is None else run.heads.most
+    if most is None:
+        return ""
+    worth = run.heads
+    assert worth is not None
+    return (
+        f" Of its heads {name_of(most)} matters most: without it the held-out loss is {nats(worth.without[most])}, "
+        f"not {nats(worth.whole)}."
+    )
 
 
 def in_line(place: Place) -> str:
@@ -84,18 +96,20 @@ def learned(run: Run) -> str:
     first, now = run.steps[0].loss, mean(step.loss for step in run.steps[-RECENT:])
     a, b = nats(first), nats(now)
     if a == b:
-        return f"the loss stands at {a}"
-    return f"the loss {'fell' if now < first else 'rose'} from {a} to {b}"
+        return f"the training loss stands at {a}"
+    return f"the training loss {'fell' if now < first else 'rose'} from {a} to {b} nats"
 
 
 def measured(run: Run) -> list[str]:
     """The task's metric at the last evaluation, in words; none before the first."""
     if not run.evaluations:
         return []
-    metrics, name = run.evaluations[-1].metrics or {}, TASKS[run.config.task].metric
-    if name not in METRICS or name not in metrics:
-        name = "accuracy"
-    return [METRICS[name](percent(metrics[name]))] if name in metrics else []
+    metrics, task = run.evaluations[-1].metrics or {}, TASKS[run.config.task]
+    if task.metric in METRICS and task.metric in metrics:
+        return [METRICS[task.metric](percent(metrics[task.metric]))]
+    if "accuracy" in metrics:
+        return [f"{percent(metrics['accuracy'])} of the held-out {task.labels} are predicted correctly"]
+    return []
 
 
 def title(run: Run) -> str:
@@ -140,10 +154,10 @@ def name_of(head: tuple[int, int]) -> str:
 def most_changed(head: tuple[int, int], share: float) -> str:
     """Which head's attention moved furthest since the start, and how much of it."""
     if share < 0.005:
-        return "Before training, every head looks about as it was drawn at random"
-    return f"Most has changed in {name_of(head)}: {percent(share)} of its attention lies elsewhere than before"
+        return "No head has changed yet: each looks where random weights make it look"
+    return f"{name_of(head).capitalize()} has changed most: {percent(share)} of its attention has moved elsewhere"
 
 
 def upload(name: str, corpus: str) -> str:
     """Which text a training reads, where there is a file beside the field."""
-    return f"Trains on {name}, {len(corpus.encode()):,} bytes, not on the field."
+    return f"Trains on {name} ({len(corpus.encode()):,} bytes), not on the text in the field."

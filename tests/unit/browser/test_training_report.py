@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,10 @@ from playwright.sync_api import Browser
 
 from attnviz.__main__ import main
 from attnviz.browser import training_report
-from attnviz.browser.training_report import HEIGHT, WIDTH, chart, charts, ticks
+from attnviz.browser.training_report import HEIGHT, WIDTH, chart, charts, running_mean, ticks
 from attnviz.errors import ModelError
 from attnviz.training import command
-from attnviz.training.loop import preset
+from attnviz.training.loop import SMOOTHING, preset
 
 TINY = {"d_model": 16, "n_heads": 2, "n_layers": 1, "batch": 4, "steps": 6, "warmup": 2, "eval_every": 3}
 HOSTILE = "</section></svg><script>window.hacked = 1</script><img src=x onerror=alert(1)> “a” & b"
@@ -58,16 +59,32 @@ def made(tmp_path_factory) -> dict[str, Path]:
 
 def test_points_are_the_logs_numbers() -> None:
     found = {one.title: one for one in charts(LOG, 10)}
-    trained, held_out = found["Loss, nats per label"].lines
+    trained, held_out = found["Loss, nats per label: running means over about 50 steps"].lines
     right, low = f"{WIDTH:.1f}", f"{HEIGHT:.1f}"
     assert trained.points == f"{WIDTH / 10:.1f},0.0 {WIDTH / 2:.1f},{HEIGHT / 4:.1f} {right},{HEIGHT / 2:.1f}"
-    assert held_out.points == f"{WIDTH / 2:.1f},{HEIGHT / 8:.1f} {right},{HEIGHT * 0.75:.1f}"
-    assert (trained.last, held_out.last) == (2.0, 1.0)
+    smooth = running_mean([(5, 3.5), (10, 1.0)])[-1][1]
+    assert held_out.points == f"{WIDTH / 2:.1f},{HEIGHT / 8:.1f} {right},{HEIGHT * (1 - smooth / 4):.1f}"
+    assert (trained.last, held_out.last) == (2.0, smooth)
     (accuracy,) = found["On held-out examples, 0 to 1"].lines
     assert accuracy.points == f"{WIDTH / 2:.1f},{HEIGHT * 0.75:.1f} {right},{HEIGHT / 4:.1f}"
     assert found["bits per byte, held out"].lines[0].last == 1.25
     assert found["Learning rate"].lines[0].points.endswith(f" {right},{low}")
-    assert found["Length of the gradient, before clipping"].lines[0].last == 1.0  # what is no number is left out
+    assert found["Norm of the gradient, before clipping"].lines[0].last == 1.0  # what is no number is left out
+
+
+def test_held_out_losses_are_smoothed_as_the_training_is() -> None:
+    """`Step.smoothed` of a loss that runs straight from one evaluation to the next is what the report draws."""
+    points = [(10.0, 4.0), (13.0, 1.0), (40.0, 2.5), (40.0, 2.0), (41.0, 0.0)]
+    expected = [points[0]]
+    for (before, low), (step, high) in pairwise(points):
+        mean = expected[-1][1] if step > before else high
+        for number in range(int(before) + 1, int(step) + 1):
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * (low + (high - low) * (number - before) / (step - before))
+        expected.append((step, mean))
+    for got, want in zip(running_mean(points), expected, strict=True):
+        assert got == pytest.approx(want)
+    assert running_mean([]) == [] and running_mean(points[:1]) == points[:1]
+    assert running_mean([(0, 1.0), (1e12, 3.0)])[-1][1] == pytest.approx(3.0)  # a stranger's log takes no longer
 
 
 @given(st.floats(1e-6, 1e9))

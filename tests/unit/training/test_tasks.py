@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import attnviz
 from attnviz.analysis.measures import offset_weights
 from attnviz.errors import InvalidParameterError
+from attnviz.training.loop import preset, train
 from attnviz.training.tasks import IGNORED, TASKS, Copy, Dates, Induction, Language, Masked, Reverse, Sort
 from attnviz.training.tasks.batch import Batch
 from attnviz.training.tasks.dates import FORMATS, MONTHS, N_DAYS, day, ordinal, written
@@ -285,3 +286,15 @@ def test_every_task_says_what_it_is() -> None:
     for name, task in TASKS.items():
         assert task.name == name and task.title and task.explains.endswith(".") and task.kind and task.metric
     assert Induction.kind == "decoder"
+
+
+@pytest.mark.parametrize("task", ["copy", "reverse", "sort"])
+def test_a_default_training_asks_for_as_many_letters_as_it_can_learn(task: str) -> None:
+    assert TASKS[task].of(preset(task).length, 0, 0.0, None).longest == 7  # type: ignore[attr-defined]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("task", "least"), [("copy", 0.9), ("reverse", 0.97), ("sort", 0.85)])
+def test_a_default_training_learns_its_letters(task: str, least: float) -> None:
+    last = list(train(preset(task)))[-1]
+    assert last.metrics is not None and last.metrics["exact"] >= least
