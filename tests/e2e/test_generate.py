@@ -78,7 +78,7 @@ def test_the_link_gives_the_same_text_in_a_new_context(visit: Open) -> None:
     page.get_by_role("button", name="20 more", exact=True).click()
     begun = 3
     expect(page.locator(CHIPS)).to_have_count(begun + 20)
-    page.get_by_role("button", name="Attention at 4: it loses the thread").click()
+    page.get_by_role("button", name="Attention at 4: every head looks at more").click()
     expect(picture(page, "temperatures").locator("figcaption")).to_contain_text("τ = 4 inside")
     page.wait_for_url("**inside=4**")
     page.wait_for_selector(QUIET)

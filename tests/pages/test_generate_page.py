@@ -135,8 +135,19 @@ def test_the_sink_is_measured(app: Page, austen: Model) -> None:
     table, bars = charts(app)[1:3]
     assert torch.allclose(torch.tensor(table["data"][0]["customdata"]), 100 * found.shares, atol=1e-4)
     assert bars["data"][1]["y"] == pytest.approx(found.losses[1].tolist(), rel=1e-4)
-    app.choose(guess="Nothing changes")
-    assert any(f"from {before:.2f} to {after:.2f}" in text.value for text in app.text)
+    changes = f"the top prediction changes at {percent(1 - found.same)} of positions"
+    assert any(changes in title for title in chart_titles(app))
+
+
+def test_what_happens_without_the_first_token_is_guessed_first(austen: Model) -> None:
+    app = opened("generate", text=TEXT, model="austen", revealed=0)
+    begin = prompt(austen, TEXT)
+    before, after = sinks.measure_sink(austen, whole(austen, begin, ()), begin.start).losses.mean(dim=1).tolist()
+    assert after > before + 0.1
+    assert "nats per token" not in app.prose + str(chart_titles(app)) and len(charts(app)) == 2
+    app.guess("sink", "Nothing changes")
+    assert f"The loss goes from {before:.3f} to {after:.3f} nats per token." in app.prose
+    assert "it is “It predicts worse”" in app.prose and len(charts(app)) == 3
 
 
 def test_a_link_restores_the_page(app: Page) -> None:
@@ -189,8 +200,23 @@ def test_a_text_of_one_token_and_one_that_fills_the_model() -> None:
     assert not app.exception and any("below three" in text.value for text in app.text)
     app.button(key="generate-next").click().run()
     assert any("On average a head" in text.value for text in app.text)  # the last part follows the first
-    full = opened("generate", text="word " * 400, model="austen")
-    assert not full.exception and any("the first 64 tokens" in caption.value for caption in full.caption)
+
+
+@pytest.mark.parametrize(("n_words", "left_out"), [(200, 0), (300, 65), (2000, 1765)])
+def test_a_text_keeps_the_models_own_context_and_loses_its_beginning(n_words: int, left_out: int) -> None:
+    """Austen reads 256 tokens; 20 of them are for what comes next, one begins the text."""
+    words = " ".join("the" if i % 2 else "of" for i in range(n_words - 3)) + " very fond of"
+    app = opened("generate", text=words, model="austen")
+    sent = writer(app)
+    assert sent["start"] == min(n_words + 1, 236)
+    assert [token["label"] for token in sent["tokens"][-3:]] == ["very", "fond", "of"]
+    assert "very fond of”, “" in app.sentence
+    said = f"The first {left_out:,} tokens of your text are left out"
+    assert any(said in caption.value for caption in app.caption) == bool(left_out)
+    assert app.session_state["text"] == words and app.link.get("text", words) == words  # the link has all of it
+    if left_out:
+        elements = [element.type for element in app.main]
+        assert elements.index("caption") < elements.index("bidi_component")
 
 
 def test_the_end_of_what_is_kept_is_said(app: Page) -> None:
@@ -219,7 +245,7 @@ def test_a_shared_run_is_what_the_page_shows_when_another_session_changes_its_ow
 def test_a_text_that_would_fill_the_model_leaves_it_room(query: dict[str, str]) -> None:
     app = opened("generate", **{"text": TEXT, "model": "austen"} | query)
     assert not app.exception and len(writer(app)["candidates"]) == 10
-    assert any("left out here, so that the model has room" in caption.value for caption in app.caption)
+    assert any("of your text are left out" in caption.value for caption in app.caption)
     app.button(key="generate-many").click().run()
     assert len(completion(app)) > 1
 
@@ -256,11 +282,43 @@ def test_what_a_temperature_alone_would_do_is_said_as_such(app: Page) -> None:
 
 def test_nothing_is_explained_that_is_not_there() -> None:
     """An untrained model's heads do not lean on the first token."""
-    because = "Heads that have nothing to add"
-    untrained = opened("generate", text=TEXT, model="scratch:gpt", guess="Nothing changes")
+    because = "a head that finds nothing to add"
+    untrained = opened("generate", text=TEXT, model="scratch:gpt")
     assert not any(because in text.value for text in untrained.text)
     assert any("The loss goes from" in text.value for text in untrained.text)
-    losses = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    for share, expected in ((0.1, False), (0.9, True)):
-        found = sinks.Sink(torch.full((2, 2), share), 0.1, losses, 0.5)
-        assert (because in sentences.sink_prediction(found)[2]) == expected
+    for share, change, truth, leans in (
+        (0.1, 1.0, "It predicts worse", False),
+        (0.9, 1.0, "It predicts worse", True),
+        (0.9, -1.0, "It predicts better", False),
+        (0.9, 0.01, "Nothing changes", False),
+    ):
+        losses = torch.tensor([[1.0, 2.0], [1.0 + change, 2.0 + change]])
+        found = sentences.sink_prediction(sinks.Sink(torch.full((2, 2), share), 0.1, losses, 0.5))
+        assert found is not None and found[2] == truth
+        assert ("a head that finds nothing to add" in found[3]) == leans
+    losses = torch.tensor([[1.0, 2.0], [1.07, 2.07]])  # too little to be told
+    assert sentences.sink_prediction(sinks.Sink(torch.full((2, 2), 0.9), 0.1, losses, 0.5)) is None
+
+
+@pytest.mark.parametrize("name", [info.name for info in attnviz.catalogue()])
+def test_every_bundled_model_goes_on_or_another_one_does(name: str) -> None:
+    app = opened("generate", text=TEXT, model=name)
+    if not app.sentence.startswith("− "):
+        assert len(writer(app)["candidates"]) == 10 and len(charts(app)) == 3
+
+
+def test_a_second_thing_to_try_takes_the_first_one_back(app: Page) -> None:
+    app.button(key="generate-next").click().run()
+    said = completion(app)
+    app.button(key="generate-try-2").click().run()
+    assert (app.link["how"], app.link["outside"]) == ("sampled", "1.4") and completion(app) == said
+    app.button(key="generate-try-3").click().run()
+    assert app.link["inside"] == "4" and completion(app) == said
+    assert {"how", "outside"}.isdisjoint(app.link)
+
+
+def test_layer_and_head_follow_the_reader_from_another_page() -> None:
+    app = opened("variants", text=TEXT, model="austen", layer=1, head=0)
+    app.switch_page("pages/generate.py").run()
+    assert app.session_state["generate.layer"] == 1 and app.session_state["generate.head"] == 0
+    assert "in layer 1, head 0" in app.sentence

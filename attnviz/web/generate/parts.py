@@ -26,6 +26,7 @@ from attnviz.web.temperatures import MARKS, TEMPERATURES
 N_CANDIDATES = 10
 AT_ONCE = 20  # tokens
 TWICE = "Mr Dursley met Mrs Potts in Paris. A year later, Mr D"  # Austen's induction head knows how it goes on
+HOW = {"greedy": "the likeliest (greedy)", "sampled": "drawn at random (sampled)"}
 SAID_TWICE: dict[str, Any] = {"said": (), "focus": -1, "layer": 2, "head": 1, "inside": 1.0, "how": state.HOW[0]}
 FORMULA = (
     r"\begin{aligned}&P(\text{next})=\mathrm{softmax}\!\left(\frac{\text{logits}}{T}\right)"
@@ -36,10 +37,13 @@ FORMULA = (
 SOURCES = "Top k: Fan et al. 2018. Top p: Holtzman et al. 2020. Attention sinks: Xiao et al. 2024."
 
 
-def question(lesson: Lesson[Settings], settings: Settings, scene: Scene) -> None:
-    """The page's question, and its answer at the place that is asked for."""
-    lesson.question("What comes next, and which words decide it?")
+def question(lesson: Lesson[Settings], opening: Opening, settings: Settings, scene: Scene) -> None:
+    """The page's question, its answer at the place that is asked for, and what is not as the reader might expect."""
+    lesson.in_view()
+    lesson.question("What comes next, and where does the model look?")
     lesson.sentence(text.next_sentence(scene, settings.layer, settings.head))
+    if opening.notes:
+        st.caption(shell.escaped(" ".join(opening.notes)))
 
 
 def candidates(lesson: Lesson[Settings], opening: Opening, settings: Settings, scene: Scene) -> None:
@@ -91,13 +95,13 @@ def buttons(lesson: Lesson[Settings], opening: Opening, scene: Scene) -> None:
         back: dict[str, Any] = {"on_click": state.keep, "disabled": not scene.continuation}
         st.button("Take one back", key="generate-back", args=(lesson, scene.continuation[:-1]), **back)
         st.button("Start over", key="generate-over", args=(lesson, ()), **back)
-    st.segmented_control("Each token is", state.HOW, key=lesson.key("how"), required=True)
+    st.segmented_control("Each token is", state.HOW, key=lesson.key("how"), required=True, format_func=HOW.__getitem__)
 
 
-def notes(opening: Opening, scene: Scene) -> None:
-    """What is left out, why nothing follows, what the tint means."""
-    sentences = (*opening.notes, text.ended(scene), "Tint: attention of the amber token.")
-    st.caption(shell.escaped(" ".join(filter(None, sentences))))
+def notes(scene: Scene) -> None:
+    """Why nothing follows, what the tint means."""
+    tint = "Tint: where the amber token looks in this head, which is not why the model answers."
+    st.caption(shell.escaped(" ".join(filter(None, (text.ended(scene), tint)))))
 
 
 def head(lesson: Lesson[Settings], opening: Opening, settings: Settings, scene: Scene) -> None:
@@ -117,7 +121,8 @@ def head(lesson: Lesson[Settings], opening: Opening, settings: Settings, scene: 
 
 def temperatures(lesson: Lesson[Settings], settings: Settings, scene: Scene) -> None:
     """Inside every attention row, and on the output: beside each other on the same tokens."""
-    lesson.section("Two temperatures, never the same")
+    lesson.in_view("temperatures")
+    lesson.section("Two temperatures: inside attention, and on the output")
     likeliest = scaling.next_tokens(scene.logits(scene.plain), scene.logits(scene.run), settings.outside)
     labels = tuple(scene.label(token) for token in likeliest.ids)
     sentence = text.temperatures(likeliest, labels, settings.inside, settings.outside)
@@ -131,7 +136,7 @@ def temperatures(lesson: Lesson[Settings], settings: Settings, scene: Scene) -> 
         top_k, top_p = st.columns(2)
         top_k.selectbox("Top k", state.TOP_K, key=lesson.key("top_k"), format_func=lambda k: str(k) if k else "all")
         top_p.selectbox("Top p", state.TOP_P, key=lesson.key("top_p"), format_func="{:g}".format)
-        st.caption("Top k and top p cut the list above. Greedy says the likeliest; sampled draws from the list.")
+        st.caption("Top k and top p cut the list above, from which a token is drawn at random.")
     with right:
         three = (likeliest.plain, likeliest.inside, likeliest.outside)
         data = pd.DataFrame({"token": labels, **dict(zip(("plain", "attention", "output"), three, strict=True))})
@@ -139,14 +144,24 @@ def temperatures(lesson: Lesson[Settings], settings: Settings, scene: Scene) -> 
         lesson.picture(figure, title=sentence, alt=sentence, data=data, file="temperatures")
 
 
-def tries(lesson: Lesson[Settings]) -> None:
-    """Things to try."""
+def texts_to_try(lesson: Lesson[Settings]) -> None:
+    """Texts whose next token is worth a look."""
     lesson.tries(
         Try("Said twice: a head finds what came next", SAID_TWICE, TWICE, state.FALLBACK),
-        Try("Sampled at 1.4: wilder", {"how": "sampled", "outside": 1.4, "inside": 1.0}),
-        Try("Attention at 4: it loses the thread", {"inside": 4.0, "outside": 1.0, "how": "greedy"}),
         Try("A sentence to go on with", {"said": (), "focus": -1}, text="Emma was very fond of her father, and"),
         everywhere=True,
+    )
+
+
+def temperatures_to_try(lesson: Lesson[Settings]) -> None:
+    """Temperatures far from 1, on the text as it stands."""
+    lesson.tries(
+        Try("Sampled at 1.4: unlikely tokens come up", {"how": "sampled", "outside": 1.4}),
+        Try("Attention at 4: every head looks at more", {"inside": 4.0}),
+        everywhere=True,
+        first=2,
+        keeps=("said", "focus", "seed"),
+        place="temperatures",
     )
 
 
@@ -160,13 +175,16 @@ def first_token(lesson: Lesson[Settings], opening: Opening) -> None:
         return
     sink = state.sink(opening.model, opening.text, scene.continuation)
     lesson.sentence(text.sink_sentence(sink), part="sink")
-    asked, truth, because = text.sink_prediction(sink)
-    lesson.predict("guess", asked, text.GUESSES, truth, because)
+    asked = text.sink_prediction(sink)
+    revealed = asked is None or lesson.predict("sink", *asked)
     shares, losses = st.columns([4, 7], gap="large")
     with shares:
         sink_shares(lesson, sink)
     with losses:
-        sink_losses(lesson, sink, scene.labels[2:])
+        if revealed:
+            sink_losses(lesson, sink, scene.labels[2:])
+        else:
+            lesson.veil("sink", 380)
     behind(lesson)
     lesson.write_link(opening.inputs)
 

@@ -17,11 +17,12 @@ from attnviz.web import cache, shell
 from attnviz.web.components.generation_view import written
 from attnviz.web.generate import text
 from attnviz.web.generate.scene import MAX_NEW_TOKENS, Scene
-from attnviz.web.lesson import LONGEST, Lesson
+from attnviz.web.lesson import Lesson
 from attnviz.web.temperatures import TEMPERATURES
 
 FALLBACK = "austen"  # where the sidebar's model predicts no next token
 ROOM = 20  # tokens that a text leaves the model to go on with
+MOST = 512  # tokens that are shown, where a model reads more
 TOP_K = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 TOP_P = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 SEEDS = 10_000
@@ -42,7 +43,6 @@ class Settings:
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
-    guess: str = ""
 
     def __post_init__(self) -> None:
         if len(self.said) > MAX_NEW_TOKENS or min(self.said, default=0) < 0:
@@ -55,7 +55,6 @@ class Settings:
             ("top_k", TOP_K),
             ("top_p", TOP_P),
             ("how", HOW),
-            ("guess", ("", *text.GUESSES)),
         ):
             if getattr(self, name) not in allowed:
                 raise InvalidParameterError(f"{name}={getattr(self, name)!r} is none of the choices")
@@ -77,21 +76,24 @@ class Opening:
 
     inputs: shell.Inputs  # of the sidebar
     model: str  # the sidebar's, or one that predicts next tokens
-    text: str  # the sidebar's, or its start
-    notes: tuple[str, str]  # on another model, and on what of the text is left out; "" for nothing
+    text: str  # the sidebar's, or its end
+    notes: tuple[str, ...]  # on another model, and on what of the text is left out
 
 
 def opening(lesson: Lesson[Settings]) -> Opening:
     """The sidebar's model and text, as far as the model can go on; ends the page in a sentence if nothing runs."""
-    inputs = lesson.inputs()
+    inputs = shell.inputs()
     _forget_continuation(lesson, inputs)
     try:
+        shell.one_text(inputs.model)
         model, instead = decoder(inputs.model)
-        start, left_out = beginning(model, inputs.text)
+        context = min(MOST, cache.model(model).info.max_len)
+        start, left_out = ending(model, inputs.text, max(2, context - ROOM))
         scene(model, start, lesson.settings())
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(str(error))
-    return Opening(inputs, model, start, (instead, left_out))
+    notes = (instead, text.left_out(left_out, context, ROOM) if left_out else "")
+    return Opening(inputs, model, start, tuple(filter(None, notes)))
 
 
 def _forget_continuation(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
@@ -111,19 +113,34 @@ def decoder(name: str) -> tuple[str, str]:
     return FALLBACK, text.instead(model.info.title, config.kind, cache.model(FALLBACK).info.title)
 
 
-def beginning(name: str, whole: str) -> tuple[str, str]:
-    """The start of a text that leaves the model room to go on; and a sentence about what is left out."""
-    n_tokens = min(LONGEST, max(2, cache.model(name).info.max_len - ROOM))
-    start, left_out = cache.shortened(name, whole, n_tokens)
-    return start, text.left_out(left_out) if left_out else ""
+@st.cache_resource(max_entries=64, show_spinner=False)
+def ending(name: str, text: str, n_tokens: int) -> tuple[str, int]:
+    """The end of a text that makes at most so many tokens, special ones counted, and how many are left out before it.
+
+    It begins with a whole word, unless the end has none.
+    """
+    tokenizer = cache.model(name).tokenizer
+    encoding = tokenizer.encode(text)
+    if len(encoding) <= n_tokens:
+        return text, 0
+    places = [
+        (start, continues)
+        for (start, _), continues, special in zip(encoding.offsets, encoding.continues, encoding.special, strict=True)
+        if not special
+    ]
+    first = len(places) - max(1, n_tokens - sum(encoding.special))
+    words = [i for i in range(first, len(places)) if not places[i][1]]
+    for left_out in (*words, *range(first, len(places))):  # cut in the middle of a word, it may become other pieces
+        end = text[places[left_out][0] :]
+        if len(tokenizer.encode(end)) <= n_tokens:
+            return end, left_out
+    return text[-1:], len(places) - 1
 
 
 def fitted(lesson: Lesson[Settings], opening: Opening) -> Settings:
     """The settings, on a layer and a head that the model has."""
-    settings, config = lesson.settings(), cache.model(opening.model).transformer.config
-    for field, count in (("layer", config.n_layers), ("head", config.n_heads)):
-        if getattr(settings, field) >= count:
-            lesson.choose(**{field: count - 1})
+    config = cache.model(opening.model).transformer.config
+    lesson.fit(layer=config.n_layers, head=config.n_heads)
     return lesson.settings()
 
 

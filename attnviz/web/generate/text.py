@@ -9,7 +9,7 @@ from attnviz.web.generate.scene import MAX_NEW_TOKENS, Scene
 
 BETTER, WORSE, SAME = "It predicts better", "It predicts worse", "Nothing changes"
 GUESSES = (BETTER, WORSE, SAME)
-ALIKE = 0.05  # nats per token: less is no difference to speak of
+ALIKE, CLEAR = 0.05, 0.1  # nats per token: less is no difference to speak of, more is one to ask about
 LEANS = 1.5  # times the even share: from here on the heads lean on the first token
 LONGEST_CONTEXT = 60  # characters of the text before a token
 
@@ -20,10 +20,10 @@ def instead(title: str, kind: str, fallback: str) -> str:
     return f"{title} {reads}; this page uses {fallback}."
 
 
-def left_out(n_tokens: int) -> str:
+def left_out(n_tokens: int, longest: int, room: int) -> str:
     """How much of the text the model does not get."""
-    tokens = "token is" if n_tokens == 1 else "tokens are"
-    return f"The last {n_tokens:,} {tokens} left out here, so that the model has room to go on."
+    tokens = "The first token of your text is" if n_tokens == 1 else f"The first {n_tokens:,} tokens of your text are"
+    return f"At most {longest} tokens are read, {room} of them for what comes next. {tokens} left out."
 
 
 def context(scene: Scene) -> str:
@@ -47,7 +47,7 @@ def next_sentence(scene: Scene, layer: int, head: int) -> str:
     most = int(row.argmax())
     looker = scene.labels[scene.focus - 1]
     seen = "itself" if most == scene.focus - 1 else f"“{scene.labels[most]}”"
-    looks = f"To say it, “{looker}” looks most at {seen} in layer {layer}, head {head}: {percent(float(row[most]))}."
+    looks = f"Before it, “{looker}” looks most at {seen} in layer {layer}, head {head}: {percent(float(row[most]))}."
     start = f"After “{before}”, " if (before := context(scene)) else "At the start, "
     likeliest = f"“{scene.label(best)}” is likeliest with {percent(float(p[best]))}"
     if scene.focus == scene.n_tokens:
@@ -100,7 +100,7 @@ def temperatures(likeliest: NextTokens, labels: tuple[str, ...], inside: float, 
     goes = f"stays at {now}" if before == now else f"goes from {before} to {now}"
     moved = f"With τ = {inside:g} inside every attention row, “{first}” {goes}"
     order = "" if likeliest.first_inside[0] == likeliest.ids[0] else ", and another token is the likeliest"
-    return f"{moved}{order}: the model computes something else." + (
+    return f"{moved}{order}: the model itself computes something else." + (
         "" if outside == 1 else f" A temperature of {sampled}"
     )
 
@@ -110,8 +110,8 @@ def sink_sentence(sink: Sink) -> str:
     share = float(sink.shares.mean())
     layer, head = divmod(int(sink.shares.argmax()), sink.shares.shape[1])
     return (
-        f"On average a head gives the first token {percent(share)} of its attention; looking at all alike would give "
-        f"{percent(sink.even)}. Most of all looks layer {layer}, head {head}: {percent(float(sink.shares.max()))}."
+        f"On average a head gives the first token {percent(share)} of its attention; looking evenly would give it "
+        f"{percent(sink.even)}. Layer {layer}, head {head} does so most: {percent(float(sink.shares.max()))}."
     )
 
 
@@ -127,19 +127,27 @@ def loss_title(sink: Sink) -> str:
     before, now = sink.losses.mean(dim=1).tolist()
     return (
         f"First token forbidden: loss {before:.2f} → {now:.2f} nats per token, "
-        f"{percent(1 - sink.same)} of the likeliest tokens are others"
+        f"the top prediction changes at {percent(1 - sink.same)} of positions"
     )
 
 
-def sink_prediction(sink: Sink) -> tuple[str, str, str]:
-    """The question, the right answer, and the sentence that gives the numbers."""
-    before, now = sink.losses.mean(dim=1).tolist()
-    truth = SAME if abs(now - before) < ALIKE else WORSE if now > before else BETTER
-    because = f"The loss goes from {before:.2f} to {now:.2f} nats per token."
-    if float(sink.shares.mean()) > LEANS * sink.even:
-        because += (
-            " Heads that have nothing to add put their attention on the first token, because a softmax has to give it "
-            "to something"
-        )
-        because += "; take it away, and what they look at instead disturbs the others." if truth == WORSE else "."
-    return "Nobody may look at the first token any more. What happens to the predictions?", truth, because
+def sink_prediction(sink: Sink) -> tuple[str, tuple[str, ...], str, str] | None:
+    """What forbidding the first token does, as `Lesson.predict` takes it; None where it can hardly be told."""
+    before, after = sink.losses.mean(dim=1).tolist()
+    change = after - before
+    if ALIKE < abs(change) < CLEAR:
+        return None
+    losses = f"The loss goes from {before:.3f} to {after:.3f} nats per token."
+    if abs(change) <= ALIKE:
+        truth, why = SAME, "What the heads took from the first token mattered little, or stands elsewhere too."
+    elif change < 0:
+        truth, why = BETTER, "On this text, the tokens that the heads then look at say more about what follows."
+    else:
+        truth, why = WORSE, "What the heads took from the first token is missing, and other tokens come in its place."
+        if float(sink.shares.mean()) > LEANS * sink.even:
+            why = (
+                "A softmax has to give its weight to something, and a head that finds nothing to add gives it to the "
+                "first token (Xiao et al. 2024). Now it goes to tokens that do add something, and disturbs the rest."
+            )
+    asks = "Nobody may look at the first token any more. What happens to the predictions?"
+    return asks, GUESSES, truth, f"{why} {losses}"
