@@ -17,6 +17,7 @@ def picture() -> None:
     outcome = state.outcome(lesson)
     settings, seen = outcome.settings, outcome.seen
     lesson.question("What does a vision transformer look at?")
+    lesson.in_view()
     left, right = st.columns([25, 78], gap="medium")
     with left:  # alone at its height: whatever the answer is, the drawing stays under the pen
         parts.source(lesson, outcome)
@@ -25,9 +26,9 @@ def picture() -> None:
         guess, view = st.container(), st.container()  # always: else the parts below would be made anew
         if seen is not None:
             with guess:
-                parts.prediction(lesson, seen)
+                shown = parts.prediction(lesson, seen)
             with view:
-                parts.patches(lesson, settings, seen)
+                parts.patches(lesson, settings, seen, shown)
         parts.controls(lesson)
     if seen is not None:
         parts.tries(lesson, settings, seen)

@@ -91,7 +91,7 @@ CUT = """() => {
     for (const e of root.querySelectorAll("*")) {
       if (e.shadowRoot) walk(e.shadowRoot);
       const reads = e.closest(".katex-mathml") === null && getComputedStyle(e).overflowX !== "visible";
-      if (reads && e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+      if (reads && e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1)
         cut.push([e.className, e.scrollWidth, e.clientWidth, e.textContent.slice(0, 60)]);
     }
   };

@@ -20,7 +20,7 @@ from attnviz.formatting import percent
 from attnviz.inputs.images import Preprocessing
 from attnviz.training.tasks import digits
 from attnviz.web import cache
-from attnviz.web.components import drawing_pad
+from attnviz.web.components import drawing_pad, patch_view
 from attnviz.web.vision import state
 from attnviz.web.vision.text import GUESSES, LESS, MORE, MOST_BARS, SAME
 from tests.pages.driver import Page, components, opened
@@ -156,18 +156,22 @@ def test_a_change_is_run_and_said(app: Page, model: Model, settings: dict[str, A
 @pytest.mark.parametrize("digit", range(10))
 def test_the_prediction_is_judged_by_the_numbers(digit: int, model: Model) -> None:
     text = next(one for one, label in state.held_out()[0].items() if label == digit)
-    app = opened("vision", drawing=text)
+    app = opened("vision", drawing=text, revealed=0)
+    assert not components(app, "attnviz_patches")
     ink = drawing_pad.read(text).reshape(4, 2, 4, 2).sum(dim=(1, 3)).flatten()  # of each patch
     row = model.run((drawing_pad.read(text) / 8.0 - 1)[None]).attentions[-1][0, :, 0, 1:].mean(dim=0)
     order = ink.argsort(descending=True, stable=True)
     most, least = float(row[order[:8]].sum()), float(row[order[8:]].sum())
     share = most / (most + least)
-    truth = SAME if abs(share - 0.5) <= 0.05 else MORE if share > 0.5 else LESS
-    app.choose(guess=truth)
-    numbers = f"the 8 with the most ink get {percent(share)}, the 8 with the least {percent(1 - share)}"
-    assert any(one.value.startswith("✓") and numbers in one.value for one in app.text)
-    app.choose(guess=next(one for one in GUESSES if one != truth))
-    assert any(one.value.startswith("You said") and numbers in one.value for one in app.text)
+    truth = LESS if share < 1 / 3 else MORE if share > 2 / 3 else SAME
+    numbers = f"the 8 patches with the most ink get {percent(share)}, the 8 with the least {percent(1 - share)}."
+    assert numbers not in app.prose
+    group = next(one for one in app.get("button_group") if ".quiz.ink" in one.proto.id)
+    guess = GUESSES[digit % 3]
+    group.set_value(guess).run()
+    told = next(one for one in app.sentences if numbers in one)
+    assert told.startswith("✓ Right.") == (guess == truth) and ("Not quite" in told) == (guess != truth)
+    assert components(app, "attnviz_patches")
 
 
 @pytest.mark.parametrize("number", range(1, 4))
@@ -179,6 +183,31 @@ def test_each_try_sets_the_page_up_and_is_in_the_link(app: Page, number: int) ->
     assert again.sentence == app.sentence and sent(again)[0]["look"] == sent(app)[0]["look"]
     app.button(key="vision-try-4").click().run()
     assert sent(app)[0]["changed"] == ""
+
+
+@pytest.mark.parametrize("first", range(1, 5))
+def test_a_second_try_undoes_the_first_and_keeps_the_picture(app: Page, first: int) -> None:
+    digit = state.held_out()[1][7][1]
+    app.choose(drawing=digit)
+    alone = {}
+    for number in range(1, 5):
+        fresh = opened("vision", drawing=digit)
+        fresh.button(key=f"vision-try-{number}").click().run()
+        alone[number] = fresh.link
+    app.button(key=f"vision-try-{first}").click().run()
+    for number in range(1, 5):
+        app.button(key=f"vision-try-{number}").click().run()
+        assert app.link == alone[number] and app.link["drawing"] == digit
+
+
+def test_a_patch_stays_at_its_place_in_another_models_grid() -> None:
+    model = own(1, 28, 7)
+    app = with_own(model, query="16")  # the last of 4 × 4
+    assert sent(app)[0]["look"]["query"] == 16
+    app.choose(vit="digits")
+    assert sent(app)[0]["look"]["query"] == 16
+    assert [patch_view.same_place(token, (1, 4), (2, 14)) for token in (0, 1, 16, 99)] == [0, 17, 180, 0]
+    assert [patch_view.same_place(token, (2, 14), (1, 4)) for token in (1, 2, 197)] == [0, 1, 16]
 
 
 def test_rollout_of_a_patch_with_a_head_switched_off_is_in_the_link(app: Page, model: Model) -> None:
@@ -207,7 +236,7 @@ def test_a_browser_may_report_anything(app: Page, bad: Any) -> None:
     [
         {"drawing": "z" * 64, "layer": "x", "head": "-2", "off": "1.2.3"},
         {"drawing": "1", "layer": "99", "head": "99", "query": "99", "off": "99.99", "temperature": "0"},
-        {"source": "camera", "vit": "", "guess": "<b>", "temperature": "1.05", "off": ",".join(["0.0"] * 300)},
+        {"source": "camera", "vit": "", "temperature": "1.05", "off": ",".join(["0.0"] * 300)},
     ],
 )
 def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
@@ -331,7 +360,7 @@ def test_an_upload_stays_when_streamlit_forgets_its_widget(app: Page) -> None:
 def with_own(model: Model, **query: str) -> Page:
     """A session that has a model of its own chosen."""
     name = f"{cache.OWN}test"
-    app = Page("vision", {"vit": name, **query})
+    app = Page("vision", {"vit": name, "revealed": 1, **query})
     app.session_state["own models"] = {name: replace(model, info=replace(model.info, name=name))}
     return app.run()
 

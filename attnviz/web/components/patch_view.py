@@ -109,3 +109,16 @@ def rows(trace: Trace, queries: list[int]) -> Tensor:
     attentions = trace.attentions
     heads = torch.stack([weights[0][:, queries] for weights in attentions])  # (L, H, Q, T)
     return torch.cat([heads, rolled_out(attentions)[:, :1, queries]], dim=1).contiguous()
+
+
+def same_place(token: int, before: tuple[int, int], now: tuple[int, int]) -> int:
+    """The patch in the middle of what a patch covers in another model's grid; a special token stays the class token.
+
+    Arguments
+        before, now: special tokens, and patches on a side.
+    """
+    (n_special, side), (n_now, side_now) = before, now
+    if not n_special <= token < n_special + side**2:
+        return 0
+    row, column = ((2 * place + 1) * side_now // (2 * side) for place in divmod(token - n_special, side))
+    return n_now + row * side_now + column

@@ -16,6 +16,7 @@ from attnviz.web.temperatures import MARKS, TEMPERATURES
 from attnviz.web.vision import state, text
 from attnviz.web.vision.state import Outcome, Seen, Settings
 
+HEIGHT = 530  # px of the patches with their sentence
 SOURCES = {"draw": "Draw", "upload": "Upload"}
 FORMULA = r"""\begin{aligned}
 &z_0=[x_\mathrm{class};\,x_1E;\,x_2E;\,\dots;\,x_NE]+E_\mathrm{pos}\\
@@ -64,13 +65,17 @@ def answer(lesson: Lesson[Settings], outcome: Outcome) -> None:
         lesson.sentence(text.answer(seen, outcome.settings, meant))
 
 
-def prediction(lesson: Lesson[Settings], seen: Seen) -> None:
-    """Does the class token look where the ink is?"""
-    lesson.predict("guess", *text.prediction(seen))
+def prediction(lesson: Lesson[Settings], seen: Seen) -> bool:
+    """Does the class token look where the ink is? Whether the patches may be drawn."""
+    question, options, truth, because = text.prediction(seen)
+    return lesson.predict("ink", question, options, truth, because)
 
 
-def patches(lesson: Lesson[Settings], settings: Settings, seen: Seen) -> None:
+def patches(lesson: Lesson[Settings], settings: Settings, seen: Seen, shown: bool) -> None:
     """The picture, patch by patch, and the answer's bars."""
+    if not shown:
+        lesson.veil("ink", HEIGHT)
+        return
     look, config = settings.look, seen.trace.config
     patch_view.patches_view(
         seen.message,
@@ -116,9 +121,10 @@ def tries(lesson: Lesson[Settings], settings: Settings, seen: Seen) -> None:
     lesson.tries(
         *wrong,
         Try("Rollout through all layers", {"layer": config.n_layers - 1, "head": patch_view.ROLLOUT}),
-        Try("The first layer switched off", {"off": state.whole_layer(config, 0)}),
-        Try("Every head as even as can be: τ = 20", {"temperature": 20.0}),
-        Try("As trained", {"off": "", "temperature": 1.0}),
+        Try("All heads of layer 0 off", {"off": state.whole_layer(config, 0)}),
+        Try("Attention nearly even: τ = 20", {"temperature": 20.0}),
+        Try("As trained", {}),
+        keeps=("source", "drawing", "invert", "vit"),
     )
 
 

@@ -29,7 +29,6 @@ from attnviz.web.jobs import model_downloads
 from attnviz.web.jobs.model_downloads import Download
 from attnviz.web.lesson import Lesson
 from attnviz.web.temperatures import TEMPERATURES
-from attnviz.web.vision.text import GUESSES
 
 VIEW = "vision-patches"
 FILE = "vision:file"  # the uploaded file in the session, bytes
@@ -53,7 +52,6 @@ class Settings:
     query: int = 0
     off: str = ""  # switched-off heads, "layer.head" each
     temperature: float = 1.0
-    guess: str = ""
 
     def __post_init__(self) -> None:
         drawing_pad.read(self.drawing)
@@ -69,8 +67,6 @@ class Settings:
             raise InvalidParameterError(f"temperature={self.temperature} is none of the steps from 0.05 to 20")
         if not 0 < len(self.vit) <= 200:
             raise InvalidParameterError(f"a model's name of {len(self.vit)} characters")
-        if self.guess not in ("", *GUESSES):
-            raise InvalidParameterError(f"guess={self.guess!r} is no answer")
 
     @property
     def heads_off(self) -> list[tuple[int, int]]:
@@ -339,9 +335,14 @@ def adopt(lesson: Lesson[Settings]) -> None:
 
 
 def clamp(lesson: Lesson[Settings], model: Model) -> Settings:
-    """The settings, on a layer, a head and a token that the model has."""
+    """The settings, on a layer, a head and a token that the model has; a patch stays at its place in the picture."""
     settings, config = lesson.settings(), model.transformer.config
+    grid, memory = (config.n_special, config.image_size // config.patch_size), f"{lesson.key('query')}:grid"
+    before = st.session_state.get(memory, grid)
+    st.session_state[memory] = grid
+    if before != grid:
+        lesson.choose(query=patch_view.same_place(settings.query, before, grid))
     for field, count in (("layer", config.n_layers), ("head", config.n_heads), ("query", config.max_len)):
-        if getattr(settings, field) >= count:
+        if st.session_state[lesson.key(field)] >= count:
             lesson.choose(**{field: 0 if field == "query" else count - 1})
     return lesson.settings()

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from attnviz.web.components.patch_view import Look
     from attnviz.web.vision.state import Seen, Settings, Upload
 
-MORE, LESS, SAME = "Where the most is", "Where the least is", "About the same at both"
-GUESSES = (MORE, LESS, SAME)
+MORE, SAME, LESS = "Over two thirds", "One third to two thirds", "Under one third"
+GUESSES = (MORE, SAME, LESS)
 MOST_BARS = 10  # classes
 DARK_ON_WHITE = 0.5  # brightness at the edge of an upload from which it is taken for ink on paper
 WORTH_SAYING = 0.01  # a second answer's probability
-EVEN = 0.05  # from a half, up to which the reader who said "the same" is right
 SPECIAL = ("the class token", "the distillation token")
 
 
@@ -47,7 +46,9 @@ def answer(seen: Seen, settings: Settings, meant: int | None = None) -> str:
     """
     now, before = seen.now, seen.before
     if now is None or before is None:
-        return "This model makes a vector of a picture and names no classes: there is attention to see, and no answer."
+        return (
+            "This model turns a picture into a vector and names no classes: its attention is shown, there is no answer."
+        )
     order = now.argsort(descending=True, stable=True).tolist()
     first, second = order[0], order[min(1, len(order) - 1)]
     ranking = f"“{class_name(seen, first)}” with {percent(float(now[first]))}"
@@ -97,15 +98,19 @@ def prediction(seen: Seen) -> tuple[str, Sequence[str], str, str]:
     """Question, options, truth and reason: does the class token look where the ink (or the contrast) is?"""
     config = seen.plain.config
     amounts, thing = content(seen.pixels, config)
-    half = len(amounts) // 2
+    half, last = len(amounts) // 2, config.n_layers - 1
     order = amounts.argsort(descending=True, stable=True)
     row = seen.plain.layers[-1].attention.weights[0, :, 0, config.n_special :].mean(dim=0)  # over heads: (patches,)
     share = float(row[order[:half]].sum() / (row[order[:half]].sum() + row[order[-half:]].sum()))
-    truth = SAME if abs(share - 0.5) <= EVEN else MORE if share > 0.5 else LESS
-    question = f"In the last layer, does the class token look where the most {thing} is, or where the least is?"
+    truth = LESS if share < 1 / 3 else MORE if share > 2 / 3 else SAME
+    question = (
+        "In the last layer, what share of the class token’s attention to patches falls on the half of them with the "
+        f"most {thing}?"
+    )
     because = (
-        f"Of what it gives to patches, averaged over the heads of layer {config.n_layers - 1}, the {half} with the "
-        f"most {thing} get {percent(share)}, the {half} with the least {percent(1 - share)}."
+        f"How much a patch gets depends on how well its key matches the class token’s query, not on the {thing} in it: "
+        f"a patch with little of it can match as well. On average over the heads of layer {last}, the {half} patches "
+        f"with the most {thing} get {percent(share)}, the {half} with the least {percent(1 - share)}."
     )
     return question, GUESSES, truth, because
 
@@ -158,7 +163,7 @@ def about_drawing(seen: Seen) -> str:
     side = config.image_size // config.patch_size
     cut = f"cut into {side} × {side} patches of {config.patch_size} × {config.patch_size}"
     if preprocessor.size == digits.SIDE:
-        size = f"The digits that it knows are as high as the square: {digits.SIDE} × {digits.SIDE} pixels"
+        size = f"The digits it learned from fill the square: {digits.SIDE} × {digits.SIDE} pixels"
     else:
         size = f"Scaled to {preprocessor.size} × {preprocessor.size} pixels"
-    return f"Ink is bright to the model, paper black. {size}, {cut}."
+    return f"The model sees ink as bright and paper as black. {size}, {cut}."

@@ -153,7 +153,6 @@ def test_full_ink_is_white_to_the_model_and_none_is_black() -> None:
         {"off": "1.1\n"},
         {"off": ",".join(["1.1"] * 201)},
         {"temperature": 1.05},
-        {"guess": "no"},
         {"drawing": ""},
         {"vit": "m" * 201},
     ],

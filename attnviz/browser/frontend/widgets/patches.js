@@ -20,7 +20,9 @@ import { lutIndex, onColour, readTheme, watchTheme } from "../core/theme.js";
 import { buildPatches, layPatches, showAnswer } from "./patch-page.js";
 import { paintOverlay, paintPatchGrid, paintPatchNumbers, washedPicture } from "./patch-picture.js";
 
-const PATCH_LARGEST = 420; // px of the picture's side
+const PATCH_LARGEST = 420, // px of the picture's side
+  PATCH_TALLEST = 420, // px of all heads, one under the other
+  PATCH_NAMES = 48; // px of the heads' names, beside them
 
 class PatchView {
   /** `onLook` gets {layer, head, query, off}. */
@@ -108,12 +110,9 @@ class PatchView {
       room = narrow ? width : width - Math.min(0.42 * width, 340) - 32;
     this.root.classList.toggle("ap-narrow", narrow);
     this.side = Math.floor(Math.min(PATCH_LARGEST, room) / model.side) * model.side;
-    this.paintTiles(
-      Math.max(
-        13,
-        Math.min(56, Math.floor(((narrow ? width : Math.min(0.42 * width, 340)) - 22) / (model.heads + 1)) - 4),
-      ),
-    );
+    const across = (narrow ? width : Math.min(0.42 * width, 340)) - PATCH_NAMES,
+      fitting = Math.min(across / model.layers, PATCH_TALLEST / (model.heads + 1));
+    this.paintTiles(Math.max(13, Math.min(56, Math.floor(fitting) - 4)));
     const off = this.offHeads();
     n.off.hidden = look.head === PATCH_ROLLOUT;
     n.off.textContent = off.has(`${look.layer}.${look.head}`) ? "Switch this head on again" : "Switch this head off";
