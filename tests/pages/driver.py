@@ -80,9 +80,14 @@ class Page(AppTest):
         return " ".join(self.sentences)
 
     @property
-    def link(self) -> dict[str, str]:
+    def address(self) -> dict[str, str]:
         """The address's parameters; AppTest gives what the script wrote as str and what the test wrote as a list."""
         return {k: v[-1] if isinstance(v, list) else v for k, v in self.query_params.items()}
+
+    @property
+    def link(self) -> dict[str, str]:
+        """What the address says of the page, whether or not it also shows what quizzes hide, as `opened` asks for."""
+        return {name: value for name, value in self.address.items() if name != "revealed"}
 
 
 def opened(name: str = "", /, **query: object) -> Page:

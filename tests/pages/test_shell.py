@@ -104,9 +104,9 @@ def test_a_model_that_was_trained_here_is_named_beside_the_link(monkeypatch: pyt
 def test_an_address_that_shows_what_was_revealed_stands_until_something_changes() -> None:
     """Else a first step back in the browser would seem to do nothing."""
     app = opened("softmax")
-    assert app.link == {"revealed": "1"}
+    assert app.address == {"revealed": "1"}
     app.choose(temperature=0.5)
-    assert app.link == {"temperature": "0.5"}
+    assert app.address == {"temperature": "0.5"}
 
 
 # ---- what cannot be ----------------------------------------------------------------------------------
