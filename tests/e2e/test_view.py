@@ -891,6 +891,39 @@ def nothing_is_cut_off_or_overlaps(page: Page, size: tuple[int, int]) -> None:
     assert sticking_out == []
 
 
+@pytest.mark.parametrize(("size", "scale"), [((1280, 720), 1.25), ((1920, 1080), 1.8)])
+def test_presented_it_grows_and_shows_the_matrix_on_one_screen(
+    open_view: Open, message: bytes, size: tuple[int, int], scale: float
+) -> None:
+    page = open_view(message, state=CHOSEN, size=size, live=True)
+    page.evaluate(
+        """(scale) => {
+          document.documentElement.style.setProperty("--av-scale", scale);
+          dispatchEvent(new Event("av-scale"));
+        }""",
+        scale,
+    )
+    still(page)
+    settle(page)
+    nothing_is_cut_off_or_overlaps(page, size)
+    digits = page.evaluate(
+        """() => {
+          const { lay: { matrix: { c, top, height } }, theme } = view.screen;
+          const bottom = view.screen.node.matrix.getBoundingClientRect().top + (top + height) * theme.scale;
+          return [c, Math.max(11, Math.round(c * 0.66)) * theme.scale, bottom];
+        }"""
+    )
+    assert digits[0] >= 16 and digits[1] >= size[1] / 55 and digits[2] <= size[1]
+    page.evaluate(
+        """() => {
+          document.documentElement.style.removeProperty("--av-scale");
+          dispatchEvent(new Event("av-scale"));
+        }"""
+    )
+    still(page)
+    assert not page.locator(".av-presented").count()
+
+
 def test_touch_targets_on_a_phone(open_view: Open, message: bytes) -> None:
     page = open_view(message, state=CHOSEN, size=(390, 844), live=True, has_touch=True, is_mobile=True)
     small = page.evaluate(

@@ -151,7 +151,8 @@ function matrixNumbers(g, lay, scene, theme, lut) {
     least = Math.max(scene.change ? 0 : scene.threshold, 0.00995);
   g.textAlign = "center";
   g.textBaseline = "middle";
-  g.font = `500 ${lay.c >= 32 ? 13 : lay.c >= 25 ? 12 : 11}px ${theme.sans}`;
+  const large = Math.max(11, Math.min(18, Math.round(lay.c * 0.66))); // read from the back of a room
+  g.font = `500 ${theme.scale > 1 ? large : lay.c >= 32 ? 13 : lay.c >= 25 ? 12 : 11}px ${theme.sans}`;
   for (let i = i0; i < i1; i++) {
     for (let j = j0; j < j1; j++) {
       const v = m[i * lay.nk + j],
@@ -239,7 +240,7 @@ export function paintMatrix(g, lay, scene, theme) {
     for (let i = Math.max(1, lay.rows[0]); i < lay.rows[1]; i++) g.fillRect(left, lay.y(i) - 1, width, 1);
     for (let j = Math.max(1, lay.columns[0]); j < lay.columns[1]; j++) g.fillRect(lay.x(j) - 1, top, 1, height);
   }
-  if (c >= (scene.change ? 25 : 20)) matrixNumbers(g, lay, scene, theme, lut);
+  if (c >= (scene.change ? 25 : theme.scale > 1 ? 16 : 20)) matrixNumbers(g, lay, scene, theme, lut);
   if (scene.allowed && c >= 3) matrixEdge(g, lay, scene.allowed, theme);
   if (scene.painted && c >= 3) matrixStrokes(g, lay, scene, theme, lut);
   g.restore();

@@ -41,21 +41,26 @@ function offsetOf(element, root) {
   return top + scrollY;
 }
 
+const LEAST_PRESENTED = 524; // px: all heads above the panel, and a matrix that is not much higher than the screen
+const NARROWEST = 700; // px that a presented view keeps: below it is a phone's
+
 /**
- * Reads the width and says what kind of page it is; on projectors everything grows.
+ * Reads the width and says what kind of page it is; on projectors, and while it is presented, everything grows.
  *
  * @param {Screen} screen
  * @returns {number} CSS pixels
  */
 export function measureWidth(screen) {
-  const { root } = screen;
+  const { root, theme } = screen;
   const outer = root.getBoundingClientRect().width || 1200;
   const grown = Math.min(3, outer / 1400, innerHeight / 900);
-  const zoom = outer < 1500 || innerHeight < 900 ? 1 : Math.round(Math.max(1, grown) * 100) / 100;
+  const large = outer < 1500 || innerHeight < 900 ? 1 : Math.round(Math.max(1, grown) * 100) / 100;
+  const zoom = Math.max(large, outer / theme.scale < NARROWEST ? 1 : theme.scale);
   if (root.style.zoom !== String(zoom)) root.style.zoom = String(zoom);
   const width = Math.round(outer / zoom);
   screen.kind = width >= 1080 ? "wide" : width >= 700 ? "mid" : "phone";
   screen.ratio = Math.min(4, (window.devicePixelRatio || 1) * zoom);
+  root.classList.toggle("av-presented", theme.scale > 1);
   if (!root.classList.contains(`av-${screen.kind}`)) {
     root.classList.remove("av-wide", "av-mid", "av-phone");
     root.classList.add(`av-${screen.kind}`);
@@ -74,9 +79,11 @@ export function measureParts(screen, width, panel) {
   const gap = Math.round(Math.max(26, Math.min(44, width * 0.028)));
   const heads = width >= 1200 ? 236 : 224;
   const zoom = Number(root.style.zoom) || 1;
-  const height = Math.round(Math.max(560, Math.min(820, (innerHeight - offsetOf(node.main, root)) / zoom - 60)));
-  const lines = Math.max(280, Math.min(420, width * 0.27));
-  const matrix = Math.min(width - heads - 2 * gap - lines, height + 10);
+  const presented = screen.theme.scale > 1 && kind === "mid";
+  const least = presented ? LEAST_PRESENTED : 560;
+  const height = Math.round(Math.max(least, Math.min(820, (innerHeight - offsetOf(node.main, root)) / zoom - 60)));
+  const lines = presented ? 240 : Math.max(280, Math.min(420, width * 0.27));
+  const matrix = Math.min(width - heads - 2 * gap - lines, presented ? height - 40 : height + 10);
   const set = (name, size) => {
     if (root.style.getPropertyValue(`--${name}`) !== `${size}px`) root.style.setProperty(`--${name}`, `${size}px`);
   };

@@ -168,6 +168,7 @@ export class AttentionView {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.onTheme(), { signal });
     document.fonts?.addEventListener("loadingdone", () => this.onFonts(), { signal });
     addEventListener("resize", () => this.resize(), { signal });
+    addEventListener("av-scale", () => this.onScale(), { signal }); // the page is presented, or not any more
     root.addEventListener("keydown", (e) => e.key === "Escape" && this.escape(e), { signal });
     for (const kind of ["pointermove", "pointerdown", "keydown"])
       root.addEventListener(kind, () => this.frames.touch(), { passive: true, signal });
@@ -176,6 +177,11 @@ export class AttentionView {
   onTheme() {
     this.screen.readTheme();
     this.frames.mark("all");
+  }
+
+  onScale() {
+    this.onTheme();
+    this.resize();
   }
 
   /** Fonts that have come late change every width. */

@@ -149,6 +149,7 @@ export function readTheme(root, dark = isDark(root)) {
   ])
     theme[n] = v(n);
   for (const n in names) theme[n] = v(names[n]);
+  theme.scale = Number(v("av-scale")) || 1; // of the type, while the page is presented
   theme.id = ++themesRead;
   return theme;
 }
