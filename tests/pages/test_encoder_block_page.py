@@ -186,7 +186,7 @@ def test_attention_alone_is_drawn_alone(second: str) -> None:
 @pytest.mark.parametrize("name", [info.name for info in attnviz.catalogue()])
 def test_every_bundled_model_is_drawn_or_refused_in_a_sentence(name: str) -> None:
     app = opened("encoder_block", model=name)
-    assert len(charts(app)) >= 7 or app.sentence.startswith("− ")
+    assert len(charts(app)) >= 7 or "ick another model" in app.sentence
 
 
 @pytest.mark.parametrize("preset", [None, "Two layers only", "A trained pre-norm model: Austen"])

@@ -78,7 +78,7 @@ def test_full_attention_on_screen_is_the_models_own(name: str) -> None:
     """Whatever its positions are: ALiBi's bias belongs to it."""
     app = opened("variants", model=name, layer=1, head=1)
     if not charts(app):
-        assert app.sentence.startswith("− ")
+        assert "ick another model" in app.sentence
         return
     weights = attnviz.load(name).run(SENTENCE).layers[1].attention.weights[0, 1]
     np.testing.assert_allclose(tiles(app)[0], weights[: len(tiles(app)[0]), : len(tiles(app)[0])].numpy(), atol=1e-6)
