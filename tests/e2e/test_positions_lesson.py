@@ -82,7 +82,7 @@ def test_each_thing_to_try(visit: Open) -> None:
     def take(label: str) -> Callable[[], None]:
         return page.locator("[class*=st-key-lesson-tries]").get_by_role("button", name=label).click
 
-    changes(sentence(page, "attention"), take("Turn queries"))
+    changes(sentence(page, "attention"), take("Rotate queries"))
     assert "Run with RoPE" in sentence(page, "attention").inner_text()
     assert "rotate in queries and keys" in sentence(page, "encoding").inner_text()
     changes(sentence(page, "encoding"), take("The table"))

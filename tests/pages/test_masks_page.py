@@ -292,6 +292,24 @@ def test_a_chosen_word_stays_chosen_in_another_text(app: Page) -> None:
     assert (app.session_state["masks.token"], app.session_state["masks.position"]) == (1, 3)
 
 
+def test_layer_head_and_words_come_along_from_page_to_page() -> None:
+    app = opened("softmax")
+    app.choose(layer=2, head=5, query=2)
+    app.query_params.clear()
+    app.switch_page("pages/masks.py").run()
+    state = app.session_state
+    assert [state[f"masks.{field}"] for field in ("layer", "head", "token")] == [2, 5, 2]
+    assert "Hide “animal” from all others" in [button.label for button in app.button]
+    app.query_params.clear()
+    app.switch_page("pages/positions.py").run()
+    assert "In layer 2, head 5 a token gives" in app.prose and "“animal” looks at copies of itself" in app.prose
+    app.session_state["positions.layer"] = 4
+    app.run()
+    app.query_params.clear()
+    app.switch_page("pages/softmax.py").run()
+    assert [app.session_state[f"softmax.{field}"] for field in ("layer", "head", "query")] == [4, 5, 2]
+
+
 def test_a_list_of_tokens_shows_them_as_they_are(app: Page) -> None:
     options = app.selectbox(key="masks.position").options
     assert options[0] == "0 [CLS]" and options[14] == "14 ."

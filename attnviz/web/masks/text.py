@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from attnviz.analysis import causality
-from attnviz.formatting import number, ordinal, percent, scientific
+from attnviz.formatting import ordinal, percent, scientific, significant
 from attnviz.nn.trace import Trace
 from attnviz.web.masks.patterns import allowed
 
@@ -55,7 +55,7 @@ def rule(kind: str, n: int, causal: bool, own: str = "As trained") -> str:
         "block": f"In blocks of {n} each token sees those in its own block{past}",
         "strided": f"In a strided mask each token sees its neighbours, and {every} from it{past}",
         "prefix": f"Under a prefix mask all tokens see the first {tokens}, and their own past",
-        "painted": "Under your own mask, painted by hand, the tokens see what it leaves",
+        "painted": "Under the mask that you painted, the tokens see what it leaves",
     }[kind]
 
 
@@ -153,8 +153,8 @@ def thirds(plain: Trace, changed: Trace, mask: str) -> tuple[str, list[str], str
 
 
 def _exactly(share: float) -> str:
-    """A share with one decimal more than elsewhere: 78.4 %."""
-    return f"{number(100 * share, 1)}\u202f%"
+    """A share with three digits: 78.4 %, 2.01 %."""
+    return f"{significant(100 * share)}\u202f%"
 
 
 # ---- the exchange of a word --------------------------------------------------------------------------

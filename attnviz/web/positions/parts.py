@@ -51,7 +51,9 @@ def shuffle_test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     if not state.is_shuffled(encoding, settings.seed):
         lesson.sentence(text.ONE_WORD)
         return
-    asked = text.prediction(state.shuffled_without(inputs, settings), causal=config.kind == "decoder")
+    revealed = lesson.revealed("shuffled")  # before that, only the run that the question is about
+    without = state.shuffled(inputs, settings)["none"] if revealed else state.shuffled_without(inputs, settings)
+    asked = text.prediction(without, causal=config.kind == "decoder")
     shows = asked is None or lesson.predict("shuffled", text.SHUFFLE_QUESTION, text.GUESSES, *asked)
     sentence = st.container()
     controls, picture = st.columns(COLUMNS, gap="large")
@@ -150,7 +152,7 @@ def _matrix(name: str, inputs: shell.Inputs, scheme: str | None, layer: int, hea
 def tries_of_schemes(lesson: Lesson[Settings]) -> None:
     """Two schemes in the head above and in the numbers below."""
     lesson.tries(
-        Try("Turn queries and keys instead (RoPE)", {"scheme": "rope", "encoding": "rope", "turn": 3}),
+        Try("Rotate queries and keys instead (RoPE)", {"scheme": "rope", "encoding": "rope", "turn": 3}),
         Try("The table that the model learned", {"scheme": "learned", "encoding": "learned", "pair": 0}),
         keeps=OTHER_EXPERIMENTS,
     )

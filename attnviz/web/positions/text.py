@@ -63,9 +63,9 @@ def order(rows: Mapping[str, word_order.Shuffled], title: str, native: str, exac
     if "unmasked" in rows:
         return (
             "A causal model can tell without positions: its mask lets the first token see one token, the tenth ten. "
-            f"After the shuffle the average token’s output changes by {_mean(rows['none'])} of its norm. Without the "
-            f"mask, too, nothing is left of the order: largest difference {scientific(rows['unmasked'].largest)} "
-            f"({rounding}). {with_native}"
+            f"After the shuffle the average token’s output changes by {_mean(rows['none'])} of its norm. Take the "
+            "mask away too, and nothing is left of the order: largest difference "
+            f"{scientific(rows['unmasked'].largest)} ({rounding}). {with_native}"
         )
     return (
         "Without positions it cannot tell. Shuffle the words, and each word keeps its output wherever it moves: the "
@@ -118,7 +118,7 @@ def with_scheme(scheme: str) -> str:
 def outside_training(title: str, trained: bool, scheme: str, native: str) -> str:
     """What a scheme that the model was not made with does not show."""
     if not trained:
-        return f"{title} is untrained and was built with {WITH[native]}: training would make something else of both."
+        return f"{title} was built with {WITH[native]} and never trained: training would change what either shows."
     return (
         f"{title} was trained with {WITH[native]}: here it is used outside its training conditions. Trained "
         f"{with_scheme(scheme)}, it would have learned something else."
@@ -233,7 +233,9 @@ def places(gaps: Mapping[str, np.ndarray], label: str, head: int) -> str:
         for scheme, gap in gaps.items()
         if scheme not in same
     ]:
-        parts.append(f"That depends on the place with {listed(other)}: a score multiplies words and positions mixed.")
+        parts.append(
+            f"That depends on the place with {listed(other)}: a score multiplies vectors that mix word and position."
+        )
     if same:
         equal = listed([f"{WITH[scheme]} ({number(float(gap[0]))})" for scheme, gap in same.items()])
         parts.append(f"It is the same at every place with {equal}.")
