@@ -10,6 +10,7 @@ import streamlit as st
 
 from attnviz.web import glossary, prediction
 from attnviz.web.components import bridge, course_view
+from attnviz.web.jobs import training_runs
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ CHAPTERS = (
     Chapter("masks", "Masks", "Who may look at whom?", 6, ("softmax",)),
     Chapter("positions", "Positions", "How does the model know the order of words?", 8, ("masks",)),
     Chapter("encoder_block", "The encoder block", "What does one block do to a word?", 8, ("step_by_step",)),
-    Chapter("generate", "Generate", "What comes next, and which words decide it?", 6, ("softmax", "masks")),
-    Chapter("translate", "Translate", "Which words is each word made from?", 6, ("generate",)),
+    Chapter("generate", "Generate", "What comes next, and where does the model look?", 6, ("softmax", "masks")),
+    Chapter("translate", "Translate", "Where does the model look as it answers?", 6, ("generate",)),
     Chapter("vision", "Vision", "What does a vision transformer look at?", 6, ("explore",)),
     Chapter("variants", "Variants and their cost", "What does attention cost, and what can it save?", 8, ("masks",)),
     Chapter("replay", "Replay: an induction head", "When does the induction head form?", 6, ("positions",)),
@@ -56,15 +57,17 @@ def after(page: str) -> Chapter | None:
 
 
 def done() -> list[str]:
-    """The lessons whose question this session's reader has answered, in the order of the course."""
-    return [page for page in BY_PAGE if prediction.is_answered(page)]
+    """The lessons that this session's reader has done, in their order: a question answered, or a model trained."""
+    run = training_runs.mine()
+    trained = run is not None and run.status == "done"
+    return [page for page in BY_PAGE if prediction.is_answered(page) or (page == "train" and trained)]
 
 
 def summary() -> str:
     """What the reader is told above the list."""
     return (
-        "Each lesson begins with a question to guess before you look. One is ticked once you have guessed; your "
-        "browser remembers it."
+        "Most lessons begin with a question to guess before you look. What you have done is ticked, and your browser "
+        "remembers it."
     )
 
 

@@ -83,7 +83,7 @@ def restore_link(page: str) -> None:
         given = {}  # the browser gives the address of the page that was left: this one is as the session last saw it
     if first:
         state["opened with"] = dict(given)
-    state["start"] = asks_for_start and moved
+    state["start asked"] = asks_for_start and moved
     if moved and not first:
         state.pop("linked", None)  # of a page that was left before it ran
         state["arrived"] = True  # for the page: it goes on with what the reader looked at on the one before

@@ -37,7 +37,7 @@ def start(shown: state.Shown) -> None:
         heads=shown.run.n_heads,
         following={"page": following.page, "title": following.title, "minutes": following.minutes},
         offered=st.session_state["opened with"] in ({}, state.FIRST_LOOK.to_query()),
-        asked=st.session_state.pop("start", False),
+        asked=st.session_state.pop("start asked", False),
         key="start",
     )
 

@@ -3,7 +3,7 @@
    following: the page after it, or null}. */
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
-import { doneLessons, onRemembered } from "../core/memory.js";
+import { doneLessons, onRemembered, rememberDone } from "../core/memory.js";
 import { addressOf, placeLink } from "../core/places.js";
 
 /** "Start the minute" of the view on this page: start.js listens. */
@@ -77,7 +77,7 @@ function lessonFoot(course, done) {
 
 function draw(course) {
   const { data, root } = course;
-  const done = new Set([...data.done, ...doneLessons()]);
+  const done = new Set(doneLessons());
   const shown = JSON.stringify([data, [...done].sort()]);
   if (course.shown === shown) return;
   course.shown = shown;
@@ -93,12 +93,14 @@ function draw(course) {
 export default component(".aw-course", {
   mount(root, data, tell) {
     const course = { root, data, tell, shown: "", forget: () => {} };
+    data.done.forEach(rememberDone);
     course.forget = onRemembered(() => draw(course));
     draw(course);
     return course;
   },
   update(course, data) {
     course.data = data;
+    data.done.forEach(rememberDone);
     draw(course);
   },
   destroy: (course) => course.forget(),
