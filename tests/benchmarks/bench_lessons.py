@@ -214,12 +214,12 @@ CONTROLS = [
         "of=text&step=q",
     ),
     Control("step_by_step", "head", option(".st-key-step_by_step-head", "7", "5"), ".aw-stage", "of=text&step=softmax"),
-    Control("softmax", "temperature", key(".st-key-softmax-temperature-dial input"), bars("row")),
+    Control("softmax", "temperature", key(".st-key-softmax-temperature-dial input[type=range]"), bars("row")),
     Control("softmax", "head", option(".st-key-softmax-head", "7", "5"), bars("row")),
     Control(
         "softmax",
         "temperature, through the model",
-        key(".st-key-softmax-temperature-dialsampling input"),
+        key(".st-key-softmax-temperature-dialsampling input[type=range]"),
         bars("sampling"),
     ),
     Control("softmax", "new random vectors", button("New random vectors"), bars("variance")),
@@ -240,7 +240,9 @@ CONTROLS = [
         label(".st-key-positions-encoding", "Learned", "RoPE", "Sinusoidal"),
         bars("positions-encoding"),
     ),
-    Control("positions", "pair of dimensions", key(".st-key-positions-pair-dial input"), bars("positions-waves")),
+    Control(
+        "positions", "pair of dimensions", key(".st-key-positions-pair-dial input[type=range]"), bars("positions-waves")
+    ),
     Control("encoder_block", "layer", inside(layer(2) + " | " + layer(4)), bars("block-post")),
     Control(
         "encoder_block",
@@ -251,11 +253,11 @@ CONTROLS = [
     Control(
         "encoder_block",
         "depth",
-        key(".st-key-encoder_block-depth-dial input", "ArrowLeft", "ArrowRight"),
+        key(".st-key-encoder_block-depth-dial input[type=range]", "ArrowLeft", "ArrowRight"),
         bars("gradients"),
     ),
-    Control("variants", "window", key(".st-key-variants-size-dial input"), bars("variants")),
-    Control("variants", "context", key(".st-key-variants-context-dial input"), bars("variants-cache")),
+    Control("variants", "window", key(".st-key-variants-size-dial input[type=range]"), bars("variants")),
+    Control("variants", "context", key(".st-key-variants-context-dial input[type=range]"), bars("variants-cache")),
 ]
 
 

@@ -133,7 +133,7 @@ def picture(page: Page, name: str) -> Locator:
 
 def dial(page: Page, key: str) -> Locator:
     """The slider of a dial, by the key of its value."""
-    return page.locator(f".st-key-{key}-dial input")
+    return page.locator(f".st-key-{key}-dial input[type=range]")
 
 
 def pick(page: Page, key: str, option: str | int) -> None:

@@ -61,6 +61,25 @@ def test_a_drawing_keeps_what_can_be_taken_back_when_newer_data_overtake_a_call(
     ]
 
 
+def test_a_number_is_typed_into_a_dial(blank: Page) -> None:
+    """The nearest step is taken and shown; what is no number changes nothing."""
+    steps = {**STEPS, "texts": ["0.1", "0.25", "0.5", "1", "2"], "play": False, "typed": True}
+    script = f"""call({json.dumps(steps)});
+      const field = parent.querySelector(".av-dial-typed"), shown = [];
+      for (const text of ["0.5", "0,25", "1.4", "warm", "", "1000"]) {{
+        field.value = text;
+        field.dispatchEvent(new Event("change"));
+        shown.push(field.value);
+        await wait(60);
+      }}
+      const named = field.getAttribute("aria-label");
+      call({{...{json.dumps(steps)}, texts: ["8 of 9", "9 of 9"], typed: false}});
+      return [shown, told.map((report) => report.index), named, field.hidden];"""
+    shown = ["0.5", "0.25", "1", "1", "1", "2"]
+    found = run(blank, "widgets/dial.js", "widgets/dial.css", DIAL, script)
+    assert found == [shown, [2, 1, 3, 4], "Step, typed", True]
+
+
 def test_a_dial_plays_on_when_newer_data_overtake_a_call_and_stops_when_it_is_gone(blank: Page) -> None:
     script = f"""const first = {json.dumps(STEPS)}, early = call(first);
       parent.querySelector("button").click();

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.driver import Open, at_widths, query_of, seen, sentence, sideways, visiting
 
-DIAL = ".st-key-replay-step-dial input"
+DIAL = ".st-key-replay-step-dial input[type=range]"
 
 
 def ready(page: Page) -> None:

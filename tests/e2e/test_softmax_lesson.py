@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.driver import QUIET, Open, at_widths, pick, query_of, seen, sentence, sideways, visiting, write
 
-DIAL = ".st-key-softmax-temperature-dial input"
-SECOND_DIAL = ".st-key-softmax-temperature-dialsampling input"
+DIAL = ".st-key-softmax-temperature-dial input[type=range]"
+SECOND_DIAL = ".st-key-softmax-temperature-dialsampling input[type=range]"
 
 
 def ready(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from attnviz.browser import bundle
 from attnviz.web.components import bridge
 
 T = TypeVar("T")
+_NUMBER = re.compile(r"\d{1,3}(,\d{3})+|\d+(\.\d+)?", re.ASCII)
 
 _mount = bridge.component(
     "attnviz_dial",
@@ -46,7 +48,8 @@ def dial(
         at: names this dial where several on a page hold the same value; they move together.
         play: offers to go through the options by itself, each step when the page has shown the one before.
 
-    Every step of a drag, and every key, reruns the fragment around it.
+    Every step of a drag, and every key, reruns the fragment around it. Where all texts are numbers, one may also be
+    typed: the nearest option is taken, and shown.
     """
     own = f"{key}:dial{at}"
     texts = [format_func(option) for option in options]
@@ -59,6 +62,7 @@ def dial(
             "marks": [[options.index(option), text] for option, text in (marks or {}).items()],
             "number": bridge.reported_fields(own, "moved").get("number", 0),
             "play": play,
+            "typed": all(map(_is_number_text, texts)),
         },
         key=own,
         on_moved_change=lambda: _take(own, key, options),
@@ -80,6 +84,10 @@ def _take(own: str, key: str, options: Sequence[Any]) -> None:
     index = bridge.reported_fields(own, "moved").get("index")
     if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(options):
         st.session_state[key] = options[index]
+
+
+def _is_number_text(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None
 
 
 def _number(value: Any) -> bool:

@@ -1,6 +1,7 @@
 /* dial.js: a slider as a Streamlit component (components v2) that reports while it moves; Streamlit's own waits for
    the release. The data is {label, texts: one per step, index, marks: [[index, text], …], number: of the last report
-   that the page has seen, play: whether it offers to move by itself}. */
+   that the page has seen, play: whether it offers to move by itself, typed: whether its steps are numbers, of which one
+   may be typed}. */
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
 import { Reports } from "../core/reports.js";
@@ -31,7 +32,28 @@ function paintDial(dial, index) {
   const { texts } = dial.data,
     text = texts[index] ?? "";
   dial.input.setAttribute("aria-valuetext", text);
-  dial.root.querySelector("output").textContent = text;
+  dial.output.textContent = text;
+  if (dial.root.getRootNode().activeElement !== dial.typed) dial.typed.value = text;
+}
+
+/** The step whose number is nearest to a typed one, in which a comma may stand for the point; -1 if it is none. */
+export function nearestStep(texts, typed) {
+  const text = typed.trim(),
+    thousands = texts.some((step) => step.includes(",")),
+    value = text ? Number(thousands ? text.replaceAll(",", "") : text.replace(",", ".")) : NaN;
+  if (!Number.isFinite(value)) return -1;
+  const away = texts.map((step) => Math.abs(Number(step.replaceAll(",", "")) - value));
+  return away.indexOf(Math.min(...away));
+}
+
+/** Goes to the step that was typed, and shows which one that is. */
+function typeDial(dial) {
+  const index = nearestStep(dial.data.texts, dial.typed.value);
+  if (index >= 0 && index !== Number(dial.input.value)) {
+    playDial(dial, false);
+    moveDial(dial, index);
+  }
+  dial.typed.value = dial.data.texts[Number(dial.input.value)] ?? "";
 }
 
 /** Moves the thumb, and says so. */
@@ -62,6 +84,8 @@ function update(dial, data) {
   const answered = dial.reports.answered(data.number);
   dial.data = data;
   dial.root.querySelector("label").textContent = data.label;
+  dial.typed.setAttribute("aria-label", `${data.label}, typed`);
+  [dial.output.hidden, dial.typed.hidden] = [Boolean(data.typed), !data.typed];
   dial.input.max = data.texts.length - 1;
   paintDialMarks(dial, data);
   if (answered) dial.input.value = data.index; // else it answers an earlier report of a drag
@@ -70,13 +94,26 @@ function update(dial, data) {
 
 export default component(".av-dial", {
   mount(root, data, tell) {
-    const input = root.querySelector("input"),
-      button = root.querySelector("button");
+    const input = /** @type {HTMLInputElement} */ (root.querySelector('input[type="range"]')),
+      button = root.querySelector("button"),
+      output = root.querySelector("output"),
+      typed = el("input", { type: "text", inputmode: "decimal", class: "av-dial-typed", hidden: true });
+    output.after(typed);
     const send = (number) => tell.state("moved", { index: Number(input.value), number });
-    const dial = { root, input, button, playing: 0, reports: new Reports(send, DIAL_PAUSE, data.number) };
+    const dial = {
+      root,
+      input,
+      output,
+      typed,
+      button,
+      playing: 0,
+      reports: new Reports(send, DIAL_PAUSE, data.number),
+    };
     input.addEventListener("input", () => moveDial(dial, Number(input.value)));
     for (const hand of ["pointerdown", "keydown"]) input.addEventListener(hand, () => playDial(dial, false));
     button.addEventListener("click", () => playDial(dial, !dial.playing));
+    typed.addEventListener("change", () => typeDial(dial));
+    typed.addEventListener("keydown", (event) => event.key === "Enter" && typeDial(dial));
     button.hidden = !data.play;
     button.textContent = "Play";
     update(dial, data);
