@@ -18,6 +18,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.web import cache, prediction, shell, thread
 from attnviz.web.components.chart import chart
 from attnviz.web.components.in_view import in_view
+from attnviz.web.settings_text import settings_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -54,6 +55,7 @@ class Lesson(Generic[T]):
         state = st.session_state
         linked = state.pop("linked", None)
         self._arrives = state.pop("arrived", False) and linked is None
+        self._reads = ("", "")  # the model's title and the text, where the page reads the sidebar
         self._followed: set[str] = set()  # the fields of tokens that the thread has led here
         if state.pop("revealed", False):
             prediction.reveal_all(name)
@@ -156,6 +158,7 @@ class Lesson(Generic[T]):
                 f"This page shows the first {LONGEST} tokens of your text; {left_out:,} more are left out here, "
                 "not in the sidebar."
             )
+        self._reads = cache.model_names().get(given.model, given.model), text
         return shell.Inputs(given.model, text)
 
     # ---- the parts of a lesson ---------------------------------------------------------------
@@ -201,8 +204,12 @@ class Lesson(Generic[T]):
     def picture(
         self, figure: go.Figure, *, title: str, alt: str, data: Numbers, file: str, key: str | None = None
     ) -> None:
-        """A plotly figure under a title that states its point, with a text alternative and its data as CSV."""
-        chart(figure, title=title, alt=alt, data=data, file=file, key=f"lesson-picture-{key or file}")
+        """A plotly figure under a title that states its point, with a text alternative and its data as CSV.
+
+        A picture of it that is kept says the page's model, text and settings.
+        """
+        says = settings_text(st.session_state.get(self._kept, self.first), *self._reads)
+        chart(figure, title=title, alt=alt, says=says, data=data, file=file, key=f"lesson-picture-{key or file}")
 
     def in_view(self, place: str = "") -> None:
         """Marks the place above what things to try change: choosing one of them brings it into view."""

@@ -27,7 +27,9 @@ _mount = bridge.component(
     "widgets/chart.js",
     (
         '<figure class="av-chart"><figcaption></figcaption><div class="av-chart-plot" role="img"></div>'
-        '<button type="button">Data (CSV)</button></figure>'
+        '<div class="av-chart-files"><button type="button" data-kind="csv">Data (CSV)</button>'
+        '<button type="button" data-kind="svg">Picture (SVG)</button>'
+        '<button type="button" data-kind="png">PNG</button></div></figure>'
     ),
     (bundle.FOLDER / "widgets/chart.css").read_text("utf-8"),
     isolate_styles=False,  # plotly.js puts its style sheet into the document
@@ -35,18 +37,28 @@ _mount = bridge.component(
 
 
 def chart(
-    figure: go.Figure, *, alt: str, key: str, title: str = "", data: Numbers | None = None, file: str = "data"
+    figure: go.Figure,
+    *,
+    alt: str,
+    key: str,
+    title: str = "",
+    says: str = "",
+    data: Numbers | None = None,
+    file: str = "data",
 ) -> None:
     """Draws a figure of `attnviz.figures` as wide as its column.
 
     Arguments
         alt: its text alternative. title: above it, plain text; "" for none.
+        says: what it is of, in a picture that the reader keeps: model, text, settings.
         data: its numbers, or what makes them, which the reader may save as attnviz-`file`.csv; None for none.
     """
     about: dict[str, Any] = {
         "figure": figure.to_json(validate=False),
         "title": title,
         "alt": alt,
+        "says": says,
+        "name": f"attnviz-{file}",
         "height": figure.layout.height,
         "saves": data is not None,
         "library": _LIBRARY,

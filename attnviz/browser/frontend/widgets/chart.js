@@ -1,10 +1,12 @@
 /* chart.js: a plotly figure with its title and its data, as a Streamlit component (components v2) that changes in
    place; Streamlit's own chart is taken down and made anew for every change. The data is {figure: JSON as a string,
-   title, alt, height, saves: offers the data, library: path of plotly.js on this server, file: {name, text, number} in
-   answer to the trigger "csv"}. */
+   title, alt, height, says: what it is of, name: of its pictures, saves: offers the data, library: path of plotly.js on
+   this server, file: {name, text, number} in answer to the trigger "csv"}. */
 import { component } from "../core/bridge.js";
 import { download } from "../core/download.js";
 import { library } from "../core/served.js";
+import { figureAt } from "./chart-figure.js";
+import { savePicture } from "./chart-picture.js";
 
 const CHART_CONFIG = { displayModeBar: false, showTips: false };
 
@@ -35,30 +37,44 @@ async function drawNext() {
   );
 }
 
-/** Draws the newest figure as wide as its column; one of square cells no taller than they then are.
-    layout.meta.aspect is their height / width. */
+/** How large type is in the place of a chart: larger before a class, and on the whole screen. */
+const typeScale = (element) => Number(getComputedStyle(element).getPropertyValue("--av-scale")) || 1;
+
+/** The height for a chart that has the whole screen; 0 where it has not. */
+function roomOf({ plot, root }) {
+  const screen = plot.closest(":fullscreen");
+  return screen ? innerHeight * 0.94 - (root.offsetHeight - plot.offsetHeight) : 0;
+}
+
+/** Draws the newest figure as wide as its column, in type as large as the page's. */
 function drawChart(chart, plotly) {
-  const width = chart.plot.clientWidth;
-  if (chart.gone || !width || (chart.drawn === chart.figure && chart.width === width)) return;
-  Object.assign(chart, { drawn: chart.figure, width, plotly });
-  const { data, layout } = JSON.parse(chart.figure);
-  const { l, r, t, b } = layout.margin,
-    cells = layout.meta?.aspect ? (width - l - r) * layout.meta.aspect : Infinity;
-  const height = Math.min(layout.height, Math.ceil(cells + t + b));
-  chart.plot.style.minHeight = `${height}px`;
-  chart.work = plotly.react(chart.plot, data, { ...layout, width, height }, CHART_CONFIG);
+  const width = chart.plot.clientWidth,
+    [scale, room] = [typeScale(chart.plot), roomOf(chart)],
+    place = `${width} ${scale} ${room}`;
+  if (chart.gone || !width || (chart.drawn === chart.figure && chart.place === place)) return;
+  Object.assign(chart, { drawn: chart.figure, place, plotly });
+  const { data, layout } = figureAt(chart.figure, width, scale, room);
+  chart.plot.style.minHeight = `${layout.height}px`;
+  chart.work = plotly.react(chart.plot, data, layout, CHART_CONFIG);
+}
+
+/** Hands the visitor the chart as a picture. */
+function keepPicture(chart, kind) {
+  const { color, backgroundColor } = getComputedStyle(document.querySelector("[data-testid=stApp]"));
+  const about = { title: chart.title.textContent, says: chart.says, ink: color, paper: backgroundColor };
+  savePicture(chart.plotly, (width) => figureAt(chart.figure, width, 1), about, chart.file, kind);
 }
 
 /** Takes the newest figure, and a file to save. */
 function update(chart, data) {
-  [chart.figure, chart.library] = [data.figure, data.library];
+  Object.assign(chart, { figure: data.figure, library: data.library, says: data.says, file: data.name });
   chart.title.textContent = data.title;
   chart.title.hidden = !data.title;
   chart.plot.setAttribute("aria-label", data.alt);
   if (!chart.drawn) chart.plot.style.minHeight = `${data.height}px`; // keeps its place until it is drawn
-  chart.save.hidden = !data.saves;
-  if (data.file && chart.file !== data.file.number) {
-    chart.file = data.file.number;
+  chart.csv.hidden = !data.saves;
+  if (data.file && chart.saved !== data.file.number) {
+    chart.saved = data.file.number;
     download(data.file.name, new Blob([data.file.text], { type: "text/csv" }));
   }
   drawSoon(chart);
@@ -66,11 +82,17 @@ function update(chart, data) {
 
 export default component(".av-chart", {
   mount(root, data, tell) {
-    const [title, plot, save] = ["figcaption", ".av-chart-plot", "button"].map((part) => root.querySelector(part));
-    const chart = { title, plot, save };
-    save.addEventListener("click", () => tell.trigger("csv", true));
+    const one = (part) => root.querySelector(part);
+    const chart = { root, title: one("figcaption"), plot: one(".av-chart-plot"), csv: one("[data-kind=csv]") };
+    chart.csv.addEventListener("click", () => tell.trigger("csv", true));
+    for (const kind of ["svg", "png"])
+      one(`[data-kind=${kind}]`).addEventListener("click", () => chart.plotly && keepPicture(chart, kind));
+    chart.again = () => drawSoon(chart);
+    addEventListener("av-scale", chart.again);
+    chart.forPaper = () => chart.plotly && drawChart(chart, chart.plotly); // paper waits for nothing
+    addEventListener("av-paper", chart.forPaper);
     chart.resize = new ResizeObserver(() => drawSoon(chart));
-    chart.resize.observe(plot);
+    chart.resize.observe(chart.plot);
     update(chart, data);
     return chart;
   },
@@ -78,6 +100,8 @@ export default component(".av-chart", {
   destroy(chart) {
     chart.gone = true;
     chart.resize.disconnect();
+    removeEventListener("av-scale", chart.again);
+    removeEventListener("av-paper", chart.forPaper);
     Promise.resolve(chart.work).finally(() => chart.plotly?.purge(chart.plot)); // not while it is still drawn
   },
 });

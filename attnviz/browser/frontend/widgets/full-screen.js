@@ -1,5 +1,11 @@
 /* full-screen.js: one panel of a page, a picture or a view, on the whole screen. */
 
+const LARGEST = 3; // times
+
+/** How much larger type is before a class: a 36th of the screen's height is read from the back of a room. */
+export const presentScale = () =>
+  innerWidth < 720 ? 1 : Math.min(LARGEST, Math.max(1.25, Math.min(innerWidth / 1066, innerHeight / 600)));
+
 const PANELS = ".stElementContainer:has(.stBidiComponent):not(.st-key-page-tools)";
 
 const areaOf = (element) => {
@@ -19,8 +25,20 @@ function panelInMind() {
   );
 }
 
+/** One panel on the whole screen, in the type of the presenter form; charts are drawn anew. */
+function showWhole(panel) {
+  if (!panel) return;
+  const changed = () => {
+    if (document.fullscreenElement === panel) panel.style.setProperty("--av-scale", String(presentScale()));
+    else panel.style.removeProperty("--av-scale");
+    dispatchEvent(new Event("av-scale"));
+  };
+  panel.addEventListener("fullscreenchange", changed);
+  panel.requestFullscreen();
+}
+
 /** Shows a panel on the whole screen, or goes back to the page. */
 export function fillScreen() {
   if (document.fullscreenElement) document.exitFullscreen();
-  else panelInMind()?.requestFullscreen();
+  else showWhole(panelInMind());
 }

@@ -1,7 +1,7 @@
 /* page-tools.js: the tools of every page, as a Streamlit component (components v2) that stands on all of them: the link
    with its QR code, the presenter form, print. It also keeps what the browser should remember from page to page. The
-   data is {pages: the paths of all pages, own: parameters of the address that are this session's own, leftOut: sentences
-   on what the link does not carry, qrcode: path of the library on this server}. */
+   data is {pages: the paths of all pages, own: parameters of the address that are this session's own, leftOut:
+   sentences on what the link does not carry, qrcode: path of the library on this server}. */
 import { component } from "../core/bridge.js";
 import { oneEntryPerArrival } from "./address.js";
 import { linkPanel } from "./page-link.js";

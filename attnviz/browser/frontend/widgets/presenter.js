@@ -2,16 +2,11 @@
    the whole screen. It lasts until it is left, as long as the tab. Its look is in attnviz/web/page.css: this sets the
    class `av-presenting` and the variable `--av-scale` on the document, and marks what is out of the section with
    `data-av-away`. */
-import { fillScreen } from "./full-screen.js";
+import { fillScreen, presentScale } from "./full-screen.js";
 import { blocksOf, sectionsOf } from "./sections.js";
 
 const PRESENTING = "attnviz-presenting";
-const LARGEST = 3;
 const STEP = 0.85; // of the screen's height, that Page down moves within a section
-
-/** How much larger everything is: text that fills a 36th of the screen's height is read from the back of a room. */
-const presentScale = () =>
-  innerWidth < 720 ? 1 : Math.min(LARGEST, Math.max(1.25, Math.min(innerWidth / 1066, innerHeight / 600)));
 
 const mainArea = () => /** @type {HTMLElement} */ (document.querySelector("[data-testid=stMain]"));
 

@@ -1,0 +1,45 @@
+/* chart-figure.js: a plotly figure as it is drawn: as wide as its place, in type of the size that the page asks for. */
+
+const CELLS = Infinity; // no cells that have to stay square
+
+/** A size of plotly's is of type or of marks only below these names. */
+const SCALED = {
+  size: (parent) => /font$/.test(parent) || parent === "marker",
+  width: (parent) => parent === "line",
+  standoff: () => true,
+  xshift: () => true,
+  yshift: () => true,
+  l: (parent) => parent === "margin",
+  r: (parent) => parent === "margin",
+  t: (parent) => parent === "margin",
+  b: (parent) => parent === "margin",
+};
+
+/** A figure's part with all that is measured in pixels `scale` times as large. */
+function enlarged(part, scale, parent = "") {
+  if (Array.isArray(part)) return part.map((one) => enlarged(one, scale, parent));
+  if (part === null || typeof part !== "object") return part;
+  const entries = Object.entries(part).map(([name, value]) => {
+    const scales = Object.hasOwn(SCALED, name) && SCALED[name](parent);
+    if (scales && typeof value === "number") return [name, value * scale];
+    if (scales && Array.isArray(value)) return [name, value.map((one) => one * scale)];
+    return [name, enlarged(value, scale, name)];
+  });
+  return Object.fromEntries(entries);
+}
+
+/**
+ * A figure at a width; one of square cells is no taller than they then are (layout.meta.aspect: height / width).
+ * @param {string} json
+ * @param {number} width In pixels.
+ * @param {number} scale
+ * @param {number} [tallest] The height that there is, where the figure is to fill it.
+ */
+export function figureAt(json, width, scale, tallest = 0) {
+  const figure = JSON.parse(json),
+    { data, layout } = scale === 1 ? figure : enlarged(figure, scale);
+  const { l, r, t, b } = layout.margin,
+    cells = layout.meta?.aspect ? (width - l - r) * layout.meta.aspect : CELLS;
+  const height = Math.min(tallest || figure.layout.height * scale, Math.ceil(cells + t + b));
+  return { data, layout: { ...layout, width, height } };
+}
