@@ -35,7 +35,7 @@ def settings_text(settings: Any, model: str = "", text: str = "") -> str:
         model: its title; "" for a page that does not read the sidebar's.
         text: "" for the same.
     """
-    parts = [f"model {model}" if model else "", f"text “{_short(text)}”" if text else ""]
+    parts = [f"model {model}" if model else "", f"text “{shortened(text)}”" if text else ""]
     for field in fields(settings):
         value = getattr(settings, field.name)
         if field.name in _WORDS and (not isinstance(value, int) or value >= 0) and value != "":
@@ -47,10 +47,11 @@ def settings_text(settings: Any, model: str = "", text: str = "") -> str:
 def _words(name: str, value: Any) -> str:
     pattern = _WORDS[name]
     if isinstance(value, str):
-        return pattern.replace("{:g}", "{}").format(_short(value))
+        return pattern.replace("{:g}", "{}").format(shortened(value))
     return pattern.format(value)
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """A text in one line, cut where it is long."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_TEXT else line[:LONGEST_TEXT] + "…"

@@ -21,6 +21,7 @@ from attnviz.inputs.assets import APP, ASSETS
 from attnviz.models.catalogue import catalogue
 from attnviz.web import cache, reloads
 from attnviz.web.components import page_tools as tools
+from attnviz.web.settings_text import shortened
 
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
 OWN_INPUTS = ("translate", "vision", "train", "replay", "lessons", "glossary")  # pages that have fields of their own
@@ -175,12 +176,15 @@ def sidebar(page: str) -> None:
 
 def page_tools(page: str, pages: Sequence[str]) -> None:
     """The link of the page, its presenter form and print: above what the page draws, which may end early."""
-    left_out = []
-    if page not in OWN_INPUTS and len(st.session_state["text"]) > LONGEST_LINK:
-        left_out.append(f"It does not carry your text: a link holds at most {LONGEST_LINK:,} characters.")
-    if page not in OWN_INPUTS and (st.session_state["model"] or "").startswith(cache.OWN):
-        left_out.append("It does not carry your model, which lives in this session only.")
-    tools.page_tools(pages, [reloads.PARAMETER], left_out)
+    text, model = st.session_state["text"], st.session_state["model"] or "minilm"
+    about, left_out = "", []
+    if page not in OWN_INPUTS:
+        about = f"{cache.model_names().get(model, model)} · “{shortened(text)}”"
+        if len(text) > LONGEST_LINK:
+            left_out.append(f"It does not carry your text: a link holds at most {LONGEST_LINK:,} characters.")
+        if model.startswith(cache.OWN):
+            left_out.append("It does not carry your model, which lives in this session only.")
+    tools.page_tools(about, pages, [reloads.PARAMETER], left_out)
 
 
 def _take_example() -> None:

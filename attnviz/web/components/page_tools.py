@@ -21,15 +21,17 @@ _mount = bridge.component(
 )
 
 
-def page_tools(pages: Sequence[str], own: Sequence[str], left_out: Sequence[str]) -> None:
+def page_tools(about: str, pages: Sequence[str], own: Sequence[str], left_out: Sequence[str]) -> None:
     """Draws them.
 
     Arguments
+        about: what the page is of, for paper; plain text.
         pages: the paths of all pages, below the app's address.
         own: parameters of the address that stand in no link for others.
         left_out: sentences, each on something on screen that the page's link does not carry.
     """
     data = {
+        "about": about,
         "pages": list(pages),
         "own": list(own),
         "leftOut": list(left_out),

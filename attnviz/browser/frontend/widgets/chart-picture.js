@@ -6,7 +6,7 @@ import { download } from "../core/download.js";
 const PICTURE_WIDTH = 960; // pixels
 const PICTURE_EDGE = 24;
 const PNG_SCALE = 2;
-const FAMILY = '"Source Sans", system-ui, sans-serif';
+const FAMILY = "system-ui, sans-serif"; // what opens a picture has none of the page's fonts: it is laid out without
 const LINE_HEIGHT = 1.4;
 
 /** A text in lines that are no wider than `width`. */
@@ -45,7 +45,8 @@ function paragraph(text, { weight, size, fill, top }) {
 /** plotly's own picture of a figure, as an element. */
 async function drawing(plotly, { data, layout }) {
   const { width, height } = layout;
-  const source = await plotly.toImage({ data, layout }, { format: "svg", width, height });
+  const plain = { ...layout, font: { ...layout.font, family: FAMILY } };
+  const source = await plotly.toImage({ data, layout: plain }, { format: "svg", width, height });
   const text = decodeURIComponent(source.slice(source.indexOf(",") + 1));
   return document.importNode(new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true);
 }

@@ -8,7 +8,7 @@ const LONGEST_CODE = 1000; // characters: a phone reads no finer code from a pro
 const HERE = ["localhost", "127.0.0.1", "[::1]"];
 
 /** The address of the page without what is this reader's own, and without what was revealed or with it. */
-function addressOf(own, revealed) {
+export function addressOf(own, revealed = false) {
   const url = new URL(location.href);
   for (const parameter of [...own, "revealed"]) url.searchParams.delete(parameter);
   if (revealed) url.searchParams.set("revealed", "1");

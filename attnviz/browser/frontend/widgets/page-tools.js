@@ -1,16 +1,21 @@
 /* page-tools.js: the tools of every page, as a Streamlit component (components v2) that stands on all of them: the link
    with its QR code, the presenter form, print. It also keeps what the browser should remember from page to page. The
-   data is {pages: the paths of all pages, own: parameters of the address that are this session's own, leftOut:
-   sentences on what the link does not carry, qrcode: path of the library on this server}. */
+   data is {about: what the page is of, pages: the paths of all pages, own: parameters of the address that are this
+   session's own, leftOut: sentences on what the link does not carry, qrcode: path of the library on this server}. */
 import { component } from "../core/bridge.js";
 import { oneEntryPerArrival } from "./address.js";
-import { linkPanel } from "./page-link.js";
+import { addressOf, linkPanel } from "./page-link.js";
 import { presenter } from "./presenter.js";
 import { printPage, printWhenAsked } from "./print-sheet.js";
 import { keepTheme } from "./theme-choice.js";
 
 /** @type {any} The window: what is set up for the whole tab is set up once, though the component may be made anew. */
 const tab = globalThis;
+
+/** Says on paper what the page is of, and where it is found. */
+function sayOnPaper(root, { about, own }) {
+  root.querySelector(".av-print-about").textContent = [about, addressOf(own)].filter(Boolean).join(" · ");
+}
 
 /** What holds for the tab, from its first page on. */
 function setUpTab(pages) {
@@ -29,10 +34,15 @@ export default component(".av-tools", {
     const tools = { link: panel.open, print: printPage, ...present.actions };
     for (const button of root.querySelectorAll("button[data-do]"))
       button.addEventListener("click", () => tools[/** @type {HTMLElement} */ (button).dataset.do]());
-    return { panel, present };
+    const paper = () => sayOnPaper(root, panel.data);
+    addEventListener("av-paper", paper);
+    return { panel, present, paper };
   },
   update({ panel }, data) {
     panel.data = data;
   },
-  destroy: ({ present }) => present.destroy(),
+  destroy({ present, paper }) {
+    removeEventListener("av-paper", paper);
+    present.destroy();
+  },
 });
