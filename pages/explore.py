@@ -17,7 +17,7 @@ def explore() -> None:
     start = st.container(key="explore-start")  # read before the view, drawn after it
     parts.every_head(inputs, shown)
     parts.left_out(shown.run)
-    parts.downstream(shown)
+    parts.downstream(inputs, shown)
     parts.behind()
     with start:
         parts.start(shown)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -16,6 +16,9 @@ from attnviz.web.components import attention_view, start_view
 from attnviz.web.components.chart import chart
 from attnviz.web.explore import state, text
 from attnviz.web.lesson import LONGEST
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
@@ -48,7 +51,7 @@ def left_out(run: cache.Run) -> None:
         st.caption(text.left_out(run.n_tokens, run.cut, run.max_len))
 
 
-def downstream(shown: state.Shown) -> None:
+def downstream(inputs: shell.Inputs, shown: state.Shown) -> None:
     """What a change did to the vectors that the layers pass on."""
     moved, labels = shown.run.moved, shown.run.labels
     if moved is None:
@@ -60,8 +63,18 @@ def downstream(shown: state.Shown) -> None:
         figures.downstream_lines(moved, labels, token, shell.palette()),
         title="How far the change carries",
         alt=sentence,
+        says=text.picture_line(cache.model_names().get(inputs.model, inputs.model), inputs.text, shown.change),
+        data=lambda: _table(moved, labels),
+        file="downstream",
         key="downstream",
     )
+
+
+def _table(moved: Sequence[Sequence[float]], labels: Sequence[str]) -> pd.DataFrame:
+    """The change of each token's vector, relative to its norm: a row per layer."""
+    import pandas as pd  # not for the first look, which has no table
+
+    return pd.DataFrame(moved, columns=[f"{i} {label}" for i, label in enumerate(labels)]).rename_axis("layer")
 
 
 def behind() -> None:

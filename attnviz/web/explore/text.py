@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from attnviz.browser.intervention_text import intervention_text
 from attnviz.formatting import percent
+from attnviz.nn.intervention import Intervention
+from attnviz.web.settings_text import shortened
 
 CAVEAT = "Attention shows where a head looks, not why the model answers as it does."
 
@@ -26,3 +29,9 @@ def downstream(moved: Sequence[float], labels: Sequence[str], token: int | None)
         f"After the last layer, the vector of “{labels[token]}” has changed by {percent(moved[token])} of its norm; "
         f"the average over all tokens is {average}."
     )
+
+
+def picture_line(model: str, source: str, change: Intervention | None) -> str:
+    """What a picture that leaves the page is of."""
+    line = f"Model {model} · text “{shortened(source)}”"
+    return line if change is None else f"{line} · changed: {intervention_text(change)}"

@@ -1,5 +1,6 @@
 /* standalone.js: the view in a page of its own: the HTML report and the output of a notebook. Nothing leaves it. */
 import { el } from "../core/dom.js";
+import { printWhenAsked } from "../core/paper.js";
 import { mount } from "./view.js";
 
 /** The bytes of a message that the page holds as base64. */
@@ -36,3 +37,4 @@ function standalonePage() {
 }
 
 standalonePage();
+printWhenAsked();

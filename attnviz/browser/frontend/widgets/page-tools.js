@@ -6,7 +6,7 @@ import { component } from "../core/bridge.js";
 import { oneEntryPerArrival } from "./address.js";
 import { addressOf, linkPanel } from "./page-link.js";
 import { presenter } from "./presenter.js";
-import { printPage, printWhenAsked } from "./print-sheet.js";
+import { printPage, printWhenAsked } from "../core/paper.js";
 import { keepTheme } from "./theme-choice.js";
 
 /** @type {any} The window: what is set up for the whole tab is set up once, though the component may be made anew. */

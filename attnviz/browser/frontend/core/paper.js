@@ -1,0 +1,59 @@
+/* paper.js: a page on paper. It is laid out as wide as a sheet, and charts are drawn anew for that; style sheets hide
+   what paper has no use for. */
+
+const NO_NEWS = 2000; // ms after which a browser that reports no end of printing is taken to have printed
+// What lays itself out, and takes time for it.
+const PAINTED = ".stElementContainer:not(.st-key-page-tools) [data-testid=stBidiComponentIsolated], #attnviz-view";
+
+const onPaper = () => document.documentElement.classList.contains("av-printing");
+
+/** The views of the page, with how wide they are. @returns {[HTMLElement, number][]} */
+const paintedViews = () =>
+  [...document.querySelectorAll(PAINTED)].map((view) => [
+    /** @type {HTMLElement} */ (view),
+    view.getBoundingClientRect().width,
+  ]);
+
+/** Lays the page out for paper, or for the screen again; charts listen for it. */
+function layOut(forPaper) {
+  document.documentElement.classList.toggle("av-printing", forPaper);
+  dispatchEvent(new Event("av-paper"));
+}
+
+/** A view that has no time to lay itself out anew stays as it is, and smaller. */
+function shrink(view, before) {
+  const around = view.closest(".stBidiComponent") ?? view.parentElement,
+    room = around.getBoundingClientRect().width;
+  if (!before || room >= before) return;
+  Object.assign(view.style, { width: `${before}px`, zoom: String(room / before) });
+}
+
+/** Until everything has found its place on the sheet. */
+async function settled() {
+  for (let frame = 0; frame < 20; frame++) await new Promise(requestAnimationFrame);
+}
+
+/** Prints the page, or keeps it as a PDF. */
+export async function printPage() {
+  layOut(true);
+  await settled();
+  print();
+  setTimeout(() => layOut(false), NO_NEWS);
+}
+
+/** The browser's own command gives no time: what can be laid out at once is. */
+export function printWhenAsked() {
+  /** @type {[HTMLElement, number][]} */
+  let views = [];
+  addEventListener("beforeprint", () => {
+    if (onPaper()) return;
+    views = paintedViews();
+    layOut(true);
+    for (const [view, before] of views) shrink(view, before);
+  });
+  addEventListener("afterprint", () => {
+    for (const [view] of views) Object.assign(view.style, { width: "", zoom: "" });
+    views = [];
+    layOut(false);
+  });
+}
