@@ -122,13 +122,17 @@ class Lesson(Generic[T]):
         position = state.setdefault(key, getattr(state.get(self._kept, self.first), field))
         place = f"{key}:on"
         before: tuple[tuple[str, ...], int] | None = state.get(place)
+        if (
+            type(position) is not int
+        ):  # an interrupted run drew the new list; the browser still reports the old one's text
+            position = getattr(self.first, field) if before is None else before[1]
         led = getattr(thread.current(), noun) if noun and self._arrives and field not in self._followed else None
         self._followed.add(field)
         if led is None and before is not None and before[0] != tuple(labels) and 0 <= position < len(before[0]):
             led = thread.word_at(before[0], position)
         if led is not None:
             position = thread.position_of(labels, led)
-        if type(position) is not int or position >= len(labels):
+        if position is None or position >= len(labels):
             position = thread.last_word(special)
         if noun and position >= 0 and before is not None and before[0] == tuple(labels) and before[1] != position:
             thread.choose(**{noun: thread.word_at(labels, position)})

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.analysis import measures, scaling
@@ -189,6 +190,27 @@ def test_a_step_back_to_another_text_brings_its_own_token(app: Page) -> None:
     app.choose(query=2)
     app.step_back(query=5)
     assert app.session_state["softmax.query"] == 5 and "“·t” gives" in app.sentence
+
+
+def test_a_list_that_reports_an_older_texts_token_changes_nothing() -> None:
+    """A run that is interrupted has drawn the new list, and the browser still sends what it showed of the old one."""
+
+    def page() -> None:
+        import streamlit as st
+
+        from attnviz.web.lesson import Lesson
+        from attnviz.web.softmax.state import Settings
+
+        lesson: Lesson[Settings] = Lesson("softmax", Settings())
+        if "reported" in st.session_state:
+            st.session_state["softmax.query"] = st.session_state["reported"]
+        st.text(str(lesson.follow_token("query", ["it", "is", "wide"], [False] * 3)))
+
+    app = AppTest.from_function(page).run()
+    assert app.text[0].value == "2"
+    for reported in ("10 it", None, 1.5):
+        app.session_state["reported"] = reported
+        assert app.run().text[0].value == "2" and not app.exception
 
 
 def test_a_list_of_tokens_shows_them_as_they_are(app: Page) -> None:

@@ -95,8 +95,7 @@ def adopt(lesson: Lesson[Settings], inputs: shell.Inputs) -> Settings:
                 )
                 break
     config = cache.model(inputs.model).transformer.config
-    if settings.layer >= config.n_layers or settings.head >= config.n_heads:
-        lesson.choose(layer=min(settings.layer, config.n_layers - 1), head=min(settings.head, config.n_heads - 1))
+    lesson.fit(layer=config.n_layers, head=config.n_heads)
     encoding = cache.model(inputs.model).encode(inputs.text)
     lesson.follow_token("token", encoding.labels, encoding.special)
     lesson.follow_token("key", encoding.labels, encoding.special, noun="key")

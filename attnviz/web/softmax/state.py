@@ -42,11 +42,8 @@ class Settings:
 
 def within(lesson: Lesson[Settings], trace: Trace) -> Settings:
     """The settings, on a layer, a head and a token that this model and this text have."""
-    settings, encoding = lesson.settings(), trace.encodings[0]
-    if settings.layer >= trace.config.n_layers:
-        lesson.choose(layer=trace.config.n_layers - 1)
-    if settings.head >= trace.config.n_heads:
-        lesson.choose(head=trace.config.n_heads - 1)
+    encoding = trace.encodings[0]
+    lesson.fit(layer=trace.config.n_layers, head=trace.config.n_heads)
     lesson.follow_token("query", encoding.labels, encoding.special)
     return lesson.settings()
 
