@@ -251,7 +251,7 @@ def _head_in_words(
     ]
     spread = 2 ** float(entropy.mean()) if entropy.size else 0.0
     habit = _habit(weights[busy], np.flatnonzero(busy), special, square)
-    return {"spread": f"{spread:.1f} of {len(keys)} keys", "habit": habit, "pairs": pairs}
+    return {"spread": f"{spread:.1f} of {len(keys)}", "habit": habit, "pairs": pairs}
 
 
 def _habit(weights: np.ndarray, rows: np.ndarray, special: np.ndarray | None, square: bool) -> str:

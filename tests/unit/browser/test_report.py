@@ -95,7 +95,7 @@ def test_every_head_is_told_in_words(page: Page, tmp_path: Path, trace: Trace) -
             assert cells[0] == str(head)
             assert cells[3].startswith(f"{labels[i]} → {labels[j]} {percent(float(weights[head].max()))}")
             bits = -(weights[head] * weights[head].log2()).nan_to_num().sum(-1).mean()
-            assert cells[1] == f"{2 ** float(bits):.1f} of 16 keys"
+            assert cells[1] == f"{2 ** float(bits):.1f} of 16"
 
 
 def test_a_habit_is_measured() -> None:
