@@ -81,7 +81,7 @@ def test_an_upload_and_a_bad_one(visit: Open) -> None:
     expect(sentence(page, "parts")).to_contain_text("has 2 layers, each with 5 heads of width 10")
     field = page.locator("[data-testid=stFileUploader] input[type=file]")
     field.set_input_files({"name": "bad.zip", "mimeType": "application/zip", "buffer": b"not a zip"})
-    expect(page.get_by_text("− This is no .zip archive")).to_be_visible()
+    expect(page.get_by_text("This is no .zip archive")).to_be_visible()
     expect(own).to_contain_text("Yours 1")
 
 

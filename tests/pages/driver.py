@@ -80,6 +80,12 @@ class Page(AppTest):
         return " ".join(self.sentences)
 
     @property
+    def notices(self) -> list[str]:
+        """What went wrong, as the page says it."""
+        assert not self.exception
+        return list(_notices(self.main, inside=False))
+
+    @property
     def address(self) -> dict[str, str]:
         """The address's parameters; AppTest gives what the script wrote as str and what the test wrote as a list."""
         return {k: v[-1] if isinstance(v, list) else v for k, v in self.query_params.items()}
@@ -88,6 +94,14 @@ class Page(AppTest):
     def link(self) -> dict[str, str]:
         """What the address says of the page, whether or not it also shows what quizzes hide, as `opened` asks for."""
         return {name: value for name, value in self.address.items() if name != "revealed"}
+
+
+def _notices(block: Any, inside: bool) -> Iterator[str]:
+    for child in block.children.values():
+        if isinstance(child, Block):
+            yield from _notices(child, inside or "shell-notice" in getattr(child.proto, "id", ""))
+        elif inside and child.type == "text":
+            yield child.value
 
 
 def opened(name: str = "", /, **query: object) -> Page:

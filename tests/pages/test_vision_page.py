@@ -303,7 +303,7 @@ def headed(width: int, height: int) -> bytes:
 def test_a_bad_file_is_refused_in_a_sentence_and_the_page_stays(app: Page, data: bytes, words: str) -> None:
     app.choose(temperature=5.0)
     upload(app, data)
-    assert not app.exception and app.sentence.startswith("− ") and words in app.sentence and "\n" not in app.sentence
+    assert not app.exception and [app.sentence] == app.notices and words in app.sentence and "\n" not in app.sentence
     assert app.toggle(key="vision.invert") and app.link == {"source": "upload", "temperature": "5"}
     app.choose(source="draw")
     assert app.sentence.startswith("With τ = 5 in every attention row, the answer is")
@@ -422,7 +422,7 @@ def test_a_layer_that_another_model_has_not_is_left() -> None:
 )
 def test_what_is_no_vision_model_is_said_and_the_page_stays(name: str, words: str) -> None:
     app = opened("vision", vit=name)
-    assert not app.exception and app.sentence.startswith("− ") and words in app.sentence
+    assert not app.exception and [app.sentence] == app.notices and words in app.sentence
     assert components(app, "attnviz_drawing") and app.selectbox(key="vision.vit").value == name
     app.choose(vit="digits")
     assert "answer is “3”" in app.sentence

@@ -7,7 +7,7 @@ import streamlit as st
 from attnviz.models import hf_download, zip_upload
 from attnviz.models.anatomy import anatomy
 from attnviz.nn.transformer import Transformer
-from attnviz.web import cache
+from attnviz.web import cache, shell
 from attnviz.web.components.anatomy_view import anatomy_view
 from attnviz.web.components.table import table
 from attnviz.web.jobs import model_downloads
@@ -33,7 +33,7 @@ def anatomies(lesson: Lesson[Settings], shown: Shown) -> None:
     lesson.section(f"What is {shown.infos[shown.name].title} made of?")
     taken, beside = shown.taken, shown.beside
     if taken is None:
-        st.text(shown.trouble)
+        shell.notice(shown.trouble)
         return
     lesson.sentence(text.about(taken.info, taken.config, taken.anatomy, taken.unused), part="parts")
     controls(lesson, shown, taken)
@@ -95,7 +95,7 @@ def bring(lesson: Lesson[Settings], timed: bool) -> None:
         from_file(lesson)
     ended = job_text.download_ended(download.status, download.repo, download.error) if download else ""
     if why := st.session_state.get(state.REFUSED) or ended:
-        st.text(f"− {why}")
+        shell.notice(why)
 
 
 def from_hub(download: Download | None) -> None:

@@ -82,7 +82,7 @@ def shown(lesson: Lesson[Settings]) -> Shown:
         taken = take_apart(infos[name])
         beside = None if other is None else take_apart(other)
     except ModelError as error:
-        trouble = f"− {error}"
+        trouble = str(error)
     return Shown(infos, name, taken, beside, trouble)
 
 

@@ -58,8 +58,10 @@ def answer(lesson: Lesson[Settings], outcome: Outcome) -> None:
     if outcome.coming is not None:
         back = "The page goes back to its first model"
         model_downloads.bar(outcome.coming, lambda: state.first_model(lesson), back)
+    elif outcome.trouble:
+        shell.notice(outcome.trouble)
     elif seen is None:
-        lesson.sentence(outcome.trouble)
+        lesson.sentence(outcome.missing)
     else:
         meant = state.meant(outcome.settings, seen.model)
         lesson.sentence(text.answer(seen, outcome.settings, meant))

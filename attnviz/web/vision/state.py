@@ -123,7 +123,8 @@ class Outcome:
     settings: Settings
     seen: Seen | None = None
     coming: Download | None = None
-    trouble: str = ""  # a sentence
+    missing: str = ""  # a sentence that says how to get a picture
+    trouble: str = ""  # a sentence that says what went wrong
 
 
 # ---- the model -----------------------------------------------------------------------------------
@@ -287,9 +288,9 @@ def outcome(lesson: Lesson[Settings]) -> Outcome:
         settings = clamp(lesson, vision_model(settings.vit))
         return Outcome(settings, see(settings))
     except Missing as error:
-        return Outcome(settings, trouble=str(error))
+        return Outcome(settings, missing=str(error))
     except (InvalidParameterError, ModelError) as error:
-        return Outcome(settings, trouble=f"− {error}")
+        return Outcome(settings, trouble=str(error))
 
 
 def see(settings: Settings) -> Seen:

@@ -312,3 +312,12 @@ def test_packing_leaves_the_trace_alone(minilm: Any) -> None:
     before = [layer.attention.q.clone() for layer in trace.layers]
     assert pack(trace) == pack(trace)
     assert all(torch.equal(a, layer.attention.q) for a, layer in zip(before, trace.layers, strict=True))
+
+
+def test_rows_may_be_named_by_other_tokens_than_the_keys() -> None:
+    """A decoder's rows by what it says: the numbers are the run's, and the keys keep their names."""
+    trace = trace_of(attention(3), encodings=(encoding_of(["a", "b", "c"]),))
+    plain, named = pack(trace), pack(trace, rows=encoding_of(["b", "c", "d"]))
+    header = header_of(named)
+    assert header["tokens"]["labels"] == ["b", "c", "d"] and header["keys"]["labels"] == ["a", "b", "c"]
+    assert "keys" not in header_of(plain) and header["layers"] == header_of(plain)["layers"]
