@@ -243,7 +243,9 @@ def _principal(rows: Array, k: int) -> tuple[Array, Array]:
     By the smaller of C × C and N × N: an eighth of the time of a singular value decomposition.
     """
     wide = rows.shape[0] < rows.shape[1]
-    values, vectors = np.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)  # smallest first
+    gram = torch.from_numpy(rows @ rows.T if wide else rows.T @ rows)
+    # torch's, on as many threads as it may have: NumPy's takes every core, and many times as long where all are busy
+    values, vectors = (part.numpy() for part in torch.linalg.eigh(gram))  # smallest first
     found = [i for i in range(len(values))[::-1][:k] if values[i] > 1e-12 * values[-1] > 0]
     variances, directions = np.zeros(k), np.zeros((k, rows.shape[1]))
     variances[: len(found)] = values[found]
