@@ -14,6 +14,7 @@ from attnviz.analysis.provenance.steps import layer_provenance
 from attnviz.analysis.provenance.worked_example import by_hand
 from attnviz.browser.framing import read_frame
 from attnviz.errors import InvalidParameterError
+from attnviz.web import thread
 from attnviz.web.lesson import from_query, to_query
 from attnviz.web.step_by_step.state import Settings
 from tests.pages.driver import SENTENCE, Page, frames, opened
@@ -176,6 +177,17 @@ def test_a_link_with_a_query_and_a_key_opens_on_their_weight() -> None:
     assert sent(restored)[0]["state"] == about["state"]
     broken = opened("step_by_step", of="text", layer=3, head=1, query="x", key="<b>")
     assert sent(broken)[0]["state"]["path"] == []
+
+
+def test_a_path_from_another_page_is_about_its_words_and_needs_no_guess() -> None:
+    link = {"of": "text", "head": 4, "step": "softmax", "path": "weights.4:3:1"}
+    cold = opened("step_by_step", **link, revealed=0)
+    assert not frames(cold, "attnviz_walk") and boxes(cold)["Word"] == "3 didn"
+    app = Page("step_by_step", link)
+    app.session_state["thread"] = thread.Thread(layer=0, head=4)  # as Explore leaves it
+    state = sent(app.run())[0]["state"]
+    assert state == {"step": "softmax", "path": [["weights.4", 3, 1]], "head": 4, "row": 3, "edits": []}
+    assert app.link["query"] == "3" and app.link["key"] == "1"
 
 
 def agree(app: Page, word: str) -> None:

@@ -16,9 +16,9 @@ from attnviz.browser import provenance_message
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn import reference
 from attnviz.nn.intervention import Intervention
-from attnviz.web import cache, shell
+from attnviz.web import cache, prediction, shell, thread
 from attnviz.web.components.provenance_view import Cell, cells, reported, wanted_layer
-from attnviz.web.lesson import Lesson
+from attnviz.web.lesson import Lesson, from_query
 
 KEY = "walk"  # of the view
 STEPS = (
@@ -91,8 +91,12 @@ def masks(lesson: Lesson[Settings], settings: Settings) -> dict[str, str]:
 
 
 def read_link() -> None:
-    """Makes an address with a query and a key one that opens on the weight between them; before the lesson reads it."""
-    linked = st.session_state.get("linked")
+    """Completes an address before the lesson reads it.
+
+    With a query and a key it opens on the weight between them; with a path, on the path's words. Whoever comes from
+    another page to trace a number sees it: the question does not hide it.
+    """
+    linked: dict[str, str] | None = st.session_state.get("linked")
     if not linked:
         return
     if {"query", "key"} <= linked.keys() and "path" not in linked:
@@ -100,6 +104,16 @@ def read_link() -> None:
         linked |= {"of": "text", "step": "softmax", "path": f"weights.{cell}"}
     if linked.get("of", "hand") == "hand" and "head" in linked:  # as addresses were written once
         linked["hand_head"] = linked.pop("head")
+    path = from_query(Settings(), linked).path
+    if path and linked.get("of") == "text":
+        first = cells(path)[0]
+        key = key_of(first)
+        if first[0] not in KEYS and not first[0].startswith(SHARED):
+            linked.setdefault("query", str(first[1]))
+        if key is not None:
+            linked.setdefault("key", str(key))
+        if thread.current() != thread.Thread():
+            prediction.reveal_all("step_by_step")
 
 
 def take_report(lesson: Lesson[Settings]) -> None:
