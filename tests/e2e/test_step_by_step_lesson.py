@@ -14,7 +14,8 @@ from attnviz.analysis.provenance.worked_example import by_hand
 from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, seen, visiting
 
 ROOT = "[...document.querySelectorAll('*')].map((e) => e.shadowRoot).find((s) => s?.querySelector('.aw'))"
-STEPS = ("x", "q", "k", "v", "split", "scores", "scaled", "mask", "softmax", "values", "concat", "out")
+ATTENTION = ("x", "q", "k", "v", "split", "scores", "scaled", "mask", "softmax", "values", "concat", "out")
+STEPS = (*ATTENTION, "r", "m", "h", "a", "f", "s", "y")  # of the example, and of MiniLM after its first layer
 
 
 def ready(page: Page) -> None:
@@ -76,16 +77,15 @@ def test_every_number_of_the_example_is_the_librarys(hand: Page) -> None:
         for number, of in page.eval_on_selector_all(
             ".aw-trace .aw-f", "all => all.map((f) => [f.textContent, f.dataset.factor])"
         ):
-            assert number == cell_text(one, of)
+            assert number == brief(one, of)
     assert names == set(one.matrices) - {f"{kind}.1" for kind in ("scores", "scaled", "mask", "masked", "weights")}
 
 
-def cell_text(one: Any, key: str) -> str:
+def brief(one: Any, key: str) -> str:
+    """A number in the panel: four digits, or all where they are not more."""
     name, row, col = key.split(":")
-    values = one[name].values
-    whole = (values[np.isfinite(values)] % 1 == 0).all()
     value = one[name].at(int(row), int(col))
-    return "−∞" if value == -np.inf else shown(value, 0 if whole else 2)
+    return "−∞" if value == -np.inf else f"{float(f'{value:.4g}'):g}".replace("-", "−")
 
 
 def test_from_an_output_down_to_the_embedding_and_back(hand: Page) -> None:
@@ -112,6 +112,9 @@ def test_by_keyboard_alone_through_all_steps(visit: Open) -> None:
         assert page.evaluate(f"{ROOT}.activeElement.dataset.step") == step
     page.keyboard.press("Home")
     page.keyboard.press("End")
+    assert page.evaluate(f"{ROOT}.activeElement.dataset.step") == "y"
+    for _ in STEPS[STEPS.index("out") + 1 :]:
+        page.keyboard.press("ArrowLeft")
     assert page.evaluate(f"{ROOT}.activeElement.dataset.step") == "out"
     page.keyboard.press("Tab")
     assert held(page) == "‹ Back"
@@ -236,6 +239,87 @@ def test_minilm_is_elided_and_any_cell_is_reached(visit: Open, minilm: Model) ->
     expect(page.locator(".aw-terms tbody tr")).to_have_count(385)
 
 
+def rows(page: Page, name: str) -> set[int]:
+    """The rows of a matrix that are shown."""
+    return {
+        int(key.split(":")[1])
+        for key in page.eval_on_selector_all(
+            f'.aw-stage [data-cell^="{name}:"]', "cells => cells.map((c) => c.dataset.cell)"
+        )
+    }
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_every_row_and_column_is_reached_by_pointer(visit: Open, touch: bool) -> None:
+    page = visit("?of=text&layer=3&head=1&step=softmax", **({"size": (390, 844)} if touch else {}))
+    reached = rows(page, "weights.1")
+    for _ in range(12):
+        gaps = page.locator(".aw-stage tr.gap td").all()
+        spans = [list(map(int, re.findall(r"\d+", gap.get_attribute("title")))) for gap in gaps]
+        hidden = [gap for gap, (a, b) in zip(gaps, spans, strict=True) if not reached >= set(range(a, b + 1))]
+        if not hidden:
+            break
+        hidden[-1].click()
+        reached |= rows(page, "weights.1")
+    assert reached == set(range(16))
+    page.locator('[data-step="x"]').click()
+    column = page.locator('.aw-stage th.gap[data-gap^="model:"]').first
+    middle = column.get_attribute("data-gap").partition(":")[2]
+    column.click()
+    expect(cell(page, f"x:0:{middle}")).to_be_visible()
+
+
+def test_a_layer_down_opens_at_the_same_number(visit: Open, minilm: Model) -> None:
+    page = visit("?of=text&layer=3&path=x:10:6")
+    number = page.locator(".aw-full b").inner_text()
+    page.get_by_role("button", name="Go to layer 2").click()
+    expect(page.locator(".aw-crumbs li")).to_have_text("y[10,6]")
+    expect(page.locator(".st-key-lesson-sentence-main")).to_contain_text("In layer 2")
+    assert page.locator(".aw-full b").inner_text() == number
+    assert float(np.float32(number.replace("−", "-"))) == minilm.run(SENTENCE).layers[3].resid_pre[0, 10, 6].item()
+    expect(page.get_by_role("combobox", name=re.compile("Word")).first).to_have_value("10 it")
+    page.get_by_role("button", name="Go to layer 3").click()
+    expect(page.locator(".aw-crumbs li")).to_have_text("x[10,6]")
+
+
+def test_all_digits_agree_with_a_calculator(visit: Open, minilm: Model) -> None:
+    page = visit("?of=text&layer=3&path=m:10:6")
+    expect(page.locator(".aw-note")).to_have_text("Rounded to 4 digits.")
+    page.get_by_role("button", name="All digits").click()
+    factors = [float(t.replace("−", "-")) for t in page.locator(".aw-f").all_inner_texts()]
+    x, mean, variance, gamma, beta = factors
+    (shown_result,) = page.locator(".aw-terms tr.total td.num").all_inner_texts()
+    worked = (x - mean) / (variance + 1e-12) ** 0.5 * gamma + beta
+    assert float(shown_result.replace("−", "-")) == pytest.approx(worked, abs=1e-6)
+    assert minilm.run(SENTENCE).layers[3].resid_mid[0, 10, 6].item() == pytest.approx(worked, abs=1e-6)
+    assert page.locator(".aw-note").count() == 0
+
+
+def test_full_digits_of_what_is_pointed_at(hand: Page) -> None:
+    page = go(hand, "softmax")
+    one = by_hand()
+    cell(page, "weights.0:1:0").hover()
+    assert float(page.locator(".aw-full b").inner_text()) == one["weights.0"].at(1, 0)
+    cell(page, "weights.0:1:0").click()
+    page.locator(".aw-terms td.num").first.hover()
+    assert float(page.locator(".aw-full b").inner_text()) == 1
+    page.locator(".aw-terms tr.part td.num").hover()
+    full = one.terms("weights.0", 1, 0)
+    expect(page.locator(".aw-full b")).to_have_text(f"{sum(term.value for term in full.terms):.15g}")
+
+
+def test_the_hidden_numbers_bring_their_weights(visit: Open, minilm: Model) -> None:
+    page = visit("?of=text&layer=3&path=f:10:6")
+    one = layer_provenance(minilm.transformer, minilm.run(SENTENCE), 3)
+    factor = page.locator('.aw-trace [data-factor^="a:10:"]').first
+    unit = int(factor.get_attribute("data-factor").split(":")[2])
+    factor.click()
+    page.locator(f'.aw-trace [data-factor="h:10:{unit}"]').click()
+    expect(page.locator(".aw-terms")).to_contain_text("+ 376 smaller terms")
+    assert result(page) == shown(one["h"].at(10, unit), 2)
+    assert crumbs(page) == ["f[10,6]", f"a[10,{unit}]", f"h[10,{unit}]"]
+
+
 def test_tracing_into_another_head_brings_its_numbers(visit: Open, minilm: Model) -> None:
     page = visit("?of=text&layer=2&head=0&step=concat&path=concat:4:200")
     one = layer_provenance(minilm.transformer, minilm.run(SENTENCE), 2)
@@ -257,10 +341,11 @@ def test_controls_and_the_link(visit: Open) -> None:
     page.locator('[data-step="mask"]').click()
     expect(cell(page, "mask.7:0:1")).to_have_text("−∞")
     page.locator('[data-step="softmax"]').click()
-    cell(page, "weights.7:3:0").click()
-    page.wait_for_url(re.compile(r"path=weights.7%3A3%3A0"))
+    cell(page, "weights.7:12:0").click()
+    page.wait_for_url(re.compile(r"path=weights.7%3A12%3A0"))
+    expect(page.get_by_role("combobox", name=re.compile("Word")).first).to_have_value("12 too")
     other = visit(page.url)
-    expect(cell(other, "weights.7:3:0")).to_have_class(re.compile(r"\bon\b"))
+    expect(cell(other, "weights.7:12:0")).to_have_class(re.compile(r"\bon\b"))
     assert result(other) == result(page)
     other.get_by_role("radio", name="By hand").or_(other.get_by_text("By hand: 4 numbers a word")).first.click()
     expect(other.locator(".aw-stage th.tok").first).to_have_text("cats")
@@ -274,12 +359,19 @@ def choose(page: Page, label: str, option: str) -> None:
 
 def test_every_try(visit: Open) -> None:
     page = visit()
-    shows = [("E:0:2", "2"), ("weights.0:1:1", "0.94"), ("weights.1:0:2", "0.40"), ("weights.1:1:2", "0.52")]
+    shows = [
+        ("E:0:2", "2"),
+        ("weights.0:1:1", "0.94"),
+        ("weights.1:0:2", "0.40"),
+        ("m:0:1", "−0.17"),
+        ("weights.1:10:2", "0.68"),
+        ("Qr:10:17", "2.32"),
+    ]
     for number, (key, text) in enumerate(shows):
         page.locator(f".st-key-step_by_step-try-{number} button").click()
         expect(cell(page, key)).to_have_text(text)
         expect(page.locator(".aw-crumbs li")).to_have_count(6 if number == 0 else 1)
-    expect(page).to_have_url(re.compile("of=text.*layer=3"))
+    expect(page).to_have_url(re.compile("of=text.*step=turn.*model=austen"))
 
 
 def test_hostile_words_are_only_text(visit: Open) -> None:
@@ -287,13 +379,13 @@ def test_hostile_words_are_only_text(visit: Open) -> None:
     page = visit(f"?of=text&step=scores&text={text}")
     assert page.locator(".aw-stage img, .aw-trace img, .aw-stage a").count() == 0
     assert "<" in page.locator(".aw-stage th.tok").all_inner_texts()
-    for step in STEPS:
+    for step in ("embnorm", *STEPS):
         page.locator(f'[data-step="{step}"]').click()
 
 
 def test_one_token(visit: Open) -> None:
     page = visit("?of=text&model=scratch:gpt&text=a&step=softmax")
-    for step in STEPS:
+    for step in page.eval_on_selector_all("[data-step]", "all => all.map((b) => b.dataset.step)"):
         page.locator(f'[data-step="{step}"]').click()
         expect(page.locator(".aw-terms, .aw-what").first).to_be_visible()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import streamlit as st
@@ -192,8 +193,7 @@ def run(lesson: Lesson[Settings], settings: Settings) -> Shown:
         head, path = min(settings.hand_head, worked_example.HEADS - 1), cells(settings.path)
         is_word = path and path[0][0] in example.matrices and example[path[0][0]].axes[0] in ("query", "key")
         row = min(path[0][1] if is_word else 1, len(example.labels) - 1)
-        more = {"editable": list(worked_example.WEIGHTS), "limit": worked_example.LARGEST}
-        return Shown(example, head, row, provenance_message.pack(example, head, more=more), settings)
+        return Shown(example, head, row, _hand_message(settings.edits, settings.mask, head), settings)
     inputs = lesson.inputs()
     try:
         model = cache.model(inputs.model)
@@ -209,6 +209,13 @@ def run(lesson: Lesson[Settings], settings: Settings) -> Shown:
         return Shown(provenance, head, settings.query, _model_message(*of, head, tuple(near.items())), settings)
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(f"{error}. Choose another model in the sidebar.")
+
+
+@lru_cache(maxsize=64)
+def _hand_message(edits: str, mask: str, head: int) -> bytes:
+    """The example by hand for the browser."""
+    more = {"editable": list(worked_example.WEIGHTS), "limit": worked_example.LARGEST}
+    return provenance_message.pack(worked_example.by_hand(edits, mask), head, more=more)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)

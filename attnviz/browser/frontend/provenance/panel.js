@@ -111,7 +111,7 @@ function panelSentence(provenance, cell, found) {
   if (say) return say();
   if (name.startsWith("scores.")) return `The query of ${word(r)} times the key of ${word(c)}: ${n} products, added.`;
   if (/^(z|AV)\./.test(name)) return `Every word’s value, times the share that ${word(r)} gives it, added.`;
-  const products = `${n - bias} products${bias ? " and a bias" : ""}`,
+  const products = `${(n - bias).toLocaleString("en")} products${bias ? " and a bias" : ""}`,
     row = `Row ${word(r)} of ${symbolOf(provenance, rule.a)}`;
   return `${row} times column ${c} of ${symbolOf(provenance, rule.b)}: ${products}, added.`;
 }

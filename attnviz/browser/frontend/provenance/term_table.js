@@ -23,7 +23,7 @@ export function termTable(view, cell, found) {
     const more = el(
       "button",
       { type: "button", class: "av-link", onclick: () => view.showEvery() },
-      `+ ${others} smaller terms`,
+      `+ ${others.toLocaleString("en")} smaller terms`,
     );
     body.append(
       el(
