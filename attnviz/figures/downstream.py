@@ -49,6 +49,6 @@ def downstream_lines(
         "annotations": end_notes(layers[-1], ends, top),
         "margin": {"r": 110},
         "xaxis": {"title": {"text": "layer"}, "dtick": 1},
-        "yaxis": {"title": {"text": "moved, of its length"}, "ticksuffix": "\u202f%", "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "change, % of the vector’s norm"}, "ticksuffix": "\u202f%", "rangemode": "tozero"},
     }
     return assembled(traces, layout, palette, height=220)
