@@ -87,7 +87,7 @@ def test_each_thing_to_try(visit: Open) -> None:
     assert "rotate in queries and keys" in sentence(page, "encoding").inner_text()
     changes(sentence(page, "encoding"), take("The table"))
     assert "trained like any other weight" in sentence(page, "encoding").inner_text()
-    changes(sentence(page, "main"), take("Compute in float64"))
+    changes(sentence(page, "main"), take("The same shuffle in float64"))
     assert "in float64" in sentence(page, "main").inner_text()
     changes(sentence(page, "main"), take("A causal model"))
     assert "A causal model can tell" in sentence(page, "main").inner_text()

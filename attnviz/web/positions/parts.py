@@ -104,7 +104,7 @@ def tries_of_shuffling(lesson: Lesson[Settings]) -> None:
     """What shows the shuffle test at its best."""
     lesson.tries(
         Try("A causal model", {}, model="scratch:gpt"),
-        Try("Compute in float64", {"exact": True}),
+        Try("The same shuffle in float64", {"exact": True}),
         first=2,
         keeps=OTHER_EXPERIMENTS,
     )
