@@ -283,3 +283,10 @@ def said_of_order(found: Answer) -> tuple[str, str, str]:
     told = text.order(found, 0, 2)
     assert told is not None
     return told
+
+
+@pytest.mark.parametrize("name", [info.name for info in attnviz.catalogue()])
+def test_every_model_answers_or_is_refused_in_a_sentence(name: str) -> None:
+    app = opened("translate", translator=name)
+    assert bool(views(app)) == (not app.notices)
+    assert all("it is no encoder-decoder model" in one for one in app.notices)

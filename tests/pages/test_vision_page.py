@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from attnviz import Intervention, Model, ModelConfig, Transformer, load
+from attnviz import Intervention, Model, ModelConfig, Transformer, catalogue, load
 from attnviz.analysis.rollout import rollout
 from attnviz.browser.framing import read_frame
 from attnviz.formatting import percent
@@ -426,3 +426,9 @@ def test_what_is_no_vision_model_is_said_and_the_page_stays(name: str, words: st
     assert components(app, "attnviz_drawing") and app.selectbox(key="vision.vit").value == name
     app.choose(vit="digits")
     assert "answer is “3”" in app.sentence
+
+
+@pytest.mark.parametrize("name", [info.name for info in catalogue()])
+def test_every_model_sees_or_is_refused_in_a_sentence(name: str) -> None:
+    app = opened("vision", vit=name)
+    assert bool(components(app, "attnviz_patches")) == (not app.notices) == (name == "digits")
