@@ -13,6 +13,7 @@ from pathlib import Path
 from attnviz import Intervention, Trace, catalogue, load
 from attnviz.analysis import measures
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError, check_installed
+from attnviz.formatting import percent
 from attnviz.inputs.assets import APP
 from attnviz.training import loop as training
 from attnviz.training.tasks import TASKS
@@ -130,7 +131,7 @@ def _run(options: argparse.Namespace) -> None:
     table.add_column("weight", justify="right")
     for link in links:
         labels = (Text(link.query_label), Text(link.key_label))  # Text: what the user typed is no markup
-        table.add_row(str(link.layer), str(link.head), *labels, f"{link.weight:.1%}")
+        table.add_row(str(link.layer), str(link.head), *labels, percent(link.weight))
     out.print(table)
 
 

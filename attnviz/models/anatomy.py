@@ -253,9 +253,9 @@ def _foreign(model: Transformer, config: HFConfig) -> Anatomy:
     both = config.kind == "encoder-decoder"
     columns = []
     for place in ("encoder", "decoder") if both else (config.kind,):
-        own = [(name, x) for name, x in named if not both or _place(name) == place]
+        in_stack = [(name, x) for name, x in named if not both or _place(name) == place]
         reads = "token ids" if config.vocab_size else "an image"
-        columns.append(Column(place.capitalize(), reads, tuple(_transformers_blocks(own, config))))
+        columns.append(Column(place.capitalize(), reads, tuple(_transformers_blocks(in_stack, config))))
     return Anatomy(_lettered(columns))
 
 
@@ -275,7 +275,7 @@ def _transformers_blocks(named: list[tuple[str, Weights]], config: HFConfig) -> 
             early = "embed" in name or not (layers or _kind(name) in ("norm", "head"))
             (before if early else after).append((name, x))
     blocks = [Block("Embeddings", 1, _transformers_parts(before, config))] if before else []
-    blocks += _grouped([(_transformers_parts(own, config), ()) for own in layers.values()])
+    blocks += _grouped([(_transformers_parts(weights, config), ()) for weights in layers.values()])
     return [*blocks, *([Block("Output", 1, _transformers_parts(after, config))] if after else [])]
 
 
@@ -283,10 +283,10 @@ def _transformers_parts(named: list[tuple[str, Weights]], config: HFConfig) -> t
     """Neighbours of one module are one part, under the module's own name."""
     parts = []
     for title, group in groupby(named, key=lambda pair: _title(pair[0])):
-        own = tuple(Weights(name, x.shape) for name, x in group)
+        weights = tuple(Weights(name, x.shape) for name, x in group)
         kind = _kind(title)
         gives = ("T", config.vocab_size) if kind == "head" and config.head == "lm" else ("T", config.d_model)
-        parts.append(Part(title, kind, () if kind == "other" else gives, own))
+        parts.append(Part(title, kind, () if kind == "other" else gives, weights))
     return tuple(parts)
 
 

@@ -212,17 +212,17 @@ def _skipped(given: dict[str, Any]) -> int:
 
 def _read(folder: Path, max_bytes: int) -> dict[str, Tensor]:
     """The folder's tensors without the family's prefix, and with the LayerNorms' names from before 2020 made new."""
-    found = {}
+    tensors = {}
     for name, x in read_safetensors(folder, max_bytes).items():
         name = PREFIX.sub("", name)
-        found[name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")] = x
-    return found
+        tensors[name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")] = x
+    return tensors
 
 
 def _tied(renamed: dict[str, Tensor]) -> bool:
     """Whether the output matrix is the embedding, stored again or not at all."""
-    own, shared = renamed.get("head.out.weight"), renamed.get("embed.tokens.weight")
-    return own is None or (shared is not None and torch.equal(own, shared))
+    output, embedding = renamed.get("head.out.weight"), renamed.get("embed.tokens.weight")
+    return output is None or (embedding is not None and torch.equal(output, embedding))
 
 
 def _vit_tokens(tensors: dict[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:

@@ -47,9 +47,9 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
         config = _config(folder, given)
         kind = _class(config)
         _check_memory(kind, config, max_bytes)
-        inner, found = _weights(kind, config, folder)
+        inner, outcome = _weights(kind, config, folder)
         model = HFModel(inner)
-    return Loaded(model, tuple(sorted(found["unexpected_keys"])), class_names(given, model.config.n_classes))
+    return Loaded(model, tuple(sorted(outcome["unexpected_keys"])), class_names(given, model.config.n_classes))
 
 
 @cache
@@ -93,8 +93,10 @@ def _config(folder: Path, given: dict[str, Any]) -> Any:
 
     kind = given.get("model_type")
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
-        own = "comes with code of its own, which is never run here, and " if "auto_map" in given else ""
-        raise ModelError(f"{folder.name} {own}is of the type {kind!r}, which the installed transformers does not know.")
+        with_code = "comes with code of its own, which is never run here, and " if "auto_map" in given else ""
+        raise ModelError(
+            f"{folder.name} {with_code}is of the type {kind!r}, which the installed transformers does not know."
+        )
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the library checks each architecture's config in its own way
@@ -138,7 +140,7 @@ def _check_memory(kind: Any, config: Any, max_bytes: int) -> None:
 def _weights(kind: Any, config: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
     """The model with the folder's weights as float32, and what was missing or left over. Errors: ModelError."""
     try:
-        model, found = kind.from_pretrained(
+        model, outcome = kind.from_pretrained(
             folder,
             config=config,
             attn_implementation=NAME,
@@ -150,10 +152,10 @@ def _weights(kind: Any, config: Any, folder: Path) -> tuple[Any, dict[str, Any]]
         )
     except Exception as error:  # a broken file, shapes that do not fit: the library raises many kinds
         raise ModelError(f"The weights of {folder.name} cannot be read: {_said(error)}.") from None
-    report("are missing from the file", set(found["missing_keys"]))
+    report("are missing from the file", set(outcome["missing_keys"]))
     for name, x in model.named_parameters():
         check_numbers(name, x)
-    return model, found
+    return model, outcome
 
 
 def _said(error: Exception) -> str:

@@ -258,26 +258,26 @@ def _count(weights: dict[str, Tensor], place: str) -> int:
 
 def _names(model: MarianModel) -> dict[str, list[str]]:
     """Our names → Marian's, which are stacked on each other where there are several."""
-    found = {"tokens.weight": [EMBEDDING], "bias": ["decoder_ff_logit_out_b"]}
+    sources = {"tokens.weight": [EMBEDDING], "bias": ["decoder_ff_logit_out_b"]}
     for place, layers in (("encoder", model.encoder_layers), ("decoder", model.decoder_layers)):
         for i in range(len(layers)):
             ours, theirs = f"{place}_layers.{i}.", f"{place}_l{i + 1}_"
             attention, name = ("self_attn", "self") if place == "encoder" else ("multihead_attn", "context")
             for kind, letter in (("weight", "W"), ("bias", "b")):
-                found[f"{ours}{attention}.in_proj_{kind}"] = [f"{theirs}{name}_{letter}{part}" for part in "qkv"]
-                found[f"{ours}{attention}.out_proj.{kind}"] = [f"{theirs}{name}_{letter}o"]
+                sources[f"{ours}{attention}.in_proj_{kind}"] = [f"{theirs}{name}_{letter}{part}" for part in "qkv"]
+                sources[f"{ours}{attention}.out_proj.{kind}"] = [f"{theirs}{name}_{letter}o"]
                 for n in (1, 2):
-                    found[f"{ours}linear{n}.{kind}"] = [f"{theirs}ffn_{letter}{n}"]
+                    sources[f"{ours}linear{n}.{kind}"] = [f"{theirs}ffn_{letter}{n}"]
             norms = [f"{name}_Wo", "ffn_ffn"]
             if place == "decoder":
                 norms = ["rnn_ffn", *norms]
-                found[f"{ours}rnn.inner.weight"] = [f"{theirs}rnn_W"]
-                found[f"{ours}rnn.forget.weight"] = [f"{theirs}rnn_Wf"]
-                found[f"{ours}rnn.forget.bias"] = [f"{theirs}rnn_bf"]
+                sources[f"{ours}rnn.inner.weight"] = [f"{theirs}rnn_W"]
+                sources[f"{ours}rnn.forget.weight"] = [f"{theirs}rnn_Wf"]
+                sources[f"{ours}rnn.forget.bias"] = [f"{theirs}rnn_bf"]
             for n, norm in enumerate(norms, 1):
-                found[f"{ours}norm{n}.weight"] = [f"{theirs}{norm}_ln_scale"]
-                found[f"{ours}norm{n}.bias"] = [f"{theirs}{norm}_ln_bias"]
-    return found
+                sources[f"{ours}norm{n}.weight"] = [f"{theirs}{norm}_ln_scale"]
+                sources[f"{ours}norm{n}.bias"] = [f"{theirs}{norm}_ln_bias"]
+    return sources
 
 
 def _joined(parts: list[str], weights: dict[str, Tensor]) -> Tensor:

@@ -18,6 +18,7 @@ import pytest
 from attnviz import Model, Transformer, __main__, catalogue, preset
 from attnviz.__main__ import main
 from attnviz.analysis import measures
+from attnviz.formatting import percent
 from attnviz.training import command as workshop
 from attnviz.training.loop import Training
 from attnviz.training.loop import preset as training_preset
@@ -52,10 +53,10 @@ def loaded(minilm, monkeypatch) -> list[str]:
     return asked
 
 
-def links(out: str) -> list[tuple[int, int, str, str, float]]:
+def links(out: str) -> list[tuple[int, int, str, str, str]]:
     """The rows of the table of links."""
-    rows = re.findall(r"^ *(\d+) +(\d+)  (\S+) +(\S+) +([\d.]+)%", out, re.M)
-    return [(int(layer), int(head), query, key, float(weight)) for layer, head, query, key, weight in rows]
+    rows = re.findall(r"^ *(\d+) +(\d+)  (\S+) +(\S+) +([\d.]+\u202f%)", out, re.M)
+    return [(int(layer), int(head), query, key, weight) for layer, head, query, key, weight in rows]
 
 
 def test_run_in_a_process_prints_layers_heads_and_links() -> None:
@@ -72,7 +73,7 @@ def test_the_links_are_the_models(loaded, minilm, capsys) -> None:
     assert loaded == ["minilm"]
     trace = minilm.run(TIRED)
     labels = trace.encodings[0].labels
-    for layer, head, query, key, percent in rows:
+    for layer, head, query, key, shown in rows:
         cells = [
             trace.attentions[layer][0, head, i, j].item()
             for i, a in enumerate(labels)
@@ -80,9 +81,9 @@ def test_the_links_are_the_models(loaded, minilm, capsys) -> None:
             for j, b in enumerate(labels)
             if b == key and i != j
         ]
-        assert any(abs(100 * weight - percent) < 0.051 for weight in cells), (layer, head, query, key)
+        assert shown in map(percent, cells), (layer, head, query, key)
         assert not {"[CLS]", "[SEP]"} & {query, key}
-    weights = [row[-1] for row in rows]
+    weights = [float(row[-1].removesuffix("\u202f%")) for row in rows]
     assert weights == sorted(weights, reverse=True)
 
 
