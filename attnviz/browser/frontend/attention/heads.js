@@ -119,15 +119,16 @@ export class Heads {
     return (this.lastOrder = rankHeads(list, score, (k) => this.scoreAt(score, k)));
   }
 
-  /** The first heads of the order, as [number, "layer.head", score in words]; none before they are known. */
+  /** The first heads by what orders them, else by what colours them, as [number, "layer.head", score in words]. */
   best(most) {
-    const score = this.score(this.store.state.sort);
-    if (!score || !(this.lastOrder || this.scored())) return [];
-    const { model } = this.store;
+    const { state, model } = this.store;
+    const score = this.score(state.sort) ?? this.score(state.tint);
+    const list = headList(model);
+    const of = (k) => this.scoreAt(score, k);
+    if (!score || list.some((k) => of(k) === undefined)) return []; // not all are known yet
     const name = (k) => `${layerOf(model, k)}.${headOf(model, k)}`;
-    const first = this.order().slice(0, most);
-    if (first.some((k) => this.scoreAt(score, k) === undefined)) return []; // of an earlier order
-    return first.map((k) => [k, name(k), scoreText(score, this.scoreAt(score, k))]);
+    const first = rankHeads(list, score, of).slice(0, most);
+    return first.map((k) => [k, name(k), scoreText(score, of(k))]);
   }
 
   /** The name of a head with its scores, as in "Layer 2, head 5: previous token 68 %". */

@@ -23,15 +23,14 @@ export class Overview {
 
   /** Works on heads that are not in view, a few milliseconds per frame, so that nothing waits for them. */
   work() {
-    const { heads, frames, screen, shown, store } = this;
+    const { heads, frames, screen, shown } = this;
     if (!heads.queue.length) return;
     const budget = frames.budget(shown.scene.a.length > LONG);
     if (!budget) return;
     const { ch, cw } = screen.lay.grid;
     heads.work(budget, Math.round(ch * screen.ratio), Math.round(cw * screen.ratio));
     frames.dirty.add("thumbs");
-    if (!heads.queue.length && heads.score(store.state.sort))
-      for (const part of ["grid", "controls"]) frames.dirty.add(part);
+    if (!heads.queue.length && heads.wanted().length) for (const part of ["grid", "controls"]) frames.dirty.add(part);
   }
 
   /** All heads, laid out anew; true if their pictures have another size now and need to be worked out again. */
@@ -121,7 +120,7 @@ export function orderLists({ store, heads, choices }) {
     tint.sync();
     gloss.textContent = heads.gloss();
     gloss.hidden = !gloss.textContent;
-    best.hidden = !heads.score(store.state.sort); // it has its place before its numbers are known
+    best.hidden = !heads.wanted().length; // it has its place before its numbers are known
     const first = heads.best(MOST_NAMED);
     if (shown === String(first)) return; // a button that is being pressed stays
     shown = String(first);
