@@ -62,8 +62,9 @@ function lessonFoot(course, done) {
     el("span", { class: "asks" }, chapter.asks),
     el("span", { class: "facts" }, `${chapter.minutes} min, ${needsText(chapter)}`),
   ];
+  const spaced = (next ?? ["This was the last lesson."]).flatMap((part) => [part, " "]); // for who hears or copies it
   return [
-    el("p", { class: "next" }, ...(next ?? ["This was the last lesson."])),
+    el("p", { class: "next" }, ...spaced),
     el(
       "p",
       { class: "ways" },

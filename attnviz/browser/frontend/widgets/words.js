@@ -27,7 +27,7 @@ class Words {
     this.listed = ""; // the terms of the list
     this.waiting = this.pointing = 0;
     this.card = new TermCard(({ term }) => tell.trigger("go", { term }));
-    this.list = el("ul", { role: "group", "aria-label": "Words on this page. Arrow keys move." });
+    this.list = el("div", { class: "list", role: "group", "aria-label": "Words on this page. Arrow keys move." });
     root.replaceChildren(el("p", {}, "Words on this page"), this.list, this.card.node);
     this.observer = new MutationObserver(() => this.readSoon());
     this.roots = new WeakSet();
@@ -136,7 +136,7 @@ class Words {
     button.addEventListener("click", show);
     button.addEventListener("pointerenter", show);
     button.addEventListener("pointerleave", () => this.card.leave());
-    return el("li", {}, button, says);
+    return el("span", {}, button, says);
   }
 
   /** @returns {any} */
