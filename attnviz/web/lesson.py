@@ -269,8 +269,9 @@ class Lesson(Generic[T]):
                 more.code(inspect.getsource(function), language="python")
 
     def write_link(self, inputs: shell.Inputs, view: Mapping[str, str] | None = None) -> None:
-        """Puts the settings (and `view`: further parameters) into the address."""
-        shell.write_link(inputs, {**to_query(self.first, self.settings()), **(view or {})})
+        """Puts the settings (and `view`: further parameters) into the address, with the whole text of the sidebar."""
+        whole = replace(inputs, text=st.session_state["text"])  # a lesson may show the beginning only
+        shell.write_link(whole, {**to_query(self.first, self.settings()), **(view or {})})
 
 
 def to_query(first: T, settings: T) -> dict[str, str]:

@@ -153,3 +153,13 @@ def test_a_breath_is_taken_only_when_the_picture_has_changed(monkeypatch: pytest
     app.session_state["shown"] = (1, 3)
     assert app.run().text[0].value == "what follows"
     assert waits and set(waits) == {pacing.SLICE} and len(waits) <= 4
+
+
+@pytest.mark.parametrize("page", ["softmax", "masks", "positions", "encoder_block", "variants", "generate"])
+def test_the_link_keeps_the_text_that_a_lesson_shows_in_part(page: str) -> None:
+    text = "Birds sing at dawn and dogs bark at night. " * 20
+    app = opened(page, text=text, seed=3)
+    assert not app.exception and app.link["text"] == text
+    app.session_state["text"] = text + "The end."
+    app.run()
+    assert app.link["text"] == text + "The end."
