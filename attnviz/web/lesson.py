@@ -53,17 +53,21 @@ class Lesson(Generic[T]):
     def __init__(self, name: str, first: T, *, follows: Sequence[str] = ()) -> None:
         self.name, self.first, self.follows = name, first, follows
         state = st.session_state
-        linked = state.pop("linked", None)
-        self._arrives = state.pop("arrived", False) and linked is None
+        linked = state.get("linked")
+        self._arrives = state.get("arrived", False) and linked is None
         self._reads = ("", "")  # the model's title and the text, where the page reads the sidebar
         self._followed: set[str] = set()  # the fields of tokens that the thread has led here
-        if state.pop("revealed", False):
+        if state.get("revealed", False):
             prediction.reveal_all(name)
         kept = from_query(first, linked) if linked is not None else state.get(self._kept, first)
-        undrawn = state.pop("undrawn", False)  # the browser has forgotten the widgets, and is told their values anew
+        undrawn = state.get("undrawn", False)  # the browser has forgotten the widgets, and is told their values anew
+        ended_early = state.get("drawn") is False  # what the last run told the browser may have got lost with it
+        state["drawn"] = False
         for field in fields(first):  # type: ignore[arg-type]
             if linked is not None or undrawn or self.key(field.name) not in state:
                 state[self.key(field.name)] = getattr(kept, field.name)
+            elif ended_early:
+                state[self.key(field.name)] = state[self.key(field.name)]
             if linked is not None:  # a link's token is one of the link's own text: no older word is followed into it
                 state.pop(f"{self.key(field.name)}:on", None)
         for one in follows:
@@ -71,6 +75,8 @@ class Lesson(Generic[T]):
                 state[self.key(one)] = chosen
             elif linked is not None and one in linked:
                 thread.choose(**{one: getattr(kept, one)})
+        for taken in ("arrived", "revealed", "undrawn", "linked"):  # last: a run that was ended before begins anew
+            state.pop(taken, None)
 
     def key(self, field: str) -> str:
         """The key of the widget that holds a field."""

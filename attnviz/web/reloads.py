@@ -71,15 +71,21 @@ def claim(token: str) -> None:
     with _lock:
         _forget_old()
         own = _kept.get(token)
-    until = time.monotonic() + WAIT
-    while own is not None and own.present() and time.monotonic() < until:
-        time.sleep(POLL)
-    with _lock:
-        if own is None or _kept.get(token) is not own or own.present():
-            return
-        own.present, own.left = presence(), None
+    if own is None or (st.session_state.get(_PLACE) is not own and not _owner_left(own)):
+        return
+    # Streamlit may end a run at any look at the session's state, and begin anew: the owner changes last.
     st.session_state[_PLACE] = own
     st.session_state.update({key: thing for key, thing in own.things.items() if thing is not None})
+    with _lock:
+        own.present, own.left = presence(), None
+
+
+def _owner_left(own: Belongings) -> bool:
+    """Whether the session that has them is without its browser, or is within a moment: a reload takes one."""
+    until = time.monotonic() + WAIT
+    while own.present() and time.monotonic() < until:
+        time.sleep(POLL)
+    return not own.present()
 
 
 def forget_absent() -> None:

@@ -78,7 +78,6 @@ def restore_link(page: str) -> None:
     if first:
         reloads.claim(own)
     moved = state.get("page") != page
-    state["page"] = page
     stepped = not first and not moved and _is_history_step()
     if moved and not first and _is_history_step():
         given = {}  # the browser gives the address of the page that was left: this one is as the session last saw it
@@ -89,15 +88,21 @@ def restore_link(page: str) -> None:
         state.pop("linked", None)  # of a page that was left before it ran
         state["arrived"] = True  # for the page: it goes on with what the reader looked at on the one before
         state.update({key: state[key] for key in ("text", "model")})  # or their fields, drawn anew, come up empty
-    if not (first or (moved and given) or stepped):
-        return
+    if first or (moved and given) or stepped:
+        _take_link(given, page, first, stepped)
+    state["page"] = page  # last, for Streamlit may end a run at any line, and begin anew: then nothing is lost
+
+
+def _take_link(given: dict[str, str], page: str, first: bool, stepped: bool) -> None:
+    """Sets model and text as an address has them; what is left of it waits for the page."""
+    state = st.session_state
     whole = first or (stepped and page not in OWN_INPUTS)  # an address that write_link wrote leaves defaults out
-    if "text" in given or first or (whole and len(state["text"]) <= LONGEST_LINK):  # a longer text stands in none
-        state["text"] = given.get("text", first_text())
-    if "model" in given or whole:
-        state["model"] = given.get("model", "minilm")
     state["revealed"] = given.pop("revealed", "") == "1"
     state["linked"] = {key: value for key, value in given.items() if key not in ("text", "model")}
+    if "model" in given or whole:
+        state["model"] = given.get("model", "minilm")
+    if "text" in given or first or (whole and len(state["text"]) <= LONGEST_LINK):  # a longer text stands in none
+        state["text"] = given.get("text", first_text())
 
 
 def _is_history_step() -> bool:
@@ -116,6 +121,7 @@ def write_link(inputs: Inputs, settings: Mapping[str, str]) -> None:
 
     An address that also shows what quizzes hide stands until something changes: it says the same.
     """
+    st.session_state["drawn"] = True
     link = link_to(inputs, settings)
     standing = st.query_params.to_dict()
     standing.pop("revealed", None)

@@ -145,3 +145,27 @@ def test_models_that_wait_make_room_for_those_of_who_is_here(
     monkeypatch.setattr(cache, "OWN_BYTES", 1)
     press(app, "Use it on every page")
     assert [own.token for own in reloads._kept.values()] == [app.link[reloads.PARAMETER]]
+
+
+def test_a_run_that_ended_early_tells_the_browser_again_what_its_fields_hold(browsers: Browsers) -> None:
+    """Streamlit ends a run when the browser asks for another, and with it go the values that it was to be told."""
+    app = opened("train", **SMALL).run()
+    assert not app.number_input(key="train.d_model").proto.set_value
+    app.session_state["drawn"] = False
+    app.run()
+    field = app.number_input(key="train.d_model").proto
+    assert field.set_value and field.value == SMALL["d_model"]
+    app.run()
+    assert not app.number_input(key="train.d_model").proto.set_value
+
+
+def test_a_claim_that_was_interrupted_is_taken_up_again(browsers: Browsers, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = press(opened("train", **SMALL), "Start")
+    browsers.leave()
+    own = reloads._kept[app.link[reloads.PARAMETER]]
+    again = Page("train", app.link)
+    again.session_state["belongings"] = own  # so far it came; and already this session is the owner
+    own.present = lambda: True
+    assert (
+        "Done after 16 steps" in again.run().prose and again.session_state["training"] is app.session_state["training"]
+    )
