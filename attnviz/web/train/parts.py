@@ -189,7 +189,7 @@ def attention(lesson: Lesson[Settings], settings: Settings, run: Run) -> None:
     title = f"Every head after {counted(number, 'step')}"
     alt = f"{title}. {text.most_changed(most_changed, float(moved[most_changed]))}."
     lesson.picture(figure, title=title, alt=alt, data=lambda: heads.table(weights), file="heads")
-    names = {-1: "the one that has changed most" if worth is None else "the one that matters most"}
+    names = {-1: "the one that has learned most"}  # a name that stays: the choice is shown as it was made
     names |= {i: text.name_of(divmod(i, n_heads)) for i in range(n_layers * n_heads)}
     st.selectbox("Head", list(names), key=lesson.key("head"), format_func=names.__getitem__)
     one_head(trace, shown)
