@@ -149,6 +149,13 @@ def test_a_link_with_settings_is_shown_without_an_invitation(visit: Open, query:
     expect(page.get_by_role("button", name="New here?")).to_be_hidden()
 
 
+def test_where_the_browser_may_keep_nothing_the_start_works_all_the_same(visit: Open) -> None:
+    refuse = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('refused'); }})"
+    page = visit(prepare=lambda page: page.add_init_script(refuse))
+    page.get_by_role("button", name="No, thank you").click()
+    expect(page.get_by_role("button", name="New here?")).to_be_hidden()
+
+
 # ---- the words --------------------------------------------------------------------------------------
 
 

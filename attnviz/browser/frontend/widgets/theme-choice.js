@@ -20,7 +20,13 @@ function shareTheme(pages) {
  * @param {string[]} pages Their paths below the app's address.
  */
 export function keepTheme(pages) {
-  const share = () => shareTheme(pages);
+  const share = () => {
+    try {
+      shareTheme(pages);
+    } catch {
+      // the browser may keep nothing: Streamlit has kept no choice either
+    }
+  };
   share();
   for (const leaves of ["pagehide", "blur"]) addEventListener(leaves, share);
   document.addEventListener("click", () => setTimeout(share));
