@@ -10,21 +10,9 @@ from attnviz.inputs.assets import ASSETS
 from attnviz.web import cache, shell
 from tests.pages.driver import SENTENCE, Page, header, opened, values, views
 
-PAGES = [
-    "explore",
-    "models",
-    "generate",
-    "translate",
-    "vision",
-    "step_by_step",
-    "softmax",
-    "masks",
-    "positions",
-    "encoder_block",
-    "variants",
-    "train",
-    "replay",
-]
+MODELS = ["models", "generate", "translate", "vision"]
+LEARN = ["lessons", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants", "glossary"]
+PAGES = ["explore", *MODELS, *LEARN, "train", "replay"]
 OTHER = "The dog chased the cat because it ran."
 
 

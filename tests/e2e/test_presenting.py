@@ -1,0 +1,156 @@
+"""The presenter form, paper, and charts as pictures, in a real Chromium."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.e2e.driver import Open, sideways, still, visiting
+
+# What stands beyond the right edge of the page; handles that plotly lays over a chart are not seen.
+BEYOND = """() => {
+  const width = document.documentElement.clientWidth, found = [];
+  const look = (root) => {
+    for (const e of root.querySelectorAll("*")) {
+      const { width: w, height: h, right } = e.getBoundingClientRect();
+      const seen = w && h && getComputedStyle(e).visibility !== "hidden";
+      if (e.shadowRoot) look(e.shadowRoot);
+      if (!seen || right <= width + 1 || e.closest(".js-plotly-plot, .katex-mathml")) continue;
+      found.push(`${e.tagName} ${e.className} ${right}`);
+    }
+  };
+  look(document.querySelector("[data-testid=stMain]"));
+  return found;
+}"""
+SHEET = (703, 1032)  # an A4 page within margins of 12 mm, in CSS pixels
+
+
+def ready(page: Page) -> None:
+    page.wait_for_selector("h1")
+    page.get_by_role("button", name="Copy link").wait_for()
+
+
+lesson = visiting("softmax", ready)
+page_of = visiting("", ready)
+
+
+def presented(page: Page) -> Page:
+    page.get_by_role("button", name="Present").click()
+    page.get_by_role("group", name="Presenting").wait_for()
+    still(page)
+    return page
+
+
+# ---- the presenter form --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+def test_one_section_fills_the_screen_in_large_type(lesson: Open, size: tuple[int, int]) -> None:
+    page = presented(lesson(size=size))
+    for gone in ("stHeader", "stSidebar"):
+        expect(page.get_by_test_id(gone)).to_be_hidden()
+    root = float(page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)"))
+    assert root >= 20 and root / size[1] >= 1 / 40  # read from the back of a room
+    axis = page.locator(".js-plotly-plot .ytick text").first
+    assert float(axis.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")) >= 0.75 * root
+    assert sideways(page) <= 0
+    place = page.get_by_role("group", name="Presenting").get_by_role("status")
+    expect(place).to_have_text("1 of 3")
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.get_by_role("heading", name="Why divide by")).to_be_hidden()
+    page.get_by_role("button", name="The next section").click()
+    expect(place).to_have_text("2 of 3")
+    expect(page.locator("h1")).to_be_hidden()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("heading", name="Why divide by")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(place).to_have_text("1 of 3")
+
+
+def test_the_keys_and_that_the_tab_remembers(lesson: Open) -> None:
+    page = lesson()
+    field = page.locator(".st-key-text textarea")
+    field.focus()
+    page.keyboard.press("p")  # is typed
+    expect(page.get_by_role("group", name="Presenting")).to_be_hidden()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("p")
+    expect(page.get_by_role("group", name="Presenting")).to_be_visible()
+    for _ in range(12):  # to the end of the section, and on to the next
+        page.keyboard.press("PageDown")
+    expect(page.get_by_role("group", name="Presenting").get_by_role("status")).to_have_text("3 of 3")
+    page.reload()
+    expect(page.get_by_role("group", name="Presenting")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("stHeader")).to_be_visible()
+    expect(page.get_by_role("heading", name="Why divide by")).to_be_visible()
+    assert page.evaluate("document.documentElement.style.getPropertyValue('--av-scale')") == ""
+
+
+def test_a_chart_fills_the_screen(lesson: Open) -> None:
+    page = lesson()
+    chart = page.locator(".js-plotly-plot").first
+    chart.wait_for()
+    before = chart.evaluate("e => e.offsetHeight")
+    chart.hover()
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement?.querySelector('.js-plotly-plot')")
+    page.wait_for_function(f"document.querySelector('.js-plotly-plot').offsetHeight > {before}")
+    still(page)
+    assert chart.evaluate("e => e.getBoundingClientRect().bottom <= innerHeight")
+    page.keyboard.press("f")
+    page.wait_for_function("!document.fullscreenElement")
+
+
+# ---- paper ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", "masks", "models", "softmax"])
+def test_nothing_is_cut_on_paper(page_of: Open, name: str) -> None:
+    page = page_of(f"{name}?revealed=1" if name else "", size=(1280, 720))
+    still(page)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.set_viewport_size({"width": SHEET[0], "height": SHEET[1]})
+    page.emulate_media(media="print")
+    still(page)
+    assert page.evaluate(BEYOND) == []
+    for gone in ("stSidebar", "stHeader", "stButton", "stSelectbox", "stSlider"):
+        assert page.get_by_test_id(gone).locator("visible=true").count() == 0, gone
+    expect(page.locator(".av-print-about")).to_contain_text("The animal didn't cross the street")
+    for chart in page.locator(".js-plotly-plot").all():
+        assert chart.evaluate("e => e.querySelector('.main-svg').getBoundingClientRect().right") <= SHEET[0] + 1
+    page.emulate_media(media="null")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert "av-printing" not in page.evaluate("document.documentElement.className")
+    assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+
+
+# ---- pictures ------------------------------------------------------------------------------------
+
+
+def test_a_chart_is_kept_as_a_picture_that_says_what_it_is_of(lesson: Open, tmp_path: Path) -> None:
+    page = lesson("?revealed=1&temperature=0.5")
+    page.locator(".js-plotly-plot").first.wait_for()
+    saved = {}
+    for kind, button in (("svg", "Picture (SVG)"), ("png", "PNG")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=button).first.click()
+        saved[kind] = tmp_path / download.value.suggested_filename
+        assert saved[kind].name == f"attnviz-row.{kind}"
+        download.value.save_as(saved[kind])
+    picture = ElementTree.parse(saved["svg"]).getroot()
+    said = " ".join("".join(text.itertext()) for text in picture.iter("{http://www.w3.org/2000/svg}text"))
+    assert "MiniLM" in said and "The animal didn't cross the street" in said
+    assert "temperature 0.5 · layer 3 · head 1" in said and "animal" in said
+    width = float(picture.attrib["width"])
+    assert Image.open(saved["png"]).size[0] == 2 * width
+    page.set_content(saved["svg"].read_text("utf-8"))
+    edges = page.locator("svg text").evaluate_all("all => all.map(e => e.getBoundingClientRect().right)")
+    left = page.locator("svg").first.evaluate("e => e.getBoundingClientRect().left")
+    assert max(edges) <= left + width
