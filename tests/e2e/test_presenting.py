@@ -78,6 +78,7 @@ def test_the_keys_and_that_the_tab_remembers(lesson: Open) -> None:
     field = page.locator(".st-key-text textarea")
     field.focus()
     page.keyboard.press("p")  # is typed
+    page.keyboard.press("Backspace")
     expect(page.get_by_role("group", name="Presenting")).to_be_hidden()
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("p")

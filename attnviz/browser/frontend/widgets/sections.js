@@ -2,6 +2,7 @@
 
 const HEADINGS = "h1, h2";
 const COMPONENTS = "[data-testid=stBidiComponentIsolated]"; // in a shadow of the page; a title in it is the page's
+const TOOLS = ".st-key-page-tools";
 
 /** How many headings are in a block of the page. */
 function headingsIn(block) {
@@ -15,6 +16,7 @@ function headingsIn(block) {
  * @returns {Element[]}
  */
 export function blocksOf(container) {
+  if (container.matches(TOOLS)) return []; // they stand in every section
   if (headingsIn(container) < 2 || container.matches("[data-testid=stHorizontalBlock]")) return [container];
   return [...container.children].flatMap(blocksOf);
 }
