@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.driver import Open, sideways, still, visiting
 
-# What stands beyond the right edge of the page; handles that plotly lays over a chart are not seen.
+# What stands beyond the right edge of the page; neither plotly's handles nor what roots clip are seen.
 BEYOND = """() => {
   const width = document.documentElement.clientWidth, found = [];
   const look = (root) => {
@@ -19,7 +19,7 @@ BEYOND = """() => {
       const { width: w, height: h, right } = e.getBoundingClientRect();
       const seen = w && h && getComputedStyle(e).visibility !== "hidden";
       if (e.shadowRoot) look(e.shadowRoot);
-      if (!seen || right <= width + 1 || e.closest(".js-plotly-plot, .katex-mathml")) continue;
+      if (!seen || right <= width + 1 || e.closest(".js-plotly-plot, .katex svg")) continue;
       found.push(`${e.tagName} ${e.className} ${right}`);
     }
   };
