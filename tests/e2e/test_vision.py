@@ -136,12 +136,11 @@ def test_keys_choose_patches_and_heads(visit: Open) -> None:
     page, trace = visit("?layer=2&head=3"), load("digits").run(FIRST)
     say = page.locator(".ap .av-say")
     page.locator(".ap-tiles [aria-selected=true]").focus()
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowRight")
     expect(page.locator(".ap-big h2")).to_contain_text("Rollout to layer 1")
     expect(say).to_contain_text("Rolled out from the input to layer 1")
-    for _ in range(4):
-        page.keyboard.press("ArrowUp")
+    page.keyboard.press("Home")
     expect(page.locator(".ap-big h2")).to_contain_text("Layer 1, head 0")
     patch(page, 0, 0).focus()
     for key in ("ArrowRight", "ArrowDown", "Enter", "ArrowRight"):
@@ -154,9 +153,11 @@ def test_keys_choose_patches_and_heads(visit: Open) -> None:
     expect(say).to_contain_text("the class token gives")
 
 
-def test_layers_run_across_and_heads_down_as_in_explore(visit: Open) -> None:
+def test_a_row_is_a_layer_and_a_column_a_head_as_in_explore(visit: Open) -> None:
     page = visit()
-    expect(page.locator(".ap h2").first).to_contain_text("layers → heads ↓")
+    expect(page.locator(".ap h2").first).to_contain_text("heads → layers ↓")
+    named = "Heads: a row per layer, a column per head, the last column is rollout"
+    expect(page.locator(".ap-tiles")).to_have_attribute("aria-label", named)
     at = {
         (layer, head): page.locator(f".ap-tiles [data-layer='{layer}'][data-head='{head}']").bounding_box()
         for layer in range(3)
@@ -164,14 +165,19 @@ def test_layers_run_across_and_heads_down_as_in_explore(visit: Open) -> None:
     }
     boxes = {place: box for place, box in at.items() if box is not None}
     assert len(boxes) == 15
-    for head in (0, 1, 2, 3, -1):
-        row = [boxes[layer, head] for layer in range(3)]
-        assert len({box["y"] for box in row}) == 1 and row[0]["x"] < row[1]["x"] < row[2]["x"]
     for layer in range(3):
-        column = [boxes[layer, head]["y"] for head in (0, 1, 2, 3, -1)]
-        assert column == sorted(column) and len({boxes[layer, head]["x"] for head in (0, 1, 2, 3, -1)}) == 1
+        row = [boxes[layer, head] for head in (0, 1, 2, 3, -1)]
+        assert len({box["y"] for box in row}) == 1
+        assert all(left["x"] + left["width"] < right["x"] for left, right in pairwise(row))
+    for head in (0, 1, 2, 3, -1):
+        column = [boxes[layer, head] for layer in range(3)]
+        assert len({box["x"] for box in column}) == 1
+        assert all(above["y"] + above["height"] < below["y"] for above, below in pairwise(column))
     names = page.locator(".ap-tiles .ap-name").all_inner_texts()
-    assert names == ["", "0", "1", "2", "0", "1", "2", "3", "rollout"]
+    assert names == ["", "0", "1", "2", "3", "rollout", "0", "1", "2"]
+    page.locator(".ap-tiles").evaluate("grid => grid.style.setProperty('--tile', '13px')")  # as with 16 heads
+    rollout, last = (page.locator(".ap-tiles .ap-name").nth(place).bounding_box() for place in (5, 4))
+    assert rollout and last and last["x"] + last["width"] <= rollout["x"]
 
 
 def test_a_head_is_switched_off_and_on_again(visit: Open) -> None:

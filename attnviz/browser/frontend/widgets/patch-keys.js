@@ -26,22 +26,22 @@ export function patchKey(view, e) {
   view.cells[view.cursor].focus();
 }
 
-/** Arrows move among the heads: a column is a layer, and under its heads stands its rollout. */
+/** Arrows move among the heads: a row is a layer, and after its heads stands its rollout. */
 export function headKey(view, e) {
   const { layers, heads } = view.model,
     { layer, head } = view.look,
-    row = head === PATCH_ROLLOUT ? heads : head;
+    column = head === PATCH_ROLLOUT ? heads : head;
   const to = {
-    ArrowLeft: [layer - 1, row],
-    ArrowRight: [layer + 1, row],
-    ArrowUp: [layer, row - 1],
-    ArrowDown: [layer, row + 1],
-    Home: [0, row],
-    End: [layers - 1, row],
+    ArrowLeft: [layer, column - 1],
+    ArrowRight: [layer, column + 1],
+    ArrowUp: [layer - 1, column],
+    ArrowDown: [layer + 1, column],
+    Home: [layer, 0],
+    End: [layer, heads],
   }[e.key];
   if (!to || e.ctrlKey || e.metaKey || e.altKey) return;
   e.preventDefault();
-  const [l, r] = [Math.max(0, Math.min(layers - 1, to[0])), Math.max(0, Math.min(heads, to[1]))];
-  view.pick(l, r === heads ? PATCH_ROLLOUT : r);
+  const [l, c] = [Math.max(0, Math.min(layers - 1, to[0])), Math.max(0, Math.min(heads, to[1]))];
+  view.pick(l, c === heads ? PATCH_ROLLOUT : c);
   view.tiles.get(`${view.look.layer}.${view.look.head}`).focus();
 }

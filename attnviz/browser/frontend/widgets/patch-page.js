@@ -12,7 +12,7 @@ export function buildPatches(view) {
   n.heads = el("div", {
     class: "ap-tiles",
     role: "grid",
-    "aria-label": "Heads: a column per layer, a row per head, the last row is rollout",
+    "aria-label": "Heads: a row per layer, a column per head, the last column is rollout",
     onkeydown: (e) => headKey(view, e),
   });
   n.answer = el("section", { class: "ap-answer" });
@@ -36,7 +36,7 @@ export function buildPatches(view) {
     el(
       "div",
       { class: "ap-main" },
-      el("section", {}, el("h2", {}, "All heads", el("small", {}, "layers → heads ↓")), n.heads, n.answer),
+      el("section", {}, el("h2", {}, "All heads", el("small", {}, "heads → layers ↓")), n.heads, n.answer),
       el(
         "section",
         { class: "ap-big" },
@@ -121,23 +121,24 @@ export function layPatches(view) {
     view.tiles.set(`${layer}.${head}`, cell);
     return cell;
   };
-  const name = (text, role) => el("div", { role, class: "ap-name" }, text),
-    row = (title, head) =>
-      el(
-        "div",
-        { role: "row" },
-        name(title, "rowheader"),
-        grid(layers, (layer) => tile(layer, head)),
-      );
-  n.heads.style.setProperty("--columns", layers);
+  const name = (text, role) => el("div", { role, class: "ap-name" }, text);
+  n.heads.style.setProperty("--columns", heads);
   n.heads.replaceChildren(
     el(
       "div",
       { role: "row" },
       name("", "columnheader"),
-      grid(layers, (layer) => name(layers > 8 && layer % 2 ? "" : String(layer), "columnheader")),
+      grid(heads, (head) => name(heads > 8 && head % 2 ? "" : String(head), "columnheader")),
+      name("rollout", "columnheader"),
     ),
-    ...grid(heads, (head) => row(String(head), head)),
-    row("rollout", PATCH_ROLLOUT),
+    ...grid(layers, (layer) =>
+      el(
+        "div",
+        { role: "row" },
+        name(String(layer), "rowheader"),
+        grid(heads, (head) => tile(layer, head)),
+        tile(layer, PATCH_ROLLOUT),
+      ),
+    ),
   );
 }

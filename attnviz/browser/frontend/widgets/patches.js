@@ -21,8 +21,9 @@ import { buildPatches, layPatches, showAnswer } from "./patch-page.js";
 import { paintOverlay, paintPatchGrid, paintPatchNumbers, washedPicture } from "./patch-picture.js";
 
 const PATCH_LARGEST = 420, // px of the picture's side
-  PATCH_TALLEST = 420, // px of all heads, one under the other
-  PATCH_NAMES = 48; // px of the heads' names, beside them
+  PATCH_TALLEST = 420, // px of all layers, one under the other
+  PATCH_LAYERS = 22, // px of the layers' numbers, beside them
+  PATCH_ROLLED = 48; // px of the column of rollouts, at least: its name
 
 class PatchView {
   /** `onLook` gets {layer, head, query, off}. */
@@ -110,8 +111,9 @@ class PatchView {
       room = narrow ? width : width - Math.min(0.42 * width, 340) - 32;
     this.root.classList.toggle("ap-narrow", narrow);
     this.side = Math.floor(Math.min(PATCH_LARGEST, room) / model.side) * model.side;
-    const across = (narrow ? width : Math.min(0.42 * width, 340)) - PATCH_NAMES,
-      fitting = Math.min(across / model.layers, PATCH_TALLEST / (model.heads + 1));
+    const across = (narrow ? width : Math.min(0.42 * width, 340)) - PATCH_LAYERS,
+      wide = Math.min(across / (model.heads + 1), (across - PATCH_ROLLED) / model.heads),
+      fitting = Math.min(wide, PATCH_TALLEST / model.layers);
     this.paintTiles(Math.max(13, Math.min(56, Math.floor(fitting) - 4)));
     const off = this.offHeads();
     n.off.hidden = look.head === PATCH_ROLLOUT;
