@@ -162,12 +162,12 @@ def _exactly(share: float) -> str:
 
 def no_token(word: str, stand_in: str) -> str:
     """That the reader's word is not in the vocabulary."""
-    return f"− “{word}” is not one token of this model’s vocabulary; “{stand_in}” stands in its place."
+    return f"“{word}” is not one token of this model’s vocabulary; “{stand_in}” stands in its place."
 
 
 def same_token(word: str, stand_in: str) -> str:
     """That the reader's word is the one to be exchanged."""
-    return f"− “{word}” is the word that stands there; “{stand_in}” takes its place."
+    return f"“{word}” is the word that stands there; “{stand_in}” takes its place."
 
 
 def who_notices(exchange: Exchange) -> tuple[str, list[str], str, str]:

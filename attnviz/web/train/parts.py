@@ -101,7 +101,7 @@ def buttons(lesson: Lesson[Settings], settings: Settings, run: Run | None, busy:
         if run is not None and run.status in ("stopped", "done") and run.probe is not None:
             after(run)
     if wrong:
-        st.text(f"− {wrong}")
+        shell.notice(wrong)
 
 
 def after(run: Run) -> None:
@@ -162,7 +162,7 @@ def under_way(run: Run) -> None:
 def refused() -> None:
     """Why the last thing that was asked for did not happen."""
     if st.session_state.get(state.REFUSED):
-        st.text(f"− {st.session_state[state.REFUSED]}")
+        shell.notice(st.session_state[state.REFUSED])
 
 
 def pictures(lesson: Lesson[Settings], settings: Settings, run: Run) -> None:

@@ -39,7 +39,7 @@ def sentence(run: Run | None) -> str:
     if run is None:
         return "Pick a task and press Start: a small transformer learns it here, and you see what its heads look at."
     if run.status == "failed":
-        return f"− {run.error} What you set is still there: change it, and start again."
+        return f"{run.error} What you set is still there: change it, and start again."
     place = run.place
     if place is not None:
         return in_line(place)
