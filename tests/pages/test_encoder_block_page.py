@@ -217,6 +217,7 @@ def test_a_layer_that_a_model_does_not_have_is_remembered_for_one_that_has(app: 
     app.selectbox(key="model").select("scratch:tiny").run()
     assert app.link["layer"] == "1"
     app.selectbox(key="model").select("minilm").run()
+    app.query_params.clear()  # as the navigation does
     app.switch_page("pages/variants.py").run()
     assert app.selectbox(key="variants.layer").value == 5
 

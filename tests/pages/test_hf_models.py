@@ -45,10 +45,10 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
 @pytest.mark.parametrize(
     ("page", "query", "said"),
     [
-        ("explore", {"whole": "1", "temp": "0.5"}, "Run through every layer"),
+        ("explore", {"whole": "1", "temp": "0.5"}, "After the last layer"),
         ("step_by_step", {"of": "text"}, "is not made of our layers"),
         ("softmax", {}, "of its attention"),
-        ("masks", {"mask": "window"}, "Run through every layer"),
+        ("masks", {"mask": "window"}, "After all layers"),
         ("masks", {"mask": "painted", "painted": "2.0-2"}, "adds at most its output bias"),
         ("positions", {}, "has its own positions"),
         ("encoder_block", {}, "is not made of our layers"),

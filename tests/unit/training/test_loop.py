@@ -56,9 +56,10 @@ def test_every_task_trains_evaluates_and_shows_its_probe(task: str) -> None:
 
 
 def test_the_first_loss_is_that_of_guessing() -> None:
-    """Small random weights know nothing: −ln(1/V)."""
-    run = Training(preset("copy", **TINY))
-    assert run._step().loss == pytest.approx(math.log(run.task.tokenizer.vocab_size), abs=0.3)
+    """Small random weights know nothing: −ln(1/V), on average over what they may be."""
+    runs = [Training(preset("copy", **TINY, seed=seed)) for seed in range(8)]
+    losses = [run._step().loss for run in runs]
+    assert sum(losses) / len(losses) == pytest.approx(math.log(runs[0].task.tokenizer.vocab_size), abs=0.3)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
