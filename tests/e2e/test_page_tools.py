@@ -125,7 +125,7 @@ def test_the_link_is_copied_and_shown_as_a_code(lesson: Open) -> None:
     link = page.evaluate("navigator.clipboard.readText()")
     assert link == panel.get_by_role("textbox").input_value() and link.endswith("/softmax?temperature=0.5")
     expect(panel.get_by_role("img", name="The link as a QR code")).to_be_visible()
-    expect(panel).to_contain_text("This address opens on this computer only.")
+    expect(panel).to_contain_text("This address opens on this computer only")
     expect(panel.get_by_role("checkbox")).to_be_hidden()  # nothing was revealed
     assert serious(page) == []
     page.keyboard.press("Escape")

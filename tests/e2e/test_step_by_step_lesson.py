@@ -284,7 +284,7 @@ def test_a_layer_down_opens_at_the_same_number(visit: Open, minilm: Model) -> No
 
 def test_all_digits_agree_with_a_calculator(visit: Open, minilm: Model) -> None:
     page = visit("?of=text&layer=3&path=m:10:6")
-    expect(page.locator(".aw-note")).to_have_text("Rounded to 4 digits.")
+    expect(page.locator(".aw-note")).to_have_text("Computed with all digits, shown with 4.")
     page.get_by_role("button", name="All digits").click()
     factors = [float(t.replace("−", "-")) for t in page.locator(".aw-f").all_inner_texts()]
     x, mean, variance, gamma, beta = factors

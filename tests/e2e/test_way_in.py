@@ -273,7 +273,7 @@ def test_a_guess_ticks_the_lesson_for_later_visits(visit_softmax: Open) -> None:
     page = visit_softmax("?revealed=0")
     page.locator("[class*=st-key-lesson-predict] button").first.click()
     expect(page.locator(".aw-course")).to_contain_text("✓ This lesson is done")
-    expect(page.locator(".aw-course .next")).to_contain_text("Next Masks Who may look at whom? 6 min, needs Softmax")
+    expect(page.locator(".aw-course .next")).to_contain_text("Next Masks Who may look at whom? 6 min, after Softmax")
     page.reload()
     read(page)
     page.get_by_role("link", name="All lessons").click()

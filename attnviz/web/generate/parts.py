@@ -100,7 +100,7 @@ def buttons(lesson: Lesson[Settings], opening: Opening, scene: Scene) -> None:
 
 def notes(scene: Scene) -> None:
     """Why nothing follows, what the tint means."""
-    tint = "Tint: where the amber token looks in this head, which is not why the model answers."
+    tint = "Blue shows where the amber token looks in this head. It does not explain the answer."
     st.caption(shell.escaped(" ".join(filter(None, (text.ended(scene), tint)))))
 
 

@@ -47,7 +47,8 @@ def next_sentence(scene: Scene, layer: int, head: int) -> str:
     most = int(row.argmax())
     looker = scene.labels[scene.focus - 1]
     seen = "itself" if most == scene.focus - 1 else f"“{scene.labels[most]}”"
-    looks = f"Before it, “{looker}” looks most at {seen} in layer {layer}, head {head}: {percent(float(row[most]))}."
+    share = percent(float(row[most]))
+    looks = f"The token before it, “{looker}”, looks most at {seen} in layer {layer}, head {head}: {share}."
     start = f"After “{before}”, " if (before := context(scene)) else "At the start, "
     likeliest = f"“{scene.label(best)}” is likeliest with {percent(float(p[best]))}"
     if scene.focus == scene.n_tokens:
@@ -110,7 +111,7 @@ def sink_sentence(sink: Sink) -> str:
     share = float(sink.shares.mean())
     layer, head = divmod(int(sink.shares.argmax()), sink.shares.shape[1])
     return (
-        f"On average a head gives the first token {percent(share)} of its attention; looking evenly would give it "
+        f"On average a head gives the first token {percent(share)} of its attention; sharing evenly would give it "
         f"{percent(sink.even)}. Layer {layer}, head {head} does so most: {percent(float(sink.shares.max()))}."
     )
 

@@ -51,7 +51,7 @@ def other_controls(lesson: Lesson[Settings], shown: Shown) -> None:
 
 def prediction(lesson: Lesson[Settings], provenance: Provenance) -> bool:
     """How much work one score is; whether the steps may be shown."""
-    question = "How many products add up to one score of QKᵀ?"
+    question = "A score says how well a query fits a key: it is a sum of products. How many products?"
     return lesson.predict("score", question, WIDTHS, WIDTHS[0], text.products_of_a_score(provenance))
 
 

@@ -22,7 +22,7 @@ def products_of_a_score(provenance: Provenance) -> str:
     width, n_words = provenance.width, len(provenance.labels)
     return (
         f"A query and a key of one head have {width} numbers each, so a score is {width} products, added up. The model "
-        f"is {provenance['concat'].width} wide, and the text has {n_words} words."
+        f"is {provenance['concat'].width} wide, and the text has {n_words} tokens."
     )
 
 

@@ -51,7 +51,7 @@ const SENTENCES = {
   k: (on) => `${by(on, "W_K")} its key, by which others find it. ${keysOf(on)}.`,
   v: (on) => `${by(on, "W_V")} its value, what it hands to those that look at it. ${keysOf(on)}.`,
   split: ({ heads, d, matrices }) =>
-    `${matrices.concat.width} numbers per word are ${heads} heads of ${d}. ` +
+    `Each token’s ${matrices.concat.width} numbers are split: ${d} for each of ${heads} heads. ` +
     "Each head goes on alone, with its own columns of Q, K and V.",
   turn: ({ at, word }) =>
     `Each pair of numbers is turned by an angle that grows with the position: ${word(at.query)} stands at position ` +
@@ -65,7 +65,7 @@ const SENTENCES = {
         "dividing by it keeps softmax from becoming all or nothing.",
   mask: ({ provenance, head, at }) => maskSentence(provenance, head, at),
   softmax: ({ provenance, head, at, word }) =>
-    `e to the power of each score, then its share of the row’s sum: ${word(at.query)} gives ` +
+    `Raise e to each score, then divide by the sum of the row: ${word(at.query)} gives ` +
     `${shareOf(provenance, head, at)} of its attention to ${word(at.key)}.`,
   values: ({ at, word, matrices, head }) =>
     matrices[`AV.${head}`]

@@ -42,7 +42,8 @@ export function termTable(view, cell, found) {
     body,
     totals(provenance, cell, found, pen),
   );
-  const note = pen.rounded && !view.everyDigit ? el("p", { class: "aw-note" }, "Rounded to 4 digits.") : null;
+  const note =
+    pen.rounded && !view.everyDigit ? el("p", { class: "aw-note" }, "Computed with all digits, shown with 4.") : null;
   return el("div", { class: "aw-scroll", tabindex: all ? "0" : null }, table, note);
 }
 

@@ -13,7 +13,7 @@ const goTo = (course, page, start = false) => course.tell.trigger("go", start ? 
 
 const linkTo = (course, page, ...children) => placeLink(addressOf(page), () => goTo(course, page), ...children);
 
-const needsText = ({ needs }) => (needs.length ? `needs ${needs.join(" and ")}` : "needs nothing");
+const needsText = ({ needs }) => (needs.length ? `after ${needs.join(" and ")}` : "for a start");
 
 /** The sign of a lesson that is done, with its word. */
 const doneSign = () => el("span", { class: "done" }, "✓ done");

@@ -22,7 +22,8 @@ const isAnswered = () => document.querySelector('[class*="st-key-lesson-predict"
 /** What the link does not do, in sentences; `leftOut` are those that the page knows. */
 function linkLimits(leftOut, address) {
   const limits = [...leftOut];
-  if (HERE.includes(location.hostname)) limits.push("This address opens on this computer only.");
+  if (HERE.includes(location.hostname))
+    limits.push("This address opens on this computer only: a phone needs one of a server that it can reach.");
   if (address.length > LONGEST_CODE) limits.push("It is too long for a QR code that a phone can read from a screen.");
   return limits.join(" ");
 }

@@ -44,7 +44,7 @@ export const STEPS = [
     says: ({ place }, { layers, heads }) => [
       strong("A head is one way of looking: for every token it says how much to look at each other one."),
       ` Every small square is a head. This model has ${count(layers, "layer")} with ${count(heads, "head")} each, `,
-      "and a layer works on what the one before passed on. The large square is ",
+      "and a layer works on what the one before passed on. The large table is the framed one, ",
       strong(place),
       ". Press another: same text, another habit.",
     ],
@@ -101,10 +101,10 @@ function chain(steps) {
   if (steps.length < 2) return [];
   const [sum, ...rest] = steps;
   return [
-    " It comes about so: the products of query and key add up to ",
+    " Multiply query and key number by number and add up: ",
     strong(sum[1]),
-    ...rest.slice(0, -1).flatMap(([what, value]) => [`; ${what} gives `, strong(value)]),
-    "; softmax makes that the share ",
+    ...rest.slice(0, -1).flatMap(([what, value]) => [`. ${what} gives `, strong(value)]),
+    ". Softmax compares the whole row: ",
     strong(steps[steps.length - 1][1]),
     ".",
   ];
