@@ -31,7 +31,7 @@ def go_to(page: Page, section: str, name: str) -> None:
     """Another page, by the menu."""
     if section:
         page.get_by_test_id("stTopNavSection").filter(has_text=section).click()
-    page.locator(f'a[href$="/{name}"]').click()
+    page.locator(f'[data-testid^="stTopNav"][href$="/{name}"]').click()
     page.wait_for_url(re.compile(rf"/{name}(\?|$)"))
     page.wait_for_selector(QUIET)
     expect(page.get_by_test_id("stException")).to_have_count(0)
@@ -181,7 +181,7 @@ def test_a_link_too_long_for_a_code_is_copied_all_the_same(visit: Open) -> None:
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_tools_stand_in_the_header_at_every_width(visit: Open, dark: bool) -> None:
     page = visit(dark=dark)
-    row = page.get_by_role("group", name="This page")
+    row = page.get_by_role("group", name="This page", exact=True)
     for width in at_widths(page):
         assert sideways(page) <= 0, width
         box, menu = row.bounding_box(), page.get_by_test_id("stMainMenu").bounding_box()
