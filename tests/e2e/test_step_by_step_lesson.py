@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from attnviz import Model
 from attnviz.analysis.provenance.steps import layer_provenance
 from attnviz.analysis.provenance.worked_example import by_hand
-from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, seen, visiting
+from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, query_of, seen, visiting
 
 ROOT = "[...document.querySelectorAll('*')].map((e) => e.shadowRoot).find((s) => s?.querySelector('.aw'))"
 ATTENTION = ("x", "q", "k", "v", "split", "scores", "scaled", "mask", "softmax", "values", "concat", "out")
@@ -168,7 +168,7 @@ def test_a_weight_is_changed_and_everything_after_it(visit: Open) -> None:
     page.locator('[data-step="out"]').click()
     expect(cell(page, "out:1:0")).to_have_text(shown(one["out"].at(1, 0), 2))
     page.wait_for_url(re.compile("step=out.*edits=W_Q.1.0"))
-    other = visit(page.url)
+    other = visit(query_of(page))
     expect(cell(other, "out:1:0")).to_have_text(shown(one["out"].at(1, 0), 2))
     other.locator(".aw-foot button").click()
     expect(cell(other, "out:1:0")).to_have_text(shown(by_hand()["out"].at(1, 0), 2))
@@ -344,7 +344,7 @@ def test_controls_and_the_link(visit: Open) -> None:
     cell(page, "weights.7:12:0").click()
     page.wait_for_url(re.compile(r"path=weights.7%3A12%3A0"))
     expect(page.get_by_role("combobox", name=re.compile("Word")).first).to_have_value("12 too")
-    other = visit(page.url)
+    other = visit(query_of(page))
     expect(cell(other, "weights.7:12:0")).to_have_class(re.compile(r"\bon\b"))
     assert result(other) == result(page)
     other.get_by_role("radio", name="By hand").or_(other.get_by_text("By hand: 4 numbers a word")).first.click()
@@ -365,12 +365,13 @@ def test_every_try(visit: Open) -> None:
         ("weights.1:0:2", "0.40"),
         ("m:0:1", "−0.17"),
         ("weights.1:10:2", "0.68"),
-        ("Qr:10:17", "2.32"),
+        ("Qr:15:48", "−2.81"),
     ]
     for number, (key, text) in enumerate(shows):
         page.locator(f".st-key-step_by_step-try-{number} button").click()
         expect(cell(page, key)).to_have_text(text)
         expect(page.locator(".aw-crumbs li")).to_have_count(6 if number == 0 else 1)
+    expect(page.locator(".st-key-lesson-sentence-main")).to_contain_text("In layer 3, head 1, “it”")  # kept in Austen
     expect(page).to_have_url(re.compile("of=text.*step=turn.*model=austen"))
 
 
