@@ -8,7 +8,7 @@ from attnviz import Intervention, Model
 from attnviz.analysis import causality
 from attnviz.analysis.measures import relative_change
 from attnviz.browser.painted_cells import read_cells
-from attnviz.formatting import percent
+from attnviz.formatting import percent, points
 from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, query_of, seen, sentence, sideways, visiting, write
 
 
@@ -55,13 +55,21 @@ def test_every_mask_and_every_control(visit: Open, minilm: Model) -> None:
     page.get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
     expect(sentence(page)).to_contain_text("at most 3 away")
-    it, _ = moved(minilm, Intervention(mask=("window", 3)))
+    near = Intervention(mask=("window", 3))
+    it, _ = moved(minilm, near)
     expect(sentence(page)).to_contain_text(f"“it” has changed by {it}")
     for label, value in (("Layer", "5"), ("Head", "7")):
         page.get_by_role("combobox", name=label).click()
         page.get_by_role("option", name=value, exact=True).click()
     expect(page.locator(".st-key-masks-before .av-say")).to_contain_text("In layer 5, head 7")
-    expect(page.locator(".st-key-masks-change .av-say")).to_contain_text("points against the model as trained")
+    before, after = (
+        float(minilm.run(SENTENCE, intervention=change).layers[5].attention.weights[0, 7, 10, 10])
+        for change in (None, near)
+    )
+    expect(page.locator(".st-key-masks-change .av-say")).to_have_text(
+        f"In layer 5, head 7, it gives {percent(after)} of its attention to it, "
+        f"{points(after - before).removeprefix('+')} points more than in the trained model."
+    )
     page.wait_for_url("**head=7**")
     words = sentence(page).inner_text()
     again = visit(query_of(page))
