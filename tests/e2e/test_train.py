@@ -107,6 +107,8 @@ def test_a_reload_finds_the_training_and_the_model_again(visit: Open) -> None:
     button(page, "Stop").click()
     button(page, "Use it on every page").click()
     page.get_by_role("link", name="Every page runs it now: open Explore").click()
+    # The address of Train has the model too: a reload before Explore is there would be one of Train.
+    expect(page.get_by_role("combobox", name="Model")).to_have_value(re.compile("Yours 1: copy after"))
     page.wait_for_url("**model=session%3A**")
     page.reload()
     expect(page.get_by_role("combobox", name="Model")).to_have_value(re.compile("Yours 1: copy after"))
