@@ -241,6 +241,17 @@ def _first_model() -> None:
     st.session_state["model"] = "minilm"
 
 
+def rerun_if_old(inputs: Inputs) -> None:
+    """Runs the whole page again if the sidebar says something else by now.
+
+    To be called in a fragment: what the browser reported just before a new text came reruns the fragment after it, with
+    what it was made with, and would draw the old text's picture over the new page.
+    """
+    state = st.session_state
+    if inputs != Inputs(state["model"] or "minilm", state["text"]):
+        st.rerun()
+
+
 def one_text(name: str) -> None:
     """Ends the page with a sentence if the model does not read one text, as pages do. Errors: those of the model."""
     model = cache.model(name)

@@ -77,6 +77,7 @@ class AppPages:
 
     def close(self) -> None:
         for page in self.pages:
+            page.evaluate("try { localStorage.clear() } catch {}")  # a warm browser knows nothing of the test before
             page.close()
         for context in self.contexts:
             context.close()

@@ -66,6 +66,7 @@ class Start {
   update(data) {
     const asked = data.asked && !this.data?.asked;
     this.data = data;
+    this.told = null; // the step may speak of what is new
     if (asked) this.begin();
     this.show();
   }

@@ -53,7 +53,7 @@ class Words {
     on("pointermove", (event) => event.pointerType !== "touch" && this.point(event));
     on("click", (event) => this.press(event));
     on("keydown", (event) => event.key === "Escape" && this.card.hide());
-    on("scroll", () => this.card.hide());
+    on("scroll", () => this.follow());
     this.list.addEventListener("keydown", (event) => this.move(event));
     this.list.addEventListener("focusout", () => this.card.leave());
   }
@@ -176,7 +176,18 @@ class Words {
     const word = event.buttons ? null : this.wordAt(event);
     if (word && word.entry === this.card.entry) this.card.stay();
     else if (word) this.pointing = setTimeout(() => this.card.show(word.entry, word.rect), POINT);
-    if (!word && this.card.open) this.card.leave();
+    if (!word && this.card.open && !this.isFocused()) this.card.leave();
+  }
+
+  /** Whether the keyboard is in the list: then what it explains stays. */
+  isFocused() {
+    return this.list.contains(this.focused());
+  }
+
+  /** The page was scrolled, be it to the entry that has the focus: the card follows that one, and leaves any other. */
+  follow() {
+    if (this.card.open && this.isFocused()) this.card.show(this.card.entry, this.focused().getBoundingClientRect());
+    else this.card.hide();
   }
 
   press(event) {
