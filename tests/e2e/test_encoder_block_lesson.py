@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from attnviz import Model
@@ -86,6 +87,7 @@ def test_the_predictions_depth_from_the_keyboard_and_another_seed(open_app: Open
     expect(page).to_have_url(re.compile("depth=1.*seed=1"))
 
 
+@pytest.mark.nightly
 def test_a_link_shows_the_same_elsewhere_and_the_things_to_try(visit: Open) -> None:
     page = visit("?token=2&layer=1&norm=feed-forward&depth=7&seed=3")
     expect(sentence(page)).to_contain_text("“animal” enters layer 1")

@@ -100,6 +100,7 @@ CUT = """() => {
 }"""
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("query", ["?shown=minilm", "?shown=dates&beside=austen"])
 def test_nothing_is_cut_and_nothing_scrolls_sideways(query: str, visit: Open) -> None:
     page = visit(query, dark=True)

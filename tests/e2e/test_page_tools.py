@@ -91,6 +91,7 @@ def background(page: Page) -> str:
     return str(page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor"))
 
 
+@pytest.mark.nightly
 def test_a_theme_once_chosen_holds_on_every_page(visit: Open) -> None:
     page = visit(viewport={"width": 1440, "height": 900})  # a browser of its own: it remembers the choice
     light = background(page)

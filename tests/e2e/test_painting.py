@@ -351,6 +351,7 @@ def test_compact_shows_the_matrix_and_its_sentence_only(open_view: Open, message
     assert state_of(page)["queries"] == [] and page.evaluate("view.zoom.zoomed()")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("widths", [(300, 300, 300), (420, 640), (900,)])
 def test_compact_fits_its_column(open_view: Open, message: bytes, widths: tuple[int, ...]) -> None:
     page = compact(open_view(message), *widths, state={**PAINTING, "queries": [IT]})

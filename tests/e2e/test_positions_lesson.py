@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.driver import QUIET, Open, at_widths, dial, picture, query_of, seen, sentence, sideways, visiting
@@ -76,6 +77,7 @@ def test_a_guess_uncovers_the_bars(open_app: Open) -> None:
     expect(picture(page, "positions-shuffle").locator(".js-plotly-plot")).to_be_visible()
 
 
+@pytest.mark.nightly
 def test_each_thing_to_try(visit: Open) -> None:
     page = visit()
 
@@ -99,6 +101,7 @@ def test_the_formulas_and_the_code_open(first_look: Page) -> None:
     expect(first_look.locator(".st-key-positions-code")).to_contain_text("def rotary")
 
 
+@pytest.mark.nightly
 def test_nothing_scrolls_sideways(first_look: Page) -> None:
     for width in at_widths(first_look):
         assert sideways(first_look) <= 0, width

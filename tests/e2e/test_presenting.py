@@ -94,6 +94,7 @@ def test_the_keys_and_that_the_tab_remembers(lesson: Open) -> None:
     assert page.evaluate("document.documentElement.style.getPropertyValue('--av-scale')") == ""
 
 
+@pytest.mark.nightly
 def test_a_chart_fills_the_screen(lesson: Open) -> None:
     page = lesson()
     chart = page.locator(".js-plotly-plot").first
@@ -112,6 +113,7 @@ def test_a_chart_fills_the_screen(lesson: Open) -> None:
 # ---- paper ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["", "masks", "models", "softmax"])
 def test_nothing_is_cut_on_paper(page_of: Open, name: str) -> None:
     page = page_of(f"{name}?revealed=1" if name else "", size=(1280, 720))

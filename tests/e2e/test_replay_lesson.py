@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.driver import Open, at_widths, query_of, seen, sentence, sideways, visiting
@@ -49,6 +50,7 @@ def test_the_dial_goes_through_the_training_and_play_to_its_end(visit: Open) -> 
     expect(sentence(page)).to_contain_text("more than to any other")
 
 
+@pytest.mark.nightly
 def test_a_head_switched_off_and_the_link_in_another_browser(visit: Open) -> None:
     page = visit()
     page.get_by_role("button", name="without layer").click()

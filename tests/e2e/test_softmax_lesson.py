@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.driver import QUIET, Open, at_widths, pick, query_of, seen, sentence, sideways, visiting, write
@@ -48,6 +49,7 @@ def test_the_picture_follows_the_dial_while_it_moves_and_from_the_keyboard(visit
     expect(page.locator(DIAL)).to_have_attribute("aria-valuetext", "0.05")
 
 
+@pytest.mark.nightly
 def test_every_other_control(visit: Open) -> None:
     page = visit()
     for field, option, words in (("query", "2 animal", "“animal” gives"), ("layer", "0", ""), ("head", "5", "")):
@@ -96,6 +98,7 @@ def test_the_list_of_tokens_displays_the_token_of_the_sentence(visit: Open) -> N
     agree(label)
 
 
+@pytest.mark.nightly
 def test_things_to_try_and_the_link_in_another_browser(visit: Open) -> None:
     page = visit()
     page.get_by_role("button", name="Almost even: τ = 20").click()

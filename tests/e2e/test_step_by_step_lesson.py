@@ -249,6 +249,7 @@ def rows(page: Page, name: str) -> set[int]:
     }
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("touch", [False, True])
 def test_every_row_and_column_is_reached_by_pointer(visit: Open, touch: bool) -> None:
     page = visit("?of=text&layer=3&head=1&step=softmax", **({"size": (390, 844)} if touch else {}))
@@ -400,6 +401,7 @@ def in_its_place(page: Page) -> None:
         assert page.evaluate(f"[...{ROOT}.querySelectorAll('figure, table, button')].every({inside})"), step
 
 
+@pytest.mark.nightly
 def test_nothing_scrolls_sideways(hand: Page, dark: Page) -> None:
     for page, sizes in ((hand, [(900, 844)]), (dark, [(390, 844), (1440, 844)])):
         for _ in at_widths(page, *sizes):
@@ -415,6 +417,7 @@ def accessible(page: Page) -> None:
     assert not bad, [(v["id"], [n["html"][:200] for n in v["nodes"][:3]]) for v in bad]
 
 
+@pytest.mark.nightly
 def test_axe_finds_nothing_serious(hand: Page, dark: Page) -> None:
     go(hand, "q")
     cell(hand, "W_Q:1:0").click()

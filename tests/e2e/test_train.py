@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.driver import PATIENCE, Open, at_widths, query_of, sideways, visiting
@@ -78,6 +79,7 @@ def test_a_training_from_start_to_use(visit: Open) -> None:
     page.wait_for_url("**model=session%3A**")
 
 
+@pytest.mark.nightly
 def test_a_training_ends_with_its_session(visit: Open) -> None:
     """The server takes two: the third waits in line until one of the first two has closed the browser."""
     first, second, third = (visit() for _ in range(3))
@@ -114,6 +116,7 @@ def test_a_reload_finds_the_training_and_the_model_again(visit: Open) -> None:
     expect(page.get_by_role("combobox", name="Model")).to_have_value(re.compile("Yours 1: copy after"))
 
 
+@pytest.mark.nightly
 def test_nothing_scrolls_sideways(visit: Open) -> None:
     page = visit("?" + LONG.replace("10000", "40"))
     for state in ("Start", "Use it on every page"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Model
@@ -123,6 +124,7 @@ def test_cancel_stops_and_keeps_what_was_measured(visit: Open) -> None:
     page.wait_for_selector(QUIET)
 
 
+@pytest.mark.nightly
 def test_a_link_opened_elsewhere_shows_the_same_and_every_try_sets_the_page_up(visit: Open, minilm: Model) -> None:
     page = visit()
     pick(page, "variants-layer", 0)

@@ -441,6 +441,7 @@ def test_the_first_heads_of_an_order_have_names_and_numbers(open_view: Open, mes
     assert page.evaluate("JSON.stringify(view.screen.box)") == before
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("width", [1440, 1280, 900, 390])
 def test_no_text_of_the_page_is_cut(open_view: Open, message: bytes, width: int) -> None:
     state = {**CHOSEN, "diff": True, "mask": "causal", "temperature": 0.333, "join": True, "scaled": False}
@@ -816,6 +817,7 @@ LABELS_IN_ROWS = """() => { // per row of labels: [left, right, whether it is ma
 LYING = ("猫は昨日新しい魚を食べました。犬はそれを見ていた。", "هذا كتاب جديد عن اللغة العربية وتاريخها الطويل.")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("text", LYING, ids=["cjk", "rtl"])
 @pytest.mark.parametrize("query", [0, 3])
 def test_labels_in_rows_keep_apart_and_inside(open_view: Open, minilm: Model, text: str, query: int) -> None:

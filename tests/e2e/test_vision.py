@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
@@ -193,6 +194,7 @@ def test_a_head_is_switched_off_and_on_again(visit: Open) -> None:
     expect(sentence(page)).to_contain_text("The model’s answer is")
 
 
+@pytest.mark.nightly
 def test_a_file_is_brought_and_inverted(visit: Open, tmp_path: Path) -> None:
     values = (255 - 255 * drawing_pad.read(state.FIRST) / 16).round().to(torch.uint8).numpy()
     Image.fromarray(values).resize((80, 80), Image.Resampling.NEAREST).save(tmp_path / "three.png")
@@ -208,6 +210,7 @@ def test_a_file_is_brought_and_inverted(visit: Open, tmp_path: Path) -> None:
     expect(sentence(page)).to_contain_text("The model’s answer is “3”")
 
 
+@pytest.mark.nightly
 def test_a_finger_draws_and_chooses(visit: Open) -> None:
     page = visit(f"?drawing={drawing_pad.EMPTY}", size=(390, 844), has_touch=True)
     page.locator(CELLS).nth(27).tap()
@@ -218,6 +221,7 @@ def test_a_finger_draws_and_chooses(visit: Open) -> None:
     expect(page.locator(".ap .av-say")).to_contain_text("the patch in row 1, column 1 gives")
 
 
+@pytest.mark.nightly
 def test_nothing_scrolls_sideways(visit: Open) -> None:
     page = visit()
     for width in at_widths(page):

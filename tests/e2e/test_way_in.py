@@ -108,6 +108,7 @@ def test_the_start_by_keyboard_and_escape_skips_it(visit: Open) -> None:
     card(page, 0)
 
 
+@pytest.mark.nightly
 def test_the_start_survives_a_new_text_and_another_model(visit: Open) -> None:
     page = visit()
     page.get_by_role("button", name="New here? 60 seconds").click()
@@ -149,6 +150,7 @@ def test_a_link_with_settings_is_shown_without_an_invitation(visit: Open, query:
     expect(page.get_by_role("button", name="New here?")).to_be_hidden()
 
 
+@pytest.mark.nightly
 def test_where_the_browser_may_keep_nothing_the_start_works_all_the_same(visit: Open) -> None:
     refuse = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('refused'); }})"
     page = visit(prepare=lambda page: page.add_init_script(refuse))
@@ -236,6 +238,7 @@ def test_nothing_of_the_page_is_changed_and_words_in_fields_are_left_alone(visit
 # ---- the glossary and the lessons -----------------------------------------------------------------------
 
 
+@pytest.mark.nightly
 def test_the_glossary_is_searched(visit_glossary: Open) -> None:
     page = visit_glossary()
     rows = page.locator(".aw-glossary .entry:visible")
@@ -256,6 +259,7 @@ def test_the_glossary_is_searched(visit_glossary: Open) -> None:
 LINKS = sorted({json.dumps(dict(entry.query)) for entry in entries() if entry.page == "explore"})
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("query", LINKS)
 def test_explore_shows_the_terms_whose_links_lead_there(visit_glossary: Open, query: str) -> None:
     shown = [entry for entry in entries() if entry.page == "explore" and entry.query == json.loads(query)]
