@@ -247,8 +247,9 @@ def rerun_if_old(inputs: Inputs) -> None:
     To be called in a fragment: what the browser reported just before a new text came reruns the fragment after it, with
     what it was made with, and would draw the old text's picture over the new page.
     """
-    state = st.session_state
-    if inputs != Inputs(state["model"] or "minilm", state["text"]):
+    state, context = st.session_state, get_script_run_ctx()
+    alone = context is not None and bool(context.fragment_ids_this_run)  # a run of the whole page has read it just now
+    if alone and inputs != Inputs(state["model"] or "minilm", state["text"]):
         st.rerun()
 
 
