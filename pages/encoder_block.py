@@ -1,7 +1,5 @@
 """What does one block do to a word? The stream, its branches and norms, and what depth does to gradients."""
 
-import streamlit as st
-
 from attnviz.web import shell
 from attnviz.web.encoder_block import parts, state
 from attnviz.web.lesson import Lesson
@@ -11,7 +9,7 @@ lesson = Lesson("encoder_block", state.Settings(), follows=("layer",))
 run = state.run(lesson)
 
 
-@st.fragment
+@shell.fragment
 def one_token() -> None:
     """What follows the chosen token and layer."""
     parts.way(lesson, run)
@@ -21,7 +19,7 @@ def one_token() -> None:
     parts.drift(lesson, run)
 
 
-@st.fragment
+@shell.fragment
 def behind() -> None:
     """The formulas and the code."""
     parts.behind(lesson)

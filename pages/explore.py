@@ -9,7 +9,7 @@ shell.ensure()
 inputs = shell.inputs()
 
 
-@st.fragment
+@shell.fragment
 def explore() -> None:
     """The whole page: what the reader does in the view reruns only this."""
     state.open_lesson()

@@ -11,7 +11,7 @@ lesson = Lesson("generate", state.Settings(), follows=("layer", "head"))
 opening = state.opening(lesson)
 
 
-@st.fragment
+@shell.fragment
 def next_token() -> None:
     """The text, what may come next, and where the model looks."""
     settings = state.fitted(lesson, opening)

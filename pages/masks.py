@@ -9,7 +9,7 @@ shell.ensure()
 lesson, inputs = state.open_lesson()
 
 
-@st.fragment
+@shell.fragment
 def who_may_look() -> None:
     """The mask, one head before and after it, and what became of the outputs."""
     settings = state.adopt(lesson, inputs)
@@ -29,7 +29,7 @@ def who_may_look() -> None:
     lesson.write_link(inputs)
 
 
-@st.fragment
+@shell.fragment
 def does_it_leak() -> None:
     """One word exchanged: who notices, with the causal mask and without."""
     lesson.section("Can a later word leak into an earlier one?")
@@ -40,7 +40,7 @@ def does_it_leak() -> None:
     lesson.write_link(inputs)
 
 
-@st.fragment
+@shell.fragment
 def what_is_padding() -> None:
     """A real batch of three texts, and what its [PAD] tokens do to the real ones."""
     lesson.section("Who may look at [PAD]?")

@@ -12,7 +12,7 @@ download = state.take_downloaded(lesson)
 active = download is not None and download.active
 
 
-@st.fragment
+@shell.fragment
 def catalogue() -> None:
     """What answers a click in the table."""
     shown = state.shown(lesson)
@@ -24,4 +24,4 @@ def catalogue() -> None:
 
 
 catalogue()
-st.fragment(parts.bring, run_every=state.TICK if active else None)(lesson, active)
+shell.fragment(parts.bring, run_every=state.TICK if active else None)(lesson, active)

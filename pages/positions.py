@@ -1,7 +1,5 @@
 """Positions: what order is to a model that has none, and what the five schemes give it."""
 
-import streamlit as st
-
 from attnviz.web import shell
 from attnviz.web.lesson import Lesson
 from attnviz.web.positions import parts, state
@@ -11,7 +9,7 @@ lesson = Lesson("positions", state.Settings(), follows=("layer", "head"))
 inputs = state.inputs(lesson)
 
 
-@st.fragment
+@shell.fragment
 def shuffling() -> None:
     """The question of the page: are the words in order, for the model?"""
     lesson.question("How does the model know the order of words?")
@@ -19,7 +17,7 @@ def shuffling() -> None:
     lesson.write_link(inputs)
 
 
-@st.fragment
+@shell.fragment
 def attention() -> None:
     """The same head with other positions."""
     lesson.section("What does the same head see without them, or with others?")
@@ -27,7 +25,7 @@ def attention() -> None:
     lesson.write_link(inputs)
 
 
-@st.fragment
+@shell.fragment
 def encoding() -> None:
     """A scheme's numbers, and how alike two positions are."""
     lesson.section("What does a position look like?")
@@ -38,7 +36,7 @@ def encoding() -> None:
     lesson.write_link(inputs)
 
 
-@st.fragment
+@shell.fragment
 def scores() -> None:
     """What a head's score makes of positions: at every place, and in texts longer than the model was built for."""
     copies = state.copies(lesson, inputs)

@@ -16,7 +16,7 @@ except ModelError as error:
     shell.refuse(str(error))
 
 
-@st.fragment
+@shell.fragment
 def moment() -> None:
     """What follows the dial over the training."""
     now = state.moment(lesson, replay)
@@ -28,7 +28,7 @@ def moment() -> None:
     lesson.write_link(inputs)
 
 
-@st.fragment
+@shell.fragment
 def behind() -> None:
     """The formula and the code."""
     lesson.settings()

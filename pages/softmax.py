@@ -11,7 +11,7 @@ lesson = Lesson("softmax", state.Settings(), follows=("layer", "head"))
 inputs = lesson.inputs()
 
 
-@st.fragment
+@shell.fragment
 def one_row() -> None:
     """A row of one head under τ, and the same τ on the output."""
     trace = cache.trace(inputs.model, inputs.text)
@@ -35,7 +35,7 @@ def one_row() -> None:
     lesson.write_link(inputs)
 
 
-@st.fragment
+@shell.fragment
 def why() -> None:
     """The variance of q·k, and what softmax makes of it."""
     seed = lesson.settings().seed

@@ -11,7 +11,7 @@ state.read_link()
 lesson = Lesson("step_by_step", state.Settings(), follows=("layer", "head"))
 
 
-@st.fragment
+@shell.fragment
 def page() -> None:
     """The lesson; its controls and the view rerun only this."""
     settings = lesson.settings()

@@ -33,5 +33,5 @@ def training(timed: bool) -> None:
 
 
 active = (run := training_runs.mine()) is not None and run.active
-st.fragment(training, run_every=state.TICK if active else None)(active)
-st.fragment(parts.behind)(lesson)
+shell.fragment(training, run_every=state.TICK if active else None)(active)
+shell.fragment(parts.behind)(lesson)

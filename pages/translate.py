@@ -11,7 +11,7 @@ lesson = Lesson("translate", state.Settings())
 inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"])  # for the link: not used here
 
 
-@st.fragment
+@shell.fragment
 def aligned() -> None:
     """Model and source, the answer, and the attention between them."""
     state.adopt_view(lesson)
@@ -29,7 +29,7 @@ def aligned() -> None:
     lesson.write_link(inputs)
 
 
-@st.fragment
+@shell.fragment
 def behind() -> None:
     """The formula and the code."""
     lesson.settings()

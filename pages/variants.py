@@ -11,7 +11,7 @@ lesson = Lesson("variants", state.Settings(), follows=("layer", "head"))
 run = state.run(lesson)
 
 
-@st.fragment
+@shell.fragment
 def same_head() -> None:
     """The variants on one head's q, k and v."""
     survey = state.survey(lesson, run)
@@ -26,7 +26,7 @@ def same_head() -> None:
     lesson.write_link(run.inputs)
 
 
-@st.fragment
+@shell.fragment
 def behind() -> None:
     """The formulas and the code."""
     parts.behind(lesson)

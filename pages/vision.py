@@ -11,7 +11,7 @@ lesson = Lesson("vision", state.Settings())
 inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"])  # for the link: not used here
 
 
-@st.fragment
+@shell.fragment
 def picture() -> None:
     """The picture, the answer, and where the model looks."""
     outcome = state.outcome(lesson)
@@ -35,7 +35,7 @@ def picture() -> None:
     lesson.write_link(inputs)
 
 
-@st.fragment
+@shell.fragment
 def behind() -> None:
     """The formula and the code."""
     lesson.settings()

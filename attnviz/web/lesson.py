@@ -55,7 +55,6 @@ class Lesson(Generic[T]):
         state = st.session_state
         linked = state.get("linked")
         self._arrives = state.get("arrived", False) and linked is None
-        self._given: shell.Inputs | None = None  # what the sidebar said, where the page reads it
         self._reads = ("", "")  # the model's title and the text, where the page reads the sidebar
         self._followed: set[str] = set()  # the fields of tokens that the thread has led here
         if state.get("revealed", False):
@@ -93,8 +92,6 @@ class Lesson(Generic[T]):
         state = st.session_state
         if state.pop("whole_page", False):  # a thing to try has changed more than this fragment
             st.rerun()
-        if self._given is not None:
-            shell.rerun_if_old(self._given)
         kept = state.get(self._kept, self.first)  # Streamlit forgets a widget as soon as it is not drawn
         names = [field.name for field in fields(self.first)]  # type: ignore[arg-type]
         values = {name: state.setdefault(self.key(name), getattr(kept, name)) for name in names}
@@ -131,9 +128,8 @@ class Lesson(Generic[T]):
         position = state.setdefault(key, getattr(state.get(self._kept, self.first), field))
         place = f"{key}:on"
         before: tuple[tuple[str, ...], int] | None = state.get(place)
-        if (
-            type(position) is not int
-        ):  # an interrupted run drew the new list; the browser still reports the old one's text
+        if type(position) is not int:
+            # a run that ended early drew the new list: the browser reports the old one's text
             position = getattr(self.first, field) if before is None else before[1]
         led = getattr(thread.current(), noun) if noun and self._arrives and field not in self._followed else None
         self._followed.add(field)
@@ -160,7 +156,7 @@ class Lesson(Generic[T]):
 
     def inputs(self) -> shell.Inputs:
         """Model and text of the sidebar, the text cut to what a lesson shows; errors end the page in a sentence."""
-        self._given = given = shell.inputs()
+        given = shell.inputs()
         try:
             text, left_out = cache.shortened(given.model, given.text, LONGEST)
             shell.one_text(given.model)

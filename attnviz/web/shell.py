@@ -6,11 +6,12 @@ import json
 import re
 import runpy
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache as remember
+from functools import wraps
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -23,6 +24,7 @@ from attnviz.web import cache, reloads
 from attnviz.web.components import page_tools as tools
 from attnviz.web.settings_text import shortened
 
+T = TypeVar("T")
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
 OWN_INPUTS = ("translate", "vision", "train", "replay", "lessons", "glossary")  # pages that have fields of their own
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
@@ -72,6 +74,7 @@ def restore_link(page: str) -> None:
     """
     given = st.query_params.to_dict()
     state = st.session_state
+    state["runs"] = state.get("runs", 0) + 1  # of the whole page
     asks_for_start = given.pop("start", "") == "1"
     first = "text" not in state
     own = given.pop(reloads.PARAMETER, "")
@@ -109,6 +112,27 @@ def _is_history_step() -> bool:
     """Whether the reader went back or forward in the browser, which alone changes an address within a session."""
     context = get_script_run_ctx()
     return context is not None and context.is_history_navigation
+
+
+def fragment(part: Callable[..., T], run_every: float | None = None) -> Callable[..., T]:
+    """A part of a page that reruns alone, like `st.fragment`, as long as the page that it belongs to stands.
+
+    What the browser reported just before a new text came reruns a fragment after the page of that text, with what the
+    fragment was made with: it would draw the old text over the new page. Then the whole page runs again.
+    """
+
+    @st.fragment(run_every=run_every)
+    @wraps(part)
+    def alone(run: int, *inputs: Any) -> T:
+        if st.session_state["runs"] != run:
+            st.rerun()
+        return part(*inputs)
+
+    @wraps(part)
+    def drawn(*inputs: Any) -> T:
+        return alone(st.session_state["runs"], *inputs)
+
+    return drawn
 
 
 def palette() -> figures.Palette:
@@ -239,18 +263,6 @@ def _readable(text: str) -> str:
 
 def _first_model() -> None:
     st.session_state["model"] = "minilm"
-
-
-def rerun_if_old(inputs: Inputs) -> None:
-    """Runs the whole page again if the sidebar says something else by now.
-
-    To be called in a fragment: what the browser reported just before a new text came reruns the fragment after it, with
-    what it was made with, and would draw the old text's picture over the new page.
-    """
-    state, context = st.session_state, get_script_run_ctx()
-    alone = context is not None and bool(context.fragment_ids_this_run)  # a run of the whole page has read it just now
-    if alone and inputs != Inputs(state["model"] or "minilm", state["text"]):
-        st.rerun()
 
 
 def one_text(name: str) -> None:

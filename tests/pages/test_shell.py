@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import SimpleNamespace
 
 import pytest
 
@@ -126,3 +127,36 @@ def test_a_new_session_with_a_text_that_is_too_long_shows_the_first_one() -> Non
 def test_a_refusal_begins_with_a_word(query: dict[str, str]) -> None:
     app = opened("softmax", **query)
     assert app.sentence[0].isalpha()
+
+
+def test_a_fragment_of_an_older_page_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the browser reported just before a new text came reruns the fragment as the page before made it."""
+    again, state, drawn = [], {"runs": 1}, []
+
+    class Rerun(Exception):
+        pass
+
+    def rerun() -> None:
+        raise Rerun
+
+    def kept(**_: object):
+        """As Streamlit does: draws the part, and keeps it for when it reruns alone."""
+
+        def keep(part):
+            def draw(*inputs):
+                again.append(lambda: part(*inputs))
+                return part(*inputs)
+
+            return draw
+
+        return keep
+
+    monkeypatch.setattr(shell, "st", SimpleNamespace(fragment=kept, session_state=state, rerun=rerun))
+    part = shell.fragment(lambda text: drawn.append(text))
+    part("old")
+    again[0]()
+    assert drawn == ["old", "old"]
+    state["runs"] = 2  # the page of the new text, which drew no fragment
+    with pytest.raises(Rerun):
+        again[0]()
+    assert drawn == ["old", "old"]

@@ -68,7 +68,7 @@ def diagrams(lesson: Lesson[Settings], run: Run, token: int, layer: int) -> None
             )
 
 
-@st.fragment
+@shell.fragment
 def norm(lesson: Lesson[Settings], run: Run) -> None:
     """What one LayerNorm does to the token."""
     token, layer = state.place(lesson)
@@ -165,7 +165,7 @@ def drift_table(plane: residual.Drift, labels: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(table | {f"direction {i}": plane.points[layer, position, i] for i in (0, 1)})
 
 
-@st.fragment
+@shell.fragment
 def depth(lesson: Lesson[Settings], run: Run) -> None:
     """Untrained stacks of 1 to 12 layers: norms of the stream and of gradients at every depth."""
     settings = lesson.settings()

@@ -165,7 +165,7 @@ def temperatures_to_try(lesson: Lesson[Settings]) -> None:
     )
 
 
-@st.fragment
+@shell.fragment
 def first_token(lesson: Lesson[Settings], opening: Opening) -> None:
     """How much everybody looks at the first token, and what happens without; the formulas and the code."""
     scene = state.scene(opening.model, opening.text, lesson.settings())

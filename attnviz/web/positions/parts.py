@@ -171,7 +171,7 @@ def encoding(lesson: Lesson[Settings], inputs: shell.Inputs, table: Table) -> in
     with picture:
         if table.scheme == "alibi":  # its head changes what follows too
             return _heatmap_and_waves(lesson, inputs, table)
-        st.fragment(_heatmap_and_waves)(lesson, inputs, table)
+        shell.fragment(_heatmap_and_waves)(lesson, inputs, table)
     return 0
 
 
@@ -307,7 +307,7 @@ def distance(lesson: Lesson[Settings], copies: Copies) -> None:
 # ---- formulas and code -------------------------------------------------------------------------------
 
 
-@st.fragment
+@shell.fragment
 def behind(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     """Formulas and code."""
     lesson.settings()

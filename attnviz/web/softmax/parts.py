@@ -160,7 +160,7 @@ def saturation(lesson: Lesson[Settings], measured: tuple[scaling.Saturation, ...
 # ---- formulas and code -------------------------------------------------------------------------------
 
 
-@st.fragment
+@shell.fragment
 def behind(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     """The formula and the code."""
     lesson.settings()

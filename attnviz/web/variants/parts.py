@@ -106,7 +106,7 @@ def heads_to_try(lesson: Lesson[Settings]) -> None:
 def measured(lesson: Lesson[Settings], run: Run) -> None:
     """Time and memory on this machine: a fragment that runs again by itself while it is measured, slice by slice."""
     timed = slices.running("cost")
-    st.fragment(_measured, run_every=TICK if timed else None)(lesson, run, timed)
+    shell.fragment(_measured, run_every=TICK if timed else None)(lesson, run, timed)
 
 
 def _measured(lesson: Lesson[Settings], run: Run, timed: bool) -> None:
@@ -176,7 +176,7 @@ def costs(lesson: Lesson[Settings], lines: text.Lines, unit: str) -> None:
 # ---- the key-value cache -----------------------------------------------------------------------------------
 
 
-@st.fragment
+@shell.fragment
 def key_value_cache(lesson: Lesson[Settings], run: Run) -> None:
     """The key-value cache of published models."""
     context = lesson.settings().context

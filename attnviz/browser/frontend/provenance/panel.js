@@ -139,7 +139,6 @@ function givenSentence(provenance, [name, r, c], rule) {
       : "A bias that the model adds to this score, whatever the words are.",
     layer: `Number ${c} of what layer ${provenance.layer - 1} gave out for ${word}.`,
     cross: "Made by attention to the other text: its keys and values come from there.",
-    library: "Made by the model’s own code, which keeps no record of how.",
   }[rule.note];
 }
 
