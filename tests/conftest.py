@@ -18,7 +18,9 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 torch.set_num_threads(1)
-# The same examples in every run; `pytest --hypothesis-profile=explore` draws new ones, and more of them.
+# The same examples in every run of the same tests: Hypothesis also draws numbers from the modules that
+# are imported so far, so `-n 2` or `-k` may bring other ones. What only one of them shows goes into its test as an
+# @example. `pytest --hypothesis-profile=explore` draws new ones, and more of them.
 shared = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("attnviz", max_examples=40, derandomize=True, **shared)
 settings.register_profile("explore", max_examples=400, **shared)

@@ -49,11 +49,12 @@ class Sampling:
         if 0 < self.top_k < logits.shape[-1]:  # before the top is taken off, which makes 0 and 1e-300 equal
             least = logits.topk(self.top_k).values[..., -1:]
             logits = logits.masked_fill(logits < least, -torch.inf)
-        logits = (logits - logits.amax(dim=-1, keepdim=True)) / self.temperature  # the top first: no overflow at τ → 0
-        p = logits.softmax(dim=-1)
+        scaled = (logits - logits.amax(dim=-1, keepdim=True)) / self.temperature  # the top first: no overflow at τ → 0
+        p = scaled.softmax(dim=-1)
         if self.top_p == 1:
             return p
-        ranked, order = p.sort(dim=-1, descending=True)
+        order = logits.argsort(dim=-1, descending=True)  # not of p, where logits that differ by 1e-300 are equal
+        ranked = p.gather(-1, order)
         likelier = ranked.cumsum(dim=-1) - ranked  # the probability of all tokens before this one
         ranked = ranked.masked_fill(likelier >= self.top_p, 0.0)
         return torch.zeros_like(p).scatter(-1, order, ranked / ranked.sum(dim=-1, keepdim=True))

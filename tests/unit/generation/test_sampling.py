@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -251,6 +251,8 @@ def test_too_many_beams_are_refused(gpt: Model) -> None:
     st.integers(0, 12),
     st.floats(0.05, 1),
 )
+@example([0.0, 1, 2, 3, 4, 1.5, 2.5, 1.8e-300], 1.0, 7, 1.0)  # whoever subtracts the top first keeps all eight
+@example([-3.0, 0.0, -7.0, 1e-310], 1.0, 3, 0.05)  # whoever ranks probabilities keeps the wrong one of two equal ones
 def test_probabilities_are_those_of_transformers(
     logits: list[float], temperature: float, top_k: int, top_p: float
 ) -> None:
@@ -260,6 +262,8 @@ def test_probabilities_are_those_of_transformers(
     scores = torch.tensor([logits], dtype=torch.float64)
     ids = torch.zeros(1, 1, dtype=torch.long)
     scores = generation.TemperatureLogitsWarper(temperature)(ids, scores)
+    if len(scores.unique()) < len(logits):
+        return  # 5e-324 / 2 is 0: transformers, which divides first, takes two logits for one
     if top_k:
         scores = generation.TopKLogitsWarper(top_k)(ids, scores)
     if top_p < 1:
@@ -268,6 +272,12 @@ def test_probabilities_are_those_of_transformers(
             return  # on the edge, where sums in another order may decide
         scores = generation.TopPLogitsWarper(top_p)(ids, scores)
     close(ours, scores.softmax(-1), 1e-9)
+
+
+@pytest.mark.parametrize("logits", [[0.0, 1e-310], [1e-310, 0.0]])
+def test_top_p_keeps_the_likelier_of_two_whose_probabilities_are_equal(logits: list[float]) -> None:
+    p = Sampling(top_p=0.4).probabilities(torch.tensor([logits], dtype=torch.float64))
+    assert p[0].tolist() == [float(logit > 0) for logit in logits]
 
 
 def test_top_k_tells_logits_apart_that_differ_by_less_than_the_top_can_resolve():
