@@ -44,6 +44,7 @@ def drawn(page: Page, name: str) -> str:
     return picture(page, name).locator(".js-plotly-plot").inner_text()
 
 
+@pytest.mark.nightly
 def test_every_control(visit: Open, minilm: Model) -> None:
     page = visit()
     before = sentence(page, "norm").inner_text()
@@ -110,6 +111,7 @@ def test_a_link_shows_the_same_elsewhere_and_the_things_to_try(visit: Open) -> N
     expect(page).to_have_url(re.compile("model=austen"))
 
 
+@pytest.mark.nightly
 def test_the_code_opens(first_look: Page) -> None:
     first_look.get_by_text("The code that ran").click()
     expect(first_look.locator("[data-testid=stExpander]")).to_contain_text("def depth_sizes")

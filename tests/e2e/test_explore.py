@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from attnviz import Intervention, Model
@@ -35,6 +36,7 @@ def test_opens_on_it_and_the_animal(first_look: Page, minilm: Model) -> None:
     expect(first_look.locator("h1")).to_have_text("Where does each word look?")
 
 
+@pytest.mark.nightly
 def test_texts_and_models(visit: Open, minilm: Model) -> None:
     page = visit()
     type_text(page, "Birds sing at dawn.")
@@ -113,6 +115,7 @@ def test_a_number_is_traced_and_back_shows_the_same(visit: Open, minilm: Model) 
     expect(page.locator(".st-key-lesson-sentence-main")).to_contain_text("street")
 
 
+@pytest.mark.nightly
 def test_files_that_the_server_writes(first_look: Page, minilm: Model, tmp_path: Path) -> None:
     page = first_look
     saved = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
@@ -73,6 +74,7 @@ def test_the_text_and_the_list_work_from_the_keyboard(visit: Open) -> None:
     expect(page.get_by_role("button", name="Next token", exact=True)).to_be_focused()
 
 
+@pytest.mark.nightly
 def test_the_link_gives_the_same_text_in_a_new_context(visit: Open) -> None:
     page = visit("?text=She+was&model=austen&layer=1")
     page.get_by_role("button", name="20 more", exact=True).click()
@@ -107,6 +109,7 @@ def test_nothing_scrolls_sideways(first_look: Page) -> None:
         assert sideways(first_look) <= 0, width
 
 
+@pytest.mark.nightly
 def test_axe_finds_nothing_in_light_and_dark(first_look: Page) -> None:
     page = first_look
     for scheme in ("light", "dark"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from attnviz import Intervention, Model
@@ -34,6 +35,7 @@ def moved(minilm: Model, change: Intervention) -> tuple[str, str]:
     return percent(float(found[10])), percent(float(found.mean()))
 
 
+@pytest.mark.nightly
 def test_every_mask_and_every_control(visit: Open, minilm: Model) -> None:
     page = visit()
     expect(page.locator("h1")).to_have_text("Who may look at whom?")
@@ -148,6 +150,7 @@ def test_painting_from_the_keyboard(visit: Open) -> None:
     expect(sentence(page)).to_contain_text("255 of 256 pairs")
 
 
+@pytest.mark.nightly
 def test_each_try(visit: Open) -> None:
     page = visit()
     for name, words in {
@@ -166,6 +169,7 @@ def test_each_try(visit: Open) -> None:
     assert sentence(again).inner_text() == sentence(page).inner_text()
 
 
+@pytest.mark.nightly
 def test_boxes_display_the_tokens_of_the_sentences(visit: Open) -> None:
     """After new texts and a thing to try; the browser's side of a list is what is read."""
     page = visit()
@@ -200,6 +204,7 @@ def test_nothing_scrolls_sideways(first_look: Page) -> None:
         assert first_look.evaluate(beyond) <= 0, width
 
 
+@pytest.mark.nightly
 def test_the_code_that_ran(first_look: Page) -> None:
     first_look.get_by_text("The code that ran").click()
     expect(first_look.get_by_text("def attend(").first).to_be_visible()

@@ -45,6 +45,7 @@ def test_a_click_and_the_arrow_keys_choose_a_model(visit: Open) -> None:
     expect(sentence(again, "parts")).to_have_text(sentence(page, "parts").inner_text())
 
 
+@pytest.mark.nightly
 def test_the_diagram_from_the_keyboard(visit: Open) -> None:
     page = visit("?shown=induction")
     model = load("induction").transformer
@@ -118,6 +119,7 @@ def test_what_is_tried_comes_into_view(visit: Open) -> None:
     expect(heading).to_be_in_viewport()
 
 
+@pytest.mark.nightly
 def test_an_archive_of_a_real_models_size(visit: Open, tmp_path: Path) -> None:
     """91 MB: the server's own limit on uploads lets it through."""
     folder = minilm_folder()

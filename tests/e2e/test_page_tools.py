@@ -146,6 +146,7 @@ def test_the_link_may_show_what_was_revealed(lesson: Open) -> None:
     expect(again.get_by_role("button", name="Ask me again").first).to_be_visible()
 
 
+@pytest.mark.nightly
 def test_the_code_says_the_address(lesson: Open) -> None:
     """Read back from its modules: the finder patterns, and as many modules as its size asks for."""
     page = lesson()

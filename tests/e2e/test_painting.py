@@ -414,6 +414,7 @@ def test_compact_paints(open_view: Open, message: bytes, trace: Trace) -> None:
     assert painted(page) == []
 
 
+@pytest.mark.nightly
 def test_axe_finds_nothing_serious(open_view: Open, message: bytes) -> None:
     page = open_view(message)
     page.evaluate("view.store.change({mask: 'painted', painted: [[3, 3]]})")

@@ -35,6 +35,7 @@ def scheme(page: Page, field: str, name: str) -> None:
     page.locator(f".st-key-positions-{field}").get_by_text(name, exact=True).click()
 
 
+@pytest.mark.nightly
 def test_every_control_moves_what_it_says(visit: Open) -> None:
     page = visit()
     changes(page.locator(".st-key-positions-text-after"), page.get_by_role("button", name="Shuffle again").click)
@@ -95,6 +96,7 @@ def test_each_thing_to_try(visit: Open) -> None:
     assert "A causal model can tell" in sentence(page, "main").inner_text()
 
 
+@pytest.mark.nightly
 def test_the_formulas_and_the_code_open(first_look: Page) -> None:
     first_look.get_by_text("The code that ran", exact=True).click()
     expect(first_look.locator(".st-key-positions-code")).to_contain_text("def shuffle_test")

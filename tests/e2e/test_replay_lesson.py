@@ -60,6 +60,7 @@ def test_a_head_switched_off_and_the_link_in_another_browser(visit: Open) -> Non
     expect(sentence(again)).to_have_text(sentence(page).inner_text())
 
 
+@pytest.mark.nightly
 def test_nothing_scrolls_sideways(first_look: Page) -> None:
     for width in at_widths(first_look):
         assert sideways(first_look) == 0, width

@@ -73,6 +73,7 @@ def test_a_guess_uncovers_the_curves_and_stays_out_of_the_link(open_app: Open) -
     assert "guess" not in page.url and "sharper" not in page.url
 
 
+@pytest.mark.nightly
 def test_the_list_of_tokens_displays_the_token_of_the_sentence(visit: Open) -> None:
     """After a new text, a new model and a thing to try; the browser's side of a list is what is read."""
     page = visit()

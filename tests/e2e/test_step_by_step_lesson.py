@@ -156,6 +156,7 @@ def test_hover_previews_and_leaves(hand: Page) -> None:
     assert result(page) == before
 
 
+@pytest.mark.nightly
 def test_a_weight_is_changed_and_everything_after_it(visit: Open) -> None:
     page = visit("?step=q")
     cell(page, "W_Q:1:0").click()
@@ -309,6 +310,7 @@ def test_full_digits_of_what_is_pointed_at(hand: Page) -> None:
     expect(page.locator(".aw-full b")).to_have_text(f"{sum(term.value for term in full.terms):.15g}")
 
 
+@pytest.mark.nightly
 def test_the_hidden_numbers_bring_their_weights(visit: Open, minilm: Model) -> None:
     page = visit("?of=text&layer=3&path=f:10:6")
     one = layer_provenance(minilm.transformer, minilm.run(SENTENCE), 3)
@@ -321,6 +323,7 @@ def test_the_hidden_numbers_bring_their_weights(visit: Open, minilm: Model) -> N
     assert crumbs(page) == ["f[10,6]", f"a[10,{unit}]", f"h[10,{unit}]"]
 
 
+@pytest.mark.nightly
 def test_tracing_into_another_head_brings_its_numbers(visit: Open, minilm: Model) -> None:
     page = visit("?of=text&layer=2&head=0&step=concat&path=concat:4:200")
     one = layer_provenance(minilm.transformer, minilm.run(SENTENCE), 2)
@@ -331,6 +334,7 @@ def test_tracing_into_another_head_brings_its_numbers(visit: Open, minilm: Model
     page.wait_for_url(re.compile("head=6"))
 
 
+@pytest.mark.nightly
 def test_controls_and_the_link(visit: Open) -> None:
     page = visit("?of=text&layer=1&head=2&step=softmax")
     choose(page, "Layer", "4")
@@ -358,6 +362,7 @@ def choose(page: Page, label: str, option: str) -> None:
     page.wait_for_selector(QUIET)
 
 
+@pytest.mark.nightly
 def test_every_try(visit: Open) -> None:
     page = visit()
     shows = [

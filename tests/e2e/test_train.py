@@ -95,6 +95,7 @@ def test_a_training_ends_with_its_session(visit: Open) -> None:
         expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost")
 
 
+@pytest.mark.nightly
 def test_a_reload_finds_the_training_and_the_model_again(visit: Open) -> None:
     page = visit()
     button(page, "Start").click()

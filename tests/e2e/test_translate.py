@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
@@ -50,6 +51,7 @@ def test_another_source_is_answered_and_its_link_reopens(visit: Open) -> None:
     expect(again.get_by_role("radio", name="Self-attention: source on itself")).to_be_checked()
 
 
+@pytest.mark.nightly
 def test_the_page_opens_at_its_top_and_what_is_tried_comes_into_view(visit: Open) -> None:
     page = visit()
     scrolled = page.locator("[data-testid=stMain]")
@@ -66,6 +68,7 @@ def test_nothing_scrolls_sideways(first_look: Page) -> None:
         assert sideways(first_look) <= 0, width
 
 
+@pytest.mark.nightly
 def test_axe_finds_nothing_in_light_and_dark(first_look: Page) -> None:
     page = first_look
     for scheme in ("light", "dark"):

@@ -52,6 +52,7 @@ def written(minilm: Model, layer: int, head: int, **chosen: int) -> re.Pattern[s
     return re.compile(re.escape(whole).replace("\u202f", r"\s"))
 
 
+@pytest.mark.nightly
 def test_every_control_recomputes(visit: Open, minilm: Model) -> None:
     page = visit()
     expect(sentence(page)).to_have_text(written(minilm, 3, 1))
@@ -84,6 +85,7 @@ def measure(page: Page) -> None:
     page.locator(".st-key-variants-measure button").click()
 
 
+@pytest.mark.nightly
 def test_measuring_shows_its_progress_and_other_controls_answer(visit: Open, minilm: Model) -> None:
     page = visit("?longest=2048")
     measure(page)

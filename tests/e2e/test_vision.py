@@ -102,6 +102,7 @@ def _the_keyboard_draws_erases_and_takes_back(page: Page) -> None:
     expect(sentence(page)).to_contain_text("The drawing is empty")
 
 
+@pytest.mark.nightly
 def test_the_sentence_follows_the_pointer_and_a_patch_can_look(visit: Open) -> None:
     page, trace = visit(), load("digits").run(FIRST)
     say = page.locator(".ap .av-say")
@@ -133,6 +134,7 @@ def test_the_sentence_follows_the_pointer_and_a_patch_can_look(visit: Open) -> N
     expect(again.locator(".ap .av-say")).to_have_text(expected(1, 3, 13, 2), use_inner_text=True)
 
 
+@pytest.mark.nightly
 def test_keys_choose_patches_and_heads(visit: Open) -> None:
     page, trace = visit("?layer=2&head=3"), load("digits").run(FIRST)
     say = page.locator(".ap .av-say")
@@ -181,6 +183,7 @@ def test_a_row_is_a_layer_and_a_column_a_head_as_in_explore(visit: Open) -> None
     assert rollout and last and last["x"] + last["width"] <= rollout["x"]
 
 
+@pytest.mark.nightly
 def test_a_head_is_switched_off_and_on_again(visit: Open) -> None:
     page = visit("?layer=0&head=1")
     page.get_by_role("button", name="Switch this head off").click()

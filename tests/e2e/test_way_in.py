@@ -86,6 +86,7 @@ def test_the_start_by_mouse_points_at_the_picture_and_is_remembered(visit: Open)
     card(page, 0)
 
 
+@pytest.mark.nightly
 def test_the_start_by_keyboard_and_escape_skips_it(visit: Open) -> None:
     page = visit()
     page.get_by_role("button", name="New here? 60 seconds").focus()
@@ -211,6 +212,7 @@ def test_a_word_is_explained_on_hover_on_focus_and_on_tap(visit_softmax: Open) -
     expect(explanation).to_be_hidden()
 
 
+@pytest.mark.nightly
 def test_a_word_is_explained_on_a_tap_and_leads_to_the_page_that_shows_it(visit_softmax: Open) -> None:
     page = visit_softmax("?text=Two+birds+sing.", PHONE, has_touch=True, is_mobile=True)
     place = point_at(page, "attention", ".st-key-lesson-sentence-main")
@@ -273,6 +275,7 @@ def test_explore_shows_the_terms_whose_links_lead_there(visit_glossary: Open, qu
         assert any(re.search(way, text, re.IGNORECASE) for way in ways), entry.term
 
 
+@pytest.mark.nightly
 def test_a_guess_ticks_the_lesson_for_later_visits(visit_softmax: Open) -> None:
     page = visit_softmax("?revealed=0")
     page.locator("[class*=st-key-lesson-predict] button").first.click()

@@ -14,7 +14,7 @@ WORKFLOW = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
 def test_the_workflow_runs_every_part():
     (parts,) = re.findall(r"^ +((?:\w+ \| )+\w+)\) ;;$", RUN, re.M)
     (jobs,) = re.findall(r"^ +part: \[(.+)\]$", WORKFLOW, re.M)
-    assert jobs.split(", ") == parts.split(" | ")
+    assert jobs.replace("--all ", "").split(", ") == parts.split(" | ")
     assert "bash .ci/run --all" in WORKFLOW and "node-version" in WORKFLOW
 
 
