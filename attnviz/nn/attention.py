@@ -26,6 +26,7 @@ from attnviz.checks import (
     check_temperature,
     check_vector,
 )
+from attnviz.errors import InvalidParameterError
 from attnviz.nn.masks import Mask
 from attnviz.nn.positions import alibi_bias
 
@@ -52,6 +53,8 @@ class AttentionTrace:
     scale: float = 1.0  # the factor on q·k
     temperature: float = 1.0
     head_scale: Tensor | None = None  # (H,)
+    softcap: float | None = None  # c: scores become c · tanh(scores / c), before anything is added to them
+    sinks: Tensor | None = None  # (H,) the score of a place beyond the keys that takes its part of each row
     kv_heads: int | None = None  # of grouped-query attention: so many keys and values, repeated here for each head
 
     @property
@@ -71,8 +74,10 @@ class AttentionTrace:
 
     @property
     def scores(self) -> Tensor:
-        """(B, H, T, S): q·k · scale + bias; −∞ where the mask forbids. Before the temperature."""
+        """(B, H, T, S): q·k · scale, capped, + bias; −∞ where the mask forbids. Before the temperature."""
         scores = self.q @ self.k.mT * self.scale
+        if self.softcap is not None:
+            scores = self.softcap * torch.tanh(scores / self.softcap)
         bias = total_bias(self.bias, self.alibi, self.q.shape[2], self.k.shape[2], self.mask.start)
         if bias is not None:
             scores = scores + bias.to(scores.dtype)
@@ -81,8 +86,16 @@ class AttentionTrace:
 
     @property
     def weights(self) -> Tensor:
-        """(B, H, T, S): softmax(scores / temperature), before dropout; rows with no key allowed are 0."""
+        """(B, H, T, S): softmax(scores / temperature), before dropout; rows with no key allowed are 0.
+
+        With sinks a row sums to less than 1: the rest is the sink's. Source: Xiao et al. 2023, section 3.3.
+        """
         scores = self.scores
+        if self.sinks is not None:
+            sink = self.sinks.to(scores.dtype)[None, :, None, None].expand(*scores.shape[:-1], 1)
+            scores = torch.cat([scores, sink], dim=-1)
+            top = scores.detach().amax(dim=-1, keepdim=True)
+            return ((scores - top) / self.temperature).softmax(dim=-1)[..., :-1]
         top = scores.detach().amax(dim=-1, keepdim=True)
         starved = top == -math.inf  # softmax over nothing would be NaN, forward and backward
         scores = (scores - top.masked_fill(starved, 0.0)) / self.temperature  # top first: no overflow at τ → 0
@@ -101,6 +114,8 @@ def attend(
     alibi: Tensor | None = None,
     head_scale: Tensor | None = None,
     dropout: float = 0.0,
+    softcap: float | None = None,
+    sinks: Tensor | None = None,
 ) -> AttentionTrace:
     """softmax((q kᵀ · scale + bias) / temperature) v, for all heads at once.
 
@@ -113,6 +128,8 @@ def attend(
         alibi: slopes (H,) of a linear bias on the distance.
         head_scale: factor per head (H,) on z.
         dropout: probability of dropping a weight (training only).
+        softcap: c > 0; q·k · scale becomes c · tanh(q·k · scale / c). Gemma Team 2024, section 2.
+        sinks: (H,) the score of a place beyond the keys, which takes its part of every row.
 
     A query that may attend to nothing gets weights 0 and z = 0.
     Errors: ShapeError, DTypeError, InvalidParameterError, each with the numbers.
@@ -126,6 +143,9 @@ def attend(
     mask = keep if isinstance(keep, Mask) else Mask(dense=keep)
     check_vector("alibi", alibi, q.shape[1])
     check_vector("head_scale", head_scale, q.shape[1])
+    check_vector("sinks", sinks, q.shape[1])
+    if softcap is not None and check_finite("softcap", softcap) <= 0:
+        raise InvalidParameterError(f"softcap={softcap} is not positive")
     plain = k[:, :, : -mask.extra] if mask.extra else k  # the keys that the mask is about
     check_lengths(mask.lengths, q.shape[0], plain.shape[2])
     check_broadcast("keep", mask.dense, q, plain)
@@ -141,6 +161,8 @@ def attend(
         head_scale=head_scale,
         scale=1.0 / math.sqrt(q.shape[-1]) if scale is None else check_finite("scale", scale),
         temperature=check_temperature(temperature),
+        softcap=softcap,
+        sinks=sinks,
     )
     z = _fused(trace, dropout)
     if head_scale is not None:
@@ -150,7 +172,7 @@ def attend(
 
 def _fused(trace: AttentionTrace, dropout: float) -> Tensor:
     """softmax(scores / τ) v by torch's fused kernel, (B, H, T, Dv); rows with no key allowed come out 0."""
-    if trace.temperature < NEARLY_HARD:
+    if trace.temperature < NEARLY_HARD or trace.softcap is not None or trace.sinks is not None:
         return F.dropout(trace.weights, dropout) @ trace.v
     if _learns_in_halves(trace):
         return _unfused(trace, dropout)

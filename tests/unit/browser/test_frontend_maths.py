@@ -95,6 +95,28 @@ def test_the_factor_switched_off_in_the_run_can_be_switched_on_again() -> None:
     assert apart(own, true_weights(layer)) <= 1e-5
 
 
+@pytest.mark.parametrize("mask", [Mask(), Mask(causal=True), MASKS["dense"], MASKS["empty rows"]])
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 4.0])
+def test_soft_caps_and_sinks(mask: Mask, temperature: float) -> None:
+    own = {"size": 2.0, "batch": 2, "mask": mask, "temperature": temperature}
+    layers = (
+        attention(softcap=1.5, bias=torch.randn(1, 3, 7, 7), **own),
+        attention(seed=1, sinks=torch.tensor([0.3, -1.0, 8.0]), **own),
+        attention(seed=2, softcap=3.0, sinks=torch.zeros(3), **own),
+    )
+    assert apart(browser_weights(pack(trace_of(*layers), batch=1)), true_weights(*layers, batch=1)) <= 1e-5
+
+
+def test_why_a_weight_under_a_cap_with_a_sink_is_what_it_is() -> None:
+    layer = attention(softcap=1.5, sinks=torch.tensor([0.3, -1.0, 0.5]), size=2.0)
+    script = "give(maths.explain(unpack.unpack(message), 0, 1, 2, 3))"
+    steps = run_node(script, pack(trace_of(layer)))
+    product = float((layer.q[0, 1, 2] @ layer.k[0, 1, 3]) * layer.scale)
+    assert steps["capped"] == pytest.approx(1.5 * math.tanh(product / 1.5), abs=1e-5)
+    assert steps["score"] == steps["capped"] and steps["sink"] == -1.0
+    assert steps["weight"] == pytest.approx(float(layer.weights[0, 1, 2, 3]), abs=1e-6)
+
+
 @pytest.mark.parametrize("heads", [2, 3, 12])
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
 def test_alibi_from_its_slopes(heads: int, temperature: float) -> None:

@@ -489,3 +489,38 @@ def test_promised_kinds_of_error() -> None:
     assert issubclass(InvalidParameterError, ValueError)
     assert issubclass(ShapeError, ValueError)
     assert issubclass(DTypeError, TypeError)
+
+
+def capped(q: Tensor, k: Tensor, cap: float) -> Tensor:
+    return cap * ((q.double() @ k.double().mT) / (cap * q.shape[-1] ** 0.5)).tanh()
+
+
+def test_a_soft_cap_bends_the_scores_before_a_bias_is_added() -> None:
+    q, k, v = (3 * torch.randn(2, 3, 5, 8) for _ in range(3))
+    bias = torch.randn(1, 3, 5, 5)
+    trace = attend(q, k, v, bias=bias, softcap=2.0, temperature=0.5)
+    expected = ((capped(q, k, 2.0) + bias) / 0.5).softmax(-1)
+    close(trace.weights, expected.float(), 1e-5)
+    close(trace.z, expected.float() @ v, 1e-5)
+
+
+def test_a_sink_takes_its_part_of_each_row() -> None:
+    """As a key whose score is the sink's and whose value is 0."""
+    q, k, v = (torch.randn(2, 3, 5, 8) for _ in range(3))
+    sinks = torch.tensor([0.0, 2.0, -50.0])
+    trace = attend(q, k, v, keep=Mask(causal=True), sinks=sinks, temperature=2.0)
+    scores = (q @ k.mT / 8**0.5).masked_fill(~torch.ones(5, 5, dtype=torch.bool).tril(), -torch.inf)
+    powers = (scores / 2).exp()
+    expected = powers / (powers.sum(-1, keepdim=True) + (sinks / 2).exp()[:, None, None])
+    close(trace.weights, expected, 1e-6)
+    close(trace.z, expected @ v, 1e-5)
+    close(trace.weights[:, 2].sum(-1), torch.ones(2, 5), 1e-6)
+    nothing = attend(q, k, v, keep=torch.zeros(5, 5, dtype=torch.bool), sinks=sinks)
+    assert nothing.weights.abs().max() == 0 and nothing.z.abs().max() == 0
+
+
+@pytest.mark.parametrize("given", [{"softcap": 0.0}, {"softcap": math.nan}, {"sinks": torch.zeros(2)}])
+def test_a_cap_or_a_sink_that_is_none_is_refused(given: dict) -> None:
+    q = torch.randn(1, 3, 5, 8)
+    with pytest.raises((InvalidParameterError, ShapeError)):
+        attend(q, q, q, **given)

@@ -58,6 +58,8 @@ export function layerRule(model, layer, head, settings) {
     painted,
     bias: own.bias && denseOf(own.bias, head),
     slope: own.alibi ? own.alibi[head] : 0,
+    softcap: own.softcap,
+    sink: own.sinks ? own.sinks[head] : null,
     scale: scaled == null ? own.scale : scaled ? own.base : 1,
     temperature: temperature ?? own.temperature,
   };

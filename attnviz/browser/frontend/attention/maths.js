@@ -1,7 +1,8 @@
 /* maths.js: attention from queries and keys. No DOM.
 
-     scores  = q·k · scale + bias        (bias: the model's own, or ALiBi's -slope · |i - j|)
-     weights = softmax(scores / temperature) over the keys that the mask lets a query see */
+     scores  = q·k · scale + bias        (bias: the model's own, or ALiBi's -slope · |i - j|; before it is added, a
+                                         layer with a soft cap c takes c · tanh(score / c))
+     weights = softmax(scores / temperature) over the keys that the mask lets a query see, and a sink beyond them */
 import { expOf } from "./exponentials.js";
 import { allowed, isRange, keyRange, layerRule, openCell } from "./masks.js";
 
@@ -144,7 +145,8 @@ export function weightsRow(model, layer, head, i, settings = {}, out = null) {
 function rowWeights(rule, i, products, from, out, to) {
   const { S, scale, temperature } = rule,
     [low, high] = keyRange(rule, i),
-    factor = scale / temperature;
+    factor = scale / temperature,
+    capped = rule.softcap !== null;
   const range = isRange(rule),
     plain = !rule.bias && !rule.slope,
     first = range ? low : 0,
@@ -153,11 +155,15 @@ function rowWeights(rule, i, products, from, out, to) {
   let largest = -Infinity,
     sum = 0;
   for (let j = first; j < last; j++) {
-    let score = products[from + j] * factor;
+    let score = capped ? cappedScore(rule, products[from + j]) / temperature : products[from + j] * factor;
     if (!plain) score += biasOf(rule, i, j) / temperature;
     if (!range && !openCell(rule, i, j, low, high)) score = -Infinity;
     out[to + j] = score;
     if (score > largest) largest = score;
+  }
+  if (rule.sink !== null) {
+    largest = Math.max(largest, rule.sink / temperature);
+    sum = expOf(rule.sink / temperature - largest);
   }
   for (let j = first; j < last; j++) {
     const score = out[to + j];
@@ -165,6 +171,11 @@ function rowWeights(rule, i, products, from, out, to) {
   }
   if (sum > 0) for (let j = first, part = 1 / sum; j < last; j++) out[to + j] *= part;
   else if (sum !== sum) for (let j = first; j < last; j++) out[to + j] = NaN; // one NaN spoils its row, as in the model
+}
+
+/** A score before a bias is added. */
+function cappedScore({ scale, softcap }, product) {
+  return softcap === null ? product * scale : softcap * Math.tanh((product * scale) / softcap);
 }
 
 function biasOf({ bias, slope }, i, j) {
@@ -177,10 +188,14 @@ export function explain(model, layer, head, i, j, settings = {}) {
     { scale, temperature } = rule;
   const sum = products(model, layer, head, i, j).reduce((total, x) => total + x, 0),
     bias = biasOf(rule, i, j),
-    score = sum * scale + bias;
+    capped = cappedScore(rule, sum),
+    score = capped + bias;
   return {
     sum,
     scale,
+    softcap: rule.softcap,
+    capped,
+    sink: rule.sink,
     bias,
     score,
     temperature,

@@ -85,13 +85,16 @@ export function whyNote({ weight }, query, key, shown, renormalised) {
 }
 
 /** The way from the sum of the products to the share, as [name, value]. @param {Why} why @returns {string[][]} */
-export function whySteps({ steps: { sum, scale, bias, score, temperature, logit }, allowed, weight }, narrow) {
+export function whySteps({ steps: at, allowed, weight }, narrow) {
+  const { sum, scale, softcap, capped, sink, bias, score, temperature, logit } = at;
   const steps = [["sum q·k", number(sum, 1)]];
   const root = Math.round(1 / scale ** 2);
   const divided = Math.abs(1 / Math.sqrt(root) - scale) < 1e-6;
   if (scale !== 1) steps.push([divided ? `÷ √${root}` : `× ${number(scale, 3)}`, number(sum * scale)]);
+  if (softcap !== null) steps.push([`capped at ±${number(softcap)}`, number(capped)]);
   if (bias) steps.push([bias < 0 ? `− ${number(-bias)} position` : `+ ${number(bias)} position`, number(score)]);
   if (temperature !== 1) steps.push([narrow ? "÷ temp." : "÷ temperature", number(logit)]);
-  steps.push([narrow && steps.length > 2 ? "softmax" : "softmax: share", allowed ? percent(weight) : "masked"]);
+  const name = sink === null ? "softmax" : "softmax with a sink";
+  steps.push([narrow && steps.length > 2 ? name : `${name}: share`, allowed ? percent(weight) : "masked"]);
   return steps;
 }

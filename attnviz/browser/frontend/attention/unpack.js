@@ -31,6 +31,8 @@ import { readAligned } from "../core/framing.js";
  * @property {Mask} mask
  * @property {Float32Array | null} alibi
  * @property {{shape: number[], values: Float32Array} | null} bias
+ * @property {number | null} softcap c, where scores are c · tanh(score / c) before a bias is added
+ * @property {number[] | null} sinks a head's score of a place beyond the keys, which takes its part of every row
  * @property {number[]} broken heads with values that are not finite
  * @property {number[] | null} groups of heads that share keys
  */
@@ -63,7 +65,6 @@ import { readAligned } from "../core/framing.js";
  * @property {"ltr" | "rtl"} dir
  * @property {"ltr" | "rtl"} keyDir
  * @property {boolean} cjk
- * @property {string} dtype
  * @property {boolean} finite
  * @property {string} text or its beginning
  * @property {string | null} intervention
@@ -126,7 +127,6 @@ function unpackModel(header, buffer, start) {
     dir: header.dir,
     keyDir: header.keyDir || header.dir,
     cjk: header.cjk,
-    dtype: header.dtype,
     finite: layers.every((layer) => !layer.broken.length),
     text: header.text,
     intervention: header.intervention,
@@ -148,11 +148,9 @@ function unpackTokens(columns, words) {
 }
 
 function unpackLayer(layer, { header, buffer, start, masks, biases, T, S }) {
-  const { heads, at, scale, base, temperature, headScale, broken, groups = null } = layer,
-    d = header.d,
-    half = header.dtype === "f2";
-  const size = half ? 2 : 4,
-    queries = heads * T * d,
+  const { heads, at, scale, base, temperature, headScale, softcap, sinks, broken, groups = null } = layer,
+    d = header.d;
+  const queries = heads * T * d,
     keys = heads * S * d;
   let q = null,
     k = null;
@@ -167,27 +165,15 @@ function unpackLayer(layer, { header, buffer, start, masks, biases, T, S }) {
     mask: masks[layer.mask],
     alibi: layer.alibi && Float32Array.from(layer.alibi),
     bias: layer.bias === null ? null : biases[layer.bias],
+    softcap,
+    sinks,
     get q() {
-      return (q ||= unpackNumbers(buffer, start + at, queries, half));
+      return (q ||= new Float32Array(buffer, start + at, queries));
     },
     get k() {
-      return (k ||= unpackNumbers(buffer, start + at + queries * size, keys, half));
+      return (k ||= new Float32Array(buffer, start + at + queries * 4, keys));
     },
   };
-}
-
-function unpackNumbers(buffer, at, count, half) {
-  if (!half) return new Float32Array(buffer, at, count);
-  const halves = new Uint16Array(buffer, at, count),
-    out = new Float32Array(count),
-    bits = new Uint32Array(out.buffer);
-  for (let i = 0; i < count; i++) {
-    const h = halves[i],
-      special = (h & 0x7c00) === 0x7c00; // infinite or NaN
-    bits[i] = ((h & 0x8000) << 16) | ((h & 0x7fff) << 13) | (special ? 0x7f800000 : 0);
-    if (!special) out[i] *= 2 ** 112; // the exponents of the two formats differ by 112, those of subnormal numbers too
-  }
-  return out;
 }
 
 /** Bits of a mask to one byte per entry; its shape (heads, queries, keys) may hold 1 where all share. */
