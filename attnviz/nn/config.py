@@ -15,11 +15,11 @@ from attnviz.checks import (
     check_sizes,
 )
 from attnviz.errors import InvalidParameterError
-from attnviz.nn.positions import SCHEMES
+from attnviz.nn import positions as encodings
 
 KINDS = ("encoder", "decoder", "encoder-decoder")
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh")
-POSITIONS = SCHEMES
+POSITIONS = encodings.SCHEMES
 HEADS = (None, "lm", "classification", "distillation")
 MAX_LAYERS = 512
 MAX_PATCHES = 16_384  # of an image: their attention already takes 1 GB a head
@@ -37,7 +37,7 @@ class ModelConfig:
             (0: layers of attention only).
         norm_first: pre-norm (GPT-2) instead of post-norm (BERT, Vaswani et al.).
         final_norm: a LayerNorm after the last layer, usual with pre-norm.
-        positions: "none", "sinusoidal", "learned", "rope" or "alibi".
+        positions: one of `positions.SCHEMES`: "none", "sinusoidal", "learned", "rope", "alibi".
         n_types: segment embeddings (BERT has 2), 0 for none; embed_norm: a LayerNorm on the embeddings.
         head: None, "lm" (a score per token of the vocabulary), "classification" (n_classes scores a text or image) or
             "distillation" (the mean of two classifiers, on the class token and the distillation token).
@@ -89,10 +89,7 @@ class ModelConfig:
         for name, allowed in CHOICES.items():
             if not any(getattr(self, name) == value for value in allowed):
                 raise InvalidParameterError(f"{name}={getattr(self, name)!r} is not one of {allowed}")
-        if self.positions == "sinusoidal":
-            check_divisible("d_model", self.d_model, "sin and cos pairs of", 2)
-        if self.positions == "rope":
-            check_divisible("head width", self.head_dim, "rotary pairs of", 2)
+        self.scheme.check(self.d_model, self.head_dim)
         if self.head in ("classification", "distillation") and self.n_classes < 2:
             raise InvalidParameterError(f"n_classes={self.n_classes} is below 2 for a {self.head} head")
         self._check_input()
@@ -143,6 +140,11 @@ class ModelConfig:
         return 1 + self.distilled if self.channels else 0
 
     @property
+    def scheme(self) -> encodings.Scheme:
+        """The description of its positional encoding."""
+        return encodings.described(self.positions)
+
+    @property
     def head_dim(self) -> int:
         """Head width D = C / H."""
         return self.d_model // self.n_heads
@@ -157,7 +159,7 @@ class ModelConfig:
         stacks = self.n_layers * layer
         if self.kind == "encoder-decoder":
             stacks += self.n_layers * (layer + attention + norm) + norm * self.final_norm
-        embed = (self.vocab_size + self.max_len * (self.positions == "learned") + self.n_types + self.n_special) * c
+        embed = (self.vocab_size + self.max_len * self.scheme.learned + self.n_types + self.n_special) * c
         if self.channels:
             embed += c * (self.channels * self.patch_size**2 + 1)
         head = 0

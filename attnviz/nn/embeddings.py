@@ -33,7 +33,7 @@ class Embeddings(nn.ModuleDict):
             self["special"] = nn.Embedding(config.n_special, c)
         else:
             self["tokens"] = nn.Embedding(config.vocab_size, c)
-        if config.positions == "learned":
+        if config.scheme.learned:
             self["positions"] = nn.Embedding(config.max_len, c)
         if config.n_types:
             self["types"] = nn.Embedding(config.n_types, c)
@@ -50,13 +50,9 @@ class Embeddings(nn.ModuleDict):
         x = self._patches(inputs) if self.config.channels else self["tokens"](inputs)
         if self.config.n_types:
             x = x + self["types"](torch.zeros_like(inputs) if types is None else types)
-        if scheme == "learned":
-            if "positions" not in self:
-                raise InvalidParameterError("this model has no learned positions to switch to")
-            table = cast(nn.Embedding, self["positions"]).weight
-            x = x + positions.learned(table, start + x.shape[1])[start:]
-        elif scheme == "sinusoidal":
-            x = x + positions.sinusoidal(start + x.shape[1], self.config.d_model)[start:].to(x)
+        own = cast(nn.Embedding, self["positions"]).weight if "positions" in self else None
+        added = positions.described(scheme).added(x.shape[1], self.config.d_model, start, own, x)
+        x = x if added is None else x + added
         return self["norm"](x) if self.config.embed_norm else x
 
     def _patches(self, pixels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 from attnviz.checks import check_bool, check_finite, check_index, check_temperature
 from attnviz.errors import InvalidParameterError
-from attnviz.nn.positions import SCHEMES
+from attnviz.nn.positions import described
 
 PLACES = ("all", "encoder", "decoder", "cross")
 
@@ -28,8 +28,8 @@ class Intervention:
         blocked: cells that may not be attended to: (query, key) in every head, or (layer, head, query, key).
         head_scale: factor on a head's output: {head: factor} in every layer, or {(layer, head): factor};
             0 switches the head off, and factors on the same head multiply.
-        positions: None for the model's own, or "none", "sinusoidal", "learned", "rope", "alibi". Absolute
-            encodings are added at the input, whatever `layers` says.
+        positions: None for the model's own, or one of `positions.SCHEMES`. Absolute encodings are added at the
+            input, whatever `layers` says.
         layers: the layers to act in, counted from 0; None for every layer.
         where: "all", or only the "encoder", the "decoder" (its self-attention) or the "cross"-attention. A
             blocked cell has to exist wherever it acts.
@@ -52,8 +52,8 @@ class Intervention:
         _set(self, "mask", _check_mask(self.mask))
         _set(self, "blocked", tuple(sorted({_cell(cell) for cell in _items("blocked", self.blocked)}, key=str)))
         _set(self, "head_scale", _head_factors(self.head_scale))
-        if self.positions is not None and self.positions not in SCHEMES:
-            raise InvalidParameterError(f"positions={self.positions!r} is not one of {', '.join(SCHEMES)}")
+        if self.positions is not None:
+            described(self.positions)
         if self.where not in PLACES:
             raise InvalidParameterError(f"where={self.where!r} is not one of {', '.join(PLACES)}")
         if self.layers is not None:

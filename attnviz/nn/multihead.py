@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,10 @@ from torch.nn import functional as F
 
 from attnviz.checks import check_divisible, check_floats, check_probability, check_sizes, check_tensor
 from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
+from attnviz.nn import positions
 from attnviz.nn.attention import AttentionTrace, attend
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.masks import Mask
-from attnviz.nn.positions import rope
 
 
 class MultiheadAttention(nn.Module):
@@ -138,14 +139,15 @@ class MultiheadAttention(nn.Module):
         is_causal: bool = False,
         mask: Mask | None = None,
         alibi: Tensor | None = None,
-        rotary: bool = False,
+        bias: Tensor | None = None,
+        rotary: bool | Tensor = False,
         intervention: Intervention | None = None,
     ) -> AttentionTrace:
         """The same attention as `forward`, with everything it computed. Tensors of the trace are batch first.
 
         Arguments beside forward's: `mask` in our polarity (as a description; combined with the others),
-        `alibi` slopes (H,), `rotary` to turn q and k by their position, and an `intervention`, of which
-        temperature, scaled, mask, blocked and head_scale act here. Errors: ShapeError, DTypeError.
+        `alibi` slopes (H,), `bias` (1, H, T, S) on the scores, `rotary` to turn q and k by their position (True: RoPE;
+        else the rates of `positions.turn`), and an `intervention` of all but positions. Errors: ShapeError, DTypeError.
         """
         given = {"query": query, "key": key, "value": value}
         for name, x in (given | {"key_padding_mask": key_padding_mask, "attn_mask": attn_mask}).items():
@@ -165,6 +167,7 @@ class MultiheadAttention(nn.Module):
             is_causal=is_causal,
             mask=mask,
             alibi=alibi,
+            bias=bias,
             rotary=rotary,
             intervention=intervention,
         )
@@ -180,7 +183,8 @@ class MultiheadAttention(nn.Module):
         is_causal: bool = False,
         mask: Mask | None = None,
         alibi: Tensor | None = None,
-        rotary: bool = False,
+        bias: Tensor | None = None,
+        rotary: bool | Tensor = False,
         intervention: Intervention | None = None,
         past: AttentionTrace | None = None,
     ) -> AttentionTrace:
@@ -197,11 +201,13 @@ class MultiheadAttention(nn.Module):
         else:
             q, k, v = self._heads(query, key, value)  # (B, H, T, D), (B, H, S, D) twice
             start = 0 if past is None else past.k.shape[2]
-            if rotary:
-                q, k = rope(q, start=start), rope(k, start=start)
+            if rotary is not False:
+                by = positions.rates(self.head_dim) if rotary is True else rotary
+                q, k = positions.turn(q, by, start), positions.turn(k, by, start)
             if past is not None:
                 k, v = torch.cat((past.k, k), dim=2), torch.cat((past.v, v), dim=2)
-        full, bias = self._masks(q, k, key_padding_mask, attn_mask, is_causal, mask)
+        full, added = self._masks(q, k, key_padding_mask, attn_mask, is_causal, mask)
+        bias = added if bias is None else bias if added is None else bias + added
         scale, temperature, head_scale = 1.0 / math.sqrt(self.head_dim), 1.0, None
         if intervention is not None:
             full = changed_mask(full, intervention)
@@ -209,18 +215,9 @@ class MultiheadAttention(nn.Module):
             temperature = intervention.temperature
             head_scale = self._head_scale(intervention, q)
         k, v, full, bias = self._extra_keys(k, v, full, bias)
-        trace = attend(
-            q,
-            k,
-            v,
-            keep=full,
-            bias=bias,
-            scale=scale,
-            temperature=temperature,
-            alibi=alibi,
-            head_scale=head_scale,
-            dropout=self.dropout if self.training else 0.0,
-        )
+        factors: dict[str, Any] = {"scale": scale, "temperature": temperature, "head_scale": head_scale}
+        dropout = self.dropout if self.training else 0.0
+        trace = attend(q, k, v, keep=full, bias=bias, alibi=alibi, dropout=dropout, **factors)
         return replace(trace, out=self.out_proj(trace.z.transpose(1, 2).flatten(2)))
 
     def _heads(self, *inputs: Tensor) -> list[Tensor]:

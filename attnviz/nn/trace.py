@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from attnviz.errors import InvalidParameterError
 from attnviz.nn.attention import AttentionTrace
@@ -104,7 +105,8 @@ def joined(runs: Sequence[Trace]) -> Trace:
 def _joined_layer(parts: tuple[LayerTrace, ...]) -> LayerTrace:
     def attention(runs: list[AttentionTrace]) -> AttentionTrace:
         q, z = (torch.cat([getattr(run, name) for run in runs], dim=2) for name in ("q", "z"))
-        return replace(runs[-1], q=q, z=z, out=stream([run.out for run in runs]), mask=runs[0].mask)
+        out, bias = stream([run.out for run in runs]), _joined_bias(runs)
+        return replace(runs[-1], q=q, z=z, out=out, mask=runs[0].mask, bias=bias)
 
     def stream(parts: list[Tensor | None]) -> Tensor | None:
         given = [x for x in parts if x is not None]
@@ -121,6 +123,16 @@ def _joined_layer(parts: tuple[LayerTrace, ...]) -> LayerTrace:
         resid_cross=stream([part.resid_cross for part in parts]),
         resid_post=torch.cat([part.resid_post for part in parts], dim=1),
     )
+
+
+def _joined_bias(runs: Sequence[AttentionTrace]) -> Tensor | None:
+    """What all runs, or none, add to the scores: (…, T, S), with 0 at the keys that a run did not have yet."""
+    keys, rows = runs[-1].k.shape[2], []
+    for run in runs:
+        if run.bias is not None:
+            bias = run.bias.expand(*run.bias.shape[:-2], run.q.shape[2], run.k.shape[2])
+            rows.append(F.pad(bias, (0, keys - bias.shape[-1])))
+    return torch.cat(rows, dim=-2) if rows else None
 
 
 def _collect(value: object, storages: dict[int, int]) -> None:

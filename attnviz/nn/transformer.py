@@ -171,15 +171,15 @@ class Transformer(nn.Module):
             short = min(source.lengths) < source.final.shape[1]
             cross = {"mask": Mask(lengths=source.lengths if short else None, start=start)}
         layers: list[LayerTrace] = []
+        told = ""  # the scheme that the options are for
         layer: Any  # an encoder or a decoder layer, as `source` says
         for i, layer in enumerate(cast(nn.ModuleList, stack["layers"])):
             change = None if intervention is None else intervention.at(i, place)
             layer_scheme = self._layer_scheme(scheme, change, intervention)
-            options |= {
-                "intervention": change,
-                "rotary": layer_scheme == "rope",
-                "alibi": positions.alibi_slopes(self.config.n_heads, x) if layer_scheme == "alibi" else None,
-            }
+            if i == 0 or layer_scheme != told:  # one bias, which all layers share
+                told, where = layer_scheme, positions.described(layer_scheme)
+                options |= where.in_attention(self.config.n_heads, self.config.head_dim, x, start)
+            options["intervention"] = change
             if past is not None:
                 options["past"], cross["past"] = past.layers[i].attention, past.layers[i].cross_attention
             if source is None:
