@@ -28,6 +28,7 @@ from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import folders, hf_download, hf_loading, zip_upload
 from attnviz.models.families import FAMILIES, bert_config, unused_of_bert
+from attnviz.models.hf_explored import HFConfig
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
 from attnviz.models.model import Model, ModelInfo
@@ -239,6 +240,8 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     family, read = FAMILIES.get(kind, (kind, hf_loading.load))
     loaded = read(folder, max_bytes)
     config = loaded.transformer.config
+    if isinstance(config, HFConfig) and config.reads == "sound":
+        raise ModelError(f"A model of the type {kind} reads sounds, which are not read yet.")
     title = folder.name if source.startswith("the folder") else name
     info = replace(_bundle_info(name, title, config, source, _licence(folder)), family=family)
     preprocessor = folders.read_preprocessor(folder, config) if config.channels else _tokenizer(folder, config)

@@ -18,7 +18,8 @@ import torch
 
 from attnviz.errors import ModelError, check_installed
 from attnviz.models.hf_attention import attention
-from attnviz.models.hf_model import OWN_ATTENTION, HFModel
+from attnviz.models.hf_explored import OWN_ATTENTION
+from attnviz.models.hf_model import HFModel
 from attnviz.models.safetensors_io import (
     BYTES_PER_NUMBER,
     MAX_FILE_BYTES,

@@ -145,6 +145,16 @@ class ModelConfig:
         return encodings.described(self.positions)
 
     @property
+    def special_names(self) -> tuple[str, ...]:
+        """Of the tokens before the patches of an image: the class token, and DeiT's distillation token."""
+        return ("[CLS]", "[DIST]")[: self.n_special]
+
+    @property
+    def ends_normed(self) -> bool:
+        """Whether the last hidden state is the one after the final norm: not so in Hugging Face's models of images."""
+        return not self.channels
+
+    @property
     def head_dim(self) -> int:
         """Head width D = C / H."""
         return self.d_model // self.n_heads

@@ -19,8 +19,6 @@ from attnviz.nn import positions
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.encoding import Encoding
 
-SPECIAL = ("[CLS]", "[DIST]")  # before the patches of an image: the class token, and DeiT's distillation token
-
 
 class Embeddings(nn.ModuleDict):
     """The tables and the patch projection of a `ModelConfig`, and how they make a model's first vectors."""
@@ -123,13 +121,13 @@ def real_lengths(what: str, inputs: Tensor, longest: int, lengths: Sequence[int]
 
 @lru_cache(maxsize=16)
 def patch_names(config: ModelConfig) -> Encoding:
-    """The tokens of a vision transformer's image: [CLS], then each patch as "row,column", counted from 0.
+    """The tokens of a vision transformer's image: [CLS] and the like, then each patch as "row,column", counted from 0.
 
     As a text: every patch is a word, and its id is its place.
     """
     side = config.image_size // config.patch_size
     patches = [f"{row},{column}" for row in range(side) for column in range(side)]
-    special = SPECIAL[: config.n_special]
+    special = config.special_names
     names, n = (*special, *patches), len(special)
     offsets, at = [(0, 0)] * n, 0
     for name in patches:

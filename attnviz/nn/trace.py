@@ -54,8 +54,12 @@ class Trace:
 
     @property
     def hidden_states(self) -> tuple[Tensor, ...]:
-        """The embeddings and each layer's output, (B, T, C) each, as Hugging Face returns them."""
-        return (*(layer.resid_pre for layer in self.layers), self.final)
+        """The embeddings and each layer's output, (B, T, C) each, as Hugging Face returns them.
+
+        The last one is after the final norm in models of text, and before it in most models of images.
+        """
+        last = self.final if self.config.ends_normed else self.layers[-1].resid_post
+        return (*(layer.resid_pre for layer in self.layers), last)
 
     @property
     def n_so_far(self) -> int:

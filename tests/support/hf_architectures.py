@@ -131,7 +131,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "MambaForCausalLM": ({"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2}, OWN),
     "Gemma2ForCausalLM": (GROUPED | {"head_dim": 8}, "takes 'softcap'"),
     "GptOssForCausalLM": (GROUPED | {"head_dim": 8, "num_local_experts": 2}, "takes 's_aux'"),
-    "WhisperForConditionalGeneration": (BOTH, "cannot be run on a text alone"),
 } | ({} if GPTJ_LETS_US_IN else {"GPTJForCausalLM": (GPTJ, OWN)})
 
 

@@ -1,0 +1,95 @@
+"""What a model of transformers is run on to find out what it is made of: a few tokens, a black image, some silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnviz.errors import ModelError
+from attnviz.nn.config import MAX_PATCHES
+
+SECOND = 16_000  # samples
+Given = Tensor | Mapping[str, Tensor]  # ids (B, T), pixels (B, channels, height, width), or transformers' own arguments
+
+
+def reads(inner: Any) -> str:
+    """What a PreTrainedModel is given: "text", "image" or "sound"; text if it can do with text alone."""
+    kinds = _kinds(inner)
+    if "text" in kinds and inner.main_input_name == "input_ids":
+        return "text"
+    return "image" if "image" in kinds else "sound" if "audio" in kinds else "text"
+
+
+def _kinds(inner: Any) -> tuple[str, ...]:
+    """What its class says that it takes."""
+    given = getattr(type(inner), "input_modalities", "text")
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def probe(inner: Any, side: int | None = None) -> Given:
+    """Something to read: three tokens, a black image with this side, or a second of silence. Errors: ModelError."""
+    config = inner.config
+    kind = reads(inner)
+    if kind == "image":
+        return _image(config, side)
+    if kind == "sound":
+        return _sound(inner)
+    end, known = text_number(config, "eos_token_id"), text_number(config, "vocab_size")
+    return torch.full((1, 3), end if 0 <= end < known else 0)
+
+
+def text_number(config: Any, name: str) -> int:
+    """A setting of the text's part, wherever the config keeps it; 0 if there is none."""
+    for part in (config, config.get_text_config()):
+        if isinstance(value := getattr(part, name, None), int):
+            return value
+    return 0
+
+
+def image_side(config: Any) -> int:
+    """Pixels on a side that the config names. Errors: ModelError unless it is square."""
+    vision = getattr(config, "vision_config", None) or getattr(config, "encoder", None) or config
+    side = getattr(vision, "image_size", None)
+    if isinstance(side, list | tuple) and len(set(side)) == 1:
+        side = side[0]
+    if not isinstance(side, int) or side < 1:
+        raise ModelError(f"The config says image_size={side!r}: only square pictures of a known size are read.")
+    return side
+
+
+def patch_side(config: Any) -> int:
+    """Pixels on a side of a patch; 0 where the config names no square ones."""
+    vision = getattr(config, "vision_config", None) or getattr(config, "encoder", None) or config
+    side = getattr(vision, "patch_size", 0)
+    if isinstance(side, list | tuple) and len(set(side)) == 1:
+        side = side[0]
+    return side if isinstance(side, int) else 0
+
+
+def channels(config: Any) -> int:
+    """Colours of a pixel."""
+    vision = getattr(config, "vision_config", None) or getattr(config, "encoder", None) or config
+    return int(getattr(vision, "num_channels", 3))
+
+
+def _image(config: Any, side: int | None) -> Tensor:
+    side = side or image_side(config)
+    patch = patch_side(config)
+    if patch and (side // patch) ** 2 > MAX_PATCHES:
+        raise ModelError(f"{(side // patch) ** 2:,} patches of an image are more than the {MAX_PATCHES:,} allowed.")
+    return torch.zeros(1, channels(config), side, side)
+
+
+def _sound(inner: Any) -> dict[str, Tensor]:
+    """Silence in the form that the model's main input has."""
+    name = str(inner.main_input_name)
+    if name == "input_values" and not hasattr(inner.config, "num_mel_bins"):
+        return {name: torch.zeros(1, SECOND)}
+    config = inner.config
+    bins = int(getattr(config, "num_mel_bins", 80))
+    if frames := getattr(config, "max_source_positions", 0):  # Whisper reads 30 seconds, whatever a sound's length
+        return {name: torch.zeros(1, bins, 2 * frames)}
+    return {name: torch.zeros(1, int(getattr(config, "max_length", 100)), bins)}

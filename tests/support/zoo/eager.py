@@ -1,0 +1,63 @@
+"""What transformers' own eager attention computes, and what it would compute under a change.
+
+A change is made in the softmax itself, which every attention calls whatever its code looks like: scores are divided by
+the temperature, pairs forbidden, a head's weights multiplied. It knows nothing of how attnviz computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+EXTRA = 1  # columns beside the keys: a learned sink
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is different in each attention, (B, H, T, S): temperature, a window's reach, a head times a factor."""
+
+    temperature: float = 1.0
+    reach: int | None = None  # in self-attention only: that of as many keys as queries
+    head: int = 0
+    factor: float = 1.0
+
+    def softmax(self, plain: Any, scores: Tensor) -> Tensor:
+        """The changed weights of scores that hold the model's mask already."""
+        queries, keys = scores.shape[-2:]
+        scores = scores.float()
+        scores = (scores - scores.amax(dim=-1, keepdim=True)) / self.temperature
+        if self.reach is not None and 0 <= keys - queries <= EXTRA:
+            i, j = torch.arange(queries)[:, None], torch.arange(keys)[None]
+            scores = scores.masked_fill(((i - j).abs() > self.reach) & (j < queries), -torch.inf)
+        weights = plain(scores, -1)
+        factors = torch.ones(scores.shape[1])
+        factors[self.head] = self.factor
+        return weights * factors[:, None, None]
+
+
+@contextmanager
+def changed(change: Change) -> Iterator[list[int]]:
+    """Every softmax over (B, H, T, S) computes with the change; gives a list that counts them."""
+    functional, module, method = F.softmax, torch.softmax, Tensor.softmax
+    calls: list[int] = []
+
+    def instead(original: Any) -> Any:
+        def softmax(x: Tensor, dim: Any = None, *more: Any, **named: Any) -> Tensor:
+            if x.dim() != 4 or dim not in (-1, 3):
+                return original(x, dim, *more, **named)
+            calls.append(1)
+            return change.softmax(module, x).to(named.get("dtype") or x.dtype)
+
+        return softmax
+
+    F.softmax, torch.softmax, Tensor.softmax = instead(functional), instead(module), instead(method)  # type: ignore
+    try:
+        yield calls
+    finally:
+        F.softmax, torch.softmax, Tensor.softmax = functional, module, method  # type: ignore

@@ -1,0 +1,253 @@
+"""One tiny model, loaded by attnviz from its folder, against transformers' eager attention on the same folder.
+
+Everything is compared in numbers; where one of them differs the model is not exact, and the row says what differs.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import attnviz
+from attnviz.errors import ModelError
+from attnviz.generation import beam_search, sampling
+from tests.support.zoo import folders
+from tests.support.zoo.eager import Change, changed
+
+CLOSE = 2e-5  # of float32 numbers, in parts of the largest one (of 1 if that is smaller)
+CHANGE = Change(temperature=0.6, reach=1, head=1, factor=0.0)
+INTERVENTION = attnviz.Intervention(temperature=0.6, mask=("window", 1), head_scale={1: 0.0})
+N_TOKENS, N_BEAMS = 6, 3
+CRASH = "no sentence, but "  # what a row says of a load that ended in another error
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was found of one architecture."""
+
+    name: str  # of the class of transformers
+    model_type: str
+    reads: str  # text, image, sound
+    verdict: str  # "exact", "part" or "refused"
+    says: str = ""  # what is not exact, or the sentence of the refusal
+    compared: tuple[str, ...] = ()  # what is equal
+
+    def __str__(self) -> str:
+        return f"{self.verdict:8}{self.name:45}{self.says}"
+
+
+def judge(name: str) -> Row:
+    """Makes the model, loads it and compares."""
+    with TemporaryDirectory() as place, folders.quietly(), torch.inference_mode(False):
+        folder = Path(place, name)
+        made = folders.write(name, folder)
+        row = Row(name, made.config.model_type, folders.inputs(made), "refused")
+        del made
+        try:
+            model = attnviz.load(str(folder))
+        except ModelError as error:
+            return _row(row, "refused", str(error))
+        except Exception as error:  # a fault of the library, whatever it is
+            return _row(row, "refused", f"{CRASH}{type(error).__name__}: {str(error)[:200]}")
+        findings = _Findings()
+        with torch.no_grad():
+            _compare(name, folder, model, row.reads, findings)
+        del model
+        gc.collect()
+    if findings.differences:
+        return _row(row, "part", "; ".join(findings.differences), tuple(findings.equal))
+    return _row(row, "exact", "", tuple(findings.equal))
+
+
+def _row(row: Row, verdict: str, says: str, compared: tuple[str, ...] = ()) -> Row:
+    return Row(row.name, row.model_type, row.reads, verdict, says, compared)
+
+
+class _Findings:
+    """What is equal and what is not."""
+
+    def __init__(self) -> None:
+        self.equal: list[str] = []
+        self.differences: list[str] = []
+        self.detail: list[str] = []
+
+    def check(self, what: str, compare: Callable[[], str]) -> None:
+        """`compare` returns "" if all is equal, else what is not."""
+        try:
+            difference = compare()
+        except Exception as error:  # whatever is raised here is a fault of the library
+            difference = f"{type(error).__name__}: {str(error)[:300]}"
+        if difference:
+            self.differences.append(f"{what}: {difference}")
+        else:
+            self.equal.append(what)
+
+
+def _compare(name: str, folder: Path, model: Any, reads: str, findings: _Findings) -> None:
+    import transformers
+
+    reference = getattr(transformers, name).from_pretrained(
+        folder, attn_implementation="eager", dtype=torch.float32, local_files_only=True
+    )
+    reference.eval()
+    side = _Side(model, reference, reads)
+    findings.check("attention", lambda: _same_all(side.trace, side.given(side.trace), "attentions"))
+    findings.check("hidden states", lambda: _same_all(side.trace, side.given(side.trace), "hidden"))
+    if side.outputs.get("logits") is not None:
+        findings.check("logits", lambda: _same("", side.trace.logits, side.outputs["logits"]))
+    findings.check("interventions", side.interventions)
+    if reads == "text":
+        findings.check("padding", side.padding)
+    if reads == "text" and side.generates:
+        findings.check("greedy", side.greedy)
+        findings.check("beams", side.beams)
+
+
+class _Side:
+    """A model of ours and transformers' own, side by side."""
+
+    def __init__(self, model: Any, reference: Any, reads: str) -> None:
+        self.model, self.reference, self.reads = model, reference, reads
+        self.both = bool(getattr(reference.config, "is_encoder_decoder", False))
+        self.question = folders.TEXTS[0] if reads != "image" else folders.image()
+        self.trace = self.run(self.question)
+        self.outputs = self.call(self.trace)
+
+    @property
+    def generates(self) -> bool:
+        return bool(self.reference.can_generate()) and self.outputs.get("logits") is not None
+
+    def run(self, given: Any, **more: Any) -> Any:
+        target = folders.TARGET if self.both else None
+        return self.model.run(given, target, **more)
+
+    def call(self, trace: Any) -> dict[str, Any]:
+        """transformers' outputs on what the trace was run on."""
+        given: dict[str, Any] = {"output_attentions": True, "output_hidden_states": True, "return_dict": True}
+        if self.reads == "image":
+            given["pixel_values"] = self.model.preprocessor.batch(self.question)
+            return dict(self.reference(**given))
+        source = trace.source if trace.source is not None else trace
+        given |= _ids("", source.encodings[0].ids)
+        if trace.source is not None:
+            given |= _ids("decoder_", trace.encodings[0].ids)
+        return dict(self.reference(**given, use_cache=False) if self._caches else self.reference(**given))
+
+    @property
+    def _caches(self) -> bool:
+        import inspect
+
+        return "use_cache" in inspect.signature(self.reference.forward).parameters
+
+    def given(self, trace: Any) -> dict[str, Any]:
+        return self.outputs
+
+    def interventions(self) -> str:
+        """One run with all of them, against a softmax that does the same."""
+        ours = self.run(self.question, intervention=INTERVENTION)
+        with changed(CHANGE) as calls:
+            theirs = self.call(ours)
+        layers = sum(len(part) for part in _attentions(self.trace).values())
+        if len(calls) != layers:
+            return f"the reference has {len(calls)} softmaxes, not {layers}"
+        worst = _same_all(ours, theirs, "hidden")
+        if not worst and theirs.get("logits") is not None:
+            worst = _same("logits", ours.logits, theirs["logits"])
+        plain = self.outputs
+        moved = _same_all(ours, plain, "hidden") or _same_all(ours, plain, "attentions")
+        return worst or ("" if moved else "nothing changed")
+
+    def padding(self) -> str:
+        """A short text beside a longer one computes what it computes alone."""
+        targets = [folders.TARGET] * 2 if self.both else None
+        batch = self.model.run(list(folders.TEXTS), targets)
+        alone = self.model.run(folders.TEXTS[1], targets and targets[1])
+        theirs = self.call(alone)
+        for place, (ours, single) in {
+            "": (batch.source or batch, alone.source or alone),
+            "decoder": (batch, alone),
+        }.items():
+            n = len(single.encodings[0])
+            pairs = zip(ours.attentions, single.attentions, strict=True)
+            worst = _same_each(f"{place} attentions", [(a[1:, :, :n, :n], b) for a, b in pairs])
+            worst = worst or _same(f"{place} states", ours.final[1:, :n], single.final)
+            if worst:
+                return worst
+        if theirs.get("logits") is None:
+            return ""
+        logits = batch.logits[1:]
+        return _same(
+            "logits", logits[:, : theirs["logits"].shape[1]] if logits.dim() == 3 else logits, theirs["logits"]
+        )
+
+    def greedy(self) -> str:
+        return self._same_text(list(sampling.greedy(self.model, self.question, N_TOKENS).ids), num_beams=1)
+
+    def beams(self) -> str:
+        best = beam_search.beam(self.model, self.question, N_BEAMS, N_TOKENS)[0]
+        return self._same_text(list(best.ids), num_beams=N_BEAMS)
+
+    def _same_text(self, ours: list[int], **options: Any) -> str:
+        begin = sampling.prompt(self.model, self.question)
+        ids = _ids("", begin.source if begin.source is not None else begin.start)
+        said = self.reference.generate(**ids, max_new_tokens=N_TOKENS, do_sample=False, **options)[0].tolist()
+        theirs = said[len(begin.start) :]
+        ends = self.reference.generation_config.eos_token_id
+        if theirs and theirs[-1] in (ends if isinstance(ends, list) else [ends]):
+            theirs = theirs[:-1]
+        return "" if ours == theirs else f"says {ours}, transformers {theirs}"
+
+
+def _ids(prefix: str, ids: Sequence[int]) -> dict[str, Tensor]:
+    x = torch.tensor([list(ids)])
+    return {f"{prefix}input_ids": x, f"{prefix}attention_mask": torch.ones_like(x)}
+
+
+# ---- what a trace and transformers' outputs hold in common -------------------------------------------
+
+
+def _attentions(trace: Any) -> dict[str, tuple[Tensor, ...]]:
+    parts = {"attentions": trace.attentions, "cross_attentions": trace.cross_attentions}
+    if trace.source is not None:
+        parts["encoder_attentions"] = trace.source.attentions
+    return parts
+
+
+def _hidden(trace: Any) -> dict[str, tuple[Tensor, ...]]:
+    return {"hidden_states": trace.hidden_states} | (
+        {} if trace.source is None else {"encoder_hidden_states": trace.source.hidden_states}
+    )
+
+
+def _same_all(trace: Any, outputs: dict[str, Any], what: str) -> str:
+    """ "" if all attentions (or hidden states) of both are equal."""
+    for name, ours in (_attentions if what == "attentions" else _hidden)(trace).items():
+        theirs = outputs.get(
+            "decoder_" + name if trace.source is not None and not name.startswith(("enc", "cross")) else name
+        )
+        shown = [x for x in theirs or () if x is not None]
+        if len(ours) != len(shown):
+            return f"{len(ours)} {name} against {len(shown)}"
+        if worst := _same_each(name, list(zip(ours, shown, strict=True))):
+            return worst
+    return ""
+
+
+def _same_each(name: str, pairs: list[tuple[Tensor, Tensor]]) -> str:
+    return next((worst for i, pair in enumerate(pairs) if (worst := _same(f"{name}[{i}]", *pair))), "")
+
+
+def _same(name: str, ours: Tensor | None, theirs: Tensor) -> str:
+    if ours is None:
+        return f"{name} is not there"
+    if ours.shape != theirs.shape:
+        return f"{name} is {tuple(ours.shape)} against {tuple(theirs.shape)}"
+    difference = float((ours - theirs).abs().max()) if ours.numel() else 0.0
+    return "" if difference <= CLOSE * max(1.0, float(theirs.abs().max())) else f"{name} differs by {difference:.1g}"

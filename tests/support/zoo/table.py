@@ -1,0 +1,60 @@
+"""What was found of the zoo as a page of the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.support.zoo import names
+from tests.support.zoo.judge import CLOSE, Row
+
+FILE = Path(__file__).parents[3] / "docs" / "model-zoo.md"
+COMPARED = {
+    "attention": "A",
+    "hidden states": "H",
+    "logits": "L",
+    "interventions": "I",
+    "padding": "P",
+    "greedy": "G",
+    "beams": "B",
+}
+INTRODUCTION = """# The zoo
+
+Each line is a class of transformers. A tiny model of it with random weights is saved as a folder, loaded with
+`attnviz.load(folder)` and compared, number by number, with transformers' own eager attention on the same folder.
+The page is written by `python -m tests.support.zoo --write`, and a nightly test finds the same.
+
+**Exact** means that all that the model has agrees to {close:g} of its largest number: the attention of every layer
+and kind (A), the hidden states (H), the logits (L), a run with temperature 0.6, a window of one token and a head
+switched off, against the same change made in transformers' softmax (I), a short text padded beside a long one (P),
+what greedy decoding says (G) and what three beams say (B). **Part** says what differs; **refused** is the sentence
+that `load` gives.
+
+{counts}
+
+The 60 that are marked • stand for what the hub's readers download most: sentence encoders, classifiers, language
+models, image and speech encoders that led the hub's lists by downloads in 2024 and 2025, by architecture. The list
+is our reading of them, made without asking the hub today; {popular} of its 60 are exact.
+"""
+
+
+def page(rows: Iterable[Row]) -> str:
+    """The whole page."""
+    found = {row.name: row for row in rows}
+    verdicts = [row.verdict for row in found.values()]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("exact", "part", "refused"))
+    popular = sum(found[name].verdict == "exact" for name in names.MOST_DOWNLOADED if name in found)
+    parts = [INTRODUCTION.format(close=CLOSE, counts=f"Of {len(found)}: {counts}.", popular=popular)]
+    for title, members in names.SECTIONS.items():
+        lines = [_line(found[name]) for name in sorted(members, key=str.lower) if name in found]
+        if lines:
+            parts.append(f"## {title}\n\n| architecture | result | what agrees, or what it says |\n|---|---|---|\n")
+            parts[-1] += "\n".join(lines) + "\n"
+    return "\n".join(parts)
+
+
+def _line(row: Row) -> str:
+    mark = " •" if row.name in names.MOST_DOWNLOADED else ""
+    letters = " ".join(COMPARED[what] for what in row.compared)
+    says = row.says.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return f"| {row.name}{mark} | {row.verdict} | {f'{letters}. {says}' if letters and says else letters or says} |"
