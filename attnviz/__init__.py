@@ -6,15 +6,10 @@ from attnviz.models.model import Model, ModelInfo
 from attnviz.nn.attention import AttentionTrace, attend
 from attnviz.nn.config import ModelConfig, preset
 from attnviz.nn.intervention import Intervention
-from attnviz.nn.layers import (
-    LayerTrace,
-    TransformerDecoder,
-    TransformerDecoderLayer,
-    TransformerEncoder,
-    TransformerEncoderLayer,
-)
+from attnviz.nn.layers import LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer
 from attnviz.nn.masks import Mask
 from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.stacks import TransformerDecoder, TransformerEncoder
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
 

@@ -97,7 +97,7 @@ def check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
     of_q, of_k, of_v = q.shape, k.shape, v.shape
     if of_q[:2] != of_k[:2] or of_k[:3] != of_v[:3] or of_q[3] != of_k[3]:
         raise ShapeError(f"batch, heads, keys or head width differ: {_shapes(q, k, v)}")
-    if 0 in of_q[1:] or 0 in of_k[1:]:  # an empty batch is fine, as in torch
+    if 0 in (of_q[1], of_q[3], of_v[3]):  # no texts, no queries or no keys are fine, as in torch
         raise ShapeError(f"nothing to attend with: {_shapes(q, k, v)}")
 
 

@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError, ShapeError
-from attnviz.nn.layers import ACTIVATIONS, LayerTrace, TransformerEncoder, TransformerEncoderLayer
+from attnviz.nn.layers import ACTIVATIONS, LayerTrace, TransformerEncoderLayer
+from attnviz.nn.stacks import TransformerEncoder
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
 

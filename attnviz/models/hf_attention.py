@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.attention import AttentionTrace, attend
-from attnviz.nn.intervention import Intervention
+from attnviz.nn.intervention import Intervention, changed_mask
 from attnviz.nn.masks import Mask
-from attnviz.nn.multihead import changed_mask
 
 # What transformers hands to an attention beside queries, keys, values and mask, and what changes nothing here.
 IGNORED = {"dropout", "sliding_window", "position_ids", "cache_position", "past_key_values", "position_embeddings"}

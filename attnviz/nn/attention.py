@@ -91,6 +91,8 @@ class AttentionTrace:
         With sinks a row sums to less than 1: the rest is the sink's. Source: Xiao et al. 2023, section 3.3.
         """
         scores = self.scores
+        if scores.shape[-1] == 0:
+            return scores
         if self.sinks is not None:
             sink = self.sinks.to(scores.dtype)[None, :, None, None].expand(*scores.shape[:-1], 1)
             scores = torch.cat([scores, sink], dim=-1)
@@ -131,7 +133,7 @@ def attend(
         softcap: c > 0; q·k · scale becomes c · tanh(q·k · scale / c). Gemma Team 2024, section 2.
         sinks: (H,) the score of a place beyond the keys, which takes its part of every row.
 
-    A query that may attend to nothing gets weights 0 and z = 0.
+    A query that may attend to nothing, or where there are no keys at all, gets weights 0 and z = 0.
     Errors: ShapeError, DTypeError, InvalidParameterError, each with the numbers.
     Source: Vaswani et al. 2017, section 3.2.1.
     """
@@ -164,10 +166,16 @@ def attend(
         softcap=softcap,
         sinks=sinks,
     )
-    z = _fused(trace, dropout)
-    if head_scale is not None:
-        z = z * head_scale.to(z.dtype)[None, :, None, None]
-    return replace(trace, z=z)
+    return replace(trace, z=attended(trace, dropout))
+
+
+def attended(trace: AttentionTrace, dropout: float, weights: Tensor | None = None) -> Tensor:
+    """z of a record that has none yet, (B, H, T, Dv): weights @ v, times head_scale.
+
+    From `weights` where they are at hand (this way has derivatives of every order), else by the fused kernel.
+    """
+    z = _fused(trace, dropout) if weights is None else F.dropout(weights, dropout) @ trace.v
+    return z if trace.head_scale is None else z * trace.head_scale.to(z.dtype)[None, :, None, None]
 
 
 def _fused(trace: AttentionTrace, dropout: float) -> Tensor:

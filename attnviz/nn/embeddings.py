@@ -48,7 +48,7 @@ class Embeddings(nn.ModuleDict):
         x = self._patches(inputs) if self.config.channels else self["tokens"](inputs)
         if self.config.n_types:
             x = x + self["types"](torch.zeros_like(inputs) if types is None else types)
-        own = cast(nn.Embedding, self["positions"]).weight if "positions" in self else None
+        own = cast(nn.Embedding, self["positions"]) if "positions" in self else None
         added = positions.described(scheme).added(x.shape[1], self.config.d_model, start, own, x)
         x = x if added is None else x + added
         return self["norm"](x) if self.config.embed_norm else x
@@ -57,7 +57,7 @@ class Embeddings(nn.ModuleDict):
         """The special tokens, then the patches row by row: (B, channels, height, width) → (B, T, C)."""
         patches = self["patches"](pixels).flatten(2).transpose(1, 2)  # (B, T − special, C)
         batch = pixels.shape[0]  # unlike len(pixels), this stays free in an export
-        special = cast(nn.Embedding, self["special"]).weight.expand(batch, -1, -1)
+        special = self["special"](torch.arange(self.config.n_special, device=pixels.device)).expand(batch, -1, -1)
         return torch.cat([special, patches], dim=1)
 
     def lengths(self, inputs: Tensor, lengths: Sequence[int] | None, start: int = 0) -> tuple[int, ...]:

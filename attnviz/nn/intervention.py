@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from attnviz.checks import check_bool, check_finite, check_index, check_temperature
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.masks import Mask
 from attnviz.nn.positions import described
 
 PLACES = ("all", "encoder", "decoder", "cross")
@@ -86,6 +87,14 @@ class Intervention:
             for field in fields(self)
             if getattr(self, field.name) != getattr(default, field.name)
         }
+
+
+def changed_mask(mask: Mask, intervention: Intervention) -> Mask:
+    """The mask under an intervention that is already narrowed to one layer (`Intervention.at`)."""
+    if intervention.mask is not None:
+        mask = mask.replaced(intervention.mask)
+    cells = tuple((head, query, key) for _, head, query, key in intervention.blocked)
+    return replace(mask, blocked=mask.blocked + cells) if cells else mask
 
 
 def _set(self: Intervention, name: str, value: object) -> None:

@@ -1,16 +1,15 @@
-"""Encoder and decoder layers and their stacks, drop-ins for torch.nn's: same arguments, keys and outputs.
+"""Encoder and decoder layers, drop-ins for torch.nn's: same arguments, keys and outputs.
 
     post-norm   x = norm(x + sublayer(x))      Vaswani et al. 2017, section 3.1
     pre-norm    x = x + sublayer(norm(x))      Xiong et al. 2020
 
-Each layer computes in `trace`, batch first, and `forward` is the same run without the record.
+`trace` calls the layer and returns the record of the call: one run, in which every module is called as a module.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,8 @@ from torch.nn import functional as F
 from attnviz.checks import check_finite, check_probability, check_sizes, check_tensor
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.nn.attention import AttentionTrace
-from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.multihead import TORCHS, MultiheadAttention, attention_trace
+from attnviz.nn.recording import Options, Recording, recorded, recording_of
 
 Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: dict[str, Activation] = {
@@ -45,6 +45,8 @@ class LayerTrace:
 
 class _Layer(nn.Module):
     """What encoder and decoder layers share: arguments, the feed-forward network, where the norms stand."""
+
+    dropout1: nn.Dropout
 
     def __init__(
         self,
@@ -96,6 +98,13 @@ class _Layer(nn.Module):
         """W₂ σ(W₁ x + b₁) + b₂, per position: (B, T, C) → (B, T, C). Vaswani et al. 2017, equation 2."""
         return self.linear2(self.dropout(self.activation(self.linear1(x))))
 
+    def _sa_block(
+        self, x: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False
+    ) -> Tensor:
+        """Self-attention and its dropout: torch's name for it, which subclasses override."""
+        masks = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
+        return self.dropout1(_attended(self.self_attn, x, x, masks))
+
 
 class TransformerEncoderLayer(_Layer):
     """Self-attention, then a feed-forward network; a drop-in for torch.nn.TransformerEncoderLayer.
@@ -108,7 +117,6 @@ class TransformerEncoderLayer(_Layer):
 
     norm1: nn.LayerNorm
     norm2: nn.LayerNorm
-    dropout1: nn.Dropout
     dropout2: nn.Dropout
 
     def forward(
@@ -119,22 +127,32 @@ class TransformerEncoderLayer(_Layer):
         is_causal: bool = False,
     ) -> Tensor:
         """Output in the input's shape. Masks in torch's polarity: bool True forbids, float is added."""
-        masks = _masks(src_mask, src_key_padding_mask, is_causal)
-        return _leave(self.trace(_enter(src, self), **masks).resid_post, src, self)
+        _check_input(src)
+        recording = recording_of(self)
+        attention = None if recording is None else Recording(self.self_attn, MultiheadAttention, recording.options)
+        first = self.norm_first
+        query = self.norm1(src) if first else src
+        added = recorded(attention, self._sa_block, query, src_mask, src_key_padding_mask, is_causal=is_causal)
+        mid = src + added if first else self.norm1(src + added)
+        if self.attention_only:
+            post = mid
+        elif first:
+            post = mid + self._ff_block(self.norm2(mid))
+        else:
+            post = self.norm2(mid + self._ff_block(mid))
+        if recording is not None and attention is not None:
+            resid_pre, resid_mid, resid_post = (_batch_first(x, self) for x in (src, mid, post))
+            recording.trace = LayerTrace(resid_pre, attention_trace(attention), resid_mid, None, None, resid_post)
+            recording.returned = post
+        return post
+
+    def _ff_block(self, x: Tensor) -> Tensor:
+        """The feed-forward network and its dropout: torch's name for it, which subclasses override."""
+        return self.dropout2(self.feed_forward(x))
 
     def trace(self, x: Tensor, **attention: Any) -> LayerTrace:
         """The layer's run on x (B, T, C), recorded; `attention` as for `MultiheadAttention.trace`."""
-        attended = self.self_attn.trace_batch_first(self.norm1(x) if self.norm_first else x, **attention)
-        assert attended.out is not None
-        mid = x + self.dropout1(attended.out)
-        mid = mid if self.norm_first else self.norm1(mid)
-        if self.attention_only:
-            return LayerTrace(x, attended, mid, None, None, mid)
-        if self.norm_first:
-            post = mid + self.dropout2(self.feed_forward(self.norm2(mid)))
-        else:
-            post = self.norm2(mid + self.dropout2(self.feed_forward(mid)))
-        return LayerTrace(x, attended, mid, None, None, post)
+        return layer_trace(self, x, attention)
 
 
 class TransformerDecoderLayer(_Layer):
@@ -146,7 +164,6 @@ class TransformerDecoderLayer(_Layer):
     norm1: nn.LayerNorm
     norm2: nn.LayerNorm
     norm3: nn.LayerNorm
-    dropout1: nn.Dropout
     dropout2: nn.Dropout
     dropout3: nn.Dropout
     multihead_attn: MultiheadAttention
@@ -164,119 +181,112 @@ class TransformerDecoderLayer(_Layer):
     ) -> Tensor:
         """Output in tgt's shape. Masks in torch's polarity: bool True forbids, float is added."""
         _check_pair(tgt, memory, self)
-        own_masks = _masks(tgt_mask, tgt_key_padding_mask, tgt_is_causal)
-        cross = _masks(memory_mask, memory_key_padding_mask, memory_is_causal)
-        run = self.trace(_enter(tgt, self), _enter(memory, self), own_masks, cross)
-        return _leave(run.resid_post, tgt, self)
+        recording = recording_of(self)
+        attention = crossing = None
+        if recording is not None:
+            attention = Recording(self.self_attn, MultiheadAttention, recording.options)
+            crossing = Recording(self.multihead_attn, MultiheadAttention, recording.cross_options | {"again": True})
+        first = self.norm_first
+        query = self.norm1(tgt) if first else tgt
+        added = recorded(attention, self._sa_block, query, tgt_mask, tgt_key_padding_mask, is_causal=tgt_is_causal)
+        mid = tgt + added if first else self.norm1(tgt + added)
+        query = self.norm2(mid) if first else mid
+        masks = memory_mask, memory_key_padding_mask
+        added = recorded(crossing, self._mha_block, query, memory, *masks, is_causal=memory_is_causal)
+        cross = mid + added if first else self.norm2(mid + added)
+        if self.attention_only:
+            post = cross
+        elif first:
+            post = cross + self._ff_block(self.norm3(cross))
+        else:
+            post = self.norm3(cross + self._ff_block(cross))
+        if recording is not None and attention is not None and crossing is not None:
+            resid_pre, resid_mid, resid_cross, resid_post = (_batch_first(x, self) for x in (tgt, mid, cross, post))
+            traces = attention_trace(attention), attention_trace(crossing)
+            recording.trace = LayerTrace(resid_pre, traces[0], resid_mid, traces[1], resid_cross, resid_post)
+            recording.returned = post
+        return post
+
+    def _mha_block(
+        self,
+        x: Tensor,
+        mem: Tensor,
+        attn_mask: Tensor | None,
+        key_padding_mask: Tensor | None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        """Attention to the encoder's output and its dropout: torch's name for it, which subclasses override."""
+        masks = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
+        return self.dropout2(_attended(self.multihead_attn, x, mem, masks))
+
+    def _ff_block(self, x: Tensor) -> Tensor:
+        """The feed-forward network and its dropout: torch's name for it, which subclasses override."""
+        return self.dropout3(self.feed_forward(x))
 
     def trace(
         self, x: Tensor, memory: Tensor, attention: dict[str, Any], cross_attention: dict[str, Any]
     ) -> LayerTrace:
         """The layer's run on x (B, T, C) and memory (B, S, C), recorded; options as for the encoder layer."""
-        first = self.norm_first
-        attended = self.self_attn.trace_batch_first(self.norm1(x) if first else x, **attention)
-        assert attended.out is not None
-        mid = x + self.dropout1(attended.out)
-        mid = mid if first else self.norm1(mid)
-        query = self.norm2(mid) if first else mid
-        crossed = self.multihead_attn.trace_batch_first(query, memory, **cross_attention)
-        assert crossed.out is not None
-        cross = mid + self.dropout2(crossed.out)
-        cross = cross if first else self.norm2(cross)
-        if self.attention_only:
-            return LayerTrace(x, attended, mid, crossed, cross, cross)
-        post = cross + self.dropout3(self.feed_forward(self.norm3(cross) if first else cross))
-        return LayerTrace(x, attended, mid, crossed, cross, post if first else self.norm3(post))
+        return layer_trace(self, x, attention, memory, cross_attention)
 
 
-class TransformerEncoder(nn.Module):
-    """A stack of copies of one encoder layer; a drop-in for torch.nn.TransformerEncoder.
+def layer_trace(
+    layer: nn.Module, x: Tensor, options: Options, memory: Tensor | None = None, cross_options: Options | None = None
+) -> LayerTrace:
+    """The record of a call of a layer on x (B, T, C), and on memory (B, S, C) if it decodes.
 
-    enable_nested_tensor and mask_check are accepted for torch's sake; they concern its fast path only.
+    Options as for `MultiheadAttention.trace`; the layer is also told, in torch's words, whether it is causal.
+    Errors: ModelError if the layer or its attention is another library's, which leaves no record.
     """
-
-    def __init__(
-        self,
-        encoder_layer: TransformerEncoderLayer,
-        num_layers: int,
-        norm: nn.Module | None = None,
-        enable_nested_tensor: bool = True,
-        mask_check: bool = True,
-    ) -> None:
-        super().__init__()
-        check_sizes(num_layers=num_layers)
-        self.layers = nn.ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
-        self.num_layers, self.norm = num_layers, norm
-
-    def forward(
-        self,
-        src: Tensor,
-        mask: Tensor | None = None,
-        src_key_padding_mask: Tensor | None = None,
-        is_causal: bool | None = None,
-    ) -> Tensor:
-        """Output in the input's shape. is_causal None means: as the mask says."""
-        for layer in self.layers:
-            src = layer(src, mask, src_key_padding_mask, bool(is_causal))
-        return src if self.norm is None else self.norm(src)
+    options, cross_options = dict(options), dict(cross_options or {})
+    given = {}
+    for kind, own in (("tgt" if memory is not None else "src", options), ("memory", cross_options)):
+        for name in TORCHS:
+            if name in own:
+                given[_torchs_name(kind, name)] = own.pop(name)
+    mask = options.get("mask")
+    if mask is not None and mask.causal:
+        given[_torchs_name("src" if memory is None else "tgt", "is_causal")] = True
+    recording = Recording(layer, _Layer, options, cross_options)
+    inputs = [x] if memory is None else [x, memory]
+    if not getattr(layer, "batch_first", True):
+        inputs = [tensor.transpose(0, 1) for tensor in inputs]
+    out = recorded(recording, layer, *inputs, **given)
+    run: LayerTrace = recording.trace
+    return run if out is recording.returned else replace(run, resid_post=_batch_first(out, layer))
 
 
-class TransformerDecoder(nn.Module):
-    """A stack of copies of one decoder layer; a drop-in for torch.nn.TransformerDecoder."""
-
-    def __init__(self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: nn.Module | None = None) -> None:
-        super().__init__()
-        check_sizes(num_layers=num_layers)
-        self.layers = nn.ModuleList(copy.deepcopy(decoder_layer) for _ in range(num_layers))
-        self.num_layers, self.norm = num_layers, norm
-
-    def forward(
-        self,
-        tgt: Tensor,
-        memory: Tensor,
-        tgt_mask: Tensor | None = None,
-        memory_mask: Tensor | None = None,
-        tgt_key_padding_mask: Tensor | None = None,
-        memory_key_padding_mask: Tensor | None = None,
-        tgt_is_causal: bool | None = None,
-        memory_is_causal: bool = False,
-    ) -> Tensor:
-        """Output in tgt's shape. tgt_is_causal None means: as the mask says."""
-        for layer in self.layers:
-            tgt = layer(
-                tgt,
-                memory,
-                tgt_mask,
-                memory_mask,
-                tgt_key_padding_mask,
-                memory_key_padding_mask,
-                bool(tgt_is_causal),
-                memory_is_causal,
-            )
-        return tgt if self.norm is None else self.norm(tgt)
+def _torchs_name(kind: str, name: str) -> str:
+    """What torch's layers call an argument of their attention."""
+    if name == "is_causal":
+        return name if kind == "src" else f"{kind}_is_causal"
+    return f"{kind}_{name}" if name == "key_padding_mask" else f"{kind}_mask"
 
 
-def _masks(attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool) -> dict[str, Any]:
-    return {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
+def _attended(attention: nn.Module, query: Tensor, key: Tensor, masks: dict[str, Any]) -> Tensor:
+    """The output of a call as torch's layers make it, for a record too if one is wanted."""
+    out: Tensor = attention(query, key, key, need_weights=False, **masks)[0]
+    recording = recording_of(attention)
+    if recording is not None:
+        recording.out = out
+    return out
+
+
+def _check_input(x: Tensor) -> None:
+    check_tensor("input", x)
+    if x.dim() not in (2, 3):
+        raise ShapeError(f"input is (B, T, C) or (T, C), not {tuple(x.shape)}")
 
 
 def _check_pair(tgt: Tensor, memory: Tensor, layer: _Layer) -> None:
     """Errors: DTypeError or ShapeError, in the caller's layout, unless both are (un)batched alike."""
-    check_tensor("tgt", tgt)
-    check_tensor("memory", memory)
+    for x in (tgt, memory):
+        _check_input(x)
     batch = 0 if layer.batch_first else 1
     if tgt.dim() != memory.dim() or (tgt.dim() == 3 and tgt.shape[batch] != memory.shape[batch]):
         raise ShapeError(f"tgt {tuple(tgt.shape)} and memory {tuple(memory.shape)} do not match")
 
 
-def _enter(x: Tensor, layer: _Layer) -> Tensor:
-    """The caller's layout → (B, T, C)."""
-    check_tensor("input", x)
-    if x.dim() not in (2, 3):
-        raise ShapeError(f"input is (B, T, C) or (T, C), not {tuple(x.shape)}")
-    return x[None] if x.dim() == 2 else x if layer.batch_first else x.transpose(0, 1)
-
-
-def _leave(x: Tensor, like: Tensor, layer: _Layer) -> Tensor:
-    """(B, T, C) → the layout in which the caller gave `like`."""
-    return x[0] if like.dim() == 2 else x if layer.batch_first else x.transpose(0, 1)
+def _batch_first(x: Tensor, layer: nn.Module) -> Tensor:
+    """The layer's layout → (B, T, C)."""
+    return x[None] if x.dim() == 2 else x if getattr(layer, "batch_first", True) else x.transpose(0, 1)

@@ -11,12 +11,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnviz.checks import check_divisible, check_floats, check_probability, check_sizes, check_tensor
-from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
-from attnviz.nn import positions
-from attnviz.nn.attention import AttentionTrace, attend
-from attnviz.nn.intervention import Intervention
+from attnviz.checks import (
+    check_broadcast,
+    check_divisible,
+    check_floats,
+    check_lengths,
+    check_probability,
+    check_sizes,
+    check_tensor,
+    check_vector,
+)
+from attnviz.errors import InvalidParameterError, ShapeError
+from attnviz.nn import positions, torch_masks
+from attnviz.nn.attention import AttentionTrace, attended
+from attnviz.nn.intervention import Intervention, changed_mask
 from attnviz.nn.masks import Mask
+from attnviz.nn.recording import Recording, recorded, recording_of
 
 
 class MultiheadAttention(nn.Module):
@@ -43,6 +53,9 @@ class MultiheadAttention(nn.Module):
     bias_k: nn.Parameter | None  # (1, 1, C)
     bias_v: nn.Parameter | None
 
+    # torch's encoder layer reads its attention's weights and calls no `forward` where this is True (its fast path)
+    _qkv_same_embed_dim = False
+
     def __init__(
         self,
         embed_dim: int,
@@ -66,7 +79,6 @@ class MultiheadAttention(nn.Module):
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
         self.dropout, self.batch_first, self.add_zero_attn = dropout, batch_first, add_zero_attn
-        self._qkv_same_embed_dim = self.kdim == self.vdim == embed_dim
 
         def empty(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
@@ -74,7 +86,7 @@ class MultiheadAttention(nn.Module):
         def optional(wanted: bool, *shape: int) -> nn.Parameter | None:
             return empty(*shape) if wanted else None
 
-        same, c = self._qkv_same_embed_dim, embed_dim
+        same, c = self.kdim == self.vdim == embed_dim, embed_dim
         self.register_parameter("in_proj_weight", optional(same, 3 * c, c))
         self.register_parameter("q_proj_weight", optional(not same, c, c))
         self.register_parameter("k_proj_weight", optional(not same, c, self.kdim))
@@ -87,7 +99,7 @@ class MultiheadAttention(nn.Module):
 
     def _reset_parameters(self) -> None:
         """torch's initialisation in torch's order: the same seed gives the same layer."""
-        if self._qkv_same_embed_dim:
+        if self._is_packed():
             nn.init.xavier_uniform_(self.in_proj_weight)
         else:
             for weight in (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight):
@@ -98,6 +110,10 @@ class MultiheadAttention(nn.Module):
         for extra in (self.bias_k, self.bias_v):
             if extra is not None:
                 nn.init.xavier_normal_(extra)
+
+    def _is_packed(self) -> bool:
+        """Whether one matrix holds W_Q, W_K and W_V one above the other."""
+        return self.kdim == self.vdim == self.embed_dim
 
     def forward(
         self,
@@ -115,18 +131,26 @@ class MultiheadAttention(nn.Module):
         query (B, T, C), (T, B, C) or (T, C); key defaults to query, value to key. Masks in torch's polarity:
         key_padding_mask (B, S) and attn_mask (T, S) or (B·H, T, S), bool with True = may not attend, or float
         that is added to the scores. is_causal forbids later keys, with or without an attn_mask.
-        Weights: (B, T, S), averaged over the heads, or (B, H, T, S).
+        Weights: (B, T, S), averaged over the heads, or (B, H, T, S). With them, derivatives of every order exist;
+        without them the fused kernel runs, which has first ones only.
         """
-        trace = self.trace(
-            query, key, value, key_padding_mask=key_padding_mask, attn_mask=attn_mask, is_causal=is_causal
+        recording = recording_of(self)
+        key = query if key is None else key
+        value = key if value is None else value
+        batched = self._check_inputs(query, key, value, key_padding_mask, attn_mask)
+        if not batched:
+            query, key, value = _each(lambda x: x[None], query, key, value)
+        options = {} if recording is None else recording.options
+        trace, out, weights = self._run(
+            query, key, value, (attn_mask, key_padding_mask, is_causal), need_weights, batched, **options
         )
-        out, weights = trace.out, trace.weights if need_weights else None
-        assert out is not None
         if weights is not None and average_attn_weights:
             weights = weights.mean(dim=1)
-        if query.dim() == 2:
-            return out[0], None if weights is None else weights[0]
-        return out if self.batch_first else out.transpose(0, 1), weights
+        if not batched:
+            out, weights = out[0], None if weights is None else weights[0]
+        if recording is not None:
+            recording.trace, recording.returned = trace, out
+        return out, weights
 
     def trace(
         self,
@@ -147,66 +171,63 @@ class MultiheadAttention(nn.Module):
 
         Arguments beside forward's: `mask` in our polarity (as a description; combined with the others),
         `alibi` slopes (H,), `bias` (1, H, T, S) on the scores, `rotary` to turn q and k by their position (True: RoPE;
-        else the rates of `positions.turn`), and an `intervention` of all but positions. Errors: ShapeError, DTypeError.
+        else the rates of `positions.turn`), and an `intervention` of all but positions. The module is called: its
+        hooks fire, and `out` is what they made of the output. Errors: ShapeError, DTypeError.
         """
-        given = {"query": query, "key": key, "value": value}
-        for name, x in (given | {"key_padding_mask": key_padding_mask, "attn_mask": attn_mask}).items():
-            check_tensor(name, x)
-        key = query if key is None else key
-        value = key if value is None else value
-        if query.dim() == 2 and key.dim() == 2 and value.dim() == 2:
-            query, key, value = _each(lambda x: x[None], query, key, value)
-        elif not self.batch_first and query.dim() == key.dim() == value.dim() == 3:
-            query, key, value = _each(lambda x: x.transpose(0, 1), query, key, value)
-        return self.trace_batch_first(
-            query,
-            key,
-            value,
-            key_padding_mask=key_padding_mask,
-            attn_mask=attn_mask,
-            is_causal=is_causal,
-            mask=mask,
-            alibi=alibi,
-            bias=bias,
-            rotary=rotary,
-            intervention=intervention,
-        )
+        options = {"mask": mask, "alibi": alibi, "bias": bias, "rotary": rotary, "intervention": intervention}
+        given = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
+        recording = Recording(self, MultiheadAttention, options)
+        recording.out = recorded(recording, self, query, key, value, need_weights=False, **given)[0]
+        return attention_trace(recording)
 
     def trace_batch_first(
+        self, query: Tensor, key: Tensor | None = None, value: Tensor | None = None, **options: Any
+    ) -> AttentionTrace:
+        """`trace` on (B, T, C) inputs, whatever batch_first says.
+
+        `past`, beside the options there: the same attention's run on the queries before. Its keys and values stand
+        before the new ones in self-attention, and serve again as they are where `key` is another sequence (`again`).
+        `mask.start` counts its queries.
+        """
+        if not self.batch_first:
+            key = query if key is None else key
+            query, key, value = _each(lambda x: x.transpose(0, 1), query, key, key if value is None else value)
+        given = {name: options.pop(name) for name in TORCHS if name in options}
+        options["again"] = key is not None and key is not query
+        recording = Recording(self, MultiheadAttention, options)
+        recording.out = recorded(recording, self, query, key, value, need_weights=False, **given)[0]
+        return attention_trace(recording)
+
+    def _run(
         self,
         query: Tensor,
-        key: Tensor | None = None,
-        value: Tensor | None = None,
+        key: Tensor,
+        value: Tensor,
+        masks: tuple[Tensor | None, Tensor | None, bool],
+        need_weights: bool,
+        batched: bool,
         *,
-        key_padding_mask: Tensor | None = None,
-        attn_mask: Tensor | None = None,
-        is_causal: bool = False,
         mask: Mask | None = None,
         alibi: Tensor | None = None,
         bias: Tensor | None = None,
         rotary: bool | Tensor = False,
         intervention: Intervention | None = None,
         past: AttentionTrace | None = None,
-    ) -> AttentionTrace:
-        """`trace` on (B, T, C) inputs, whatever batch_first says: the layers' inner path.
-
-        `past`: the same attention's run on the queries before. Its keys and values stand before the new ones in
-        self-attention, and serve again as they are where `key` is another sequence. `mask.start` counts its queries.
-        """
-        key = query if key is None else key
-        value = key if value is None else value
-        self._check_inputs(query, key, value)
-        if past is not None and key is not query:
-            (q,), k, v = self._heads(query), past.k, past.v
+        again: bool = False,
+    ) -> tuple[AttentionTrace, Tensor, Tensor | None]:
+        """The record, the output in the inputs' layout (batched: as batch_first says), and the weights if needed."""
+        sequence_first = batched and not self.batch_first
+        if past is not None and again:
+            (q,), k, v = self._heads(sequence_first, query), past.k, past.v
         else:
-            q, k, v = self._heads(query, key, value)  # (B, H, T, D), (B, H, S, D) twice
+            q, k, v = self._heads(sequence_first, query, key, value)  # (B, H, T, D), (B, H, S, D) twice
             start = 0 if past is None else past.k.shape[2]
             if rotary is not False:
                 by = positions.rates(self.head_dim) if rotary is True else rotary
                 q, k = positions.turn(q, by, start), positions.turn(k, by, start)
             if past is not None:
                 k, v = torch.cat((past.k, k), dim=2), torch.cat((past.v, v), dim=2)
-        full, added = self._masks(q, k, key_padding_mask, attn_mask, is_causal, mask)
+        full, added = torch_masks.merged(mask, *masks, (*q.shape[:3], k.shape[2]), q.dtype)
         bias = added if bias is None else bias if added is None else bias + added
         scale, temperature, head_scale = 1.0 / math.sqrt(self.head_dim), 1.0, None
         if intervention is not None:
@@ -214,23 +235,29 @@ class MultiheadAttention(nn.Module):
             scale = scale if intervention.scaled else 1.0
             temperature = intervention.temperature
             head_scale = self._head_scale(intervention, q)
+        check_lengths(full.lengths, q.shape[0], k.shape[2])
+        check_broadcast("keep", full.dense, q, k)
+        check_broadcast("bias", bias, q, k)
+        check_vector("alibi", alibi, self.num_heads)
         k, v, full, bias = self._extra_keys(k, v, full, bias)
-        factors: dict[str, Any] = {"scale": scale, "temperature": temperature, "head_scale": head_scale}
-        dropout = self.dropout if self.training else 0.0
-        trace = attend(q, k, v, keep=full, bias=bias, alibi=alibi, dropout=dropout, **factors)
-        return replace(trace, out=self.out_proj(trace.z.transpose(1, 2).flatten(2)))
+        trace = AttentionTrace(q, k, v, q, None, full, bias, alibi, scale, temperature, head_scale)  # z and out follow
+        weights = trace.weights if need_weights else None
+        z = attended(trace, self.dropout if self.training else 0.0, weights)
+        sides = (z.permute(2, 0, 1, 3) if sequence_first else z.transpose(1, 2)).flatten(2)
+        out = self.out_proj(sides)
+        return replace(trace, z=z, out=out.transpose(0, 1) if sequence_first else out), out, weights
 
-    def _heads(self, *inputs: Tensor) -> list[Tensor]:
+    def _heads(self, sequence_first: bool, *inputs: Tensor) -> list[Tensor]:
         """x W + b for query, key and value, or for the query alone, cut into heads: (B, H, T or S, D) each."""
 
         def cut(x: Tensor) -> Tensor:
-            return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+            x = x.unflatten(-1, (self.num_heads, self.head_dim))
+            return x.permute(1, 2, 0, 3) if sequence_first else x.transpose(1, 2)
 
-        same = len(inputs) == 3 and all(x is inputs[0] for x in inputs)
-        if same and self._qkv_same_embed_dim:
-            packed = F.linear(inputs[0], self.in_proj_weight, self.in_proj_bias)  # (B, T, 3C)
-            return [cut(part) for part in packed.chunk(3, dim=-1)]
-        if self._qkv_same_embed_dim:
+        packed = self._is_packed()
+        if packed and len(inputs) == 3 and all(x is inputs[0] for x in inputs):
+            return [cut(part) for part in F.linear(inputs[0], self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)]
+        if packed:
             weights: Sequence[Tensor] = self.in_proj_weight.chunk(3)
         else:
             weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
@@ -238,35 +265,6 @@ class MultiheadAttention(nn.Module):
         if self.in_proj_bias is not None:
             biases = self.in_proj_bias.chunk(3)
         return [cut(F.linear(x, w, b)) for x, w, b in zip(inputs, weights, biases, strict=False)]
-
-    def _masks(
-        self,
-        q: Tensor,
-        k: Tensor,
-        key_padding_mask: Tensor | None,
-        attn_mask: Tensor | None,
-        is_causal: bool,
-        mask: Mask | None,
-    ) -> tuple[Mask, Tensor | None]:
-        """torch's masks and ours as one `Mask`, and what torch's float masks add to the scores."""
-        (batch, heads, queries, _), keys = q.shape, k.shape[2]
-        full, bias = mask or Mask(), None
-        if is_causal and not full.causal:
-            full = replace(full, causal=True)
-        if attn_mask is not None:
-            shapes = [(queries, keys), (batch * heads, queries, keys)]
-            keep, added = _split_mask("attn_mask", attn_mask, shapes, q.dtype)
-            if attn_mask.dim() == 3:
-                keep, added = (None if m is None else m.unflatten(0, (batch, heads)) for m in (keep, added))
-            full, bias = full if keep is None else replace(full, dense=_and(full.dense, keep)), added
-        if key_padding_mask is not None:
-            if key_padding_mask.dim() == 1:
-                key_padding_mask = key_padding_mask[None]
-            keep, added = _split_mask("key_padding_mask", key_padding_mask, [(batch, keys)], q.dtype)
-            keep, added = (None if m is None else m[:, None, None, :] for m in (keep, added))
-            full = replace(full, keys=keep) if keep is not None else full
-            bias = added if bias is None else bias if added is None else bias + added
-        return full, bias
 
     def _head_scale(self, intervention: Intervention, q: Tensor) -> Tensor | None:
         if not intervention.head_scale:
@@ -294,26 +292,44 @@ class MultiheadAttention(nn.Module):
             k, v = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
         return k, v, replace(mask, extra=extra), None if bias is None else F.pad(bias, (0, extra))
 
-    def _check_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
-        mixed = isinstance(query, Tensor) and torch.is_autocast_enabled(query.device.type)
-        check_floats(None if mixed else self.out_proj.weight.dtype, query=query, key=key, value=value)
-        shapes = ", ".join(str(tuple(x.shape)) for x in (query, key, value))
-        if not query.dim() == key.dim() == value.dim() == 3:
-            raise ShapeError(f"query, key and value are all (B, T, C) or all (T, C), not {shapes}")
-        widths = {"query": self.embed_dim, "key": self.kdim, "value": self.vdim}
-        for (name, width), x in zip(widths.items(), (query, key, value), strict=True):
+    def _check_inputs(
+        self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None, attn_mask: Tensor | None
+    ) -> bool:
+        """Whether the inputs have a batch dimension. Errors: DTypeError or ShapeError."""
+        check_tensor("key_padding_mask", key_padding_mask)
+        check_tensor("attn_mask", attn_mask)
+        inputs = {"query": query, "key": key, "value": value}
+        for name, x in inputs.items():
+            check_tensor(name, x)
+            if x.is_nested:
+                raise ShapeError(f"{name} is a nested tensor; pad the texts and forbid the padding by key_padding_mask")
+            # under autocast the projections make one dtype of several
+            mixed = torch.is_autocast_enabled(x.device.type)
+            check_floats(None if mixed else self.out_proj.weight.dtype, **{name: x})
+        if not query.dim() == key.dim() == value.dim() or query.dim() not in (2, 3):
+            raise ShapeError(f"query, key and value are all (B, T, C) or all (T, C), not {_shapes(query, key, value)}")
+        for (name, x), width in zip(inputs.items(), (self.embed_dim, self.kdim, self.vdim), strict=True):
             if x.shape[-1] != width:
                 raise ShapeError(f"{name} has width {x.shape[-1]}, but this layer takes {width}")
-        if query.shape[0] != key.shape[0] or key.shape[:2] != value.shape[:2]:
-            raise ShapeError(f"query, key and value (B, T, C) do not match: {shapes}")
+        batched = query.dim() == 3
+        texts = 0 if self.batch_first else 1
+        if (batched and query.shape[texts] != key.shape[texts]) or key.shape[:-1] != value.shape[:-1]:
+            raise ShapeError(f"query, key and value (B, T, C) do not match: {_shapes(query, key, value)}")
+        return batched
 
 
-def changed_mask(mask: Mask, intervention: Intervention) -> Mask:
-    """The mask under an intervention that is already narrowed to one layer (`Intervention.at`)."""
-    if intervention.mask is not None:
-        mask = mask.replaced(intervention.mask)
-    cells = tuple((head, query, key) for _, head, query, key in intervention.blocked)
-    return replace(mask, blocked=mask.blocked + cells) if cells else mask
+TORCHS = ("attn_mask", "key_padding_mask", "is_causal")  # torch's own arguments of a call
+
+
+def attention_trace(recording: Recording) -> AttentionTrace:
+    """The record of a call, with the output that its caller got."""
+    trace: AttentionTrace = recording.trace
+    out = recording.out
+    if out is None or out is recording.returned:
+        return trace
+    if out.dim() == 2:
+        return replace(trace, out=out[None])
+    return replace(trace, out=out if getattr(recording.module, "batch_first", True) else out.transpose(0, 1))
 
 
 def _each(fn: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
@@ -325,23 +341,5 @@ def _each(fn: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
     return [done[id(x)] for x in tensors]
 
 
-def _split_mask(
-    name: str, mask: Tensor, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype
-) -> tuple[Tensor | None, Tensor | None]:
-    """torch's mask as (keep, bias): bool True forbids; float is added, and −∞ forbids."""
-    if tuple(mask.shape) not in shapes:
-        allowed = " or ".join(str(shape) for shape in shapes)
-        raise ShapeError(f"{name} is {tuple(mask.shape)}; it has to be {allowed}")
-    if mask.dtype == torch.bool:
-        return ~mask, None
-    if not mask.is_floating_point():
-        raise DTypeError(f"{name} is {mask.dtype}; it has to be bool or floating point")
-    forbidden = mask == -math.inf
-    if not bool(forbidden.any()):
-        return None, mask.to(dtype)
-    bias = mask.masked_fill(forbidden, 0.0).to(dtype)
-    return ~forbidden, bias if bool(bias.any()) or mask.requires_grad else None
-
-
-def _and(one: Tensor | None, other: Tensor) -> Tensor:
-    return other if one is None else one & other
+def _shapes(*tensors: Tensor) -> str:
+    return ", ".join(str(tuple(x.shape)) for x in tensors)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attnviz.checks import check_divisible
 from attnviz.errors import InvalidParameterError, ShapeError
@@ -43,9 +43,14 @@ def learned(table: Tensor, n_positions: int) -> Tensor:
 
     Errors: ShapeError beyond the table: a learned encoding does not exist there.
     """
-    if n_positions > table.shape[0]:
-        raise ShapeError(f"{n_positions:,} positions asked of a learned table that has {table.shape[0]:,}")
+    check_learned(table.shape[0], n_positions)
     return table[:n_positions]
+
+
+def check_learned(rows: int, n_positions: int) -> None:
+    """Errors: ShapeError beyond a table of so many rows."""
+    if n_positions > rows:
+        raise ShapeError(f"{n_positions:,} positions asked of a learned table that has {rows:,}")
 
 
 def rope(x: Tensor, *, base: float = 10_000.0, start: int = 0) -> Tensor:
@@ -170,7 +175,7 @@ class Scheme:
             return False
         return not self.learned or self.key == own
 
-    def added(self, n: int, width: int, start: int, own: Tensor | None, like: Tensor) -> Tensor | None:
+    def added(self, n: int, width: int, start: int, own: nn.Embedding | None, like: Tensor) -> Tensor | None:
         """What is added to the embeddings of positions start … start + n − 1, (n, C); None if nothing is.
 
         own: the model's table (max_len, C), for a scheme that learns one. Errors: InvalidParameterError without it.
@@ -178,7 +183,8 @@ class Scheme:
         if self.learned:
             if own is None:
                 raise InvalidParameterError(f"this model has no {self.plural} to switch to")
-            return learned(own, start + n)[start:]
+            check_learned(own.num_embeddings, start + n)
+            return cast(Tensor, own(torch.arange(start, start + n, device=like.device)))
         return None if self.table is None else self.table(start + n, width)[start:].to(like)
 
     def in_attention(self, n_heads: int, head_dim: int, x: Tensor, start: int = 0) -> dict[str, Any]:

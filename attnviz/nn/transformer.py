@@ -21,7 +21,7 @@ from attnviz.nn.config import ModelConfig
 from attnviz.nn.embeddings import Embeddings, patch_names
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
-from attnviz.nn.layers import ACTIVATIONS, LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer
+from attnviz.nn.layers import ACTIVATIONS, LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer, layer_trace
 from attnviz.nn.masks import Mask
 from attnviz.nn.multihead import MultiheadAttention
 from attnviz.nn.trace import Trace
@@ -172,7 +172,6 @@ class Transformer(nn.Module):
             cross = {"mask": Mask(lengths=source.lengths if short else None, start=start)}
         layers: list[LayerTrace] = []
         told = ""  # the scheme that the options are for
-        layer: Any  # an encoder or a decoder layer, as `source` says
         for i, layer in enumerate(cast(nn.ModuleList, stack["layers"])):
             change = None if intervention is None else intervention.at(i, place)
             layer_scheme = self._layer_scheme(scheme, change, intervention)
@@ -183,10 +182,10 @@ class Transformer(nn.Module):
             if past is not None:
                 options["past"], cross["past"] = past.layers[i].attention, past.layers[i].cross_attention
             if source is None:
-                layers.append(layer.trace(x, **options))
+                layers.append(layer_trace(layer, x, options))
             else:
                 cross["intervention"] = None if intervention is None else intervention.at(i, "cross")
-                layers.append(layer.trace(x, source.final, options, cross))
+                layers.append(layer_trace(layer, x, options, source.final, cross))
             x = layers[-1].resid_post
         final = stack["norm"](x)
         speaks = self.head is not None and (place == "decoder" or self.decoder is None)

@@ -444,6 +444,17 @@ def test_a_trace_can_be_pickled() -> None:
 Q, K, V = torch.zeros(2, 3, 5, 4), torch.zeros(2, 3, 6, 4), torch.zeros(2, 3, 6, 7)
 
 
+@pytest.mark.parametrize("keep", [None, Mask(causal=True)])
+@pytest.mark.parametrize(("queries", "keys", "texts"), [(0, 6, 2), (5, 0, 2), (0, 0, 2), (5, 6, 0)])
+def test_nothing_to_attend_to_gives_zeros(queries: int, keys: int, texts: int, keep: Mask | None) -> None:
+    trace = attend(Q[:texts, :, :queries], K[:texts, :, :keys], V[:texts, :, :keys], keep=keep)
+    assert trace.weights.shape == (texts, 3, queries, keys)
+    assert trace.z.shape == (texts, 3, queries, 7)
+    assert trace.z.isfinite().all()
+    if keys == 0:
+        assert not trace.z.any()
+
+
 @pytest.mark.parametrize(
     ("tensors", "options", "error", "words"),
     [
@@ -452,7 +463,7 @@ Q, K, V = torch.zeros(2, 3, 5, 4), torch.zeros(2, 3, 6, 4), torch.zeros(2, 3, 6,
         ((Q[:, :2], K, V), {}, ShapeError, ["(2, 2, 5, 4)"]),
         ((Q[..., :3], K, V), {}, ShapeError, ["(2, 3, 5, 3)", "(2, 3, 6, 4)"]),
         ((Q, K, V[:, :, :5]), {}, ShapeError, ["(2, 3, 6, 4)", "(2, 3, 5, 7)"]),
-        ((Q, K[:, :, :0], V[:, :, :0]), {}, ShapeError, ["(2, 3, 0, 4)"]),
+        ((Q[:, :0], K[:, :0], V[:, :0]), {}, ShapeError, ["(2, 0, 5, 4)"]),
         ((Q, K, V), {"keep": torch.ones(5, 5, dtype=torch.bool)}, ShapeError, ["(5, 5)", "(2, 3, 5, 6)"]),
         ((Q, K, V), {"keep": torch.ones(1, 2, 3, 5, 6) > 0}, ShapeError, ["(1, 2, 3, 5, 6)"]),
         ((Q, K, V), {"bias": torch.ones(4, 1, 1)}, ShapeError, ["bias (4, 1, 1)", "(2, 3, 5, 6)"]),

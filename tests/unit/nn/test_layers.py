@@ -278,7 +278,7 @@ def test_an_encoder_layers_residual_stream_chains(norm_first: bool) -> None:
     scramble(layer)
     x = torch.randn(2, 5, 8, dtype=F64)
     run = layer.trace(x)
-    assert run.resid_pre is x
+    assert torch.equal(run.resid_pre, x)
     assert run.cross_attention is None
     assert run.resid_cross is None
     attended = layer.self_attn.trace_batch_first(layer.norm1(x) if norm_first else x)
@@ -298,7 +298,7 @@ def test_a_decoder_layers_residual_stream_chains(norm_first: bool) -> None:
     scramble(layer)
     x, memory = torch.randn(2, 5, 8, dtype=F64), torch.randn(2, 7, 8, dtype=F64)
     run = layer.trace(x, memory, {"is_causal": True}, {})
-    assert run.resid_pre is x
+    assert torch.equal(run.resid_pre, x)
     assert run.cross_attention.weights.shape == (2, 2, 5, 7)
     assert run.attention.weights.triu(1).eq(0).all()
     if norm_first:

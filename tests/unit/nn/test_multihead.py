@@ -136,7 +136,9 @@ def test_forward_is_the_trace(case) -> None:
     out, weights = ours(*inputs, **masks, average_attn_weights=False)
     batched = inputs[0].dim() == 3
     laid_out = trace.out if not batched or ours.batch_first else trace.out.transpose(0, 1)
-    assert torch.equal(laid_out if batched else trace.out[0], out)
+    fused, _ = ours(*inputs, **masks, need_weights=False)
+    assert torch.equal(laid_out if batched else trace.out[0], fused)
+    close(out, fused)  # with weights, the output is made of them
     assert torch.equal(trace.weights if batched else trace.weights[0], weights)
     close(trace.z, trace.weights @ trace.v)
     sides = trace.z.transpose(1, 2).flatten(2) @ ours.out_proj.weight.T
@@ -515,7 +517,6 @@ X = torch.zeros(2, 5, 8)
         ((X[0], X), {}, ShapeError, ["(5, 8)", "(2, 5, 8)"]),
         ((X[0, 0],), {}, ShapeError, ["(8,)"]),
         ((X[None],), {}, ShapeError, ["(1, 2, 5, 8)"]),
-        ((X[:, :0],), {}, ShapeError, ["0"]),
         ((X,), {"attn_mask": torch.zeros(5, 4)}, ShapeError, ["attn_mask", "(5, 4)", "(5, 5)", "(4, 5, 5)"]),
         ((X,), {"attn_mask": torch.zeros(2, 5, 5)}, ShapeError, ["(2, 5, 5)", "(4, 5, 5)"]),
         ((X,), {"key_padding_mask": torch.zeros(2, 4)}, ShapeError, ["key_padding_mask", "(2, 4)", "(2, 5)"]),
