@@ -110,8 +110,8 @@ def _attend(layer: TransformerEncoderLayer, x: Tensor, trace: Trace, run: LayerT
     """Attention on another input, under the mask and the positions of the run: (B, T, C)."""
     if trace.intervention is not None:
         raise InvalidParameterError("a run with an intervention can only be shown as it was run")
-    rotary = trace.config.positions == "rope"
-    out = layer.self_attn.trace_batch_first(x, mask=run.attention.mask, alibi=run.attention.alibi, rotary=rotary).out
+    options = trace.config.scheme.in_attention(trace.config.n_heads, trace.config.head_dim, x)
+    out = layer.self_attn.trace_batch_first(x, mask=run.attention.mask, **options).out
     assert out is not None
     return out
 

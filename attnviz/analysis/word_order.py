@@ -81,12 +81,8 @@ def word_order(words: Sequence[int | None], seed: int) -> tuple[int, ...]:
 
 def schemes_of(config: ModelConfig) -> tuple[str, ...]:
     """The schemes that a model of this shape can run with: learned positions need a table, pairs an even width."""
-    possible = {
-        "learned": config.positions == "learned",
-        "sinusoidal": config.d_model % 2 == 0,
-        "rope": config.head_dim % 2 == 0,
-    }
-    return tuple(scheme for scheme in positions.SCHEMES if possible.get(scheme, True))
+    widths = config.d_model, config.head_dim, config.positions
+    return tuple(name for name in positions.SCHEMES if positions.described(name).fits(*widths))
 
 
 def outputs(transformer: Transformer, ids: Sequence[int], scheme: str, *, mask: str | None = None) -> Tensor:
@@ -140,36 +136,37 @@ def exact(transformer: Transformer) -> Transformer:
 
 
 def positional_encoding(transformer: Transformer, scheme: str, n_positions: int) -> Tensor:
-    """What a scheme gives to positions 0 … n − 1 of this model, one row per position.
-
-        none, sinusoidal, learned   (n, C)  what is added to the token's embedding
-        rope                        (n, D)  the vector (1, 0, 1, 0, …) turned: cos θ, sin θ of every pair
-        alibi                       (n, H)  what each head's score loses at this distance, −m_h · distance
+    """What a scheme gives to positions 0 … n − 1 of this model, one row per position,
+    by where it acts (`positions.Scheme.acts`):
+        nowhere, input      (n, C)  what is added to the token's embedding
+        turn                (n, D)  the vector (1, 0, 1, 0, …) turned: cos θ, sin θ of every pair
+        scores              (n, H)  what each head's score gains at this distance; of ALiBi −m_h · distance
 
     Errors: InvalidParameterError for a scheme that this model has not; ShapeError beyond a learned table.
     """
-    config = transformer.config
-    if scheme == "none":
-        return positions.none(n_positions, config.d_model)
-    if scheme == "sinusoidal":
-        return positions.sinusoidal(n_positions, config.d_model)
-    if scheme == "rope":
+    config, told = transformer.config, positions.described(scheme)
+    told.check(config.d_model, config.head_dim)
+    if told.acts == "turn" and told.rates is not None:
         start = torch.tensor([1.0, 0.0], dtype=torch.float64).repeat(config.head_dim // 2)
-        return positions.rope(start.expand(n_positions, -1))
-    if scheme == "alibi":
-        return positions.alibi_bias(positions.alibi_slopes(config.n_heads), 1, n_positions)[:, 0].T
-    if scheme == "learned" and "positions" in transformer.embed:
-        return positions.learned(cast(nn.Embedding, transformer.embed["positions"]).weight, n_positions)
-    raise InvalidParameterError(f"this model has no {scheme} positions")
+        return positions.turn(start.expand(n_positions, -1), told.rates(config.head_dim))
+    if told.bias is not None:
+        return told.bias(config.n_heads, positions.offsets(n_positions, 1).float())[..., 0].T
+    own = cast(nn.Embedding, transformer.embed["positions"]).weight if "positions" in transformer.embed else None
+    like = torch.empty(0) if own is None else own
+    added = told.added(n_positions, config.d_model, 0, own, like)
+    return positions.none(n_positions, config.d_model) if added is None else added
 
 
-def wavelengths(width: int, *, base: float = 10_000.0) -> Tensor:
-    """Tokens until pair i has turned once: 2π · base^(2i/width), as (width/2,); width is C, or D for RoPE.
+def wavelengths(width: int, scheme: str = "sinusoidal") -> Tensor:
+    """Tokens until pair i has turned once: 2π / rate, as (width/2,); width is C, or D for what turns in heads.
 
+    Errors: InvalidParameterError for a scheme without waves.
     Source: Vaswani et al. 2017, section 3.5: "a geometric progression from 2π to 10000 · 2π".
     """
-    i = torch.arange(0, width, 2, dtype=torch.float64)
-    return 2 * math.pi * base ** (i / width)
+    rates = positions.described(scheme).rates
+    if rates is None:
+        raise InvalidParameterError(f"{positions.described(scheme).name} positions have no waves")
+    return 2 * math.pi / rates(width)
 
 
 def similarity(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -213,34 +210,39 @@ def at_offset(weights: Tensor, offset: int) -> float:
 def scores_by_distance(transformer: Transformer, token: int, scheme: str, n_distances: int) -> Tensor:
     """How strongly a token looks at a copy of itself 0 … n − 1 tokens before it, in each head of layer 0: (H, n).
 
-    The score q·k/√D (with ALiBi's bias) before any mask. The copy stands at position 1, as position 0 is the
+    The score q·k/√D (with a scheme's bias) before any mask. The copy stands at position 1, as position 0 is the
     special token's in most models; the query at 1 … n. So absolute positions reach n, whatever `max_len` says.
     Errors: ShapeError where a learned table ends; InvalidParameterError for a scheme that this model has not.
     """
-    n = n_distances if scheme in ("sinusoidal", "learned") else 1  # the others give every position the same vector
+    n = n_distances if positions.described(scheme).acts == "input" else 1  # else every position has the same vector
     with torch.inference_mode():
         x, attention = _copies(transformer, token, scheme, n + 1)  # (1, n + 1, C)
         q, k, v = attention._heads(x[:, 1:], x[:, 1:2], x[:, 1:2])  # (1, H, n, D), (1, H, 1, D) twice
-        q = q.expand(-1, -1, n_distances, -1)
-        if scheme == "rope":  # both counted from the copy on: RoPE and ALiBi know only how far the two are apart
-            q, k = positions.rope(q), positions.rope(k)
-        slopes = positions.alibi_slopes(transformer.config.n_heads, x) if scheme == "alibi" else None
-        return attend(q, k, v, alibi=slopes).scores[0, :, :, 0]
+        # both counted from the copy on: what turns, and what a score is added, know only how far the two are apart
+        return _scores(transformer, scheme, q.expand(-1, -1, n_distances, -1), k, v)[..., 0]
 
 
 def scores_of_copies(transformer: Transformer, token: int, scheme: str, n: int) -> Tensor:
     """How strongly n copies of a token in a row look at each other, in each head of layer 0: (H, n, n).
 
-    The score q·k/√D (with ALiBi's bias) before any mask: all copies are the same word, so that only positions differ.
+    The score q·k/√D (with a scheme's bias) before any mask: all copies are one word, so that only positions differ.
     Errors: as `scores_by_distance`.
     """
     with torch.inference_mode():
         x, attention = _copies(transformer, token, scheme, n)
         q, k, v = attention._heads(x, x, x)  # (1, H, n, D) each
-        if scheme == "rope":
-            q, k = positions.rope(q), positions.rope(k)
-        slopes = positions.alibi_slopes(transformer.config.n_heads, x) if scheme == "alibi" else None
-        return attend(q, k, v, alibi=slopes).scores[0]
+        return _scores(transformer, scheme, q, k, v)
+
+
+def _scores(transformer: Transformer, scheme: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """(H, T, S), with what the scheme does in attention."""
+    told, config = positions.described(scheme), transformer.config
+    if told.acts == "turn" and told.rates is not None:
+        by = told.rates(config.head_dim)
+        q, k = positions.turn(q, by), positions.turn(k, by)
+    distance = positions.offsets(q.shape[2], k.shape[2])
+    bias = None if told.bias is None else told.bias(config.n_heads, distance.to(q.dtype))
+    return attend(q, k, v, bias=bias).scores[0]
 
 
 def gap_by_place(scores: Tensor, near: int = 1, far: int = 3) -> Tensor:

@@ -171,7 +171,10 @@ def one_layer(trace: Trace, layer: int) -> Trace:
         attention = one.attention
         if number != layer:
             alibi, sinks = (None if x is None else x[:1] for x in (attention.alibi, attention.sinks))
-            attention = replace(attention, q=attention.q[:, :1], k=attention.k[:, :1], alibi=alibi, sinks=sinks)
+            bias = attention.bias
+            bias = bias if bias is None or bias.dim() < 3 else bias[..., :1, :, :]
+            less = {"alibi": alibi, "sinks": sinks, "bias": bias}
+            attention = replace(attention, q=attention.q[:, :1], k=attention.k[:, :1], **less)
         layers.append(replace(one, attention=attention))
     return replace(trace, layers=tuple(layers))
 

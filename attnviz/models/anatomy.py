@@ -177,8 +177,9 @@ def _embeddings(model: Transformer, *, new: bool) -> Block:
             tensors = _tensors(model.embed[name]) if new else ()
             n_tokens = f"(T − {config.n_special})" if name == "patches" else "T"  # the special ones come after
             parts.append(Part(title, "norm" if name == "norm" else "embedding", (n_tokens, config.d_model), tensors))
-    if config.positions == "sinusoidal":
-        parts.insert(1, Part("Positions, added: sines", "other", ("T", config.d_model), ()))
+    if config.scheme.table is not None:
+        name = f"Positions, added: {config.scheme.label}"
+        parts.insert(1, Part(name, "other", ("T", config.d_model), ()))
     return Block("Embeddings" if new else "The same embeddings", 1, tuple(parts))
 
 

@@ -29,7 +29,6 @@ from attnviz.models.catalogue import BUNDLED
 from attnviz.models.hf_model import HFConfig
 from attnviz.models.model import Model
 from attnviz.models.safetensors_io import read_json
-from attnviz.nn import positions
 from attnviz.nn.masks import Mask
 from attnviz.nn.transformer import Transformer
 
@@ -157,11 +156,8 @@ class _Graph(nn.Module):
     ) -> Tensor:
         config = self.model.config
         x = self.model.embed(inputs, None, config.positions)
-        options = {
-            "mask": Mask(causal=stack is self.model.decoder, keys=_keys(real)),
-            "rotary": config.positions == "rope",
-            "alibi": positions.alibi_slopes(config.n_heads, x) if config.positions == "alibi" else None,
-        }
+        options = config.scheme.in_attention(config.n_heads, config.head_dim, x)
+        options["mask"] = Mask(causal=stack is self.model.decoder, keys=_keys(real))
         for layer in stack["layers"]:
             if source is None:
                 x = layer.trace(x, **options).resid_post

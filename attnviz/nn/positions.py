@@ -2,7 +2,7 @@
 
 Absolute encodings (sinusoidal, learned) are added to the token embeddings. Rotary embeddings turn queries and
 keys. ALiBi adds a bias to the scores. A new encoding is a function and a `Scheme` here; model, cache, export,
-provenance, drawings, pages and sentences follow the description, and `reference.POSITIONS` has its twin.
+provenance, drawings, pages and sentences follow the description; `reference` has its twin.
 """
 
 from __future__ import annotations
@@ -108,6 +108,11 @@ def alibi_bias(slopes: Tensor, n_queries: int, n_keys: int, *, start: int = 0) -
     Source: Press et al. 2022, section 3 (stated there for j ≤ i; |i − j| is its symmetric form for encoders).
     """
     return -slopes[:, None, None] * offsets(n_queries, n_keys, start, slopes.device).abs()
+
+
+def alibi(n_heads: int, distance: Tensor) -> Tensor:
+    """`alibi_bias` of distances i − j (T, S): (H, T, S)."""
+    return -alibi_slopes(n_heads, distance)[:, None, None] * distance.abs()
 
 
 def offsets(n_queries: int, n_keys: int, start: int = 0, device: torch.device | None = None) -> Tensor:
@@ -242,19 +247,22 @@ _ALL = (
         plural="RoPE",
         label="RoPE",
         title="RoPE: each pair of a head’s dimensions rotates at its own speed",
-        paper="Rotary positions, without parameters: Su et al. 2021, section 3.",
+        paper="Rotary positions, without parameters: Su et al. 2021, section 3.2.2.",
         formula=(r"(R_{p}\,q)^\top (R_{s}\,k) = q^\top R_{s-p}\,k", r"R_p \text{ turns by } p/10000^{2i/d}"),
     ),
     Scheme(
         key="alibi",
         acts="scores",
-        bias=lambda n_heads, distance: -alibi_slopes(n_heads, distance)[:, None, None] * distance.abs(),
+        bias=alibi,
         slopes=alibi_slopes,
         name="ALiBi",
         plural="ALiBi",
         label="ALiBi",
         title="ALiBi: what is left of a weight at each distance; every head has its own rate",
-        paper="ALiBi, without parameters: Press et al. 2022, section 3.",
+        paper=(
+            "ALiBi, without parameters: Press et al. 2022, section 3 (its slopes for H a power of two; between two "
+            "powers its code takes every second slope of the next)."
+        ),
         formula=(r"s_{ij} = q_i^\top k_j/\sqrt{d} - m_h\,|i-j|", r"m_h = 2^{-8(h+1)/H}"),
     ),
 )

@@ -121,7 +121,7 @@ def multi_head_attention(
     keep: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     temperature: float = 1.0,
-    rotary_base: float | None = None,
+    turn: Callable[[Array], Array] | None = None,
 ) -> tuple[Array, Array]:
     """MultiHead(Q, K, V) = Concat(head_1, …, head_H) W_O, head_h = Attention(Q W_Q, K W_K, V W_V).
 
@@ -130,7 +130,7 @@ def multi_head_attention(
         weights: in_proj_weight (3C, C), that is W_Q, W_K and W_V one above the other, out_proj.weight (C, C);
             in_proj_bias (3C,) and out_proj.bias (C,) may be missing.
         keep, bias: broadcastable to (…, H, T, S); temperature as for `attention`.
-        rotary_base: turn queries and keys by their position (`rotary`) with this base.
+        turn: turns queries and keys by their position, (…, T, D), as `rotary` does.
 
     Returns the output (…, T, C) and the weights of every head (…, H, T, S).
     Errors: ShapeError, InvalidParameterError. Source: Vaswani et al. 2017, section 3.2.2.
@@ -142,8 +142,8 @@ def multi_head_attention(
     q = split_heads(linear(query, w_q, biases[0]), n_heads)  # (…, H, T, D)
     k = split_heads(linear(key, w_k, biases[1]), n_heads)  # (…, H, S, D)
     v = split_heads(linear(value, w_v, biases[2]), n_heads)  # (…, H, S, D)
-    if rotary_base is not None:
-        q, k = rotary(q, base=rotary_base), rotary(k, base=rotary_base)
+    if turn is not None:
+        q, k = turn(q), turn(k)
     z, shares = attention(q, k, v, keep=keep, bias=bias, temperature=temperature)
     return linear(merge_heads(z), weights["out_proj.weight"], weights.get("out_proj.bias")), shares
 
@@ -210,7 +210,7 @@ def encoder_layer(
     keep: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     temperature: float = 1.0,
-    rotary_base: float | None = None,
+    turn: Callable[[Array], Array] | None = None,
 ) -> Array:
     """One layer on x (…, T, C); the sublayers are attention and feed-forward.
 
@@ -223,9 +223,9 @@ def encoder_layer(
     attended_by, norms = under("self_attn", weights), (under("norm1", weights), under("norm2", weights))
 
     def attend(y: ArrayLike) -> Array:
-        return multi_head_attention(
-            y, attended_by, n_heads, keep=keep, bias=bias, temperature=temperature, rotary_base=rotary_base
-        )[0]
+        return multi_head_attention(y, attended_by, n_heads, keep=keep, bias=bias, temperature=temperature, turn=turn)[
+            0
+        ]
 
     def norm(i: int, y: ArrayLike) -> Array:
         return layer_norm(y, norms[i].get("weight"), norms[i].get("bias"), eps)
@@ -307,6 +307,12 @@ def alibi(n_queries: int, n_keys: int, n_heads: int) -> Array:
     """
     distance = np.abs(np.arange(n_queries)[:, None] - np.arange(n_keys)[None, :])
     return -alibi_slopes(n_heads)[:, None, None] * distance
+
+
+# The twins of `positions.SCHEMES`, by where they act; a learned table is among the weights.
+ADDED: dict[str, Callable[[int, int], Array]] = {"sinusoidal": sinusoidal}  # (T, C) → what the embeddings gain
+TURNED: dict[str, Callable[[Array], Array]] = {"rope": rotary}  # what queries and keys become
+BIASES: dict[str, Callable[[int, int, int], Array]] = {"alibi": alibi}  # (T, S, H) → what the scores gain
 
 
 def causal(n_queries: int, n_keys: int | None = None) -> Bools:

@@ -31,12 +31,12 @@ def first() -> Page:
 def test_the_bars_are_the_shuffle_test(first: Page) -> None:
     drawn = word_order.word_order(MINILM.encode(SENTENCE).words, 0)
     (bars,) = charts(first)[0]["data"]
-    shown = np.array([float(moved) for _, moved in bars["customdata"]]).reshape(5, len(IDS))
+    shown = np.array([float(moved) for _, moved in bars["customdata"]]).reshape(len(positions.SCHEMES), len(IDS))
     heights, bases = numbers(bars["y"]).reshape(shown.shape), numbers(bars["base"]).reshape(shown.shape)
     for i, scheme in enumerate(positions.SCHEMES):
         test = word_order.shuffle_test(MINILM.transformer, IDS, drawn, scheme)
         assert shown[i] == pytest.approx((100 * test.moved).numpy(), rel=1e-3, abs=1e-2)
-        assert set(bases[i]) == {4 - i}
+        assert set(bases[i]) == {len(positions.SCHEMES) - 1 - i}
     assert heights / heights.max() == pytest.approx(shown / shown.max())  # drawn in proportion
     none = word_order.shuffle_test(MINILM.transformer, IDS, drawn, "none")
     assert f"the largest difference is {scientific(none.largest)} (" in first.prose
@@ -133,7 +133,7 @@ def test_alibis_head_changes_what_follows() -> None:
 
 def test_the_curves_go_on_beyond_the_model(first: Page) -> None:
     rows = charts(first)[6]["data"]
-    for row, scheme in zip(rows, ("sinusoidal", "learned", "rope", "alibi"), strict=True):
+    for row, scheme in zip(rows, positions.SCHEMES[1:], strict=True):
         n = 511 if scheme == "learned" else 2048
         curve = word_order.scores_by_distance(MINILM.transformer, IDS[10], scheme, n)[2].numpy()
         assert numbers(row["customdata"]) == pytest.approx(curve, abs=1e-4)

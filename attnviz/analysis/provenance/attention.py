@@ -24,6 +24,7 @@ from attnviz.analysis.provenance.terms import (
 )
 from attnviz.nn.attention import AttentionTrace, total_bias
 from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.positions import Scheme
 
 
 def attention_matrices(
@@ -33,12 +34,17 @@ def attention_matrices(
     *,
     batch: int = 0,
     length: int | None = None,
-    rotary: bool = False,
+    scheme: Scheme | None = None,
 ) -> list[Matrix]:
-    """Everything from W_Q to out; `source` is what goes in. Only the first `length` tokens."""
+    """Everything from W_Q to out; `source` is what goes in. Only the first `length` tokens.
+
+    `scheme`: the positions that turned queries and keys, or changed the scores.
+    """
     n = trace.q.shape[2] if length is None else length
-    matrices = _projected(mha, trace, source, batch, n, rotary)
-    matrices += _heads(trace, batch, n, mha.head_dim, "QrKr" if rotary else "QK")
+    turned = scheme if scheme is not None and scheme.acts == "turn" else None
+    matrices = _projected(mha, trace, source, batch, n, turned)
+    by = "" if scheme is None or scheme.bias is None else scheme.name
+    matrices += _heads(trace, batch, n, mha.head_dim, "QK" if turned is None else "QrKr", by)
     z = trace.z[batch, :, :n].transpose(0, 1).flatten(1)  # (T, C)
     rule = Concat(tuple(f"z.{head}" for head in range(mha.num_heads)), mha.head_dim)
     matrices.append(Matrix("concat", "concat", array(z), ("query", "inner"), rule))
@@ -67,7 +73,7 @@ def array(x: Tensor) -> Array:
 
 
 def _projected(
-    mha: MultiheadAttention, trace: AttentionTrace, source: Matrix, batch: int, n: int, rotary: bool
+    mha: MultiheadAttention, trace: AttentionTrace, source: Matrix, batch: int, n: int, turned: Scheme | None
 ) -> list[Matrix]:
     """W, b and the product, for Q, K and V: heads side by side, head h in columns hD … (h+1)D − 1."""
     matrices: list[Matrix] = []
@@ -81,18 +87,18 @@ def _projected(
         rule = Product(source.name, f"W_{letter}", 0, mha.embed_dim, bias="" if bias is None else f"b_{letter}")
         axes = ("query" if letter == "Q" else "key", "inner")
         values = array(x[batch, :, :n].transpose(0, 1).flatten(1))  # (T, C)
-        if rotary and letter != "V":  # the trace holds them turned
+        if turned is not None and turned.rates is not None and letter != "V":  # the trace holds them turned
             plain = F.linear(torch.from_numpy(source.values), weight, bias)
             matrices.append(Matrix(letter, letter, array(plain), axes, rule))
-            turned = Rotation(letter, mha.head_dim)
-            matrices.append(Matrix(f"{letter}r", f"{letter}′", values, axes, turned))
+            turning = Rotation(letter, mha.head_dim, tuple(turned.rates(mha.head_dim).tolist()), turned.name)
+            matrices.append(Matrix(f"{letter}r", f"{letter}′", values, axes, turning))
         else:
             matrices.append(Matrix(letter, letter, values, axes, rule))
     return matrices
 
 
-def _heads(trace: AttentionTrace, batch: int, n: int, width: int, qk: str) -> list[Matrix]:
-    """From the scores of each head to its z; `qk`: the names of what they are the products of."""
+def _heads(trace: AttentionTrace, batch: int, n: int, width: int, qk: str, by: str) -> list[Matrix]:
+    """From the scores of each head to its z; `qk`: what they are the products of, `by`: what their bias is called."""
     q, k = trace.q[batch, :, :n], trace.k[batch, :, :n]
     raw = q @ k.mT  # (H, T, T)
     scaled = raw * trace.scale
@@ -110,7 +116,7 @@ def _heads(trace: AttentionTrace, batch: int, n: int, width: int, qk: str) -> li
         if bias is not None:
             slope = 0.0 if trace.alibi is None else float(trace.alibi[h])
             parts.append(f"bias.{h}")
-            matrices.append(Matrix(f"bias.{h}", "bias", array(bias[h]), grid, Given("alibi", slope=slope)))
+            matrices.append(Matrix(f"bias.{h}", "bias", array(bias[h]), grid, Given("alibi", slope=slope, by=by)))
         matrices.append(Matrix(f"mask.{h}", "mask", array(mask[h]), grid, Given("mask")))
         matrices.append(Matrix(f"masked.{h}", "masked", array(total[h]), grid, Sum((*parts, f"mask.{h}"))))
         shares = Softmax(f"masked.{h}", trace.temperature)
@@ -127,7 +133,7 @@ def _heads(trace: AttentionTrace, batch: int, n: int, width: int, qk: str) -> li
 def _added(trace: AttentionTrace, batch: int, n: int) -> tuple[Tensor | None, Tensor]:
     """What is added to the scaled scores: a bias, if there is one; 0, or −∞ where a query may not look. (H, T, T)"""
     whole = trace.q.shape[0], trace.q.shape[1], trace.q.shape[2], trace.k.shape[2]
-    total = total_bias(trace.bias, trace.alibi, whole[2], whole[3])
+    total = total_bias(trace.bias, trace.alibi, whole[2], whole[3], trace.mask.start)
     bias = None if total is None else total.to(trace.q.dtype).expand(whole)[batch, :, :n, :n]
     mask = trace.q.new_zeros(whole)
     keep = trace.keep

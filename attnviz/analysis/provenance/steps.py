@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from attnviz.analysis.provenance.attention import array, attention_matrices, given, linear
 from attnviz.analysis.provenance.terms import Activation, Given, Matrix, Mean, Norm, Provenance, Sum, Variance
 from attnviz.errors import InvalidParameterError
-from attnviz.nn import positions
 from attnviz.nn.layers import ACTIVATIONS, LayerTrace, TransformerDecoderLayer
+from attnviz.nn.positions import Scheme, described
 
 if TYPE_CHECKING:
     from attnviz.nn.trace import Trace
@@ -40,12 +40,12 @@ def layer_provenance(model: Transformer, trace: Trace, layer: int, *, batch: int
         raise InvalidParameterError(f"batch={batch}, but the trace holds {len(trace.encodings)} texts (from 0)")
     decodes, stack = _stack(model, trace)
     block, run = cast(Any, stack["layers"])[layer], trace.layers[layer]
-    at_input, in_layer = _positions(trace, layer, "decoder" if decodes else "encoder")
+    at_input, in_layer = map(described, _positions(trace, layer, "decoder" if decodes else "encoder"))
     encoding, n = trace.encodings[batch], trace.lengths[batch]
     with torch.inference_mode():
         x = run.resid_pre[batch, :n]
         start = _embedded(model, encoding.ids[:n], at_input, x) if layer == 0 else [given("x", "x", x, "layer")]
-        matrices = start + block_matrices(block, run, start[-1], batch=batch, length=n, rotary=in_layer == "rope")
+        matrices = start + block_matrices(block, run, start[-1], batch=batch, length=n, scheme=in_layer)
         if layer == len(trace.layers) - 1 and isinstance(norm := stack["norm"], nn.LayerNorm):
             matrices += normed("final", "ŷ", trace.final[batch, :n], matrices[-1], norm)
     return Provenance(
@@ -83,7 +83,7 @@ def _positions(trace: Trace, layer: int, place: str) -> tuple[str, str]:
 # ---- into the first layer ----------------------------------------------------------------------------
 
 
-def _embedded(model: Transformer, ids: Sequence[int], scheme: str, x: Tensor) -> list[Matrix]:
+def _embedded(model: Transformer, ids: Sequence[int], scheme: Scheme, x: Tensor) -> list[Matrix]:
     """x and what it is the sum (and norm) of: rows of the token, position and segment tables."""
     embed, n, c = model.embed, len(ids), model.config.d_model
     if model.config.channels:
@@ -91,12 +91,12 @@ def _embedded(model: Transformer, ids: Sequence[int], scheme: str, x: Tensor) ->
     tokens = cast(nn.Embedding, embed["tokens"]).weight
     size, numbers = len(tokens), tuple(int(i) for i in ids)
     parts = [Matrix("E", "E", array(tokens[list(ids)]), ("query", "model"), Given("token", numbers, size))]
-    if scheme == "learned":
+    if scheme.learned:
         table = cast(nn.Embedding, embed["positions"]).weight
         rows = Given("position", tuple(range(n)), len(table))
         parts.append(Matrix("P", "P", array(table[:n]), ("query", "model"), rows))
-    elif scheme == "sinusoidal":
-        parts.append(given("P", "P", positions.sinusoidal(n, c), "formula"))
+    elif scheme.table is not None:
+        parts.append(given("P", "P", scheme.table(n, c), "formula"))
     if model.config.n_types:
         table = cast(nn.Embedding, embed["types"]).weight
         parts.append(Matrix("S", "S", array(table[:1]), ("one", "model"), Given("segment", (0,), len(table))))
@@ -113,16 +113,19 @@ def _embedded(model: Transformer, ids: Sequence[int], scheme: str, x: Tensor) ->
 
 
 def block_matrices(
-    block: Any, run: LayerTrace, x: Matrix, *, batch: int = 0, length: int | None = None, rotary: bool = False
+    block: Any, run: LayerTrace, x: Matrix, *, batch: int = 0, length: int | None = None, scheme: Scheme | None = None
 ) -> list[Matrix]:
-    """An encoder or decoder layer, from its first norm or W_Q to y, its output; `x` is what goes in."""
+    """An encoder or decoder layer, from its first norm or W_Q to y, its output; `x` is what goes in.
+
+    `scheme`: the positions in its attention.
+    """
     n, first = x.values.shape[0] if length is None else length, block.norm_first
     crosses, whole = isinstance(block, TransformerDecoderLayer), not block.attention_only
     matrices: list[Matrix] = []
     if first:
         matrices += normed("n", "x̂", block.norm1(torch.from_numpy(x.values)), x, block.norm1)
     source = matrices[-1] if matrices else x
-    matrices += attention_matrices(block.self_attn, run.attention, source, batch=batch, length=n, rotary=rotary)
+    matrices += attention_matrices(block.self_attn, run.attention, source, batch=batch, length=n, scheme=scheme)
     assert run.resid_mid is not None
     mid = run.resid_mid[batch, :n]
     name, symbol = ("m", "m") if crosses or whole else ("y", "y")

@@ -27,6 +27,7 @@ class Given:
     ids: tuple[int, ...] = ()
     size: int = 0
     slope: float = 0.0  # of ALiBi: −slope · distance
+    by: str = ""  # the positions whose bias it is
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,15 @@ class Activation:
 
 @dataclass(frozen=True)
 class Rotation:
-    """RoPE: the pair of columns (2i, 2i + 1) of each head, turned by the angle r / base^(2i / width).
+    """The pair of columns (2i, 2i + 1) of each head, turned by the angle r · rates[i].
 
     Source: Su et al. 2021, "RoFormer", section 3.2.2.
     """
 
     of: str
     width: int  # D, of a head
-    base: float = 10_000.0
+    rates: tuple[float, ...]  # (D/2,)
+    by: str = "RoPE"  # the positions that turn
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,7 @@ class Provenance:
     def _turned(self, rule: Rotation, row: int, col: int) -> tuple[Term, ...]:
         """x_even cos − x_odd sin in an even column, x_even sin + x_odd cos in an odd one."""
         even, odd = col - col % 2, col - col % 2 + 1
-        angle = row / rule.base ** ((even % rule.width) / rule.width)
+        angle = row * rule.rates[even % rule.width // 2]
         sin, cos = math.sin(angle), math.cos(angle)
         by = (cos, -sin) if col == even else (sin, cos)
         return self._times(by[0], (rule.of, row, even)), self._times(by[1], (rule.of, row, odd))

@@ -16,13 +16,6 @@ OTHERS_SOURCE = (
     "Attention: Vaswani et al. 2017, section 3.2.2. Feed-forward: section 3.3, equation 2. Which of these this model "
     "has, with biases or without, is up to its own code: its tensors are counted, not worked out by a formula."
 )
-POSITIONS = {
-    "learned": "Learned positions: Gehring et al. 2017, section 3.1.",
-    "sinusoidal": "Sines and cosines as positions, without parameters: Vaswani et al. 2017, section 3.5.",
-    "rope": "Rotary positions, without parameters: Su et al. 2021, section 3.",
-    "alibi": "ALiBi, without parameters: Press et al. 2022, section 3.",
-    "none": "No positions.",
-}
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ def _embeddings(config: ModelConfig) -> Count:
         tables.append(("S", str(config.n_special), config.n_special))
     else:
         tables = [("V", _n(config.vocab_size), config.vocab_size)]
-    if config.positions == "learned":
+    if config.scheme.learned:
         tables.append(("T", _n(config.max_len), config.max_len))
     if config.n_types:
         tables.append(("G", str(config.n_types), config.n_types))
@@ -91,7 +84,7 @@ def source(config: ModelConfig) -> str:
         letters += ["K the colour channels", "P the side of a patch in pixels", f"S {tokens}"]
     else:
         letters += ["V the tokens known"]
-    letters += ["T the positions"] * (config.positions == "learned") + ["G the segments"] * bool(config.n_types)
+    letters += ["T the positions"] * config.scheme.learned + ["G the segments"] * bool(config.n_types)
     letters += ["F the feed-forward width"] * bool(config.d_ff)
     of_layer = "Attention, feed-forward and LayerNorm are" if config.d_ff else "Attention and LayerNorm are"
     return " ".join([f"{listed(letters)}. {of_layer} counted once, for one layer.", *_papers(config)])
@@ -110,7 +103,7 @@ def _papers(config: ModelConfig) -> list[str]:
     )
     section = "section 3" if config.norm_first else "section 3.1"
     papers.append(f"LayerNorm: Ba et al. 2016, section 3; {place}, {section}.")
-    papers.append(POSITIONS[config.positions])
+    papers.append(config.scheme.paper)
     if config.n_types:
         papers.append("Segments: Devlin et al. 2019, section 3.")
     if config.channels:

@@ -10,6 +10,7 @@ from attnviz.models.anatomy import Anatomy, Block, Part
 from attnviz.models.hf_model import HFConfig
 from attnviz.models.model import ModelInfo
 from attnviz.nn.config import ModelConfig
+from attnviz.nn.positions import SCHEMES, described
 
 COLUMNS = [  # a heading, and "number" where it stands at the right
     ["Model"],
@@ -75,7 +76,10 @@ DOES = {  # what a part of a kind does, or one by its title
     "Tokens": "A learned vector for each token of the vocabulary.",
     "Patches": "The pixels of each patch become a vector.",
     "Positions, added": "A learned vector for each position.",
-    "Positions, added: sines": "A fixed vector of sines and cosines for each position.",
+    **dict.fromkeys(
+        (f"Positions, added: {described(name).label}" for name in SCHEMES),
+        "A fixed vector for each position, worked out by a formula.",
+    ),
     "Dense and LayerNorm": "A further layer on each token’s vector, before the scores.",
 }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,19 +26,17 @@ OUTLINED = 64  # dimensions: of more, a chosen one is too thin to outline, and t
 COLUMNS = [236, 900]  # px: controls and picture
 AROUND = 52  # px: title of a picture and the link to its data
 OTHER_EXPERIMENTS = ("seed", "first_head", "word")  # which no thing to try is about
-FORMULA = r"""\begin{aligned}
-\text{sinusoidal}\quad & PE_{p,2i}=\sin\!\big(p/10000^{2i/C}\big)\\
-& PE_{p,2i+1}=\cos\!\big(p/10000^{2i/C}\big)\\
-\text{learned}\quad & x_p = E_{\text{token}} + P_p\\
-\text{RoPE}\quad & (R_{p}\,q)^\top (R_{s}\,k) = q^\top R_{s-p}\,k\\
-& R_p \text{ turns by } p/10000^{2i/d}\\
-\text{ALiBi}\quad & s_{ij} = q_i^\top k_j/\sqrt{d} - m_h\,|i-j|\\
-& m_h = 2^{-8(h+1)/H}
-\end{aligned}"""
-SOURCE = (
-    "Sinusoidal: Vaswani et al. 2017, section 3.5. Learned: Devlin et al. 2019, section 3. RoPE: Su et al. 2021, "
-    "section 3.2.2. ALiBi: Press et al. 2022, section 3 (their slopes for H a power of two; between two powers their "
-    "code takes every second slope of the next). Position p, pair i of the dimensions, C of the model, d of a head."
+FORMULAS = tuple(
+    rf"\text{{{scheme.label}}}\quad & " + r"\\ & ".join(scheme.formula)
+    for scheme in map(positions.described, positions.SCHEMES)
+    if scheme.formula
+)
+FORMULA = r"\begin{aligned}" + r"\\".join(FORMULAS) + r"\end{aligned}"
+SOURCE = " ".join(
+    [
+        *(positions.described(name).paper for name in positions.SCHEMES if positions.described(name).formula),
+        "Position p, pair i of the dimensions, C of the model, d of a head.",
+    ]
 )
 
 
@@ -162,26 +161,26 @@ def tries_of_schemes(lesson: Lesson[Settings]) -> None:
 
 
 def encoding(lesson: Lesson[Settings], inputs: shell.Inputs, table: Table) -> int:
-    """A scheme as a heatmap, and one pair of its dimensions as waves. Returns ALiBi's head, else 0."""
+    """A scheme as a heatmap, and one pair of its dimensions as waves. Returns the head of a bias, else 0."""
     config = cache.model(inputs.model).transformer.config
     lesson.sentence(text.encoding(table.scheme, table.values), part="encoding")
     controls, picture = st.columns(COLUMNS, gap="large")
     with controls:
         _schemes(lesson, "encoding", "Scheme", config)
     with picture:
-        if table.scheme == "alibi":  # its head changes what follows too
+        if table.by_head:  # its head changes what follows too
             return _heatmap_and_waves(lesson, inputs, table)
         shell.fragment(_heatmap_and_waves)(lesson, inputs, table)
     return 0
 
 
 def _heatmap_and_waves(lesson: Lesson[Settings], inputs: shell.Inputs, table: Table) -> int:
-    """The whole encoding, and one pair of its dimensions (or one head of ALiBi) as lines. Returns which."""
+    """The whole encoding, and one pair of its dimensions (or one head of a bias) as lines. Returns which."""
     lesson.settings()
     heatmap = st.container()
-    field, label = {"rope": ("turn", "Pair of dimensions"), "alibi": ("slope", "Head")}.get(
-        table.scheme, ("pair", "Pair of dimensions")
-    )
+    acts = positions.described(table.scheme).acts
+    field = {"turn": "turn", "scores": "slope"}.get(acts, "pair")
+    label = "Head" if table.by_head else "Pair of dimensions"
     with st.container(width=300):
         index = int(dial(label, range(table.choices), key=lesson.key(field)))
     with heatmap:
@@ -196,9 +195,9 @@ def _heatmap(lesson: Lesson[Settings], table: Table, index: int) -> None:
     figure = figures.encoding_heatmap(
         table.values.numpy(),
         shell.palette(),
-        rows={"alibi": "head", "rope": "dimension of a head"}.get(scheme, "dimension"),
-        columns=_axis(scheme),
-        share=scheme == "alibi",
+        rows={"scores": "head", "turn": "dimension of a head"}.get(positions.described(scheme).acts, "dimension"),
+        columns=_axis(table),
+        share=table.by_head,
         marked=table.columns(index) if table.values.shape[1] <= OUTLINED else (),
     )
     data = pd.DataFrame(table.values.numpy()).rename_axis("position").reset_index()
@@ -209,29 +208,29 @@ def _waves(lesson: Lesson[Settings], table: Table, index: int) -> None:
     scheme, values = table.scheme, table.values
     lines = {text.line_name(scheme, i): values[:, i].numpy() for i in table.columns(index)}
     title = text.wave_title(scheme, index, values)
-    y = "bias" if scheme == "alibi" else "value"
-    figure = figures.wave_lines(lines, shell.palette(), x=_axis(scheme), y=y)
+    y = "bias" if table.by_head else "value"
+    figure = figures.wave_lines(lines, shell.palette(), x=_axis(table), y=y)
     data = pd.DataFrame({"position": range(len(values)), **lines})
     lesson.picture(figure, title=title, alt=title, data=data, file="positions-waves")
 
 
-def _axis(scheme: str) -> str:
+def _axis(table: Table) -> str:
     """What the values of a scheme stand over."""
-    return "distance in tokens" if scheme == "alibi" else "position"
+    return "distance in tokens" if table.by_head else "position"
 
 
 def similarity(lesson: Lesson[Settings], table: Table, head: int) -> None:
     """How alike any two positions are, and whether that depends on anything but their offset."""
-    n, alibi = len(table.values), table.scheme == "alibi"
+    n = len(table.values)
     dot, cosine = table.similarity(head)
     spread, dots = word_order.by_offset(cosine), word_order.by_offset(dot)
     sentence = text.offsets(table.scheme, spread, dots, head)
-    measure = f"bias of head {head}" if alibi else "cosine"
+    measure = f"bias of head {head}" if table.by_head else "cosine"
     lesson.sentence(sentence, part="offset")
     left, right = st.columns(2, gap="large")
     with left:
         lesson.picture(
-            figures.similarity_heatmap(cosine.numpy(), shell.palette(), share=alibi),
+            figures.similarity_heatmap(cosine.numpy(), shell.palette(), share=table.by_head),
             title=f"Every position beside every other: {measure}",
             alt=f"Matrix of {n} × {n} positions, {measure}. {sentence}",
             data=pd.DataFrame(cosine.numpy()).rename_axis("position").reset_index(),
@@ -315,17 +314,18 @@ def behind(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
         FORMULA,
         SOURCE,
         word_order.shuffle_test,
-        positions.sinusoidal,
-        positions.learned,
-        positions.rope,
-        positions.alibi_slopes,
-        positions.alibi_bias,
+        *_functions(),
         word_order.scores_by_distance,
         word_order.scores_of_copies,
         word_order.gap_by_place,
-        reference.sinusoidal,
-        reference.rotary,
         reference.alibi_slopes,
-        reference.alibi,
+        *(twin for twins in (reference.ADDED, reference.TURNED, reference.BIASES) for twin in twins.values()),
     )
     lesson.write_link(inputs)
+
+
+def _functions() -> list[Callable[..., Any]]:
+    """What the schemes are made of, each once."""
+    told = [positions.described(name) for name in positions.SCHEMES]
+    made_of = [f for scheme in told for f in (scheme.table, scheme.rates, scheme.slopes, scheme.bias) if f is not None]
+    return list(dict.fromkeys([positions.learned, positions.rope, positions.turn, *made_of, positions.alibi_bias]))

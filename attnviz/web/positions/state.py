@@ -196,24 +196,30 @@ class Table:
     """What a scheme gives to each position."""
 
     scheme: str
-    values: torch.Tensor  # (n, W): W dimensions of the model or of a head; of ALiBi (distances, heads)
+    values: torch.Tensor  # (n, W): W dimensions of the model or of a head; of a bias (distances, heads)
+
+    @property
+    def by_head(self) -> bool:
+        """Whether it changes scores, each head's in its own way."""
+        return positions.described(self.scheme).acts == "scores"
 
     @property
     def choices(self) -> int:
-        """How many waves there are to look at: pairs of dimensions, or ALiBi's heads."""
+        """How many waves there are to look at: pairs of dimensions, or heads of a bias."""
         width = self.values.shape[1]
-        return width if self.scheme == "alibi" else width // 2
+        return width if self.by_head else width // 2
 
     def columns(self, index: int) -> list[int]:
         """The columns of one of them."""
-        return [index] if self.scheme == "alibi" else [2 * index, 2 * index + 1]
+        return [index] if self.by_head else [2 * index, 2 * index + 1]
 
     def similarity(self, head: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Dot products and cosines of any two positions (n, n); of ALiBi twice what a head takes from their score."""
-        if self.scheme != "alibi":
+        """Dot products and cosines of any two positions (n, n); of a bias twice what a head adds to their score."""
+        told = positions.described(self.scheme)
+        if told.bias is None:
             return word_order.similarity(self.values)
         n, n_heads = self.values.shape
-        bias = positions.alibi_bias(positions.alibi_slopes(n_heads), n, n)[head]
+        bias = told.bias(n_heads, positions.offsets(n, n).float())[head]
         return bias, bias
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from attnviz.analysis import word_order
 from attnviz.formatting import counted, listed, number, percent, scientific
+from attnviz.nn.positions import SCHEMES, Scheme, described
 
 SAME = 1e-4  # of its norm: a vector that changed less is the same but for rounding
 A_LITTLE, A_LOT = 0.1, 0.2  # of its norm: up to the first a little, from the second on a lot
@@ -16,22 +17,10 @@ EQUAL = 1e-3  # of its size: scores of float32 that differ by less
 ROUNDING = 1e-5  # cosines and biases that differ by less differ by rounding alone
 SHUFFLE_QUESTION = "Take the positions away and shuffle the words. What happens to each word’s output?"
 GUESSES = ("It stays the same", "It changes a little", "It changes a lot")
-NAMES = {"none": "None", "sinusoidal": "Sinusoidal", "learned": "Learned", "rope": "RoPE", "alibi": "ALiBi"}
-WITH = {
-    "none": "no positions",
-    "sinusoidal": "sinusoidal positions",
-    "learned": "learned positions",
-    "rope": "RoPE",
-    "alibi": "ALiBi",
-}
+NAMES = {name: described(name).name for name in SCHEMES}
+WITH = {name: described(name).plural for name in SCHEMES}
 ONE_WORD = "One word has no order. Type at least two different ones in the sidebar, and they can be shuffled."
-ENCODING_TITLES = {
-    "none": "No positions: every position is given the same zeros",
-    "sinusoidal": "Sinusoidal: fast waves in the first dimensions, slow ones in the last",
-    "learned": "Learned: the model’s own table, a column for each position",
-    "rope": "RoPE: each pair of a head’s dimensions rotates at its own speed",
-    "alibi": "ALiBi: what is left of a weight at each distance; every head has its own rate",
-}
+ENCODING_TITLES = {name: described(name).title for name in SCHEMES}
 
 
 # ---- the shuffle test ------------------------------------------------------------------------------
@@ -130,26 +119,32 @@ def outside_training(title: str, trained: bool, scheme: str, native: str) -> str
 
 def encoding(scheme: str, table: Tensor) -> str:
     """A scheme's encoding (n, W) in words."""
-    n, width = table.shape
-    if scheme == "none":
+    (n, width), told = table.shape, described(scheme)
+    if told.acts == "nowhere":
         return "Nothing is added, nothing is turned, no score changes: position 5 looks like position 50."
-    if scheme == "alibi":
+    if told.slopes is not None:
         steep, flat = (-float(value) / max(1, n - 1) for value in (table[-1].min(), table[-1].max()))
         return (
-            "ALiBi leaves the vectors alone and lowers every score by the distance times the head’s slope: "
+            f"{told.name} leaves the vectors alone and lowers every score by the distance times the head’s slope: "
             f"{steep:.3g} per token in the steepest head, {flat:.2g} in the flattest."
         )
-    if scheme == "learned":
-        sizes = table.norm(dim=-1)
+    if told.acts == "scores":
         return (
-            f"Every position has a row of {width} numbers, trained like any other weight. Median norm of the first {n} "
+            f"{told.name} leaves the vectors alone and adds a number to every score, by how far apart two tokens are: "
+            f"at {n - 1} tokens from {number(float(table[-1].min()))} to {number(float(table[-1].max()))}, by head."
+        )
+    if told.rates is None:
+        sizes = table.norm(dim=-1)
+        origin = "trained like any other weight" if told.learned else "by a formula"
+        return (
+            f"Every position has a row of {width} numbers, {origin}. Median norm of the first {n} "
             f"rows: {float(sizes.median()):.2f}; the largest, {float(sizes.max()):.2f}, is position "
             f"{int(sizes.argmax())}’s."
         )
-    waves = word_order.wavelengths(width)
+    waves = word_order.wavelengths(width, scheme)
     pairs = counted(width // 2, "sine–cosine pair")
     use = f"{pairs} {'is' if width == 2 else 'are'} added to each token’s vector"
-    if scheme == "rope":
+    if told.acts == "turn":
         use = f"{counted(width // 2, 'pair')} of dimensions rotate in queries and keys, the same in every head"
     return (
         f"{use}. The fastest repeats every {tokens(float(waves[0]))} tokens, the slowest every "
@@ -159,41 +154,48 @@ def encoding(scheme: str, table: Tensor) -> str:
 
 def wave_title(scheme: str, index: int, table: Tensor) -> str:
     """What the waves of pair (or head) `index` show."""
-    if scheme == "none":
+    told = described(scheme)
+    if told.acts == "nowhere":
         return "Nothing varies with the position"
-    if scheme == "alibi":
+    if told.slopes is not None:
         slope = -float(table[-1, index]) / max(1, len(table) - 1)
         return f"Head {index} takes {slope:.4g} from the score for every token of distance"
+    if told.acts == "scores":
+        return (
+            f"Head {index} adds {number(float(table[-1, index]))} to the score at {len(table) - 1} tokens of distance"
+        )
     two = f"Dimensions {2 * index} and {2 * index + 1}"
-    if scheme == "learned":
-        return f"{two}: no wave is prescribed; these are the weights"
-    return f"{two} repeat every {tokens(float(word_order.wavelengths(table.shape[1])[index]))} tokens"
+    if told.rates is None:
+        return f"{two}: no wave is prescribed; {'these are the weights' if told.learned else 'a formula gives them'}"
+    return f"{two} repeat every {tokens(float(word_order.wavelengths(table.shape[1], scheme)[index]))} tokens"
 
 
 def line_name(scheme: str, dimension: int) -> str:
     """A line's label at its end."""
-    if scheme == "alibi":
+    told = described(scheme)
+    if told.acts == "scores":
         return f"head {dimension}"
-    part = {"sinusoidal": (" sin", " cos"), "rope": (" cos", " sin")}.get(scheme, ("", ""))[dimension % 2]
-    return f"dim {dimension}{part}"
+    waves = {"input": (" sin", " cos"), "turn": (" cos", " sin")}
+    return f"dim {dimension}{waves[told.acts][dimension % 2] if told.rates is not None else ''}"
 
 
 def offsets(scheme: str, spread: word_order.Spread, dots: word_order.Spread, index: int) -> str:
     """Whether similarity depends on the offset only, with the spread that decides it."""
-    if scheme == "none":
+    told = described(scheme)
+    if told.acts == "nowhere":
         return "There is nothing to compare: all positions are the same."
     if len(spread.mean) < 2:
         return "This model reads one token: there is no second position."
-    if scheme == "alibi":
+    if told.acts == "scores":
         return (
-            f"Yes, by construction: head {index} lowers the score of all pairs equally far apart by the same amount "
+            f"Yes, by construction: head {index} changes the score of all pairs equally far apart by the same amount "
             f"(largest difference {scientific(spread.largest)})."
         )
     one = f"{float(spread.mean[1]):.2f}"
     if spread.largest < ROUNDING:
         what = (
             f"two positions 1 apart have cosine {one}"
-            if scheme == "sinusoidal"
+            if told.acts == "input"
             else f"one vector, rotated for two positions 1 apart, has cosine {one} with itself"
         )
         return (
@@ -202,10 +204,14 @@ def offsets(scheme: str, spread: word_order.Spread, dots: word_order.Spread, ind
         )
     at = int((spread.high - spread.low).argmax())
     return (
-        f"No: nothing makes a learned table the same everywhere. Of positions {at} apart, some pairs have cosine "
+        f"No: nothing makes {_table(told)} the same everywhere. Of positions {at} apart, some pairs have cosine "
         f"{number(float(spread.low[at]))}, others {number(float(spread.high[at]))}. Neighbours average "
         f"{number(float(spread.mean[1]))}."
     )
+
+
+def _table(told: Scheme) -> str:
+    return "a learned table" if told.learned else "this table"
 
 
 def band_title(spread: word_order.Spread) -> str:
@@ -247,13 +253,24 @@ def places(gaps: Mapping[str, np.ndarray], label: str, head: int) -> str:
 
 def distance(curves: Mapping[str, np.ndarray], label: str, limit: int, refusal: str) -> str:
     """What each scheme does past the longest text that the model takes; curves (n,) by scheme."""
-    last = len(curves["alibi"]) - 1
+    last = max(map(len, curves.values())) - 1
     refused = f" Past {limit:,} positions the learned table refuses: “{refusal}”." if refusal else ""
     return (
-        f"“{label}” looks at copies of itself, further and further back.{refused} Sinusoidal and RoPE go on, to "
-        f"positions that no text of {limit:,} tokens has. ALiBi keeps falling in a straight line, to "
-        f"{number(float(curves['alibi'][last]))} at {last:,} tokens."
+        f"“{label}” looks at copies of itself, further and further back.{refused}{_goes_on(curves, last, limit)}"
+        + "".join(
+            f" {NAMES[name]} keeps falling in a straight line, to {number(float(curve[last]))} at {last:,} tokens."
+            for name, curve in curves.items()
+            if described(name).slopes is not None
+        )
     )
+
+
+def _goes_on(curves: Mapping[str, np.ndarray], last: int, limit: int) -> str:
+    """Which schemes have a value beyond the model's length, without a straight line that tells it."""
+    far = [NAMES[name] for name, curve in curves.items() if len(curve) > last and described(name).slopes is None]
+    if not far:
+        return ""
+    return f" {listed(far)} {'goes' if len(far) == 1 else 'go'} on, to positions that no text of {limit:,} tokens has."
 
 
 def without_positions(scores: np.ndarray, head: int) -> str:

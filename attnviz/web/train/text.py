@@ -7,6 +7,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from attnviz.formatting import counted, minutes, ordinal, percent
+from attnviz.nn.positions import SCHEMES, described
 from attnviz.training.loop import TrainConfig
 from attnviz.training.tasks import TASKS
 
@@ -14,13 +15,7 @@ if TYPE_CHECKING:
     from attnviz.web.jobs.training_queue import Place
     from attnviz.web.jobs.training_runs import Run
 
-POSITIONS = {
-    "none": "none",
-    "sinusoidal": "sinusoidal",
-    "learned": "learned",
-    "rope": "RoPE",
-    "alibi": "ALiBi",
-}
+POSITIONS = {name: described(name).label for name in SCHEMES}
 RECENT = 10  # steps, whose mean stands for now
 SIZES = {"small": "Small", "default": "Default", "large": "Large"}
 TRIES = (  # what it says, task, size, what to change

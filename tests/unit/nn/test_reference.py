@@ -231,6 +231,13 @@ def test_an_encoder_is_torchs_and_ours(data: st.DataObject) -> None:
     same(one, ours.layers[0].trace(x, mask=mask).resid_post)
 
 
+def test_every_scheme_has_a_twin() -> None:
+    by_place = {"input": reference.ADDED, "turn": reference.TURNED, "scores": reference.BIASES}
+    for place, twins in by_place.items():
+        told = map(positions.described, positions.SCHEMES)
+        assert set(twins) == {scheme.key for scheme in told if scheme.acts == place and not scheme.learned}
+
+
 @given(st.data())
 def test_a_model_with_any_positions_is_ours(data: st.DataObject) -> None:
     """A whole random transformer, positions included, run twice."""
@@ -256,10 +263,10 @@ def test_a_model_with_any_positions_is_ours(data: st.DataObject) -> None:
     trace = model(ids)
     weights = arrays(model)
     x = weights["embed.tokens.weight"][ids.numpy()]
-    if scheme == "learned":
+    if config.scheme.learned:
         x = x + weights["embed.positions.weight"][:t]
-    if scheme == "sinusoidal":
-        x = x + reference.sinusoidal(t, config.d_model)
+    if config.scheme.table is not None:
+        x = x + reference.ADDED[scheme](t, config.d_model)
     stack = reference.under("decoder" if causal else "encoder", weights)
     states = reference.encoder(
         x,
@@ -270,10 +277,10 @@ def test_a_model_with_any_positions_is_ours(data: st.DataObject) -> None:
         activation=config.activation,
         eps=config.norm_eps,
         keep=reference.causal(t) if causal else None,
-        bias=reference.alibi(t, t, heads) if scheme == "alibi" else None,
-        rotary_base=10_000.0 if scheme == "rope" else None,
+        bias=reference.BIASES[scheme](t, t, heads) if config.scheme.acts == "scores" else None,
+        turn=reference.TURNED[scheme] if config.scheme.acts == "turn" else None,
     )
-    tolerance = 1e-6 if scheme == "sinusoidal" else 1e-9  # the core keeps that table in float32
+    tolerance = 1e-9 if config.scheme.table is None else 1e-6  # the core keeps such tables in float32
     for ours, theirs in zip(states, trace.hidden_states, strict=True):
         same(ours, theirs, tolerance)
 

@@ -124,7 +124,7 @@ function givenSentence(provenance, [name, r, c], rule) {
   return {
     token: `Row ${row} of the table of ${size} token embeddings, the one for ${word}: ${learned}.`,
     position: `Row ${row} of the table of ${size} positions: ${learned}.`,
-    formula: "A sine or cosine of the position, by formula: nothing was learned here.",
+    formula: "Worked out from the position by a formula: nothing was learned here.",
     segment: "The same for every word of a first sentence: a weight of the model.",
     patches: "Made from the pixels of this patch, plus a row for its position.",
     weight: provenance.editable?.includes(name)
@@ -135,8 +135,10 @@ function givenSentence(provenance, [name, r, c], rule) {
     beta: "β, LayerNorm’s shift for this column: a weight of the model.",
     mask: "0 where the word may look, −∞ where it may not.",
     alibi: rule.slope
-      ? `ALiBi: −${brief(rule.slope)} × ${Math.abs(r - c)} words of distance. Each head has a slope of its own.`
-      : "A bias that the model adds to this score, whatever the words are.",
+      ? `${rule.by}: −${brief(rule.slope)} × ${Math.abs(r - c)} words of distance. Each head has a slope of its own.`
+      : rule.by
+        ? `${rule.by}: what this head adds to a score at ${Math.abs(r - c)} words of distance.`
+        : "A bias that the model adds to this score, whatever the words are.",
     layer: `Number ${c} of what layer ${provenance.layer - 1} gave out for ${word}.`,
     cross: "Made by attention to the other text: its keys and values come from there.",
   }[rule.note];

@@ -14,7 +14,7 @@ const TITLES = {
   k: "What each word is found by: keys",
   v: "What each word hands over: values",
   split: "Cut into heads",
-  turn: "Turn queries and keys by their position: RoPE",
+  turn: "Turn queries and keys by their position",
   scores: "Every query meets every key",
   scaled: "Divide by √dₖ",
   mask: "What may not be seen",
@@ -53,9 +53,9 @@ const SENTENCES = {
   split: ({ heads, d, matrices }) =>
     `Each token’s ${matrices.concat.width} numbers are split: ${d} for each of ${heads} heads. ` +
     "Each head goes on alone, with its own columns of Q, K and V.",
-  turn: ({ at, word }) =>
-    `Each pair of numbers is turned by an angle that grows with the position: ${word(at.query)} stands at position ` +
-    `${at.query}. A score then depends on how far apart two words stand. Values are not turned.`,
+  turn: ({ at, word, made }) =>
+    `${made.rule.by}: each pair of numbers is turned by an angle that grows with the position. ${word(at.query)} ` +
+    `stands at position ${at.query}. A score then depends on how far apart two words stand. Values are not turned.`,
   scores: ({ at, word, d }) =>
     `How well the query of ${word(at.query)} fits the key of ${word(at.key)}: ${d} products, added up.`,
   scaled: ({ made, d }) =>
@@ -141,9 +141,12 @@ function maskSentence(provenance, head, at) {
     word = isolated(provenance.tokens[at.query].label);
   let n = 0;
   for (let k = 0; k < m.width; k++) n += Number(m.values[at.query * m.stored + k] === -Infinity);
-  const distance = bias
-    ? `ALiBi takes ${compact(bias.rule.slope, 3)} off a score for each word that lies between: near words weigh more. `
-    : "";
+  const { by, slope } = bias?.rule ?? {},
+    distance = slope
+      ? `${by} takes ${compact(slope, 3)} off a score for each word that lies between: near words weigh more. `
+      : bias
+        ? `${by || "The model"} adds a number to each score, by how far apart two words stand. `
+        : "";
   if (spread(m).most === 0 && !m.values.includes(-Infinity))
     return `${distance}Nothing is masked here: every word may look at every other, and 0 is added to each score.`;
   return (

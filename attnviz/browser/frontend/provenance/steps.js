@@ -23,7 +23,7 @@ const EVERY_STEP = /** @type {[string, string, string, (matrices: any, head: num
   ["k", "K", "attention", () => "K"],
   ["v", "V", "attention", () => "V"],
   ["split", "heads", "attention", () => "Q"],
-  ["turn", "RoPE", "attention", ({ Qr }) => Qr && "Qr"],
+  ["turn", "turn", "attention", ({ Qr }) => Qr && "Qr"],
   ["scores", "QKᵀ", "attention", (_, head) => `scores.${head}`],
   ["scaled", "÷ √dₖ", "attention", (_, head) => `scaled.${head}`],
   ["mask", "mask", "attention", (_, head) => `masked.${head}`],
@@ -46,6 +46,11 @@ const EVERY_STEP = /** @type {[string, string, string, (matrices: any, head: num
 
 const sumOf = (m, part) => m?.rule.kind === "sum" && m.rule.parts.includes(part);
 const ACTIVATION_LABELS = { relu: "ReLU", gelu: "GELU", gelu_tanh: "GELU" };
+const OWN_LABELS = {
+  turn: ({ Qr }) => Qr.rule.by,
+  a: ({ a }) => ACTIVATION_LABELS[a.rule.function],
+  s: ({ mc }) => mc && "+ m_c",
+};
 
 /** The steps of this layer: {id, label, part}. */
 export function stepsOf(provenance) {
@@ -53,7 +58,7 @@ export function stepsOf(provenance) {
   return EVERY_STEP.filter(({ made }) => made(matrices, provenance.head) in matrices).map(({ id, label, part }) => ({
     id,
     part,
-    label: id === "a" ? ACTIVATION_LABELS[matrices.a.rule.function] : id === "s" && matrices.mc ? "+ m_c" : label,
+    label: OWN_LABELS[id]?.(matrices) ?? label,
   }));
 }
 

@@ -80,7 +80,7 @@ const TERM_RULES = {
   },
   rotation: (provenance, rule, r, c) => {
     const even = c - (c % 2),
-      angle = r / rule.base ** ((even % rule.width) / rule.width),
+      angle = r * rule.rates[(even % rule.width) / 2],
       [sin, cos] = [Math.sin(angle), Math.cos(angle)],
       [first, second] = [factorOf(provenance, rule.of, r, even), factorOf(provenance, rule.of, r, even + 1)];
     const by = c === even ? [cos, -sin] : [sin, cos];
