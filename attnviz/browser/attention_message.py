@@ -173,8 +173,8 @@ def one_layer(trace: Trace, layer: int) -> Trace:
             alibi, sinks = (None if x is None else x[:1] for x in (attention.alibi, attention.sinks))
             bias = attention.bias
             bias = bias if bias is None or bias.dim() < 3 else bias[..., :1, :, :]
-            less = {"alibi": alibi, "sinks": sinks, "bias": bias}
-            attention = replace(attention, q=attention.q[:, :1], k=attention.k[:, :1], **less)
+            q, k = attention.q[:, :1], attention.k[:, :1]
+            attention = replace(attention, q=q, k=k, alibi=alibi, sinks=sinks, bias=bias)
         layers.append(replace(one, attention=attention))
     return replace(trace, layers=tuple(layers))
 
