@@ -144,7 +144,7 @@ class _Graph(nn.Module):
         hidden = self._stack(model.encoder or model.decoder, inputs, real)
         if target is not None:
             hidden = self._stack(model.decoder, target, target_real, hidden, real)
-        return (hidden,) if model.head is None else (hidden, model._logits(hidden, ()))
+        return (hidden,) if model.head is None else (hidden, model.head(hidden, ()))
 
     def _stack(
         self,

@@ -14,7 +14,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +26,10 @@ from attnviz.models.safetensors_io import report
 from attnviz.nn.embeddings import check_ids, real_lengths
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
-from attnviz.nn.layers import LayerTrace, TransformerEncoderLayer
+from attnviz.nn.layers import LayerTrace, TransformerEncoderLayer, layer_trace
 from attnviz.nn.masks import Mask
-from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.multihead import MultiheadAttention, attention_trace
+from attnviz.nn.recording import Options, Recording, recorded, recording_of
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
 
@@ -82,16 +82,23 @@ class _DecoderLayer(nn.Module):
         for i in (1, 2, 3):
             self.add_module(f"norm{i}", nn.LayerNorm(width, eps=EPS))
 
-    def trace(self, x: Tensor, memory: Tensor, past: RecurrentLayerTrace | None, **cross: Any) -> RecurrentLayerTrace:
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        """x (B, T, C) after the layer. A record of it begins after that of its option "past"."""
+        recording = recording_of(self)
+        past: RecurrentLayerTrace | None = None if recording is None else recording.options["past"]
+        crossing = (
+            None if recording is None else Recording(self.multihead_attn, MultiheadAttention, recording.cross_options)
+        )
         state = self.rnn(x, None if past is None else past.state[:, -1])
         mid = self.norm1(x + state.relu())
-        crossed = self.multihead_attn.trace_batch_first(
-            mid, memory, past=None if past is None else past.cross_attention, **cross
-        )
-        assert crossed.out is not None
-        after = self.norm2(mid + crossed.out)
-        post = self.norm3(after + self.linear2(self.linear1(after).relu()))
-        return RecurrentLayerTrace(x, None, mid, crossed, after, post, state)
+        out = recorded(crossing, self.multihead_attn, mid, memory, need_weights=False)[0]
+        after = self.norm2(mid + out)
+        post: Tensor = self.norm3(after + self.linear2(self.linear1(after).relu()))
+        if recording is not None and crossing is not None:
+            crossing.out = out
+            recording.trace = RecurrentLayerTrace(x, None, mid, attention_trace(crossing), after, post, state)
+            recording.returned = post
+        return post
 
 
 class MarianModel(Transformer):
@@ -190,7 +197,7 @@ class MarianModel(Transformer):
         layers: list[LayerTrace] = []
         for i, layer in enumerate(self.encoder_layers):
             change = None if intervention is None else intervention.at(i, "encoder")
-            layers.append(layer.trace(x, mask=mask, intervention=change))  # type: ignore[operator]
+            layers.append(layer_trace(layer, x, {"mask": mask, "intervention": change}))
             x = layers[-1].resid_post
         return Trace(self._source_config, tuple(layers), x, None, real, intervention=intervention)
 
@@ -208,8 +215,11 @@ class MarianModel(Transformer):
         for i, layer in enumerate(self.decoder_layers):
             before = None if past is None else past.layers[i]
             at = None if change is None else change.at(i, "cross")
-            layers.append(layer.trace(x, source.final, before, mask=mask, intervention=at))  # type: ignore[operator]
-            x = layers[-1].resid_post
+            cross: Options = {"mask": mask, "intervention": at, "again": True}
+            cross["past"] = None if before is None else before.cross_attention
+            recording = Recording(layer, _DecoderLayer, {"past": before}, cross)
+            x = recorded(recording, layer, x, source.final)
+            layers.append(replace(recording.trace, resid_post=x))
         logits = x @ self.tokens.weight.T + self.bias
         return Trace(self.config, tuple(layers), x, logits, lengths, (), source, change)
 

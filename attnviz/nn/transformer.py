@@ -20,14 +20,36 @@ from attnviz.nn import positions
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.embeddings import Embeddings, patch_names
 from attnviz.nn.encoding import Encoding
+from attnviz.nn.head import Head
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.layers import ACTIVATIONS, LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer, layer_trace
 from attnviz.nn.masks import Mask
 from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.recording import Options, Recording, recorded, recording_of
 from attnviz.nn.trace import Trace
 
 if TYPE_CHECKING:
     from attnviz.inputs.tokenizers import Tokenizer  # `inputs` stands above: only its name is needed here
+
+
+class Stack(nn.ModuleDict):
+    """The "layers" of an encoder or a decoder, and the "norm" after them."""
+
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        """x (B, T, C) through the layers, with what the encoder made of the source, memory (B, S, C), if there is one.
+
+        A record is the tuple of the layers' records. What it asks of them is in its option "layers".
+        """
+        recording = recording_of(self)
+        layers = cast(nn.ModuleList, self["layers"])
+        asked = [({}, {})] * len(layers) if recording is None else recording.options["layers"]
+        runs: list[LayerTrace] = []
+        for layer, (own, cross) in zip(layers, asked, strict=True):
+            runs.append(layer_trace(layer, x, own, memory, cross))
+            x = runs[-1].resid_post
+        if recording is not None:
+            recording.trace = tuple(runs)
+        return cast(Tensor, self["norm"](x))
 
 
 class Transformer(nn.Module):
@@ -48,13 +70,13 @@ class Transformer(nn.Module):
             # a decoder without an encoder is an encoder layer under a causal mask
             alone = config.kind == "decoder"
             self.decoder = self._stack(TransformerEncoderLayer if alone else TransformerDecoderLayer)
-        self.head = self._head()
+        self.head = None if config.head is None else Head(config)
         self.apply(partial(_initialise, generator=generator))
         if config.head == "lm" and config.tied:
             assert self.head is not None
             self.head["out"].weight = self.embed["tokens"].weight
 
-    def _stack(self, layer: Callable[..., nn.Module]) -> nn.ModuleDict:
+    def _stack(self, layer: Callable[..., nn.Module]) -> Stack:
         config = self.config
         layers = nn.ModuleList(
             layer(
@@ -71,25 +93,13 @@ class Transformer(nn.Module):
             for _ in range(config.n_layers)
         )
         norm = nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.bias)
-        return nn.ModuleDict({"layers": layers, "norm": norm if config.final_norm else nn.Identity()})
+        return Stack({"layers": layers, "norm": norm if config.final_norm else nn.Identity()})
 
     def keep_attention_whole(self) -> None:
         """From now on dropout leaves the attention weights alone in training; all else is dropped as before."""
         for module in self.modules():
             if isinstance(module, MultiheadAttention):
                 module.dropout = 0.0
-
-    def _head(self) -> nn.ModuleDict | None:
-        config, c = self.config, self.config.d_model
-        if config.head is None:
-            return None
-        if config.head != "lm":
-            names = ["out", "distilled"] if config.head == "distillation" else ["out"]
-            return nn.ModuleDict({name: nn.Linear(c, config.n_classes) for name in names})
-        head = nn.ModuleDict({"out": nn.Linear(c, config.vocab_size)})
-        if config.head_transform:
-            head["dense"], head["norm"] = nn.Linear(c, c), nn.LayerNorm(c, eps=config.norm_eps)
-        return head
 
     def forward(
         self,
@@ -148,7 +158,7 @@ class Transformer(nn.Module):
 
     def _run(
         self,
-        stack: nn.ModuleDict,
+        stack: Stack,
         place: str,
         inputs: Tensor,
         lengths: Sequence[int] | None,
@@ -170,9 +180,9 @@ class Transformer(nn.Module):
         if source is not None:
             short = min(source.lengths) < source.final.shape[1]
             cross = {"mask": Mask(lengths=source.lengths if short else None, start=start)}
-        layers: list[LayerTrace] = []
+        asked: list[tuple[Options, Options]] = []  # of each layer, for its self- and its cross-attention
         told = ""  # the scheme that the options are for
-        for i, layer in enumerate(cast(nn.ModuleList, stack["layers"])):
+        for i in range(self.config.n_layers):
             change = None if intervention is None else intervention.at(i, place)
             layer_scheme = self._layer_scheme(scheme, change, intervention)
             if i == 0 or layer_scheme != told:  # one bias, which all layers share
@@ -181,36 +191,21 @@ class Transformer(nn.Module):
             options["intervention"] = change
             if past is not None:
                 options["past"], cross["past"] = past.layers[i].attention, past.layers[i].cross_attention
-            if source is None:
-                layers.append(layer_trace(layer, x, options))
-            else:
+            if source is not None:
                 cross["intervention"] = None if intervention is None else intervention.at(i, "cross")
-                layers.append(layer_trace(layer, x, options, source.final, cross))
-            x = layers[-1].resid_post
-        final = stack["norm"](x)
+            asked.append((options.copy(), cross.copy()))
+        recording = Recording(stack, Stack, {"layers": asked})
+        final = recorded(recording, stack, x, None if source is None else source.final)
         speaks = self.head is not None and (place == "decoder" or self.decoder is None)
-        logits = self._logits(final, real) if speaks else None
+        logits = cast(Head, self.head)(final, real) if speaks else None
         names = (patch_names(self.config),) * len(real) if self.config.channels else ()
-        return Trace(self.config, tuple(layers), final, logits, real, names, source, intervention)
+        return Trace(self.config, recording.trace, final, logits, real, names, source, intervention)
 
     def _layer_scheme(self, scheme: str, change: Intervention | None, intervention: Intervention | None) -> str:
         """The scheme of a layer's own positions (rope, alibi): changed only where the intervention acts."""
         if intervention is None or intervention.positions is None or change is not None:
             return scheme
         return self.config.positions
-
-    def _logits(self, final: Tensor, lengths: tuple[int, ...]) -> Tensor:
-        """(B, T, V) of a language model; (B, n_classes) from [CLS], or from a decoder's last real token."""
-        assert self.head is not None
-        if self.config.head == "distillation":
-            return (self.head["out"](final[:, 0]) + self.head["distilled"](final[:, 1])) / 2
-        if self.config.head == "classification":
-            rows = torch.arange(len(lengths), device=final.device)
-            last = torch.tensor(lengths, device=final.device) - 1
-            return self.head["out"](final[:, 0] if self.config.kind == "encoder" else final[rows, last])
-        if self.config.head_transform:
-            final = self.head["norm"](ACTIVATIONS[self.config.activation](self.head["dense"](final)))
-        return self.head["out"](final)
 
     def _check_layers(self, intervention: Intervention | None) -> None:
         if intervention is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import struct
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +222,23 @@ def test_a_change_changes_what_is_seen_and_a_run_without_one_is_the_same(english
         english.run("a", "b", Intervention(positions="none"))
     batch = english.run(["The black cat", "Hello"], ["O gato", "Olá"])
     close(batch.logits[0], plain.logits[0], 1e-4)  # type: ignore[index]
+
+
+def test_its_layers_are_called_as_modules(english: Model) -> None:
+    private = copy.deepcopy(english.transformer)
+    fired: Counter[str] = Counter()
+    for name, module in private.named_modules():
+        module.register_forward_hook(lambda *_, name=name: fired.update([name]))
+    mine = Model(english.info, private, english.preprocessor)
+    run, wanted = (model.run("Good morning.", "Bom dia.") for model in (mine, english))
+    close(run.logits, wanted.logits)
+    callable_modules = {name for name, module in private.named_modules() if not isinstance(module, torch.nn.ModuleList)}
+    assert fired == dict.fromkeys(callable_modules, 1) | {"tokens": 2}  # of the source and of the target
+    last = private.decoder_layers[-1]
+    last.multihead_attn.register_forward_hook(lambda _, __, output: (0 * output[0], None))
+    changed = mine.run("Good morning.", "Bom dia.").layers[-1]
+    assert not changed.cross_attention.out.any()
+    close(changed.resid_cross, last.norm2(changed.resid_mid))
 
 
 def test_names_of_special_tokens_in_a_text_are_text(english: Model) -> None:

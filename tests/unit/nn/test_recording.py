@@ -80,7 +80,7 @@ def test_every_hook_of_a_transformer_fires_once(fields: dict[str, Any], training
     made(*inputs(made))
     wanted = dict.fromkeys(takes_part(made), 1)
     if fields["kind"] == "encoder-decoder":
-        wanted |= {"embed": 2, "embed.tokens": 2}  # of the source and of the target
+        wanted |= {"embed": 2, "embed.tokens": 2}  # for the source and for the target
     assert before == after == wanted
 
 
