@@ -25,10 +25,12 @@ import torch
 
 from attnviz.errors import MissingPackageError, ModelError
 from attnviz.inputs.assets import ASSETS
+from attnviz.inputs.images import Preprocessing
+from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models import folders, hf_download, hf_loading, zip_upload
+from attnviz.models import folders, hf_download, hf_loading, hf_preprocessors, zip_upload
 from attnviz.models.families import FAMILIES, bert_config, unused_of_bert
-from attnviz.models.hf_explored import HFConfig
+from attnviz.models.hf_model import HFModel
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
 from attnviz.models.model import Model, ModelInfo
@@ -240,12 +242,24 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     family, read = FAMILIES.get(kind, (kind, hf_loading.load))
     loaded = read(folder, max_bytes)
     config = loaded.transformer.config
-    if isinstance(config, HFConfig) and config.reads == "sound":
-        raise ModelError(f"A model of the type {kind} reads sounds, which are not read yet.")
     title = folder.name if source.startswith("the folder") else name
     info = replace(_bundle_info(name, title, config, source, _licence(folder)), family=family)
-    preprocessor = folders.read_preprocessor(folder, config) if config.channels else _tokenizer(folder, config)
-    return Model(info, loaded.transformer, preprocessor, loaded.unused_weights, loaded.classes)
+    model = Model(info, loaded.transformer, _preprocessor(folder, loaded.transformer), loaded.unused_weights)
+    if isinstance(model.preprocessor, Tokenizer) and isinstance(loaded.transformer, HFModel):
+        illustrated = hf_preprocessors.of_texts_with_images(folder, loaded.transformer.inner.config)
+        return replace(model, illustrated=illustrated, classes=loaded.classes)
+    writes = _tokenizer(folder, config) if model.reads != "text" and config.vocab_size else None
+    return replace(model, writes=writes, classes=loaded.classes)
+
+
+def _preprocessor(folder: Path, transformer: Transformer) -> Tokenizer | Preprocessing | Hearing:
+    """What reads the input of a folder's model. Errors: ModelError."""
+    config = transformer.config
+    if config.channels:
+        return hf_preprocessors.of_images(folder, config.image_size, config.channels)
+    if isinstance(transformer, HFModel) and transformer.config.reads == "sound":
+        return hf_preprocessors.of_sounds(folder, transformer.inner.config)
+    return _tokenizer(folder, config)
 
 
 def load_archive(data: bytes, title: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:

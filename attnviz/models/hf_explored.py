@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,6 +60,12 @@ class HFConfig(ModelConfig):
         return self.normed
 
 
+def has_decoder(inner: Any) -> bool:
+    """Whether a model is an encoder with a decoder: not so a classifier on the encoder of one."""
+    takes = inspect.signature(inner.forward).parameters
+    return bool(getattr(inner.config, "is_encoder_decoder", False)) and "decoder_input_ids" in takes
+
+
 @dataclass(frozen=True)
 class Explored:
     """What one run showed of a model."""
@@ -74,7 +81,7 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored:
     From then on its layers' ends are kept in each run. Errors: ModelError in one sentence.
     """
     given = inner.config
-    name, both = f"A model of the type {given.model_type}", bool(getattr(given, "is_encoder_decoder", False))
+    name, both = f"A model of the type {given.model_type}", has_decoder(inner)
     n = source.shape[1] if isinstance(source, Tensor) else 0
     target = torch.zeros(1, N_TARGET, dtype=torch.long) if both else None
     run, base = Run(None), inner.base_model

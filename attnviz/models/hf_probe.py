@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from attnviz.errors import ModelError
 from attnviz.nn.config import MAX_PATCHES
 
 SECOND = 16_000  # samples
+FRAMES = 100  # of a spectrogram
+BINS = ("feature_projection_input_dim", "input_feat_per_channel", "num_mel_bins")  # what configs call its height
 Given = Tensor | Mapping[str, Tensor]  # ids (B, T), pixels (B, channels, height, width), or transformers' own arguments
 
 
@@ -84,12 +87,13 @@ def _image(config: Any, side: int | None) -> Tensor:
 
 
 def _sound(inner: Any) -> dict[str, Tensor]:
-    """Silence in the form that the model's main input has."""
-    name = str(inner.main_input_name)
-    if name == "input_values" and not hasattr(inner.config, "num_mel_bins"):
+    """Silence in the form that the model's main input has: samples, or a spectrogram."""
+    takes, config = inspect.signature(inner.forward).parameters, inner.config
+    name = next(name for name in ("input_features", "input_values", inner.main_input_name) if name in takes)
+    bins = next((n for n in BINS if isinstance(getattr(config, n, None), int)), None)
+    if name == "input_values" and bins is None:
         return {name: torch.zeros(1, SECOND)}
-    config = inner.config
-    bins = int(getattr(config, "num_mel_bins", 80))
-    if frames := getattr(config, "max_source_positions", 0):  # Whisper reads 30 seconds, whatever a sound's length
-        return {name: torch.zeros(1, bins, 2 * frames)}
-    return {name: torch.zeros(1, int(getattr(config, "max_length", 100)), bins)}
+    width = 80 if bins is None else int(getattr(config, bins))
+    if config.model_type == "whisper":  # reads 30 seconds, whatever a sound's length
+        return {name: torch.zeros(1, width, 2 * config.max_source_positions)}
+    return {name: torch.zeros(1, int(getattr(config, "max_length", FRAMES)), width)}

@@ -1,15 +1,18 @@
-"""A model as one uses it: a transformer with its tokenizer (or with how it reads images), and what is known of it."""
+"""A model as one uses it: a transformer with what reads its input (text, image, sound), and what is known of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from attnviz.errors import InvalidParameterError
+from attnviz.inputs.illustrated import Illustrated
 from attnviz.inputs.images import Preprocessing
+from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
@@ -36,22 +39,31 @@ class ModelInfo:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A transformer with its tokenizer, or with how it reads images. Shared by all sessions: a run leaves nothing."""
+    """A transformer with what reads its input. Shared by all sessions: a run leaves nothing."""
 
     info: ModelInfo
     transformer: Transformer
-    preprocessor: Tokenizer | Preprocessing
+    preprocessor: Tokenizer | Preprocessing | Hearing
     unused_weights: tuple[str, ...] = ()  # tensors of the file that the model has no use for
     classes: tuple[str, ...] = ()  # what a classifier's logits stand for
+    writes: Tokenizer | None = None  # the decoder's, where an encoder reads images or sounds
+    illustrated: Illustrated | None = None  # how an image is put into a text, in a vision-language model
+
+    @property
+    def reads(self) -> str:
+        """What a run is given: "text", "image" or "sound"."""
+        kinds: dict[type, str] = {Preprocessing: "image", Hearing: "sound"}
+        return kinds.get(type(self.preprocessor), "text")
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Errors: InvalidParameterError if the model reads images."""
-        if isinstance(self.preprocessor, Preprocessing):
+        """Errors: InvalidParameterError if the model has nothing to do with text."""
+        found = self.writes or self.preprocessor
+        if not isinstance(found, Tokenizer):
             raise InvalidParameterError(
-                f"{self.info.title} reads images, not text: give it one, or pick another model."
+                f"{self.info.title} reads {self.reads}s, not text: give it one, or pick another model."
             )
-        return self.preprocessor
+        return found
 
     def encode(self, text: str) -> Encoding:
         """The text as this model reads it, cut to its length; `.cut` counts the tokens left out."""
@@ -62,30 +74,61 @@ class Model:
         text: Any,
         target: str | Sequence[str] | None = None,
         intervention: Intervention | None = None,
+        *,
+        image: Any = None,
     ) -> Trace:
         """Runs the model on one text or a padded batch of texts, and returns everything it computed.
 
-        `target` is the decoder's text in an encoder-decoder model. A vision model runs on one image or several: see
-        `Preprocessing.batch`. Errors: InvalidParameterError.
+        A vision model runs on one image or several (see `Preprocessing.batch`), a speech model on one sound (see
+        `attnviz.inputs.sounds.sound`). `target` is the decoder's text in an encoder-decoder model. `image`: of a
+        vision-language model, what the one text is about. Errors: InvalidParameterError.
         """
-        if isinstance(self.preprocessor, Preprocessing):
-            with torch.inference_mode():
-                trace = self.transformer(self.preprocessor.batch(text), target, intervention=intervention)
-            return replace(trace, title=self.info.title)
-        texts = _texts("text", text)
-        encodings = [self.encode(one) for one in texts]
-        ids, lengths = self._pad(encodings)
+        encodings: list[Encoding] = []
+        lengths = None
+        inputs: Tensor | Mapping[str, Tensor]
+        if image is not None:
+            inputs, encodings = self._with_image(text, image)
+        elif isinstance(self.preprocessor, Preprocessing):
+            inputs = self.preprocessor.batch(text)
+        elif isinstance(self.preprocessor, Hearing):
+            inputs = self.preprocessor.features(text)
+        else:
+            encodings = [self.encode(one) for one in _texts("text", text)]
+            inputs, lengths = self._pad(encodings)
         goals = [] if target is None else [self._goal(one) for one in _texts("target", target)]
         target_ids, target_lengths = self._pad(goals) if goals else (None, None)
         with torch.inference_mode():  # here, because every Streamlit run is a new thread
             trace = self.transformer(
-                ids, target_ids, lengths=lengths, target_lengths=target_lengths, intervention=intervention
+                inputs, target_ids, lengths=lengths, target_lengths=target_lengths, intervention=intervention
             )
-        title = self.info.title
-        if trace.source is None:
-            return replace(trace, encodings=tuple(encodings), title=title)
-        source = replace(trace.source, encodings=tuple(encodings), title=title)
-        return replace(trace, encodings=tuple(goals), source=source, title=title)
+        return self.named(trace, inputs, encodings, goals)
+
+    def named(
+        self,
+        trace: Trace,
+        inputs: Tensor | Mapping[str, Tensor],
+        encodings: Sequence[Encoding],
+        goals: Sequence[Encoding],
+    ) -> Trace:
+        """A run with its tokens by name: those that were read, and those of a decoder's text."""
+        title, reader = self.info.title, trace.source or trace
+        if isinstance(self.preprocessor, Hearing):
+            assert isinstance(inputs, Mapping)
+            encodings = [self.preprocessor.encoding(inputs, reader.final.shape[1])]
+        reader = replace(reader, encodings=tuple(encodings) or reader.encodings, title=title)
+        return reader if trace.source is None else replace(trace, encodings=tuple(goals), source=reader, title=title)
+
+    def _with_image(self, text: Any, image: Any) -> tuple[Mapping[str, Tensor], list[Encoding]]:
+        """A text with an image in it. Errors: InvalidParameterError."""
+        if self.illustrated is None:
+            raise InvalidParameterError(f"{self.info.title} reads no image with a text")
+        if not isinstance(text, str):
+            raise InvalidParameterError(f"an image goes with one text, not with {text!r:.60}")
+        inputs = self.illustrated.tensors(text, image)
+        ids, most = inputs["input_ids"][0].tolist(), self.transformer.config.max_len
+        if len(ids) > most:
+            raise InvalidParameterError(f"text and image are {len(ids)} tokens, more than the model's {most}")
+        return inputs, [self.illustrated.encoding(ids, self.tokenizer)]
 
     def _goal(self, text: str) -> Encoding:
         """A target as the decoder reads it."""

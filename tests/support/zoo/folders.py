@@ -61,6 +61,10 @@ def write(name: str, folder: Path) -> Any:
         (folder / "tokenizer.json").write_text(tokenizer())
     if "image" in reads:
         (folder / "preprocessor_config.json").write_text(json.dumps(image_settings(model.config)))
+    if "sound" in reads:
+        extractor(model.config).save_pretrained(folder)
+    if getattr(model.config, "is_encoder_decoder", False):
+        (folder / "tokenizer.json").write_text(tokenizer())
     return model
 
 
@@ -69,7 +73,9 @@ def inputs(model: Any) -> str:
     kinds = type(model).input_modalities
     kinds = (kinds,) if isinstance(kinds, str) else kinds
     other = "image" if "image" in kinds else "sound" if "audio" in kinds else ""
-    return " and ".join(kind for kind in ("text" if "text" in kinds else "", other) if kind) or "text"
+    if not other:
+        return "text"
+    return f"text and {other}" if "text" in kinds and model.main_input_name == "input_ids" else other
 
 
 @cache
@@ -108,6 +114,26 @@ def image_settings(config: Any) -> dict[str, Any]:
         "image_mean": [0.5, 0.4, 0.3][:channels],
         "image_std": [0.2, 0.3, 0.4][:channels],
     }
+
+
+def extractor(config: Any) -> Any:
+    """transformers' feature extractor for the sounds that a model reads."""
+    from transformers import Wav2Vec2FeatureExtractor
+    from transformers.models.auto.feature_extraction_auto import FEATURE_EXTRACTOR_MAPPING
+
+    kind = FEATURE_EXTRACTOR_MAPPING.get(type(config), Wav2Vec2FeatureExtractor)
+    bins = getattr(config, "num_mel_bins", None)
+    settings = {} if bins is None else {"feature_size": bins, "num_mel_bins": bins}
+    if hasattr(config, "max_source_positions"):
+        settings["chunk_length"] = 2 * config.max_source_positions // 100  # seconds, of 100 frames
+    if hasattr(config, "frequency_stride"):
+        settings["max_length"] = config.max_length
+    return kind(**settings)
+
+
+def sound(seed: int = 0) -> np.ndarray:
+    """A second of noise: float32 (16,000,)."""
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, 16_000).astype(np.float32)
 
 
 def image(seed: int = 0) -> np.ndarray:

@@ -44,13 +44,16 @@ TINY: dict[str, Any] = {
     **_each(4, "patch_size"),
     **_each(5, "num_labels"),
     "conv_dim": [16, 16],
-    "conv_kernel": [10, 3],
-    "conv_stride": [5, 2],
+    "conv_kernel": [40, 16],
+    "conv_stride": [20, 16],
     "depths": [1, 1],
     "hidden_sizes": [16, 32],
 }
 # What a type needs beside: sizes that have to fit each other, or that no name tells.
-BESIDE: dict[str, dict[str, Any]] = {}
+BESIDE: dict[str, dict[str, Any]] = {
+    "whisper": {"max_source_positions": 50},
+    "audio-spectrogram-transformer": {"max_length": 100, "frequency_stride": 4, "time_stride": 8},
+}
 
 
 @cache
@@ -61,8 +64,11 @@ def _default(kind: type) -> Any:
 def fields(kind: Any) -> dict[str, Any]:
     """The settings of a tiny config of this class."""
     default = _default(kind)
-    known = default.to_dict().keys() | set(getattr(kind, "attribute_map", {}))
+    aliases = getattr(kind, "attribute_map", {})
+    known = default.to_dict().keys() | {alias for alias, name in aliases.items() if name not in TINY}
     given = {name: TINY[name] for name in known if name in TINY and _alike(getattr(default, name, 0), TINY[name])}
+    if "vocab_size" in known:
+        given["vocab_size"] = TINY["vocab_size"]
     for name in getattr(kind, "sub_configs", {}):
         part = getattr(default, name, None)
         if part is not None and hasattr(part, "to_dict"):
@@ -74,9 +80,9 @@ def fields(kind: Any) -> dict[str, Any]:
 
 def _alike(usual: Any, tiny: Any) -> bool:
     """Whether a setting's usual value is one that the tiny one can stand for."""
-    if isinstance(usual, bool):
+    if isinstance(usual, bool) or usual is None:
         return False
-    return isinstance(usual, list | tuple) == isinstance(tiny, list) and usual is not None
+    return isinstance(usual, list | tuple) == isinstance(tiny, list)
 
 
 def config(kind: Any, **changes: Any) -> Any:

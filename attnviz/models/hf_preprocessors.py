@@ -1,0 +1,119 @@
+"""How the input of a model of transformers is read, as its folder says: images, sounds, or images in a text."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from attnviz.errors import ModelError
+from attnviz.inputs import images
+from attnviz.inputs.illustrated import Illustrated
+from attnviz.inputs.images import Preprocessing
+from attnviz.inputs.sounds import RATES, Hearing
+from attnviz.models.safetensors_io import read_json
+
+MAX_SETTING = 100_000_000  # of any number in a preprocessor's settings
+MOST = {"sampling_rate": RATES[1], "feature_size": 1024, "num_mel_bins": 1024, "n_fft": 65_536, "chunk_length": 30}
+MOST |= {"hop_length": 65_536, "max_length": 100_000, "nb_max_frames": 10_000, "n_samples": 960_000}
+PROCESSORS = "processor_config.json"  # of several kinds of input together, in newer folders
+
+
+def of_images(folder: Path, size: int, channels: int) -> Preprocessing:
+    """How the pictures of a folder's model are read. Errors: ModelError."""
+    return Preprocessing.of(image_settings(folder), size, channels)
+
+
+def image_settings(folder: Path) -> dict[str, Any]:
+    """What a folder says of images, wherever it says so. Errors: ModelError."""
+    file = folder / images.FILE
+    if not file.exists() and (folder / PROCESSORS).exists():
+        inner = read_json(folder / PROCESSORS).get("image_processor")
+        if isinstance(inner, dict):
+            return inner
+    return read_json(file)
+
+
+def of_sounds(folder: Path, config: Any) -> Hearing:
+    """How the sounds of a folder's model are read; `config`: transformers'. Errors: ModelError."""
+    extractor = _extractor(folder)
+    rate = getattr(extractor, "sampling_rate", 0)
+    if not isinstance(rate, int) or not RATES[0] <= rate <= RATES[1]:
+        raise ModelError(f"The sound preprocessing says sampling_rate={rate!r}, which no sound has.")
+    strides = getattr(config, "conv_stride", None)
+    if isinstance(strides, list | tuple) and strides:
+        return Hearing(extractor, rate, stride=prod(strides))
+    if hasattr(config, "frequency_stride"):  # a spectrogram in patches
+        bands = (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1
+        return Hearing(extractor, rate, bands=bands, special=2)
+    return Hearing(extractor, rate)
+
+
+def of_texts_with_images(folder: Path, config: Any) -> Illustrated | None:
+    """How an image is put into a text, if the model has a place for it. Errors: ModelError."""
+    ids = (getattr(config, name, None) for name in ("image_token_id", "image_token_index"))
+    image_id = next((x for x in ids if isinstance(x, int)), None)
+    if image_id is None or not ((folder / PROCESSORS).exists() or (folder / images.FILE).exists()):
+        return None
+    try:
+        processor = _processor(folder)
+    except ModelError:
+        raise
+    except Exception:  # the library checks each processor's settings in its own way
+        raise ModelError(f"The settings in {folder.name} do not say how an image is put into a text.") from None
+    token = getattr(processor, "image_token", None)
+    if not isinstance(token, str):
+        raise ModelError(f"{folder.name} does not say which token stands for an image.")
+    return Illustrated(processor, image_id, str(getattr(processor, "boi_token", None) or token))
+
+
+def _extractor(folder: Path) -> Any:
+    """transformers' feature extractor of a folder; only JSON is read. Errors: ModelError."""
+    from transformers import AutoFeatureExtractor
+
+    file = folder / images.FILE
+    settings = read_json(file if file.exists() or not (folder / PROCESSORS).exists() else folder / PROCESSORS)
+    _check(settings, "sound")
+    try:
+        return AutoFeatureExtractor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except ImportError:
+        raise ModelError("The sound preprocessing of this model needs the package torchaudio.") from None
+    except Exception:  # the library checks each extractor's settings in its own way
+        raise ModelError(f"The sound preprocessing of {folder.name} cannot be used.") from None
+
+
+def _processor(folder: Path) -> Any:
+    """transformers' processor of a folder; one for videos too is made without them, which need further packages."""
+    import transformers
+    from transformers import AutoImageProcessor, AutoTokenizer
+    from transformers.processing_utils import ProcessorMixin
+
+    settings, _ = ProcessorMixin.get_processor_dict(folder, local_files_only=True)
+    _check(settings, "image")
+    kind = getattr(transformers, str(settings.get("processor_class")), None)
+    if not (isinstance(kind, type) and issubclass(kind, ProcessorMixin)):
+        raise ModelError(f"{folder.name} names no processor that transformers knows.")
+
+    class Still(kind):  # type: ignore[misc, valid-type]
+        def check_argument_for_proper_class(self, name: str, given: Any) -> Any:
+            return None if given is None else super().check_argument_for_proper_class(name, given)
+
+    Still.__name__ = kind.__name__
+    made: dict[str, Any] = {
+        "image_processor": AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False),
+        "tokenizer": AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False),
+    }
+    _check(made["image_processor"].to_dict(), "image")
+    parts = [made.get(name) for name in kind.get_attributes()]
+    return Still.from_args_and_dict(parts, settings)
+
+
+def _check(settings: dict[str, Any], what: str) -> None:
+    """Errors: ModelError for numbers that would take memory before anything is read."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            _check(value, what)
+        elif isinstance(value, int) and abs(value) > MOST.get(name, MAX_SETTING):
+            raise ModelError(
+                f"The {what} preprocessing says {name}={value:,}; at most {MOST.get(name, MAX_SETTING):,}."
+            )
