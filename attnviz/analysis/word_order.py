@@ -151,8 +151,8 @@ def positional_encoding(transformer: Transformer, scheme: str, n_positions: int)
         return positions.turn(start.expand(n_positions, -1), told.rates(config.head_dim))
     if told.bias is not None:
         return told.bias(config.n_heads, positions.offsets(n_positions, 1).float())[..., 0].T
-    own = cast(nn.Embedding, transformer.embed["positions"]).weight if "positions" in transformer.embed else None
-    like = torch.empty(0) if own is None else own
+    own = cast(nn.Embedding, transformer.embed["positions"]) if "positions" in transformer.embed else None
+    like = torch.empty(0) if own is None else own.weight
     added = told.added(n_positions, config.d_model, 0, own, like)
     return positions.none(n_positions, config.d_model) if added is None else added
 
@@ -217,9 +217,9 @@ def scores_by_distance(transformer: Transformer, token: int, scheme: str, n_dist
     n = n_distances if positions.described(scheme).acts == "input" else 1  # else every position has the same vector
     with torch.inference_mode():
         x, attention = _copies(transformer, token, scheme, n + 1)  # (1, n + 1, C)
-        q, k, v = attention._heads(x[:, 1:], x[:, 1:2], x[:, 1:2])  # (1, H, n, D), (1, H, 1, D) twice
+        run = attention.trace_batch_first(x[:, 1:], x[:, 1:2])  # q (1, H, n, D), k and v (1, H, 1, D)
         # both counted from the copy on: what turns, and what a score is added, know only how far the two are apart
-        return _scores(transformer, scheme, q.expand(-1, -1, n_distances, -1), k, v)[..., 0]
+        return _scores(transformer, scheme, run.q.expand(-1, -1, n_distances, -1), run.k, run.v)[..., 0]
 
 
 def scores_of_copies(transformer: Transformer, token: int, scheme: str, n: int) -> Tensor:
@@ -230,8 +230,8 @@ def scores_of_copies(transformer: Transformer, token: int, scheme: str, n: int) 
     """
     with torch.inference_mode():
         x, attention = _copies(transformer, token, scheme, n)
-        q, k, v = attention._heads(x, x, x)  # (1, H, n, D) each
-        return _scores(transformer, scheme, q, k, v)
+        run = attention.trace_batch_first(x)  # q, k and v (1, H, n, D)
+        return _scores(transformer, scheme, run.q, run.k, run.v)
 
 
 def _scores(transformer: Transformer, scheme: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

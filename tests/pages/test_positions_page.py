@@ -210,8 +210,8 @@ def test_a_heads_score_depends_on_the_place_but_with_rope_and_alibi(head: int) -
     assert [line["name"] for line in lines] == ["Sinusoidal", "Learned", "RoPE", "ALiBi"]
     with torch.inference_mode():
         for line, scheme in zip(lines, ("sinusoidal", "learned"), strict=False):
-            q, k, _ = attention._heads(x[scheme], x[scheme], x[scheme])
-            scores = (q[0, head] @ k[0, head].T) / 32**0.5
+            run = attention.trace_batch_first(x[scheme])
+            scores = (run.q[0, head] @ run.k[0, head].T) / 32**0.5
             expected = [float(scores[p, p - 1] - scores[p, p - 3]) for p in range(3, 128)]
             assert numbers(line["x"]).tolist() == list(range(3, 128))
             assert numbers(line["y"]) == pytest.approx(expected, abs=1e-3)
