@@ -209,7 +209,7 @@ CONTROLS = [
     Control(
         "step_by_step",
         "trace a cell (browser)",
-        inside('.aw-stage [data-cell="Q:1:0"] | .aw-stage [data-cell="Q:2:0"]'),
+        inside('.aw-stage [data-cell^="Q:"] >> nth=1 | .aw-stage [data-cell^="Q:"] >> nth=3'),
         ".aw-trace",
         "of=text&step=q",
     ),
