@@ -64,10 +64,12 @@ def block(model: Transformer, trace: Trace, layer: int, *, norm_first: bool | No
         norm_first: where the norms stand: None, as in the model. The other way runs the same layer, with the same
             weights and the same `before`, with its norms moved.
 
-    Errors: InvalidParameterError for a layer that is not there, an encoder-decoder, or an arrangement that the
-    trace's intervention was not run in.
+    Errors: InvalidParameterError for a layer that is not there, an encoder-decoder, a model without norms, or an
+    arrangement that the trace's intervention was not run in.
     """
     block_layer, run = _layer(model, trace, layer)
+    if not model.config.norms:
+        raise InvalidParameterError("this model has no LayerNorms, which stand between these stages")
     first = block_layer.norm_first if norm_first is None else norm_first
     with torch.inference_mode():
         x = run.resid_pre

@@ -197,9 +197,12 @@ def _layers(stack: nn.ModuleDict, config: ModelConfig, *, crossed: bool) -> list
         parts: list[Part] = []
         around = []
         for i, part in enumerate(sublayers, 1):
-            norm = Part("LayerNorm", "norm", ("T", config.d_model), _tensors(getattr(layer, f"norm{i}")))
-            pair = [norm, part] if config.norm_first else [part, norm]
-            around.append((len(parts), len(parts) + 1) if config.norm_first else (len(parts), len(parts)))
+            pair = [part]
+            if config.norms:
+                norm = Part("LayerNorm", "norm", ("T", config.d_model), _tensors(getattr(layer, f"norm{i}")))
+                pair = [norm, part] if config.norm_first else [part, norm]
+            last = len(parts) + (len(pair) - 1 if config.norm_first else 0)
+            around.append((len(parts), last))
             parts += pair
         blocks.append((tuple(parts), tuple(around)))
     return _grouped(blocks)

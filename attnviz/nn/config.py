@@ -37,6 +37,7 @@ class ModelConfig:
             (0: layers of attention only).
         norm_first: pre-norm (GPT-2) instead of post-norm (BERT, Vaswani et al.).
         final_norm: a LayerNorm after the last layer, usual with pre-norm.
+        norms: whether the layers have LayerNorms; False only for weights that are written by hand.
         positions: one of `positions.SCHEMES`: "none", "sinusoidal", "learned", "rope", "alibi".
         n_types: segment embeddings (BERT has 2), 0 for none; embed_norm: a LayerNorm on the embeddings.
         head: None, "lm" (a score per token of the vocabulary), "classification" (n_classes scores a text or image) or
@@ -59,6 +60,7 @@ class ModelConfig:
     norm_first: bool = False
     norm_eps: float = 1e-5
     final_norm: bool = False
+    norms: bool = True
     bias: bool = True
     dropout: float = 0.0
     positions: str = "learned"
@@ -80,7 +82,7 @@ class ModelConfig:
         check_sizes(0, d_ff=self.d_ff)
         for name in ("n_types", "n_classes"):
             check_index(name, getattr(self, name))
-        for name in ("norm_first", "final_norm", "bias", "embed_norm", "tied", "head_transform", "distilled"):
+        for name in ("norm_first", "final_norm", "norms", "bias", "embed_norm", "tied", "head_transform", "distilled"):
             check_bool(name, getattr(self, name))
         if check_finite("norm_eps", self.norm_eps) <= 0:
             raise InvalidParameterError(f"norm_eps={self.norm_eps} is not positive")
@@ -164,11 +166,11 @@ class ModelConfig:
         """How many numbers the model holds (biases and norms included), without building it."""
         c, f, b = self.d_model, self.d_ff, int(self.bias)
         attention = 4 * c * c + 4 * c * b
-        norm = c + c * b
-        layer = attention + norm + (2 * c * f + (c + f) * b + norm if f else 0)
+        norm, between = c + c * b, (c + c * b) * self.norms
+        layer = attention + between + (2 * c * f + (c + f) * b + between if f else 0)
         stacks = self.n_layers * layer
         if self.kind == "encoder-decoder":
-            stacks += self.n_layers * (layer + attention + norm) + norm * self.final_norm
+            stacks += self.n_layers * (layer + attention + between) + norm * self.final_norm
         embed = (self.vocab_size + self.max_len * self.scheme.learned + self.n_types + self.n_special) * c
         if self.channels:
             embed += c * (self.channels * self.patch_size**2 + 1)

@@ -92,6 +92,10 @@ class Transformer(nn.Module):
             )
             for _ in range(config.n_layers)
         )
+        if not config.norms:
+            for one in layers:
+                for name in [name for name, _ in one.named_children() if name.startswith("norm")]:
+                    setattr(one, name, nn.Identity())
         norm = nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.bias)
         return Stack({"layers": layers, "norm": norm if config.final_norm else nn.Identity()})
 

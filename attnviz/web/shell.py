@@ -20,6 +20,8 @@ from attnviz import figures
 from attnviz.errors import ModelError
 from attnviz.inputs.assets import APP, ASSETS
 from attnviz.models.catalogue import catalogue
+from attnviz.models.programs import library
+from attnviz.models.programs import models as programs
 from attnviz.web import cache, reloads
 from attnviz.web.components import page_tools as tools
 from attnviz.web.settings_text import shortened
@@ -234,7 +236,10 @@ def inputs() -> Inputs:
     if model.startswith("scratch:") and model.partition("?")[0] not in (*known, "scratch:"):
         presets = ", ".join(name for name in cache.model_names() if name.startswith("scratch:"))
         refuse(f"There is no untrained model “{model}”. There are {presets}.")
-    if not (model in known or model.startswith(("scratch:", "hf:"))):
+    if model.startswith(programs.PREFIX) and library.listing(model.removeprefix(programs.PREFIX)) is None:
+        listed = ", ".join(programs.PREFIX + one.name for one in library.LISTINGS)
+        refuse(f"There is no program “{model}”. There are {listed}.")
+    if not (model in known or model.startswith(("scratch:", "hf:", programs.PREFIX))):
         if model.startswith(cache.OWN):
             refuse(cache.ELSEWHERE)
         refuse(f"There is no model “{model}”. Pick one in the sidebar, or type hf:org/name.")

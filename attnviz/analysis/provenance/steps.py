@@ -119,10 +119,12 @@ def block_matrices(
 
     `scheme`: the positions in its attention.
     """
-    n, first = x.values.shape[0] if length is None else length, block.norm_first
+    n = x.values.shape[0] if length is None else length
+    norms = not isinstance(block.norm1, nn.Identity)
+    first = block.norm_first or not norms  # without norms a sum is just a sum
     crosses, whole = isinstance(block, TransformerDecoderLayer), not block.attention_only
     matrices: list[Matrix] = []
-    if first:
+    if first and norms:
         matrices += normed("n", "x̂", block.norm1(torch.from_numpy(x.values)), x, block.norm1)
     source = matrices[-1] if matrices else x
     matrices += attention_matrices(block.self_attn, run.attention, source, batch=batch, length=n, scheme=scheme)
@@ -140,7 +142,7 @@ def block_matrices(
     if not whole:
         return matrices
     stream, norm = matrices[-1], block.norm3 if crosses else block.norm2
-    if first:
+    if first and norms:
         matrices += normed("n2", "m̂", norm(torch.from_numpy(stream.values)), stream, norm)
     matrices += _feed_forward(block, matrices[-1])
     post = run.resid_post[batch, :n]
