@@ -169,3 +169,8 @@ def _scaled(n: int, units: Sequence[str]) -> str:
 def _rounded(value: float, unit: str) -> str:
     digits = 0 if value >= 9.95 or value == round(value) else 1
     return f"{value:,.{digits}f}{NARROW}{unit}"
+
+
+def special_words(name: str) -> str:
+    """A token of an image that is no patch, such as "[REG2]", in words."""
+    return {"[CLS]": "the class token", "[DIST]": "the distillation token"}.get(name, f"register {name[4:-1]}")

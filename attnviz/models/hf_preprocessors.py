@@ -16,12 +16,17 @@ from attnviz.models.safetensors_io import read_json
 MAX_SETTING = 100_000_000  # of any number in a preprocessor's settings
 MOST = {"sampling_rate": RATES[1], "feature_size": 1024, "num_mel_bins": 1024, "n_fft": 65_536, "chunk_length": 30}
 MOST |= {"hop_length": 65_536, "max_length": 100_000, "nb_max_frames": 10_000, "n_samples": 960_000}
+SHORTER_SIDE = ("CLIP", "ChineseCLIP", "Bit")  # image processors of which a size that is one number means that side
 PROCESSORS = "processor_config.json"  # of several kinds of input together, in newer folders
 
 
 def of_images(folder: Path, size: int, channels: int) -> Preprocessing:
     """How the pictures of a folder's model are read. Errors: ModelError."""
-    return Preprocessing.of(image_settings(folder), size, channels)
+    given = image_settings(folder)
+    kind = str(given.get("image_processor_type", given.get("feature_extractor_type", "")))
+    if kind.startswith(SHORTER_SIDE) and isinstance(given.get("size"), int):
+        given |= {"size": {"shortest_edge": given["size"]}}
+    return Preprocessing.of(given, size, channels)
 
 
 def image_settings(folder: Path) -> dict[str, Any]:

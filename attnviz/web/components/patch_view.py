@@ -14,6 +14,7 @@ from torch import Tensor
 from attnviz.analysis.rollout import rolled_out
 from attnviz.browser import bundle
 from attnviz.browser.framing import Payload, frame
+from attnviz.formatting import special_words
 from attnviz.nn.trace import Trace
 from attnviz.web.components import bridge
 
@@ -95,6 +96,7 @@ def pack(trace: Trace, seen: np.ndarray, query: int) -> bytes:
         "heads": config.n_heads,
         "tokens": n_tokens,
         "special": config.n_special,
+        "names": [[name, special_words(name)] for name in config.special_names],
         "side": config.image_size // config.patch_size,
         "queries": queries,
         "picture": list(seen.shape),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from attnviz.formatting import listed, percent
+from attnviz.formatting import listed, percent, special_words
 from attnviz.inputs.images import Preprocessing
 from attnviz.nn.config import ModelConfig
 from attnviz.training.tasks import digits
@@ -22,13 +22,12 @@ GUESSES = (MORE, SAME, LESS)
 MOST_BARS = 10  # classes
 DARK_ON_WHITE = 0.5  # brightness at the edge of an upload from which it is taken for ink on paper
 WORTH_SAYING = 0.01  # a second answer's probability
-SPECIAL = ("the class token", "the distillation token")
 
 
 def token_name(token: int, config: ModelConfig) -> str:
     """A token in words."""
     if token < config.n_special:
-        return SPECIAL[token]
+        return special_words(config.special_names[token])
     row, column = divmod(token - config.n_special, config.image_size // config.patch_size)
     return f"the patch in row {row}, column {column}"
 
@@ -95,8 +94,9 @@ def view(row: Tensor, at: Look, config: ModelConfig) -> str:
 
 
 def prediction(seen: Seen) -> tuple[str, Sequence[str], str, str]:
-    """Question, options, truth and reason: does the class token look where the ink (or the contrast) is?"""
+    """Question, options, truth and reason: does the class token (or the first patch) look at the ink or contrast?"""
     config = seen.plain.config
+    who = token_name(0, config)
     amounts, thing = content(seen.pixels, config)
     half, last = len(amounts) // 2, config.n_layers - 1
     order = amounts.argsort(descending=True, stable=True)
@@ -104,11 +104,11 @@ def prediction(seen: Seen) -> tuple[str, Sequence[str], str, str]:
     share = float(row[order[:half]].sum() / (row[order[:half]].sum() + row[order[-half:]].sum()))
     truth = LESS if share < 1 / 3 else MORE if share > 2 / 3 else SAME
     question = (
-        "In the last layer, what share of the class token’s attention to patches falls on the half of them with the "
-        f"most {thing}?"
+        f"In the last layer, of the attention that {who} gives to patches, what share falls on the half of them with "
+        f"the most {thing}?"
     )
     because = (
-        f"How much a patch gets depends on how well its key matches the class token’s query, not on the {thing} in it: "
+        f"How much a patch gets depends on how well its key matches the query of {who}, not on the {thing} in it: "
         f"a patch with little of it can match as well. On average over the heads of layer {last}, the {half} patches "
         f"with the most {thing} get {percent(share)}, the {half} with the least {percent(1 - share)}."
     )

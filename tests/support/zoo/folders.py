@@ -26,8 +26,11 @@ AS_FORMULA = ("embed_positions", "pos_enc", "inv_freq")  # made again when a mod
 @contextmanager
 def quietly() -> Iterator[None]:
     """Without the remarks of other libraries."""
+    from transformers.utils import logging as library
+
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    library.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -42,7 +45,7 @@ def random_model(name: str, seed: int = 0) -> Any:
 
     kind = getattr(transformers, name)
     torch.manual_seed(seed)
-    model = kind._from_config(recipes.config(kind.config_class), attn_implementation="eager").eval().float()
+    model = kind._from_config(recipes.config(kind), attn_implementation="eager").eval().float()
     torch.manual_seed(seed)
     with torch.no_grad():
         for parameter, p in model.named_parameters():

@@ -48,7 +48,10 @@ def judge(name: str) -> Row:
     """Makes the model, loads it and compares."""
     with TemporaryDirectory() as place, folders.quietly(), torch.inference_mode(False):
         folder = Path(place, name)
-        made = folders.write(name, folder)
+        try:
+            made = folders.write(name, folder)
+        except Exception as error:
+            return Row(name, "", "", "unmade", f"{type(error).__name__}: {str(error)[:200]}")
         row = Row(name, made.config.model_type, folders.inputs(made), "refused")
         del made
         try:

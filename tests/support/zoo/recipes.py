@@ -49,10 +49,73 @@ TINY: dict[str, Any] = {
     "depths": [1, 1],
     "hidden_sizes": [16, 32],
 }
-# What a type needs beside: sizes that have to fit each other, or that no name tells.
+_BERT = {"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4}
+_BERT |= {"intermediate_size": 48, "vocab_size": 300, "max_position_embeddings": 64}
+_ANSWERS = _BERT | {"is_decoder": True, "add_cross_attention": True}
+_VIT = {"model_type": "vit", "num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4}
+_VIT |= {"intermediate_size": 48, "image_size": 16, "patch_size": 4}
+_WAV2VEC2 = {"model_type": "wav2vec2", "num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4}
+_WAV2VEC2 |= {"intermediate_size": 48, "conv_dim": [16, 16], "conv_kernel": [40, 16], "conv_stride": [20, 16]}
+_WAV2VEC2 |= {"num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, "num_feat_extract_layers": 2}
+_SPEAKS = {"decoder_start_token_id": 2, "pad_token_id": 0, "eos_token_id": 2}
+_LINEAR = {"linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8}
+_LINEAR |= {"layer_types": ["linear_attention", "full_attention"]}
+_MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1}
+_FOUR = {"depths": [1, 1, 1, 1], "hidden_sizes": [16, 16, 16, 16], "num_attention_heads": [1, 2, 2, 2]}
+ALWAYS = ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id")  # also where the default is None
+# What a type needs beside, or a class: sizes that have to fit each other, or that no name tells.
 BESIDE: dict[str, dict[str, Any]] = {
-    "whisper": {"max_source_positions": 50},
     "audio-spectrogram-transformer": {"max_length": 100, "frequency_stride": 4, "time_stride": 8},
+    "bamba": _MAMBA | {"attn_layer_indices": [1]},
+    "deepseek_v3": {"num_key_value_heads": 4},
+    "glm4_moe_lite": {"num_key_value_heads": 4},
+    "minicpm3": {"num_key_value_heads": 4},
+    "youtu": {"num_key_value_heads": 4},
+    "xmod": {"languages": ["en_XX", "de_DE"], "default_language": "en_XX"},
+    "nemotron_h": {"moe_shared_expert_intermediate_size": 48},
+    "canine": {"num_hash_buckets": 64},
+    "ctrl": {"dff": 48},
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
+    "dpt": {"neck_hidden_sizes": [8, 8, 8, 8], "fusion_hidden_size": 8, "backbone_out_indices": [0, 0, 1, 1]},
+    "encoder-decoder": {"encoder": _BERT, "decoder": _ANSWERS} | _SPEAKS,
+    "esmc": {"num_key_value_heads": 4},
+    "funnel": {"block_sizes": [1, 1, 1], "d_inner": 48},
+    "gemma3n_text": {"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 300, "hidden_size_per_layer_input": 8},
+    "gemma4_text": {"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 300, "hidden_size_per_layer_input": 8},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 4},
+    "granitemoehybrid": _MAMBA | {"layer_types": ["mamba", "attention"]},
+    "hiera": {"depths": [1, 1, 1, 1], "embed_dim": 16},
+    "hunyuan_v1_dense": {"head_dim": 8},
+    "hunyuan_v1_moe": {"head_dim": 8},
+    "levit": {"depths": [1, 1, 1], "hidden_sizes": [16, 24, 32], "image_size": 64},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "luke": {"entity_vocab_size": 10, "entity_emb_size": 8},
+    "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 1},
+    "markuplm": {"xpath_unit_hidden_size": 8, "max_depth": 5},
+    "ministral": {"head_dim": 8},
+    "mobilevit": {"hidden_sizes": [16, 24, 32], "neck_hidden_sizes": [8, 8, 8, 8, 8, 8, 8], "image_size": 64},
+    "nemotron": {"num_key_value_heads": 2, "head_dim": 8},
+    "poolformer": {"depths": [1, 1, 1, 1], "hidden_sizes": [16, 16, 16, 16]},
+    "pvt": _FOUR,
+    "pvt_v2": _FOUR,
+    "qwen2_5_vl_vision": {"out_hidden_size": 32, "window_size": 16, "fullatt_block_indexes": [1]},
+    "qwen2_vl_vision": {"embed_dim": 32, "hidden_size": 32},
+    "qwen3_5_text": _LINEAR,
+    "qwen3_next": _LINEAR,
+    "qwen3_vl_vision": {"out_hidden_size": 32, "deepstack_visual_indexes": [0, 1], "num_position_embeddings": 64},
+    "reformer": {"axial_pos_shape": [8, 8], "axial_pos_embds_dim": [16, 16], "attn_layers": ["local", "lsh"]},
+    "rembert": {"input_embedding_size": 16, "output_embedding_size": 32},
+    "roc_bert": {"pronunciation_vocab_size": 30, "shape_vocab_size": 30},
+    "speech-encoder-decoder": {"encoder": _WAV2VEC2, "decoder": _ANSWERS} | _SPEAKS,
+    "vision-encoder-decoder": {"encoder": _VIT, "decoder": _ANSWERS} | _SPEAKS,
+    "whisper": {"max_source_positions": 50},
+    "zamba": {"layers_block_type": ["mamba", "hybrid"]},
+    "zamba2": {"layers_block_type": ["mamba", "hybrid"], "mamba_ngroups": 1},
+    "xlnet": {"d_inner": 48},
+    "yolos": {"num_detection_tokens": 5},
+    "BertLMHeadModel": {"is_decoder": True},
+    "BertGenerationDecoder": {"is_decoder": True},
+    "ReformerModelWithLMHead": {"is_decoder": True},
 }
 
 
@@ -64,11 +127,12 @@ def _default(kind: type) -> Any:
 def fields(kind: Any) -> dict[str, Any]:
     """The settings of a tiny config of this class."""
     default = _default(kind)
-    aliases = getattr(kind, "attribute_map", {})
-    known = default.to_dict().keys() | {alias for alias, name in aliases.items() if name not in TINY}
-    given = {name: TINY[name] for name in known if name in TINY and _alike(getattr(default, name, 0), TINY[name])}
-    if "vocab_size" in known:
-        given["vocab_size"] = TINY["vocab_size"]
+    usual = default.to_dict()
+    for alias, name in getattr(kind, "attribute_map", {}).items():
+        if name not in TINY:
+            usual.setdefault(alias, usual.get(name))
+    given = {name: TINY[name] for name in usual if name in TINY and _alike(usual[name], TINY[name])}
+    given |= {name: TINY[name] for name in ALWAYS if name in usual}
     for name in getattr(kind, "sub_configs", {}):
         part = getattr(default, name, None)
         if part is not None and hasattr(part, "to_dict"):
@@ -85,6 +149,7 @@ def _alike(usual: Any, tiny: Any) -> bool:
     return isinstance(usual, list | tuple) == isinstance(tiny, list)
 
 
-def config(kind: Any, **changes: Any) -> Any:
-    """A tiny config of this class."""
-    return kind(**(fields(kind) | changes))
+def config(model: Any) -> Any:
+    """A tiny config for a class of models."""
+    kind = model.config_class
+    return kind(**(fields(kind) | BESIDE.get(model.__name__, {})))

@@ -1,14 +1,11 @@
 /* patch-rows.js: a vision model's attention rows as the page sends them, and what is said of them.
-   The message is a frame: {layers, heads, tokens, special, side, queries, picture: [height, width, channels]}, then
-   float32 weights (L, H + 1, Q, T), of each layer the heads and then its rollout, and the uint8 picture. */
+   The message is a frame: {layers, heads, tokens, special, names: [[label, words]], side, queries, picture: [height,
+   width, channels]}, then float32 weights (L, H + 1, Q, T), of each layer the heads and then its rollout, and the uint8
+   picture. */
 import { percent } from "../core/format.js";
 import { readAligned } from "../core/framing.js";
 
 export const PATCH_ROLLOUT = -1; // in the place of a head
-export const PATCH_SPECIAL = [
-  ["[CLS]", "the class token"],
-  ["[DIST]", "the distillation token"],
-];
 
 export function readPatches(message) {
   const { header, buffer, start } = readAligned(message),
@@ -29,7 +26,7 @@ export function patchRow(model, layer, head, query) {
 }
 
 export function patchName(model, token) {
-  if (token < model.special) return PATCH_SPECIAL[token][1];
+  if (token < model.special) return model.names[token][1];
   const at = token - model.special;
   return `the patch in row ${Math.floor(at / model.side)}, column ${at % model.side}`;
 }

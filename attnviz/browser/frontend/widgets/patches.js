@@ -7,15 +7,7 @@ import { el } from "../core/dom.js";
 import { readFrame } from "../core/framing.js";
 import { percent } from "../core/format.js";
 import { paintLegend } from "../core/paint-legend.js";
-import {
-  PATCH_ROLLOUT,
-  PATCH_SPECIAL,
-  patchName,
-  patchRow,
-  patchSentence,
-  patchStrongest,
-  readPatches,
-} from "./patch-rows.js";
+import { PATCH_ROLLOUT, patchName, patchRow, patchSentence, patchStrongest, readPatches } from "./patch-rows.js";
 import { lutIndex, onColour, readTheme, watchTheme } from "../core/theme.js";
 import { buildPatches, layPatches, showAnswer } from "./patch-page.js";
 import { paintOverlay, paintPatchGrid, paintPatchNumbers, washedPicture } from "./patch-picture.js";
@@ -165,13 +157,13 @@ class PatchView {
       cell.setAttribute("aria-label", `${place}: ${percent(row[token])}${token === query ? ", looks" : ""}`);
     });
     this.chips.forEach((chip, token) => {
-      chip.replaceChildren(PATCH_SPECIAL[token][0], el("b", {}, percent(row[token])));
+      chip.replaceChildren(model.names[token][0], el("b", {}, percent(row[token])));
       chip.classList.toggle("q", token === query);
       chip.classList.toggle("lock", token === query);
       chip.setAttribute("aria-pressed", String(token === query));
       chip.setAttribute(
         "aria-label",
-        `${PATCH_SPECIAL[token][1]}${token === query ? ", looks" : ""}: gets ${percent(row[token])}`,
+        `${model.names[token][1]}${token === query ? ", looks" : ""}: gets ${percent(row[token])}`,
       );
       const colour = lutIndex(row[token], "sqrt");
       chip.style.setProperty("--c", token === query ? "" : theme.lut.css[colour]);
