@@ -13,6 +13,7 @@ from attnviz.errors import ModelError
 from attnviz.nn.config import MAX_PATCHES
 
 SECOND = 16_000  # samples
+USUAL_SIDE = 224  # pixels, of images whose size a config does not say
 FRAMES = 100  # of a spectrogram
 BINS = ("feature_projection_input_dim", "input_feat_per_channel", "num_mel_bins")  # what configs call its height
 Given = Tensor | Mapping[str, Tensor]  # ids (B, T), pixels (B, channels, height, width), or transformers' own arguments
@@ -20,13 +21,13 @@ Given = Tensor | Mapping[str, Tensor]  # ids (B, T), pixels (B, channels, height
 
 def reads(inner: Any) -> str:
     """What a PreTrainedModel is given: "text", "image" or "sound"; text if it can do with text alone."""
-    kinds = _kinds(inner)
-    if "text" in kinds and inner.main_input_name == "input_ids":
+    given = kinds(inner)
+    if "text" in given and inner.main_input_name == "input_ids":
         return "text"
-    return "image" if "image" in kinds else "sound" if "audio" in kinds else "text"
+    return "image" if "image" in given else "sound" if "audio" in given else "text"
 
 
-def _kinds(inner: Any) -> tuple[str, ...]:
+def kinds(inner: Any) -> tuple[str, ...]:
     """What its class says that it takes."""
     given = getattr(type(inner), "input_modalities", "text")
     return (given,) if isinstance(given, str) else tuple(given)
@@ -55,11 +56,11 @@ def text_number(config: Any, name: str) -> int:
 def image_side(config: Any) -> int:
     """Pixels on a side that the config names. Errors: ModelError unless it is square."""
     vision = getattr(config, "vision_config", None) or getattr(config, "encoder", None) or config
-    side = getattr(vision, "image_size", None)
+    side = getattr(vision, "image_size", None) or USUAL_SIDE
     if isinstance(side, list | tuple) and len(set(side)) == 1:
         side = side[0]
     if not isinstance(side, int) or side < 1:
-        raise ModelError(f"The config says image_size={side!r}: only square pictures of a known size are read.")
+        raise ModelError(f"The config says image_size={side!r}: only square pictures are read.")
     return side
 
 

@@ -6,13 +6,13 @@ the temperature, pairs forbidden, a head's weights multiplied. It knows nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 EXTRA = 1  # columns beside the keys: a learned sink
@@ -42,14 +42,17 @@ class Change:
 
 
 @contextmanager
-def changed(change: Change) -> Iterator[list[int]]:
-    """Every softmax over (B, H, T, S) computes with the change; gives a list that counts them."""
+def changed(change: Change, outside: Sequence[nn.Module] = ()) -> Iterator[list[int]]:
+    """Every softmax over (B, H, T, S) computes with the change, but not in some modules; gives what counts them."""
     functional, module, method = F.softmax, torch.softmax, Tensor.softmax
     calls: list[int] = []
+    within: list[nn.Module] = []  # of the modules outside, those that run now
+    hooks = [module.register_forward_pre_hook(lambda module, _: within.append(module)) for module in outside]
+    hooks += [module.register_forward_hook(lambda *_: within.pop() and None) for module in outside]
 
     def instead(original: Any) -> Any:
         def softmax(x: Tensor, dim: Any = None, *more: Any, **named: Any) -> Tensor:
-            if x.dim() != 4 or dim not in (-1, 3):
+            if within or x.dim() != 4 or dim not in (-1, 3):
                 return original(x, dim, *more, **named)
             calls.append(1)
             return change.softmax(module, x).to(named.get("dtype") or x.dtype)
@@ -61,3 +64,5 @@ def changed(change: Change) -> Iterator[list[int]]:
         yield calls
     finally:
         F.softmax, torch.softmax, Tensor.softmax = functional, module, method  # type: ignore
+        for hook in hooks:
+            hook.remove()

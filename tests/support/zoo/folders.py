@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.support.zoo import recipes
+from tests.support.zoo import processors, recipes
 
 TEXTS = ("The animal didn't cross the street, because it was too tired.", "A cat sat.")
 TARGET = "O animal"
@@ -64,6 +64,7 @@ def write(name: str, folder: Path) -> Any:
         (folder / "tokenizer.json").write_text(tokenizer())
     if "image" in reads:
         (folder / "preprocessor_config.json").write_text(json.dumps(image_settings(model.config)))
+        processors.write(model.config.model_type, folder, tokenizer(processors.FIRST))
     if "sound" in reads:
         extractor(model.config).save_pretrained(folder)
     if getattr(model.config, "is_encoder_decoder", False):
@@ -82,8 +83,8 @@ def inputs(model: Any) -> str:
 
 
 @cache
-def tokenizer() -> str:
-    """A tokenizer.json of 300 tokens in bytes, with a start and an end around each text."""
+def tokenizer(n: int = 300) -> str:
+    """A tokenizer.json of n tokens in bytes, with a start and an end around each text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     library = Tokenizer(models.BPE())
@@ -91,7 +92,7 @@ def tokenizer() -> str:
     library.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
+        vocab_size=n, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
     library.train_from_iterator([*TEXTS, TARGET] * 3, trainer)
     library.post_processor = processors.TemplateProcessing(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 import attnviz
@@ -54,20 +56,43 @@ def judge(name: str) -> Row:
             return Row(name, "", "", "unmade", f"{type(error).__name__}: {str(error)[:200]}")
         row = Row(name, made.config.model_type, folders.inputs(made), "refused")
         del made
+        findings = _Findings()
         try:
-            model = attnviz.load(str(folder))
+            _judge(row, folder, findings)
         except ModelError as error:
             return _row(row, "refused", str(error))
         except Exception as error:  # a fault of the library, whatever it is
             return _row(row, "refused", f"{CRASH}{type(error).__name__}: {str(error)[:200]}")
-        findings = _Findings()
-        with torch.no_grad():
-            _compare(name, folder, model, row.reads, findings)
-        del model
         gc.collect()
     if findings.differences:
         return _row(row, "part", "; ".join(findings.differences), tuple(findings.equal))
     return _row(row, "exact", "", tuple(findings.equal))
+
+
+def _judge(row: Row, folder: Path, findings: _Findings) -> None:
+    """Compares a model, or its parts. Errors: those of `attnviz.load`."""
+    import transformers
+
+    kind = getattr(transformers, row.name)
+    found: dict[str, Any] = {}
+    try:
+        found[""] = attnviz.load(str(folder))
+    except ModelError as error:
+        if "models in one" not in str(error):
+            raise
+        found |= {part: attnviz.load(f"{folder}#{part}") for part in re.findall(r"#(\w+)", str(error))}
+    theirs = kind.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32, local_files_only=True)
+    theirs.eval()
+    with torch.no_grad():
+        for part, model in found.items():
+            findings.part = part and f"#{part} "
+            _compare(model, _part(theirs, part), part or row.reads, findings)
+
+
+def _part(model: Any, part: str) -> Any:
+    """transformers' own module of a part."""
+    names = {"text": ["text_model"], "image": ["vision_model", "image_model"], "sound": ["audio_model"], "": []}[part]
+    return next((getattr(model, name) for name in names if hasattr(model, name)), model)
 
 
 def _row(row: Row, verdict: str, says: str, compared: tuple[str, ...] = ()) -> Row:
@@ -80,7 +105,7 @@ class _Findings:
     def __init__(self) -> None:
         self.equal: list[str] = []
         self.differences: list[str] = []
-        self.detail: list[str] = []
+        self.part = ""
 
     def check(self, what: str, compare: Callable[[], str]) -> None:
         """`compare` returns "" if all is equal, else what is not."""
@@ -89,31 +114,27 @@ class _Findings:
         except Exception as error:  # whatever is raised here is a fault of the library
             difference = f"{type(error).__name__}: {str(error)[:300]}"
         if difference:
-            self.differences.append(f"{what}: {difference}")
-        else:
+            self.differences.append(f"{self.part}{what}: {difference}")
+        elif what not in self.equal:
             self.equal.append(what)
 
 
-def _compare(name: str, folder: Path, model: Any, reads: str, findings: _Findings) -> None:
-    import transformers
-
-    reference = getattr(transformers, name).from_pretrained(
-        folder, attn_implementation="eager", dtype=torch.float32, local_files_only=True
-    )
-    reference.eval()
+def _compare(model: Any, reference: Any, reads: str, findings: _Findings) -> None:
     try:
         side = _Side(model, reference, reads)
     except Exception as error:  # a fault of the library
-        findings.differences.append(f"a run: {type(error).__name__}: {str(error)[:300]}")
+        findings.differences.append(f"{findings.part}a run: {type(error).__name__}: {str(error)[:300]}")
         return
     findings.check("attention", lambda: _same_all(side.trace, side.given(side.trace), "attentions"))
     findings.check("hidden states", lambda: _same_all(side.trace, side.given(side.trace), "hidden"))
     if side.outputs.get("logits") is not None:
         findings.check("logits", lambda: _same("", side.trace.logits, side.outputs["logits"]))
     findings.check("interventions", side.interventions)
-    if reads == "text":
+    if "text" in reads:
         findings.check("padding", side.padding)
-    if reads == "text" and side.generates:
+    if reads == "text and image":
+        findings.check("image in the text", side.illustrated)
+    if "text" in reads and side.generates:
         findings.check("greedy", side.greedy)
         findings.check("beams", side.beams)
 
@@ -150,6 +171,8 @@ class _Side:
             )
         else:
             given |= _ids("", source.encodings[0].ids)
+            if type(self.reference).__name__.endswith("ForMultipleChoice"):  # one choice
+                given |= {name: x[None] for name, x in given.items() if isinstance(x, Tensor)}
         if trace.source is not None:
             given |= _ids("decoder_", trace.encodings[0].ids)
         return dict(self.reference(**given, **({"use_cache": False} if "use_cache" in self.takes else {})))
@@ -172,6 +195,31 @@ class _Side:
         moved = _same_all(ours, plain, "hidden") or _same_all(ours, plain, "attentions")
         return worst or ("" if moved else "nothing changed")
 
+    def illustrated(self) -> str:
+        """A text with an image in it, and no less under interventions."""
+        if self.model.illustrated is None:
+            return "its images are not read"
+        processor = self.model.illustrated.processor
+        text, image = f"{self.model.illustrated.image_token}{folders.TEXTS[1]}", folders.image()
+        given = processor(text=[text], images=[Image.fromarray(image)], return_tensors="pt")
+        asked = {"output_attentions": True, "output_hidden_states": True, "return_dict": True, "use_cache": False}
+        given = {name: torch.as_tensor(x) for name, x in given.items()} | asked
+        ours = self.model.run(text, image=image)
+        theirs = dict(self.reference(**given))
+        for what in ("attentions", "hidden"):
+            if worst := _same_all(ours, theirs, what):
+                return worst
+        ours = self.model.run(text, image=image, intervention=INTERVENTION)
+        with changed(CHANGE, outside=self._eyes):
+            theirs = dict(self.reference(**given))
+        return _same_all(ours, theirs, "hidden") or _same("logits", ours.logits, theirs["logits"])
+
+    @property
+    def _eyes(self) -> list[Any]:
+        """The parts of the reference that read no text."""
+        parts = (module for module in self.reference.modules() if hasattr(module, "input_modalities"))
+        return [module for module in parts if "text" not in module.input_modalities]
+
     def padding(self) -> str:
         """A short text beside a longer one computes what it computes alone."""
         targets = [folders.TARGET] * 2 if self.both else None
@@ -190,10 +238,9 @@ class _Side:
                 return worst
         if theirs.get("logits") is None:
             return ""
-        logits = batch.logits[1:]
-        return _same(
-            "logits", logits[:, : theirs["logits"].shape[1]] if logits.dim() == 3 else logits, theirs["logits"]
-        )
+        if batch.logits is None:
+            return "logits is not there"
+        return _same("logits", batch.logits[1:, : theirs["logits"].shape[1]], theirs["logits"])
 
     def greedy(self) -> str:
         return self._same_text(list(sampling.greedy(self.model, self.question, N_TOKENS).ids), num_beams=1)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from tests.support.zoo import processors
+
 
 def _each(value: Any, names: str) -> dict[str, Any]:
     return dict.fromkeys(names.split(), value)
@@ -139,7 +141,7 @@ def fields(kind: Any) -> dict[str, Any]:
             given[name] = fields(type(part)) | {"model_type": part.model_type}
     if getattr(default, "is_encoder_decoder", False):
         given["decoder_start_token_id"] = TINY["decoder_start_token_id"]
-    return given | BESIDE.get(kind.model_type, {})
+    return given | BESIDE.get(kind.model_type, {}) | processors.TOKENS.get(kind.model_type, {})
 
 
 def _alike(usual: Any, tiny: Any) -> bool:

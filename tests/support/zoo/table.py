@@ -15,6 +15,7 @@ COMPARED = {
     "logits": "L",
     "interventions": "I",
     "padding": "P",
+    "image in the text": "V",
     "greedy": "G",
     "beams": "B",
 }
