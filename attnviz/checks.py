@@ -101,6 +101,35 @@ def check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
         raise ShapeError(f"nothing to attend with: {_shapes(q, k, v)}")
 
 
+def check_projected(inputs: dict[str, Tensor], widths: Sequence[int], expected: torch.dtype, batch_first: bool) -> None:
+    """Errors: DTypeError or ShapeError unless query, key and value fit together and into the projections.
+
+    `inputs` by name, (B, T, C), (T, B, C) unless batch_first, or (T, C); `expected` is the projections' dtype.
+    """
+    for name, x in inputs.items():
+        check_tensor(name, x)
+        if x.is_nested:
+            raise ShapeError(f"{name} is a nested tensor; pad the texts and forbid the padding by key_padding_mask")
+        if x.dtype != expected or not x.is_floating_point():
+            device = x.device.type  # under autocast the projections make one dtype of several
+            mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+            check_floats(None if mixed else expected, **{name: x})
+    query, key, value = inputs.values()
+    if not query.dim() == key.dim() == value.dim() or query.dim() not in (2, 3):
+        shapes = _in_a_row(query, key, value)
+        raise ShapeError(f"query, key and value are all (B, T, C) or all (T, C), not {shapes}")
+    for (name, x), width in zip(inputs.items(), widths, strict=True):
+        if x.shape[-1] != width:
+            raise ShapeError(f"{name} has width {x.shape[-1]}, but this layer takes {width}")
+    texts = 0 if batch_first else 1
+    if (query.dim() == 3 and query.shape[texts] != key.shape[texts]) or key.shape[:-1] != value.shape[:-1]:
+        raise ShapeError(f"query, key and value (B, T, C) do not match: {_in_a_row(query, key, value)}")
+
+
+def _in_a_row(*tensors: Tensor) -> str:
+    return ", ".join(str(tuple(x.shape)) for x in tensors)
+
+
 def _shapes(q: Tensor, k: Tensor, v: Tensor) -> str:
     return f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
 

@@ -28,8 +28,8 @@ from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.layers import LayerTrace, TransformerEncoderLayer, layer_trace
 from attnviz.nn.masks import Mask
-from attnviz.nn.multihead import MultiheadAttention, attention_trace
-from attnviz.nn.recording import Options, Recording, recorded, recording_of
+from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.recording import Options, Recording, attention_trace, recorded, recording_of
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
 
@@ -86,17 +86,18 @@ class _DecoderLayer(nn.Module):
         """x (B, T, C) after the layer. A record of it begins after that of its option "past"."""
         recording = recording_of(self)
         past: RecurrentLayerTrace | None = None if recording is None else recording.options["past"]
-        crossing = (
-            None if recording is None else Recording(self.multihead_attn, MultiheadAttention, recording.cross_options)
-        )
         state = self.rnn(x, None if past is None else past.state[:, -1])
         mid = self.norm1(x + state.relu())
-        out = recorded(crossing, self.multihead_attn, mid, memory, need_weights=False)[0]
+        cross = None if recording is None else recording.cross_options
+        asked: tuple[Recording, ...] = (
+            () if cross is None else (Recording(self.multihead_attn, MultiheadAttention, cross),)
+        )
+        out = recorded(asked, self.multihead_attn, mid, memory, need_weights=False)[0]
         after = self.norm2(mid + out)
         post: Tensor = self.norm3(after + self.linear2(self.linear1(after).relu()))
-        if recording is not None and crossing is not None:
-            crossing.out = out
-            recording.trace = RecurrentLayerTrace(x, None, mid, attention_trace(crossing), after, post, state)
+        if recording is not None:
+            asked[0].out = out
+            recording.trace = RecurrentLayerTrace(x, None, mid, attention_trace(asked[0]), after, post, state)
             recording.returned = post
         return post
 
@@ -218,7 +219,7 @@ class MarianModel(Transformer):
             cross: Options = {"mask": mask, "intervention": at, "again": True}
             cross["past"] = None if before is None else before.cross_attention
             recording = Recording(layer, _DecoderLayer, {"past": before}, cross)
-            x = recorded(recording, layer, x, source.final)
+            x = recorded((recording,), layer, x, source.final)
             layers.append(replace(recording.trace, resid_post=x))
         logits = x @ self.tokens.weight.T + self.bias
         return Trace(self.config, tuple(layers), x, logits, lengths, (), source, change)

@@ -7,6 +7,8 @@ from copy import copy
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from torch import Tensor
+
 from attnviz.checks import check_bool, check_finite, check_index, check_temperature
 from attnviz.errors import InvalidParameterError
 from attnviz.nn.masks import Mask
@@ -95,6 +97,21 @@ def changed_mask(mask: Mask, intervention: Intervention) -> Mask:
         mask = mask.replaced(intervention.mask)
     cells = tuple((head, query, key) for _, head, query, key in intervention.blocked)
     return replace(mask, blocked=mask.blocked + cells) if cells else mask
+
+
+def head_factors(intervention: Intervention, n_heads: int, like: Tensor) -> Tensor | None:
+    """The factor on each head's output, (n_heads,), on the device and in the dtype of `like`; None if all are 1.
+
+    Errors: InvalidParameterError for a head that is not there.
+    """
+    if not intervention.head_scale:
+        return None
+    scale = like.new_ones(n_heads)
+    for _, head, factor in intervention.head_scale:
+        if head >= n_heads:
+            raise InvalidParameterError(f"head_scale names head {head} of {n_heads} (from 0)")
+        scale[head] *= factor
+    return scale
 
 
 def _set(self: Intervention, name: str, value: object) -> None:

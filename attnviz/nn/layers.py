@@ -10,24 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.jit import is_scripting  # type: ignore[attr-defined]
 from torch.nn import functional as F
 
 from attnviz.checks import check_finite, check_probability, check_sizes, check_tensor
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.nn.attention import AttentionTrace
-from attnviz.nn.multihead import TORCHS, MultiheadAttention, attention_trace
-from attnviz.nn.recording import Options, Recording, recorded, recording_of
+from attnviz.nn.multihead import MultiheadAttention
+from attnviz.nn.recording import TORCHS, Options, Recording, attention_trace, keep_output, recorded, recording_of
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GPT-2's GELU, 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))). Hendrycks and Gimpel 2016, section 2."""
+    return F.gelu(x, approximate="tanh")
+
 
 Activation = Callable[[Tensor], Tensor]
+# tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask
+Masks = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 ACTIVATIONS: dict[str, Activation] = {
     "relu": F.relu,
     "gelu": F.gelu,
-    "gelu_tanh": partial(F.gelu, approximate="tanh"),  # GPT-2's
+    "gelu_tanh": gelu_tanh,
 }
 
 
@@ -46,7 +54,9 @@ class LayerTrace:
 class _Layer(nn.Module):
     """What encoder and decoder layers share: arguments, the feed-forward network, where the norms stand."""
 
-    dropout1: nn.Dropout
+    __constants__ = ("attention_only", "norm_first")  # so that TorchScript leaves out what is not there
+    if TYPE_CHECKING:  # for TorchScript would read them
+        dropout1: nn.Dropout
 
     def __init__(
         self,
@@ -102,8 +112,18 @@ class _Layer(nn.Module):
         self, x: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False
     ) -> Tensor:
         """Self-attention and its dropout: torch's name for it, which subclasses override."""
-        masks = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
-        return self.dropout1(_attended(self.self_attn, x, x, masks))
+        out = self.self_attn(
+            x,
+            x,
+            x,
+            attn_mask=attn_mask,
+            key_padding_mask=key_padding_mask,
+            is_causal=is_causal,
+            need_weights=False,
+        )[0]
+        if not is_scripting():
+            keep_output(self.self_attn, out)
+        return self.dropout1(out)
 
 
 class TransformerEncoderLayer(_Layer):
@@ -115,9 +135,10 @@ class TransformerEncoderLayer(_Layer):
     Errors: InvalidParameterError, ShapeError, DTypeError. Source: Vaswani et al. 2017, section 3.1.
     """
 
-    norm1: nn.LayerNorm
-    norm2: nn.LayerNorm
-    dropout2: nn.Dropout
+    if TYPE_CHECKING:
+        norm1: nn.LayerNorm
+        norm2: nn.LayerNorm
+        dropout2: nn.Dropout
 
     def forward(
         self,
@@ -127,24 +148,39 @@ class TransformerEncoderLayer(_Layer):
         is_causal: bool = False,
     ) -> Tensor:
         """Output in the input's shape. Masks in torch's polarity: bool True forbids, float is added."""
+        if is_scripting():
+            return self._stream(src, src_mask, src_key_padding_mask, is_causal)[1]
+        else:  # and no code after it, which TorchScript would read
+            return self._called(src, src_mask, src_key_padding_mask, is_causal)
+
+    def _called(
+        self, src: Tensor, src_mask: Tensor | None, src_key_padding_mask: Tensor | None, is_causal: bool
+    ) -> Tensor:
+        """`forward`, and the record for the one who asked."""
         _check_input(src)
         recording = recording_of(self)
-        attention = None if recording is None else Recording(self.self_attn, MultiheadAttention, recording.options)
-        first = self.norm_first
-        query = self.norm1(src) if first else src
-        added = recorded(attention, self._sa_block, query, src_mask, src_key_padding_mask, is_causal=is_causal)
-        mid = src + added if first else self.norm1(src + added)
-        if self.attention_only:
-            post = mid
-        elif first:
-            post = mid + self._ff_block(self.norm2(mid))
-        else:
-            post = self.norm2(mid + self._ff_block(mid))
-        if recording is not None and attention is not None:
-            resid_pre, resid_mid, resid_post = (_batch_first(x, self) for x in (src, mid, post))
-            recording.trace = LayerTrace(resid_pre, attention_trace(attention), resid_mid, None, None, resid_post)
-            recording.returned = post
+        if recording is None:
+            return self._stream(src, src_mask, src_key_padding_mask, is_causal)[1]
+        attention = Recording(self.self_attn, MultiheadAttention, recording.options)
+        mid, post = recorded((attention,), self._stream, src, src_mask, src_key_padding_mask, is_causal)
+        resid_pre, resid_mid, resid_post = (_batch_first(x, self) for x in (src, mid, post))
+        recording.trace = LayerTrace(resid_pre, attention_trace(attention), resid_mid, None, None, resid_post)
+        recording.returned = post
         return post
+
+    def _stream(
+        self, src: Tensor, src_mask: Tensor | None, src_key_padding_mask: Tensor | None, is_causal: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The residual stream after self-attention and after the layer."""
+        query = self.norm1(src) if self.norm_first else src
+        mid = src + self._sa_block(query, src_mask, src_key_padding_mask, is_causal=is_causal)
+        mid = mid if self.norm_first else self.norm1(mid)
+        if self.attention_only:
+            return mid, mid
+        elif self.norm_first:
+            return mid, mid + self._ff_block(self.norm2(mid))
+        else:
+            return mid, self.norm2(mid + self._ff_block(mid))
 
     def _ff_block(self, x: Tensor) -> Tensor:
         """The feed-forward network and its dropout: torch's name for it, which subclasses override."""
@@ -161,12 +197,13 @@ class TransformerDecoderLayer(_Layer):
     Arguments, errors and source as for `TransformerEncoderLayer`.
     """
 
-    norm1: nn.LayerNorm
-    norm2: nn.LayerNorm
-    norm3: nn.LayerNorm
-    dropout2: nn.Dropout
-    dropout3: nn.Dropout
-    multihead_attn: MultiheadAttention
+    if TYPE_CHECKING:
+        norm1: nn.LayerNorm
+        norm2: nn.LayerNorm
+        norm3: nn.LayerNorm
+        dropout2: nn.Dropout
+        dropout3: nn.Dropout
+        multihead_attn: MultiheadAttention
 
     def forward(
         self,
@@ -180,32 +217,46 @@ class TransformerDecoderLayer(_Layer):
         memory_is_causal: bool = False,
     ) -> Tensor:
         """Output in tgt's shape. Masks in torch's polarity: bool True forbids, float is added."""
+        masks = tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask
+        if is_scripting():
+            return self._stream(tgt, memory, masks, tgt_is_causal, memory_is_causal)[2]
+        else:  # and no code after it, which TorchScript would read
+            return self._called(tgt, memory, masks, tgt_is_causal, memory_is_causal)
+
+    def _called(self, tgt: Tensor, memory: Tensor, masks: Masks, tgt_is_causal: bool, memory_is_causal: bool) -> Tensor:
+        """`forward`, and the record for the one who asked."""
         _check_pair(tgt, memory, self)
         recording = recording_of(self)
-        attention = crossing = None
-        if recording is not None:
-            attention = Recording(self.self_attn, MultiheadAttention, recording.options)
-            crossing = Recording(self.multihead_attn, MultiheadAttention, recording.cross_options | {"again": True})
-        first = self.norm_first
-        query = self.norm1(tgt) if first else tgt
-        added = recorded(attention, self._sa_block, query, tgt_mask, tgt_key_padding_mask, is_causal=tgt_is_causal)
-        mid = tgt + added if first else self.norm1(tgt + added)
-        query = self.norm2(mid) if first else mid
-        masks = memory_mask, memory_key_padding_mask
-        added = recorded(crossing, self._mha_block, query, memory, *masks, is_causal=memory_is_causal)
-        cross = mid + added if first else self.norm2(mid + added)
-        if self.attention_only:
-            post = cross
-        elif first:
-            post = cross + self._ff_block(self.norm3(cross))
-        else:
-            post = self.norm3(cross + self._ff_block(cross))
-        if recording is not None and attention is not None and crossing is not None:
-            resid_pre, resid_mid, resid_cross, resid_post = (_batch_first(x, self) for x in (tgt, mid, cross, post))
-            traces = attention_trace(attention), attention_trace(crossing)
-            recording.trace = LayerTrace(resid_pre, traces[0], resid_mid, traces[1], resid_cross, resid_post)
-            recording.returned = post
+        if recording is None:
+            return self._stream(tgt, memory, masks, tgt_is_causal, memory_is_causal)[2]
+        attention = Recording(self.self_attn, MultiheadAttention, recording.options)
+        crossing = Recording(self.multihead_attn, MultiheadAttention, recording.cross_options | {"again": True})
+        mid, cross, post = recorded(
+            (attention, crossing), self._stream, tgt, memory, masks, tgt_is_causal, memory_is_causal
+        )
+        resid_pre, resid_mid, resid_cross, resid_post = (_batch_first(x, self) for x in (tgt, mid, cross, post))
+        traces = attention_trace(attention), attention_trace(crossing)
+        recording.trace = LayerTrace(resid_pre, traces[0], resid_mid, traces[1], resid_cross, resid_post)
+        recording.returned = post
         return post
+
+    def _stream(
+        self, tgt: Tensor, memory: Tensor, masks: Masks, tgt_is_causal: bool, memory_is_causal: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The residual stream after self-attention, after cross-attention and after the layer."""
+        own_mask, cross_mask, own_padding, cross_padding = masks
+        query = self.norm1(tgt) if self.norm_first else tgt
+        mid = tgt + self._sa_block(query, own_mask, own_padding, is_causal=tgt_is_causal)
+        mid = mid if self.norm_first else self.norm1(mid)
+        query = self.norm2(mid) if self.norm_first else mid
+        cross = mid + self._mha_block(query, memory, cross_mask, cross_padding, is_causal=memory_is_causal)
+        cross = cross if self.norm_first else self.norm2(cross)
+        if self.attention_only:
+            return mid, cross, cross
+        elif self.norm_first:
+            return mid, cross, cross + self._ff_block(self.norm3(cross))
+        else:
+            return mid, cross, self.norm3(cross + self._ff_block(cross))
 
     def _mha_block(
         self,
@@ -216,8 +267,18 @@ class TransformerDecoderLayer(_Layer):
         is_causal: bool = False,
     ) -> Tensor:
         """Attention to the encoder's output and its dropout: torch's name for it, which subclasses override."""
-        masks = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
-        return self.dropout2(_attended(self.multihead_attn, x, mem, masks))
+        out = self.multihead_attn(
+            x,
+            mem,
+            mem,
+            attn_mask=attn_mask,
+            key_padding_mask=key_padding_mask,
+            is_causal=is_causal,
+            need_weights=False,
+        )[0]
+        if not is_scripting():
+            keep_output(self.multihead_attn, out)
+        return self.dropout2(out)
 
     def _ff_block(self, x: Tensor) -> Tensor:
         """The feed-forward network and its dropout: torch's name for it, which subclasses override."""
@@ -251,7 +312,7 @@ def layer_trace(
     inputs = [x] if memory is None else [x, memory]
     if not getattr(layer, "batch_first", True):
         inputs = [tensor.transpose(0, 1) for tensor in inputs]
-    out = recorded(recording, layer, *inputs, **given)
+    out = recorded((recording,), layer, *inputs, **given)
     run: LayerTrace = recording.trace
     return run if out is recording.returned else replace(run, resid_post=_batch_first(out, layer))
 
@@ -261,15 +322,6 @@ def _torchs_name(kind: str, name: str) -> str:
     if name == "is_causal":
         return name if kind == "src" else f"{kind}_is_causal"
     return f"{kind}_{name}" if name == "key_padding_mask" else f"{kind}_mask"
-
-
-def _attended(attention: nn.Module, query: Tensor, key: Tensor, masks: dict[str, Any]) -> Tensor:
-    """The output of a call as torch's layers make it, for a record too if one is wanted."""
-    out: Tensor = attention(query, key, key, need_weights=False, **masks)[0]
-    recording = recording_of(attention)
-    if recording is not None:
-        recording.out = out
-    return out
 
 
 def _check_input(x: Tensor) -> None:

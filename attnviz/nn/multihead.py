@@ -5,28 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.jit import is_scripting  # type: ignore[attr-defined]
 from torch.nn import functional as F
 
 from attnviz.checks import (
     check_broadcast,
     check_divisible,
-    check_floats,
     check_lengths,
     check_probability,
+    check_projected,
     check_sizes,
     check_tensor,
     check_vector,
 )
-from attnviz.errors import InvalidParameterError, ShapeError
-from attnviz.nn import positions, torch_masks
+from attnviz.nn import positions, scripted, torch_masks
 from attnviz.nn.attention import AttentionTrace, attended
-from attnviz.nn.intervention import Intervention, changed_mask
+from attnviz.nn.intervention import Intervention, changed_mask, head_factors
 from attnviz.nn.masks import Mask
-from attnviz.nn.recording import Recording, recorded, recording_of
+from attnviz.nn.recording import TORCHS, Recording, attention_trace, recorded, recording_of
 
 
 class MultiheadAttention(nn.Module):
@@ -45,13 +45,14 @@ class MultiheadAttention(nn.Module):
     Source: Vaswani et al. 2017, section 3.2.2.
     """
 
-    in_proj_weight: nn.Parameter  # (3C, C), or None where kdim or vdim differ from C: then there are three
-    q_proj_weight: nn.Parameter  # (C, C)
-    k_proj_weight: nn.Parameter  # (C, kdim)
-    v_proj_weight: nn.Parameter  # (C, vdim)
-    in_proj_bias: nn.Parameter | None  # (3C,)
-    bias_k: nn.Parameter | None  # (1, 1, C)
-    bias_v: nn.Parameter | None
+    if TYPE_CHECKING:  # TorchScript would read them, and knows no nn.Parameter
+        in_proj_weight: nn.Parameter  # (3C, C), or None where kdim or vdim differ from C: then there are three
+        q_proj_weight: nn.Parameter  # (C, C)
+        k_proj_weight: nn.Parameter  # (C, kdim)
+        v_proj_weight: nn.Parameter  # (C, vdim)
+        in_proj_bias: nn.Parameter | None  # (3C,)
+        bias_k: nn.Parameter | None  # (1, 1, C)
+        bias_v: nn.Parameter | None
 
     # torch's encoder layer reads its attention's weights and calls no `forward` where this is True (its fast path)
     _qkv_same_embed_dim = False
@@ -134,23 +135,80 @@ class MultiheadAttention(nn.Module):
         Weights: (B, T, S), averaged over the heads, or (B, H, T, S). With them, derivatives of every order exist;
         without them the fused kernel runs, which has first ones only.
         """
+        if is_scripting():
+            out, weights = self._scripted(query, key, value, key_padding_mask, attn_mask, is_causal)
+            if need_weights and average_attn_weights:
+                weights = weights.mean(dim=-3)
+            return out, weights if need_weights else None
+        else:  # and no code after it, which TorchScript would read
+            masks = attn_mask, key_padding_mask, is_causal
+            return self._called(query, key, value, masks, need_weights, average_attn_weights)
+
+    def _called(
+        self,
+        query: Tensor,
+        key: Tensor | None,
+        value: Tensor | None,
+        masks: tuple[Tensor | None, Tensor | None, bool],
+        need_weights: bool,
+        average: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """`forward`, and the record for the one who asked."""
         recording = recording_of(self)
         key = query if key is None else key
         value = key if value is None else value
-        batched = self._check_inputs(query, key, value, key_padding_mask, attn_mask)
+        check_tensor("attn_mask", masks[0])
+        check_tensor("key_padding_mask", masks[1])
+        weight = self.in_proj_weight if self._is_packed() else self.q_proj_weight
+        inputs = {"query": query, "key": key, "value": value}
+        check_projected(inputs, (self.embed_dim, self.kdim, self.vdim), weight.dtype, self.batch_first)
+        batched = query.dim() == 3
         if not batched:
             query, key, value = _each(lambda x: x[None], query, key, value)
         options = {} if recording is None else recording.options
-        trace, out, weights = self._run(
-            query, key, value, (attn_mask, key_padding_mask, is_causal), need_weights, batched, **options
-        )
-        if weights is not None and average_attn_weights:
+        trace, out, weights = self._run(query, key, value, masks, need_weights, batched, **options)
+        if weights is not None and average:
             weights = weights.mean(dim=1)
         if not batched:
             out, weights = out[0], None if weights is None else weights[0]
         if recording is not None:
             recording.trace, recording.returned = trace, out
         return out, weights
+
+    def _scripted(
+        self,
+        query: Tensor,
+        key: Tensor | None,
+        value: Tensor | None,
+        key_padding_mask: Tensor | None,
+        attn_mask: Tensor | None,
+        is_causal: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """The output and the weights of all heads, in TorchScript."""
+        key = query if key is None else key
+        value = key if value is None else value
+        packed = self.in_proj_weight
+        if packed is None:
+            in_proj = self.q_proj_weight, self.k_proj_weight, self.v_proj_weight  # type: ignore[unreachable]
+        else:
+            q, k, v = packed.chunk(3)
+            in_proj = q, k, v
+        z, weights = scripted.attention(
+            query,
+            key,
+            value,
+            self.num_heads,
+            in_proj,
+            self.in_proj_bias,
+            (self.bias_k, self.bias_v),
+            self.add_zero_attn,
+            attn_mask,
+            key_padding_mask,
+            is_causal,
+            self.dropout if self.training else 0.0,
+            not self.batch_first,
+        )
+        return self.out_proj(z), weights
 
     def trace(
         self,
@@ -177,7 +235,7 @@ class MultiheadAttention(nn.Module):
         options = {"mask": mask, "alibi": alibi, "bias": bias, "rotary": rotary, "intervention": intervention}
         given = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
         recording = Recording(self, MultiheadAttention, options)
-        recording.out = recorded(recording, self, query, key, value, need_weights=False, **given)[0]
+        recording.out = recorded((recording,), self, query, key, value, need_weights=False, **given)[0]
         return attention_trace(recording)
 
     def trace_batch_first(
@@ -195,7 +253,7 @@ class MultiheadAttention(nn.Module):
         given = {name: options.pop(name) for name in TORCHS if name in options}
         options["again"] = key is not None and key is not query
         recording = Recording(self, MultiheadAttention, options)
-        recording.out = recorded(recording, self, query, key, value, need_weights=False, **given)[0]
+        recording.out = recorded((recording,), self, query, key, value, need_weights=False, **given)[0]
         return attention_trace(recording)
 
     def _run(
@@ -234,7 +292,7 @@ class MultiheadAttention(nn.Module):
             full = changed_mask(full, intervention)
             scale = scale if intervention.scaled else 1.0
             temperature = intervention.temperature
-            head_scale = self._head_scale(intervention, q)
+            head_scale = head_factors(intervention, self.num_heads, q)
         check_lengths(full.lengths, q.shape[0], k.shape[2])
         check_broadcast("keep", full.dense, q, k)
         check_broadcast("bias", bias, q, k)
@@ -266,16 +324,6 @@ class MultiheadAttention(nn.Module):
             biases = self.in_proj_bias.chunk(3)
         return [cut(F.linear(x, w, b)) for x, w, b in zip(inputs, weights, biases, strict=False)]
 
-    def _head_scale(self, intervention: Intervention, q: Tensor) -> Tensor | None:
-        if not intervention.head_scale:
-            return None
-        scale = q.new_ones(self.num_heads)
-        for _, head, factor in intervention.head_scale:
-            if head >= self.num_heads:
-                raise InvalidParameterError(f"head_scale names head {head} of {self.num_heads} (from 0)")
-            scale[head] *= factor
-        return scale
-
     def _extra_keys(
         self, k: Tensor, v: Tensor, mask: Mask, bias: Tensor | None
     ) -> tuple[Tensor, Tensor, Mask, Tensor | None]:
@@ -292,45 +340,6 @@ class MultiheadAttention(nn.Module):
             k, v = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
         return k, v, replace(mask, extra=extra), None if bias is None else F.pad(bias, (0, extra))
 
-    def _check_inputs(
-        self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None, attn_mask: Tensor | None
-    ) -> bool:
-        """Whether the inputs have a batch dimension. Errors: DTypeError or ShapeError."""
-        check_tensor("key_padding_mask", key_padding_mask)
-        check_tensor("attn_mask", attn_mask)
-        inputs = {"query": query, "key": key, "value": value}
-        for name, x in inputs.items():
-            check_tensor(name, x)
-            if x.is_nested:
-                raise ShapeError(f"{name} is a nested tensor; pad the texts and forbid the padding by key_padding_mask")
-            # under autocast the projections make one dtype of several
-            mixed = torch.is_autocast_enabled(x.device.type)
-            check_floats(None if mixed else self.out_proj.weight.dtype, **{name: x})
-        if not query.dim() == key.dim() == value.dim() or query.dim() not in (2, 3):
-            raise ShapeError(f"query, key and value are all (B, T, C) or all (T, C), not {_shapes(query, key, value)}")
-        for (name, x), width in zip(inputs.items(), (self.embed_dim, self.kdim, self.vdim), strict=True):
-            if x.shape[-1] != width:
-                raise ShapeError(f"{name} has width {x.shape[-1]}, but this layer takes {width}")
-        batched = query.dim() == 3
-        texts = 0 if self.batch_first else 1
-        if (batched and query.shape[texts] != key.shape[texts]) or key.shape[:-1] != value.shape[:-1]:
-            raise ShapeError(f"query, key and value (B, T, C) do not match: {_shapes(query, key, value)}")
-        return batched
-
-
-TORCHS = ("attn_mask", "key_padding_mask", "is_causal")  # torch's own arguments of a call
-
-
-def attention_trace(recording: Recording) -> AttentionTrace:
-    """The record of a call, with the output that its caller got."""
-    trace: AttentionTrace = recording.trace
-    out = recording.out
-    if out is None or out is recording.returned:
-        return trace
-    if out.dim() == 2:
-        return replace(trace, out=out[None])
-    return replace(trace, out=out if getattr(recording.module, "batch_first", True) else out.transpose(0, 1))
-
 
 def _each(fn: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
     """fn of each tensor; what was one tensor stays one, so that self-attention can still be recognised."""
@@ -339,7 +348,3 @@ def _each(fn: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
         if id(x) not in done:
             done[id(x)] = fn(x)
     return [done[id(x)] for x in tensors]
-
-
-def _shapes(*tensors: Tensor) -> str:
-    return ", ".join(str(tuple(x.shape)) for x in tensors)

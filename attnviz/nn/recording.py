@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from attnviz.errors import ModelError
+from attnviz.nn.attention import AttentionTrace
 
 Result = TypeVar("Result")
 Options = dict[str, Any]
+TORCHS = ("attn_mask", "key_padding_mask", "is_causal")  # the options that torch's calls know
 
 
 @dataclass(eq=False)
@@ -32,21 +34,15 @@ class Recording:
     returned: Tensor | None = None  # what the module itself gave its caller, in the caller's layout
     out: Tensor | None = None  # what the caller got: a hook or an override may have changed it
 
-    def is_for(self, module: nn.Module) -> bool:
-        """Whether this call of `module` is the one to record."""
-        if self.module is module:
-            return True
-        return isinstance(module, self.kind) and not isinstance(self.module, self.kind)
-
-    def check_module(self) -> None:
-        """Errors: ModelError if the module is another library's, which leaves no record."""
-        if not isinstance(self.module, self.kind) and not any(isinstance(m, self.kind) for m in self.module.modules()):
-            raise self.missing()
+    def __post_init__(self) -> None:
+        wrapped = not isinstance(self.module, self.kind)
+        inside = [m for m in self.module.modules() if isinstance(m, self.kind)] if wrapped else [self.module]
+        self.identities = tuple(map(id, inside))  # of the modules whose call is the one to record
 
     def missing(self) -> ModelError:
         """That there is no record, and why."""
         name = f"{type(self.module).__module__}.{type(self.module).__qualname__}"
-        if isinstance(self.module, self.kind):
+        if self.identities:
             return ModelError(f"{name} left no record of its run: something in its place computed without its forward.")
         return ModelError(
             f"{name} leaves no record of its run: what it is part of can be called, but not traced. "
@@ -55,7 +51,7 @@ class Recording:
 
 
 class _Thread(threading.local):
-    recording: Recording | None = None
+    recordings: tuple[Recording, ...] = ()
 
 
 _thread = _Thread()  # and not a ContextVar, which torch.compile cannot read
@@ -63,21 +59,45 @@ _thread = _Thread()  # and not a ContextVar, which torch.compile cannot read
 
 def recording_of(module: nn.Module) -> Recording | None:
     """What is asked of this call of the module; None in a plain call."""
-    recording = _thread.recording
-    return recording if recording is not None and recording.is_for(module) else None
+    for recording in _thread.recordings:
+        if id(module) in recording.identities:
+            return recording
+    return None
 
 
-def recorded(recording: Recording | None, call: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
-    """call(*args, **kwargs), in which the recording's module finds it."""
-    if recording is None:
-        return call(*args, **kwargs)
-    recording.check_module()
-    before = _thread.recording
-    _thread.recording = recording
+def recorded(recordings: tuple[Recording, ...], call: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    """call(*args, **kwargs), in which the recordings' modules find them.
+
+    Errors: ModelError if one of them leaves no record, as another library's does.
+    """
+    for recording in recordings:
+        if not recording.identities:
+            raise recording.missing()
+    before = _thread.recordings
+    _thread.recordings = recordings
     try:
         result = call(*args, **kwargs)
     finally:
-        _thread.recording = before
-    if recording.trace is None:
-        raise recording.missing()
+        _thread.recordings = before
+    for recording in recordings:
+        if recording.trace is None:
+            raise recording.missing()
     return result
+
+
+def keep_output(module: nn.Module, out: Tensor) -> None:
+    """Tells the one who asked for a record what the module's caller got."""
+    recording = recording_of(module)
+    if recording is not None:
+        recording.out = out
+
+
+def attention_trace(recording: Recording) -> AttentionTrace:
+    """The record of a call, with the output that its caller got."""
+    trace: AttentionTrace = recording.trace
+    out = recording.out
+    if out is None or out is recording.returned:
+        return trace
+    if out.dim() == 2:
+        return replace(trace, out=out[None])
+    return replace(trace, out=out if getattr(recording.module, "batch_first", True) else out.transpose(0, 1))

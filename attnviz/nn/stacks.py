@@ -37,9 +37,12 @@ class TransformerEncoder(nn.Module):
         is_causal: bool | None = None,
     ) -> Tensor:
         """Output in the input's shape. is_causal None means: as the mask says."""
+        causal = False if is_causal is None else is_causal
         for layer in self.layers:
-            src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(is_causal))
-        return src if self.norm is None else self.norm(src)
+            src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=causal)
+        if self.norm is not None:
+            src = self.norm(src)
+        return src
 
 
 class TransformerDecoder(nn.Module):
@@ -63,6 +66,7 @@ class TransformerDecoder(nn.Module):
         memory_is_causal: bool = False,
     ) -> Tensor:
         """Output in tgt's shape. tgt_is_causal None means: as the mask says."""
+        causal = False if tgt_is_causal is None else tgt_is_causal
         for layer in self.layers:
             tgt = layer(
                 tgt,
@@ -71,7 +75,9 @@ class TransformerDecoder(nn.Module):
                 memory_mask=memory_mask,
                 tgt_key_padding_mask=tgt_key_padding_mask,
                 memory_key_padding_mask=memory_key_padding_mask,
-                tgt_is_causal=bool(tgt_is_causal),
+                tgt_is_causal=causal,
                 memory_is_causal=memory_is_causal,
             )
-        return tgt if self.norm is None else self.norm(tgt)
+        if self.norm is not None:
+            tgt = self.norm(tgt)
+        return tgt

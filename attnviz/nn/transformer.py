@@ -199,7 +199,7 @@ class Transformer(nn.Module):
                 cross["intervention"] = None if intervention is None else intervention.at(i, "cross")
             asked.append((options.copy(), cross.copy()))
         recording = Recording(stack, Stack, {"layers": asked})
-        final = recorded(recording, stack, x, None if source is None else source.final)
+        final = recorded((recording,), stack, x, None if source is None else source.final)
         speaks = self.head is not None and (place == "decoder" or self.decoder is None)
         logits = cast(Head, self.head)(final, real) if speaks else None
         names = (patch_names(self.config),) * len(real) if self.config.channels else ()
