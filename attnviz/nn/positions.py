@@ -183,7 +183,7 @@ class Scheme:
     def added(self, n: int, width: int, start: int, own: nn.Embedding | None, like: Tensor) -> Tensor | None:
         """What is added to the embeddings of positions start … start + n − 1, (n, C); None if nothing is.
 
-        own: the model's table (max_len, C), for a scheme that learns one. Errors: InvalidParameterError without it.
+        own: the model's table of max_len rows, for a scheme that learns one. Errors: InvalidParameterError without it.
         """
         if self.learned:
             if own is None:
