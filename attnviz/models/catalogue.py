@@ -6,6 +6,7 @@
 "scratch:tiny?seed=1"     random weights of a preset: what "untrained" looks like
 "program:reverse" …       programs written into weights: see `attnviz.models.programs`
 "hf:org/name"             from the Hugging Face hub: the classic families as our own, most others through transformers
+"hf:org/name#text"        of a model of two towers one part: "#text", "#image" or "#sound"; after a folder's name too
 a folder                  config.json, safetensors, and tokenizer.json or preprocessor_config.json: one of these, or a
                           model trained here
 """
@@ -236,7 +237,9 @@ def _sha256(file: Path) -> str:
         raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
 
 
-def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES) -> Model:
+def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Model:
+    if "#" in folder.name and not os.path.isdir(folder):
+        folder, part = folder.with_name(folder.name.partition("#")[0]), folder.name.partition("#")[2]
     if not os.path.isdir(folder):  # unlike Path.is_dir, says False to a name that is too long
         raise ModelError(f"{str(folder)[:200]} is not a folder.")
     check_headers(folder, max_bytes)
@@ -244,9 +247,9 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
         return _load_bundle(folder, name, source, max_bytes)
     kind = str(read_json(folder / "config.json").get("model_type"))
     family, read = FAMILIES.get(kind, (kind, hf_loading.load))
-    loaded = read(folder, max_bytes)
+    loaded = hf_loading.load(folder, max_bytes, part) if part else read(folder, max_bytes)
     config = loaded.transformer.config
-    title = folder.name if source.startswith("the folder") else name
+    title = Path(name).name if source.startswith("the folder") else name
     info = replace(_bundle_info(name, title, config, source, _licence(folder)), family=family)
     model = Model(info, loaded.transformer, _preprocessor(folder, loaded.transformer), loaded.unused_weights)
     if isinstance(model.preprocessor, Tokenizer) and isinstance(loaded.transformer, HFModel):
@@ -301,8 +304,10 @@ def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
 
 
 def _load_hub(repo: str, max_bytes: int) -> Model:
+    repo, _, part = repo.partition("#")
     hf_download.check_name(repo)
-    return _load_folder(hf_download.fetch(repo, max_bytes), f"hf:{repo}", f"{repo} on the Hugging Face hub", max_bytes)
+    name = f"hf:{repo}#{part}" if part else f"hf:{repo}"
+    return _load_folder(hf_download.fetch(repo, max_bytes), name, f"{repo} on the Hugging Face hub", max_bytes, part)
 
 
 def _load_scratch(name: str) -> Model:

@@ -17,9 +17,11 @@ from typing import Any
 import torch
 
 from attnviz.errors import ModelError, check_installed
+from attnviz.models import hf_parts, hf_preprocessors
 from attnviz.models.hf_attention import attention
 from attnviz.models.hf_explored import OWN_ATTENTION
 from attnviz.models.hf_model import HFModel
+from attnviz.models.hf_probe import image_side, reads
 from attnviz.models.safetensors_io import (
     BYTES_PER_NUMBER,
     MAX_FILE_BYTES,
@@ -38,8 +40,11 @@ SMALLER = {"layer": MAX_LAYERS, "expert": MAX_LAYERS, "block": MAX_LAYERS, "dept
 MAX_TABLE = 200_000_000  # numbers in a table of positions
 
 
-def load(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
-    """A model of any architecture that shows its attention. Errors: ModelError in one sentence."""
+def load(folder: Path, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Loaded:
+    """A model of any architecture that shows its attention, or its part that reads a "text", "image" or "sound".
+
+    Errors: ModelError in one sentence.
+    """
     given = read_json(folder / "config.json")
     _check_sizes(given)
     _check_files(folder, max_bytes)
@@ -49,8 +54,24 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
         kind = _class(config)
         _check_memory(kind, config, max_bytes)
         inner, outcome = _weights(kind, config, folder)
-        model = HFModel(inner)
+        inner = hf_parts.chosen(inner, part)
+        hf_parts.look_away(inner)
+        model = _looked_into(inner, folder)
     return Loaded(model, tuple(sorted(outcome["unexpected_keys"])), class_names(given, model.config.n_classes))
+
+
+def _looked_into(inner: Any, folder: Path) -> HFModel:
+    """The model, on images of the size that its folder's preprocessing ends in. Errors: ModelError."""
+    side = hf_preprocessors.image_side(folder) if reads(inner) == "image" else None
+    if side is None or side == image_side(inner.config):
+        return HFModel(inner)
+    try:
+        return HFModel(inner, side)  # many can read other sizes than that of their config
+    except ModelError:
+        wanted = image_side(inner.config)
+        raise ModelError(
+            f"The image preprocessing ends in {side} × {side} pixels, the model reads {wanted} × {wanted}."
+        ) from None
 
 
 @cache

@@ -29,6 +29,18 @@ def of_images(folder: Path, size: int, channels: int) -> Preprocessing:
     return Preprocessing.of(given, size, channels)
 
 
+def image_side(folder: Path) -> int | None:
+    """Pixels on a side of what a folder's preprocessing of images ends in; None if it does not say, or not a square."""
+    try:
+        given = image_settings(folder)
+    except ModelError:
+        return None
+    size = given.get("crop_size" if given.get("do_center_crop") else "size")
+    sides = set(size.values()) if isinstance(size, dict) else {size}
+    side = sides.pop() if len(sides) == 1 else None
+    return side if isinstance(side, int) and 0 < side <= images.MAX_SIDE else None
+
+
 def image_settings(folder: Path) -> dict[str, Any]:
     """What a folder says of images, wherever it says so. Errors: ModelError."""
     file = folder / images.FILE
@@ -55,21 +67,17 @@ def of_sounds(folder: Path, config: Any) -> Hearing:
 
 
 def of_texts_with_images(folder: Path, config: Any) -> Illustrated | None:
-    """How an image is put into a text, if the model has a place for it. Errors: ModelError."""
+    """How an image is put into a text, if the model has a place for it, and its folder says how."""
     ids = (getattr(config, name, None) for name in ("image_token_id", "image_token_index"))
     image_id = next((x for x in ids if isinstance(x, int)), None)
     if image_id is None or not ((folder / PROCESSORS).exists() or (folder / images.FILE).exists()):
         return None
     try:
         processor = _processor(folder)
-    except ModelError:
-        raise
-    except Exception:  # the library checks each processor's settings in its own way
-        raise ModelError(f"The settings in {folder.name} do not say how an image is put into a text.") from None
+    except Exception:  # the library checks each processor's settings in its own way; a text alone is read all the same
+        return None
     token = getattr(processor, "image_token", None)
-    if not isinstance(token, str):
-        raise ModelError(f"{folder.name} does not say which token stands for an image.")
-    return Illustrated(processor, image_id, str(getattr(processor, "boi_token", None) or token))
+    return Illustrated(processor, image_id, str(getattr(processor, "boi_token", None) or token)) if token else None
 
 
 def _extractor(folder: Path) -> Any:

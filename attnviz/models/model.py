@@ -121,7 +121,9 @@ class Model:
     def _with_image(self, text: Any, image: Any) -> tuple[Mapping[str, Tensor], list[Encoding]]:
         """A text with an image in it. Errors: InvalidParameterError."""
         if self.illustrated is None:
-            raise InvalidParameterError(f"{self.info.title} reads no image with a text")
+            raise InvalidParameterError(
+                f"{self.info.title} reads no image with a text, or its folder does not say how in transformers' words"
+            )
         if not isinstance(text, str):
             raise InvalidParameterError(f"an image goes with one text, not with {text!r:.60}")
         inputs = self.illustrated.tensors(text, image)
