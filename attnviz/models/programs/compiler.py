@@ -40,7 +40,7 @@ START = "start of text"  # the block of the one direction that marks the first t
 SURE = 24.0  # by so much a score is above another that must not count: e^−24 = 4e-11 of its weight
 NEXT = 16.0  # by so much it is above that of a key that is chosen too, but stands further away
 SAID = 10.0  # logit of what the program says; of nothing, half as much
-LARGEST = 4_096  # directions of the residual stream, and hidden units of a layer
+MOST_PARAMETERS = 5_000_000  # 20 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +83,6 @@ def compiled(program: Program, ids: dict[str, int], vocab_size: int, start: int,
     layers = _layers(order)
     blocks, width = _blocks(order)
     hidden = max([sum(_units(function) for function in layer.functions) for layer in layers], default=0)
-    if width > LARGEST or hidden > LARGEST:
-        raise InvalidParameterError(
-            f"this program needs {width:,} directions and {hidden:,} hidden units; there are {LARGEST:,} at most"
-        )
     heads = [head for layer in layers for head in layer.heads]
     head_width = max([_head_width(head) for head in heads], default=1)
     n_heads = max(max(len(layer.heads) for layer in layers), math.ceil(width / head_width), 1)
@@ -105,6 +101,11 @@ def compiled(program: Program, ids: dict[str, int], vocab_size: int, start: int,
         head="lm",
         tied=False,
     )
+    if config.n_parameters > MOST_PARAMETERS:
+        raise InvalidParameterError(
+            f"this program takes {config.n_parameters:,} weights: {width:,} directions of the residual stream and "
+            f"{hidden:,} hidden units in {len(layers)} layers; at most {MOST_PARAMETERS:,} are written"
+        )
     transformer = Transformer(config)
     writer = _Writer(transformer, blocks, program.longest)
     with torch.no_grad():

@@ -20,6 +20,7 @@ from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError
 
 Value: TypeAlias = str | int | bool
+MOST_PAIRS = 16_384  # of a key's value and a query's
 MOST_COMBINATIONS = 2_048  # of the values that a function reads: each is a hidden unit of a feed-forward network
 
 
@@ -136,8 +137,9 @@ def apply(function: Callable[..., Value], *sources: Expression) -> Apply:
     joined = _joined(function, sources)
     if joined is not None:
         return joined
-    found = {_key(value): value for value in (function(*values) for values in combined(sources))}
-    return Apply(function, tuple(sources), tuple(found.values()))
+    table = {tuple(map(_key, values)): function(*values) for values in combined(sources)}  # worked out once
+    found = {_key(value): value for value in table.values()}
+    return Apply(lambda *values: table[tuple(map(_key, values))], tuple(sources), tuple(found.values()))
 
 
 def _joined(function: Callable[..., Value], sources: Sequence[Expression]) -> Apply | None:
@@ -172,8 +174,15 @@ def combined(sources: Sequence[Expression]) -> Iterator[tuple[Value, ...]]:
 
 
 def select(keys: Expression, queries: Expression, holds: Callable[[Value, Value], bool]) -> Selector:
-    """The keys for whose value and the query's something holds."""
-    return Selector((Condition(keys, queries, holds),))
+    """The keys for whose value and the query's something holds.
+
+    Errors: InvalidParameterError if there are more than `MOST_PAIRS` pairs of values.
+    """
+    pairs = len(keys.domain) * len(queries.domain)
+    if pairs > MOST_PAIRS:
+        raise InvalidParameterError(f"a select among {pairs:,} pairs of values is too large: at most {MOST_PAIRS:,}")
+    chosen = {(_key(key), _key(query)) for key in keys.domain for query in queries.domain if holds(key, query)}
+    return Selector((Condition(keys, queries, lambda key, query: (_key(key), _key(query)) in chosen),))
 
 
 @dataclass(frozen=True, eq=False)

@@ -163,12 +163,7 @@ class _Reader:
         def holds(key: Value, query: Value) -> bool:
             return bool(_value(condition, {"key": key, "query": query}))
 
-        found = select(self.sequence(keys), self.sequence(queries), holds)
-        for one in found.conditions:  # a condition that cannot be worked out says so now
-            for key in one.keys.domain[:1]:
-                for query in one.queries.domain[:1]:
-                    one.holds(key, query)
-        return replace(found, prefer=prefer)
+        return replace(select(self.sequence(keys), self.sequence(queries), holds), prefer=prefer)
 
     def _function(self, node: ast.expr) -> Expression:
         """An operator's or a function's: one function of all sequences in it, worked out at each position by itself."""

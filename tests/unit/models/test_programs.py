@@ -203,9 +203,14 @@ def test_what_is_no_program_is_refused_in_a_sentence(text, sentence):
 
 
 def test_what_a_model_cannot_be_is_said():
-    many = "count(select(tokens, tokens, key == query)) * 40 * indices + count(select(indices, indices, True)) * 7"
-    with pytest.raises(InvalidParameterError, match="combinations"):
-        source.read(f"a = {many}\na * a * indices * count(select(indices, indices, key < query))", "abc", 200)
+    with pytest.raises(InvalidParameterError, match=r"3 × 12 × 12 × 12 = 5,184 combinations.*at most 2,048"):
+        twice = "aggregate(select(indices, indices, key == query - 1), indices)"
+        source.read(f"indices + {twice} * 12 + {twice} if tokens == 'a' else 0", "abc", 12)
+    with pytest.raises(InvalidParameterError, match=r"40,000 pairs of values is too large: at most 16,384"):
+        source.read("count(select(indices, indices, True))", "abc", 200)
+    with pytest.raises(InvalidParameterError, match=r"takes [\d,]+ weights: .* at most 5,000,000"):
+        lines = "a = indices\n" + 12 * "a = aggregate(select(count(select(a, a, key < query)), a, key == query), a)\n"
+        programmed(source.read(lines, "abc", 100), "mine", "Mine")
     with pytest.raises(InvalidParameterError, match="says '10', which is not one of its tokens"):
         programmed(source.read("indices + 10", "abc", 8), "mine", "Mine")
     with pytest.raises(InvalidParameterError, match="9 letters are more than the 8"):
