@@ -31,6 +31,7 @@ sections = {
         st.Page(pages / "positions.py", title="Positions"),
         st.Page(pages / "encoder_block.py", title="The encoder block"),
         st.Page(pages / "variants.py", title="Variants and their cost"),
+        st.Page(pages / "program.py", title="Program a transformer"),
         st.Page(pages / "glossary.py", title="Glossary"),
     ],
     "Train": [

@@ -26,6 +26,7 @@ from attnviz.figures.positions import (
     similarity_heatmap,
     wave_lines,
 )
+from attnviz.figures.programs import score_table
 from attnviz.figures.sinks import head_shares, paired_bars
 from attnviz.figures.softmax import (
     carried_lines,
@@ -63,6 +64,7 @@ __all__ = [
     "offset_band",
     "paired_bars",
     "saturation_lines",
+    "score_table",
     "similarity_heatmap",
     "temperature_curves",
     "token_bars",

@@ -35,6 +35,7 @@ CHAPTERS = (
     Chapter("translate", "Translate", "Where does the model look as it answers?", 6, ("generate",)),
     Chapter("vision", "Vision", "What does a vision transformer look at?", 6, ("explore",)),
     Chapter("variants", "Variants and their cost", "What does attention cost, and what can it save?", 8, ("masks",)),
+    Chapter("program", "Program a transformer", "Can attention run a program?", 8, ("step_by_step", "masks")),
     Chapter("replay", "Replay: an induction head", "When does the induction head form?", 6, ("positions",)),
     Chapter("train", "Watch attention form", "How does attention form?", 8, ("replay",)),
 )

@@ -28,7 +28,15 @@ from attnviz.web.settings_text import shortened
 
 T = TypeVar("T")
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
-OWN_INPUTS = ("translate", "vision", "train", "replay", "lessons", "glossary")  # pages that have fields of their own
+OWN_INPUTS = (
+    "translate",
+    "vision",
+    "train",
+    "replay",
+    "program",
+    "lessons",
+    "glossary",
+)  # pages that have fields of their own
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
 _this_run = threading.local()  # a script run has a thread to itself
 

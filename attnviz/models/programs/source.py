@@ -32,7 +32,7 @@ from attnviz.models.programs.language import (
     select,
 )
 
-LONGEST_SOURCE = 4_000  # characters
+LONGEST_SOURCE = 1_500  # characters: a link carries a program
 MOST_NODES = 600  # of the parsed text
 LARGEST_NUMBER = 1_000_000
 

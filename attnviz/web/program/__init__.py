@@ -1,0 +1,1 @@
+"""The page "Program a transformer"."""
