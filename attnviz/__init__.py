@@ -1,4 +1,15 @@
-"""attnviz: an interactive laboratory for transformer attention."""
+"""attnviz: an interactive laboratory for transformer attention.
+
+    model = attnviz.load("minilm")                    # or "hf:org/name", a folder, a model of transformers in memory
+    trace = model.run("The cat sat on the mat.")      # all that the model computed, in one frozen object
+    attnviz.generate(attnviz.load("austen"), "It is", 20)
+
+Begin with `load`, `Trace` and `Intervention`; `MultiheadAttention` and the layers are drop-ins for torch.nn's. The
+wings are imported when they are asked for: attnviz.analysis, browser, figures, generation, inputs, models, nn,
+training.
+"""
+
+from typing import TYPE_CHECKING
 
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError
 from attnviz.models.catalogue import catalogue, load
@@ -12,6 +23,22 @@ from attnviz.nn.multihead import MultiheadAttention
 from attnviz.nn.stacks import TransformerDecoder, TransformerEncoder
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
+from attnviz.submodules import on_demand
+
+if TYPE_CHECKING:
+    from attnviz import analysis, browser, figures, generation, inputs, models, nn, training
+    from attnviz.generation.generate import generate
+else:
+    _wing, __dir__ = on_demand(__name__, __path__)
+
+    def __getattr__(name):
+        if name != "generate":
+            return _wing(name)
+        from attnviz.generation.generate import generate  # with what only some need
+
+        globals()[name] = generate
+        return generate
+
 
 __version__ = "0.1.0"
 
@@ -44,8 +71,17 @@ __all__ = [
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "analysis",
     "attend",
+    "browser",
     "catalogue",
+    "figures",
+    "generate",
+    "generation",
+    "inputs",
     "load",
+    "models",
+    "nn",
     "preset",
+    "training",
 ]

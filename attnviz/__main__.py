@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from attnviz import Intervention, Trace, catalogue, load
+from attnviz import Intervention, Model, Trace, catalogue, load
 from attnviz.analysis import measures
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError, check_installed
 from attnviz.formatting import percent
@@ -25,7 +25,10 @@ BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page", "ge
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command. Returns the exit status: 1 with one sentence for bad input."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if "image" in options and options.text is None and not (options.image or options.sound):
+        parser.error("there is no text, and neither --image nor --sound")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # any token prints, also where the terminal is not UTF-8
     try:
@@ -46,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="list the models that can be loaded by name")
     models.set_defaults(command=_models)
 
-    run = commands.add_parser("run", help="run a model on a text and print its strongest links")
+    run = commands.add_parser("run", help="run a model on a text, image or sound and print its strongest links")
     _add_run_options(run)
     run.add_argument("--links", type=int, default=10, help="how many links to print (10)")
     run.set_defaults(command=_run)
@@ -80,9 +83,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_run_options(parser: argparse.ArgumentParser, text: str = "the text to run on") -> None:
-    parser.add_argument("text", help=text)
+    parser.add_argument("text", nargs="?", help=f"{text}; with --image or --sound and no --model, the model's name")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="a PNG or JPEG, for a model that reads images")
+    parser.add_argument("--sound", type=Path, metavar="FILE", help="a WAV or FLAC, for a model that reads sounds")
     parser.add_argument("--target", help="the decoder's text, for an encoder-decoder model")
-    parser.add_argument("--model", default=MODEL, help="a name from `models`, hf:org/name, or a folder")
+    parser.add_argument("--model", help=f"a name from `models`, hf:org/name, or a folder ({MODEL})")
     parser.add_argument("--temperature", type=float, default=1.0, help="temperature in the attention softmax")
     parser.add_argument("--mask", choices=("causal", "none"), help="instead of the model's own mask")
     parser.add_argument("--unscaled", action="store_true", help="leave out the factor 1/√d")
@@ -139,12 +144,12 @@ def _report(options: argparse.Namespace) -> None:
     from attnviz.browser import report, training_report
     from attnviz.models import folders
 
-    folder, out = Path(options.text), options.out
-    if folders.is_stored_model(folder):
-        if options.target is not None or options.model != MODEL:
+    folder, out = Path(options.text or ""), options.out
+    if options.text and folders.is_stored_model(folder):
+        if options.target is not None or options.model or options.image or options.sound:
             raise InvalidParameterError("the report of a folder shows its own model on its own example")
         page, out = training_report.html(folder, _change(options)), out or Path("training.html")
-    elif os.sep in options.text and os.path.isdir(options.text):
+    elif options.text and os.sep in options.text and os.path.isdir(options.text):
         raise ModelError(f"{folder} holds no model trained here.")
     else:
         page, out = report.html(_trace(options)), out or Path("attention.html")
@@ -194,7 +199,46 @@ def _change(options: argparse.Namespace) -> Intervention:
 
 def _trace(options: argparse.Namespace) -> Trace:
     change = _change(options)  # checked before the model is loaded
-    return load(options.model).run(options.text, options.target, intervention=change)
+    name, text = options.model, options.text
+    if options.image and options.sound:
+        raise InvalidParameterError("a run is given an image or a sound, not both")
+    if (options.image or options.sound) and name is None:
+        name, text = text, None  # run digits --image seven.png
+    if text is not None:
+        _check_no_path(text)
+    model = load(name or MODEL)
+    if options.sound:
+        return model.run(_heard(options, text, model), options.target, intervention=change)
+    if options.image:
+        return _seen(options, text, model, change)
+    return model.run(text, options.target, intervention=change)
+
+
+def _seen(options: argparse.Namespace, text: str | None, model: Model, change: Intervention) -> Trace:
+    """A run on an image, or on a text with an image in it."""
+    image = options.image.read_bytes()
+    if text is not None:
+        return model.run(text, options.target, intervention=change, image=image)
+    if model.reads != "image":
+        raise InvalidParameterError(f"{model.info.title} reads {model.reads}s, no image alone")
+    return model.run(image, options.target, intervention=change)
+
+
+def _heard(options: argparse.Namespace, text: str | None, model: Model) -> bytes:
+    """The sound that a run is given."""
+    if text is not None or model.reads != "sound":
+        raise InvalidParameterError(f"{model.info.title} reads {model.reads}s, no sound" + " with a text" * bool(text))
+    sound: bytes = options.sound.read_bytes()
+    return sound
+
+
+def _check_no_path(text: str) -> None:
+    """Errors: ModelError for what was meant to be a folder or file, and is not there: it would be read as a text."""
+    first, *rest = text.split(os.sep)
+    looks = bool(rest) and not any(map(str.isspace, text)) and (first in ("", ".", "..", "~") or os.path.isdir(first))
+    if looks:
+        there = "is no text" if os.path.exists(os.path.expanduser(text)) else "is not there"
+        raise ModelError(f"{text[:200]} looks like a path, and {there}; --model takes a folder, --image a picture.")
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -5,3 +5,7 @@ Begin with `measures`: a new measure of a head goes there. `causality` exchanges
 √d and temperature, `residual` about the stream between layers, `variants` and `cost` about other kinds of attention,
 `provenance` about where any single number comes from.
 """
+
+from attnviz.submodules import on_demand
+
+__getattr__, __dir__ = on_demand(__name__, __path__)

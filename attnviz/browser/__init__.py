@@ -6,3 +6,7 @@ the values in `view_values`, a painted mask in `painted_cells`. `report` and `tr
 `bundle` puts the modules of `frontend/` into one script. `framing` is the one binary form of all messages, `contract`
 writes the files that the JavaScript takes from Python. Nothing here imports Streamlit.
 """
+
+from attnviz.submodules import on_demand
+
+__getattr__, __dir__ = on_demand(__name__, __path__)

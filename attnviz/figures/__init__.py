@@ -36,6 +36,7 @@ from attnviz.figures.softmax import (
 )
 from attnviz.figures.training import Curve, Panel, head_tiles, training_curves
 from attnviz.figures.variance import saturation_lines, variance_lines
+from attnviz.submodules import on_demand
 
 __all__ = [
     "DARK",
@@ -75,3 +76,5 @@ __all__ = [
     "wave_lines",
     "weight_bars",
 ]
+
+__getattr__, __dir__ = on_demand(__name__, __path__)

@@ -51,7 +51,7 @@ def beam(model: Model, text: str, n_beams: int = 4, n_tokens: int = 64, *, lengt
     run = _spread(begin.run(model), n_beams)
     for length in range(1, longest + 1):
         assert run.logits is not None
-        log_p = run.logits[:, -1].float().log_softmax(dim=-1) + scores[:, None]  # (n_beams, V)
+        log_p = run.logits[:, -1].cpu().float().log_softmax(dim=-1) + scores[:, None]  # (n_beams, V)
         best = log_p.flatten().topk(min(2 * n_beams, log_p.numel()))
         going: list[tuple[float, int, int]] = []  # score, which answer, its new token
         for rank, (score, at) in enumerate(zip(best.values.tolist(), best.indices.tolist(), strict=True)):
@@ -82,12 +82,12 @@ def _next(model: Model, begin: Prompt, run: Trace, parents: list[int], running: 
     """The runs of the answers that go on, on their newest tokens."""
     with torch.inference_mode():
         if not isinstance(model.transformer, HFModel):
-            newest = torch.tensor([ids[-1:] for ids in running])
+            newest = model.brought(torch.tensor([ids[-1:] for ids in running]))
             return model.transformer.step(newest, _picked(run, torch.tensor(parents)))
-        ids = torch.tensor([[*begin.start, *answer] for answer in running])
+        ids = model.brought(torch.tensor([[*begin.start, *answer] for answer in running]))
         if begin.source is None:
             return model.transformer(ids)
-        return model.transformer(torch.tensor([begin.source]).expand(len(running), -1), ids)
+        return model.transformer(model.brought(torch.tensor([begin.source])).expand(len(running), -1), ids)
 
 
 def _spread(run: Trace, n: int) -> Trace:

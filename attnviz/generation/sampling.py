@@ -89,11 +89,11 @@ class Prompt:
 
     def run(self, model: Model, answer: Sequence[int] = (), intervention: Intervention | None = None) -> Trace:
         """The model's run on the prompt and the tokens of the answer so far."""
-        ids = torch.tensor([[*self.start, *answer]])
+        ids = model.brought(torch.tensor([[*self.start, *answer]]))
         with torch.inference_mode():
             if self.source is None:
                 return model.transformer(ids, intervention=intervention)
-            return model.transformer(torch.tensor([self.source]), ids, intervention=intervention)
+            return model.transformer(model.brought(torch.tensor([self.source])), ids, intervention=intervention)
 
 
 def prompt(model: Model, text: str) -> Prompt:
@@ -138,7 +138,7 @@ def tokens(
     run = begin.run(model, ids, intervention)
     while len(begin.start) + len(ids) < begin.longest:
         assert run.logits is not None
-        p = (sampling or Sampling()).probabilities(run.logits[0, -1])
+        p = (sampling or Sampling()).probabilities(run.logits[0, -1].cpu())  # where the generator draws
         best = int(p.argmax()) if sampling is None else int(torch.multinomial(p, 1, generator=generator))
         yield Token(best, float(p[best]), run)
         if best == begin.end:
@@ -197,4 +197,4 @@ def _next(model: Model, begin: Prompt, ids: list[int], run: Trace) -> Trace:
     if isinstance(model.transformer, HFModel):
         return begin.run(model, ids, run.intervention)
     with torch.inference_mode():
-        return model.transformer.step(torch.tensor([ids[-1:]]), run)
+        return model.transformer.step(model.brought(torch.tensor([ids[-1:]])), run)

@@ -3,3 +3,7 @@
 `sounds` become a speech model's features; `illustrated` puts an image into a text.
 `assets` says where the files lie that come with the package.
 """
+
+from attnviz.submodules import on_demand
+
+__getattr__, __dir__ = on_demand(__name__, __path__)

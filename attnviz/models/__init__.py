@@ -8,5 +8,8 @@ its weights, `anatomy` takes a model apart, `export` writes it in other forms.
 
 from attnviz.models.catalogue import load, load_archive
 from attnviz.models.model import Model, ModelInfo
+from attnviz.submodules import on_demand
 
 __all__ = ["Model", "ModelInfo", "load", "load_archive"]
+
+__getattr__, __dir__ = on_demand(__name__, __path__)

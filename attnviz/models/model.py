@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnviz.errors import InvalidParameterError
+from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.illustrated import Illustrated
 from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import Hearing
@@ -97,11 +97,21 @@ class Model:
             inputs, lengths = self._pad(encodings)
         goals = [] if target is None else [self._goal(one) for one in _texts("target", target)]
         target_ids, target_lengths = self._pad(goals) if goals else (None, None)
+        inputs, target_ids = self.brought(inputs), self.brought(target_ids)
         with torch.inference_mode():  # here, because every Streamlit run is a new thread
             trace = self.transformer(
                 inputs, target_ids, lengths=lengths, target_lengths=target_lengths, intervention=intervention
             )
         return self.named(trace, inputs, encodings, goals)
+
+    def brought(self, x: Any) -> Any:
+        """Ids, pixels or a mapping of features on the device of the weights, and what is no id as such numbers."""
+        if isinstance(x, Mapping):
+            return {name: self.brought(one) for name, one in x.items()}
+        weight = next(self.transformer.parameters(), None)
+        if weight is None or not isinstance(x, Tensor):
+            return x
+        return x.to(weight) if x.is_floating_point() else x.to(weight.device)
 
     def named(
         self,
@@ -144,6 +154,18 @@ class Model:
         longest = max(lengths)
         rows = [list(e.ids) + [self.tokenizer.pad_id] * (longest - len(e)) for e in encodings]
         return torch.tensor(rows), lengths
+
+
+def placed(model: Model, device: torch.device | str | None, dtype: torch.dtype | None) -> Model:
+    """The model with its weights elsewhere, or as other numbers. Errors: ModelError."""
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ModelError(f"dtype={dtype!r:.60} is no floating-point type of torch.")
+    try:
+        model.transformer.to(device=device, dtype=dtype)
+    except (RuntimeError, AssertionError, TypeError) as error:  # of torch, where a device is missing
+        said = str(error).strip().partition("\n")[0].rstrip(".")
+        raise ModelError(f"{model.info.title} cannot go to device={str(device)!r}: {said[:200]}.") from None
+    return model
 
 
 def _texts(what: str, given: str | Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from attnviz.nn.multihead import MultiheadAttention
 from attnviz.nn.stacks import TransformerDecoder, TransformerEncoder
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
+from attnviz.submodules import on_demand
 
 __all__ = [
     "AttentionTrace",
@@ -35,3 +36,5 @@ __all__ = [
     "attend",
     "preset",
 ]
+
+__getattr__, __dir__ = on_demand(__name__, __path__)

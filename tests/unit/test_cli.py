@@ -13,9 +13,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from attnviz import Model, Transformer, __main__, catalogue, preset
+from attnviz import Model, Transformer, __main__, catalogue, load, preset
 from attnviz.__main__ import main
 from attnviz.analysis import measures
 from attnviz.formatting import percent
@@ -370,3 +371,54 @@ def test_train_on_a_full_disk_says_so_and_keeps_the_checkpoint(capsys, tmp_path:
     said = capsys.readouterr().err
     assert "No space left on device. What stood there is untouched." in said and said.count("\n") == 1
     assert Training.resume(tmp_path / "m" / "checkpoint.safetensors").done == 2
+
+
+# ---- what is no text -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command_name", ["run", "report"])
+@pytest.mark.parametrize("text", ["./no/such", "../model", "/no/such", "~/model", "assets/modells/austen"])
+def test_a_mistyped_folder_is_no_text(loaded, command_name: str, text: str, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main([command_name, text]) == 1
+    assert f"{text} looks like a path, and is not there" in capsys.readouterr().err
+    assert loaded == []
+
+
+def test_a_text_with_a_stroke_is_a_text(loaded, capsys) -> None:
+    for text in ("either/or", "he said / she said", "1/2 and ./3"):
+        assert main(["run", text]) == 0
+    assert main(["run", "./pyproject.toml"]) == 1
+    assert "looks like a path, and is no text" in capsys.readouterr().err
+
+
+def test_an_image_is_run(tmp_path: Path, capsys) -> None:
+    from PIL import Image
+
+    shades = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
+    Image.fromarray(shades).save(tmp_path / "x.png")
+    for arguments in (["digits"], ["--model", "digits"]):
+        assert main(["run", *arguments, "--image", str(tmp_path / "x.png"), "--links", "3"]) == 0
+        out = capsys.readouterr().out
+        trace = load("digits").run((tmp_path / "x.png").read_bytes())
+        best = measures.strongest_links(trace, 1)[0]
+        assert f"{len(trace.encodings[0])} tokens" in out and percent(best.weight) in out and best.key_label in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "minilm", "--image", "pyproject.toml"], "MiniLM reads texts, no image alone"),
+        (["run", "minilm", "--sound", "pyproject.toml"], "MiniLM reads texts, no sound"),
+        (["run", "a b", "--model", "minilm", "--image", "pyproject.toml"], "MiniLM reads no image with a text"),
+        (["run", "digits", "--image", "nothing.png"], "nothing.png"),
+        (["run", "digits", "--image", "pyproject.toml"], "image"),
+        (["run", "x", "--image", "a.png", "--sound", "b.wav"], "an image or a sound, not both"),
+    ],
+)
+def test_what_cannot_be_seen_or_heard_is_said(arguments: list[str], said: str, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("attnviz: ") and error.count("\n") == 1
+    assert said in error

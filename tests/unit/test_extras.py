@@ -15,7 +15,7 @@ from attnviz.__main__ import main
 from attnviz.errors import EXTRAS, MissingPackageError, check_installed
 from attnviz.figures import LIGHT, token_bars
 from attnviz.inputs import images
-from attnviz.models import catalogue, export, hf_download, hf_loading
+from attnviz.models import catalogue, export, hf_download, hf_loading, scratch
 from attnviz.training.tasks import digits
 
 ROOT = Path(__file__).parents[2]
@@ -162,7 +162,7 @@ def test_untrained_models_read_the_tokens_of_minilm(minilm):
     text = "The animal didn't cross the street because it was too tired. Überraschung ☃ [CLS]"
     assert attnviz.load("scratch:tiny").encode(text) == minilm.encode(text)
     folder = catalogue.minilm_folder()
-    bundled = (catalogue.SCRATCH_TOKENIZER / "tokenizer.json").read_bytes()
+    bundled = (scratch.SCRATCH_TOKENIZER / "tokenizer.json").read_bytes()
     assert bundled == (folder / "tokenizer.json").read_bytes()
 
 

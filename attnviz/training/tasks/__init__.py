@@ -8,6 +8,7 @@ tales                  hidden words in sentences of a small grammar           ta
 digits                 handwritten digits of 8 × 8 pixels, vision             digits.py
 """
 
+from attnviz.submodules import on_demand
 from attnviz.training.tasks.batch import IGNORED, Batch, Role, Task
 from attnviz.training.tasks.dates import Dates
 from attnviz.training.tasks.digits import Digits
@@ -35,3 +36,5 @@ __all__ = [
     "Tales",
     "Task",
 ]
+
+__getattr__, __dir__ = on_demand(__name__, __path__)

@@ -1,0 +1,66 @@
+"""The package as other programs use it: its wings as attributes, `generate`, and what `help` and type checkers see."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import attnviz
+from attnviz.errors import InvalidParameterError
+from attnviz.generation import beam_search, sampling
+
+ROOT = Path(__file__).parents[2]
+WINGS = ("analysis", "browser", "figures", "generation", "inputs", "models", "nn", "training")
+
+
+def test_wings_and_their_modules_come_when_they_are_asked_for() -> None:
+    code = f"""
+import sys, attnviz
+for wing in {WINGS}:
+    assert wing in dir(attnviz)
+    for name in dir(getattr(attnviz, wing)):
+        getattr(getattr(attnviz, wing), name)
+assert not hasattr(attnviz, "nothing") and not hasattr(attnviz.analysis, "nothing")
+assert attnviz.analysis.provenance.steps.__name__ == "attnviz.analysis.provenance.steps"
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_all_that_is_promised_is_there() -> None:
+    assert {name for name in attnviz.__all__ if not hasattr(attnviz, name)} == set()
+    assert set(WINGS) <= set(attnviz.__all__)
+    for wing in WINGS:
+        assert getattr(attnviz, wing) is importlib.import_module(f"attnviz.{wing}")
+
+
+def test_generate_is_greedy_drawn_or_searched() -> None:
+    austen = attnviz.load("austen")
+    assert attnviz.generate(austen, "It is", 5) == sampling.greedy(austen, "It is", 5)
+    drawn = attnviz.generate(austen, "It is", 5, temperature=1.5, top_k=50, seed=3)
+    assert (
+        drawn == sampling.say(austen, "It is", 5, sampling.Sampling(1.5, 50), 3) != sampling.greedy(austen, "It is", 5)
+    )
+    assert attnviz.generate(austen, "It is", 3, n_beams=2) == beam_search.beam(austen, "It is", 2, 3)[0]
+    with pytest.raises(InvalidParameterError, match="n_beams=2 searches for the likeliest answer"):
+        attnviz.generate(austen, "It is", 3, n_beams=2, top_p=0.5)
+    with pytest.raises(InvalidParameterError, match="predicts no next token"):
+        attnviz.generate(attnviz.load("scratch:tiny"), "It is")
+
+
+def test_a_program_that_took_generate_for_a_module_still_runs() -> None:
+    from attnviz import generate
+
+    assert generate.greedy is sampling.greedy and generate.beam is beam_search.beam
+
+
+def test_help_says_what_load_takes() -> None:
+    doc, signature = inspect.getdoc(attnviz.load) or "", inspect.signature(attnviz.load)
+    for name in signature.parameters:
+        assert f"{name}:" in doc or f"{name}, " in doc or f", {name}:" in doc, name
+    for given in ("hf:org/name", "folder", "PreTrainedModel", "minilm", "ModelError"):
+        assert given in doc
