@@ -14,9 +14,7 @@ a PreTrainedModel         of transformers, in memory
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import mmap
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +44,7 @@ from attnviz.models.safetensors_io import (
     class_names,
     n_of_each,
     read_json,
+    sha256,
     unfilled,
 )
 from attnviz.models.scratch import SCRATCH_VOCAB
@@ -249,14 +248,14 @@ def minilm_folder() -> Path | None:
 def _load_minilm() -> Model:
     folder = minilm_folder() or _fetched_minilm()
     with ThreadPoolExecutor(1) as beside:  # the checksum takes about as long as the loading
-        checksum = beside.submit(_sha256, folder / "model.safetensors")
+        checksum = beside.submit(sha256, folder / "model.safetensors")
         try:
             loaded = _load_folder(folder, "minilm", _MINILM.source)
         finally:  # what the checksum says of the file comes before what the loading says
-            sha256 = checksum.result()
-            if sha256 != MINILM_SHA256:
+            found = checksum.result()
+            if found != MINILM_SHA256:
                 raise ModelError(
-                    f"model.safetensors is not all-MiniLM-L6-v2: its SHA-256 is {sha256[:12]}…, not "
+                    f"model.safetensors is not all-MiniLM-L6-v2: its SHA-256 is {found[:12]}…, not "
                     f"{MINILM_SHA256[:12]}…"
                 ) from None
     return replace(loaded, info=_MINILM)
@@ -272,6 +271,7 @@ def _fetched_minilm() -> Path:
         raise MissingPackageError(f"{str(error).removesuffix('.')}: MiniLM without the hub", MINILM_PACKAGE) from None
 
 
+<<<<<<< HEAD
 def _sha256(file: Path) -> str:
     """In one call on the whole file, which leaves Python's lock to others; in pieces it would wait for it at each."""
     try:
@@ -287,6 +287,9 @@ def _sha256(file: Path) -> str:
 def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Model:
     if "#" in folder.name and not os.path.isdir(folder):
         folder, part = folder.with_name(folder.name.partition("#")[0]), folder.name.partition("#")[2]
+=======
+def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES) -> Model:
+>>>>>>> 6917807 (The checksum of a file stands beside what reads it)
     if not os.path.isdir(folder):  # unlike Path.is_dir, says False to a name that is too long
         raise ModelError(f"{str(folder)[:200]} is not a folder.")
     check_headers(folder, max_bytes)

@@ -5,8 +5,11 @@ Every tensor's name and shape is checked; what is missing or left over is named.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import mmap
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +136,18 @@ def read_safetensors(path: Path, max_bytes: int = MAX_FILE_BYTES) -> dict[str, T
         except (SafetensorError, OSError, ValueError) as error:
             raise ModelError(f"{file.name} is not a whole safetensors file: {error}.") from None
     return tensors
+
+
+def sha256(file: Path) -> str:
+    """In one call on the whole file, which leaves Python's lock to others; in pieces it would wait for it at each."""
+    try:
+        with file.open("rb") as data:
+            if not os.fstat(data.fileno()).st_size:  # an empty file cannot be mapped
+                return hashlib.sha256().hexdigest()
+            with mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+                return hashlib.sha256(whole).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
 
 
 def class_names(given: dict[str, Any], n_classes: int) -> tuple[str, ...]:
