@@ -258,7 +258,8 @@ def _foreign(model: Transformer, config: HFConfig) -> Anatomy:
     columns = []
     for place in ("encoder", "decoder") if both else (config.kind,):
         in_stack = [(name, x) for name, x in named if not both or _place(name) == place]
-        reads = "token ids" if config.vocab_size else "an image"
+        given = {"text": "token ids", "image": "an image", "sound": "a sound"}[config.reads]
+        reads = "token ids" if both and place == "decoder" else given
         columns.append(Column(place.capitalize(), reads, tuple(_transformers_blocks(in_stack, config))))
     return Anatomy(_lettered(columns))
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from attnviz.errors import ModelError
 from attnviz.models.hf_attention import RUN, Run
-from attnviz.models.hf_probe import kinds
+from attnviz.models.hf_probe import kinds, reads
 
 NAMES = {"text": "text", "image": "image", "audio": "sound"}  # transformers' word → ours
 
@@ -57,9 +57,11 @@ class Aside(Run):
 
 
 def look_away(inner: Any) -> None:
-    """From now on the attention of the parts that read no text is no part of a run of the text."""
+    """From now on, in a model that reads text, the attention of its other parts is no part of a run."""
     from transformers import PreTrainedModel
 
+    if reads(inner) != "text":
+        return
     for module in inner.modules():
         if module is not inner and isinstance(module, PreTrainedModel) and "text" not in kinds(module):
             module.register_forward_pre_hook(_begin)

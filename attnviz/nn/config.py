@@ -147,6 +147,11 @@ class ModelConfig:
         return encodings.described(self.positions)
 
     @property
+    def reads(self) -> str:
+        """What it is given, or its encoder: a "text" or an "image"; in other libraries' models also a "sound"."""
+        return "image" if self.channels else "text"
+
+    @property
     def special_names(self) -> tuple[str, ...]:
         """Of the tokens before the patches of an image: the class token, and DeiT's distillation token."""
         return ("[CLS]", "[DIST]")[: self.n_special]

@@ -217,7 +217,10 @@ def model_names() -> dict[str, str]:
 
 
 def reads(config: ModelConfig) -> str:
-    """What a model is given: a "text", a "pair" of texts, one per stack, or an "image"."""
-    if config.channels or not config.vocab_size:
-        return "image"
-    return "pair" if config.kind == "encoder-decoder" else "text"
+    """What a model is given: a "text", a "pair" of texts, one per stack, an "image" or a "sound".
+
+    "other" of a decoder's text with another input than text: no page has both.
+    """
+    if config.kind == "encoder-decoder":
+        return "pair" if config.reads == "text" else "other"
+    return config.reads

@@ -281,8 +281,8 @@ def _first_model() -> None:
 def one_text(name: str) -> None:
     """Ends the page with a sentence if the model does not read one text, as pages do. Errors: those of the model."""
     model = cache.model(name)
-    if model.transformer.config.channels:
-        refuse(f"{model.info.title} reads images; this page shows a text. Pick another model.")
+    if model.reads != "text":
+        refuse(f"{model.info.title} reads {model.reads}s; this page shows a text. Pick another model.")
     if model.transformer.config.kind == "encoder-decoder":
         refuse(f"{model.info.title} reads two texts, one per stack; this page shows one. Pick another model.")
 

@@ -136,7 +136,7 @@ def coming(name: str) -> Download | None:
     """
     if not name.startswith("hf:") or name in cache.loaded():
         return None
-    repo = name.removeprefix("hf:")
+    repo = name.removeprefix("hf:").partition("#")[0]  # a part of a model comes with the whole
     download = mine()
     if download is None or download.repo != repo or download.reported:
         download = begin(repo)

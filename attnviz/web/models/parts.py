@@ -47,7 +47,6 @@ def controls(lesson: Lesson[Settings], shown: Shown, taken: Taken) -> None:
     """Where the model can be used, and which one stands beside it."""
     infos, reads = shown.infos, cache.reads(taken.config)
     name = taken.info.name
-    page, label, parameter = state.PAGES[reads]
     others = ["", *(other for other in infos if other != name)]
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
     if st.session_state[lesson.key("beside")] not in others:
@@ -61,7 +60,11 @@ def controls(lesson: Lesson[Settings], shown: Shown, taken: Taken) -> None:
     with right.container(horizontal=True, vertical_alignment="center", key="models-use"):
         if reads == "text" and st.session_state["model"] != name:
             st.button("Use it on every page", on_click=state.use, args=(name,))
-        st.page_link(page, label=label, query_params={parameter: name})
+        if reads in state.PAGES:
+            page, label, parameter = state.PAGES[reads]
+            st.page_link(page, label=label, query_params={parameter: name})
+        else:
+            st.text(text.no_page(taken.config))
 
 
 def comparison(one: Taken, other: Taken) -> None:

@@ -212,9 +212,14 @@ def description(part: Part, times: int, total: int) -> str:
     return " ".join(sentences)
 
 
+def no_page(config: ModelConfig) -> str:
+    """What to do with a model that no page runs."""
+    return f"No page gives a model a {config.reads} like this one; from Python, attnviz.load(name).run(…) does."
+
+
 def reads(given: str, config: ModelConfig, tokens: str) -> str:
     """What goes into a stack; `tokens` is how many there are, T or S."""
-    if config.channels:
+    if given == "an image" and config.channels:
         return f"an image: {config.channels} × {config.image_size} × {config.image_size}"
     return given if given != "token ids" else f"token ids: {tokens}"
 

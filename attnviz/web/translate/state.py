@@ -86,7 +86,7 @@ def models() -> dict[str, str]:
 
 def _answers(model: Model) -> bool:
     config = model.transformer.config
-    return config.kind == "encoder-decoder" and config.head == "lm" and not config.channels
+    return config.kind == "encoder-decoder" and config.head == "lm" and model.reads == "text"
 
 
 def load(name: str) -> Model:

@@ -145,7 +145,11 @@ def vision_model(name: str) -> Model:
         raise ModelError(f"There is no vision model “{name}”. Pick one, or type hf:org/name.")
     model = cache.model(name)
     if not isinstance(model.preprocessor, Preprocessing):
-        raise ModelError(f"{model.info.title} reads text; this page shows pictures. Pick another model.")
+        raise ModelError(f"{model.info.title} reads {model.reads}; this page shows pictures. Pick another model.")
+    if model.transformer.config.kind != "encoder":
+        raise ModelError(
+            f"{model.info.title} writes about a picture; this page shows what reads one. Pick another model."
+        )
     return model
 
 
