@@ -57,9 +57,12 @@ class Lesson(Generic[T]):
         self._arrives = state.get("arrived", False) and linked is None
         self._reads = ("", "")  # the model's title and the text, where the page reads the sidebar
         self._followed: set[str] = set()  # the fields of tokens that the thread has led here
+        self._openings: dict[str, int] = {}  # of such fields: the position that the link leaves out in this text
+        if linked is not None:
+            state[self._given] = frozenset(linked)
         if state.get("revealed", False):
             prediction.reveal_all(name)
-        kept = from_query(first, linked) if linked is not None else state.get(self._kept, first)
+        kept = from_query(first, linked) if linked is not None else state.get(self.kept, first)
         undrawn = state.get("undrawn", False)  # the browser has forgotten the widgets, and is told their values anew
         ended_early = state.get("drawn") is False  # what the last run told the browser may have got lost with it
         state["drawn"] = False
@@ -84,22 +87,28 @@ class Lesson(Generic[T]):
         return f"{self.name}.{field}"
 
     @property
-    def _kept(self) -> str:
+    def kept(self) -> str:
+        """Where the session keeps the settings while the page is another."""
         return f"{self.name}:kept"
+
+    @property
+    def _given(self) -> str:
+        """Where it is kept which fields the last link or thing to try named."""
+        return f"{self.name}:given"
 
     def settings(self) -> T:
         """The settings now; a value that no widget offers (a browser may send anything) is the first one."""
         state = st.session_state
         if state.pop("whole_page", False):  # a thing to try has changed more than this fragment
             st.rerun()
-        kept = state.get(self._kept, self.first)  # Streamlit forgets a widget as soon as it is not drawn
+        kept = state.get(self.kept, self.first)  # Streamlit forgets a widget as soon as it is not drawn
         names = [field.name for field in fields(self.first)]  # type: ignore[arg-type]
         values = {name: state.setdefault(self.key(name), getattr(kept, name)) for name in names}
         settings = accept(self.first, values)
         for name in self.follows:
-            if self._kept in state and getattr(settings, name) != getattr(kept, name):
+            if self.kept in state and getattr(settings, name) != getattr(kept, name):
                 thread.choose(**{name: getattr(settings, name)})
-        state[self._kept] = settings
+        state[self.kept] = settings
         return settings
 
     def fit(self, **counts: int) -> None:
@@ -111,13 +120,14 @@ class Lesson(Generic[T]):
         fitted = {field: count - 1 for field, count in counts.items() if getattr(settings, field) >= count}
         if fitted:
             self.choose(**fitted)
-            st.session_state[self._kept] = replace(settings, **fitted)  # type: ignore[type-var]
+            st.session_state[self.kept] = replace(settings, **fitted)  # type: ignore[type-var]
 
     def follow_token(self, field: str, labels: Sequence[str], special: Sequence[bool], noun: str = "query") -> int:
         """The position in a field, kept on its word in another text, under another model and from another page.
 
         To be called before the field's widget is drawn: the widget, the sentence and the link then say the same. Where
-        the word does not stand in the text, it is the last word. A negative position is no token, and stays.
+        the word does not stand in the text, it is the last word. A negative position is no token, and stays. Nobody has
+        chosen the first position of `Settings`: it stands for the word where a text is begun.
 
         Arguments
             labels: the tokens of the text as a person reads them.
@@ -125,7 +135,7 @@ class Lesson(Generic[T]):
             noun: what the token is to the thread: a "query" or a "key"; "" where it is the page's own.
         """
         state, key = st.session_state, self.key(field)
-        position = state.setdefault(key, getattr(state.get(self._kept, self.first), field))
+        position = state.setdefault(key, getattr(state.get(self.kept, self.first), field))
         place = f"{key}:on"
         before: tuple[tuple[str, ...], int] | None = state.get(place)
         if type(position) is not int:
@@ -133,12 +143,17 @@ class Lesson(Generic[T]):
             position = getattr(self.first, field) if before is None else before[1]
         led = getattr(thread.current(), noun) if noun and self._arrives and field not in self._followed else None
         self._followed.add(field)
+        first = getattr(self.first, field)
+        if first >= 0:
+            self._openings[field] = (thread.opening if noun else thread.last_word)(labels, special)
+        if before is None and position == first and field not in state.get(self._given, ()):
+            position = self._openings.get(field, position)
         if led is None and before is not None and before[0] != tuple(labels) and 0 <= position < len(before[0]):
             led = thread.word_at(before[0], position)
         if led is not None:
             position = thread.position_of(labels, led)
         if position is None or position >= len(labels):
-            position = thread.last_word(special)
+            position = thread.last_word(labels, special)
         if noun and position >= 0 and before is not None and before[0] == tuple(labels) and before[1] != position:
             thread.choose(**{noun: thread.word_at(labels, position)})
         state[key], state[place] = position, (tuple(labels), position)
@@ -217,7 +232,7 @@ class Lesson(Generic[T]):
 
         A picture of it that is kept says the page's model, text and settings.
         """
-        says = settings_text(st.session_state.get(self._kept, self.first), *self._reads)
+        says = settings_text(st.session_state.get(self.kept, self.first), *self._reads)
         chart(figure, title=title, alt=alt, says=says, data=data, file=file, key=f"lesson-picture-{key or file}")
 
     def in_view(self, place: str = "") -> None:
@@ -256,6 +271,7 @@ class Lesson(Generic[T]):
         self.choose(**{name: value for name, value in first.items() if name not in kept} | dict(one.set))
         for name in one.set:  # a token that it names is one of its own text
             st.session_state.pop(f"{self.key(name)}:on", None)
+        st.session_state[self._given] = frozenset(one.set)
         st.session_state[self._tried(place)] = st.session_state.get(self._tried(place), 0) + 1
         if everywhere:
             st.session_state["whole_page"] = True
@@ -276,7 +292,8 @@ class Lesson(Generic[T]):
     def write_link(self, inputs: shell.Inputs, view: Mapping[str, str] | None = None) -> None:
         """Puts the settings (and `view`: further parameters) into the address, with the whole text of the sidebar."""
         whole = replace(inputs, text=st.session_state["text"])  # a lesson may show the beginning only
-        shell.write_link(whole, {**to_query(self.first, self.settings()), **(view or {})})
+        first = replace(self.first, **self._openings)  # type: ignore[type-var]
+        shell.write_link(whole, {**to_query(first, self.settings()), **(view or {})})
 
 
 def to_query(first: T, settings: T) -> dict[str, str]:

@@ -32,6 +32,9 @@ class Thread:
     key: Word | None = None
 
 
+FIRST_WORD = Word("it")  # of the text that the app opens with: what it looks at is worth a look
+
+
 def current() -> Thread:
     """What this session's reader looks at."""
     thread: Thread = st.session_state.get(_PLACE, Thread())
@@ -54,7 +57,17 @@ def position_of(labels: Sequence[str], word: Word) -> int | None:
     return places[min(word.occurrence, len(places) - 1)] if places else None
 
 
-def last_word(special: Sequence[bool]) -> int:
-    """The last token that is no special one; the last of all where there is none. 0 for no tokens."""
-    words = [position for position, one in enumerate(special) if not one]
-    return words[-1] if words else max(0, len(special) - 1)
+def opening(labels: Sequence[str], special: Sequence[bool]) -> int:
+    """Where somebody begins who has chosen nothing: at the first text's “it”, or else at the last word."""
+    place = position_of(labels, FIRST_WORD)
+    return last_word(labels, special) if place is None else place
+
+
+def last_word(labels: Sequence[str], special: Sequence[bool]) -> int:
+    """The last token with a letter or a digit that is no special one.
+
+    The last that is no special one where there is none, the last of all where there is none either. 0 for no tokens.
+    """
+    tokens = [position for position, one in enumerate(special) if not one]
+    words = [position for position in tokens if any(map(str.isalnum, labels[position]))]
+    return (words or tokens or [max(0, len(special) - 1)])[-1]

@@ -15,8 +15,9 @@ from google.protobuf.json_format import MessageToDict
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Block, ButtonGroup
 
+from attnviz import load
 from attnviz.browser.framing import read_frame
-from attnviz.web import shell
+from attnviz.web import shell, thread
 
 ROOT = Path(__file__).parents[2]
 SENTENCE = "The animal didn't cross the street because it was too tired."  # what the app opens with
@@ -112,6 +113,12 @@ def opened(name: str = "", /, **query: object) -> Page:
     app = Page(name, ({"revealed": 1} if name else {}) | query).run()
     assert not app.exception
     return app
+
+
+def beginning(app: Page) -> str:
+    """The position that a link leaves out in the page's text: where a reader begins who has chosen nothing."""
+    encoding = load(app.session_state["model"]).encode(app.session_state["text"])
+    return str(thread.opening(encoding.labels, encoding.special))
 
 
 def _elements(block: Any) -> Iterator[Any]:

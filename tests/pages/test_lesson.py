@@ -163,3 +163,32 @@ def test_the_link_keeps_the_text_that_a_lesson_shows_in_part(page: str) -> None:
     app.session_state["text"] = text + "The end."
     app.run()
     assert app.link["text"] == text + "The end."
+
+
+# ---- where a reader begins ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("page", "field"),
+    [
+        ("softmax", "query"),
+        ("step_by_step", "query"),
+        ("masks", "token"),
+        ("encoder_block", "token"),
+        ("positions", "word"),
+    ],
+)
+def test_who_opens_a_page_under_another_model_begins_at_the_same_word(page: str, field: str) -> None:
+    """Token 10 is “it” in MiniLM and “ross” in Austen: what nobody has chosen is the word, not its number."""
+    of = {"of": "text"} if page == "step_by_step" else {}
+    app = opened(page, model="austen", **of)
+    assert app.session_state[f"{page}.{field}"] == 15 and field not in app.link
+    app.session_state["model"] = "minilm"
+    app.run()
+    assert app.session_state[f"{page}.{field}"] == 10 and field not in app.link
+
+
+def test_a_link_to_the_token_where_nobody_begins_keeps_it() -> None:
+    app = opened("softmax", model="austen", query=10)
+    assert app.session_state["softmax.query"] == 10 and app.link["query"] == "10"
+    assert opened("softmax", **app.link).session_state["softmax.query"] == 10

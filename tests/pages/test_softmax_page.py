@@ -9,7 +9,7 @@ from attnviz.analysis import measures, scaling
 from attnviz.formatting import percent, significant
 from attnviz.web.softmax.text import ANSWERS
 from attnviz.web.temperatures import TEMPERATURES
-from tests.pages.driver import SENTENCE, Page, charts, numbers, opened
+from tests.pages.driver import SENTENCE, Page, beginning, charts, numbers, opened
 from tests.support.hostile_texts import HOSTILE
 
 
@@ -170,7 +170,7 @@ def test_box_sentence_and_link_name_the_same_token(app: Page, text: str, model: 
         label = app.sentence.split("“")[1].split("”")[0]
         box = app.selectbox(key="softmax.query")
         assert box.options[position] == f"{position} {label}" and box.value == position
-        assert app.link.get("query", "10") == str(position)
+        assert app.link.get("query", beginning(app)) == str(position)
         return int(position)
 
     assert agree() == 10

@@ -60,13 +60,13 @@ def open_lesson() -> None:
     if asked.about == "temperature":
         from attnviz.web.softmax import state as softmax
 
-        row = {"query": str(asked.query)} | ({} if asked.temperature == "1" else {"temperature": asked.temperature})
-        _open("softmax", softmax.Settings(), where | row, seen.inputs)
+        temperature = {} if asked.temperature == "1" else {"temperature": asked.temperature}
+        _open("softmax", softmax.Settings(), where | temperature, seen.inputs, query=str(asked.query))
 
 
-def _open(page: str, first: Any, settings: dict[str, str], inputs: shell.Inputs) -> NoReturn:
-    """Goes to a lesson with settings, by the address that it would write itself: Back then is one step."""
-    settings = to_query(first, from_query(first, settings))
+def _open(page: str, first: Any, settings: dict[str, str], inputs: shell.Inputs, **words: str) -> NoReturn:
+    """Goes to a lesson with settings, and with `words` whose positions stand in its address whatever they are."""
+    settings = to_query(first, from_query(first, settings)) | words
     st.switch_page(f"pages/{page}.py", query_params=shell.link_to(inputs, settings))
 
 

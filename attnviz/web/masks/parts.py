@@ -100,7 +100,8 @@ def outputs(lesson: Lesson[Settings], settings: Settings, effect: Effect, *, hid
 def tries(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:
     """Four masks, each one click away; two of them on the reader's token, or on the last word."""
     labels, last = effect.labels, len(effect.labels) - 1
-    token = settings.token if settings.token >= 0 else thread.last_word(effect.plain.encodings[0].special)
+    special = effect.plain.encodings[0].special
+    token = settings.token if settings.token >= 0 else thread.last_word(labels, special)
     hand = {"mask": "painted", "token": token, "key": -1}
     lesson.tries(
         Try("See only the neighbours", {"mask": "window", "n": 1}),

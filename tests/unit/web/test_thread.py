@@ -22,7 +22,14 @@ def test_every_token_is_found_where_it_stands(labels: list[str], data: st.DataOb
     assert thread.position_of(labels, thread.word_at(labels, position)) == position
 
 
-def test_the_last_word_is_no_special_token() -> None:
-    assert thread.last_word([True, False, False, True]) == 2
-    assert thread.last_word([True, True]) == 1
-    assert thread.last_word([]) == 0
+def test_the_last_word_is_no_special_token_and_no_sign() -> None:
+    assert thread.last_word(LABELS, [True, *[False] * 7, True]) == 6  # “it”, not “.”
+    assert thread.last_word(("[CLS]", "短", "。", "🙂"), [True, False, False, False]) == 1
+    assert thread.last_word(("[CLS]", "!", "?", "[SEP]"), [True, False, False, True]) == 2
+    assert thread.last_word(("[CLS]", "[SEP]"), [True, True]) == 1
+    assert thread.last_word((), []) == 0
+
+
+def test_who_has_chosen_nothing_begins_at_it_or_at_the_last_word() -> None:
+    assert thread.opening(LABELS, [False] * 9) == 1
+    assert thread.opening(("Birds", "sing", "."), [False] * 3) == 1
