@@ -16,7 +16,7 @@ def page() -> None:
     """The lesson; its controls and the view rerun only this."""
     settings = lesson.settings()
     lesson.question("What happens to one word, number by number?")
-    summary, prediction = st.container(), st.container()
+    summary = st.container()
     controls = st.container(horizontal=True, vertical_alignment="bottom", key="walk-controls")
     with controls:
         parts.source_control(lesson)
@@ -25,14 +25,10 @@ def page() -> None:
         parts.other_controls(lesson, shown)
     with summary:
         lesson.sentence(text.in_short(shown.provenance, shown.head, shown.row))
-    with prediction:
-        revealed = parts.prediction(lesson, shown.provenance)
-    if revealed:
-        parts.view(lesson, shown)
-    else:
-        lesson.veil("score", parts.HEIGHT)
+    parts.view(lesson, shown)
     parts.tries(lesson)
     parts.formula()
+    parts.hidden_word(lesson, shown)
     parts.two_programs(lesson, shown)
     lesson.write_link(state.sidebar())
 

@@ -14,10 +14,12 @@ from attnviz.analysis.provenance.steps import layer_provenance
 from attnviz.analysis.provenance.worked_example import by_hand
 from attnviz.browser.framing import read_frame
 from attnviz.errors import InvalidParameterError
+from attnviz.formatting import significant
 from attnviz.web import thread
 from attnviz.web.lesson import from_query, to_query
+from attnviz.web.step_by_step import text
 from attnviz.web.step_by_step.state import Settings
-from tests.pages.driver import SENTENCE, Page, frames, opened
+from tests.pages.driver import SENTENCE, Page, beginning, charts, frames, numbers, opened
 from tests.support.hostile_texts import HOSTILE
 
 
@@ -88,12 +90,25 @@ def test_two_programs_agree(of: str, head: str) -> None:
     assert a == pytest.approx(sent(app)[2][f"weights.{head}"][row].max(), abs=1e-7)
 
 
-def test_nothing_is_walked_through_before_the_guess() -> None:
+def test_the_steps_are_seen_before_the_guess_and_what_hiding_a_word_does_is_not() -> None:
     app = opened("step_by_step", revealed=0)
-    assert not frames(app, "attnviz_walk") and "2 products" not in app.prose
-    app.button(key="step_by_step.quiz.score.show").click().run()
-    assert len(frames(app, "attnviz_walk")) == 1
-    assert "A query and a key of one head have 2 numbers each, so a score is 2 products" in app.prose
+    _, header, matrices = sent(app)
+    assert header["labels"] == ["cats", "chase", "mice"] and not charts(app)
+    app.guess("hidden", text.OUTCOMES[1])
+    assert "Not quite" in app.prose
+    (bars,) = charts(app)
+    before, after = (numbers(one["y"]) / 100 for one in bars["data"])
+    assert before == pytest.approx(matrices["weights.0"][2], abs=1e-6)
+    top = int(before.argmax())
+    left = np.delete(before, top) / (1 - before[top])
+    assert np.delete(after, top) == pytest.approx(left, abs=1e-6) and after[top] == 0
+    factor = significant(float(1 / (1 - before[top])))
+    assert f"becomes {factor} times what it was" in app.prose
+
+
+def test_nothing_is_asked_of_a_row_that_nobody_could_tell() -> None:
+    app = opened("step_by_step", of="text", text="a", model="induction", revealed=0)
+    assert frames(app, "attnviz_walk") and not [one for one in app.get("button_group") if ".quiz." in one.proto.id]
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -179,10 +194,9 @@ def test_a_link_with_a_query_and_a_key_opens_on_their_weight() -> None:
     assert sent(broken)[0]["state"]["path"] == []
 
 
-def test_a_path_from_another_page_is_about_its_words_and_needs_no_guess() -> None:
+def test_a_path_from_another_page_is_about_its_words() -> None:
     link = {"of": "text", "head": 4, "step": "softmax", "path": "weights.4:3:1"}
-    cold = opened("step_by_step", **link, revealed=0)
-    assert not frames(cold, "attnviz_walk") and boxes(cold)["Word"] == "3 didn"
+    assert boxes(opened("step_by_step", **link))["Word"] == "3 didn"
     app = Page("step_by_step", link)
     app.session_state["thread"] = thread.Thread(layer=0, head=4)  # as Explore leaves it
     state = sent(app.run())[0]["state"]
@@ -196,7 +210,7 @@ def agree(app: Page, word: str) -> None:
     row = about["state"]["row"]
     assert header["labels"][row] == word
     assert boxes(app)["Word"] == f"{row} {word}" and f"“{word}” gives" in app.prose
-    assert int(app.link.get("query", Settings().query)) == row
+    assert app.link.get("query", beginning(app)) == str(row)
     for name, at, _ in about["state"]["path"][:1]:
         assert at == row or name[0] in "WbγβKV"
 

@@ -6,19 +6,19 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
-from attnviz.analysis.provenance.terms import Provenance
+from attnviz import figures
 from attnviz.nn import attention, reference
 from attnviz.web import shell
 from attnviz.web.components.provenance_view import ProvenanceState, provenance_view
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.step_by_step import state, text
+from attnviz.web.step_by_step import state, text, weights
 from attnviz.web.step_by_step.state import Settings, Shown
 
-WIDTHS = ("the width of one head", "the width of the model", "the number of words")
 DOWN = "out:1:0/concat:1:0/z.0:1:0/V:0:0/x:0:2/E:0:2"  # from an output of “chase” to the embedding of “cats”
-HEIGHT = 700  # px, of the view
+SHARES = 320 + 52  # px: a picture with its title and the link to its data
 
 
 def source_control(lesson: Lesson[Settings]) -> None:
@@ -49,12 +49,6 @@ def other_controls(lesson: Lesson[Settings], shown: Shown) -> None:
     st.selectbox("Mask", list(masks), key=lesson.key("mask"), format_func=masks.__getitem__, width=210)
 
 
-def prediction(lesson: Lesson[Settings], provenance: Provenance) -> bool:
-    """How much work one score is; whether the steps may be shown."""
-    question = "A score says how well a query fits a key: it is a sum of products. How many products?"
-    return lesson.predict("score", question, WIDTHS, WIDTHS[0], text.products_of_a_score(provenance))
-
-
 def view(lesson: Lesson[Settings], shown: Shown) -> None:
     """The steps with all their numbers, and where the chosen one comes from."""
     settings = shown.settings
@@ -75,6 +69,29 @@ def tries(lesson: Lesson[Settings]) -> None:
     )
 
 
+def hidden_word(lesson: Lesson[Settings], shown: Shown) -> None:
+    """What becomes of a row whose largest share may not be given."""
+    hiding = weights.hiding(shown.provenance, shown.head, shown.row)
+    if hiding is None:  # too few words, or all alike: nothing to ask
+        return
+    lesson.section("Where does a hidden word’s share go?")
+    provenance = shown.provenance
+    asks, because = text.hidden_word(provenance, shown.head, hiding), text.hidden_share(provenance, hiding)
+    if not lesson.predict("hidden", asks, text.OUTCOMES, text.outcome(hiding), because):
+        lesson.veil("hidden", SHARES)
+        return
+    title = text.hidden_title(provenance, hiding)
+    before, after = 100 * hiding.before, 100 * hiding.after
+    names = ("as it is", f"“{provenance.labels[hiding.key]}” hidden")
+    lesson.picture(
+        figures.paired_bars(provenance.labels, before, after, names, "% of attention", shell.palette()),
+        title=title,
+        alt=f"{title}. {because}",
+        data=pd.DataFrame({"token": provenance.labels, "weight": hiding.before, "weight_hidden": hiding.after}),
+        file="hidden-word",
+    )
+
+
 def formula() -> None:
     """Multi-head attention as the paper writes it."""
     st.latex(
@@ -91,7 +108,7 @@ def two_programs(lesson: Lesson[Settings], shown: Shown) -> None:
     key = int(shares.argmax())
     programs: tuple[tuple[str, float, Callable[..., Any]], ...] = (
         ("PyTorch", shares[key], attention.attend),
-        ("NumPy", state.numpy_weights(provenance, head)[row, key], reference.attention),
+        ("NumPy", weights.numpy_weights(provenance, head)[row, key], reference.attention),
     )
     lesson.section("Do two programs get the same number?")
     lesson.sentence(text.share_of_two_programs(provenance, row, key), part="programs")

@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import streamlit as st
 
 from attnviz.analysis.provenance import worked_example
 from attnviz.analysis.provenance.steps import layer_provenance
-from attnviz.analysis.provenance.terms import Provenance, Scale
+from attnviz.analysis.provenance.terms import Provenance
 from attnviz.browser import provenance_message
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.nn import reference
 from attnviz.nn.intervention import Intervention
-from attnviz.web import cache, prediction, shell, thread
+from attnviz.web import cache, shell
 from attnviz.web.components.provenance_view import Cell, cells, reported, wanted_layer
 from attnviz.web.lesson import Lesson, from_query
 
@@ -94,8 +92,7 @@ def masks(lesson: Lesson[Settings], settings: Settings) -> dict[str, str]:
 def read_link() -> None:
     """Completes an address before the lesson reads it.
 
-    With a query and a key it opens on the weight between them; with a path, on the path's words. Whoever comes from
-    another page to trace a number sees it: the question does not hide it.
+    With a query and a key it opens on the weight between them; with a path, on the path's words.
     """
     linked: dict[str, str] | None = st.session_state.get("linked")
     if not linked:
@@ -113,8 +110,6 @@ def read_link() -> None:
             linked.setdefault("query", str(first[1]))
         if key is not None:
             linked.setdefault("key", str(key))
-        if thread.current() != thread.Thread():
-            prediction.reveal_all("step_by_step")
 
 
 def take_report(lesson: Lesson[Settings]) -> None:
@@ -229,16 +224,3 @@ def _model_provenance(model: str, text: str, layer: int, mask: str) -> Provenanc
 def _model_message(model: str, text: str, layer: int, mask: str, head: int, near: tuple[tuple[str, int], ...]) -> bytes:
     """The same for the browser."""
     return provenance_message.pack(_model_provenance(model, text, layer, mask), head, near=dict(near))
-
-
-def numpy_weights(provenance: Provenance, head: int) -> np.ndarray:
-    """The head's weights (T, T) once more, from its Q, K and V by `attnviz.nn.reference`."""
-    columns = slice(head * provenance.width, (head + 1) * provenance.width)
-    turned = "r" if "Qr" in provenance.matrices else ""
-    q, k, v = (provenance[name].values[:, columns] for name in (f"Q{turned}", f"K{turned}", "V"))
-    scaled, bias = provenance[f"scaled.{head}"].rule, provenance.matrices.get(f"bias.{head}")
-    assert isinstance(scaled, Scale)
-    keep = np.isfinite(provenance[f"mask.{head}"].values)
-    added = None if bias is None else bias.values
-    _, weights = reference.attention(q, k, v, keep=keep, bias=added, scale=scaled.by)
-    return weights

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from attnviz.analysis.provenance.terms import Provenance
-from attnviz.formatting import percent
+from attnviz.formatting import percent, significant
+from attnviz.web.step_by_step.weights import Hiding
+
+OUTCOMES = ("grow by the same factor", "grow by the same amount", "stay as they are")
 
 
 def in_short(provenance: Provenance, head: int, row: int) -> str:
@@ -17,13 +22,37 @@ def in_short(provenance: Provenance, head: int, row: int) -> str:
     return f"{where}, “{provenance.labels[row]}” gives {percent(shares[top])} of its attention to {whom}."
 
 
-def products_of_a_score(provenance: Provenance) -> str:
-    """Why a score is as many products as a head is wide."""
-    width, n_words = provenance.width, len(provenance.labels)
+def hidden_word(provenance: Provenance, head: int, hiding: Hiding) -> str:
+    """The question what becomes of the other shares of a row."""
+    where = f"In head {head}" if provenance.n_layers == 1 else f"In layer {provenance.layer}, head {head}"
+    whom = "itself" if hiding.key == hiding.row else f"“{provenance.labels[hiding.key]}”"
+    share = percent(hiding.before[hiding.key])
+    looks = f"{where}, “{provenance.labels[hiding.row]}” gives {share} of its attention to {whom}."
+    return f"{looks} What if a mask hid that? Its other shares …"
+
+
+def outcome(hiding: Hiding) -> str:
+    """Which of the outcomes is nearest to what the row became."""
+    others, n = hiding.before[hiding.others], int(hiding.others.sum())
+    free = hiding.before[hiding.key]
+    expected = (others / (1 - free), others + free / n, others)
+    errors = [np.abs(hiding.after[hiding.others] - row).sum() for row in expected]
+    return OUTCOMES[int(np.argmin(errors))]
+
+
+def hidden_share(provenance: Provenance, hiding: Hiding) -> str:
+    """Why all grow by one factor."""
+    largest = int(np.where(hiding.others, hiding.before, 0).argmax())
+    factor = significant(float(hiding.after[largest] / hiding.before[largest]))
     return (
-        f"A query and a key of one head have {width} numbers each, so a score is {width} products, added up. The model "
-        f"is {provenance['concat'].width} wide, and the text has {n_words} tokens."
+        "Softmax divides every exponential by their sum. Without the hidden word the sum is smaller, the same for all: "
+        f"each other share becomes {factor} times what it was, and together they are 100 % again."
     )
+
+
+def hidden_title(provenance: Provenance, hiding: Hiding) -> str:
+    """What the picture of the two rows shows."""
+    return f"Where “{provenance.labels[hiding.row]}” looks, before and after"
 
 
 def share_of_two_programs(provenance: Provenance, row: int, key: int) -> str:
