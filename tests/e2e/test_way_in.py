@@ -33,6 +33,20 @@ def card(page: Page, step: int) -> None:
     expect(page.get_by_role("dialog", name=STEPS[step])).to_be_visible()
 
 
+def covers_the_cell(page: Page) -> bool:
+    """Whether the card lies over the marked cell of the matrix."""
+    box = page.locator(".as-card").bounding_box()
+    x, y, size = page.locator("[data-cell]").evaluate(
+        """canvas => {
+          const {left, top} = canvas.getBoundingClientRect(), [x, y, size] = canvas.dataset.cell.split(" ").map(Number);
+          return [left + x, top + y, size];
+        }"""
+    )
+    assert box is not None and size > 10
+    across, down = box["x"] - size < x < box["x"] + box["width"], box["y"] - size < y < box["y"] + box["height"]
+    return bool(across and down)
+
+
 def remembered(page: Page, name: str) -> str | None:
     told: str | None = page.evaluate(f"localStorage.getItem('attnviz.{name}')")
     return told
@@ -51,6 +65,7 @@ def test_the_start_by_mouse_points_at_the_picture_and_is_remembered(visit: Open)
         ring, box = page.locator(".as-ring").bounding_box(), page.locator(part).bounding_box()
         assert ring is not None and box is not None
         assert abs(ring["x"] + 6 - box["x"]) < 2 and abs(ring["y"] + 6 - box["y"]) < 2, part
+        assert not covers_the_cell(page), part
         if step == 0:
             expect(says).to_contain_text("16 tokens")
         if step == 1:  # the picture stays usable, and the card follows it
@@ -132,7 +147,10 @@ def test_the_start_survives_a_new_text_and_another_model(visit: Open) -> None:
 
 def test_the_start_on_a_phone_leaves_the_part_in_view(visit: Open) -> None:
     page = visit("", PHONE, has_touch=True, is_mobile=True)
-    page.get_by_role("button", name="New here? 60 seconds").tap()
+    invitation = page.get_by_role("button", name="New here? 60 seconds")
+    room, title = invitation.bounding_box(), page.locator("h1").bounding_box()
+    assert room is not None and title is not None and 56 < room["y"] < room["y"] + room["height"] < title["y"]
+    invitation.tap()
     for step, part in enumerate((".av-chips", ".av-heads", ".av-matrix", ".av-why", ".av-controls")):
         card(page, step)
         box, sheet = page.locator(part).bounding_box(), page.locator(".as-card").bounding_box()

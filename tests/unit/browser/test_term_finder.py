@@ -48,12 +48,17 @@ def test_of_the_readers_own_words_only_signs_are_explained() -> None:
     assert found("·ization", signs_only=True) == [("·ization", "piece")]
 
 
-def place(part: tuple[int, ...], side: str) -> dict[str, float]:
-    names = dict(zip(("left", "top", "width", "height"), part, strict=True))
+def box(numbers: tuple[int, ...]) -> dict[str, int]:
+    return dict(zip(("left", "top", "width", "height"), numbers, strict=True))
+
+
+def place(part: tuple[int, ...], side: str, *spoken_of: tuple[int, ...]) -> dict[str, float]:
+    names, covered = box(part), [box(one) for one in spoken_of]
     room = {"left": 300, "top": 60, "width": 1100, "height": 840}
     card = {"width": 340, "height": 200}
     given: dict[str, float] = run_node(
-        f"give(start_place.cardPlace({json.dumps(names)}, {json.dumps(card)}, '{side}', {json.dumps(room)}))"
+        f"give(start_place.cardPlace({json.dumps(names)}, {json.dumps(card)}, '{side}', {json.dumps(room)}, "
+        f"{json.dumps(covered)}))"
     )
     return given
 
@@ -64,3 +69,12 @@ def test_the_card_stands_beside_the_part_that_it_explains_and_never_outside_the_
     assert place((340, 200, 220, 300), "left") == {"left": 574, "top": 200}  # there is no room at the left
     assert place((1000, 850, 300, 200), "left") == {"left": 646, "top": 688}
     assert place((310, 70, 1080, 820), "right") == {"left": 1048, "top": 688}  # over the end of what fills the window
+
+
+def test_the_card_does_not_cover_the_cell_that_it_speaks_of() -> None:
+    controls = (340, 640, 220, 240)
+    assert place(controls, "right") == {"left": 574, "top": 640}
+    assert place(controls, "right", (700, 700, 32, 32)) == {"left": 340, "top": 426}  # above them
+    everywhere = (310, 70, 1080, 820)
+    assert place(everywhere, "right", (1100, 750, 32, 32)) == {"left": 312, "top": 688}  # another corner
+    assert place(everywhere, "right", everywhere) == {"left": 1048, "top": 688}  # there is no place without it

@@ -50,6 +50,16 @@ export class Matrix {
     if (!screen.lay.matrix || !shown.scene.nq) return;
     const pen = fitCanvas(screen.node.matrixOver, screen.box.matrix.w, this.height, screen.ratio);
     paintMatrixOver(pen, screen.lay.matrix, shown.scene, screen.theme);
+    this.tellCell();
+  }
+
+  /** Where the cell in focus is drawn, in px of the canvas: for what stands over the view and must not cover it. */
+  tellCell() {
+    const { dataset } = this.screen.node.matrixOver,
+      { q, k } = this.shown.scene.focus,
+      { x, y, c } = this.screen.lay.matrix;
+    if (q < 0 || k < 0) delete dataset.cell;
+    else dataset.cell = [x(k), y(q), c].map(Math.round).join(" ");
   }
 
   /** The colour scale, `w` px wide, with a mark at the value in focus. */

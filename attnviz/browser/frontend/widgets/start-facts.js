@@ -41,3 +41,15 @@ export function factsOf(view) {
     steps: all(".av-sum div").map((one) => [textOf(one.querySelector("span")), textOf(one.querySelector("b"))]),
   };
 }
+
+/**
+ * Where the cell in focus stands in the window, alone in its list; an empty one without it.
+ * @param {HTMLElement | null} view
+ */
+export function cellOf(view) {
+  const canvas = /** @type {HTMLElement | null} */ (view?.querySelector("[data-cell]"));
+  if (!canvas) return [];
+  const { left, top } = canvas.getBoundingClientRect(),
+    [x, y, size] = canvas.dataset.cell.split(" ").map(Number);
+  return [{ left: left + x, top: top + y, width: size, height: size }];
+}

@@ -6,13 +6,14 @@ import { el } from "../core/dom.js";
 import { recall, remember, rememberDone } from "../core/memory.js";
 import { addressOf, placeLink } from "../core/places.js";
 import { readTheme, watchTheme } from "../core/theme.js";
-import { factsOf, viewOf } from "./start-facts.js";
+import { cellOf, factsOf, viewOf } from "./start-facts.js";
 import { cardPlace } from "./start-place.js";
 import { STEPS } from "./start-steps.js";
 
 const START = "attnviz-start"; // a list of lessons on the same page asks for it
 const LOOK = 200; // ms after which the parts of the view are looked for again
 const PHONE = 720; // px under which the card stands at the foot of the window
+const PLACE = ".st-key-explore-start"; // of the page; attnviz/web/page.css knows it
 const ROOM = 190; // px that the invitation needs beside the title
 
 /** @param {string} label @param {() => void} onclick @param {string} [name] */
@@ -162,7 +163,8 @@ class Start {
     if (!running) ring.hidden = true;
     const view = running || offered ? viewOf(this.data.view) : null;
     invitation.hidden = !(offered && view);
-    if (!invitation.hidden) this.placeInvitation(view);
+    if (invitation.hidden) this.takeRow(false);
+    else this.placeInvitation(view);
     if (running) this.showStep(view);
   }
 
@@ -182,19 +184,25 @@ class Start {
     if (this.isPhone()) return this.put(this.card, null, WINDOW);
     const { width, height } = this.card.getBoundingClientRect();
     const room = roomInView();
-    this.put(this.card, cardPlace(part ?? { ...room, width: 0, height: 0 }, { width, height }, side, room), WINDOW);
+    const beside = part ?? { ...room, width: 0, height: 0 };
+    this.put(this.card, cardPlace(beside, { width, height }, side, room, cellOf(view)), WINDOW);
   }
 
-  /** Beside the title if there is room, else at the foot of the window. */
+  /** Beside the title if there is room, else in a row above it. */
   placeInvitation(view) {
     const title = view.querySelector("h1")?.getBoundingClientRect();
     const tools = view.querySelector(".av-tools")?.getBoundingClientRect();
     const beside = title && tools && tools.top < title.bottom && tools.left - title.right >= ROOM;
-    this.invitation.classList.toggle("as-pill", !beside);
-    this.invitation.popover = beside ? null : "manual";
-    if (!beside) this.invitation.showPopover();
+    this.takeRow(!beside);
     const height = this.invitation.offsetHeight;
     this.put(this.invitation, beside ? { left: title.right + 20, top: title.top + (title.height - height) / 2 } : null);
+  }
+
+  /** Whether it has a row of the page to itself. @param {boolean} on */
+  takeRow(on) {
+    this.root.classList.toggle("as-row", on);
+    const { host } = /** @type {ShadowRoot} */ (this.root.getRootNode());
+    host?.closest(PLACE)?.toggleAttribute("data-as-row", on);
   }
 
   /** Puts an element at a place of the window; null: where its style sheet says. By default it scrolls along. */
