@@ -40,6 +40,7 @@ sections = {
     ],
 }
 page = st.navigation(sections, position="top")
+shell.mark_section(next(name for name, pages_in_it in sections.items() if page in pages_in_it), list(sections))
 course.go_on()
 shell.restore_link(page.url_path)
 shell.sidebar(page.url_path)

@@ -58,6 +58,11 @@ def test_one_section_fills_the_screen_in_large_type(lesson: Open, size: tuple[in
     axis = page.locator(".js-plotly-plot .ytick text").first
     assert float(axis.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")) >= 0.75 * root
     assert sideways(page) <= 0
+    bar, main = (
+        page.get_by_role("group", name="Presenting").bounding_box(),
+        page.get_by_test_id("stMain").bounding_box(),
+    )
+    assert bar is not None and main is not None and bar["y"] >= main["y"] + main["height"]  # it covers nothing
     place = page.get_by_role("group", name="Presenting").get_by_role("status")
     expect(place).to_have_text("1 of 3")
     expect(page.locator("h1")).to_be_visible()

@@ -49,6 +49,12 @@ def test_a_page_that_ends_in_a_sentence_has_its_tools_too() -> None:
     assert "reads two texts" in app.sentence and tools(app)["leftOut"] == []
 
 
+@pytest.mark.parametrize(("name", "place"), [("", 0), ("generate", 2), ("glossary", 3), ("train", 4)])
+def test_the_menu_marks_the_section_that_the_page_is_in(name: str, place: int) -> None:
+    styles = " ".join(one.proto.body for one in opened(name).get("html"))
+    assert ("stTopNavSection" in styles) == (place > 0) and (f"> :nth-child({place}) " in styles) == (place > 0)
+
+
 def test_the_library_of_the_codes_is_the_published_one() -> None:
     published = "79ec86f82856005b1c887905cfccfcfbec3821ca61c7fd5a952faa5f778f791c"  # qrcode-generator 2.0.4
     assert hashlib.sha256((ASSETS / "qrcode" / "qrcode.js").read_bytes()).hexdigest() == published
