@@ -9,6 +9,7 @@ from attnviz.web.lesson import Lesson
 shell.ensure()
 lesson = Lesson("generate", state.Settings(), follows=("layer", "head"))
 opening = state.opening(lesson)
+parts.sidebar(opening)
 
 
 @shell.fragment

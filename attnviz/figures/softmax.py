@@ -196,11 +196,15 @@ def _limits(
 def token_dots(
     labels: Sequence[str],
     plain_run: Sequence[float],
-    inside: Sequence[float],
-    outside: Sequence[float],
+    inside: Sequence[float] | None,
+    outside: Sequence[float] | None,
     palette: Palette,
+    series: tuple[str, str, str] = ("τ = 1", "τ in attention", "τ on the output"),
 ) -> go.Figure:
-    """The probability of each next token at τ = 1, with τ in attention and with τ on the output, on a log axis."""
+    """The probability of each next token at τ = 1, with τ in attention and with τ on the output, on a log axis.
+
+    None for what is as at τ = 1; `series` are the names of the three.
+    """
     names = token_names(labels)
     traces = [
         {
@@ -213,13 +217,19 @@ def token_dots(
             "customdata": names,
             "hovertemplate": "%{customdata}, %{fullData.name}: %{x:.3g}\u202f%<extra></extra>",
         }
-        for name, values, marker in (
-            ("τ = 1", plain_run, {"color": palette.ink2, "symbol": "line-ns-open", "size": 17, "line": {"width": 2}}),
-            ("τ in attention", inside, {"color": palette.positive, "size": 11}),
-            ("τ on the output", outside, {"color": palette.query, "symbol": "diamond", "size": 11}),
+        for name, values, marker in zip(
+            series,
+            (plain_run, inside, outside),
+            (
+                {"color": palette.ink2, "symbol": "line-ns-open", "size": 17, "line": {"width": 2}},
+                {"color": palette.positive, "size": 11},
+                {"color": palette.query, "symbol": "diamond", "size": 11},
+            ),
+            strict=True,
         )
+        if values is not None
     ]
-    every = [100 * value for value in (*plain_run, *inside, *outside) if value > 0]
+    every = [100 * value for value in (*plain_run, *(inside or ()), *(outside or ())) if value > 0]
     ticks = decades(min(every), max(every))
     layout = {
         "showlegend": True,

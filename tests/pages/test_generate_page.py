@@ -167,7 +167,9 @@ def test_another_text_forgets_what_was_said(app: Page) -> None:
 def test_a_model_that_goes_on_with_nothing_is_replaced(model: str, why: str) -> None:
     app = opened("generate", text=TEXT, model=model)
     assert not app.exception and len(writer(app)["candidates"]) == 10
-    assert any(why in caption.value and "this page uses Austen" in caption.value for caption in app.caption)
+    for captions in (app.main.caption, app.sidebar.caption):  # beside the page's question, and under the model's name
+        assert any(why in one.value and "This page uses Austen instead" in one.value for one in captions)
+    assert not any("instead" in one.value for one in opened("generate", text=TEXT, model="austen").caption)
 
 
 def test_another_decoder_and_settings_that_it_does_not_have(app: Page) -> None:

@@ -37,13 +37,20 @@ FORMULA = (
 SOURCES = "Top k: Fan et al. 2018. Top p: Holtzman et al. 2020. Attention sinks: Xiao et al. 2024."
 
 
+def sidebar(opening: Opening) -> None:
+    """Under the sidebar's model, that this page uses another one, where it does."""
+    if opening.instead:
+        st.sidebar.caption(shell.escaped(opening.instead))
+
+
 def question(lesson: Lesson[Settings], opening: Opening, settings: Settings, scene: Scene) -> None:
     """The page's question, its answer at the place that is asked for, and what is not as the reader might expect."""
     lesson.in_view()
     lesson.question("What comes next, and where does the model look?")
     lesson.sentence(text.next_sentence(scene, settings.layer, settings.head))
-    if opening.notes:
-        st.caption(shell.escaped(" ".join(opening.notes)))
+    notes = " ".join(filter(None, (opening.instead, opening.left_out)))
+    if notes:
+        st.caption(shell.escaped(notes))
 
 
 def candidates(lesson: Lesson[Settings], opening: Opening, settings: Settings, scene: Scene) -> None:
@@ -122,15 +129,16 @@ def head(lesson: Lesson[Settings], opening: Opening, settings: Settings, scene: 
 def temperatures(lesson: Lesson[Settings], settings: Settings, scene: Scene) -> None:
     """Inside every attention row, and on the output: beside each other on the same tokens."""
     lesson.in_view("temperatures")
-    lesson.section("Two temperatures: inside attention, and on the output")
+    lesson.section("Which temperature changes what the model computes?")
     likeliest = scaling.next_tokens(scene.logits(scene.plain), scene.logits(scene.run), settings.outside)
     labels = tuple(scene.label(token) for token in likeliest.ids)
     sentence = text.temperatures(likeliest, labels, settings.inside, settings.outside)
+    lesson.sentence(f"{text.TWO_TEMPERATURES} {sentence}", part="temperatures")
     left, right = st.columns([4, 7], gap="large")
     with left:
         for field, label in (
-            ("inside", "Attention temperature τ (inside)"),
-            ("outside", "Sampling temperature (output)"),
+            ("inside", "Attention temperature τ, in every row"),
+            ("outside", "Sampling temperature T, on the output"),
         ):
             dial(label, TEMPERATURES, key=lesson.key(field), format_func="{:g}".format, marks=MARKS)
         top_k, top_p = st.columns(2)
@@ -140,8 +148,17 @@ def temperatures(lesson: Lesson[Settings], settings: Settings, scene: Scene) -> 
     with right:
         three = (likeliest.plain, likeliest.inside, likeliest.outside)
         data = pd.DataFrame({"token": labels, **dict(zip(("plain", "attention", "output"), three, strict=True))})
-        figure = figures.token_dots(labels, *three, shell.palette())
-        lesson.picture(figure, title=sentence, alt=sentence, data=data, file="temperatures")
+        inside, outside = settings.inside, settings.outside
+        figure = figures.token_dots(
+            labels,
+            likeliest.plain,
+            None if inside == 1 else likeliest.inside,
+            None if outside == 1 else likeliest.outside,
+            shell.palette(),
+            ("both at 1", f"τ = {inside:g} in attention", f"T = {outside:g} on the output"),
+        )
+        title = f"The likeliest tokens {text.where(scene)}"
+        lesson.picture(figure, title=title, alt=sentence, data=data, file="temperatures")
 
 
 def texts_to_try(lesson: Lesson[Settings]) -> None:

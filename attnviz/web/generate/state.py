@@ -77,7 +77,8 @@ class Opening:
     inputs: shell.Inputs  # of the sidebar
     model: str  # the sidebar's, or one that predicts next tokens
     text: str  # the sidebar's, or its end
-    notes: tuple[str, ...]  # on another model, and on what of the text is left out
+    instead: str  # why it is another than the sidebar's; "" where it is that one
+    left_out: str  # what of the text it does not get; "" where it gets all
 
 
 def opening(lesson: Lesson[Settings]) -> Opening:
@@ -92,8 +93,7 @@ def opening(lesson: Lesson[Settings]) -> Opening:
         scene(model, start, lesson.settings())
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(str(error))
-    notes = (instead, text.left_out(left_out, context, ROOM) if left_out else "")
-    return Opening(inputs, model, start, tuple(filter(None, notes)))
+    return Opening(inputs, model, start, instead, text.left_out(left_out, context, ROOM) if left_out else "")
 
 
 def _forget_continuation(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:

@@ -16,8 +16,8 @@ LONGEST_CONTEXT = 60  # characters of the text before a token
 
 def instead(title: str, kind: str, fallback: str) -> str:
     """Why another model than the sidebar's goes on with the text."""
-    reads = "reads a text in both directions" if kind == "encoder" else "answers a text instead of going on"
-    return f"{title} {reads}; this page uses {fallback}."
+    reads = "reads a text in both directions" if kind == "encoder" else "answers a text instead of going on with it"
+    return f"{title} {reads} and predicts no next word. This page uses {fallback} instead."
 
 
 def left_out(n_tokens: int, longest: int, room: int) -> str:
@@ -88,22 +88,32 @@ def ended(scene: Scene) -> str:
     return f"The model reads {scene.prompt.longest} tokens, and the text has as many."
 
 
+TWO_TEMPERATURES = (
+    "The one in attention makes every row sharper or more even: each layer then computes other vectors. The one on the "
+    "output leaves them as they are and only stretches the finished list, from which a token is drawn."
+)
+
+
+def where(scene: Scene) -> str:
+    """After what the tokens are likely that the page lists."""
+    before = context(scene)
+    return f"after “{before}”" if before else "at the start"
+
+
 def temperatures(likeliest: NextTokens, labels: tuple[str, ...], inside: float, outside: float) -> str:
     """What each of the two temperatures does to the likeliest token."""
     first = labels[0]
     at_1, within, outer = likeliest.plain[0], likeliest.inside[0], likeliest.outside[0]
     if inside == 1 and outside == 1:
         return f"Both stand at 1: “{first}” has {percent(at_1)}. Move one of them."
-    sampled = f"{outside:g} on the output alone gives it {percent(outer)}: the order of the tokens stays as it is."
+    sampled = f"T = {outside:g} alone gives “{first}” {percent(outer)} instead of {percent(at_1)}, and it stays first."
     if inside == 1:
-        return f"“{first}” has {percent(at_1)}. A temperature of {sampled}"
+        return sampled
     before, now = percent(at_1), percent(within)
     goes = f"stays at {now}" if before == now else f"goes from {before} to {now}"
-    moved = f"With τ = {inside:g} inside every attention row, “{first}” {goes}"
+    moved = f"With τ = {inside:g}, “{first}” {goes}"
     order = "" if likeliest.first_inside[0] == likeliest.ids[0] else ", and another token is the likeliest"
-    return f"{moved}{order}: the model itself computes something else." + (
-        "" if outside == 1 else f" A temperature of {sampled}"
-    )
+    return f"{moved}{order}." + ("" if outside == 1 else f" {sampled}")
 
 
 def sink_sentence(sink: Sink) -> str:
