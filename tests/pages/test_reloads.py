@@ -87,6 +87,18 @@ def test_a_finished_model_stays_after_a_reload(browsers: Browsers) -> None:
     assert [one.info.title.split(":")[0] for one in models.values()] == ["Yours 1", "Yours 2"]
 
 
+def test_a_reload_on_another_page_does_not_lose_what_was_set_to_train(browsers: Browsers) -> None:
+    app = press(press(opened("train", **SMALL), "Start"), "Use it on every page")
+    app.switch_page("pages/explore.py").run()
+    browsers.leave()
+    again = reloaded(app, "explore")
+    assert "task" not in again.link
+    again.query_params.clear()  # a page of the menu has a bare address
+    again.switch_page("pages/train.py").run()
+    assert {name: again.session_state[f"train.{name}"] for name in SMALL} == SMALL
+    assert again.link["task"] == SMALL["task"]
+
+
 def test_the_text_that_is_in_no_link_is_there_after_a_reload(browsers: Browsers) -> None:
     app = opened("train", **SMALL | {"task": "language"})
     own = corpus.RHYME * 2

@@ -175,7 +175,8 @@ def start(lesson: Lesson[Settings]) -> None:
     memory.pop(USED, None)
     attempt(lambda: training_runs.begin(config_of(settings), corpus_of(settings)))
     if memory[REFUSED] == "":  # the text may be too long for the link, which a reload has the rest from
-        reloads.keep(**{USED: None, UPLOAD: memory.get(UPLOAD), lesson.key("corpus"): settings.corpus})
+        kept = {lesson.kept: settings, lesson.key("corpus"): settings.corpus, UPLOAD: memory.get(UPLOAD)}
+        reloads.keep(**kept, **{USED: None})
 
 
 def attempt(act: Callable[[], object]) -> None:
