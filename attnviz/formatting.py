@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 NARROW = "\u202f"  # the narrow no-break space
+HARD = "\u00a0"  # the no-break space of a word's width
 MINUS = "\u2212"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _POWERS = 1e5  # from here on `compact` writes powers of ten
@@ -48,7 +49,7 @@ def scientific(value: float, digits: int = 2) -> str:
         text = f"{value:.{digits}g}" if abs(value) < 100 else f"{value:.0f}"
     else:
         mantissa, power = f"{value:.{digits - 1}e}".split("e")
-        text = f"{mantissa} × 10{str(int(power)).translate(_RAISED)}"
+        text = f"{mantissa}{HARD}×{HARD}10{str(int(power)).translate(_RAISED)}"
     return text.replace("-", MINUS)
 
 

@@ -13,7 +13,7 @@ from attnviz.browser.attention_message import one_layer
 from attnviz.formatting import number, percent, scientific
 from attnviz.nn import positions
 from attnviz.web.positions.text import GUESSES
-from tests.pages.driver import SENTENCE, Page, chart_titles, charts, numbers, opened, values, views
+from tests.pages.driver import SENTENCE, Page, beginning, chart_titles, charts, numbers, opened, values, views
 
 MINILM = attnviz.load("minilm")
 IDS = MINILM.encode(SENTENCE).ids
@@ -58,7 +58,7 @@ def test_in_float64_the_rest_is_seen_to_be_rounding() -> None:
     drawn = word_order.word_order(MINILM.encode(SENTENCE).words, 0)
     test = word_order.shuffle_test(word_order.exact(MINILM.transformer), IDS, drawn, "none")
     assert test.largest < 1e-12
-    assert "(in float64)" in app.prose and f"× 10⁻¹{scientific(test.largest)[-1]}" in app.prose
+    assert "(in float64)" in app.prose and f"×\u00a010⁻¹{scientific(test.largest)[-1]}" in app.prose
 
 
 @pytest.mark.parametrize(("answer", "verdict"), [(GUESSES[0], "✓ Right."), (GUESSES[2], "Not quite: you said")])
@@ -230,7 +230,7 @@ def test_dial_sentence_and_link_name_the_same_word(model: str) -> None:
         word, labels = app.session_state["positions.word"], attnviz.load(model).encode(text).labels
         dials = [sent for sent in values(app, "attnviz_dial") if sent["label"] == "Word"]
         assert [sent["texts"][sent["index"]] for sent in dials] == [f"{word} {labels[word]}"] * 2
-        assert f"“{labels[word]}” looks at copies" in app.prose and app.link.get("word", "10") == str(word)
+        assert f"“{labels[word]}” looks at copies" in app.prose and app.link.get("word", beginning(app)) == str(word)
 
 
 def test_a_second_thing_to_try_does_not_keep_what_the_first_set() -> None:

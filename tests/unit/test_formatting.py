@@ -79,12 +79,12 @@ def test_changes_are_signed(change: float, text: str) -> None:
     ("value", "digits", "text"),
     [
         (0, 2, "0"),
-        (2.04e-6, 2, "2.0 × 10⁻⁶"),
-        (3.4e-7, 1, "3 × 10⁻⁷"),
+        (2.04e-6, 2, "2.0\u00a0×\u00a010⁻⁶"),
+        (3.4e-7, 1, "3\u00a0×\u00a010⁻⁷"),
         (0.0123, 2, "0.012"),
         (123.4, 2, "123"),
-        (4567.0, 2, "4.6 × 10³"),
-        (-2.04e-6, 2, f"{MINUS}2.0 × 10⁻⁶"),
+        (4567.0, 2, "4.6\u00a0×\u00a010³"),
+        (-2.04e-6, 2, f"{MINUS}2.0\u00a0×\u00a010⁻⁶"),
     ],
 )
 def test_powers_of_ten(value: float, digits: int, text: str) -> None:
@@ -93,7 +93,7 @@ def test_powers_of_ten(value: float, digits: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0.5, "50 %"), (4.12e-5, "0.00412 %"), (4.12e-9, "4.12 × 10⁻⁷ %"), (0.0, "0 %"), (0.123456, "12.3 %")],
+    [(0.5, "50 %"), (4.12e-5, "0.00412 %"), (4.12e-9, "4.12\u00a0×\u00a010⁻⁷ %"), (0.0, "0 %"), (0.123456, "12.3 %")],
 )
 def test_small_shares_keep_three_digits(share: float, text: str) -> None:
     assert formatting.small_percent(share) == text[:-2] + NARROW + "%"

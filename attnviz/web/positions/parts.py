@@ -95,7 +95,7 @@ def _both_texts(encoding: Encoding, order: Sequence[int]) -> None:
     texts = {"before": encoding.labels, "after": [encoding.labels[i] for i in order]}
     for name, labels in texts.items():
         with st.container(horizontal=True, gap="small", key=f"positions-text-{name}"):
-            st.text(name, width=52)
+            st.text(name, width="content")
             st.text(" ".join(labels), width="stretch")
 
 

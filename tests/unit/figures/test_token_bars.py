@@ -17,7 +17,7 @@ def test_a_bar_per_token_in_percent(palette: Palette) -> None:
     assert list(bars.y) == pytest.approx([100 * share for share in SHARES])
     assert list(bars.x) == ["0 [CLS]", "1 &lt;b&gt;", "2 the", "3 the", "4 unbelievabl…"]
     assert list(bars.text) == ["", "0", "", "0", ""]
-    assert list(bars.customdata) == ["50\u202f%", "0\u202f%", "150\u202f%", "3 × 10⁻⁷", "2.1\u202f%"]
+    assert list(bars.customdata) == ["50\u202f%", "0\u202f%", "150\u202f%", "3\u00a0×\u00a010⁻⁷", "2.1\u202f%"]
     assert [colour == palette.query for colour in bars.marker.color] == [False, False, True, False, False]
     assert figure.layout.yaxis.range == (0, pytest.approx(172.5)) and figure.layout.yaxis.ticksuffix == "\u202f%"
 
