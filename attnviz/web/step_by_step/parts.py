@@ -81,7 +81,7 @@ def hidden_word(lesson: Lesson[Settings], shown: Shown) -> None:
         lesson.veil("hidden", SHARES)
         return
     title = text.hidden_title(provenance, hiding)
-    before, after = 100 * hiding.before, 100 * hiding.after
+    before, after = (100 * hiding.before).tolist(), (100 * hiding.after).tolist()
     names = ("as it is", f"“{provenance.labels[hiding.key]}” hidden")
     lesson.picture(
         figures.paired_bars(provenance.labels, before, after, names, "% of attention", shell.palette()),
