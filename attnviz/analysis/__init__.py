@@ -3,7 +3,8 @@
 Begin with `measures`: a new measure of a head goes there. `causality` exchanges a word and looks who notices,
 `word_order` shuffles, `rollout` follows attention through layers, `sinks` finds where heads rest, `scaling` is about
 √d and temperature, `residual` about the stream between layers, `variants` and `cost` about other kinds of attention,
-`provenance` about where any single number comes from.
+`attribution` splits a score or a logit into what each part of the model put there, `provenance` says where any single
+number comes from.
 """
 
 from attnviz.submodules import on_demand

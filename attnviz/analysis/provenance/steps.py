@@ -40,7 +40,7 @@ def layer_provenance(model: Transformer, trace: Trace, layer: int, *, batch: int
         raise InvalidParameterError(f"batch={batch}, but the trace holds {len(trace.encodings)} texts (from 0)")
     decodes, stack = _stack(model, trace)
     block, run = cast(Any, stack["layers"])[layer], trace.layers[layer]
-    at_input, in_layer = map(described, _positions(trace, layer, "decoder" if decodes else "encoder"))
+    at_input, in_layer = map(described, schemes(trace, layer, "decoder" if decodes else "encoder"))
     encoding, n = trace.encodings[batch], trace.lengths[batch]
     with torch.inference_mode():
         x = run.resid_pre[batch, :n]
@@ -71,7 +71,7 @@ def _stack(model: Transformer, trace: Trace) -> tuple[bool, nn.ModuleDict]:
     return decodes, stack
 
 
-def _positions(trace: Trace, layer: int, place: str) -> tuple[str, str]:
+def schemes(trace: Trace, layer: int, place: str) -> tuple[str, str]:
     """The kind of positions at the input, and that in a layer's attention: what an intervention does to them."""
     own, change = trace.config.positions, trace.intervention
     if change is None or change.positions is None:

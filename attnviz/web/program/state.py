@@ -162,7 +162,7 @@ def asked(shown: Outcome) -> list[Asked]:
     assert stack is not None
     attention = stack["layers"][layer].self_attn  # type: ignore[index]
     c, d = transformer.config.d_model, transformer.config.head_dim
-    weight: torch.Tensor = attention.in_proj_weight  # type: ignore[union-attr,assignment]
+    weight: torch.Tensor = attention.in_proj_weight
     query, key = (weight[part * c + head * d : part * c + (head + 1) * d] for part in (0, 1))
     tables = []
     for condition in shown.selector.conditions:
