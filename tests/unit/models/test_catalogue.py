@@ -169,7 +169,7 @@ def test_the_checksum_is_taken_beside_the_loading(minilm_files, monkeypatch) -> 
         return models.MINILM_SHA256
 
     monkeypatch.setattr(models, "_load_folder", load_folder)
-    monkeypatch.setattr(models, "_sha256", sha256)
+    monkeypatch.setattr(models, "sha256", sha256)
     assert load("minilm").info.name == "minilm"
 
 

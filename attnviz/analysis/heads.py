@@ -1,0 +1,174 @@
+"""Which head does what: the share of its attention that goes where a head of that kind would look.
+
+    previous-token      from each token to the one before it
+    duplicate-token     from each token to the same tokens before it
+    induction           from each token to those that followed the same tokens before it
+
+A score is the attention on such cells over all attention of the head, as TransformerLens's `detect_head` computes it:
+Σ A_ij P_ij / Σ A_ij, P being 1 where the pattern holds. `previous_token`, `duplicate_token` and `induction` score a
+trace; `probe` a model, on random tokens said twice, of which nothing but their order can be known.
+Source: Olsson et al. 2022, "In-context Learning and Induction Heads", appendix; TransformerLens, head_detector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from attnviz.checks import check_sizes
+from attnviz.errors import InvalidParameterError, ShapeError
+from attnviz.models.model import Model
+from attnviz.nn.trace import Trace
+
+Kind = Literal["previous-token", "duplicate-token", "induction"]
+Measure = Literal["mul", "abs"]
+
+
+def previous_token(
+    trace: Trace,
+    *,
+    ids: Sequence[Sequence[int]] | None = None,
+    first: bool = True,
+    itself: bool = True,
+    measure: Measure = "mul",
+) -> Tensor:
+    """Each head's share of attention on the token just before the query: (L, H). Arguments as for `score`."""
+    return score(trace, "previous-token", ids=ids, first=first, itself=itself, measure=measure)
+
+
+def duplicate_token(
+    trace: Trace,
+    *,
+    ids: Sequence[Sequence[int]] | None = None,
+    first: bool = True,
+    itself: bool = True,
+    measure: Measure = "mul",
+) -> Tensor:
+    """Each head's share of attention on earlier tokens with the query's id: (L, H). Arguments as for `score`."""
+    return score(trace, "duplicate-token", ids=ids, first=first, itself=itself, measure=measure)
+
+
+def induction(
+    trace: Trace,
+    *,
+    ids: Sequence[Sequence[int]] | None = None,
+    first: bool = True,
+    itself: bool = True,
+    measure: Measure = "mul",
+) -> Tensor:
+    """Each head's share of attention on what followed earlier tokens with the query's id: (L, H). See `score`."""
+    return score(trace, "induction", ids=ids, first=first, itself=itself, measure=measure)
+
+
+def score(
+    trace: Trace,
+    kind: Kind | Tensor,
+    *,
+    ids: Sequence[Sequence[int]] | None = None,
+    first: bool = True,
+    itself: bool = True,
+    measure: Measure = "mul",
+) -> Tensor:
+    """How well each head's attention fits a pattern, the mean over the texts of a batch: (L, H), NaN without attention.
+
+    Arguments
+        kind: a name, or a pattern (T, T) of your own, query by key.
+        ids: the tokens of each text, where the trace was run on bare ids; by default those of its encodings.
+        first, itself: whether attention to a text's first token, and to the query's own, counts.
+        measure: "mul": the share of attention that the pattern holds, 0 … 1. "abs": 1 less the mean distance of a row
+            of attention from its row of the pattern, −1 … 1, which also tells how evenly a pattern is met.
+
+    Errors: InvalidParameterError for a trace of no known tokens, ShapeError for a pattern of another size.
+    """
+    if measure not in ("mul", "abs"):
+        raise InvalidParameterError(f"measure={measure!r} is neither 'mul' nor 'abs'")
+    texts = [encoding.ids for encoding in trace.encodings] if ids is None else [tuple(one) for one in ids]
+    if len(texts) != trace.final.shape[0]:
+        raise InvalidParameterError(
+            f"the trace has {trace.final.shape[0]} texts, but tokens of {len(texts)}: give ids=…"
+        )
+    n_layers, n_heads = len(trace.layers), trace.config.n_heads
+    scores = torch.full((len(texts), n_layers, n_heads), torch.nan, dtype=torch.float64)
+    for b, text in enumerate(texts):
+        n = trace.lengths[b] if trace.lengths else len(text)
+        wanted = pattern(kind, text[:n]).to(trace.final.device) if isinstance(kind, str) else kind
+        if wanted.shape != (n, n):
+            raise ShapeError(f"the pattern is {tuple(wanted.shape)}, but the text has {n} tokens")
+        for i, layer in enumerate(trace.layers):
+            if layer.attention is not None:
+                weights = layer.attention.weights[b, :, :n, :n].double()
+                scores[b, i] = _fit(weights, wanted.double(), first, itself, measure).cpu()
+    return scores.mean(dim=0).float()
+
+
+def pattern(kind: Kind, ids: Sequence[int]) -> Tensor:
+    """Where a head of a kind looks, as (T, T): 1 for a pair of query and key, else 0. Errors: InvalidParameterError."""
+    tokens = torch.tensor(tuple(ids))
+    n = len(tokens)
+    if kind == "previous-token":
+        return torch.ones(n, n).tril(-1).triu(-1)
+    same = (tokens[:, None] == tokens[None, :]).float().tril(-1)
+    if kind == "duplicate-token":
+        return same
+    if kind == "induction":
+        return torch.cat((torch.zeros(n, 1), same[:, :-1]), dim=1).tril()
+    raise InvalidParameterError(f"kind={kind!r} is not one of previous-token, duplicate-token, induction")
+
+
+def _fit(weights: Tensor, wanted: Tensor, first: bool, itself: bool, measure: Measure) -> Tensor:
+    """(H, T, T) and (T, T) → (H,)."""
+    counts = torch.ones_like(wanted)
+    if not first:
+        counts[:, 0] = 0
+    if not itself:
+        counts.fill_diagonal_(0)
+    if measure == "mul":
+        return (weights * wanted * counts).sum((1, 2)) / (weights * counts).sum((1, 2))
+    return 1 - ((weights - wanted).abs() * counts).sum((1, 2)) / len(wanted)
+
+
+def probe(
+    model: Model,
+    kind: Kind,
+    *,
+    length: int = 25,
+    n_texts: int = 4,
+    seed: int = 0,
+    first: bool = True,
+    itself: bool = True,
+    measure: Measure = "mul",
+) -> Tensor:
+    """A model's heads on `repeated` sequences: (L, H). Arguments as for `repeated` and `score`.
+
+    In an encoder-decoder model both read the same tokens, and the heads are the decoder's.
+    Errors: InvalidParameterError for a model of images or sounds, and as `repeated`.
+    """
+    ids = repeated(model, length, n_texts, seed)
+    inputs = model.brought(ids)
+    with torch.inference_mode():
+        target = inputs if model.transformer.config.kind == "encoder-decoder" else None
+        trace = model.transformer(inputs, target)
+    return score(trace, kind, ids=ids.tolist(), first=first, itself=itself, measure=measure)
+
+
+def repeated(model: Model, length: int = 25, n_texts: int = 4, seed: int = 0) -> Tensor:
+    """Token ids (n_texts, 1 + 2 · length): a first token, then random ones, and the same once more.
+
+    The first is the one that a text of this model begins with, else a random one. Errors: InvalidParameterError where
+    they are more than the model reads, or a model that reads no text.
+    """
+    check_sizes(length=length, n_texts=n_texts)
+    tokenizer, config = model.tokenizer, model.transformer.config
+    if 1 + 2 * length > config.max_len:
+        raise InvalidParameterError(f"1 + 2 · {length} tokens are more than the model's {config.max_len}")
+    special = {i for i, one in tokenizer.library.get_added_tokens_decoder().items() if one.special}
+    plain = torch.tensor([i for i in range(min(tokenizer.vocab_size, config.vocab_size)) if i not in special])
+    generator = torch.Generator().manual_seed(seed)
+    drawn = plain[torch.randint(len(plain), (n_texts, length + 1), generator=generator)]
+    begins = tokenizer.encode("a")
+    if begins.special[0]:
+        drawn[:, 0] = begins.ids[0]
+    return torch.cat((drawn, drawn[:, 1:]), dim=1)
