@@ -81,7 +81,7 @@ JOINED = ("because", "when", "while", "although", ".")
 
 
 @dataclass(frozen=True)
-class Link:
+class Dependency:
     """A word and the noun that it depends on, as places in the sentence."""
 
     relation: str  # one of RELATIONS
@@ -95,7 +95,7 @@ class Sentence:
 
     words: tuple[str, ...]
     nouns: tuple[int, ...]  # places of all nouns: the candidates of every link
-    links: tuple[Link, ...]
+    links: tuple[Dependency, ...]
 
     @property
     def text(self) -> str:
@@ -129,7 +129,7 @@ class _Draft:
         self.words: list[str] = []
         self.said: list[_Noun] = []
         self.places: list[int] = []  # of all nouns, things too
-        self.links: list[Link] = []
+        self.links: list[Dependency] = []
 
     def pick(self, options: Sequence[T]) -> T:
         return options[int(self.source.random() * len(options))]
@@ -144,7 +144,7 @@ class _Draft:
 
     def verb(self, forms: tuple[str, str], subject: _Noun) -> None:
         """A verb in the number of its subject."""
-        self.links.append(Link("verb", self.say(forms[subject.plural]), subject.at))
+        self.links.append(Dependency("verb", self.say(forms[subject.plural]), subject.at))
 
     def phrase(self, groups: Sequence[str]) -> _Noun:
         """The, up to two adjectives, and a noun of a group that the sentence does not have yet."""
@@ -162,7 +162,7 @@ class _Draft:
         places = [self._adjective(group) for _ in range(self.pick((0, 0, 0, 0, 0, 0, 0, 1, 1, 2)))]
         at = self.say(noun)
         self.places.append(at)
-        self.links += [Link("adjective", place, at) for place in places]
+        self.links += [Dependency("adjective", place, at) for place in places]
         return at
 
     def _adjective(self, group: str) -> int:
@@ -188,7 +188,7 @@ class _Draft:
     def besides(self, noun: _Noun) -> None:
         """, wild and strong: adjectives behind their noun."""
         self.say(",")
-        self.links += [Link("adjective", place, noun.at) for place in self.how(noun)]
+        self.links += [Dependency("adjective", place, noun.at) for place in self.how(noun)]
 
     def main(self) -> bool:
         """Who does what to whom; whether it ends behind a comma."""
@@ -228,7 +228,7 @@ class _Draft:
         meant, joint = self.pick(clear), self.pick(JOINED)
         self.say(*[","] * (comma and joint != "."), joint)
         pronoun = meant.pronoun.capitalize() if joint == "." else meant.pronoun
-        self.links.append(Link("pronoun", self.say(pronoun), meant.at))
+        self.links.append(Dependency("pronoun", self.say(pronoun), meant.at))
         if self.happens(0.5):
             self.say(IS[meant.plural])
             self.how(meant)

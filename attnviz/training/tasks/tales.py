@@ -13,7 +13,7 @@ from torch import Tensor
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.nn.transformer import Transformer
 from attnviz.training.tasks.batch import IGNORED, Batch, Role, Task, padded
-from attnviz.training.tasks.grammar import RELATIONS, Link, Sentence, kinds, sentence
+from attnviz.training.tasks.grammar import RELATIONS, Dependency, Sentence, kinds, sentence
 
 HELD_OUT = {"val": 0, "test": 1}  # of ten parts of all sentences; the other eight are trained on
 N_HELD_OUT = 400  # sentences per split
@@ -176,12 +176,12 @@ def place_and_chance(sentences: Sequence[Sentence], relation: str) -> tuple[floa
     Rules are "so many words further" and "the n-th noun before it" or after it.
     """
     links = [(one, link) for one in sentences for link in one.links if link.relation == relation]
-    rules: tuple[Callable[[Sentence, Link], object], ...] = (lambda _, link: link.noun - link.word, rank)
+    rules: tuple[Callable[[Sentence, Dependency], object], ...] = (lambda _, link: link.noun - link.word, rank)
     best = max(max(Counter(rule(one, link) for one, link in links).values()) for rule in rules)
     return best / len(links), sum(1 / len(one.nouns) for one, _ in links) / len(links)
 
 
-def rank(one: Sentence, link: Link) -> int:
+def rank(one: Sentence, link: Dependency) -> int:
     """Which noun it is, counted from the word: 1 the next one after it, −1 the last one before it."""
     if link.noun > link.word:
         return sum(link.word < noun <= link.noun for noun in one.nouns)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from attnviz import Transformer
 from attnviz.nn.config import ModelConfig
 from attnviz.training.tasks import IGNORED, Tales, grammar
-from attnviz.training.tasks.grammar import ADJECTIVES, DOES, IS, NOUNS, RELATIONS, WANTS, Link, Sentence
+from attnviz.training.tasks.grammar import ADJECTIVES, DOES, IS, NOUNS, RELATIONS, WANTS, Dependency, Sentence
 from attnviz.training.tasks.tales import N_HELD_OUT, part_of, place_and_chance, rank
 
 SEEDS = st.integers(0, 2**62)
@@ -160,7 +160,7 @@ def test_pointing_is_what_a_look_at_each_sentence_finds(task: Tales) -> None:
 
 def test_rules_that_know_only_places() -> None:
     """Two sentences of three nouns: by hand."""
-    links = (Link("verb", 3, 0), Link("verb", 3, 5), Link("verb", 4, 1))
+    links = (Dependency("verb", 3, 0), Dependency("verb", 3, 5), Dependency("verb", 4, 1))
     one = Sentence(("w",) * 6, (0, 2, 5), links[:2])
     two = Sentence(("w",) * 6, (1, 2, 5), links[2:])
     assert [rank(one, link) for link in links[:2]] == [-2, 1] and rank(two, links[2]) == -2
