@@ -16,7 +16,8 @@ from torch import Tensor
 
 from attnviz.checks import check_index, check_sizes, check_temperature
 from attnviz.errors import InvalidParameterError
-from attnviz.models.hf_model import HFConfig, HFModel
+from attnviz.models.hf_explored import HFConfig
+from attnviz.models.hf_model import HFModel
 from attnviz.models.model import Model
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace, joined

@@ -14,7 +14,8 @@ from typing import Any, cast
 
 from torch import nn
 
-from attnviz.models.hf_model import HFConfig, HFModel
+from attnviz.models.hf_explored import HFConfig
+from attnviz.models.hf_model import HFModel
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
 

@@ -32,7 +32,7 @@ from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import folders, hf_download, hf_loading, hf_memory, hf_preprocessors, scratch, zip_upload
-from attnviz.models.families import FAMILIES, bert_config, unused_of_bert
+from attnviz.models.families import FAMILIES, Beyond, bert_config, check_head, unused_of_bert
 from attnviz.models.hf_model import HFModel
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
@@ -279,9 +279,15 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     check_headers(folder, max_bytes)
     if folders.is_stored_model(folder):
         return _load_bundle(folder, name, source, max_bytes)
-    kind = str(read_json(folder / "config.json").get("model_type"))
+    given = read_json(folder / "config.json")
+    kind = str(given.get("model_type"))
     family, read = FAMILIES.get(kind, (kind, hf_loading.load))
-    loaded = hf_loading.load(folder, max_bytes, part) if part else read(folder, max_bytes)
+    try:
+        if kind in FAMILIES:
+            check_head(given)
+        loaded = hf_loading.load(folder, max_bytes, part) if part else read(folder, max_bytes)
+    except Beyond:  # a variant of a classic family that our own layers do not compute
+        loaded = hf_loading.load(folder, max_bytes)
     config = loaded.transformer.config
     title = Path(name).name if source.startswith("the folder") else name
     info = replace(_bundle_info(name, title, config, source, _licence(folder)), family=family)
@@ -289,7 +295,7 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     if isinstance(model.preprocessor, Tokenizer) and isinstance(loaded.transformer, HFModel):
         illustrated = hf_preprocessors.of_texts_with_images(folder, loaded.transformer.inner.config)
         return replace(model, illustrated=illustrated, classes=loaded.classes)
-    writes = _tokenizer(folder, config) if model.reads != "text" and config.vocab_size else None
+    writes = _tokenizer(folder) if model.reads != "text" and config.vocab_size else None
     return replace(model, writes=writes, classes=loaded.classes)
 
 
@@ -300,7 +306,7 @@ def _preprocessor(folder: Path, transformer: Transformer) -> Tokenizer | Preproc
         return hf_preprocessors.of_images(folder, config.image_size, config.channels)
     if isinstance(transformer, HFModel) and transformer.config.reads == "sound":
         return hf_preprocessors.of_sounds(folder, transformer.inner.config)
-    return _tokenizer(folder, config)
+    return _tokenizer(folder)
 
 
 def load_archive(data: bytes, title: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
@@ -325,16 +331,13 @@ def _licence(folder: Path) -> str:
     return match[1] if match else ""
 
 
-def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
+def _tokenizer(folder: Path) -> Tokenizer:
+    """A folder's tokenizer. It may know more tokens than the model has rows: a text with such a one is refused."""
     if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
-        tokenizer = Tokenizer.from_file(folder)
-    else:
-        says = folder / "tokenizer_config.json"
-        lowercase = read_json(says).get("do_lower_case", True) if says.exists() else True
-        tokenizer = Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=bool(lowercase))
-    if tokenizer.vocab_size > config.vocab_size:
-        raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
-    return tokenizer
+        return Tokenizer.from_file(folder)
+    says = folder / "tokenizer_config.json"
+    lowercase = read_json(says).get("do_lower_case", True) if says.exists() else True
+    return Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=bool(lowercase))
 
 
 def _load_hub(repo: str, max_bytes: int) -> Model:

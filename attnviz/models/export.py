@@ -26,7 +26,7 @@ from attnviz.errors import InvalidParameterError, check_installed
 from attnviz.models import folders
 from attnviz.models.atomic_write import write_whole
 from attnviz.models.catalogue import BUNDLED
-from attnviz.models.hf_model import HFConfig
+from attnviz.models.hf_explored import HFConfig
 from attnviz.models.model import Model
 from attnviz.models.safetensors_io import read_json
 from attnviz.nn.masks import Mask

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.models.hf_heads import LM, named_head
 from attnviz.models.safetensors_io import (
     MAX_FILE_BYTES,
     Loaded,
@@ -29,6 +31,7 @@ from attnviz.models.tensor_names import BERT, DISTILBERT, GPT2, ROBERTA, VIT, VI
 from attnviz.nn.config import ModelConfig
 
 ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+USUAL = {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "reorder_and_upcast_attn": False}
 PREFIX = re.compile(r"^(bert|roberta|distilbert|transformer(?=\.(h|wte|wpe|ln_f)\.)|vit|deit)\.")
 
 
@@ -38,8 +41,10 @@ def bert_config(given: dict[str, Any], *, lm_head: bool = False, tied: bool = Tr
     RoBERTa counts positions from pad_token_id + 1 on: the rows before are never used.
     """
     kind = _kind(given, "bert", "roberta", "distilbert")
-    if given.get("position_embedding_type", "absolute") != "absolute" or given.get("is_decoder"):
-        raise ModelError("Only encoders with absolute positions are read of this family.")
+    if given.get("position_embedding_type", "absolute") != "absolute":
+        raise ModelError("Only absolute positions are read of this family.")
+    if given.get("is_decoder"):
+        raise Beyond("Only encoders are computed of this family by our own layers.")
     distil = kind == "distilbert"
     return _config(
         lambda: ModelConfig(
@@ -82,11 +87,11 @@ def load_bert(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
 def gpt2_config(given: dict[str, Any], *, tied: bool = True) -> ModelConfig:
     """Our config from config.json of a GPT-2. Errors: ModelError for what we do not compute."""
     _kind(given, "gpt2")
-    for name, usual in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False)):
+    for name, usual in USUAL.items():
         if given.get(name, usual) is not usual:
-            raise ModelError(f"The config says {name}={given[name]}, which is not computed here.")
+            raise Beyond(f"The config says {name}={given[name]}, which is not computed here.")
     if given.get("add_cross_attention"):
-        raise ModelError("Only GPT-2 alone is read, not as the decoder of another model.")
+        raise Beyond("Only GPT-2 alone is read, not as the decoder of another model.")
     return _config(
         lambda: ModelConfig(
             kind="decoder",
@@ -165,6 +170,10 @@ def load_vit(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> Loaded:
     return Loaded(build(config, renamed | tokens), unused_weights, class_names(given, config.n_classes))
 
 
+class Beyond(ModelError):
+    """What our own layers do not compute of a family, and transformers may."""
+
+
 Loader = Callable[[Path, int], Loaded]
 FAMILIES: dict[str, tuple[str, Loader]] = {  # by model_type
     "bert": ("BERT", load_bert),
@@ -174,6 +183,14 @@ FAMILIES: dict[str, tuple[str, Loader]] = {  # by model_type
     "vit": ("Vision", load_vit),
     "deit": ("Vision", load_vit),
 }
+
+
+def check_head(given: dict[str, Any]) -> None:
+    """Errors: Beyond for a classifier of texts or tokens, where transformers is there to compute its head."""
+    names = given.get("architectures") or ()
+    classifies = [name for name in map(str, names) if named_head(name) not in (None, LM)]
+    if classifies and find_spec("transformers"):
+        raise Beyond(f"The head of {classifies[0]} is not computed by our own layers.")
 
 
 def _kind(given: dict[str, Any], *read: str) -> str:
@@ -196,7 +213,7 @@ def _config(make: Callable[[], ModelConfig]) -> ModelConfig:
 def _activation(given: dict[str, Any], field: str, usual: str) -> str:
     activation = given.get(field, usual)
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise ModelError(f"The config says {field} {activation!r}, which is not computed here.")
+        raise Beyond(f"The config says {field} {activation!r}, which is not computed here.")
     return ACTIVATIONS[activation]
 
 

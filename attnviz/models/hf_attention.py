@@ -20,27 +20,69 @@ from attnviz.nn.masks import Mask
 
 # What transformers hands to an attention beside queries, keys, values and mask, and what changes nothing here.
 IGNORED = {"dropout", "sliding_window", "position_ids", "cache_position", "past_key_values", "position_embeddings"}
+FORBIDS = -9e3  # what is added to a score and is lower leaves a weight of 0: -10,000, or a dtype's lowest number
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where an attention stands in its model."""
+
+    place: str  # "encoder", "decoder" or "cross"
+    layer: int  # of those that attend, counted from 0
 
 
 @dataclass
 class Run:
-    """One run of one model: what is asked of its attention, and what that attention computed."""
+    """One run of one model: what is asked of its attention, and what that attention computed.
 
-    places: Mapping[int, str] | None  # the id of each attention module → "encoder", "decoder" or "cross"; None: unknown
+    An attention is known by a number: its module's id, or 0 where a model is watched and no module is told apart.
+    """
+
+    seats: Mapping[int, Sequence[Seat]] | None  # of each attention, in the order of its calls; None: not known yet
     lengths: Mapping[str, Sequence[int]] = field(default_factory=dict)  # real keys of each text, by place
     intervention: Intervention | None = None
-    records: dict[str, list[AttentionTrace]] = field(default_factory=dict)
-    modules: list[nn.Module] = field(default_factory=list)  # in the order of their calls
+    records: list[AttentionTrace] = field(default_factory=list)  # in the order of the calls
+    taken: list[Seat | None] = field(default_factory=list)  # of each record; None: of no place that is shown
+    callers: list[int] = field(default_factory=list)  # the attention of each record
+    blocks: list[tuple[nn.Module, int] | None] = field(default_factory=list)  # the layer around each, and its number
+    around: list[tuple[nn.Module, int]] = field(default_factory=list)  # the layers that are running now
     last: dict[int, Tensor] = field(default_factory=dict)  # the id of a layer → what came out of it
     masks: dict[int, tuple[Tensor, Mask, Tensor | None]] = field(default_factory=dict)
 
-    def mask(self, given: Tensor | None, q: Tensor, k: Tensor, place: str) -> tuple[Mask, Tensor | None]:
-        """transformers' mask, and what it adds to the scores; worked out once for all layers that share it."""
+    def mask(self, given: Tensor | None, q: Tensor, k: Tensor, seat: Seat | None) -> tuple[Mask, Tensor | None]:
+        """A mask as it is given, and what it adds to the scores; worked out once for all layers that share it."""
         if given is None:
             return Mask(), None
         if id(given) not in self.masks:  # the tensor is kept too: its id stays its own
-            self.masks[id(given)] = (given, *_described(given, q, k, self.lengths.get(place)))
+            lengths = self.lengths.get(seat.place) if seat else None
+            self.masks[id(given)] = (given, *_described(given, q, k, lengths))
         return self.masks[id(given)][1:]
+
+    def seat(self, caller: int) -> Seat | None:
+        """Where an attention stands that is called now; None for one of a part that is not shown.
+
+        Errors: ModelError if it is called more often than when the model was loaded.
+        """
+        if self.seats is None or caller not in self.seats:
+            return None
+        calls = self.callers.count(caller)
+        if calls >= len(self.seats[caller]):
+            raise ModelError("This model attends more often on this text than when it was loaded.")
+        return self.seats[caller][calls]
+
+    def change(self, seat: Seat | None) -> Intervention | None:
+        """What the attention in a seat is to do differently."""
+        return None if self.intervention is None or seat is None else self.intervention.at(seat.layer, seat.place)
+
+    def record(self, trace: AttentionTrace, seat: Seat | None, caller: int) -> None:
+        self.records.append(trace)
+        self.taken.append(seat)
+        self.callers.append(caller)
+        self.blocks.append(self.around[0] if self.around else None)
+
+    def of(self, place: str) -> list[AttentionTrace]:
+        """The records of one place, in the order of their calls, which is that of the layers."""
+        return [record for record, seat in zip(self.records, self.taken, strict=True) if seat and seat.place == place]
 
 
 RUN: ContextVar[Run] = ContextVar("attnviz_run")
@@ -54,32 +96,34 @@ def attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     position_bias: Tensor | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **more: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls in the place of its own attention: (B, H, T, D) → (B, T, H, D).
 
-    Keys and values of grouped queries are repeated, so that each head has its own. Errors: ModelError.
+    Keys and values of grouped queries are repeated, so that each head has its own. `s_aux` are sinks. Errors:
+    ModelError.
     """
     odd = [name for name, given in more.items() if not (given is None or isinstance(given, bool) or name in IGNORED)]
     if odd:
         raise ModelError(f"its attention takes {odd[0]!r}, which is not computed here")
-    run = RUN.get()
-    place = "" if run.places is None else run.places[id(module)]
+    run, caller = RUN.get(), id(module)
+    seat = run.seat(caller)
     shared = query.shape[1] // key.shape[1]
     k, v = (x.repeat_interleave(shared, dim=1) if shared > 1 else x for x in (key, value))
-    mask, bias = run.mask(attention_mask, query, k, place)
+    mask, bias = run.mask(attention_mask, query, k, seat)
     if position_bias is not None:
         bias = position_bias if bias is None else bias + position_bias
-    records = run.records.setdefault(place, [])
-    change = None if run.intervention is None else run.intervention.at(len(records), place)
     options = {"keep": mask, "bias": bias, "scale": query.shape[-1] ** -0.5 if scaling is None else scaling}
-    trace = attend(query, k, v, **(options if change is None else _changed(options, change, query)))
-    records.append(replace(trace, kv_heads=key.shape[1]) if shared > 1 else trace)
-    run.modules.append(module)
+    options |= {"softcap": softcap, "sinks": s_aux}
+    change = run.change(seat)
+    trace = attend(query, k, v, **(options if change is None else changed(options, change, query)))
+    run.record(replace(trace, kv_heads=key.shape[1]) if shared > 1 else trace, seat, caller)
     return trace.z.transpose(1, 2).contiguous(), None
 
 
-def _changed(options: dict[str, Any], change: Intervention, q: Tensor) -> dict[str, Any]:
+def changed(options: dict[str, Any], change: Intervention, q: Tensor) -> dict[str, Any]:
     """What `attend` is given, under an intervention that is narrowed to this layer."""
     options = options | {"keep": changed_mask(options["keep"], change), "temperature": change.temperature}
     if not change.scaled:
@@ -95,11 +139,14 @@ def _changed(options: dict[str, Any], change: Intervention, q: Tensor) -> dict[s
 
 
 def _described(given: Tensor, q: Tensor, k: Tensor, lengths: Sequence[int] | None) -> tuple[Mask, Tensor | None]:
-    """A mask as transformers makes it (bool, or added: its lowest number forbids) as (description, bias or None)."""
+    """A mask as transformers makes it (bool, or added: its lowest number forbids) as (description, bias or None).
+
+    One without a formula says what it has of one: causality and the real lengths, which stay under every other mask.
+    """
     if given.dtype == torch.bool:
         keep, bias = given, None
     else:
-        keep = given > torch.finfo(given.dtype).min / 2
+        keep = given > FORBIDS
         bias = given.masked_fill(~keep, 0.0)
         bias = bias if bool(bias.any()) else None
     queries, keys = q.shape[2], k.shape[2]
@@ -109,7 +156,8 @@ def _described(given: Tensor, q: Tensor, k: Tensor, lengths: Sequence[int] | Non
         whole = mask.keep(queries, keys, device=q.device)
         if bool(keep.all() if whole is None else (whole == keep).all()):
             return mask, bias
-    return Mask(dense=keep), bias
+    later = torch.ones(queries, keys, dtype=torch.bool, device=q.device).triu(1)
+    return Mask(causal=queries == keys and not bool((keep & later).any()), lengths=real, dense=keep), bias
 
 
 def _forms(keep: Tensor, queries: int, keys: int) -> Iterator[Mask]:

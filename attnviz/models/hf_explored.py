@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.errors import ModelError
-from attnviz.models.hf_attention import RUN, Run
+from attnviz.models.hf_attention import RUN, Run, Seat
+from attnviz.models.hf_faults import one_sentence
+from attnviz.models.hf_heads import LM, SEVERAL, head_of, logits_of, n_classes, named_head
 from attnviz.models.hf_probe import Given, patch_side, reads, text_number
 from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.config import ModelConfig
 
 MAX_TOKENS = 2048  # of a text, whatever the model could read
 OWN_ATTENTION = "A model of the type {} computes attention in code of its own, where nobody else can look."
+LENGTHS = ("max_position_embeddings", "n_positions", "max_target_positions", "max_seq_len", "max_sequence_length")
+TABLES = ("position_embeddings", "embed_positions", "wpe")
+WIDTHS = ("intermediate_size", "decoder_ffn_dim", "d_ff", "n_inner", "ffn_dim", "hidden_dim", "dff", "d_inner")
 WHAT = {"text": "a text", "image": "an image", "sound": "a sound"}
 N_TARGET = 2  # tokens that a decoder is tried on
 ENDS_WITH_TOKENS = {"yolos"}  # types whose special tokens stand after the patches too
@@ -32,6 +38,8 @@ class HFConfig(ModelConfig):
     width: int = 0  # of a head
     parameters: int = 0
     start_id: int | None = None  # what an encoder-decoder's target begins with
+    segments: int = 0  # kinds of segments that a pair of texts may have
+    attends: tuple[int, ...] = ()  # numbers of the layers that attend, where others do something else
     special: int = 0  # tokens before an image's patches: a class token, and registers
     reads: str = "text"  # or "image", "sound": what the model, or its encoder, is given
     normed: bool = True  # whether its last hidden state is the one after the final norm
@@ -59,6 +67,11 @@ class HFConfig(ModelConfig):
     def ends_normed(self) -> bool:
         return self.normed
 
+    @property
+    def reads_itself(self) -> bool:
+        """Whether its decoder reads the encoder's text again: encoder-decoders that classify."""
+        return self.kind == "encoder-decoder" and self.head not in (None, "lm")
+
 
 def has_decoder(inner: Any) -> bool:
     """Whether a model is an encoder with a decoder: not so a classifier on the encoder of one."""
@@ -68,55 +81,72 @@ def has_decoder(inner: Any) -> bool:
 
 @dataclass(frozen=True)
 class Explored:
-    """What one run showed of a model."""
+    """What was found."""
 
     config: HFConfig
-    places: dict[int, str]  # the id of each attention module → "encoder", "decoder" or "cross"
-    ends: dict[str, int]  # the id of each stack's last layer
+    seats: dict[int, list[Seat]]  # of each attention, in the order of its calls
+    layers: dict[str, tuple[int, ...]]  # by place, the numbers of the layers that attend
+    ends: dict[str, int]  # by place, the id of the module whose output is the last layer's
 
 
-def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored:
+def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | None:
     """What a model is made of, from a run of `call` on `source` (and a target of two tokens).
 
-    From then on its layers' ends are kept in each run. Errors: ModelError in one sentence.
+    From then on its layers' ends are kept in each run. None if no attention of it was seen. Errors: ModelError in one
+    sentence.
     """
     given = inner.config
     name, both = f"A model of the type {given.model_type}", has_decoder(inner)
     n = source.shape[1] if isinstance(source, Tensor) else 0
-    target = torch.zeros(1, N_TARGET, dtype=torch.long) if both else None
+    target: Any = torch.zeros(1, N_TARGET, dtype=torch.long) if both else None
+    if both and named_head(type(inner).__name__) not in (None, LM):
+        target = source  # these read the text again, and look for its end there
     run, base = Run(None), inner.base_model
     base.register_forward_hook(_remember_final)
-    try:
-        with torch.inference_mode():
-            out = call(run, source, (n,), target, (N_TARGET,))
-    except ModelError as error:
-        raise ModelError(f"{name} cannot be looked into: {error}.") from None
-    except Exception:  # in another library's code, on a config from strangers
-        raise ModelError(f"{name} does not run on {WHAT[reads(inner)]} alone.") from None
-    records = run.records.get("", [])
-    if not records:
-        raise ModelError(OWN_ATTENTION.format(given.model_type))
-    places = [_place(record, both) for record in records]
-    states = {
-        place: getattr(out, f"{prefix}hidden_states", None)
+    if named_head(type(inner).__name__) == SEVERAL:
+        raise ModelError(f"{name} with a head of multiple choice reads several answers at once, not a text alone.")
+    fails = f"does not run on {WHAT[reads(inner)]} alone: it stops"
+    with one_sentence(name, fails, inner), _places_known(inner, run):
+        try:
+            with torch.inference_mode():
+                out = call(run, source, (n,), target, (N_TARGET if target is not source else n,))
+        except ModelError as error:
+            raise ModelError(f"{name} cannot be looked into: {error}.") from None
+    if not run.records:
+        return None
+    if both and target is source:
+        places = _places_by_mask(run.records)
+    else:
+        places = [_place(record, both) for record in run.records]
+    states: dict[str, tuple[Tensor, ...]] = {
+        place: getattr(out, f"{prefix}hidden_states", None) or ()
         for place, prefix in ({"decoder": "decoder_", "encoder": "encoder_"} if both else {places[-1]: ""}).items()
     }
     if not all(states.values()):
         raise ModelError(f"{name} does not give out its hidden states.")
-    _check_whole(name, places, {place: len(found) - 1 for place, found in states.items()}, records)
+    counts = {place: len(found) - 1 for place, found in states.items()}
+    seats, layers = _seats(name, places, run, counts)
+    _check_alike(name, run.records)
     ends = {}
-    for module, place in zip(run.modules, places, strict=True):
-        if place != "cross" and (block := _block(inner, module)) is not None:
-            ends[place] = id(block)
+    for place, n in counts.items():
+        last = max((i for i, seat in enumerate(seats) if seat.place == place), default=None)
+        if last is not None and layers[place][-1] == n - 1 and (block := run.blocks[last]) is not None:
+            ends[place] = id(block[0])
     for module in inner.modules():
         if id(module) in ends.values():
-            module.register_forward_hook(_remember)
-    config = _config(inner, "encoder-decoder" if both else places[-1], records[-1], out)
+            module.register_forward_hook(remember)
+    kind = "encoder-decoder" if both else places[-1]
+    attends = layers["decoder" if both else kind]
+    whole = len(attends) == counts["decoder" if both else kind]
+    config = _config(inner, kind, run.records[-1], out, len(attends), () if whole else attends)
     if reads(inner) == "image":
         config = _of_images(name, config, source, next(iter(states.values()))[-1].shape[1] if not both else 0, inner)
     if not both and (final := run.last.get(id(base))) is not None:
         config = replace(config, normed=torch.equal(final, states[places[-1]][-1]))
-    return Explored(config, {id(module): place for module, place in zip(run.modules, places, strict=True)}, ends)
+    by_caller: dict[int, list[Seat]] = {}
+    for caller, seat in zip(run.callers, seats, strict=True):
+        by_caller.setdefault(caller, []).append(seat)
+    return Explored(config, by_caller, layers, ends)
 
 
 def _of_images(name: str, config: HFConfig, pixels: Given, n_tokens: int, inner: Any) -> HFConfig:
@@ -138,36 +168,41 @@ def _of_images(name: str, config: HFConfig, pixels: Given, n_tokens: int, inner:
     )
 
 
-def _place(record: AttentionTrace, both: bool) -> str:
-    """Where an attention stands: an encoder reads more than the target's tokens."""
-    queries, keys = record.q.shape[2], record.k.shape[2]
-    if not both:
-        return "decoder" if record.mask.causal else "encoder"
-    return "encoder" if queries != N_TARGET else "decoder" if keys == N_TARGET else "cross"
+@contextmanager
+def _places_known(inner: nn.Module, run: Run) -> Iterator[None]:
+    """While it lasts, a run knows in which layer it is: an item of an outermost list of modules."""
+    hooks = []
+    for _, module, number in _items(inner):
+
+        def begin(module: nn.Module, inputs: Any, number: int = number) -> None:
+            run.around.append((module, number))
+
+        def end(module: nn.Module, inputs: Any, output: Any) -> None:
+            run.around.pop()
+
+        hooks += [module.register_forward_pre_hook(begin), module.register_forward_hook(end)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
-def _check_whole(name: str, places: list[str], layers: dict[str, int], records: list[AttentionTrace]) -> None:
-    """Errors: ModelError unless each layer showed its attention, all with the same number of heads."""
-    if "cross" in places:
-        layers = layers | {"cross": layers["decoder"]}
-    for place, n in layers.items():
-        if places.count(place) != n:
-            raise ModelError(f"{name} shows attention in {places.count(place)} of its {n} layers only ({place}).")
-    heads = sorted({record.q.shape[1] for record in records})
-    if len(places) != sum(layers.values()) or len(heads) > 1:
-        raise ModelError(f"{name} has layers of several kinds, or with different numbers of heads ({heads}).")
+def _items(inner: nn.Module) -> Iterator[tuple[str, nn.Module, int]]:
+    """What stands in the outermost lists of modules: path, module, number in its list; each module once."""
+    seen: set[int] = set()
+    outer: list[str] = []
+    for path, module in inner.named_modules():
+        if not isinstance(module, nn.ModuleList) or any(path.startswith(before + ".") for before in outer):
+            continue
+        outer.append(path)
+        for number, item in enumerate(module):
+            if id(item) not in seen:
+                seen.add(id(item))
+                yield f"{path}.{number}", item, number
 
 
-def _block(inner: nn.Module, module: nn.Module) -> nn.Module | None:
-    """The layer that a module belongs to: what lies in the outermost list of modules around it."""
-    path = next(name for name, other in inner.named_modules() if other is module).split(".")
-    for i in range(len(path)):
-        if isinstance(inner.get_submodule(".".join(path[:i])), nn.ModuleList):
-            return inner.get_submodule(".".join(path[: i + 1]))
-    return None
-
-
-def _remember(module: nn.Module, inputs: Any, output: Any) -> None:
+def remember(module: nn.Module, inputs: Any, output: Any) -> None:
     """Keeps what a layer gave out, in the present run."""
     if run := RUN.get(None):
         run.last[id(module)] = output[0] if isinstance(output, tuple) else output
@@ -179,51 +214,120 @@ def _remember_final(module: nn.Module, inputs: Any, output: Any) -> None:
         run.last[id(module)] = final
 
 
-def _config(inner: Any, kind: str, record: AttentionTrace, out: Any) -> HFConfig:
+def _place(record: AttentionTrace, both: bool) -> str:
+    """Where an attention stands: an encoder reads more than the target's tokens."""
+    queries, keys = record.q.shape[2], record.k.shape[2]
+    if not both:
+        return "decoder" if record.mask.causal else "encoder"
+    return "encoder" if queries != N_TARGET else "decoder" if keys == N_TARGET else "cross"
+
+
+def _places_by_mask(records: list[AttentionTrace]) -> list[str]:
+    """Where each attention of an encoder-decoder stands, whose two texts are equally long: only a decoder is causal."""
+    places: list[str] = []
+    for record in records:
+        decodes = "decoder" in places
+        places.append("decoder" if record.mask.causal else "cross" if decodes else "encoder")
+    return places
+
+
+def _seats(
+    name: str, places: list[str], run: Run, counts: dict[str, int]
+) -> tuple[tuple[Seat, ...], dict[str, tuple[int, ...]]]:
+    """Where each attention stands, and which layers attend. Errors: ModelError unless each layer's can be told."""
+    layers: dict[str, tuple[int, ...]] = {}
+    for place in dict.fromkeys(places):
+        n = counts.get("decoder" if place == "cross" else place)
+        numbers = tuple(range(places.count(place)))
+        if n is None:
+            raise ModelError(f"{name} has layers of several kinds ({place}).")
+        if len(numbers) != n:  # some layers do something else, or attend more than once
+            blocks = [block for block, at in zip(run.blocks, places, strict=True) if at == place]
+            numbers = tuple(block[1] for block in blocks if block is not None)
+            rising = list(numbers) == sorted(set(numbers)) and len(numbers) == places.count(place)
+            if not rising or numbers[-1] >= n or place != places[-1] or len(layers) > 0:
+                raise ModelError(f"{name} shows attention in {places.count(place)} places of its {n} layers ({place}).")
+        layers[place] = numbers
+    for place in counts:
+        if place not in layers:
+            raise ModelError(f"{name} shows no attention in its {place}.")
+    seen: dict[str, int] = {}
+    seats = []
+    for place in places:
+        seats.append(Seat(place, seen.get(place, 0)))
+        seen[place] = seen.get(place, 0) + 1
+    return tuple(seats), layers
+
+
+def _check_alike(name: str, records: list[AttentionTrace]) -> None:
+    """Errors: ModelError unless all layers have the same number of heads, of the same width."""
+    for what, axis in (("numbers of heads", 1), ("widths of a head", 3)):
+        found = sorted({record.q.shape[axis] for record in records})
+        if len(found) > 1:
+            raise ModelError(f"{name} has layers of different {what} ({', '.join(map(str, found))}).")
+
+
+def _config(inner: Any, kind: str, record: AttentionTrace, out: Any, n: int, attends: tuple[int, ...]) -> HFConfig:
     given = inner.config
-    logits, states = getattr(out, "logits", None), getattr(out, "hidden_states", None) or out.decoder_hidden_states
+    states = getattr(out, "hidden_states", None) or out.decoder_hidden_states
+    head, logits = head_of(type(inner).__name__, out), logits_of(out)
     heads = record.q.shape[1]
     return HFConfig(
         kind=kind,
-        vocab_size=text_number(given, "vocab_size") if reads(inner) == "text" or kind == "encoder-decoder" else 0,
+        vocab_size=_rows(inner) if reads(inner) == "text" or kind == "encoder-decoder" else 0,
         max_len=_max_len(inner, states[0].shape[1]),
         d_model=states[0].shape[2],
         n_heads=heads,
-        n_layers=len(states) - 1,
-        d_ff=_number(given, "intermediate_size", "decoder_ffn_dim", "d_ff", "n_inner", "ffn_dim", "hidden_dim", "dff")
-        or 4 * states[0].shape[2] * hasattr(given, "n_inner"),  # GPT-2's default
+        n_layers=n,
+        d_ff=number(given, *WIDTHS) or 4 * states[0].shape[2] * hasattr(given, "n_inner"),  # GPT-2's default
         positions="own",
         activation="own",
-        head=None if logits is None else "lm" if logits.dim() == 3 else "classification",
-        n_classes=logits.shape[1] if logits is not None and logits.dim() == 2 else 0,
+        head=head,
+        n_classes=n_classes(head, logits),
         architecture=given.model_type,
         kv_heads=record.kv_heads or heads,
         width=record.q.shape[3],
         parameters=sum(p.numel() for p in inner.parameters()),
         start_id=_start(inner) if kind == "encoder-decoder" else None,
+        segments=number(given, "type_vocab_size"),
+        attends=attends,
         reads=reads(inner),
     )
 
 
 def _start(inner: Any) -> int | None:
-    """The token that a decoder begins with: what the config says, else what generation_config.json says."""
+    """The token that a decoder begins with: what the config says, else what generation_config.json says.
+
+    T5's padding where neither says it.
+    """
     places = (inner.config, getattr(inner, "generation_config", None))
-    names = ("decoder_start_token_id", "bos_token_id")
+    names = ("decoder_start_token_id", "bos_token_id", "pad_token_id")
     found = (getattr(place, name, None) for name in names for place in places)
     return next((start for start in found if isinstance(start, int)), None)
 
 
-def _number(given: Any, *names: str) -> int:
+def number(given: Any, *names: str) -> int:
     """The first of these settings that is a number."""
     return next((x for name in names if isinstance(x := getattr(given, name, None), int)), 0)
 
 
+def _rows(inner: Any) -> int:
+    """Tokens that the model knows: the config's number, or the rows of its table where the config does not say."""
+    known = text_number(inner.config, "vocab_size")
+    table = None if known else inner.get_input_embeddings()
+    return table.num_embeddings if isinstance(table, nn.Embedding) else known
+
+
 def _max_len(inner: Any, read: int) -> int:
     """Tokens that the model reads at most."""
-    if not getattr(inner.config, "vocab_size", None):
+    given = inner.config
+    if not text_number(given, "vocab_size"):
         return read  # an image's
-    n = _number(inner.config, "max_position_embeddings", "n_positions") or MAX_TOKENS
-    for name, module in inner.named_modules():  # positions that begin after the padding's number
-        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding) and module.padding_idx is not None:
-            n = min(n, module.num_embeddings - module.padding_idx - 1)
+    n = next((x for name in LENGTHS if (x := text_number(given, name)) > 0), MAX_TOKENS)
+    if getattr(given, "attention_type", "") == "block_sparse":  # BigBird's: up to here every token sees every other
+        n = min(n, (5 + 2 * number(given, "num_random_blocks")) * number(given, "block_size"))
+    for name, module in inner.named_modules():  # a table of positions, whose first rows no token may have
+        if isinstance(module, nn.Embedding) and name.endswith(TABLES):
+            first = module.padding_idx + 1 if module.padding_idx is not None else getattr(module, "offset", 0)
+            n = min(n, module.num_embeddings - first)
     return min(n, MAX_TOKENS)

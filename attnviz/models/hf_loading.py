@@ -8,6 +8,7 @@ code that comes with a model never runs.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +20,7 @@ import torch
 from attnviz.errors import ModelError, check_installed
 from attnviz.models import hf_parts, hf_preprocessors
 from attnviz.models.hf_attention import attention
-from attnviz.models.hf_explored import OWN_ATTENTION
+from attnviz.models.hf_faults import LOG, fields_at_fault, one_sentence
 from attnviz.models.hf_model import HFModel
 from attnviz.models.hf_probe import image_side, reads
 from attnviz.models.safetensors_io import (
@@ -35,8 +36,12 @@ from attnviz.models.safetensors_io import (
 from attnviz.nn.config import MAX_LAYERS, MAX_PARAMETERS
 
 NAME = "attnviz"  # of our attention in transformers' AttentionInterface
+EAGER = "eager"  # a model's own attention, which is watched where it cannot be ours
 MAX_NUMBER = 20_000_000  # of any size in a config
-SMALLER = {"layer": MAX_LAYERS, "expert": MAX_LAYERS, "block": MAX_LAYERS, "depth": MAX_LAYERS, "label": 100_000}
+# How many of something a model has: the last word of a name says of what.
+COUNTS = re.compile(r"(^|_)(layers?|experts?|blocks?|depth|labels)$")
+MOST = {"labels": 100_000}  # else as many as layers
+NO_SIZE = re.compile(r"(^|_)(theta|base|factor|freq|seed|id|ids|scale|period|interval|every|version)$")
 MAX_TABLE = 200_000_000  # numbers in a table of positions
 
 
@@ -49,24 +54,24 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Loade
     _check_sizes(given)
     _check_files(folder, max_bytes)
     check_installed(f"A model of the type {given.get('model_type')!r:.60}", "transformers")
-    with _quietly():
+    with one_sentence(f"{folder.name}, a model of the type {given.get('model_type')}", "cannot be loaded"), _quietly():
         config = _config(folder, given)
         kind = _class(config)
-        _check_memory(kind, config, max_bytes)
-        inner, outcome = _weights(kind, config, folder)
+        attends = _check_memory(kind, config, given, max_bytes)
+        inner, outcome = _weights(kind, config, folder, attends)
         inner = hf_parts.chosen(inner, part)
         hf_parts.look_away(inner)
-        model = _looked_into(inner, folder)
+        model = _looked_into(inner, folder, watched=attends == EAGER)
     return Loaded(model, tuple(sorted(outcome["unexpected_keys"])), class_names(given, model.config.n_classes))
 
 
-def _looked_into(inner: Any, folder: Path) -> HFModel:
+def _looked_into(inner: Any, folder: Path, *, watched: bool) -> HFModel:
     """The model, on images of the size that its folder's preprocessing ends in. Errors: ModelError."""
     side = hf_preprocessors.image_side(folder) if reads(inner) == "image" else None
     if side is None or side == image_side(inner.config):
-        return HFModel(inner)
+        return HFModel(inner, watched=watched)
     try:
-        return HFModel(inner, side)  # many can read other sizes than that of their config
+        return HFModel(inner, side, watched=watched)  # many can read other sizes than that of their config
     except ModelError:
         wanted = image_side(inner.config)
         raise ModelError(
@@ -88,13 +93,18 @@ def tokenizer_json(name: str) -> str:
         ) from None
 
 
-def attend_as_ours(model: Any) -> None:
-    """Gives a PreTrainedModel our attention for its own. Errors: ModelError where it cannot be given any."""
+def attend_as_ours(model: Any) -> bool:
+    """Gives a PreTrainedModel our attention for its own; False where it keeps its own, which is to be watched."""
     register()
     with _quietly():
-        model.set_attn_implementation(NAME)
-    if model.config._attn_implementation != NAME:
-        raise ModelError(OWN_ATTENTION.format(model.config.model_type))
+        try:
+            model.set_attn_implementation(NAME)
+        except Exception as error:  # a class that knows no attention but its own
+            LOG.info("attention", exc_info=error)
+        if model.config._attn_implementation == NAME:
+            return True
+        model.set_attn_implementation(EAGER)
+        return False
 
 
 @cache
@@ -112,15 +122,18 @@ def _check_sizes(given: dict[str, Any]) -> None:
     for name, value in given.items():
         if isinstance(value, dict):
             _check_sizes(value)
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int) or NO_SIZE.search(name):
             continue
-        most = next((limit for part, limit in SMALLER.items() if part in name), MAX_NUMBER)
+        counted = COUNTS.search(name)
+        most = MOST.get(counted[2], MAX_LAYERS) if counted else MAX_NUMBER
         if value > most:
             raise ModelError(f"The config says {name}={value:,}; at most {most:,} is read.")
     positions, width = given.get("max_position_embeddings"), given.get("hidden_size", given.get("d_model"))
     rotary = any(name.startswith("rope") for name in given)  # no table then
     if not rotary and isinstance(positions, int) and isinstance(width, int) and positions * width > MAX_TABLE:
         raise ModelError(f"The config asks for a table of {positions:,} × {width:,} numbers, more than {MAX_TABLE:,}.")
+    if str(given.get("position_embedding_type", "")).startswith("relative_key"):
+        raise ModelError("The config asks for positions by relative keys, which transformers no longer computes.")
     if given.get("quantization_config"):
         raise ModelError("The weights are quantised, which is not read; take the repository of the full weights.")
 
@@ -145,7 +158,7 @@ def _config(folder: Path, given: dict[str, Any]) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the library checks each architecture's config in its own way
-        raise ModelError(f"The config of {folder.name} cannot be used: {_said(error)}.") from None
+        raise _unusable(f"The config of {folder.name}", error, given) from error
 
 
 def _class(config: Any) -> Any:
@@ -162,16 +175,24 @@ def _class(config: Any) -> Any:
         raise ModelError(f"transformers has no model for a config of the type {config.model_type!r}.") from None
 
 
-def _check_memory(kind: Any, config: Any, max_bytes: int) -> None:
-    """Builds the model without memory. Errors: ModelError if it is too large, or its attention cannot be ours."""
+def _check_memory(kind: Any, config: Any, given: dict[str, Any], max_bytes: int) -> str:
+    """Builds the model without memory, and says how it attends: by our attention, or by its own.
+
+    Errors: ModelError if it is too large, or its config does not fit together.
+    """
     register()
+    attends, skeleton = NAME, None
     try:
-        with torch.device("meta"):
-            skeleton = kind._from_config(config, attn_implementation=NAME)
-    except Exception as error:  # sizes that do not fit together, or a class that knows no attention but its own
-        if NAME in str(error):
-            raise ModelError(OWN_ATTENTION.format(config.model_type)) from None
-        raise ModelError(f"The config cannot be used: {_said(error)}.") from None
+        skeleton = _skeleton(kind, config, NAME)
+    except Exception as error:
+        if NAME not in str(error):  # sizes that do not fit together; else a class that knows no attention but its own
+            raise _unusable("The config", error, given) from error
+    if skeleton is None:
+        attends = EAGER
+        try:
+            skeleton = _skeleton(kind, config, EAGER)
+        except Exception as error:
+            raise _unusable("The config", error, given) from error
     size = sum(p.numel() for p in skeleton.parameters())
     if size > MAX_PARAMETERS:
         raise ModelError(f"The model has {size:,} parameters, more than the {MAX_PARAMETERS:,} allowed.")
@@ -180,15 +201,21 @@ def _check_memory(kind: Any, config: Any, max_bytes: int) -> None:
             f"The config asks for {size:,} parameters: {size * BYTES_PER_NUMBER:,} bytes of memory as float32, more "
             f"than the {max_bytes:,} allowed."
         )
+    return attends
 
 
-def _weights(kind: Any, config: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
+def _skeleton(kind: Any, config: Any, attends: str) -> Any:
+    with torch.device("meta"):
+        return kind._from_config(config, attn_implementation=attends)
+
+
+def _weights(kind: Any, config: Any, folder: Path, attends: str) -> tuple[Any, dict[str, Any]]:
     """The model with the folder's weights as float32, and what was missing or left over. Errors: ModelError."""
     try:
         model, outcome = kind.from_pretrained(
             folder,
             config=config,
-            attn_implementation=NAME,
+            attn_implementation=attends,
             dtype=torch.float32,
             use_safetensors=True,
             local_files_only=True,
@@ -196,16 +223,18 @@ def _weights(kind: Any, config: Any, folder: Path) -> tuple[Any, dict[str, Any]]
             output_loading_info=True,
         )
     except Exception as error:  # a broken file, shapes that do not fit: the library raises many kinds
-        raise ModelError(f"The weights of {folder.name} cannot be read: {_said(error)}.") from None
+        LOG.info("weights", exc_info=error)
+        raise ModelError(f"The weights of {folder.name} cannot be read: they do not fit its config.") from error
     report("are missing from the file", set(outcome["missing_keys"]))
     for name, x in model.named_parameters():
         check_numbers(name, x)
     return model, outcome
 
 
-def _said(error: Exception) -> str:
-    """The first line of another library's message."""
-    return (str(error).strip().partition("\n")[0] or type(error).__name__)[:200].rstrip(".")
+def _unusable(subject: str, error: Exception, given: dict[str, Any]) -> ModelError:
+    """What a config is refused with, which names the fields that the library's error speaks of."""
+    LOG.info("config", exc_info=error)
+    return ModelError(f"{subject} cannot be used{fields_at_fault(error, given)}.")
 
 
 @contextmanager

@@ -25,8 +25,7 @@ def adopted(given: nn.Module) -> HFModel:
     shared: dict[int, Tensor] = {id(x): nn.Parameter(x.detach(), requires_grad=False) for x in given.parameters()}
     shared |= {id(x): x for x in given.buffers()}
     twin = copy.deepcopy(given, dict(shared))  # what is in the second argument counts as copied
-    hf_loading.attend_as_ours(twin)
-    return HFModel(twin)
+    return HFModel(twin, watched=not hf_loading.attend_as_ours(twin))
 
 
 def tokenizer_of(model: nn.Module, given: Any) -> Tokenizer:

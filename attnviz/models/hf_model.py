@@ -1,25 +1,26 @@
 """A model that another library computes, run like ours.
 
-    model ─ its own layers ─▶ queries, keys, values, mask ─▶ attend() ─▶ its own layers ─▶ Trace
-
-What it is made of is found out by running it once on a few tokens.
+model ─ its own layers ─▶ queries, keys, values, mask ─▶ attend() ─▶ its own layers ─▶ Trace
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from attnviz.errors import InvalidParameterError
+from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.hf_attention import RUN, Run
-from attnviz.models.hf_explored import HFConfig, explored
+from attnviz.models.hf_explored import OWN_ATTENTION, HFConfig, explored
+from attnviz.models.hf_faults import one_sentence
+from attnviz.models.hf_heads import CLASSIFICATION, logits_of
 from attnviz.models.hf_probe import Given, probe
+from attnviz.models.hf_watch import Watch, check_watched
 from attnviz.nn.embeddings import check_ids, patch_names, real_lengths
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
@@ -28,31 +29,59 @@ from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
 
 
+@dataclass(frozen=True, eq=False)
+class PartTrace(Trace):
+    """A run of a model of which only some layers attend: `layers` are those, `states` the stream before every layer."""
+
+    states: tuple[Tensor, ...] = ()
+
+    @property
+    def hidden_states(self) -> tuple[Tensor, ...]:
+        return self.states
+
+
 class HFModel(Transformer):
     """A model of the transformers library that is run like a `Transformer`, with the same `Trace`.
 
     Of a trace's layers, what happens between attention and output is the other library's: resid_mid and out are None.
-    Positions cannot be changed, and what `Transformer` is made of (embed, encoder, decoder, head) is not there.
+    Positions cannot be changed, and what `Transformer` is made of (embed, encoder, decoder, head) is not there. Where
+    only some layers attend, they are the trace's layers, and `config.attends` says which.
     """
 
     config: HFConfig
 
-    def __init__(self, inner: Any, side: int | None = None) -> None:
+    def __init__(self, inner: Any, side: int | None = None, *, watched: bool = False) -> None:
         """`inner`: a PreTrainedModel whose attention is `attention`; it belongs to this model from now on.
 
         `side`: of the images that it will be given, if not its config's.
+        `watched`: its attention is its own (eager), and is looked at while it runs: see `hf_watch`.
         Errors: ModelError in one sentence if it cannot run here, or hides the attention of some layer.
         """
         nn.Module.__init__(self)
         self.inner = inner.eval().requires_grad_(False)
         self._takes = inspect.signature(inner.forward).parameters
-        found = explored(inner, self._call, probe(inner, side))
-        self.config, self._places, self._ends = found.config, found.places, found.ends
+        self._watched = watched
+        source = probe(inner, side)
+        found = explored(inner, self._call, source)
+        if found is None and not watched:  # a class that asks nobody for its attention, whatever its config says
+            self._watched = watched = True
+            found = explored(inner, self._call, source)
+        if found is None:
+            raise ModelError(OWN_ATTENTION.format(inner.config.model_type))
+        self.config, self._seats, self._layers, self._ends = found.config, found.seats, found.layers, found.ends
+        if self.config.head == CLASSIFICATION and getattr(inner.config, "pad_token_id", None) is None:
+            inner.config.pad_token_id = -1  # without one, transformers takes no batch
+        if watched:
+            check_watched(self)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("embed", "encoder", "decoder", "head"):
             raise InvalidParameterError(f"a model of the type {self.config.architecture} is not made of our layers")
         return super().__getattr__(name)
+
+    @property
+    def reads_itself(self) -> bool:
+        return self.config.reads_itself
 
     def goal(self, encoding: Encoding, tokenizer: Tokenizer) -> Encoding:
         """A target as the decoder reads it: the model's start token before it, and no end."""
@@ -69,9 +98,9 @@ class HFModel(Transformer):
         types: Tensor | None = None,
         intervention: Intervention | None = None,
     ) -> Trace:
-        """As `Transformer.forward`; of `types` and an intervention's positions it says that it has none."""
+        """As `Transformer.forward`; of an intervention's positions it says that it has none."""
         config = self.config
-        if types is not None:
+        if types is not None and "token_type_ids" not in self._takes:
             raise InvalidParameterError(f"segments are not given to a model of the type {config.architecture}")
         if intervention is not None and intervention.positions is not None:
             raise InvalidParameterError(f"{config.architecture} has its own positions, which cannot be changed here")
@@ -84,16 +113,61 @@ class HFModel(Transformer):
         real = self._real(inputs, lengths)
         goal = real if target is None else self._real(target, target_lengths)
         place = "decoder" if config.kind != "encoder" else "encoder"
-        run = Run(self._places, {"encoder": real, place: goal, "cross": real}, intervention)
-        out = self._call(run, inputs, real, target, goal)
+        run = Run(self._seats, {"encoder": real, place: goal, "cross": real}, intervention)
+        out = self._within(run, inputs, real, target, goal, types)
         names = ("encoder_hidden_states", "decoder_hidden_states") if target is not None else ("", "hidden_states")
-        logits = getattr(out, "logits", None)
+        logits = logits_of(out)
+        if config.head == CLASSIFICATION and isinstance(inputs, Tensor) and min(goal) < max(goal):
+            logits = self._one_by_one(inputs, real, target, goal, types, intervention)
         source = None
         if target is not None:
             source = self._trace(run, "encoder", getattr(out, names[0]), real, None, None)
         return self._trace(run, place, getattr(out, names[1]), goal, source, logits)
 
-    def _call(self, run: Run, inputs: Given, real: Sequence[int], target: Tensor | None, goal: Sequence[int]) -> Any:
+    def _within(
+        self,
+        run: Run,
+        inputs: Given,
+        real: tuple[int, ...],
+        target: Tensor | None,
+        goal: tuple[int, ...],
+        types: Tensor | None,
+    ) -> Any:
+        with one_sentence(f"A model of the type {self.config.architecture}", "stops on this input", self.inner):
+            return self._call(run, inputs, real, target, goal, types)
+
+    def _one_by_one(
+        self,
+        inputs: Tensor,
+        real: tuple[int, ...],
+        target: Tensor | None,
+        goal: tuple[int, ...],
+        types: Tensor | None,
+        intervention: Intervention | None,
+    ) -> Tensor:
+        """A classifier's numbers for texts of several lengths: (B, n_classes).
+
+        Some classes read them at the last place, which in a padded text is none of its tokens.
+        """
+        rows: list[Tensor] = []
+        for i, (n, m) in enumerate(zip(real, goal, strict=True)):
+            run = Run(self._seats, {}, intervention)
+            kinds = None if types is None else types[i : i + 1, :n]
+            asked = None if target is None else target[i : i + 1, :m]
+            logits = logits_of(self._within(run, inputs[i : i + 1, :n], (n,), asked, (m,), kinds))
+            assert logits is not None
+            rows.append(logits)
+        return torch.cat(rows)
+
+    def _call(
+        self,
+        run: Run,
+        inputs: Given,
+        real: Sequence[int],
+        target: Tensor | None,
+        goal: Sequence[int],
+        types: Tensor | None = None,
+    ) -> Any:
         """The other library's forward pass, with its attention in this run."""
         given: dict[str, Any] = {"output_hidden_states": True, "return_dict": True, "use_cache": False}
         if not isinstance(inputs, Tensor):
@@ -104,11 +178,16 @@ class HFModel(Transformer):
             given |= {"input_ids": inputs, "attention_mask": _ones(inputs, real)}
         if target is not None:
             given |= {"decoder_input_ids": target, "decoder_attention_mask": _ones(target, goal)}
+        if types is not None:
+            given["token_type_ids"] = types
         anything = any(p.kind == p.VAR_KEYWORD for p in self._takes.values())
         given = {name: x for name, x in given.items() if name in self._takes or (anything and name != "use_cache")}
         token = RUN.set(run)
         try:
-            return self.inner(**given)
+            if not self._watched:
+                return self.inner(**given)
+            with Watch(len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values())))):
+                return self.inner(**given)
         finally:
             RUN.reset(token)
 
@@ -122,18 +201,18 @@ class HFModel(Transformer):
         logits: Tensor | None,
     ) -> Trace:
         """A stack's run: `states` are the embeddings and each layer's output, the last one after the final norm."""
-        end = run.last.get(self._ends.get(place, 0), states[-1])
+        after = [*states[1:-1], run.last.get(self._ends.get(place, 0), states[-1])]
         final = states[-1] if self.config.normed else run.last[id(self.inner.base_model)]
-        crossed = run.records["cross"] if source is not None else [None] * (len(states) - 1)
+        numbers, records = self._layers[place], run.of(place)
+        crossed = dict(zip(self._layers.get("cross", ()), run.of("cross"), strict=True)) if source is not None else {}
         layers = tuple(
-            LayerTrace(pre, attention, None, cross, None, post)
-            for pre, attention, cross, post in zip(
-                states[:-1], run.records[place], crossed, [*states[1:-1], end], strict=True
-            )
+            LayerTrace(states[i], attention, None, crossed.get(i), None, after[i])
+            for i, attention in zip(numbers, records, strict=True)
         )
         real = real or (final.shape[1],) * len(final)  # of what is no text
         names = (patch_names(self.config),) * len(real) if self.config.channels else ()
-        return Trace(self.config, layers, final, logits, real, names, source, run.intervention)
+        parts = (self.config, layers, final, logits, real, names, source, run.intervention)
+        return Trace(*parts) if len(layers) == len(states) - 1 else PartTrace(*parts, states=tuple(states))
 
     def _real(self, inputs: Given, lengths: Sequence[int] | None) -> tuple[int, ...]:
         """Real tokens of each text; () for what is no text. Errors: as `Embeddings.lengths`."""

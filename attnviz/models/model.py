@@ -93,6 +93,8 @@ class Model:
         elif isinstance(self.preprocessor, Hearing):
             inputs = self.preprocessor.features(text)
         else:
+            if target is None and self.transformer.reads_itself:
+                target = text
             encodings = [self.encode(one) for one in _texts("text", text)]
             inputs, lengths = self._pad(encodings)
         goals = [] if target is None else [self._goal(one) for one in _texts("target", target)]

@@ -99,6 +99,11 @@ class Transformer(nn.Module):
         norm = nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.bias)
         return Stack({"layers": layers, "norm": norm if config.final_norm else nn.Identity()})
 
+    @property
+    def reads_itself(self) -> bool:
+        """Whether a decoder reads the encoder's text again where no target is given."""
+        return False
+
     def keep_attention_whole(self) -> None:
         """From now on dropout leaves the attention weights alone in training; all else is dropped as before."""
         for module in self.modules():

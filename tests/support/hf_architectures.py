@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,13 +68,23 @@ DISTILBERT = {
 }
 
 
-def _lets_us_in(family: str) -> bool:
-    """Whether this release of transformers lets the attention of a family be replaced."""
-    found = importlib.util.find_spec(f"transformers.models.{family}")
-    assert found is not None and found.origin is not None
-    return "ALL_ATTENTION_FUNCTIONS" in Path(found.origin).with_name(f"modeling_{family}.py").read_text("utf-8")
-
-
+MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_d_state": 8, "mamba_chunk_size": 4}
+LATENT = {  # keys and values from a narrow vector
+    "num_key_value_heads": 4,
+    "kv_lora_rank": 8,
+    "q_lora_rank": 8,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 12,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "n_group": 2,
+    "topk_group": 1,
+    "moe_intermediate_size": 16,
+    "first_k_dense_replace": 1,
+}
+EXPERTS = {"head_dim": 8, "num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 16}
+DISENTANGLED = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "max_relative_positions": 16}
 REACHED: dict[str, dict[str, Any]] = {
     "LlamaForCausalLM": GROUPED,
     "MistralForCausalLM": GROUPED | {"sliding_window": 3},
@@ -108,6 +116,69 @@ REACHED: dict[str, dict[str, Any]] = {
     "MT5ForConditionalGeneration": T5,
     "ViTForImageClassification": IMAGES | {"num_labels": 5},
     "Dinov2Model": IMAGES,
+    # caps, sinks, chunks
+    "Gemma2ForCausalLM": GROUPED | {"head_dim": 8, "sliding_window": 4},
+    "GptOssForCausalLM": GROUPED
+    | {"head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 4},
+    "Llama4ForCausalLM": GROUPED
+    | {"head_dim": 8, "intermediate_size_mlp": 48, "num_local_experts": 2, "attention_chunk_size": 4},
+    "DeepseekV3ForCausalLM": DECODER | LATENT,
+    "Qwen3MoeForCausalLM": GROUPED | EXPERTS,
+    # some layers attend
+    "JambaForCausalLM": GROUPED
+    | {
+        "num_hidden_layers": 4,
+        "attn_layer_period": 2,
+        "attn_layer_offset": 1,
+        "expert_layer_period": 2,
+        "expert_layer_offset": 1,
+        "num_experts": 2,
+        "use_mamba_kernels": False,
+        "mamba_d_state": 8,
+    },
+    "BambaForCausalLM": GROUPED | MAMBA | {"attn_layer_indices": [1]},
+    "Qwen3NextForCausalLM": GROUPED
+    | EXPERTS
+    | {
+        "num_hidden_layers": 4,
+        "shared_expert_intermediate_size": 16,
+        "linear_num_value_heads": 4,
+        "linear_num_key_heads": 2,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+    },
+    "FalconH1ForCausalLM": GROUPED | MAMBA | {"head_dim": 8, "mamba_d_ssm": 64},
+    # attention in code of their own, which is watched
+    "BloomForCausalLM": {"vocab_size": 64, "hidden_size": 32, "n_layer": 3, "n_head": 4},
+    "FalconForCausalLM": DECODER,
+    "MptForCausalLM": {"vocab_size": 64, "d_model": 32, "n_layers": 2, "n_heads": 4},
+    "GPTJForCausalLM": GPT2 | {"rotary_dim": 8},
+    "CodeGenForCausalLM": GPT2 | {"rotary_dim": 4},
+    "GPTNeoForCausalLM": DECODER
+    | {"num_hidden_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]], "window_size": 4},
+    "DebertaForMaskedLM": DECODER | DISENTANGLED,
+    "DebertaV2ForMaskedLM": DECODER | DISENTANGLED | {"position_buckets": 8},
+    "MPNetForMaskedLM": DECODER | {"pad_token_id": 1},
+    "XLNetLMHeadModel": {"vocab_size": 64, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48},
+    "XGLMForCausalLM": {
+        "vocab_size": 64,
+        "d_model": 32,
+        "num_layers": 2,
+        "attention_heads": 4,
+        "ffn_dim": 48,
+        "max_position_embeddings": 64,
+    },
+    "RoFormerForMaskedLM": DECODER | {"embedding_size": 32},
+    "MegatronBertForMaskedLM": DECODER,
+    "XLMWithLMHeadModel": {
+        "vocab_size": 64,
+        "emb_dim": 32,
+        "n_layers": 2,
+        "n_heads": 4,
+        "max_position_embeddings": 64,
+        "pad_index": 2,
+    },
+    "OpenAIGPTLMHeadModel": GPT2,
 }
 # In every run, one of each kind: grouped keys, learned positions, both directions, windows, two stacks, images.
 QUICK = (
@@ -117,21 +188,22 @@ QUICK = (
     "ModernBertForMaskedLM",
     "T5ForConditionalGeneration",
     "ViTForImageClassification",
+    "GptOssForCausalLM",
+    "BambaForCausalLM",
+    "BloomForCausalLM",
+    "DebertaV2ForMaskedLM",
 )
 OWN = "attention in code of its own"
-GPTJ = GPT2 | {"rotary_dim": 8}
-if GPTJ_LETS_US_IN := _lets_us_in("gptj"):
-    REACHED["GPTJForCausalLM"] = GPTJ
 ALL_REACHED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.nightly) for name in REACHED]
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "BloomForCausalLM": ({"vocab_size": 64, "hidden_size": 32, "n_layer": 2, "n_head": 4}, OWN),
-    "FalconForCausalLM": (DECODER, OWN),
-    "MptForCausalLM": ({"vocab_size": 64, "d_model": 32, "n_layers": 2, "n_heads": 4}, OWN),
-    "DebertaV2ForMaskedLM": (DECODER, OWN),
     "MambaForCausalLM": ({"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2}, OWN),
-    "Gemma2ForCausalLM": (GROUPED | {"head_dim": 8}, "takes 'softcap'"),
-    "GptOssForCausalLM": (GROUPED | {"head_dim": 8, "num_local_experts": 2}, "takes 's_aux'"),
-} | ({} if GPTJ_LETS_US_IN else {"GPTJForCausalLM": (GPTJ, OWN)})
+    "DiffLlamaForCausalLM": (GROUPED, "shows attention in 6 places of its 3 layers"),
+    "FunnelForMaskedLM": (
+        {"vocab_size": 64, "d_model": 32, "block_sizes": [2, 2], "n_head": 4, "d_head": 8, "d_inner": 48},
+        "shows attention in 6 places of its 7 layers",
+    ),
+    "BertForMultipleChoice": (DECODER, "reads several answers at once"),
+}
 
 
 def made(name: str, attention: str, seed: int = 0, **changes: Any) -> Any:
@@ -152,4 +224,6 @@ def made(name: str, attention: str, seed: int = 0, **changes: Any) -> Any:
 def pair(name: str, **changes: Any) -> tuple[HFModel, Any]:
     """Our model of it, and transformers' own with the same weights."""
     hf_loading.register()
-    return HFModel(made(name, hf_loading.NAME, **changes)), made(name, "eager", **changes)
+    watched = name in ("FalconForCausalLM", "GPTJForCausalLM", "GPTNeoForCausalLM")  # do not let us in under a name
+    own = made(name, hf_loading.EAGER if watched else hf_loading.NAME, **changes)
+    return HFModel(own, watched=watched), made(name, "eager", **changes)

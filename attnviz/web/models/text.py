@@ -7,7 +7,7 @@ from typing import Any
 
 from attnviz.formatting import counted, file_size, listed, magnitude, percent
 from attnviz.models.anatomy import Anatomy, Block, Part
-from attnviz.models.hf_model import HFConfig
+from attnviz.models.hf_explored import HFConfig
 from attnviz.models.model import ModelInfo
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.positions import SCHEMES, described

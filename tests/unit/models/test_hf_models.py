@@ -89,7 +89,8 @@ def test_numbers_are_those_of_transformers_own_attention(name: str) -> None:
     trace, expected = run_both(ours, theirs)
     compare(trace, expected)
     assert trace.config.n_parameters == sum(p.numel() for p in theirs.parameters())
-    assert trace.config.n_layers == len(trace.layers) and trace.config.head_dim == trace.layers[0].attention.q.shape[3]
+    assert trace.config.n_layers == len(trace.layers)
+    assert trace.config.head_dim == trace.layers[0].attention.q.shape[3]
 
 
 @pytest.mark.parametrize("name", ["LlamaForCausalLM", "GPT2LMHeadModel", "T5ForConditionalGeneration"])
@@ -483,10 +484,18 @@ def test_broken_weights_are_refused(folder: Path) -> None:
     assert attnviz.load(str(folder)).unused_weights == ("extra",)
 
 
-def test_a_vocabulary_that_does_not_match_is_refused(folder: Path) -> None:
-    Tokenizer.train_bpe([" ".join(REACHED) * 2], 340).save(folder / "tokenizer.json")
-    with pytest.raises(ModelError, match="The tokenizer knows 340 tokens, the model only 300"):
-        attnviz.load(str(folder))
+def test_a_token_beyond_the_models_rows_is_refused_when_a_text_has_it(folder: Path) -> None:
+    texts = ["the cat sat on the mat " * 20, " ".join(REACHED) * 2]
+    Tokenizer.train_bpe(texts, 340, start="[BOS]", end=None).save(folder / "tokenizer.json")
+    model = attnviz.load(str(folder))
+    assert model.tokenizer.vocab_size == 340 > model.transformer.config.vocab_size == 300
+    assert model.run("q z x").logits is not None
+    beyond = next(text for text in REACHED if max(model.encode(text).ids) >= 300)
+    with pytest.raises(InvalidParameterError, match="are outside 0…299"):
+        model.run(beyond)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match="No tokenizer could be read"):
         attnviz.load(str(folder))

@@ -178,7 +178,7 @@ def test_tensors_that_do_not_fit(folder: Path, change, words) -> None:
     ("changes", "words"),
     [
         ({"model_type": "deit"}, ["missing", "distillation_token"]),
-        ({"hidden_act": "swish"}, ["'swish'"]),
+        ({"hidden_act": "swash"}, ["cannot be used"]),
         ({"patch_size": 5}, ["12", "5"]),
         ({"patch_size": 0}, ["patch_size=0"]),
         ({"patch_size": 2}, ["position_embeddings", "(1, 10, 8)", "(1, 37, 8)"]),
