@@ -253,7 +253,8 @@ def test_another_text_drops_what_was_painted_on_the_old_one_and_keeps_the_words(
     app.choose(mask="painted", painted="3.1-4", token=10, zoom=(0, 3, 0, 3))
     app.text_area(key="text").set_value("Two words").run()
     assert not app.exception
-    assert app.link == {"mask": "painted", "token": "2", "text": "Two words", "position": "2"}
+    assert app.link == {"mask": "painted", "text": "Two words"}
+    assert app.session_state["masks.token"] == app.session_state["masks.position"] == 2
 
 
 @pytest.mark.parametrize("model", ["minilm", "austen", "scratch:gpt"])

@@ -222,7 +222,7 @@ def test_box_sentence_and_link_agree_after_every_change() -> None:
     agree(app.run(), "it")
     assert sent(app)[0]["state"]["path"] == [["weights.1", 9, 4]]  # “it” and “animal” where they stand now
     app.session_state["text"] = "Nobody sang at dawn."
-    agree(app.run(), ".")
+    agree(app.run(), "dawn")
     app.choose(query=2)
     agree(app, "sang")
     app.session_state["model"] = "scratch:gpt"

@@ -45,8 +45,8 @@ def hidden_share(provenance: Provenance, hiding: Hiding) -> str:
     largest = int(np.where(hiding.others, hiding.before, 0).argmax())
     factor = significant(float(hiding.after[largest] / hiding.before[largest]))
     return (
-        "Softmax divides every exponential by their sum. Without the hidden word the sum is smaller, the same for all: "
-        f"each other share becomes {factor} times what it was, and together they are 100 % again."
+        "Softmax takes the exponential of every score and divides by their sum. Without the hidden word the sum is "
+        f"smaller, the same for all, so each other share becomes {factor} times what it was."
     )
 
 
