@@ -103,11 +103,11 @@ def stream(model: Transformer, trace: Trace, layer: int, *, batch: int = 0) -> S
     Errors: InvalidParameterError for a layer or a text that is not there, for a model that reads two texts, and for one
     that is not made of our layers.
     """
-    _check(model, trace, layer, batch)
+    check_split(model, trace, layer, batch)
     found = _embedded(model, trace, batch)
     with torch.inference_mode():
         for number in range(layer):
-            found = _through(_block(model, number), trace.layers[number], number, found, batch)
+            found = _through(encoder_layer(model, number), trace.layers[number], number, found, batch)
     return found
 
 
@@ -126,7 +126,7 @@ def score_parts(
         raise InvalidParameterError(f"head {head} of {record.q.shape[1]} (counted from 0)")
     if not (0 <= query < n and 0 <= key < n):
         raise InvalidParameterError(f"query {query} or key {key} is none of the text's {n} tokens (counted from 0)")
-    block = _block(model, layer)
+    block = encoder_layer(model, layer)
     with torch.inference_mode():
         if block.norm_first:
             found = _normed(block.norm1, found)
@@ -182,7 +182,7 @@ def logit_lens(model: Transformer, trace: Trace, position: int, *, batch: int = 
     The last norm and the head read the residual stream as it stands; a model is trained to be read at its end only.
     Errors: InvalidParameterError for a model without logits, one that reads two texts, and a token that is not there.
     """
-    _check(model, trace, 0, batch)
+    check_split(model, trace, 0, batch)
     if not 0 <= position < trace.lengths[batch]:
         raise InvalidParameterError(f"position {position} of {trace.lengths[batch]} (counted from 0)")
     if model.head is None or model.config.head == "distillation":
@@ -198,7 +198,8 @@ def logit_lens(model: Transformer, trace: Trace, position: int, *, batch: int = 
 # ---- the parts ----------------------------------------------------------------------------------------
 
 
-def _check(model: Transformer, trace: Trace, layer: int, batch: int) -> None:
+def check_split(model: Transformer, trace: Trace, layer: int, batch: int) -> None:
+    """Errors: InvalidParameterError unless a text of a trace can be followed from part to part up to a layer."""
     if not isinstance(model, Transformer) or not hasattr(model, "embed"):
         raise InvalidParameterError(f"{trace.title or 'this model'} is not made of our layers")
     if trace.source is not None or model.config.kind == "encoder-decoder":
@@ -215,7 +216,8 @@ def _check(model: Transformer, trace: Trace, layer: int, batch: int) -> None:
         raise InvalidParameterError("the trace does not say which tokens it read: run the model on a text")
 
 
-def _block(model: Transformer, layer: int) -> TransformerEncoderLayer:
+def encoder_layer(model: Transformer, layer: int) -> TransformerEncoderLayer:
+    """A layer of a model that reads one text. Errors: InvalidParameterError if it is another library's."""
     found = cast(Any, model.decoder if model.encoder is None else model.encoder)["layers"][layer]
     if not isinstance(found, TransformerEncoderLayer):
         raise InvalidParameterError(f"layer {layer} is not made of our layers")
