@@ -32,7 +32,7 @@ class Beam(Completion):
     score: float  # log p of the whole answer (its end token too) / tokens ** length_penalty
 
 
-def beam(model: Model, text: str, n_beams: int = 4, n_tokens: int = 64, *, length_penalty: float = 1.0) -> list[Beam]:
+def beam(model: Model, text: Any, n_beams: int = 4, n_tokens: int = 64, *, length_penalty: float = 1.0) -> list[Beam]:
     """The `n_beams` best answers, best first; at most `n_tokens` each.
 
     `length_penalty` 0 prefers short answers, for each token costs; 1 compares the mean log p per token.
@@ -87,7 +87,7 @@ def _next(model: Model, begin: Prompt, run: Trace, parents: list[int], running: 
         ids = model.brought(torch.tensor([[*begin.start, *answer] for answer in running]))
         if begin.source is None:
             return model.transformer(ids)
-        return model.transformer(model.brought(torch.tensor([begin.source])).expand(len(running), -1), ids)
+        return model.transformer(begin.read(model, len(running)), ids)
 
 
 def _spread(run: Trace, n: int) -> Trace:

@@ -8,8 +8,9 @@ attention of the whole text, as if it had been there from the start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from attnviz.checks import check_index, check_sizes, check_temperature
 from attnviz.errors import InvalidParameterError
 from attnviz.models.hf_explored import HFConfig
 from attnviz.models.hf_model import HFModel
+from attnviz.models.hf_probe import Given
 from attnviz.models.model import Model
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace, joined
@@ -83,7 +85,7 @@ class Completion:
 class Prompt:
     """Where decoding begins."""
 
-    source: tuple[int, ...] | None  # what the encoder reads, if there is one
+    source: tuple[int, ...] | Given | None  # what the encoder reads, if there is one: ids, an image or a sound
     start: tuple[int, ...]  # what the decoder begins with
     end: int | None  # the token that ends a text
     longest: int  # tokens of the decoder at most
@@ -94,31 +96,48 @@ class Prompt:
         with torch.inference_mode():
             if self.source is None:
                 return model.transformer(ids, intervention=intervention)
-            return model.transformer(model.brought(torch.tensor([self.source])), ids, intervention=intervention)
+            return model.transformer(self.read(model), ids, intervention=intervention)
+
+    def read(self, model: Model, n: int = 1) -> Given:
+        """What the encoder reads, n times."""
+        assert self.source is not None
+        if isinstance(self.source, Mapping):
+            return {name: model.brought(x).expand(n, *x.shape[1:]) for name, x in self.source.items()}
+        x = self.source if isinstance(self.source, Tensor) else torch.tensor([self.source])
+        return model.brought(x).expand(n, *x.shape[1:])
 
 
-def prompt(model: Model, text: str) -> Prompt:
+def prompt(model: Model, text: Any) -> Prompt:
     """A decoder goes on with `text`; an encoder-decoder model reads it and answers, as it would translate.
 
-    Errors: InvalidParameterError for a model that predicts no next token, or a text that leaves it no room.
+    Of a model whose encoder reads images or sounds, `text` is one of these. Errors: InvalidParameterError for a model
+    that predicts no next token, or a text that leaves it no room.
     """
     config, tokenizer = model.transformer.config, model.tokenizer
     if config.kind == "encoder" or config.head != "lm":
         raise InvalidParameterError(f"{model.info.title} predicts no next token: it is no language model that decodes")
+    if model.reads != "text":
+        return Prompt(model.given(text), (_start(model),), tokenizer.eos_id, config.max_len)
     encoding = model.encode(text)
     ids = list(encoding.ids)
     if not ids:
         raise InvalidParameterError("The text is empty: it gives no token to begin with")
     if config.kind == "encoder-decoder":
-        start = config.start_id if isinstance(config, HFConfig) else tokenizer.bos_id
-        if start is None:
-            raise InvalidParameterError(f"{model.info.title} has no token that begins an answer")
-        return Prompt(tuple(ids), (start,), tokenizer.eos_id, config.max_len)
+        return Prompt(tuple(ids), (_start(model),), tokenizer.eos_id, config.max_len)
     if ids[-1] == tokenizer.eos_id and len(ids) > 1:  # it would end the text that is to go on
         del ids[-1]
     if encoding.cut or len(ids) >= config.max_len:
         raise InvalidParameterError(f"The text fills the model's {config.max_len} tokens; nothing can follow it")
     return Prompt(None, tuple(ids), tokenizer.eos_id, config.max_len)
+
+
+def _start(model: Model) -> int:
+    """The token that an answer begins with. Errors: InvalidParameterError if there is none."""
+    config = model.transformer.config
+    start = config.start_id if isinstance(config, HFConfig) else model.tokenizer.bos_id
+    if start is None:
+        raise InvalidParameterError(f"{model.info.title} has no token that begins an answer")
+    return start
 
 
 def tokens(
@@ -149,7 +168,7 @@ def tokens(
             run = _next(model, begin, ids, run)
 
 
-def greedy(model: Model, text: str, n_tokens: int = 64) -> Completion:
+def greedy(model: Model, text: Any, n_tokens: int = 64) -> Completion:
     """The likeliest token after all before it, again and again, at most `n_tokens` or to the model's length.
 
     Errors: InvalidParameterError as `prompt`.
@@ -157,7 +176,7 @@ def greedy(model: Model, text: str, n_tokens: int = 64) -> Completion:
     return say(model, text, n_tokens)
 
 
-def say(model: Model, text: str, n_tokens: int = 64, sampling: Sampling | None = None, seed: int = 0) -> Completion:
+def say(model: Model, text: Any, n_tokens: int = 64, sampling: Sampling | None = None, seed: int = 0) -> Completion:
     """At most `n_tokens` of what `tokens` gives after a text. Errors: InvalidParameterError as `prompt`."""
     check_sizes(n_tokens=n_tokens)
     begin = prompt(model, text)
@@ -189,6 +208,8 @@ def named(model: Model, begin: Prompt, answer: Sequence[int], run: Trace) -> Tra
     run = replace(run, encodings=(encoding,), title=model.info.title)
     if run.source is None or begin.source is None:
         return run
+    if not isinstance(begin.source, tuple):
+        return model.named(run, begin.source, (), [encoding])
     source = replace(run.source, encodings=(model.tokenizer.encoding(begin.source),), title=model.info.title)
     return replace(run, source=source)
 

@@ -88,10 +88,8 @@ class Model:
         inputs: Tensor | Mapping[str, Tensor]
         if image is not None:
             inputs, encodings = self._with_image(text, image)
-        elif isinstance(self.preprocessor, Preprocessing):
-            inputs = self.preprocessor.batch(text)
-        elif isinstance(self.preprocessor, Hearing):
-            inputs = self.preprocessor.features(text)
+        elif not isinstance(self.preprocessor, Tokenizer):
+            inputs = self.given(text)
         else:
             if target is None and self.transformer.reads_itself:
                 target = text
@@ -105,6 +103,14 @@ class Model:
                 inputs, target_ids, lengths=lengths, target_lengths=target_lengths, intervention=intervention
             )
         return self.named(trace, inputs, encodings, goals)
+
+    def given(self, source: Any) -> Tensor | Mapping[str, Tensor]:
+        """An image (or several) or a sound as the model reads it. Errors: InvalidParameterError."""
+        if isinstance(self.preprocessor, Preprocessing):
+            return self.preprocessor.batch(source)
+        if isinstance(self.preprocessor, Hearing):
+            return self.preprocessor.features(source)
+        raise InvalidParameterError(f"{self.info.title} reads text")
 
     def brought(self, x: Any) -> Any:
         """Ids, pixels or a mapping of features on the device of the weights, and what is no id as such numbers."""

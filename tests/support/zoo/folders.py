@@ -51,6 +51,10 @@ def random_model(name: str, seed: int = 0) -> Any:
         for parameter, p in model.named_parameters():
             if p.is_floating_point() and not any(part in parameter for part in AS_FORMULA):
                 p.copy_(torch.nan_to_num(p).clamp(-1, 1) + 0.1 * torch.randn_like(p))
+    if model.can_generate():
+        for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+            if getattr(model.generation_config, name, None) is None:
+                setattr(model.generation_config, name, recipes.TINY[name])
     return model.requires_grad_(False)
 
 

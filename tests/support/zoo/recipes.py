@@ -62,6 +62,7 @@ _WAV2VEC2 |= {"num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, 
 _SPEAKS = {"decoder_start_token_id": 2, "pad_token_id": 0, "eos_token_id": 2}
 _LINEAR = {"linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8}
 _LINEAR |= {"layer_types": ["linear_attention", "full_attention"]}
+_SECTIONS = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [1, 1, 2]}
 _MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1}
 _FOUR = {"depths": [1, 1, 1, 1], "hidden_sizes": [16, 16, 16, 16], "num_attention_heads": [1, 2, 2, 2]}
 ALWAYS = ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id")  # also where the default is None
@@ -102,6 +103,8 @@ BESIDE: dict[str, dict[str, Any]] = {
     "pvt_v2": _FOUR,
     "qwen2_5_vl_vision": {"out_hidden_size": 32, "window_size": 16, "fullatt_block_indexes": [1]},
     "qwen2_vl_vision": {"embed_dim": 32, "hidden_size": 32},
+    "qwen2_vl_text": {"rope_parameters": _SECTIONS},
+    "qwen2_5_vl_text": {"rope_parameters": _SECTIONS},
     "qwen3_5_text": _LINEAR,
     "qwen3_next": _LINEAR,
     "qwen3_vl_vision": {"out_hidden_size": 32, "deepstack_visual_indexes": [0, 1], "num_position_embeddings": 64},
