@@ -89,6 +89,13 @@ def check_tensor(name: str, x: object) -> None:
         raise DTypeError(f"{name} is a {type(x).__name__}, not a tensor")
 
 
+def check_padded(name: str, x: object) -> None:
+    """Errors: DTypeError or ShapeError unless x is a tensor whose texts have one length."""
+    check_tensor(name, x)
+    if isinstance(x, Tensor) and x.is_nested:
+        raise ShapeError(f"{name} is a nested tensor; pad the texts and forbid the padding by key_padding_mask")
+
+
 def check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
     """Errors: DTypeError or ShapeError unless q (B, H, T, D), k (B, H, S, D) and v (B, H, S, Dv) match."""
     check_floats(q=q, k=k, v=v)
@@ -107,9 +114,7 @@ def check_projected(inputs: dict[str, Tensor], widths: Sequence[int], expected: 
     `inputs` by name, (B, T, C), (T, B, C) unless batch_first, or (T, C); `expected` is the projections' dtype.
     """
     for name, x in inputs.items():
-        check_tensor(name, x)
-        if x.is_nested:
-            raise ShapeError(f"{name} is a nested tensor; pad the texts and forbid the padding by key_padding_mask")
+        check_padded(name, x)
         if x.dtype != expected or not x.is_floating_point():
             device = x.device.type  # under autocast the projections make one dtype of several
             mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

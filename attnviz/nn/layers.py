@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.jit import is_scripting  # type: ignore[attr-defined]
 from torch.nn import functional as F
 
-from attnviz.checks import check_finite, check_probability, check_sizes, check_tensor
+from attnviz.checks import check_finite, check_padded, check_probability, check_sizes
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.multihead import MultiheadAttention
@@ -84,14 +84,13 @@ class _Layer(nn.Module):
             activation = ACTIVATIONS[activation]
         if not callable(activation):
             raise InvalidParameterError(f"activation={activation!r} is neither a name nor a function")
-        self.activation = activation
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         decoder = isinstance(self, TransformerDecoderLayer)
 
         def attention() -> MultiheadAttention:
             return MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **place)
 
-        # created in torch's order: the same seed gives the same layer
+        # created in torch's order: the same seed gives the same layer, and its parts stand in the same row
         self.self_attn = attention()
         if decoder:
             self.multihead_attn = attention()
@@ -100,9 +99,12 @@ class _Layer(nn.Module):
             self.linear1 = nn.Linear(d_model, dim_feedforward, bias=bias, **place)
             self.dropout = nn.Dropout(dropout)
             self.linear2 = nn.Linear(dim_feedforward, d_model, bias=bias, **place)
-        for i in range(1, 2 + decoder + (not self.attention_only)):
+        sublayers = range(1, 2 + decoder + (not self.attention_only))
+        for i in sublayers:
             self.add_module(f"norm{i}", nn.LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **place))
+        for i in sublayers:
             self.add_module(f"dropout{i}", nn.Dropout(dropout))
+        self.activation = activation  # a module may be one too
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """W₂ σ(W₁ x + b₁) + b₂, per position: (B, T, C) → (B, T, C). Vaswani et al. 2017, equation 2."""
@@ -325,7 +327,7 @@ def _torchs_name(kind: str, name: str) -> str:
 
 
 def _check_input(x: Tensor) -> None:
-    check_tensor("input", x)
+    check_padded("input", x)
     if x.dim() not in (2, 3):
         raise ShapeError(f"input is (B, T, C) or (T, C), not {tuple(x.shape)}")
 
