@@ -21,7 +21,7 @@ from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.nn import positions
 from attnviz.nn.attention import attend
 from attnviz.nn.config import ModelConfig
-from attnviz.nn.intervention import Intervention
+from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.transformer import Transformer
 
 
@@ -85,7 +85,7 @@ def schemes_of(config: ModelConfig) -> tuple[str, ...]:
     return tuple(name for name in positions.SCHEMES if positions.described(name).fits(*widths))
 
 
-def outputs(transformer: Transformer, ids: Sequence[int], scheme: str, *, mask: str | None = None) -> Tensor:
+def outputs(transformer: Transformer, ids: Sequence[int], scheme: str, *, mask: MaskName = None) -> Tensor:
     """The model's last vectors (T, C) on token ids (T,), run with a positional scheme (and a mask, if given).
 
     Errors: as `Transformer.forward` and `Intervention`.
@@ -101,7 +101,7 @@ def shuffle_test(
     order: Sequence[int],
     scheme: str,
     *,
-    mask: str | None = None,
+    mask: MaskName = None,
     original: Tensor | None = None,
 ) -> Shuffled:
     """Runs the text and its shuffle, and compares every token's output with its output at its new place.

@@ -40,6 +40,19 @@ class AttentionTrace:
 
     B batch, H heads, T queries, S keys, D head width, C model width. S counts the extra keys of
     `add_bias_kv` and `add_zero_attn`, which stand last.
+
+    Fields
+        q, k, v: (B, H, T, D), (B, H, S, D) twice; q and k as they meet, turned if positions turn them.
+        z: (B, H, T, D), weights @ v, times head_scale.
+        out: (B, T, C), z's heads side by side, times W_O, plus its bias.
+        mask: which query may see which key, as a description.
+        bias, alibi: what is added to the scores, (B, H, T, S) or less, and slopes (H,) of the distance.
+        scale, temperature: the factor on q·k, and τ.
+        head_scale: a factor per head on z, (H,).
+        softcap, sinks: the bound that scores are bent to, and a score per head (H,) that takes its part of each row.
+        kv_heads: how many keys and values there are, where several heads share them.
+
+    Worked out when asked for: scores, weights, keep, groups.
     """
 
     q: Tensor  # (B, H, T, D), rotated if the positions are rotary

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import Tensor
 
@@ -14,10 +14,11 @@ from attnviz.errors import InvalidParameterError
 from attnviz.nn.masks import Mask
 from attnviz.nn.positions import described
 
-PLACES = ("all", "encoder", "decoder", "cross")
-
-Cell = tuple[int | None, int | None, int, int]
-HeadFactor = tuple[int | None, int, float]
+Place = Literal["all", "encoder", "decoder", "cross"]
+MaskName = Literal["causal", "none"] | tuple[Literal["window"], int] | None
+Cell = tuple[int | None, int | None, int, int]  # layer, head (None for all), query, key
+HeadFactor = tuple[int | None, int, float]  # layer (None for all), head, factor
+PLACES: tuple[Place, ...] = get_args(Place)
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,26 @@ class Intervention:
 
     temperature: float = 1.0
     scaled: bool = True
-    mask: str | tuple[str, int] | None = None
-    blocked: Any = ()
-    head_scale: Any = ()
+    mask: MaskName = None
+    blocked: tuple[Cell, ...] = ()
+    head_scale: tuple[HeadFactor, ...] = ()
     positions: str | None = None
-    layers: Any = None
-    where: str = "all"
+    layers: tuple[int, ...] | None = None
+    where: Place = "all"
+
+    if TYPE_CHECKING:  # what may be given; the fields hold it in one form
+
+        def __init__(
+            self,
+            temperature: float = 1.0,
+            scaled: bool = True,
+            mask: MaskName = None,
+            blocked: Iterable[tuple[int, int] | Cell | Sequence[int]] = (),
+            head_scale: Mapping[int, float] | Mapping[tuple[int, int], float] | Iterable[HeadFactor] = (),
+            positions: str | None = None,
+            layers: int | Iterable[int] | None = None,
+            where: Place = "all",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         _set(self, "temperature", check_temperature(self.temperature))
@@ -60,7 +75,8 @@ class Intervention:
         if self.where not in PLACES:
             raise InvalidParameterError(f"where={self.where!r} is not one of {', '.join(PLACES)}")
         if self.layers is not None:
-            layers = (self.layers,) if isinstance(self.layers, int) else _items("layers", self.layers)
+            given: Any = self.layers  # what was given: a number, or a list of them
+            layers = (given,) if isinstance(given, int) else _items("layers", given)
             _set(self, "layers", tuple(sorted({check_index("layer", layer) for layer in layers})))
 
     @property
@@ -118,7 +134,7 @@ def _set(self: Intervention, name: str, value: object) -> None:
     object.__setattr__(self, name, value)  # the dataclass is frozen for everyone else
 
 
-def _check_mask(mask: Any) -> str | tuple[str, int] | None:
+def _check_mask(mask: Any) -> MaskName:
     if mask is None or mask in ("causal", "none"):
         return mask
     if isinstance(mask, tuple | list) and len(mask) == 2 and mask[0] == "window":

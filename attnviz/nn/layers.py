@@ -41,7 +41,15 @@ ACTIVATIONS: dict[str, Activation] = {
 
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
-    """What one layer computed. The residual stream before, between and after its sublayers: (B, T, C)."""
+    """What one layer computed. The residual stream before, between and after its sublayers: (B, T, C).
+
+    Fields
+        resid_pre: into the layer.
+        attention: its self-attention.
+        resid_mid: after self-attention (and its norm, if post-norm); None where another library keeps it to itself.
+        cross_attention, resid_cross: the same of a decoder's attention to its encoder; None without one.
+        resid_post: after the feed-forward network.
+    """
 
     resid_pre: Tensor  # (B, T, C) into the layer
     attention: AttentionTrace  # self-attention

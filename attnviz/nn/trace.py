@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,21 @@ from attnviz.nn.masks import Mask
 class Trace:
     """Everything one run computed on a batch of texts or images.
 
-    In an encoder-decoder model the trace is the decoder's, and `source` the encoder's.
+    In an encoder-decoder model the trace is the decoder's, and `source` the encoder's. B batch, T tokens, C width, V
+    vocabulary.
+
+    Fields
+        config: the model's sizes and choices.
+        layers: a `LayerTrace` each, the first layer's first: attention, and the residual stream around it.
+        final: (B, T, C) after the last layer and the final norm.
+        logits: (B, T, V) of a language model, (B, n_classes) of a classifier; None of a model without a head.
+        lengths: real tokens of each text, the rest is padding: (B,).
+        encodings: an `Encoding` per text, its tokens by name; () where the run was given bare ids.
+        source: the encoder's trace, of an encoder-decoder model.
+        intervention: what the run did differently; None for nothing.
+        title: the model's name for people.
+
+    Worked out when asked for: tokens, attentions, cross_attentions, hidden_states, n_so_far, nbytes.
     """
 
     config: ModelConfig
@@ -36,8 +51,8 @@ class Trace:
     title: str = ""  # the model's, for exports
 
     @property
-    def tokens(self) -> list[str] | list[list[str]]:
-        """The vocabulary's strings of the one text, or a list of them per text of a batch."""
+    def tokens(self) -> list[Any]:
+        """The vocabulary's strings of the one text, list[str]; of a batch a list of them per text, list[list[str]]."""
         texts = [list(encoding.tokens) for encoding in self.encodings]
         return texts[0] if len(texts) == 1 else texts
 

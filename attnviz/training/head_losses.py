@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from attnviz.nn.intervention import Intervention
+from attnviz.nn.intervention import Intervention, Place
 from attnviz.nn.transformer import Transformer
 from attnviz.training.tasks import IGNORED, Batch, Task
 
@@ -37,7 +37,7 @@ def head_losses(model: Transformer, task: Task) -> HeadLosses:
     """
     batch = first(next(iter(task.held_out("val"))), EXAMPLES)
     shape = model.config.n_layers, model.config.n_heads
-    where = "cross" if model.config.kind == "encoder-decoder" else "all"
+    where: Place = "cross" if model.config.kind == "encoder-decoder" else "all"
     model.eval()
     with torch.inference_mode():
         without = np.empty(shape)

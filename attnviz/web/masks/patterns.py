@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from attnviz.browser.painted_cells import read_cells, write_cells
 from attnviz.browser.view_values import MOST_PAINTED
 from attnviz.nn import mask_patterns
-from attnviz.nn.intervention import Intervention
+from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.trace import Trace
 
 KINDS = ("trained", "none", "causal", "window", "block", "strided", "prefix", "painted")
@@ -37,7 +38,7 @@ def intervention(kind: str, n: int, painted: str, *, n_tokens: int, causal: bool
     if kind == "trained":
         return None
     if kind in ("none", "causal"):
-        return Intervention(mask=kind)
+        return Intervention(mask=cast(MaskName, kind))
     if kind == "window":  # the same cells by their formula: faster
         return Intervention(mask=("window", n))
     if kind == "painted":

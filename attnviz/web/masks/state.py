@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import streamlit as st
 from torch import Tensor
@@ -14,7 +15,7 @@ from attnviz.browser.view_state import ViewState
 from attnviz.browser.view_values import MOST_PAINTED
 from attnviz.errors import InvalidParameterError
 from attnviz.models.model import Model
-from attnviz.nn.intervention import Intervention
+from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell
 from attnviz.web.components import attention_view
@@ -172,7 +173,9 @@ def asked_mask(inputs: shell.Inputs) -> str:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def prediction(name: str, text_: str, mask: str) -> tuple[str, list[str], str, str] | None:
     """Which outputs change more under a mask: as `Lesson.predict` takes it; None where neither clearly does."""
-    return text.thirds(cache.trace(name, text_), cache.trace(name, text_, Intervention(mask=mask)), mask)
+    return text.thirds(
+        cache.trace(name, text_), cache.trace(name, text_, Intervention(mask=cast(MaskName, mask))), mask
+    )
 
 
 # ---- the exchange of a word --------------------------------------------------------------------------
@@ -220,7 +223,7 @@ def _new_id(model: Model, old_id: int, word: str) -> tuple[int, str]:
 
 @st.cache_resource(max_entries=48, show_spinner=False)
 def _exchanged(name: str, text: str, position: int, new_id: int, mask: str) -> causality.ExchangedToken:
-    return causality.exchange_token(cache.model(name), text, position, new_id, Intervention(mask=mask))
+    return causality.exchange_token(cache.model(name), text, position, new_id, Intervention(mask=cast(MaskName, mask)))
 
 
 # ---- padding -----------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from attnviz.models.hf_model import HFModel
 from attnviz.nn import positions
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.encoding import Encoding
-from attnviz.nn.intervention import Intervention
+from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.transformer import Transformer
 from attnviz.web import cache, shell
 from attnviz.web.components import attention_view
@@ -31,7 +31,7 @@ SHOWN = 128  # positions in a picture of an encoding
 TIMES = 4  # how far beyond the model's length scores are followed
 
 T = TypeVar("T")
-_Run = tuple[str, str, str | None]  # name, scheme and mask
+_Run = tuple[str, str, MaskName]  # name, scheme and mask
 
 _one_copy = threading.Lock()  # a model in float64 takes twice its memory
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import streamlit as st
 
@@ -14,7 +15,7 @@ from attnviz.analysis.provenance.steps import layer_provenance
 from attnviz.analysis.provenance.terms import Provenance
 from attnviz.browser import provenance_message
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.nn.intervention import Intervention
+from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.web import cache, shell
 from attnviz.web.components.provenance_view import Cell, cells, reported, wanted_layer
 from attnviz.web.lesson import Lesson, from_query
@@ -216,7 +217,7 @@ def _hand_message(edits: str, mask: str, head: int) -> bytes:
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _model_provenance(model: str, text: str, layer: int, mask: str) -> Provenance:
     """One layer of the model's run on a text, under the mask in that layer."""
-    change = None if mask == "own" else Intervention(mask=mask, layers=layer)
+    change = None if mask == "own" else Intervention(mask=cast(MaskName, mask), layers=layer)
     return layer_provenance(cache.model(model).transformer, cache.trace(model, text, change), layer)
 
 
