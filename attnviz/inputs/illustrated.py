@@ -47,7 +47,7 @@ class Illustrated:
             before, after = AROUND if known.keys() >= set(AROUND) else ("", "")
             text = f"{before}{self.image_token}{after}{text}"
         found = self.processor(text=[text], images=[picture], return_tensors="pt")
-        return {name: torch.as_tensor(x) for name, x in found.items()}
+        return {name: torch.as_tensor(x) for name, x in found.items() if name != "labels"}  # a training's
 
     def encoding(self, ids: Sequence[int], tokenizer: Tokenizer) -> Encoding:
         """The tokens by name; those that stand for the image are numbered."""

@@ -20,6 +20,7 @@ from attnviz.nn.masks import Mask
 
 # What transformers hands to an attention beside queries, keys, values and mask, and what changes nothing here.
 IGNORED = {"dropout", "sliding_window", "position_ids", "cache_position", "past_key_values", "position_embeddings"}
+IGNORED |= {"output_hidden_states", "output_attentions"}
 FORBIDS = -9e3  # what is added to a score and is lower leaves a weight of 0: -10,000, or a dtype's lowest number
 
 
@@ -125,7 +126,11 @@ def attention(
 
 def changed(options: dict[str, Any], change: Intervention, q: Tensor) -> dict[str, Any]:
     """What `attend` is given, under an intervention that is narrowed to this layer."""
-    options = options | {"keep": changed_mask(options["keep"], change), "temperature": change.temperature}
+    own: Mask = options["keep"]
+    mask = changed_mask(own, change)
+    if isinstance(change.mask, tuple) and own.dense is not None and not own.causal:
+        mask = replace(mask, dense=own.dense)  # causal in part, as a text with an image is: a window is cut out of it
+    options = options | {"keep": mask, "temperature": change.temperature}
     if not change.scaled:
         if options["scale"] == 1:
             raise InvalidParameterError("this model's attention is given no factor 1/√d that could be left out")

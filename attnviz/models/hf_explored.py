@@ -20,7 +20,7 @@ from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.config import ModelConfig
 
 MAX_TOKENS = 2048  # of a text, whatever the model could read
-OWN_ATTENTION = "A model of the type {} computes attention in code of its own, where nobody else can look."
+OWN_ATTENTION = "A model of the type {} has no attention, or attention in code of its own, where nobody else can look."
 LENGTHS = ("max_position_embeddings", "n_positions", "max_target_positions", "max_seq_len", "max_sequence_length")
 TABLES = ("position_embeddings", "embed_positions", "wpe")
 WIDTHS = ("intermediate_size", "decoder_ffn_dim", "d_ff", "n_inner", "ffn_dim", "hidden_dim", "dff", "d_inner")
@@ -140,7 +140,8 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     whole = len(attends) == counts["decoder" if both else kind]
     config = _config(inner, kind, run.records[-1], out, len(attends), () if whole else attends)
     if reads(inner) == "image":
-        config = _of_images(name, config, source, next(iter(states.values()))[-1].shape[1] if not both else 0, inner)
+        n = states["encoder" if both else places[-1]][-1].shape[1]
+        config = _of_images(name, config, source, n, inner)
     if not both and (final := run.last.get(id(base))) is not None:
         config = replace(config, normed=torch.equal(final, states[places[-1]][-1]))
     by_caller: dict[int, list[Seat]] = {}
@@ -160,7 +161,7 @@ def _of_images(name: str, config: HFConfig, pixels: Given, n_tokens: int, inner:
         )
     return replace(
         config,
-        max_len=n_tokens,
+        max_len=config.max_len if config.kind == "encoder-decoder" else n_tokens,
         image_size=side,
         patch_size=patch,
         channels=pixels.shape[1],

@@ -60,7 +60,6 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Loade
         attends = _check_memory(kind, config, given, max_bytes)
         inner, outcome = _weights(kind, config, folder, attends)
         inner = hf_parts.chosen(inner, part)
-        hf_parts.look_away(inner)
         model = _looked_into(inner, folder, watched=attends == EAGER)
     return Loaded(model, tuple(sorted(outcome["unexpected_keys"])), class_names(given, model.config.n_classes))
 
@@ -68,8 +67,8 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Loade
 def _looked_into(inner: Any, folder: Path, *, watched: bool) -> HFModel:
     """The model, on images of the size that its folder's preprocessing ends in. Errors: ModelError."""
     side = hf_preprocessors.image_side(folder) if reads(inner) == "image" else None
-    if side is None or side == image_side(inner.config):
-        return HFModel(inner, watched=watched)
+    if side is None or side == image_side(inner.config, side):
+        return HFModel(inner, side, watched=watched)
     try:
         return HFModel(inner, side, watched=watched)  # many can read other sizes than that of their config
     except ModelError:

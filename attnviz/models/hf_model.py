@@ -113,7 +113,8 @@ class HFModel(Transformer):
         real = self._real(inputs, lengths)
         goal = real if target is None else self._real(target, target_lengths)
         place = "decoder" if config.kind != "encoder" else "encoder"
-        run = Run(self._seats, {"encoder": real, place: goal, "cross": real}, intervention)
+        known = {"encoder": real, place: goal, "cross": real}
+        run = Run(self._seats, {where: n for where, n in known.items() if n}, intervention)
         out = self._within(run, inputs, real, target, goal, types)
         names = ("encoder_hidden_states", "decoder_hidden_states") if target is not None else ("", "hidden_states")
         logits = logits_of(out)
@@ -122,6 +123,9 @@ class HFModel(Transformer):
         source = None
         if target is not None:
             source = self._trace(run, "encoder", getattr(out, names[0]), real, None, None)
+            last = getattr(out, "encoder_last_hidden_state", None)
+            if config.reads != "text" and last is not None and not torch.equal(last, source.final):
+                source = replace(source, config=replace(config, normed=False), final=last)
         return self._trace(run, place, getattr(out, names[1]), goal, source, logits)
 
     def _within(
@@ -210,7 +214,8 @@ class HFModel(Transformer):
             for i, attention in zip(numbers, records, strict=True)
         )
         real = real or (final.shape[1],) * len(final)  # of what is no text
-        names = (patch_names(self.config),) * len(real) if self.config.channels else ()
+        pictured = self.config.channels and (place == "encoder" or self.config.kind != "encoder-decoder")
+        names = (patch_names(self.config),) * len(real) if pictured else ()
         parts = (self.config, layers, final, logits, real, names, source, run.intervention)
         return Trace(*parts) if len(layers) == len(states) - 1 else PartTrace(*parts, states=tuple(states))
 
@@ -220,7 +225,7 @@ class HFModel(Transformer):
             ids = inputs.get("input_ids")
             return () if ids is None else real_lengths("token ids", ids, check_ids(ids, self.config), lengths)
         if inputs.is_floating_point():
-            return (self.config.max_len,) * inputs.shape[0]
+            return () if self.config.kind == "encoder-decoder" else (self.config.max_len,) * inputs.shape[0]
         return real_lengths("token ids", inputs, check_ids(inputs, self.config), lengths)
 
 

@@ -6,15 +6,12 @@ sees, the attention of a run is that of the text; what its eyes do meanwhile is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from attnviz.errors import ModelError
-from attnviz.models.hf_attention import RUN, Run
-from attnviz.models.hf_probe import kinds, reads
+from attnviz.models.hf_probe import kinds
 
+KEYS = {"text": "text", "vision": "image", "image": "image", "audio": "sound"}  # a part's name in a config → ours
 NAMES = {"text": "text", "image": "image", "audio": "sound"}  # transformers' word → ours
 
 
@@ -27,8 +24,10 @@ def parts(inner: Any) -> dict[str, Any]:
         if module is inner or not isinstance(module, PreTrainedModel):
             continue
         read = {NAMES[kind] for kind in kinds(module) if kind in NAMES}
-        if len(read) == 1:
-            found.setdefault(read.pop(), module)
+        key = str(getattr(type(module.config), "base_config_key", "")).removesuffix("_config")
+        part = KEYS.get(key, "") or (read.pop() if len(read) == 1 else "")
+        if part:
+            found.setdefault(part, module)
     return found
 
 
@@ -47,32 +46,3 @@ def chosen(inner: Any, part: str) -> Any:
         ways = " or ".join(f"#{name}" for name in found)
         raise ModelError(f"A model of the type {kind} is {len(found)} models in one: put {ways} after its name.")
     return inner
-
-
-@dataclass
-class Aside(Run):
-    """A run within a run, of a part that nobody looks at."""
-
-    outer: Run | None = None
-
-
-def look_away(inner: Any) -> None:
-    """From now on, in a model that reads text, the attention of its other parts is no part of a run."""
-    from transformers import PreTrainedModel
-
-    if reads(inner) != "text":
-        return
-    for module in inner.modules():
-        if module is not inner and isinstance(module, PreTrainedModel) and "text" not in kinds(module):
-            module.register_forward_pre_hook(_begin)
-            module.register_forward_hook(_end)
-
-
-def _begin(module: nn.Module, inputs: Any) -> None:
-    if (run := RUN.get(None)) is not None:
-        RUN.set(Aside(None, outer=run))
-
-
-def _end(module: nn.Module, inputs: Any, output: Any) -> None:
-    if isinstance(run := RUN.get(None), Aside) and run.outer is not None:
-        RUN.set(run.outer)

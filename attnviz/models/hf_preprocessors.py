@@ -53,7 +53,7 @@ def image_settings(folder: Path) -> dict[str, Any]:
 
 def of_sounds(folder: Path, config: Any) -> Hearing:
     """How the sounds of a folder's model are read; `config`: transformers'. Errors: ModelError."""
-    extractor = _extractor(folder)
+    extractor, config = _extractor(folder), getattr(config, "encoder", config)
     rate = getattr(extractor, "sampling_rate", 0)
     if not isinstance(rate, int) or not RATES[0] <= rate <= RATES[1]:
         raise ModelError(f"The sound preprocessing says sampling_rate={rate!r}, which no sound has.")

@@ -53,10 +53,10 @@ def text_number(config: Any, name: str) -> int:
     return 0
 
 
-def image_side(config: Any) -> int:
-    """Pixels on a side that the config names. Errors: ModelError unless it is square."""
+def image_side(config: Any, usual: int = USUAL_SIDE) -> int:
+    """Pixels on a side that the config names, or else the usual one. Errors: ModelError unless it is square."""
     vision = getattr(config, "vision_config", None) or getattr(config, "encoder", None) or config
-    side = getattr(vision, "image_size", None) or USUAL_SIDE
+    side = getattr(vision, "image_size", None) or usual
     if isinstance(side, list | tuple) and len(set(side)) == 1:
         side = side[0]
     if not isinstance(side, int) or side < 1:
@@ -89,8 +89,10 @@ def _image(config: Any, side: int | None) -> Tensor:
 
 def _sound(inner: Any) -> dict[str, Tensor]:
     """Silence in the form that the model's main input has: samples, or a spectrogram."""
-    takes, config = inspect.signature(inner.forward).parameters, inner.config
-    name = next(name for name in ("input_features", "input_values", inner.main_input_name) if name in takes)
+    takes, source = inspect.signature(inner.forward).parameters, getattr(inner, "encoder", inner)
+    config = getattr(inner.config, "encoder", inner.config)  # of two models in one, the one that listens
+    usual = getattr(source, "main_input_name", inner.main_input_name)
+    name = next(name for name in (usual, "input_features", "input_values") if name in takes)
     bins = next((n for n in BINS if isinstance(getattr(config, n, None), int)), None)
     if name == "input_values" and bins is None:
         return {name: torch.zeros(1, SECOND)}

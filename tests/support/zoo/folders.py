@@ -81,7 +81,8 @@ def inputs(model: Any) -> str:
     kinds = type(model).input_modalities
     kinds = (kinds,) if isinstance(kinds, str) else kinds
     other = "image" if "image" in kinds else "sound" if "audio" in kinds else ""
-    if not other:
+    parts = getattr(model.config, "sub_configs", {})
+    if not other or ("text" in kinds and model.main_input_name == "input_ids" and not parts):
         return "text"
     return f"text and {other}" if "text" in kinds and model.main_input_name == "input_ids" else other
 
@@ -126,10 +127,12 @@ def image_settings(config: Any) -> dict[str, Any]:
 
 def extractor(config: Any) -> Any:
     """transformers' feature extractor for the sounds that a model reads."""
-    from transformers import Wav2Vec2FeatureExtractor
+    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor
     from transformers.models.auto.feature_extraction_auto import FEATURE_EXTRACTOR_MAPPING
 
     kind = FEATURE_EXTRACTOR_MAPPING.get(type(config), Wav2Vec2FeatureExtractor)
+    if config.model_type == "wav2vec2-bert":
+        return SeamlessM4TFeatureExtractor()
     bins = getattr(config, "num_mel_bins", None)
     settings = {} if bins is None else {"feature_size": bins, "num_mel_bins": bins}
     if hasattr(config, "max_source_positions"):

@@ -208,7 +208,7 @@ class _Side:
         text, image = f"{self.model.illustrated.image_token}{folders.TEXTS[1]}", folders.image()
         given = processor(text=[text], images=[Image.fromarray(image)], return_tensors="pt")
         asked = {"output_attentions": True, "output_hidden_states": True, "return_dict": True, "use_cache": False}
-        given = {name: torch.as_tensor(x) for name, x in given.items()} | asked
+        given = {name: torch.as_tensor(x) for name, x in given.items() if name != "labels"} | asked
         ours = self.model.run(text, image=image)
         theirs = dict(self.reference(**given))
         for what in ("attentions", "hidden"):
@@ -222,8 +222,8 @@ class _Side:
     @property
     def _eyes(self) -> list[Any]:
         """The parts of the reference that read no text."""
-        parts = (module for module in self.reference.modules() if hasattr(module, "input_modalities"))
-        return [module for module in parts if "text" not in module.input_modalities]
+        kind = type(self.reference.config.vision_config)
+        return [module for module in self.reference.modules() if isinstance(getattr(module, "config", None), kind)]
 
     def padding(self) -> str:
         """A short text beside a longer one computes what it computes alone."""
