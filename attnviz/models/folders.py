@@ -17,8 +17,10 @@ from torch import Tensor
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs import images
+from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.tokenizers import Tokenizer
+from attnviz.models import strangers
 from attnviz.models.atomic_write import write_whole
 from attnviz.models.safetensors_io import MAX_FILE_BYTES, build, read_json, read_safetensors
 from attnviz.nn.config import ModelConfig
@@ -26,6 +28,7 @@ from attnviz.nn.transformer import Transformer
 
 FORMAT = "attnviz 1"
 CARD = "README.md"
+BUNDLED = ASSETS / "models"  # the models that come with the app
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,7 @@ def files(
     half = half_weights(model)
     text = isinstance(preprocessor, Tokenizer)
     preprocessing = (
-        preprocessor.library.to_str().encode()
+        preprocessor.to_json().encode()
         if isinstance(preprocessor, Tokenizer)
         else json.dumps(preprocessor.to_json()).encode()
     )
@@ -108,7 +111,7 @@ def read_preprocessor(folder: Path, config: ModelConfig) -> Tokenizer | Preproce
     """A folder's tokenizer, or what it says of images. Errors: ModelError."""
     if config.channels:
         return Preprocessing.of(read_json(folder / images.FILE), config.image_size, config.channels)
-    tokenizer = Tokenizer.from_file(folder)
+    tokenizer = Tokenizer.from_file(folder, isolated=strangers.isolated() and BUNDLED not in folder.parents)
     if tokenizer.vocab_size > config.vocab_size:
         raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
     return tokenizer

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from attnviz.errors import ModelError, check_installed
 from attnviz.inputs.images import FILE
+from attnviz.models import strangers
 from attnviz.models.safetensors_io import BYTES_PER_NUMBER, MAX_FILE_BYTES, MAX_JSON_BYTES
 
 DEADLINE = 5.0  # seconds until a hub that does not answer is given up: with imports, below 10 on a busy machine
@@ -54,12 +55,13 @@ def fetch(repo: str, max_bytes: int = MAX_FILE_BYTES, report: Report | None = No
 
     max_bytes: of the weights, as files and as float32 in memory. Errors: ModelError in one sentence.
     """
+    strangers.check_online(repo)
     check_installed(f"The download of {repo}", "huggingface_hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     try:
-        return _fetch(repo, max_bytes, report or (lambda done, total: None))
+        return _fetch(repo, max_bytes, report or (lambda done, total: None), strangers.token())
     except GatedRepoError:
         raise ModelError(f"{repo} is gated: its owner has to grant access on the hub first.") from None
     except RepositoryNotFoundError:
@@ -80,7 +82,7 @@ def fetch(repo: str, max_bytes: int = MAX_FILE_BYTES, report: Report | None = No
             ) from None
 
 
-def _fetch(repo: str, max_bytes: int, report: Report) -> Path:
+def _fetch(repo: str, max_bytes: int, report: Report, token: bool | None) -> Path:
     """Asks the hub for the files at the top of a repository, each request with a timeout."""
     from huggingface_hub import HfApi, constants, hf_hub_download
     from huggingface_hub import ModelInfo as RepoInfo
@@ -88,11 +90,10 @@ def _fetch(repo: str, max_bytes: int, report: Report) -> Path:
     constants.HF_HUB_DISABLE_XET = True  # its own way of downloading can neither be counted nor stopped
 
     def ask() -> RepoInfo:
-        info = HfApi().model_info(repo, timeout=DEADLINE, files_metadata=True)
+        info = HfApi(token=token).model_info(repo, timeout=DEADLINE, files_metadata=True)
         if any(file.rfilename == "config.json" for file in info.siblings or ()):  # the small one first
-            hf_hub_download(
-                repo, "config.json", etag_timeout=DEADLINE
-            )  # by no revision: the cache remembers the newest
+            # by no revision: the cache remembers the newest
+            hf_hub_download(repo, "config.json", etag_timeout=DEADLINE, token=token)
         return info
 
     info = _within(DEADLINE, ask)
@@ -103,7 +104,8 @@ def _fetch(repo: str, max_bytes: int, report: Report) -> Path:
     for name in sorted(wanted):
         report(done, total)
         bar = _bar(lambda more, before=done: report(before + more, total))  # type: ignore[misc]
-        files.append(hf_hub_download(repo, name, revision=info.sha, etag_timeout=DEADLINE, tqdm_class=bar))
+        asked = {"revision": info.sha, "etag_timeout": DEADLINE, "tqdm_class": bar, "token": token}
+        files.append(hf_hub_download(repo, name, **asked))
         done += wanted[name]
     report(done, total)
     return Path(files[0]).parent

@@ -232,7 +232,7 @@ class HFModel(Transformer):
 def after_start(encoding: Encoding, tokenizer: Tokenizer, start: int, longest: int) -> Encoding:
     """A text after a start token instead of before an end, at most `longest` tokens: what such a decoder reads."""
     stop = len(encoding) - (encoding.special[-1:] == (True,))
-    name = tokenizer.library.id_to_token(start) or str(start)
+    name = tokenizer.token(start)
     first = Encoding("", (start,), (name,), (name,), ((0, 0),), (None,), (True,))
     parts = ("ids", "tokens", "labels", "offsets", "words", "special")
     joined = {part: (getattr(first, part) + getattr(encoding, part)[:stop])[:longest] for part in parts}

@@ -66,8 +66,10 @@ def weight_files(path: Path, max_bytes: int = MAX_FILE_BYTES) -> list[Path]:
     return files
 
 
-def check_headers(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> None:
-    """Errors: ModelError if a folder's weights would take more memory than `max_bytes`, or a file is not whole.
+def check_headers(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> int:
+    """Bytes of a folder's weights in memory, as float32.
+
+    Errors: ModelError if they are more than `max_bytes`, or a file is not whole.
 
     Only what the files say of themselves is read: 8 bytes, the length of the JSON that follows (Hugging Face's
     safetensors format).
@@ -78,6 +80,7 @@ def check_headers(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> None:
             f"The weights are {n:,} numbers: {n * BYTES_PER_NUMBER:,} bytes of memory as float32, more than the "
             f"{max_bytes:,} allowed."
         )
+    return n * BYTES_PER_NUMBER
 
 
 def _count(file: Path) -> int:

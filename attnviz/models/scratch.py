@@ -9,7 +9,9 @@ import torch
 from attnviz.errors import ModelError
 from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.tokenizers import Tokenizer
+from attnviz.models import strangers
 from attnviz.models.model import Model, ModelInfo
+from attnviz.models.safetensors_io import BYTES_PER_NUMBER
 from attnviz.nn.config import PRESETS, preset
 from attnviz.nn.transformer import Transformer
 
@@ -27,6 +29,7 @@ def load(name: str) -> Model:
     seed = _seed(name, query)
     tokenizer = Tokenizer.from_file(SCRATCH_TOKENIZER)
     config = preset(which, vocab_size=SCRATCH_VOCAB)
+    strangers.reserve(config.n_parameters * BYTES_PER_NUMBER)
     generator = torch.Generator().manual_seed(seed)  # not the global one: other threads draw from that
     transformer = Transformer(config, generator).eval().requires_grad_(False)
     return Model(replace(info(which, seed), n_parameters=config.n_parameters), transformer, tokenizer)

@@ -13,6 +13,7 @@ import secrets
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -22,8 +23,11 @@ from attnviz.analysis import measures
 from attnviz.browser import attention_message, report
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
+from attnviz.models import strangers
 from attnviz.models.catalogue import catalogue, load
 from attnviz.models.model import Model
+from attnviz.models.programs import library
+from attnviz.models.programs import models as programs
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
@@ -35,7 +39,10 @@ MAX_UPLOAD_BYTES = int(os.environ.get("ATTNVIZ_MAX_UPLOAD_BYTES", 200_000_000)) 
 MODELS_BYTES = int(os.environ.get("ATTNVIZ_MODELS_BYTES", 1_000_000_000))  # of memory for the models that all share
 OWN_BYTES = int(os.environ.get("ATTNVIZ_OWN_MODELS_BYTES", 1_000_000_000))  # and for those of single sessions, together
 MAX_CHARACTERS = int(os.environ.get("ATTNVIZ_MAX_CHARACTERS", 100_000))
+OWN_SHARE = int(os.environ.get("ATTNVIZ_OWN_MODELS_SHARE", OWN_BYTES // 4))  # of these, for one session
+HUB_TOKEN = os.environ.get("ATTNVIZ_HUB_TOKEN") == "1"  # whether visitors read what this machine's HF_TOKEN may read
 THREADS = int(os.environ.get("ATTNVIZ_THREADS", 1))  # per run: many sessions share the cores
+LONGEST_NAME = 200  # characters of a model's name
 OWN = "session:"  # how the names of a session's own models begin
 MOST_OWN = 3
 ELSEWHERE = (
@@ -46,6 +53,7 @@ ELSEWHERE = (
 _held: OrderedDict[str, int] = OrderedDict()  # bytes of the shared models, the one used last at the end
 _owned: weakref.WeakSet[Model] = weakref.WeakSet()  # the sessions' own ones
 _lock = threading.Lock()  # guards both
+_gate = threading.RLock()  # one model is loaded at a time: what it takes is known, and taken from nobody else
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +71,35 @@ class Run:
 
 
 def model(name: str) -> Model:
-    """A loaded model, or one of this session's own. Errors: ModelError."""
-    if not name.startswith(OWN):
-        shared = _shared(name)
-        _make_room(name, shared)
-        return shared
-    if name not in own_models():
-        raise ModelError(ELSEWHERE)
-    return own_models()[name]
+    """A loaded model, or one of this session's own. Errors: ModelError, also for what no visitor may name."""
+    check_name(name)
+    if name.startswith(OWN):
+        return own_models()[name]
+    shared = _shared(name)
+    with _lock:
+        _held[name] = _held.pop(name, 0) or n_bytes(shared)
+    return shared
+
+
+def check_name(name: str) -> None:
+    """Errors: ModelError unless a visitor may ask for it: the catalogue, hf:org/name, and this session's own models.
+
+    A folder of the server's is none of these, whatever page and parameter it comes by.
+    """
+    if name.startswith(OWN):
+        if name not in own_models():
+            raise ModelError(ELSEWHERE)
+        return
+    known = {info.name for info in catalogue()}
+    if name.startswith("scratch:") and name.partition("?")[0] not in known:
+        presets = ", ".join(one for one in model_names() if one.startswith("scratch:"))
+        raise ModelError(f"There is no untrained model “{name[:LONGEST_NAME]}”. There are {presets}.")
+    if name.startswith(programs.PREFIX):
+        if library.listing(name.removeprefix(programs.PREFIX)) is None:
+            listed = ", ".join(programs.PREFIX + one.name for one in library.LISTINGS)
+            raise ModelError(f"There is no program “{name[:LONGEST_NAME]}”. There are {listed}.")
+    elif name not in known and not name.startswith(("scratch:", "hf:")):
+        raise ModelError(f"There is no model “{name[:LONGEST_NAME]}”. Pick one, or type hf:org/name.")
 
 
 def own_models() -> dict[str, Model]:
@@ -79,37 +108,62 @@ def own_models() -> dict[str, Model]:
     return models
 
 
+def bring(load_one: Callable[[Callable[[int], None]], Model], source: str) -> str:
+    """Loads a model and adds it to this session's own; returns its name. One loads at a time, all sessions together.
+
+    Errors: those of `load_one`, and ModelError if there is no room, before memory is taken.
+    """
+    with _gate:
+        return keep(load_one(_check_room), source)
+
+
 def keep(new: Model, source: str = "trained in this session") -> str:
     """Adds a model to this session's own, in the place of the oldest of many; returns its name.
 
-    Errors: ModelError if the sessions' own models would take more memory than there is for them.
+    Errors: ModelError if the session's own models, or all sessions', would take more memory than there is for them.
     """
-    models, state = own_models(), st.session_state
-    name, number = f"{OWN}{secrets.token_hex(8)}", state.get("own models so far", 0) + 1
-    title = f"Yours {number}: {new.info.title}"
-    kept = replace(new, info=replace(new.info, name=name, title=title, source=source))
-    goes = list(models.values())[: max(0, len(models) + 1 - MOST_OWN)]
-    with _lock:
-        if _own_bytes(without=goes) + n_bytes(kept) > OWN_BYTES:
-            reloads.forget_absent()
-        before = _own_bytes(without=goes)
-        if before + n_bytes(kept) > OWN_BYTES:
-            raise ModelError(
-                f"The model takes {n_bytes(kept):,} bytes and those of all sessions {before:,}: more than the "
-                f"{OWN_BYTES:,} that this server has for them. Try again later."
-            )
+    with _gate:
+        _check_room(n_bytes(new))
+        models, state = own_models(), st.session_state
+        name, number = f"{OWN}{secrets.token_hex(8)}", state.get("own models so far", 0) + 1
+        title = f"Yours {number}: {new.info.title}"
+        kept = replace(new, info=replace(new.info, name=name, title=title, source=source))
+        for oldest in _replaced():
+            _owned.discard(models.pop(oldest))
         _owned.add(kept)
+        models[name] = kept
     state["own models so far"] = number
-    models[name] = kept
     reloads.keep(**{"own models": models, "own models so far": number})
-    for oldest in list(models)[:-MOST_OWN]:
-        _owned.discard(models.pop(oldest))
     return name
+
+
+def _replaced() -> list[str]:
+    """This session's models that go when another comes."""
+    return list(own_models())[: max(0, len(own_models()) + 1 - MOST_OWN)]
+
+
+def _check_room(n_new: int) -> None:
+    """Errors: ModelError if a model of so many bytes is more than this session, or all together, may have."""
+    goes = [own_models()[name] for name in _replaced()]
+    stays = sum(map(n_bytes, own_models().values())) - sum(map(n_bytes, goes))
+    if stays + n_new > OWN_SHARE:
+        raise ModelError(
+            f"The model takes {n_new:,} bytes beside {stays:,} of your others: more than the {OWN_SHARE:,} that this "
+            "server has for one visitor."
+        )
+    if _own_bytes(without=goes) + n_new > OWN_BYTES:
+        reloads.forget_absent()
+    before = _own_bytes(without=goes)
+    if before + n_new > OWN_BYTES:
+        raise ModelError(
+            f"The model takes {n_new:,} bytes and those of all sessions {before:,}: more than the "
+            f"{OWN_BYTES:,} that this server has for them. Try again later."
+        )
 
 
 def _own_bytes(without: list[Model]) -> int:
     """Bytes of the sessions' own models, all sessions together, but for some."""
-    return sum(map(n_bytes, _owned)) - sum(map(n_bytes, without))
+    return sum(map(n_bytes, set(_owned))) - sum(map(n_bytes, without))
 
 
 def loaded() -> dict[str, int]:
@@ -127,23 +181,27 @@ def n_bytes(counted: Model) -> int:
 @st.cache_resource(show_spinner="Loading the model …")  # many sessions that ask at once make it load once
 def _shared(name: str) -> Model:
     torch.set_num_threads(THREADS)
-    loaded_model = load(name, max_bytes=MAX_MODEL_BYTES)
+    with _gate:
+        with strangers.asking(strangers.Terms(_make_room, with_token=HUB_TOKEN)):
+            loaded_model = load(name, max_bytes=MAX_MODEL_BYTES)
+        with _lock:
+            _held[name] = n_bytes(loaded_model)
     gc.collect()
     gc.freeze()  # or every rerun's garbage collection walks through all of torch
     return loaded_model
 
 
-def _make_room(name: str, used: Model) -> None:
-    """Notes that a shared model is used, and forgets those that were not for longest while all are too large together.
+def _make_room(n_new: int) -> None:
+    """Forgets the shared models that were not used for longest, until there is room for one of so many bytes.
 
     Who runs one of these at the moment keeps it until that run is done.
     """
     with _lock:
-        _held[name] = _held.pop(name, 0) or n_bytes(used)
         dropped = []
-        while sum(_held.values()) > MODELS_BYTES and len(_held) > 1:
+        while _held and sum(_held.values()) + n_new > MODELS_BYTES:
             dropped.append(_held.popitem(last=False)[0])
-            _shared.clear(dropped[-1])
+    for name in dropped:
+        _shared.clear(name)
     if dropped:
         gc.unfreeze()  # what is frozen and goes round in circles would stay for ever
         gc.collect()

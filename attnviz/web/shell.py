@@ -19,9 +19,6 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from attnviz import figures
 from attnviz.errors import ModelError
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.models.catalogue import catalogue
-from attnviz.models.programs import library
-from attnviz.models.programs import models as programs
 from attnviz.web import cache, reloads
 from attnviz.web.components import page_tools as tools
 from attnviz.web.settings_text import shortened
@@ -254,24 +251,14 @@ def inputs() -> Inputs:
     if not text.strip():
         say("Type a sentence into the field in the sidebar, or pick an example there.")
     text = _readable(text)
-    known = {*cache.model_names(), *(info.name for info in catalogue())}  # what reads no text says so itself
-    if model.startswith("scratch:") and model.partition("?")[0] not in (*known, "scratch:"):
-        presets = ", ".join(name for name in cache.model_names() if name.startswith("scratch:"))
-        refuse(f"There is no untrained model “{model}”. There are {presets}.")
-    if model.startswith(programs.PREFIX) and library.listing(model.removeprefix(programs.PREFIX)) is None:
-        listed = ", ".join(programs.PREFIX + one.name for one in library.LISTINGS)
-        refuse(f"There is no program “{model}”. There are {listed}.")
-    if not (model in known or model.startswith(("scratch:", "hf:", programs.PREFIX))):
-        if model.startswith(cache.OWN):
-            refuse(cache.ELSEWHERE)
-        refuse(f"There is no model “{model}”. Pick one in the sidebar, or type hf:org/name.")
-    if model.startswith("hf:"):
-        from attnviz.web.jobs import model_downloads  # not when the app starts: most models are here
+    try:
+        cache.check_name(model)
+        if model.startswith("hf:"):
+            from attnviz.web.jobs import model_downloads  # not when the app starts: most models are here
 
-        try:
             model_downloads.arrive(model, _first_model, "The pages go back to MiniLM")
-        except ModelError as error:
-            refuse(str(error))
+    except ModelError as error:
+        refuse(str(error))
     return Inputs(model, text)
 
 

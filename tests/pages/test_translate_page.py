@@ -133,7 +133,7 @@ def test_what_is_claimed_of_the_order_has_clear_winners(name: str) -> None:
     asked = []
     for source in state.EXAMPLES[name]:
         answer = state.answered(name, source, ())
-        special = answer.model.tokenizer.encoding(answer.ids).special
+        special = answer.tokenizer.encoding(answer.ids).special
         assert answer.run.source is not None
         start = answer.run.source.encodings[0].special
         for layer, head in itertools.product(range(len(answer.run.layers)), range(answer.run.config.n_heads)):
@@ -207,7 +207,7 @@ def test_what_is_set_in_the_view_stays_and_stands_in_the_link(app: Page) -> None
     [
         ({"translator": "minilm"}, "MiniLM answers no text"),
         ({"translator": "digits"}, "Digits answers no text"),
-        ({"translator": "nobody"}, "There is no model 'nobody'"),
+        ({"translator": "nobody"}, "There is no model “nobody”"),
         ({"source": "   "}, "becomes"),
         ({"source": "1 " * 100}, "becomes"),
     ],
@@ -270,7 +270,7 @@ def test_an_unknown_token_in_the_answer_does_not_shift_what_is_said_of_the_order
     _, _, because = said_of_order(found)
     first, at = (because.split(part)[0].rsplit("“")[-1] for part in ("” gives ", "” after it "))
     source = found.run.source.encodings[0]  # type: ignore[union-attr]
-    special = found.model.tokenizer.encoding(found.ids).special
+    special = found.tokenizer.encoding(found.ids).special
     rows = {i: found.row(0, 2, i + 1) for i in range(len(special)) if not special[i]}
     looks = [(i, int(row.argmax())) for i, row in rows.items() if row.max() > 0.5]
     looks = [(i, place) for i, place in looks if not source.special[place]]

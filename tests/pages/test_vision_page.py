@@ -413,9 +413,9 @@ def test_a_layer_that_another_model_has_not_is_left() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("minilm", "There is no vision model “minilm”"),
-        ("/etc", "There is no vision model “/etc”"),
-        ("assets/models/digits", "There is no vision model"),
+        ("minilm", "MiniLM reads text; this page shows pictures"),
+        ("/etc", "There is no model “/etc”"),
+        ("assets/models/digits", "There is no model"),
         ("session:elsewhere", "lived only there"),
         ("hf:nobody", "is not of the form hf:org/name"),
     ],

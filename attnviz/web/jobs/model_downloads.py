@@ -14,7 +14,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from attnviz.errors import ModelError
-from attnviz.models import hf_download
+from attnviz.models import hf_download, strangers
 from attnviz.web import cache
 from attnviz.web.jobs import text
 from attnviz.web.jobs.sessions import presence
@@ -73,7 +73,8 @@ class Download:
     def _work(self) -> None:
         ended = "failed"
         try:
-            hf_download.fetch(self.repo, cache.MAX_MODEL_BYTES, self._hear)
+            with strangers.asking(strangers.Terms(with_token=cache.HUB_TOKEN)):
+                hf_download.fetch(self.repo, cache.MAX_MODEL_BYTES, self._hear)
             ended = "done"
         except hf_download.Cancelled:
             ended = "cancelled"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import streamlit as st
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.models.anatomy import Anatomy, anatomy
 from attnviz.models.catalogue import catalogue, load_archive, skeleton, unused_weights
-from attnviz.models.model import ModelInfo
+from attnviz.models.model import Model, ModelInfo
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
 from attnviz.web import cache
@@ -22,7 +22,6 @@ from attnviz.web.lesson import Lesson
 from attnviz.web.models import text
 
 TABLE = "models-table"  # the component's key
-LONGEST_NAME = 200
 FIRST = "minilm"
 TICK = 0.5  # seconds between two looks at a download
 REFUSED = "models:refused"  # why the last thing that was asked for did not happen
@@ -41,8 +40,8 @@ class Settings:
     beside: str = ""  # another model to compare it with
 
     def __post_init__(self) -> None:
-        if max(len(self.shown), len(self.beside)) > LONGEST_NAME:
-            raise InvalidParameterError(f"a model's name of more than {LONGEST_NAME} characters")
+        if max(len(self.shown), len(self.beside)) > cache.LONGEST_NAME:
+            raise InvalidParameterError(f"a model's name of more than {cache.LONGEST_NAME} characters")
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,11 @@ def take_file(lesson: Lesson[Settings]) -> None:
 def upload(name: str, data: bytes) -> str:
     """An uploaded archive becomes a model of this session; returns its name. Errors: ModelError."""
     title = "".join(c for c in name.removesuffix(".zip") if c.isprintable())[:60] or "a model"
-    return cache.keep(load_archive(data, title, max_bytes=cache.MAX_MODEL_BYTES), "uploaded in this session")
+
+    def load(reserve: Callable[[int], None]) -> Model:
+        return load_archive(data, title, max_bytes=cache.MAX_MODEL_BYTES, reserve=reserve)
+
+    return cache.bring(load, "uploaded in this session")
 
 
 def upload_mb() -> int:

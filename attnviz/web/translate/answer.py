@@ -8,6 +8,7 @@ from torch import Tensor
 
 from attnviz.generation import sampling
 from attnviz.generation.sampling import Prompt
+from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
 
@@ -17,9 +18,9 @@ ALIGNING = {"bergamot-en-pt": (1, 0), "bergamot-pt-en": (1, 0)}  # layer and hea
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """A source, what the model answers to it, and the run on both."""
+    """A source, what the model answers to it, and the run on both; without the model, which may be forgotten."""
 
-    model: Model
+    tokenizer: Tokenizer
     prompt: Prompt
     ids: tuple[int, ...]  # the answer's tokens, with the one that ends it if it ended
     probabilities: tuple[float, ...]  # of each, given those before it
@@ -33,12 +34,12 @@ class Answer:
     @property
     def text(self) -> str:
         """The answer as a text."""
-        return self.model.tokenizer.encoding(self.ids).text
+        return self.tokenizer.encoding(self.ids).text
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The answer's tokens as a person should read them."""
-        return self.model.tokenizer.encoding(self.ids).labels
+        return self.tokenizer.encoding(self.ids).labels
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -72,7 +73,7 @@ def greedy(model: Model, source: str, forced: tuple[int, ...]) -> Answer:
     p = run.logits[0].softmax(dim=-1)
     start = len(prompt.start) - 1
     probabilities = tuple(float(p[start + i, token]) for i, token in enumerate(ids))
-    return Answer(model, prompt, tuple(ids), probabilities, run)
+    return Answer(model.tokenizer, prompt, tuple(ids), probabilities, run)
 
 
 def _completed(model: Model, prompt: Prompt, forced: tuple[int, ...]) -> list[int]:

@@ -124,7 +124,7 @@ def steps(lesson: Lesson[Settings], answer: Answer) -> None:
 
 def chips(answer: Answer) -> list[Chip]:
     """The answer's tokens, each with its probability."""
-    encoding = answer.model.tokenizer.encoding(answer.ids)
+    encoding = answer.tokenizer.encoding(answer.ids)
     return [
         Chip(label, special, continues, probability)
         for label, special, continues, probability in zip(
@@ -138,7 +138,7 @@ def candidates(answer: Answer, focus: int) -> list[Candidate]:
     p, here = answer.distribution(focus), answer.ids[focus - 1]
     best = p.topk(N_CANDIDATES).indices.tolist()
     ids = best if here in best else [*best, here]
-    return [Candidate(i, answer.model.tokenizer.encoding([i]).labels[0], float(p[i]), i == here) for i in ids]
+    return [Candidate(i, answer.tokenizer.encoding([i]).labels[0], float(p[i]), i == here) for i in ids]
 
 
 def beams(lesson: Lesson[Settings], answer: Answer) -> None:

@@ -118,7 +118,7 @@ def beams(name: str, source: str, n: int) -> list[Beam]:
 def message(name: str, source: str, forced: tuple[int, ...], stack: str) -> bytes:
     """What the view is sent. Rows of the decoder are named by the token that it says there, in both its attentions."""
     current = answered(name, source, forced)
-    said = None if stack == "encoder" else current.model.tokenizer.encoding(current.ids)
+    said = None if stack == "encoder" else current.tokenizer.encoding(current.ids)
     return attention_message.pack(current.run, name=name, stack=stack, rows=said)
 
 
@@ -126,6 +126,7 @@ def answer(lesson: Lesson[Settings]) -> Answer:
     """The answer to what is set, which is brought to what there is; ends the page in a sentence if there is none."""
     settings = lesson.settings()
     try:
+        cache.check_name(settings.translator)  # an answer in the cache is no other session's either
         back = "The page goes back to its first model"
         model_downloads.arrive(settings.translator, lambda: first_model(lesson), back)
         current = answered(settings.translator, settings.source, settings.forced)
@@ -212,7 +213,7 @@ def take(lesson: Lesson[Settings], answer: Answer) -> None:
     at, token = action
     if token is None:
         lesson.choose(focus=at)
-    elif 0 <= token < answer.model.transformer.config.vocab_size:
+    elif 0 <= token < answer.run.config.vocab_size:
         forced = (*answer.ids[: at - 1], token)
         forget_word(lesson)
         lesson.choose(forced=forced[:MAX_NEW_TOKENS], focus=at)

@@ -53,7 +53,7 @@ def order(answer: Answer, layer: int, head: int) -> tuple[str, str, str] | None:
     """
     rests = resting(answer, layer, head)
     back = [pair for pair in itertools.pairwise(rests) if pair[1].place < pair[0].place]
-    n_words = sum(not special for special in answer.model.tokenizer.encoding(answer.ids).special)
+    n_words = sum(not special for special in answer.tokenizer.encoding(answer.ids).special)
     if not back and len(rests) < max(2, n_words / 2):
         return None
     basis = f"Counted are tokens that give more than half to one of the source: {len(rests)} of {n_words}."
@@ -87,7 +87,7 @@ def resting(answer: Answer, layer: int, head: int) -> list[Rest]:
     """The answer's tokens that rest on one of the source's, special tokens on neither side."""
     assert answer.run.source is not None
     source = answer.run.source.encodings[0]
-    special = answer.model.tokenizer.encoding(answer.ids).special
+    special = answer.tokenizer.encoding(answer.ids).special
     strongest = [(at, *answer.row(layer, head, at + 1).max(dim=0)) for at in range(len(special)) if not special[at]]
     rests = [Rest(at, int(place), float(weight)) for at, weight, place in strongest]
     return [rest for rest in rests if rest.weight > CLEAR and not source.special[rest.place]]
@@ -116,7 +116,7 @@ def note(answer: Answer, name: str, given: str, stack: str) -> str:
     """How to read the picture, and what is special about this model, this source or this answer."""
     assert answer.run.source is not None
     parts, source = [naming(stack)], answer.run.source.encodings[0]
-    if cut := answer.model.encode(given).cut:
+    if cut := answer.tokenizer.encode(given, answer.run.config.max_len).cut:
         tokens = "token is" if cut == 1 else "tokens are"
         parts.append(f"The model reads {len(source)} tokens of a source; the last {cut} {tokens} left out.")
     for unknown in UNKNOWN & set(source.labels):

@@ -139,10 +139,6 @@ def titles() -> dict[str, str]:
 
 def vision_model(name: str) -> Model:
     """A model that reads pictures. Errors: ModelError in a sentence, also for one that reads none."""
-    if name not in titles() and not name.startswith("hf:"):  # a folder's name in a link opens nothing
-        if name.startswith(cache.OWN):
-            raise ModelError(cache.ELSEWHERE)
-        raise ModelError(f"There is no vision model “{name}”. Pick one, or type hf:org/name.")
     model = cache.model(name)
     if not isinstance(model.preprocessor, Preprocessing):
         raise ModelError(f"{model.info.title} reads {model.reads}; this page shows pictures. Pick another model.")

@@ -160,9 +160,9 @@ def test_the_checksum_is_taken_beside_the_loading(minilm_files, monkeypatch) -> 
     both = threading.Barrier(2, timeout=60)  # broken, if one of them ends before the other begins
     real = models._load_folder
 
-    def load_folder(*given) -> Model:
+    def load_folder(*given, **more) -> Model:
         both.wait()
-        return real(*given)
+        return real(*given, **more)
 
     def sha256(file: Path) -> str:
         both.wait()

@@ -1,0 +1,191 @@
+"""What is asked of the `tokenizers` library, in plain values: in this process, or as a script in one of its own.
+
+As a script it knows nothing of attnviz: it imports this file's few modules and the library, takes limits upon itself,
+and answers on its standard output what its standard input asks (see `isolated_tokenizer`). A frame is 8 bytes, the
+length of the JSON that follows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tokenizers
+
+PROBE = "a ☃ z"  # a vocabulary without [UNK] loads well, and fails at the first word it does not know
+
+
+class Reader:
+    """A tokenizer of the library, asked for plain values."""
+
+    def __init__(self, library: tokenizers.Tokenizer) -> None:
+        library.no_truncation()  # files carry both, set for the model's training
+        library.no_padding()
+        library.encode_special_tokens = True  # "[CLS]" typed by a user is plain text
+        self.library = library
+
+    def about(self) -> dict[str, Any]:
+        """What is known of it before it reads a text."""
+        library = self.library
+        pipeline = f"{library.decoder} {library.pre_tokenizer}"
+        return {
+            "last_id": _last_id(library),
+            "added": [
+                (i, str(token.content), token.special) for i, token in library.get_added_tokens_decoder().items()
+            ],
+            "around": library.num_special_tokens_to_add(False),  # special tokens around one text
+            "byte_level": "ByteLevel" in pipeline,
+            "byte_fallback": "ByteFallback" in pipeline,
+            "metaspace": "▁" in pipeline,
+            "prefix": getattr(library.model, "continuing_subword_prefix", None) or "",
+            "suffix": getattr(library.model, "end_of_word_suffix", None) or "",
+        }
+
+    def encode(self, text: str, room: int | None) -> dict[str, Any]:
+        """The tokens of a text, at most `room` of them, with the special ones around; `cut` were left out.
+
+        `offsets` are those of the text's own tokens.
+        """
+        content = self.library.encode(text, add_special_tokens=False)
+        cut = 0 if room is None else max(0, len(content) - room)
+        if cut:
+            content.truncate(len(content) - cut)
+        full = self.library.post_process(content)
+        return {
+            "ids": full.ids,
+            "tokens": full.tokens,
+            "special": full.special_tokens_mask,
+            "offsets": content.offsets,
+            "cut": cut,
+        }
+
+    def decode(self, ids: Sequence[int], skip_special: bool) -> str:
+        """The text of ids."""
+        text: str = self.library.decode(list(ids), skip_special_tokens=skip_special)
+        return text
+
+    def names(self, ids: Sequence[int]) -> list[str | None]:
+        """The tokens of ids; None where there is none."""
+        return [self.library.id_to_token(i) for i in ids]
+
+    def to_json(self) -> str:
+        """The content of a tokenizer.json."""
+        text: str = self.library.to_str()
+        return text
+
+
+def read(content: bytes) -> Reader:
+    """A tokenizer.json, tried on a few characters. Errors: whatever the library raises."""
+    import tokenizers
+
+    return _tried(Reader(tokenizers.Tokenizer.from_buffer(content)))
+
+
+def read_vocabulary(content: bytes, lowercase: bool) -> Reader:
+    """The vocab.txt of a BERT, a token a line, tried on a few characters. Errors: whatever the library raises."""
+    from tokenizers import BertWordPieceTokenizer, Tokenizer
+
+    lines = content.decode().removesuffix("\n").split("\n")
+    library = BertWordPieceTokenizer({line.rstrip(): i for i, line in enumerate(lines)}, lowercase=lowercase)
+    return _tried(Reader(Tokenizer.from_str(library.to_str())))
+
+
+def _tried(reader: Reader) -> Reader:
+    reader.library.encode(PROBE)
+    return reader
+
+
+def _last_id(library: tokenizers.Tokenizer) -> int:
+    """The largest id of the model's own tokens, -1 if it has none.
+
+    If n tokens have all the ids from 0 to n - 1, they have no other: known without a copy of the vocabulary.
+    """
+    n = library.get_vocab_size(with_added_tokens=False)
+    if None in map(library.model.id_to_token, range(n)):
+        return max(library.get_vocab(with_added_tokens=False).values())
+    return n - 1
+
+
+# ---- as a process of its own -----------------------------------------------------------------------------
+
+
+def send(out: IO[bytes], message: bytes) -> None:
+    """Writes a frame."""
+    out.write(len(message).to_bytes(8, "big") + message)
+    out.flush()
+
+
+def receive(source: IO[bytes]) -> bytes:
+    """Reads a frame. Errors: EOFError where the other side has ended."""
+    head = source.read(8)
+    if len(head) < 8:
+        raise EOFError
+    length = int.from_bytes(head, "big")
+    message = source.read(length)
+    if len(message) < length:
+        raise EOFError
+    return message
+
+
+def limit(memory: int) -> None:
+    """Takes limits upon this process: bytes of memory, no files written, a low priority, and the first to be killed."""
+    with contextlib.suppress(OSError, AttributeError):  # not every system has each
+        os.nice(10)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")
+    with contextlib.suppress(ImportError):  # Windows has no such limits: there only time is limited
+        import resource
+
+        for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
+            resource.setrlimit(what, (most, most))
+
+
+def answer(reader: Reader, call: str, arguments: list[Any]) -> Any:
+    """One call of a `Reader`, as it came in a message."""
+    if call not in ("about", "encode", "decode", "names", "to_json"):
+        raise ValueError(call)
+    return getattr(reader, call)(*arguments)
+
+
+def serve(source: IO[bytes], out: IO[bytes], most: int) -> None:
+    """Reads a tokenizer, then answers until the other side ends. `most`: bytes of an answer."""
+    reader: Reader | None = None
+    while True:
+        try:
+            message = receive(source)
+        except EOFError:
+            return
+        try:
+            if reader is None:
+                how, content = json.loads(message), receive(source)
+                reader = read(content) if how["lowercase"] is None else read_vocabulary(content, how["lowercase"])
+                result: Any = reader.about()
+            else:
+                asked = json.loads(message)
+                result = answer(reader, asked["call"], asked["arguments"])
+            reply = json.dumps({"result": result}).encode()
+        except BaseException as error:  # a panic of the library is no Exception
+            reply = json.dumps({"error": str(error)[:300] or type(error).__name__}).encode()
+        if len(reply) > most:
+            reply = json.dumps(
+                {"error": f"it makes {len(reply):,} bytes of tokens; at most {most:,} are read"}
+            ).encode()
+        send(out, reply)
+
+
+def main() -> None:
+    """Arguments: sys.path as JSON, bytes of memory, bytes of an answer."""
+    sys.path[:] = json.loads(sys.argv[1])
+    import tokenizers  # noqa: F401 -- before the limits: it maps its own code
+
+    limit(int(sys.argv[2]))
+    serve(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[3]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Models that a stranger asks for, as on a public server: what is done differently then, within a `with` block.
+
+A tokenizer of the hub's or of an archive runs in a process of its own; the hub is not given this machine's token; an
+archive causes no request at all; and memory is reserved before it is taken. Whoever loads a model for himself needs
+none of it: his machine, his token, his files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from attnviz.errors import ModelError
+
+
+def _take(n_bytes: int) -> None:
+    """There is room for any model."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On which terms a model is loaded."""
+
+    reserve: Callable[[int], None] = _take  # called with bytes of memory before they are taken; may raise ModelError
+    with_token: bool = False  # whether the hub is told who runs this machine, who may read private repositories
+    online: bool = True  # whether anybody may be asked for anything
+
+
+_terms: ContextVar[Terms | None] = ContextVar("terms", default=None)
+
+
+@contextmanager
+def asking(terms: Terms) -> Iterator[None]:
+    """What is loaded in this block, in this thread, is for a stranger."""
+    token = _terms.set(terms)
+    try:
+        yield
+    finally:
+        _terms.reset(token)
+
+
+def isolated() -> bool:
+    """Whether a tokenizer that is read now is a stranger's."""
+    return _terms.get() is not None
+
+
+def reserve(n_bytes: int) -> None:
+    """Notes that so much memory is taken next. Errors: ModelError if there is no room."""
+    if (terms := _terms.get()) is not None:
+        terms.reserve(n_bytes)
+
+
+def token() -> bool | None:
+    """As the functions of huggingface_hub take it: False for none, None for that of whoever runs this machine."""
+    terms = _terms.get()
+    return None if terms is None or terms.with_token else False
+
+
+def check_online(what: str) -> None:
+    """Errors: ModelError where nobody may be asked."""
+    terms = _terms.get()
+    if terms is not None and not terms.online:
+        raise ModelError(f"{what} is not in the archive, and an archive never makes this server ask for more.")
