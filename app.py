@@ -3,7 +3,7 @@
 import streamlit as st
 
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.web import course, shell
+from attnviz.web import course, server, shell
 from attnviz.web.glossary import parts as glossary
 
 st.set_page_config(
@@ -14,6 +14,7 @@ st.set_page_config(
     menu_items={"About": "attnviz: an interactive laboratory for transformer attention."},  # also: light or dark
 )
 shell.mark_ready()
+server.harden()
 pages = APP.parent / "pages"
 sections = {
     "": [st.Page(pages / "explore.py", title="Explore", default=True)],
@@ -45,6 +46,6 @@ course.go_on()
 shell.restore_link(page.url_path)
 shell.sidebar(page.url_path)
 shell.page_tools(page.url_path, [one.url_path for section in sections.values() for one in section])
-page.run()
+shell.guarded(page.run)
 course.foot(page.url_path or "explore")
 glossary.words(page.url_path or "explore")

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 NARROW = "\u202f"  # the narrow no-break space
 HARD = "\u00a0"  # the no-break space of a word's width
 MINUS = "\u2212"
+FORMULA_STARTS = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")  # the last four: full width, which some read as the first
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _POWERS = 1e5  # from here on `compact` writes powers of ten
 
@@ -175,3 +177,8 @@ def _rounded(value: float, unit: str) -> str:
 def special_words(name: str) -> str:
     """A token of an image that is no patch, such as "[REG2]", in words."""
     return {"[CLS]": "the class token", "[DIST]": "the distillation token"}.get(name, f"register {name[4:-1]}")
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell of a CSV file: a text that a spreadsheet would read as a formula gets the sign that marks it as text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

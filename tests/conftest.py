@@ -17,6 +17,8 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+os.environ.setdefault("STREAMLIT_CLIENT_SHOW_ERROR_DETAILS", "full")  # no test passes over a page's traceback
+
 torch.set_num_threads(1)
 # The same examples in every run of the same tests: Hypothesis also draws numbers from the modules that
 # are imported so far, so `-n 2` or `-k` may bring other ones. What only one of them shows goes into its test as an

@@ -20,7 +20,7 @@ from attnviz.browser.intervention_text import intervention_text
 from attnviz.browser.view_state import DEFAULT, ViewState
 from attnviz.errors import InvalidParameterError
 from attnviz.figures.palette import DARK, LIGHT
-from attnviz.formatting import percent
+from attnviz.formatting import csv_cell, percent
 
 if TYPE_CHECKING:
     import jinja2
@@ -102,16 +102,16 @@ def notebook(trace: Trace) -> str:
 def csv(trace: Trace, layer: int, head: int, *, stack: str = "self", batch: int = 0) -> str:
     """One head's weights as a table (RFC 4180): a row per query, a column per key, labelled "position token".
 
-    Nine digits, so that every float32 reads back exactly. A label begins with its position, so that none
-    starts a formula. Errors: InvalidParameterError for a layer, head or text that the trace does not have.
+    Nine digits, so that every float32 reads back exactly. No label begins a formula.
+    Errors: InvalidParameterError for a layer, head or text that the trace does not have.
     """
     weights = _head(trace, stack, layer, head, batch)
     queries, keys = _labels(trace, stack, batch)
     file = io.StringIO()
     table = csv_format.writer(file, lineterminator="\r\n")
-    table.writerow(["query", *(f"{i} {label}" for i, label in enumerate(keys))])
+    table.writerow(["query", *(csv_cell(f"{i} {label}") for i, label in enumerate(keys))])
     for i, row in enumerate(weights):
-        table.writerow([f"{i} {queries[i]}", *(f"{weight:.9g}" for weight in row)])
+        table.writerow([csv_cell(f"{i} {queries[i]}"), *(f"{weight:.9g}" for weight in row)])
     return file.getvalue()
 
 

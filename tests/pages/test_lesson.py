@@ -125,7 +125,7 @@ def test_a_model_that_reads_two_texts_is_refused_in_words(page: str) -> None:
 @pytest.mark.parametrize("name", ["digits", "hf:org/vit"])
 @pytest.mark.parametrize("page", ["explore", "softmax", "encoder_block"])
 def test_a_model_that_reads_images_is_refused_in_words(page: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hf_download, "fetch", lambda *_: catalogue.BUNDLED / "digits")
+    monkeypatch.setattr(hf_download, "fetch", lambda *_, **__: catalogue.BUNDLED / "digits")
     monkeypatch.setattr(model_downloads, "SOON", 60)
     app = opened(page, model=name)
     assert not app.exception and any("reads images" in sentence for sentence in app.sentences)

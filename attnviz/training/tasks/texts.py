@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -21,6 +22,7 @@ from attnviz.training.tasks.batch import IGNORED, Batch, Task
 from attnviz.training.tasks.sequences import Scores, repeated, said_twice, scores
 
 MOST_BYTES = 10_000_000
+LONG_RUN = re.compile(r"\S{1000}")
 HELD_OUT = 0.05  # of the text, for each of "val" (before the end) and "test" (the end)
 N_HELD_OUT = 64  # windows, spread evenly over the split
 EVAL_BATCH = 16
@@ -193,7 +195,16 @@ def pieces(text: str, size: int = 50_000) -> list[str]:
     """
     if not text.strip():
         raise InvalidParameterError("The text is empty: there is nothing to train on.")
-    return [text[i : i + size] for i in range(0, len(text), size)]
+    return [part for i in range(0, len(text), size) for part in _broken(text[i : i + size])]
+
+
+def _broken(text: str) -> list[str]:
+    """The text, broken wherever 1,000 characters follow each other without a blank.
+
+    Without spaces a text is one word, and byte-pair encoding takes minutes for a word of 50,000 letters.
+    """
+    ends = [run.end() for run in LONG_RUN.finditer(text)]
+    return [text[start:end] for start, end in pairwise([0, *ends, len(text)]) if start < end]
 
 
 def unwrapped(text: str) -> str:

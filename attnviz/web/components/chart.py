@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import streamlit as st
 
 from attnviz.browser import bundle
+from attnviz.formatting import csv_cell
 from attnviz.inputs.assets import ASSETS
 from attnviz.web.components import bridge
 
@@ -34,6 +35,12 @@ _mount = bridge.component(
     (bundle.FOLDER / "widgets/chart.css").read_text("utf-8"),
     isolate_styles=False,  # plotly.js puts its style sheet into the document
 )
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV in which no text begins a formula."""
+    columns = {name: x.map(csv_cell) if x.dtype.kind not in "biufc" else x for name, x in table.items()}
+    return table.assign(**columns).rename(columns=csv_cell).to_csv(index=False)
 
 
 def chart(
@@ -64,6 +71,6 @@ def chart(
         "library": _LIBRARY,
     }
     if data is not None and bridge.reported(key, "csv"):
-        text = (data() if callable(data) else data).to_csv(index=False)
+        text = csv_text(data() if callable(data) else data)
         about["file"] = {"name": f"attnviz-{file}.csv", "text": text, "number": bridge.next_file(key)}
     _mount(data=about, key=key, on_csv_change=lambda: None)

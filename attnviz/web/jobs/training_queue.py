@@ -40,6 +40,8 @@ def ask(run: Run) -> None:
     if training_limits.MAX_TRAININGS < 1:
         raise TrainingError("This server takes no trainings.")
     with _lock:
+        if run in waiting or run in running:  # asked twice, as by a double click
+            return
         run.ticket = next(_tickets) if run.ticket is None else run.ticket
         run.status, run.error, run.seen = "waiting", "", time.monotonic()
         waiting.append(run)
@@ -64,8 +66,9 @@ def call_next(asks: Run | None = None) -> None:
 def begin(run: Run) -> None:
     """Starts a training's thread."""
     with _lock:
-        running.append(run)
-        run.launch()
+        if run not in running:
+            running.append(run)
+            run.launch()
 
 
 def ended(run: Run) -> None:

@@ -14,7 +14,7 @@ from attnviz.models.catalogue import catalogue, load_archive, skeleton, unused_w
 from attnviz.models.model import Model, ModelInfo
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
-from attnviz.web import cache
+from attnviz.web import cache, server
 from attnviz.web.components.table import choice
 from attnviz.web.jobs import model_downloads
 from attnviz.web.jobs.model_downloads import Download
@@ -182,13 +182,15 @@ def take_file(lesson: Lesson[Settings]) -> None:
         return
     if (before := model_downloads.mine()) is not None and not before.active:
         del memory["download"]  # why it failed is old news
-    # Another field: Streamlit forgets the file with the one that held it.
+    # Another field, for another file.
     memory["models:uploads"] = memory.get("models:uploads", 0) + 1
     memory["whole_page"] = True
     try:
         lesson.choose(shown=upload(file.name, file.getvalue()), beside="")
     except ModelError as error:
         memory[REFUSED] = str(error)
+    finally:
+        server.forget(file)
 
 
 def upload(name: str, data: bytes) -> str:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from attnviz.browser import attention_message
 from attnviz.browser.view_state import ViewState
+from attnviz.browser.view_values import LARGEST_INDEX
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.generation.beam_search import Beam, beam
 from attnviz.models.catalogue import catalogue
@@ -68,7 +69,7 @@ class Settings:
             raise InvalidParameterError(f"a text of {len(self.source)} characters; {LONGEST_TEXT} are read")
         if min(self.forced, default=0) < 0 or len(self.forced) > MAX_NEW_TOKENS:
             raise InvalidParameterError(f"{len(self.forced)} ids are forced; at most {MAX_NEW_TOKENS} from 0 on are")
-        if min(self.focus - 1, self.layer, self.head) < 0:
+        if min(self.focus - 1, self.layer, self.head) < 0 or max(self.focus, self.layer, self.head) > LARGEST_INDEX:
             raise InvalidParameterError("layer and head count from 0, tokens of the answer from 1")
         if self.stack not in text.STACKS or self.beams not in BEAMS:
             raise InvalidParameterError(f"{self.stack!r} or {self.beams} is none of the choices")

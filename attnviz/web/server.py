@@ -1,0 +1,88 @@
+"""What Streamlit's server does for any visitor by itself, and what of it this one does not: see docs/security.md.
+
+A page cannot refuse these: they reach the server past it, from whoever opens a WebSocket or sends a file.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFileManager, UploadedFileRec
+
+MAX_MESSAGE_BYTES = 4_000_000  # of what a browser says at a time: all its fields, each with 100,000 characters at most
+SESSION_UPLOAD_BYTES = 220_000_000  # of files that a session has sent and no page has taken: one archive with a model
+MAX_UPLOAD_BYTES = 500_000_000  # and of all sessions together
+MOST_FILES = 4  # of a session
+IGNORED = ("clear_cache", "set_run_on_save", "load_git_info")  # for who develops an app, not for its visitors
+
+_log = logging.getLogger(__name__)
+_lock = threading.Lock()
+_hardened: set[int] = set()  # ids of the servers of this process: one, but for tests
+
+
+def harden() -> None:
+    """Sets the limits of this process's server, once; nothing where none runs, as under tests of pages."""
+    if not runtime.exists():
+        return
+    server = runtime.get_instance()
+    with _lock:
+        if id(server) in _hardened:
+            return
+        _hardened.add(id(server))
+    limit_messages()
+    limit_uploads(server.uploaded_file_mgr)
+
+
+def limit_messages() -> None:
+    """From now on a session hears only what a visitor may say."""
+    from streamlit.runtime.app_session import AppSession
+
+    AppSession.handle_backmsg = _only_heard(AppSession.handle_backmsg)  # type: ignore[method-assign]
+
+
+def _only_heard(handle: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def hear(session: Any, message: Any) -> None:
+        kind, size = message.WhichOneof("type"), message.ByteSize()
+        if kind in IGNORED:
+            _log.warning("a visitor's message %s was ignored", kind)
+        elif size > MAX_MESSAGE_BYTES:
+            _log.warning("a visitor's message of %s bytes was ignored; at most %s are read", size, MAX_MESSAGE_BYTES)
+        else:
+            handle(session, message)
+
+    return hear
+
+
+def limit_uploads(files: UploadedFileManager) -> None:
+    """From now on files of a session, and of all together, are refused beyond the limits."""
+    from starlette.exceptions import HTTPException
+
+    held: dict[str, dict[str, UploadedFileRec]] = files.file_storage  # type: ignore[attr-defined]
+    add, adding = files.add_file, threading.Lock()  # type: ignore[attr-defined]
+
+    def add_file(session_id: str, file: UploadedFileRec) -> None:
+        with adding:
+            others = [one for one in list(held.get(session_id, {}).values()) if one.file_id != file.file_id]
+            mine = sum(len(one.data) for one in others) + len(file.data)
+            everybody = sum(len(one.data) for session in list(held.values()) for one in list(session.values()))
+            if len(others) >= MOST_FILES or mine > SESSION_UPLOAD_BYTES:
+                raise HTTPException(413, f"At most {MOST_FILES} files of {SESSION_UPLOAD_BYTES:,} bytes are kept.")
+            if everybody + len(file.data) > MAX_UPLOAD_BYTES:
+                raise HTTPException(503, "Others are sending files. Try again soon.")
+            add(session_id, file)
+
+    files.add_file = add_file  # type: ignore[attr-defined]
+
+
+def forget(file: Any) -> None:
+    """Forgets an uploaded file that a page has read: Streamlit would keep it as long as the session."""
+    context = get_script_run_ctx()
+    if context is not None and runtime.exists():
+        runtime.get_instance().uploaded_file_mgr.remove_file(context.session_id, file.file_id)

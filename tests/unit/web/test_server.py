@@ -1,0 +1,73 @@
+"""What reaches the server past every page: messages of a visitor's, and files that no field asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.exceptions import HTTPException
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+
+from attnviz.web import server
+
+
+def heard(message: BackMsg) -> bool:
+    """Whether a session hears a message."""
+    given: list[Any] = []
+    server._only_heard(lambda session, one: given.append(one))(object(), message)
+    return given == [message]
+
+
+def test_a_visitor_cannot_clear_everybodys_caches() -> None:
+    assert not heard(BackMsg(clear_cache=True))
+    assert not heard(BackMsg(set_run_on_save=True))
+    assert heard(BackMsg(stop_script=True))
+
+
+def test_a_message_of_millions_of_characters_is_not_heard() -> None:
+    message = BackMsg()
+    state = message.rerun_script.widget_states.widgets.add(id="text")
+    state.string_value = "x" * 400_000
+    assert heard(message)
+    state.string_value = "x" * 24_000_000
+    assert not heard(message)
+
+
+def test_streamlits_sessions_have_what_is_limited() -> None:
+    """The names that another release of Streamlit may change."""
+    from streamlit.runtime.app_session import AppSession
+
+    assert callable(AppSession.handle_backmsg)
+    assert isinstance(MemoryUploadedFileManager("").file_storage, dict)
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> MemoryUploadedFileManager:
+    monkeypatch.setattr(server, "SESSION_UPLOAD_BYTES", 1000)
+    monkeypatch.setattr(server, "MAX_UPLOAD_BYTES", 2500)
+    manager = MemoryUploadedFileManager("/upload")
+    server.limit_uploads(manager)
+    return manager
+
+
+def send(files: MemoryUploadedFileManager, session: str, name: str, size: int) -> int:
+    """The status that the upload of a file ends with."""
+    try:
+        files.add_file(session, UploadedFileRec(name, name, "text/plain", bytes(size)))
+    except HTTPException as error:
+        return error.status_code
+    return 204
+
+
+def test_files_of_one_session_are_bounded(files: MemoryUploadedFileManager) -> None:
+    assert [send(files, "a", "1", 600), send(files, "a", "2", 401), send(files, "a", "2", 400)] == [204, 413, 204]
+    assert send(files, "a", "1", 500) == 204  # in the place of the one before
+    assert [send(files, "b", str(i), 1) for i in range(6)] == [204] * server.MOST_FILES + [413, 413]
+
+
+def test_files_of_all_sessions_are_bounded_and_there_is_room_again(files: MemoryUploadedFileManager) -> None:
+    assert [send(files, session, "1", 1000) for session in "abc"] == [204, 204, 503]
+    files.remove_session_files("a")
+    assert send(files, "c", "1", 1000) == 204
