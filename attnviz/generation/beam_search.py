@@ -14,8 +14,7 @@ from torch import Tensor
 
 from attnviz.checks import check_finite, check_sizes
 from attnviz.errors import InvalidParameterError
-from attnviz.generation.sampling import Completion, Prompt, prompt
-from attnviz.models.hf_model import HFModel
+from attnviz.generation.sampling import Completion, Prompt, prompt, remembers
 from attnviz.models.marian import RecurrentLayerTrace
 from attnviz.models.model import Model
 from attnviz.nn.attention import AttentionTrace
@@ -81,7 +80,7 @@ def _settled(finished: list[Beam], best: float, length: int, n_beams: int, lengt
 def _next(model: Model, begin: Prompt, run: Trace, parents: list[int], running: list[tuple[int, ...]]) -> Trace:
     """The runs of the answers that go on, on their newest tokens."""
     with torch.inference_mode():
-        if not isinstance(model.transformer, HFModel):
+        if remembers(model):
             newest = model.brought(torch.tensor([ids[-1:] for ids in running]))
             return model.transformer.step(newest, _picked(run, torch.tensor(parents)))
         ids = model.brought(torch.tensor([[*begin.start, *answer] for answer in running]))

@@ -197,9 +197,17 @@ def whole(model: Model, begin: Prompt, answer: Sequence[int], intervention: Inte
 
 def recorded(model: Model, begin: Prompt, spoken: Sequence[Token]) -> Trace:
     """The runs behind some tokens as one, with the tokens by name. The last token has not been read by any run."""
-    runs = [token.run for token in spoken]
-    run = runs[-1] if isinstance(model.transformer, HFModel) else joined(runs)
-    return named(model, begin, [token.id for token in spoken[:-1]], run)
+    answer, runs = [token.id for token in spoken[:-1]], [token.run for token in spoken]
+    if not isinstance(model.transformer, HFModel):
+        return named(model, begin, answer, joined(runs))
+    if not remembers(model):
+        return named(model, begin, answer, runs[-1])
+    return whole(model, begin, answer, runs[0].intervention)  # its masks may have no formula that joins
+
+
+def remembers(model: Model) -> bool:
+    """Whether a model goes on from the keys and values of the run before; some of another library read all anew."""
+    return not isinstance(model.transformer, HFModel) or model.transformer.remembers
 
 
 def named(model: Model, begin: Prompt, answer: Sequence[int], run: Trace) -> Trace:
@@ -215,8 +223,8 @@ def named(model: Model, begin: Prompt, answer: Sequence[int], run: Trace) -> Tra
 
 
 def _next(model: Model, begin: Prompt, ids: list[int], run: Trace) -> Trace:
-    """The run on the last token chosen; another library's model reads everything anew."""
-    if isinstance(model.transformer, HFModel):
+    """The run on the last token chosen."""
+    if not remembers(model):
         return begin.run(model, ids, run.intervention)
     with torch.inference_mode():
         return model.transformer.step(model.brought(torch.tensor([ids[-1:]])), run)

@@ -49,6 +49,7 @@ class Run:
     around: list[tuple[nn.Module, int]] = field(default_factory=list)  # the layers that are running now
     last: dict[int, Tensor] = field(default_factory=dict)  # the id of a layer → what came out of it
     masks: dict[int, tuple[Tensor, Mask, Tensor | None]] = field(default_factory=dict)
+    start: int = 0  # of the decoder's tokens, where those before are remembered
 
     def mask(self, given: Tensor | None, q: Tensor, k: Tensor, seat: Seat | None) -> tuple[Mask, Tensor | None]:
         """A mask as it is given, and what it adds to the scores; worked out once for all layers that share it."""
@@ -56,7 +57,8 @@ class Run:
             return Mask(), None
         if id(given) not in self.masks:  # the tensor is kept too: its id stays its own
             lengths = self.lengths.get(seat.place) if seat else None
-            self.masks[id(given)] = (given, *_described(given, q, k, lengths))
+            start = self.start if seat and seat.place != "encoder" else 0
+            self.masks[id(given)] = (given, *_described(given, q, k, lengths, start))
         return self.masks[id(given)][1:]
 
     def seat(self, caller: int) -> Seat | None:
@@ -143,7 +145,9 @@ def changed(options: dict[str, Any], change: Intervention, q: Tensor) -> dict[st
     return options
 
 
-def _described(given: Tensor, q: Tensor, k: Tensor, lengths: Sequence[int] | None) -> tuple[Mask, Tensor | None]:
+def _described(
+    given: Tensor, q: Tensor, k: Tensor, lengths: Sequence[int] | None, start: int
+) -> tuple[Mask, Tensor | None]:
     """A mask as transformers makes it (bool, or added: its lowest number forbids) as (description, bias or None).
 
     One without a formula says what it has of one: causality and the real lengths, which stay under every other mask.
@@ -156,18 +160,19 @@ def _described(given: Tensor, q: Tensor, k: Tensor, lengths: Sequence[int] | Non
         bias = bias if bool(bias.any()) else None
     queries, keys = q.shape[2], k.shape[2]
     real = None if lengths is None or min(lengths) == keys else tuple(lengths)
-    for form in _forms(keep, queries, keys):
+    for form in _forms(keep, queries, keys, start):
         mask = replace(form, lengths=real)
         whole = mask.keep(queries, keys, device=q.device)
         if bool(keep.all() if whole is None else (whole == keep).all()):
             return mask, bias
-    later = torch.ones(queries, keys, dtype=torch.bool, device=q.device).triu(1)
-    return Mask(causal=queries == keys and not bool((keep & later).any()), lengths=real, dense=keep), bias
+    later = torch.ones(queries, keys, dtype=torch.bool, device=q.device).triu(1 + start)
+    causal = queries + start == keys and not bool((keep & later).any())
+    return Mask(causal=causal, lengths=real, dense=keep, start=start), bias
 
 
-def _forms(keep: Tensor, queries: int, keys: int) -> Iterator[Mask]:
+def _forms(keep: Tensor, queries: int, keys: int, start: int) -> Iterator[Mask]:
     """What a mask might be, padding aside: causal, full, or one of these within a window."""
-    yield from (Mask(causal=True), Mask())
+    yield from (Mask(causal=True, start=start), Mask(start=start))
     i, j = keep.expand(*keep.shape[:-2], queries, keys).flatten(0, -3).any(dim=0).nonzero(as_tuple=True)
-    reach = int((i - j).abs().max()) if len(i) else 0
-    yield from (Mask(causal=True, window=reach), Mask(window=reach))
+    reach = int((i + start - j).abs().max()) if len(i) else 0
+    yield from (Mask(causal=True, window=reach, start=start), Mask(window=reach, start=start))

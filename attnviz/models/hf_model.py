@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.tokenizers import Tokenizer
+from attnviz.models import hf_cache
 from attnviz.models.hf_attention import RUN, Run
 from attnviz.models.hf_explored import OWN_ATTENTION, HFConfig, explored
 from attnviz.models.hf_faults import one_sentence
@@ -128,6 +130,33 @@ class HFModel(Transformer):
                 source = replace(source, config=replace(config, normed=False), final=last)
         return self._trace(run, place, getattr(out, names[1]), goal, source, logits)
 
+    @property
+    def takes(self) -> Sequence[str]:
+        """What the other library's forward pass may be given, by name."""
+        return tuple(self._takes)
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether `step` works here; else each token takes a run on all tokens before it."""
+        return not self._watched and hf_cache.steps_as_it_runs(self)
+
+    def step(self, ids: Tensor, past: Trace) -> Trace:
+        """As `Transformer.step`: the new tokens, with the keys and values of `past`."""
+        start, batch = past.n_so_far, ids.shape[0]
+        run = Run(self._seats, {}, past.intervention, start=start)
+        ones = torch.ones(batch, start + ids.shape[1], dtype=torch.long, device=ids.device)
+        given: dict[str, Any] = {"past_key_values": hf_cache.remembered(past), "use_cache": True, "return_dict": True}
+        given["output_hidden_states"] = True
+        if past.source is None:
+            given |= {"input_ids": ids, "attention_mask": ones}
+        else:
+            read = past.source
+            given |= {"decoder_input_ids": ids, "encoder_outputs": (read.final,)}
+            given["attention_mask"] = _ones(read.final[..., 0], read.lengths)
+        out = self._run(run, given, batch)
+        states = out.hidden_states if past.source is None else out.decoder_hidden_states
+        return self._trace(run, "decoder", states, (ids.shape[1],) * batch, past.source, logits_of(out))
+
     def _within(
         self,
         run: Run,
@@ -186,11 +215,14 @@ class HFModel(Transformer):
             given["token_type_ids"] = types
         anything = any(p.kind == p.VAR_KEYWORD for p in self._takes.values())
         given = {name: x for name, x in given.items() if name in self._takes or (anything and name != "use_cache")}
+        return self._run(run, given, len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values()))))
+
+    def _run(self, run: Run, given: dict[str, Any], batch: int) -> Any:
         token = RUN.set(run)
         try:
             if not self._watched:
                 return self.inner(**given)
-            with Watch(len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values())))):
+            with Watch(batch):
                 return self.inner(**given)
         finally:
             RUN.reset(token)
