@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +58,7 @@ def fetch(repo: str, max_bytes: int = MAX_FILE_BYTES, report: Report | None = No
     """
     strangers.check_online(repo)
     check_installed(f"The download of {repo}", "huggingface_hub")
+    watch_requests()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 
@@ -80,6 +82,21 @@ def fetch(repo: str, max_bytes: int = MAX_FILE_BYTES, report: Report | None = No
             raise ModelError(
                 f"The Hugging Face hub cannot be reached ({why}) and {repo} is not in the local cache."
             ) from None
+
+
+@cache
+def watch_requests() -> None:
+    """From now on huggingface_hub asks nobody for what loads an archive from a stranger, whatever its config names."""
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils._http import default_client_factory
+
+    def client() -> Any:
+        made = default_client_factory()
+        check = [lambda request: strangers.check_online(f"What lies at {request.url.host}")]
+        made.event_hooks = {**made.event_hooks, "request": check + made.event_hooks["request"]}
+        return made
+
+    set_client_factory(client)
 
 
 def _fetch(repo: str, max_bytes: int, report: Report, token: bool | None) -> Path:

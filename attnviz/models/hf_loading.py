@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from attnviz.errors import ModelError, check_installed
-from attnviz.models import hf_parts, hf_preprocessors
+from attnviz.models import hf_download, hf_parts, hf_preprocessors, strangers
 from attnviz.models.hf_attention import attention
 from attnviz.models.hf_faults import LOG, fields_at_fault, one_sentence
 from attnviz.models.hf_model import HFModel
@@ -29,6 +29,7 @@ from attnviz.models.safetensors_io import (
     Loaded,
     check_numbers,
     class_names,
+    n_of_each,
     read_json,
     report,
     weight_files,
@@ -43,6 +44,8 @@ COUNTS = re.compile(r"(^|_)(layers?|experts?|blocks?|depth|labels)$")
 MOST = {"labels": 100_000}  # else as many as layers
 NO_SIZE = re.compile(r"(^|_)(theta|base|factor|freq|seed|id|ids|scale|period|interval|every|version)$")
 MAX_TABLE = 200_000_000  # numbers in a table of positions
+SHARED = 2  # times as many parameters as numbers in its files: an embedding may be the output matrix too
+MAX_MISSING = 1_000_000  # parameters that are found to be missing by their names, once there is memory for them
 
 
 def load(folder: Path, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Loaded:
@@ -52,12 +55,16 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Loade
     """
     given = read_json(folder / "config.json")
     _check_sizes(given)
+    if strangers.isolated():
+        _check_references(given)
     _check_files(folder, max_bytes)
     check_installed(f"A model of the type {given.get('model_type')!r:.60}", "transformers")
     with one_sentence(f"{folder.name}, a model of the type {given.get('model_type')}", "cannot be loaded"), _quietly():
+        hf_download.watch_requests()
         config = _config(folder, given)
+        _check_tables(config)
         kind = _class(config)
-        attends = _check_memory(kind, config, given, max_bytes)
+        attends = _check_memory(kind, config, given, max_bytes, sum(n_of_each(folder).values()))
         inner, outcome = _weights(kind, config, folder, attends)
         inner = hf_parts.chosen(inner, part)
         model = _looked_into(inner, folder, watched=attends == EAGER)
@@ -127,14 +134,35 @@ def _check_sizes(given: dict[str, Any]) -> None:
         most = MOST.get(counted[2], MAX_LAYERS) if counted else MAX_NUMBER
         if value > most:
             raise ModelError(f"The config says {name}={value:,}; at most {most:,} is read.")
-    positions, width = given.get("max_position_embeddings"), given.get("hidden_size", given.get("d_model"))
-    rotary = any(name.startswith("rope") for name in given)  # no table then
-    if not rotary and isinstance(positions, int) and isinstance(width, int) and positions * width > MAX_TABLE:
-        raise ModelError(f"The config asks for a table of {positions:,} × {width:,} numbers, more than {MAX_TABLE:,}.")
     if str(given.get("position_embedding_type", "")).startswith("relative_key"):
         raise ModelError("The config asks for positions by relative keys, which transformers no longer computes.")
     if given.get("quantization_config"):
         raise ModelError("The weights are quantised, which is not read; take the repository of the full weights.")
+
+
+def _check_references(given: dict[str, Any]) -> None:
+    """Errors: ModelError for a config that names another model, which its library would ask the hub for."""
+    for name, value in given.items():
+        if isinstance(value, dict):
+            _check_references(value)
+        timm = name in ("model_type", "backbone_type") and str(value).startswith("timm")
+        if timm or ("backbone" in name and isinstance(value, str) and name != "backbone_type"):
+            raise ModelError(
+                f"The config says {name}={value!r:.80}: a part of another model, which is not in the folder."
+            )
+
+
+def _check_tables(config: Any) -> None:
+    """Errors: ModelError for a table of positions that is too large, where the architecture has one."""
+    for part in (config, *(one for one in vars(config).values() if hasattr(one, "model_type"))):
+        kind = type(part)  # what the file calls a setting says nothing: it may have any
+        if hasattr(kind, "rope_parameters") or hasattr(kind, "rotary_dim"):
+            continue
+        positions, width = (getattr(part, name, None) for name in ("max_position_embeddings", "hidden_size"))
+        if isinstance(positions, int) and isinstance(width, int) and positions * width > MAX_TABLE:
+            raise ModelError(
+                f"The config asks for a table of {positions:,} × {width:,} numbers, more than {MAX_TABLE:,}."
+            )
 
 
 def _check_files(folder: Path, max_bytes: int) -> None:
@@ -174,10 +202,11 @@ def _class(config: Any) -> Any:
         raise ModelError(f"transformers has no model for a config of the type {config.model_type!r}.") from None
 
 
-def _check_memory(kind: Any, config: Any, given: dict[str, Any], max_bytes: int) -> str:
+def _check_memory(kind: Any, config: Any, given: dict[str, Any], max_bytes: int, n_stored: int) -> str:
     """Builds the model without memory, and says how it attends: by our attention, or by its own.
 
-    Errors: ModelError if it is too large, or its config does not fit together.
+    n_stored: numbers in the files. Errors: ModelError if it is too large, much larger than its files, or its config
+    does not fit together.
     """
     register()
     attends, skeleton = NAME, None
@@ -192,7 +221,10 @@ def _check_memory(kind: Any, config: Any, given: dict[str, Any], max_bytes: int)
             skeleton = _skeleton(kind, config, EAGER)
         except Exception as error:
             raise _unusable("The config", error, given) from error
-    size = sum(p.numel() for p in skeleton.parameters())
+    parameters = sum(p.numel() for p in skeleton.parameters())
+    if parameters > SHARED * n_stored + MAX_MISSING:  # else memory is taken for what is then found to be missing
+        raise ModelError(f"The config asks for {parameters:,} parameters, and the files hold {n_stored:,} numbers.")
+    size = parameters + sum(buffer.numel() for buffer in skeleton.buffers())
     if size > MAX_PARAMETERS:
         raise ModelError(f"The model has {size:,} parameters, more than the {MAX_PARAMETERS:,} allowed.")
     if size * BYTES_PER_NUMBER > max_bytes:
@@ -200,6 +232,7 @@ def _check_memory(kind: Any, config: Any, given: dict[str, Any], max_bytes: int)
             f"The config asks for {size:,} parameters: {size * BYTES_PER_NUMBER:,} bytes of memory as float32, more "
             f"than the {max_bytes:,} allowed."
         )
+    strangers.reserve(size * BYTES_PER_NUMBER)
     return attends
 
 

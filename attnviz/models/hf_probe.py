@@ -13,6 +13,8 @@ from attnviz.errors import ModelError
 from attnviz.nn.config import MAX_PATCHES
 
 SECOND = 16_000  # samples
+MAX_SIDE = 4096  # pixels
+MAX_CHANNELS = 16
 USUAL_SIDE = 224  # pixels, of images whose size a config does not say
 FRAMES = 100  # of a spectrogram
 BINS = ("feature_projection_input_dim", "input_feat_per_channel", "num_mel_bins")  # what configs call its height
@@ -82,6 +84,11 @@ def channels(config: Any) -> int:
 def _image(config: Any, side: int | None) -> Tensor:
     side = side or image_side(config)
     patch = patch_side(config)
+    if side > MAX_SIDE or channels(config) > MAX_CHANNELS:
+        raise ModelError(
+            f"Pictures of {side:,} × {side:,} pixels in {channels(config):,} colours are more than the "
+            f"{MAX_SIDE:,} × {MAX_SIDE:,} in {MAX_CHANNELS} that are read."
+        )
     if patch and (side // patch) ** 2 > MAX_PATCHES:
         raise ModelError(f"{(side // patch) ** 2:,} patches of an image are more than the {MAX_PATCHES:,} allowed.")
     return torch.zeros(1, channels(config), side, side)

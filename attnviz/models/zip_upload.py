@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from attnviz.errors import ModelError
 from attnviz.inputs.images import FILE
+from attnviz.inputs.temporary import temporary_folder
 from attnviz.models.hf_download import is_read
 from attnviz.models.safetensors_io import MAX_FILE_BYTES, MAX_JSON_BYTES
 
@@ -35,7 +35,7 @@ def unpacked(data: bytes, max_bytes: int = MAX_FILE_BYTES) -> Iterator[Path]:
 
     max_bytes: of all files together, unpacked. Errors: ModelError in one sentence; then nothing is left either.
     """
-    with tempfile.TemporaryDirectory(prefix="attnviz-", ignore_cleanup_errors=True) as place:
+    with temporary_folder() as place:
         folder = Path(place) / "upload"
         folder.mkdir()
         try:

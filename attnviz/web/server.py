@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from attnviz.inputs.temporary import remove_left_folders
+
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFileManager, UploadedFileRec
 
@@ -36,6 +38,7 @@ def harden() -> None:
         if id(server) in _hardened:
             return
         _hardened.add(id(server))
+    remove_left_folders()
     limit_messages()
     limit_uploads(server.uploaded_file_mgr)
 

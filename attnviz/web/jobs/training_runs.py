@@ -21,6 +21,7 @@ import streamlit as st
 import torch
 
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
+from attnviz.inputs.temporary import temporary_folder
 from attnviz.models import catalogue
 from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
@@ -125,7 +126,7 @@ class Run:
     @property
     def _path(self) -> Path:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="attnviz-", ignore_cleanup_errors=True)
+            self._folder = temporary_folder()
         return Path(self._folder.name)
 
     @property

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from attnviz import ModelError, load
-from attnviz.models import hf_download
+from attnviz.models import hf_download, strangers
 from attnviz.models.catalogue import BUNDLED
 from attnviz.models.hf_download import Cancelled, fetch
 
@@ -36,6 +36,7 @@ class Hub(http.server.ThreadingHTTPServer):
         self.stored: dict[str, Any] | None = None  # what the hub says of the weights
         self.status, self.code, self.gated = 200, "", False
         self.asked: list[tuple[str, str]] = []
+        self.tokens: list[str | None] = []  # with which each was asked
 
     def about(self) -> dict[str, Any]:
         siblings = [{"rfilename": name, "size": len(data)} for name, data in self.files.items()]
@@ -61,6 +62,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def answer(self) -> None:
         hub, path = self.server, self.path.partition("?")[0]
         hub.asked.append((self.command, path))
+        hub.tokens.append(self.headers.get("authorization"))
         if path == f"/api/models/{REPO}":
             data = json.dumps(hub.about()).encode() if hub.status == 200 else b"{}"
             return self.say(hub.status, data, {"content-type": "application/json", "x-error-code": hub.code})
@@ -177,6 +179,18 @@ def test_a_hub_that_breaks_off_is_a_sentence(hub: Hub) -> None:
     hub.status = 500
     with pytest.raises(ModelError, match=r"hub cannot be reached .*some/model is not in the local cache"):
         fetch(REPO)
+
+
+def test_a_stranger_does_not_read_with_the_token_of_who_runs_the_server(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_operator")
+    with strangers.asking(strangers.Terms()):
+        fetch(REPO)
+    assert hub.tokens and set(hub.tokens) == {None}
+    with strangers.asking(strangers.Terms(with_token=True)):
+        fetch(REPO)
+    assert "Bearer hf_of_the_operator" in hub.tokens
 
 
 def test_hf_home_is_where_the_cache_is(tmp_path: Path) -> None:
