@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from attnviz import ModelError, catalogue, load
 from attnviz.formatting import file_size, magnitude, percent
 from attnviz.models import catalogue as models
-from attnviz.models import hf_download
+from attnviz.models import hf_download, strangers
 from attnviz.models.catalogue import BUNDLED
 from attnviz.nn.config import ModelConfig
 from attnviz.web import cache
