@@ -1,4 +1,4 @@
-"""The command line: python -m attnviz serve | models | run | report | train | export | bench."""
+"""The command line: python -m attnviz serve | models | run | report | investigate | train | export | bench."""
 
 from __future__ import annotations
 
@@ -59,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, help="the file (attention.html; of a folder: training.html)")
     report.set_defaults(command=_report)
 
+    investigate = commands.add_parser("investigate", help="what each head of a model is for, with its evidence")
+    investigate.add_argument("texts", nargs="*", metavar="TEXT", help="what to judge the heads on (300 short texts)")
+    investigate.add_argument("--model", default=MODEL, help=f"a name from `models`, hf:org/name, or a folder ({MODEL})")
+    investigate.add_argument("--all", action="store_true", help="heads without a role too")
+    investigate.add_argument("--csv", type=Path, metavar="FILE", help="writes every measure of every head")
+    investigate.set_defaults(command=_investigate)
+
     train = commands.add_parser("train", help="train a model on a task and write it as a folder")
     train.add_argument("task", choices=tuple(TASKS), help="what to learn")
     train.add_argument("--preset", choices=tuple(training.PRESETS), default="default", help="small, default or large")
@@ -114,6 +121,12 @@ def _models(options: argparse.Namespace) -> None:
         millions = f"{info.n_parameters / 1e6:.1f} M"
         table.add_row(info.name, info.family, size, str(info.d_model), millions, info.source)
     Console().print(table)
+
+
+def _investigate(options: argparse.Namespace) -> None:
+    from attnviz.analysis import command
+
+    command.investigate(load(options.model), options.texts, everything=options.all, csv=options.csv)
 
 
 def _run(options: argparse.Namespace) -> None:

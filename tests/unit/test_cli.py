@@ -422,3 +422,13 @@ def test_what_cannot_be_seen_or_heard_is_said(arguments: list[str], said: str, c
     error = capsys.readouterr().err
     assert error.startswith("attnviz: ") and error.count("\n") == 1
     assert said in error
+
+
+def test_investigate_names_heads_with_their_evidence(capsys, tmp_path):
+    path = tmp_path / "measures.csv"
+    texts = ["abcabdab", "fadeface", "deafdeaf"]
+    assert main(["investigate", *texts, "--model", "program:seen", "--csv", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "duplicate" in said and "4 heads have a role on 3 texts" in " ".join(said.split())
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("layer,head,role,measure,score") and len(lines) == 1 + 4 * 9

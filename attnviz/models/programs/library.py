@@ -113,11 +113,12 @@ otherwise(ago, "-")
         "Each letter counts the smaller ones, and equal ones before it: that is its place.",
         "fbdaec",
         f"""
-smaller = count(select(tokens, tokens, key < query))
-earlier = count(select(tokens, tokens, key == query) & select(indices, indices, key < query))
-place = min(smaller + earlier, {LONGEST - 1})
+smaller = select(tokens, tokens, key < query)
+earlier = select(tokens, tokens, key == query) & select(indices, indices, key < query)
+place = min(count(smaller) + count(earlier), {LONGEST - 1})
 aggregate(select(place, indices, key == query), tokens)
 """,
+        roles={"earlier": "duplicate"},
     ),
     Listing(
         "induction",
@@ -139,10 +140,12 @@ aggregate(follows, tokens)
         "The letter that stands most often, the first of several.",
         "abbacb",
         """
-times = count(select(tokens, tokens, key == query))
+same = select(tokens, tokens, key == query)
+times = count(same)
 top = count(select(times, times, key > query)) == 0
 aggregate(select(top, indices, key, prefer="first"), tokens)
 """,
+        roles={"same": "duplicate"},
     ),
     Listing(
         "balanced",

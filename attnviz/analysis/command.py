@@ -1,0 +1,106 @@
+"""python -m attnviz investigate: what each head of a model is for, as a table with its evidence."""
+
+from __future__ import annotations
+
+import csv as csv_files
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attnviz.analysis import ablation, roles
+from attnviz.errors import InvalidParameterError
+from attnviz.formatting import percent
+from attnviz.inputs.sample import sample
+
+if TYPE_CHECKING:
+    from attnviz.models.model import Model
+
+FIELDS = ("layer", "head", "role", "measure", "score", "low", "high", "chance", "at_work", "queries")
+
+
+def investigate(model: Model, texts: Sequence[str], *, everything: bool = False, csv: Path | None = None) -> None:
+    """Prints the heads that have a role, with its share, its interval and its chance level, and what is lost without.
+
+    Arguments
+        texts: what the heads are judged on; none: the 300 of `attnviz.inputs.sample`.
+        everything: prints the heads without a role too.
+        csv: a file for every measure of every head.
+
+    Errors: InvalidParameterError, ModelError, OSError.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    out = Console()
+    read = tuple(texts) or sample()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Running the texts", total=len(read))
+        found = roles.of_model(model, read, each=lambda: progress.advance(task))
+    lost = _lost(model, read[0])
+    table = Table(box=None, pad_edge=False)
+    for title in ("layer", "head"):
+        table.add_column(title, justify="right")
+    table.add_column("role")
+    for title in ("share", "95 % interval", "chance", "without it"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for layer, row in enumerate(found.names):
+        for head, name in enumerate(row):
+            if name or everything:
+                table.add_row(
+                    str(layer), str(head), name or "–", *_evidence(found, layer, head, name), lost[layer][head]
+                )
+    out.print(table)
+    out.print(_summary(found, len(read), own=bool(texts)))
+    if csv is not None:
+        with csv.open("w", newline="", encoding="utf-8") as file:
+            writer = csv_files.writer(file)
+            writer.writerow(FIELDS)
+            writer.writerows(_rows(found))
+
+
+def _evidence(found: roles.Roles, layer: int, head: int, name: str) -> tuple[str, str, str]:
+    if not name:
+        return "", "", ""
+    place = (roles.MEASURES.index(name), layer, head)
+    score, low, high, chance = (float(x[place]) for x in (found.score, found.low, found.high, found.chance))
+    return percent(score), f"{percent(low)} – {percent(high)}", "" if chance != chance else percent(chance)
+
+
+def _lost(model: Model, text: str) -> list[list[str]]:
+    """How far the final vectors of a text move without each head, as text; "" where that cannot be run."""
+    n_layers, n_heads = model.transformer.config.n_layers, model.transformer.config.n_heads
+    try:
+        trace = model.run(text)
+        swept = [
+            ablation.moved(trace.final[0], changed.final).tolist()
+            for changed in ablation.each_head(model.transformer, trace)
+        ]
+    except InvalidParameterError:  # a model that transformers computes: its layers cannot be run one by one
+        return [[""] * n_heads for _ in range(n_layers)]
+    return [[percent(one) for one in row] for row in swept]
+
+
+def _summary(found: roles.Roles, n_texts: int, *, own: bool) -> str:
+    named = Counter(name for row in found.names for name in row if name)
+    heads = sum(map(len, found.names))
+    listed = ", ".join(f"{count} {name}" for name, count in named.most_common()) or "none"
+    texts = "your text" if n_texts == 1 else f"{n_texts} texts"
+    where = texts if own else f"{texts} in ten languages"
+    return (
+        f"{sum(named.values())} of {heads} heads have a role on {where}: {listed}. A role is said where a head gives "
+        f"at least {percent(roles.LEAST_SHARE)} of what it does not rest to it, at the low end of the interval. "
+        "Shares of duplicate and induction are of random words said twice. “Without it”: how far the final vectors "
+        "of the first text move, as a share of their norm, when the head is switched off."
+    )
+
+
+def _rows(found: roles.Roles) -> Iterator[tuple[object, ...]]:
+    for layer, row in enumerate(found.names):
+        for head, name in enumerate(row):
+            for number, measure in enumerate(roles.MEASURES):
+                place = (number, layer, head)
+                values = (found.score, found.low, found.high, found.chance, found.at_work)
+                numbers = [f"{float(x[place]):.4f}" for x in values]
+                yield layer, head, name, measure, *numbers, int(found.queries[number])
