@@ -31,31 +31,35 @@ class Beam(Completion):
     score: float  # log p of the whole answer (its end token too) / tokens ** length_penalty
 
 
-def beam(model: Model, text: Any, n_beams: int = 4, n_tokens: int = 64, *, length_penalty: float = 1.0) -> list[Beam]:
+def beam(
+    model: Model, text: Any, n_beams: int = 4, n_tokens: int = 64, *, length_penalty: float | None = None
+) -> list[Beam]:
     """The `n_beams` best answers, best first; at most `n_tokens` each.
 
-    `length_penalty` 0 prefers short answers, for each token costs; 1 compares the mean log p per token.
-    Errors: InvalidParameterError as `generate.prompt`, or for more than 16 beams.
-    Source: Wu et al. 2016, section 7; stopping as transformers does with early_stopping=False.
+    `length_penalty` 0 prefers short answers, for each token costs; 1 compares the mean log p per token. None: the
+    model's own, 1 where it says nothing. Errors: InvalidParameterError as `generate.prompt`, or for more than 16 beams.
+    Source: Wu et al. 2016, section 7; stopping as transformers does, by the model's early_stopping.
     """
     check_sizes(n_beams=n_beams, n_tokens=n_tokens)
+    if length_penalty is None:
+        length_penalty = model.rules.length_penalty
     check_finite("length_penalty", length_penalty)
     if n_beams > MOST_BEAMS:
         raise InvalidParameterError(f"n_beams={n_beams} is more than the {MOST_BEAMS} allowed")
-    begin = prompt(model, text)
-    longest = min(n_tokens, begin.longest - len(begin.start))
+    begin = prompt(model, text).within(n_tokens)
+    longest = begin.longest - len(begin.start)
     running: list[tuple[int, ...]] = [()] * n_beams
     scores = torch.tensor([0.0] + [-torch.inf] * (n_beams - 1))  # one empty answer
     finished: list[Beam] = []
     run = _spread(begin.run(model), n_beams)
     for length in range(1, longest + 1):
         assert run.logits is not None
-        log_p = run.logits[:, -1].cpu().float().log_softmax(dim=-1) + scores[:, None]  # (n_beams, V)
-        best = log_p.flatten().topk(min(2 * n_beams, log_p.numel()))
+        log_p = begin.ruled(run.logits[:, -1].cpu().float().log_softmax(dim=-1), running) + scores[:, None]
+        best = log_p.flatten().topk(min(max(2, 1 + len(begin.ends)) * n_beams, log_p.numel()))  # of (n_beams, V)
         going: list[tuple[float, int, int]] = []  # score, which answer, its new token
         for rank, (score, at) in enumerate(zip(best.values.tolist(), best.indices.tolist(), strict=True)):
             parent, token = divmod(at, log_p.shape[1])
-            ended = token == begin.end
+            ended = token in begin.ends
             if (ended or length == longest) and rank < n_beams and score > -torch.inf:
                 ids = running[parent] + (() if ended else (token,))
                 candidate = Beam(ids, model.tokenizer.encoding(ids).text, ended, score / length**length_penalty)
@@ -64,17 +68,15 @@ def beam(model: Model, text: Any, n_beams: int = 4, n_tokens: int = 64, *, lengt
                 going.append((score, parent, token))
         finished = sorted(finished, key=lambda one: -one.score)[:n_beams]
         going = going[:n_beams]
-        if length == longest or _settled(finished, going[0][0], length, n_beams, length_penalty):
+        at_best = longest if begin.rules.early_stopping == "never" and length_penalty > 0 else length
+        full = len(finished) == n_beams
+        settled = full and going[0][0] / at_best**length_penalty <= finished[-1].score
+        if length == longest or settled or (full and begin.rules.early_stopping is True):
             break
         running = [(*running[parent], token) for _, parent, token in going]
         scores = torch.tensor([score for score, _, _ in going])
         run = _next(model, begin, run, [parent for _, parent, _ in going], running)
     return finished
-
-
-def _settled(finished: list[Beam], best: float, length: int, n_beams: int, length_penalty: float) -> bool:
-    """Whether enough answers are finished, and the best unfinished one is worse already."""
-    return len(finished) == n_beams and best / length**length_penalty <= finished[-1].score
 
 
 def _next(model: Model, begin: Prompt, run: Trace, parents: list[int], running: list[tuple[int, ...]]) -> Trace:

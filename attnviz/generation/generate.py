@@ -18,7 +18,7 @@ def generate(
     top_p: float = 1.0,
     seed: int = 0,
     n_beams: int = 1,
-    length_penalty: float = 1.0,
+    length_penalty: float | None = None,
 ) -> Completion:
     """What a decoder says after a text, or an encoder-decoder model in answer to it.
 

@@ -9,7 +9,7 @@ attention of the whole text, as if it had been there from the start.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor
 
 from attnviz.checks import check_index, check_sizes, check_temperature
 from attnviz.errors import InvalidParameterError
+from attnviz.generation.rules import ruled
+from attnviz.models.decoding_rules import DecodingRules
 from attnviz.models.hf_explored import HFConfig
 from attnviz.models.hf_model import HFModel
 from attnviz.models.hf_probe import Given
@@ -87,8 +89,24 @@ class Prompt:
 
     source: tuple[int, ...] | Given | None  # what the encoder reads, if there is one: ids, an image or a sound
     start: tuple[int, ...]  # what the decoder begins with
-    end: int | None  # the token that ends a text
+    ends: tuple[int, ...]  # the tokens that end a text
     longest: int  # tokens of the decoder at most
+    rules: DecodingRules = field(default_factory=DecodingRules)  # the model's own
+
+    def ruled(self, scores: Tensor, answers: Sequence[Sequence[int]]) -> Tensor:
+        """Scores of the next token of each answer, (N, V), under the model's rules."""
+        return ruled(
+            scores,
+            [(*self.start, *answer) for answer in answers],
+            self.rules,
+            source=self.source if isinstance(self.source, tuple) else (),
+            n_prompt=len(self.start),
+            longest=self.longest,
+        )
+
+    def within(self, n_tokens: int) -> Prompt:
+        """The same for an answer of at most so many tokens."""
+        return replace(self, longest=min(self.longest, len(self.start) + n_tokens))
 
     def run(self, model: Model, answer: Sequence[int] = (), intervention: Intervention | None = None) -> Trace:
         """The model's run on the prompt and the tokens of the answer so far."""
@@ -116,19 +134,21 @@ def prompt(model: Model, text: Any) -> Prompt:
     config, tokenizer = model.transformer.config, model.tokenizer
     if config.kind == "encoder" or config.head != "lm":
         raise InvalidParameterError(f"{model.info.title} predicts no next token: it is no language model that decodes")
+    ends = model.rules.ends or (() if tokenizer.eos_id is None else (tokenizer.eos_id,))
+    rules = replace(model.rules, ends=ends)
     if model.reads != "text":
-        return Prompt(model.given(text), (_start(model),), tokenizer.eos_id, config.max_len)
+        return Prompt(model.given(text), (_start(model),), ends, config.max_len, rules)
     encoding = model.encode(text)
     ids = list(encoding.ids)
     if not ids:
         raise InvalidParameterError("The text is empty: it gives no token to begin with")
     if config.kind == "encoder-decoder":
-        return Prompt(tuple(ids), (_start(model),), tokenizer.eos_id, config.max_len)
+        return Prompt(tuple(ids), (_start(model),), ends, config.max_len, rules)
     if ids[-1] == tokenizer.eos_id and len(ids) > 1:  # it would end the text that is to go on
         del ids[-1]
     if encoding.cut or len(ids) >= config.max_len:
         raise InvalidParameterError(f"The text fills the model's {config.max_len} tokens; nothing can follow it")
-    return Prompt(None, tuple(ids), tokenizer.eos_id, config.max_len)
+    return Prompt(None, tuple(ids), ends, config.max_len, rules)
 
 
 def _start(model: Model) -> int:
@@ -158,10 +178,11 @@ def tokens(
     run = begin.run(model, ids, intervention)
     while len(begin.start) + len(ids) < begin.longest:
         assert run.logits is not None
-        p = (sampling or Sampling()).probabilities(run.logits[0, -1].cpu())  # where the generator draws
+        scores = begin.ruled(run.logits[:1, -1].cpu(), [ids])[0]  # where the generator draws
+        p = (sampling or Sampling()).probabilities(scores)
         best = int(p.argmax()) if sampling is None else int(torch.multinomial(p, 1, generator=generator))
         yield Token(best, float(p[best]), run)
-        if best == begin.end:
+        if best in begin.ends:
             return
         ids.append(best)
         if len(begin.start) + len(ids) < begin.longest:
@@ -179,10 +200,10 @@ def greedy(model: Model, text: Any, n_tokens: int = 64) -> Completion:
 def say(model: Model, text: Any, n_tokens: int = 64, sampling: Sampling | None = None, seed: int = 0) -> Completion:
     """At most `n_tokens` of what `tokens` gives after a text. Errors: InvalidParameterError as `prompt`."""
     check_sizes(n_tokens=n_tokens)
-    begin = prompt(model, text)
+    begin = prompt(model, text).within(n_tokens)
     ids: list[int] = []
     for token in tokens(model, begin, sampling, seed=seed):
-        if token.id == begin.end:
+        if token.id in begin.ends:
             return Completion(tuple(ids), model.tokenizer.encoding(ids).text, True)
         ids.append(token.id)
         if len(ids) == n_tokens:

@@ -59,6 +59,7 @@ class Tokenizer:
         self.unk_id, self.mask_id = ids["unk"], ids["mask"]
         self.cls_id, self.sep_id = ids["cls"], ids["sep"]
         self.bos_id, self.eos_id = ids["bos"], ids["eos"]
+        self.special_ids = special
         self._special_names = frozenset(special)
         self._around: int = about["around"]
         self._byte_level, self._byte_fallback = about["byte_level"], about["byte_fallback"]

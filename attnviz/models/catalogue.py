@@ -32,7 +32,9 @@ from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import folders, hf_download, hf_loading, hf_memory, hf_preprocessors, scratch, strangers, zip_upload
+from attnviz.models.decoding_rules import rules_of
 from attnviz.models.families import FAMILIES, Beyond, bert_config, check_head, unused_of_bert
+from attnviz.models.folder_tokenizers import tokenizer_of
 from attnviz.models.folders import licence
 from attnviz.models.hf_model import HFModel
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
@@ -295,12 +297,13 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     title = Path(name).name if source.startswith("the folder") else name
     info = replace(_bundle_info(name, title, config, source, licence(folder)), family=family)
     model = Model(info, loaded.transformer, _preprocessor(folder, loaded.transformer), loaded.unused_weights)
+    model = replace(model, rules=rules_of(folder))
     if isinstance(model.preprocessor, Tokenizer) and isinstance(loaded.transformer, HFModel):
         if model.preprocessor.isolated:  # transformers' own tokenizer would read it right here
             return replace(model, classes=loaded.classes)
         illustrated = hf_preprocessors.of_texts_with_images(folder, loaded.transformer.inner.config)
         return replace(model, illustrated=illustrated, classes=loaded.classes)
-    writes = _tokenizer(folder) if model.reads != "text" and config.vocab_size else None
+    writes = tokenizer_of(folder) if model.reads != "text" and config.vocab_size else None
     return replace(model, writes=writes, classes=loaded.classes)
 
 
@@ -311,7 +314,7 @@ def _preprocessor(folder: Path, transformer: Transformer) -> Tokenizer | Preproc
         return hf_preprocessors.of_images(folder, config.image_size, config.channels)
     if isinstance(transformer, HFModel) and transformer.config.reads == "sound":
         return hf_preprocessors.of_sounds(folder, transformer.inner.config)
-    return _tokenizer(folder)
+    return tokenizer_of(folder)
 
 
 def load_archive(
@@ -328,15 +331,6 @@ def load_archive(
         for x in (*model.transformer.parameters(), *model.transformer.buffers()):
             x.data = x.data.clone()  # what is read lies in the file until it is copied
     return replace(model, info=replace(model.info, title=title))
-
-
-def _tokenizer(folder: Path) -> Tokenizer:
-    """A folder's tokenizer. It may know more tokens than the model has rows: a text with such a one is refused."""
-    if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
-        return Tokenizer.from_file(folder, isolated=strangers.isolated())
-    says = folder / "tokenizer_config.json"
-    lowercase = read_json(says).get("do_lower_case", True) if says.exists() else True
-    return Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=bool(lowercase), isolated=strangers.isolated())
 
 
 def _load_hub(repo: str, max_bytes: int) -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from attnviz.inputs.illustrated import Illustrated
 from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
+from attnviz.models.decoding_rules import DecodingRules
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
@@ -47,6 +48,7 @@ class Model:
     unused_weights: tuple[str, ...] = ()  # tensors of the file that the model has no use for
     classes: tuple[str, ...] = ()  # what a classifier's logits stand for
     writes: Tokenizer | None = None  # the decoder's, where an encoder reads images or sounds
+    rules: DecodingRules = field(default_factory=DecodingRules)  # how its answers begin, go on and end
     illustrated: Illustrated | None = None  # how an image is put into a text, in a vision-language model
 
     @property

@@ -56,7 +56,7 @@ def loaded(theirs: Any, folder: Path) -> Model:
 
 def ours(model: Model, n: int) -> list[Token]:
     """n tokens with the attention of all of them, as one trace."""
-    begin = Prompt(None, PROMPT, None, 256)
+    begin = Prompt(None, PROMPT, (), 256)
     spoken = [token for token, _ in zip(tokens(model, begin), range(n), strict=False)]
     recorded(model, begin, spoken)
     return spoken

@@ -39,7 +39,7 @@ class Scene:
     @property
     def ended_by_model(self) -> bool:
         """Whether the last token is the one that ends a text."""
-        return bool(self.continuation) and self.continuation[-1] == self.prompt.end
+        return bool(self.continuation) and self.continuation[-1] in self.prompt.ends
 
     def logits(self, run: Trace, position: int | None = None) -> Tensor:
         """(V,): what a run says should stand at a position, by default the one asked for."""

@@ -1,0 +1,107 @@
+"""How a model's answers begin, go on and end: what generation_config.json says, or config.json in older folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from attnviz.errors import ModelError
+from attnviz.models.safetensors_io import read_json
+
+FILE = "generation_config.json"
+MOST = 100_000  # tokens that a list may name
+
+
+def _rule(name: str, read: Callable[[Any], Any], default: Any) -> Any:
+    """A field that stands under another name in the file, and how its value is read; ValueError: it is no such."""
+    return field(default=default, metadata={"name": name, "read": read})
+
+
+def _id(value: Any) -> int:
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError
+    return value
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    found = value if isinstance(value, list) else [value]
+    if len(found) > MOST:
+        raise ValueError
+    return tuple(_id(one) for one in found)
+
+
+def _lists(value: Any) -> tuple[tuple[int, ...], ...]:
+    if not isinstance(value, list) or len(value) > MOST:
+        raise ValueError
+    return tuple(_ids(one) for one in value if one)
+
+
+def _factor(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
+        raise ValueError
+    return float(value)
+
+
+def _power(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e3:
+        raise ValueError
+    return float(value)
+
+
+def _stopping(value: Any) -> bool | str:
+    if value not in (True, False, "never"):
+        raise ValueError
+    return value
+
+
+@dataclass(frozen=True)
+class DecodingRules:
+    """What holds for every answer of a model, in greedy decoding, sampling and beam search alike.
+
+    Names and meanings are those of transformers' GenerationConfig.
+    """
+
+    ends: tuple[int, ...] = _rule("eos_token_id", _ids, ())  # the tokens that end a text; (): the tokenizer's
+    first: int | None = _rule("forced_bos_token_id", _id, None)  # what an answer begins with: a language, say
+    last: int | None = _rule("forced_eos_token_id", _id, None)  # what the last place of a full answer holds
+    forced: tuple[tuple[int, ...], ...] = _rule("forced_decoder_ids", _lists, ())  # (place, token) pairs
+    suppressed: tuple[int, ...] = _rule("suppress_tokens", _ids, ())
+    not_first: tuple[int, ...] = _rule("begin_suppress_tokens", _ids, ())
+    bad_words: tuple[tuple[int, ...], ...] = _rule("bad_words_ids", _lists, ())
+    no_repeat: int = _rule("no_repeat_ngram_size", _id, 0)  # so many tokens in a row come only once
+    no_copy: int = _rule("encoder_no_repeat_ngram_size", _id, 0)  # nor if they stand in the encoder's text
+    repetition: float = _rule("repetition_penalty", _factor, 1.0)
+    shortest: int = _rule("min_length", _id, 0)  # tokens before an end, those of the prompt counted
+    shortest_answer: int = _rule("min_new_tokens", _id, 0)
+    length_penalty: float = _rule("length_penalty", _power, 1.0)  # of beam search
+    early_stopping: bool | str = _rule("early_stopping", _stopping, False)  # likewise
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no token is forced, forbidden or weighed otherwise."""
+        weighing = ("ends", "length_penalty", "early_stopping")
+        return all(getattr(self, one.name) == one.default for one in fields(self) if one.name not in weighing)
+
+
+def rules_of(folder: Path) -> DecodingRules:
+    """What a folder says of decoding. Errors: ModelError for a value that is none of its kind."""
+    config = read_json(folder / "config.json")
+    own = read_json(folder / FILE) if (folder / FILE).exists() else config
+    text = config.get("text_config")
+    places = [own, config, *([text] if isinstance(text, dict) else [])]
+    found: dict[str, Any] = {}
+    for one in fields(DecodingRules):
+        name, read = one.metadata["name"], one.metadata["read"]
+        for place in places if one.name == "ends" else places[:1]:
+            if place.get(name) is None:
+                continue
+            try:
+                found[one.name] = read(place[name])
+            except ValueError:
+                raise ModelError(f"{FILE} of {folder.name} says {name}={place[name]!r:.60}, which is none.") from None
+            break
+    return DecodingRules(**found)

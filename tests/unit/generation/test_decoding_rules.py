@@ -1,0 +1,153 @@
+"""What generation_config.json says holds for every answer: those of greedy and beam search are transformers'."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import attnviz
+from attnviz import Model, ModelError
+from attnviz.generation import beam_search, sampling
+from attnviz.generation.rules import ruled
+from attnviz.inputs.tokenizers import Tokenizer
+from attnviz.models.decoding_rules import DecodingRules
+from tests.support.hf_architectures import BOTH, GROUPED
+
+N = 8
+TEXT = "the cat sat on the mat the cat"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> dict[str, Path]:
+    """A decoder and an encoder-decoder with random weights, saved by transformers."""
+    import transformers
+
+    tokenizer = Tokenizer.train_bpe(["the cat sat on the mat " * 20], 300, start=None, end=None)
+    found = {}
+    both = BOTH | {"vocab_size": 300, "encoder_layers": 1, "decoder_layers": 1}
+    made = {
+        "decoder": (transformers.LlamaForCausalLM, transformers.LlamaConfig(**GROUPED | {"vocab_size": 300})),
+        "both": (transformers.BartForConditionalGeneration, transformers.BartConfig(**both)),
+    }
+    for name, (kind, config) in made.items():
+        torch.manual_seed(3)
+        model = kind._from_config(config, attn_implementation="eager").eval()
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(0.2 * torch.randn_like(p))
+        found[name] = tmp_path_factory.mktemp("models") / name
+        model.save_pretrained(found[name])
+        tokenizer.save(found[name] / "tokenizer.json")
+    return found
+
+
+def loaded(folder: Path, **rules: Any) -> Model:
+    (folder / "generation_config.json").write_text(json.dumps(rules | {"pad_token_id": 0, "decoder_start_token_id": 0}))
+    return attnviz.load(str(folder))
+
+
+def expected(folder: Path, model: Model, beams: int) -> list[int]:
+    """The new tokens of transformers' generate on the same folder, without the end."""
+    import transformers
+
+    kinds = {"decoder": transformers.LlamaForCausalLM, "both": transformers.BartForConditionalGeneration}
+    theirs = kinds[folder.name].from_pretrained(folder, attn_implementation="eager").eval()
+    ids = torch.tensor([model.encode(TEXT).ids])
+    given = {"attention_mask": torch.ones_like(ids), "max_new_tokens": N, "num_beams": beams, "do_sample": False}
+    out = theirs.generate(ids, **given)[0].tolist()
+    new = out[1:] if theirs.config.is_encoder_decoder else out[ids.shape[1] :]
+    ends = theirs.generation_config.eos_token_id
+    ends = set(ends if isinstance(ends, list) else [ends])
+    return new[: next((i for i, token in enumerate(new) if token in ends), len(new))]
+
+
+def likeliest(model: Model) -> list[int]:
+    return list(sampling.greedy(model, TEXT, N).ids)
+
+
+# Each is told the tokens that greedy decoding gives without it, so that it has something to change.
+RULES: dict[str, Any] = {
+    "nothing": lambda said: {},
+    "several ends": lambda said: {"eos_token_id": [299, said[2]]},
+    "forced first": lambda said: {"forced_bos_token_id": 17},
+    "forced last": lambda said: {"forced_eos_token_id": 2},
+    "no repeats": lambda said: {"no_repeat_ngram_size": 1},
+    "no pairs twice": lambda said: {"no_repeat_ngram_size": 2},
+    "suppressed": lambda said: {"suppress_tokens": [said[0], said[1]]},
+    "not first": lambda said: {"begin_suppress_tokens": [said[0]]},
+    "bad words": lambda said: {"bad_words_ids": [[said[1]], [said[2], said[3]]]},
+    "penalty": lambda said: {"repetition_penalty": 1.8},
+    "an end too early": lambda said: {"eos_token_id": said[1], "min_new_tokens": 4},
+    "no copies": lambda said: {"encoder_no_repeat_ngram_size": 1},
+    "short answers": lambda said: {"length_penalty": -1.0, "eos_token_id": [said[1], said[3]]},
+    "stops early": lambda said: {"early_stopping": True, "eos_token_id": [said[1], said[3], 5, 6, 7, 8]},
+    "never stops early": lambda said: {"early_stopping": "never", "eos_token_id": [said[1], said[3], 5, 6, 7, 8]},
+}
+ALL = ("decoder", "both")
+QUICK = (("decoder", "several ends"), ("both", "forced first"), ("both", "no pairs twice"), ("both", "stops early"))
+OF = {"forced first": ("both",), "no copies": ("both",)}  # of an encoder-decoder alone
+
+
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [
+        pytest.param(name, which, marks=() if (name, which) in QUICK else pytest.mark.nightly)
+        for which in RULES
+        for name in OF.get(which, ALL)
+    ],
+)
+def test_answers_are_those_of_transformers(name: str, which: str, folders) -> None:
+    rules = {"eos_token_id": 2} | RULES[which](likeliest(loaded(folders[name], eos_token_id=2)))
+    model = loaded(folders[name], **rules)
+    greedy = sampling.greedy(model, TEXT, N)
+    assert list(greedy.ids) == expected(folders[name], model, 1)
+    best = beam_search.beam(model, TEXT, 3, N)[0]
+    assert list(best.ids) == expected(folders[name], model, 3)
+
+
+def test_a_drawn_token_obeys_too(folders) -> None:
+    model = loaded(folders["both"], eos_token_id=2, forced_bos_token_id=17, suppress_tokens=list(range(20, 290)))
+    said = [sampling.say(model, TEXT, N, sampling.Sampling(temperature=5.0), seed=seed).ids for seed in range(4)]
+    assert len(set(said)) > 1
+    for ids in said:
+        assert ids[0] == 17 and not set(ids) & set(range(20, 290))
+
+
+def test_tokens_are_forced_at_their_places(folders) -> None:
+    """As of old: pairs of a place in the decoder's text and a token, such as a language's."""
+    model = loaded(folders["both"], eos_token_id=2, forced_decoder_ids=[[1, 40], [3, 41]])
+    ids = sampling.greedy(model, TEXT, N).ids
+    assert (ids[0], ids[2]) == (40, 41)
+
+
+def test_an_older_folder_says_it_in_its_config(folders) -> None:
+    folder = folders["both"]
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"forced_bos_token_id": 33, "eos_token_id": [2, 5]}))
+    try:
+        model = attnviz.load(str(folder))
+        assert model.rules.first == 33 and model.rules.ends == (2, 5)
+        assert sampling.greedy(model, TEXT, 2).ids[0] == 33
+    finally:
+        (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "rules", [{"eos_token_id": "2"}, {"no_repeat_ngram_size": -1}, {"repetition_penalty": 0}, {"bad_words_ids": [5]}]
+)
+def test_a_rule_that_is_none_is_refused(rules: dict[str, Any], folders) -> None:
+    if rules == {"bad_words_ids": [5]}:  # a single token
+        assert loaded(folders["decoder"], **rules).rules.bad_words == ((5,),)
+        return
+    with pytest.raises(ModelError, match=r"generation_config.json of decoder says .* which is none\."):
+        loaded(folders["decoder"], **rules)
+
+
+def test_without_rules_nothing_is_copied() -> None:
+    scores = torch.randn(2, 5)
+    assert ruled(scores, [[1], [2]], DecodingRules(ends=(3,)), source=(), n_prompt=1, longest=9) is scores
