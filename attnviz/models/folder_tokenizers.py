@@ -1,12 +1,11 @@
 """A folder's tokenizer as transformers reads it: tokenizer.json, or the older files that are turned into one.
 
 vocab.txt (BERT), vocab.json with merges.txt, a SentencePiece model: the library converts them, without code from the
-folder. tokenizer_config.json says which tokens stand around a text, and which ends one.
+folder. tokenizer_config.json says which token ends a text, and which other parts special tokens play.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from attnviz.models.safetensors_io import read_json
 
 OLDER = ("vocab.json", "merges.txt", "vocab.txt", "*.model", "*.spm", "*.tiktoken", "tekken.json", "sentencepiece*")
 ROLES = ("pad", "unk", "mask", "cls", "sep", "bos", "eos")
-AROUND = ("bos_token", "eos_token")
 CONFIG = "tokenizer_config.json"
 LOG = logging.getLogger(__name__)
 
@@ -29,17 +27,14 @@ def tokenizer_of(folder: Path) -> Tokenizer:
     Errors: ModelError in one sentence.
     """
     says = read_json(folder / CONFIG) if (folder / CONFIG).exists() else {}
-    isolated, file = strangers.isolated(), folder / "tokenizer.json"
+    isolated, whole = strangers.isolated(), (folder / "tokenizer.json").exists()
     older = sorted({one.name for pattern in OLDER for one in folder.glob(pattern)})
-    if not file.exists() and older == ["vocab.txt"]:
+    if not whole and older == ["vocab.txt"]:
         lowercase = bool(says.get("do_lower_case", True))
         return with_roles(Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=lowercase, isolated=isolated), says)
-    if not file.exists() and older:
+    if not whole and older:
         return with_roles(Tokenizer.from_str(_converted(folder, older), name=f"The tokenizer of {folder.name}"), says)
-    if not any(isinstance(says.get(f"add_{token}"), bool) for token in AROUND):
-        return with_roles(Tokenizer.from_file(folder, isolated=isolated), says)
-    content = json.dumps(_surrounded(read_json(file), says))
-    return with_roles(Tokenizer.from_str(content, name=str(file), isolated=isolated), says)
+    return with_roles(Tokenizer.from_file(folder, isolated=isolated), says)
 
 
 def _converted(folder: Path, older: list[str]) -> str:
@@ -68,27 +63,6 @@ def with_roles(tokenizer: Tokenizer, says: dict[str, Any]) -> Tokenizer:
         if number is not None:
             setattr(tokenizer, f"{role}_id", number)
     return tokenizer
-
-
-def _surrounded(content: dict[str, Any], says: dict[str, Any]) -> dict[str, Any]:
-    """A tokenizer.json with a start before and an end after every text, as far as its config says so."""
-    added = content.get("added_tokens")
-    ids = {one["content"]: one["id"] for one in added if isinstance(one, dict)} if isinstance(added, list) else {}
-    start, end = (_name(says.get(token)) if says.get(f"add_{token}") is True else None for token in AROUND)
-    names = [name for name in (start, end) if name is not None]
-    if any(name not in ids for name in names):
-        return content
-
-    def text(letter: str, kind: int) -> list[dict[str, Any]]:
-        def token(name: str | None) -> list[dict[str, Any]]:
-            return [] if name is None else [{"SpecialToken": {"id": name, "type_id": kind}}]
-
-        return [*token(start), {"Sequence": {"id": letter, "type_id": kind}}, *token(end)]
-
-    known = {name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in names}
-    single, pair = text("A", 0), text("A", 0) + text("B", 1)
-    kind = "TemplateProcessing"
-    return content | {"post_processor": {"type": kind, "single": single, "pair": pair, "special_tokens": known}}
 
 
 def _name(given: Any) -> str | None:
