@@ -15,6 +15,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import streamlit as st
 import torch
@@ -25,7 +26,7 @@ from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
 from attnviz.models import strangers
 from attnviz.models.catalogue import catalogue, load
-from attnviz.models.model import Model
+from attnviz.models.model import Model, ModelInfo
 from attnviz.models.programs import library
 from attnviz.models.programs import models as programs
 from attnviz.nn.config import ModelConfig
@@ -90,7 +91,7 @@ def check_name(name: str) -> None:
         if name not in own_models():
             raise ModelError(ELSEWHERE)
         return
-    known = {info.name for info in catalogue()}
+    known = {info.name for info in shared_infos()}
     if name.startswith("scratch:") and name.partition("?")[0] not in known:
         presets = ", ".join(one for one in model_names() if one.startswith("scratch:"))
         raise ModelError(f"There is no untrained model “{name[:LONGEST_NAME]}”. There are {presets}.")
@@ -263,13 +264,19 @@ def file(kind: str, name: str, text: str, change: Intervention | None, state: Vi
     return "attnviz.html", report.html(trace, state=state, before=before).encode()
 
 
+@lru_cache
+def shared_infos() -> tuple[ModelInfo, ...]:
+    """The catalogue, which stays as it is while the server runs."""
+    return tuple(catalogue())
+
+
 def model_names() -> dict[str, str]:
     """The models that run on one text alone, name → title with its size; this session's own ones first."""
     own_infos = [one.info for one in own_models().values() if reads(one.transformer.config) == "text"]
-    shared_infos = [info for info in catalogue() if info.family not in ("Encoder-decoder", "Vision")]
+    shared = [info for info in shared_infos() if info.family not in ("Encoder-decoder", "Vision")]
     return {
         info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)"
-        for info in (*own_infos, *shared_infos)
+        for info in (*own_infos, *shared)
         if info.name != "scratch:test"
     }
 
