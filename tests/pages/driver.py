@@ -123,10 +123,10 @@ def beginning(app: Page) -> str:
     return str(thread.opening(encoding.labels, encoding.special))
 
 
-def _elements(block: Any) -> Iterator[Any]:
+def elements(block: Any) -> Iterator[Any]:
     for child in block.children.values():
         if isinstance(child, Block):
-            yield from _elements(child)
+            yield from elements(child)
         else:
             yield child
 
@@ -148,7 +148,7 @@ def _strings(value: Any) -> Iterator[str]:
 def written(page: Page) -> list[str]:
     """Every string that the browser is sent in the main part, but for what is the same whatever the page shows."""
     strings = []
-    for element in _elements(page.main):
+    for element in elements(page.main):
         proto = element.proto
         if ".quiz." in getattr(proto, "id", "") or getattr(proto, "component_name", "") in OFFERS:
             continue
