@@ -56,6 +56,7 @@ class Lesson(Generic[T]):
         linked = state.get("linked")
         self._arrives = state.get("arrived", False) and linked is None
         self._reads = ("", "")  # the model's title and the text, where the page reads the sidebar
+        self._given = f"{name}:given"  # where it is kept which fields the last link or thing to try named
         self._followed: set[str] = set()  # the fields of tokens that the thread has led here
         self._openings: dict[str, int] = {}  # of such fields: the position that the link leaves out in this text
         if linked is not None:
@@ -90,11 +91,6 @@ class Lesson(Generic[T]):
     def kept(self) -> str:
         """Where the session keeps the settings while the page is another."""
         return f"{self.name}:kept"
-
-    @property
-    def _given(self) -> str:
-        """Where it is kept which fields the last link or thing to try named."""
-        return f"{self.name}:given"
 
     def settings(self) -> T:
         """The settings now; a value that no widget offers (a browser may send anything) is the first one."""
