@@ -108,26 +108,30 @@ def check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
         raise ShapeError(f"nothing to attend with: {_shapes(q, k, v)}")
 
 
-def check_projected(inputs: dict[str, Tensor], widths: Sequence[int], expected: torch.dtype, batch_first: bool) -> None:
+def check_projected(
+    query: Tensor, key: Tensor, value: Tensor, widths: Sequence[int], expected: torch.dtype, batch_first: bool
+) -> None:
     """Errors: DTypeError or ShapeError unless query, key and value fit together and into the projections.
 
-    `inputs` by name, (B, T, C), (T, B, C) unless batch_first, or (T, C); `expected` is the projections' dtype.
+    They are (B, T, C), (T, B, C) unless batch_first, or (T, C); `expected` is the projections' dtype.
     """
-    for name, x in inputs.items():
+    alone = key is query and value is query
+    names = ("query", "key", "value")
+    for name, x in zip(names, (query,) if alone else (query, key, value), strict=False):
         check_padded(name, x)
         if x.dtype != expected or not x.is_floating_point():
             device = x.device.type  # under autocast the projections make one dtype of several
             mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
             check_floats(None if mixed else expected, **{name: x})
-    query, key, value = inputs.values()
-    if not query.dim() == key.dim() == value.dim() or query.dim() not in (2, 3):
+    dims = query.dim()
+    if dims not in (2, 3) or not (alone or dims == key.dim() == value.dim()):
         shapes = _in_a_row(query, key, value)
         raise ShapeError(f"query, key and value are all (B, T, C) or all (T, C), not {shapes}")
-    for (name, x), width in zip(inputs.items(), widths, strict=True):
+    for name, x, width in zip(names, (query, key, value), widths, strict=True):
         if x.shape[-1] != width:
             raise ShapeError(f"{name} has width {x.shape[-1]}, but this layer takes {width}")
     texts = 0 if batch_first else 1
-    if (query.dim() == 3 and query.shape[texts] != key.shape[texts]) or key.shape[:-1] != value.shape[:-1]:
+    if not alone and ((dims == 3 and query.shape[texts] != key.shape[texts]) or key.shape[:-1] != value.shape[:-1]):
         raise ShapeError(f"query, key and value (B, T, C) do not match: {_in_a_row(query, key, value)}")
 
 

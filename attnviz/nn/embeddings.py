@@ -102,7 +102,7 @@ def check_ids(ids: Tensor, config: ModelConfig, start: int = 0) -> int:
         raise ShapeError(f"token ids are (B, T) with at least one token, not {tuple(ids.shape)}")
     if start + ids.shape[1] > config.max_len:
         raise ShapeError(f"{start + ids.shape[1]} tokens are more than the model's {config.max_len}")
-    low, high = int(ids.min()), int(ids.max())
+    low, high = map(int, ids.aminmax())
     if low < 0 or high >= config.vocab_size:
         raise InvalidParameterError(f"token ids {low}…{high} are outside 0…{config.vocab_size - 1}")
     return ids.shape[1]

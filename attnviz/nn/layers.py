@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,8 +31,7 @@ def gelu_tanh(x: Tensor) -> Tensor:
 
 
 Activation = Callable[[Tensor], Tensor]
-# tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask
-Masks = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+Masks = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]  # tgt's, memory's; padding of tgt, of memory
 ACTIVATIONS: dict[str, Activation] = {
     "relu": F.relu,
     "gelu": F.gelu,
@@ -95,9 +95,7 @@ class _Layer(nn.Module):
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         decoder = isinstance(self, TransformerDecoderLayer)
 
-        def attention() -> MultiheadAttention:
-            return MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **place)
-
+        attention = partial(MultiheadAttention, d_model, nhead, dropout, bias, batch_first=batch_first, **place)
         # created in torch's order: the same seed gives the same layer, and its parts stand in the same row
         self.self_attn = attention()
         if decoder:
@@ -108,10 +106,9 @@ class _Layer(nn.Module):
             self.dropout = nn.Dropout(dropout)
             self.linear2 = nn.Linear(dim_feedforward, d_model, bias=bias, **place)
         sublayers = range(1, 2 + decoder + (not self.attention_only))
-        for i in sublayers:
-            self.add_module(f"norm{i}", nn.LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **place))
-        for i in sublayers:
-            self.add_module(f"dropout{i}", nn.Dropout(dropout))
+        parts = {f"norm{i}": nn.LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **place) for i in sublayers}
+        for name, part in (parts | {f"dropout{i}": nn.Dropout(dropout) for i in sublayers}).items():
+            self.add_module(name, part)
         self.activation = activation  # a module may be one too
 
     def feed_forward(self, x: Tensor) -> Tensor:
@@ -173,8 +170,8 @@ class TransformerEncoderLayer(_Layer):
             return self._stream(src, src_mask, src_key_padding_mask, is_causal)[1]
         attention = Recording(self.self_attn, MultiheadAttention, recording.options)
         mid, post = recorded((attention,), self._stream, src, src_mask, src_key_padding_mask, is_causal)
-        resid_pre, resid_mid, resid_post = (_batch_first(x, self) for x in (src, mid, post))
-        recording.trace = LayerTrace(resid_pre, attention_trace(attention), resid_mid, None, None, resid_post)
+        before, mid, after = _batch_first(self, src, mid, post)
+        recording.trace = LayerTrace(before, attention_trace(attention), mid, None, None, after)
         recording.returned = post
         return post
 
@@ -244,9 +241,9 @@ class TransformerDecoderLayer(_Layer):
         mid, cross, post = recorded(
             (attention, crossing), self._stream, tgt, memory, masks, tgt_is_causal, memory_is_causal
         )
-        resid_pre, resid_mid, resid_cross, resid_post = (_batch_first(x, self) for x in (tgt, mid, cross, post))
+        before, mid, cross, after = _batch_first(self, tgt, mid, cross, post)
         traces = attention_trace(attention), attention_trace(crossing)
-        recording.trace = LayerTrace(resid_pre, traces[0], resid_mid, traces[1], resid_cross, resid_post)
+        recording.trace = LayerTrace(before, traces[0], mid, traces[1], cross, after)
         recording.returned = post
         return post
 
@@ -309,29 +306,26 @@ def layer_trace(
     Options as for `MultiheadAttention.trace`; the layer is also told, in torch's words, whether it is causal.
     Errors: ModelError if the layer or its attention is another library's, which leaves no record.
     """
-    options, cross_options = dict(options), dict(cross_options or {})
-    given = {}
-    for kind, own in (("tgt" if memory is not None else "src", options), ("memory", cross_options)):
-        for name in TORCHS:
-            if name in own:
-                given[_torchs_name(kind, name)] = own.pop(name)
+    options, cross_options, kind = dict(options), dict(cross_options or {}), "src" if memory is None else "tgt"
+    given = {_torchs_name(kind, name): options.pop(name) for name in TORCHS if name in options}
+    given |= {_torchs_name("memory", name): cross_options.pop(name) for name in TORCHS if name in cross_options}
     mask = options.get("mask")
     if mask is not None and mask.causal:
-        given[_torchs_name("src" if memory is None else "tgt", "is_causal")] = True
+        given[_torchs_name(kind, "is_causal")] = True
     recording = Recording(layer, _Layer, options, cross_options)
     inputs = [x] if memory is None else [x, memory]
     if not getattr(layer, "batch_first", True):
         inputs = [tensor.transpose(0, 1) for tensor in inputs]
     out = recorded((recording,), layer, *inputs, **given)
     run: LayerTrace = recording.trace
-    return run if out is recording.returned else replace(run, resid_post=_batch_first(out, layer))
+    return run if out is recording.returned else replace(run, resid_post=_batch_first(layer, out)[0])
 
 
 def _torchs_name(kind: str, name: str) -> str:
     """What torch's layers call an argument of their attention."""
-    if name == "is_causal":
-        return name if kind == "src" else f"{kind}_is_causal"
-    return f"{kind}_{name}" if name == "key_padding_mask" else f"{kind}_mask"
+    if name == "is_causal" and kind == "src":
+        return name
+    return f"{kind}_{name.removeprefix('attn_')}"
 
 
 def _check_input(x: Tensor) -> None:
@@ -342,13 +336,15 @@ def _check_input(x: Tensor) -> None:
 
 def _check_pair(tgt: Tensor, memory: Tensor, layer: _Layer) -> None:
     """Errors: DTypeError or ShapeError, in the caller's layout, unless both are (un)batched alike."""
-    for x in (tgt, memory):
-        _check_input(x)
-    batch = 0 if layer.batch_first else 1
-    if tgt.dim() != memory.dim() or (tgt.dim() == 3 and tgt.shape[batch] != memory.shape[batch]):
+    _check_input(tgt)
+    _check_input(memory)
+    texts = 0 if layer.batch_first else 1
+    if tgt.dim() != memory.dim() or (tgt.dim() == 3 and tgt.shape[texts] != memory.shape[texts]):
         raise ShapeError(f"tgt {tuple(tgt.shape)} and memory {tuple(memory.shape)} do not match")
 
 
-def _batch_first(x: Tensor, layer: nn.Module) -> Tensor:
+def _batch_first(layer: nn.Module, *stream: Tensor) -> tuple[Tensor, ...]:
     """The layer's layout → (B, T, C)."""
-    return x[None] if x.dim() == 2 else x if getattr(layer, "batch_first", True) else x.transpose(0, 1)
+    if stream[0].dim() == 2:
+        return tuple(x[None] for x in stream)
+    return stream if getattr(layer, "batch_first", True) else tuple(x.transpose(0, 1) for x in stream)

@@ -132,9 +132,11 @@ class Mask:
     @property
     def only_causal(self) -> bool:
         """Whether causality is the one condition."""
+        if not self.causal:
+            return False
         others = (self.window, self.lengths, self.keys, self.dense)
         plain = not self.blocked and not self.extra and not self.start
-        return self.causal and all(x is None for x in others) and plain
+        return all(x is None for x in others) and plain
 
     def replaced(self, pattern: str | tuple[str, int]) -> Mask:
         """The same padding under another pattern: "causal", "none" or ("window", n).

@@ -160,8 +160,8 @@ class MultiheadAttention(nn.Module):
         check_tensor("attn_mask", masks[0])
         check_tensor("key_padding_mask", masks[1])
         weight = self.in_proj_weight if self._is_packed() else self.q_proj_weight
-        inputs = {"query": query, "key": key, "value": value}
-        check_projected(inputs, (self.embed_dim, self.kdim, self.vdim), weight.dtype, self.batch_first)
+        widths = self.embed_dim, self.kdim, self.vdim
+        check_projected(query, key, value, widths, weight.dtype, self.batch_first)
         batched = query.dim() == 3
         if not batched:
             query, key, value = _each(lambda x: x[None], query, key, value)
@@ -289,9 +289,8 @@ class MultiheadAttention(nn.Module):
         bias = added if bias is None else bias if added is None else bias + added
         scale, temperature, head_scale = 1.0 / math.sqrt(self.head_dim), 1.0, None
         if intervention is not None:
-            full = changed_mask(full, intervention)
+            full, temperature = changed_mask(full, intervention), intervention.temperature
             scale = scale if intervention.scaled else 1.0
-            temperature = intervention.temperature
             head_scale = head_factors(intervention, self.num_heads, q)
         check_lengths(full.lengths, q.shape[0], k.shape[2])
         check_broadcast("keep", full.dense, q, k)
@@ -303,9 +302,10 @@ class MultiheadAttention(nn.Module):
         z = attended(trace, self.dropout if self.training else 0.0, weights)
         sides = (z.permute(2, 0, 1, 3) if sequence_first else z.transpose(1, 2)).flatten(2)
         out = self.out_proj(sides)
-        return replace(trace, z=z, out=out.transpose(0, 1) if sequence_first else out), out, weights
+        rows = out.transpose(0, 1) if sequence_first else out  # and no `replace`, which takes three times as long
+        return AttentionTrace(q, k, v, z, rows, full, bias, alibi, scale, temperature, head_scale), out, weights
 
-    def _heads(self, sequence_first: bool, *inputs: Tensor) -> list[Tensor]:
+    def _heads(self, sequence_first: bool, *inputs: Tensor) -> Sequence[Tensor]:
         """x W + b for query, key and value, or for the query alone, cut into heads: (B, H, T or S, D) each."""
 
         def cut(x: Tensor) -> Tensor:
@@ -314,14 +314,15 @@ class MultiheadAttention(nn.Module):
 
         packed = self._is_packed()
         if packed and len(inputs) == 3 and all(x is inputs[0] for x in inputs):
-            return [cut(part) for part in F.linear(inputs[0], self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)]
+            x = F.linear(inputs[0], self.in_proj_weight, self.in_proj_bias)
+            x = x.unflatten(-1, (3, self.num_heads, self.head_dim))
+            return x.permute(2, 1, 3, 0, 4).unbind() if sequence_first else x.permute(2, 0, 3, 1, 4).unbind()
         if packed:
             weights: Sequence[Tensor] = self.in_proj_weight.chunk(3)
         else:
             weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        biases: Sequence[Tensor | None] = (None,) * 3
-        if self.in_proj_bias is not None:
-            biases = self.in_proj_bias.chunk(3)
+        bias = self.in_proj_bias
+        biases: Sequence[Tensor | None] = (None,) * 3 if bias is None else bias.chunk(3)
         return [cut(F.linear(x, w, b)) for x, w, b in zip(inputs, weights, biases, strict=False)]
 
     def _extra_keys(
@@ -343,8 +344,6 @@ class MultiheadAttention(nn.Module):
 
 def _each(fn: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
     """fn of each tensor; what was one tensor stays one, so that self-attention can still be recognised."""
-    done: dict[int, Tensor] = {}
-    for x in tensors:
-        if id(x) not in done:
-            done[id(x)] = fn(x)
+    done = {id(x): x for x in tensors}
+    done = {key: fn(x) for key, x in done.items()}
     return [done[id(x)] for x in tensors]

@@ -35,9 +35,10 @@ class Recording:
     out: Tensor | None = None  # what the caller got: a hook or an override may have changed it
 
     def __post_init__(self) -> None:
-        wrapped = not isinstance(self.module, self.kind)
-        inside = [m for m in self.module.modules() if isinstance(m, self.kind)] if wrapped else [self.module]
-        self.identities = tuple(map(id, inside))  # of the modules whose call is the one to record
+        # of the modules whose call is the one to record: the module, or what it wraps
+        self.identities: tuple[int, ...] = (id(self.module),)
+        if not isinstance(self.module, self.kind):
+            self.identities = tuple(id(m) for m in self.module.modules() if isinstance(m, self.kind))
 
     def missing(self) -> ModelError:
         """That there is no record, and why."""

@@ -29,6 +29,8 @@ def merged(
     full, bias = mask or Mask(), None
     if is_causal and not full.causal:
         full = replace(full, causal=True)
+    if attn_mask is None and key_padding_mask is None:
+        return full, None
     if attn_mask is not None:
         keep, added = _split("attn_mask", attn_mask, ((queries, keys), (batch * heads, queries, keys)), dtype)
         if attn_mask.dim() == 3:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,14 @@ PARTS = {  # the parts of the layers that are called as modules in torch too
     "decoder layer": ("self_attn", "multihead_attn", "norm1", "norm2", "norm3", "linear1", "linear2", "dropout3"),
     "encoder": ("layers.0", "layers.1", "layers.1.self_attn", "layers.0.linear1", "norm"),
     "decoder": ("layers.0", "layers.1", "layers.1.multihead_attn", "layers.0.linear1", "norm"),
+}
+CAUSAL = torch.ones(5, 5, dtype=torch.bool).triu(1)
+FLOAT = torch.zeros(5, 5).masked_fill(CAUSAL, -math.inf)
+GIVEN: dict[str, Any] = {
+    "nothing": {},
+    "a bool mask": {"mask": CAUSAL},
+    "a float mask": {"mask": FLOAT},
+    "padding": {"padding": torch.arange(5).expand(2, 5) > 3},
 }
 
 
@@ -102,3 +111,12 @@ def same(ours: Any, theirs: Any) -> None:
 
 def private(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module)
+
+
+def arguments(kind: str, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return (x, x, x) if kind == "attention" else (x, x.flip(-2)) if kind.startswith("decoder") else (x,)
+
+
+def options(kind: str, given: dict[str, Any]) -> dict[str, Any]:
+    names = {"mask": mask_name(kind), "padding": padding_name(kind)}
+    return {names[name]: value for name, value in given.items()}
