@@ -60,6 +60,11 @@ class IsolatedReader:
         result: dict[str, Any] = self._ask("encode", text, room)
         return result
 
+    def encode_pair(self, first: str, second: str, room: int | None) -> dict[str, Any]:
+        """As `Reader.encode_pair`. Errors: as `encode`."""
+        result: dict[str, Any] = self._ask("encode_pair", first, second, room)
+        return result
+
     def decode(self, ids: Sequence[int], skip_special: bool) -> str:
         """As `Reader.decode`. Errors: as `encode`."""
         return str(self._ask("decode", list(ids), skip_special))

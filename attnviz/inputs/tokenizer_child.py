@@ -39,6 +39,7 @@ class Reader:
                 (i, str(token.content), token.special) for i, token in library.get_added_tokens_decoder().items()
             ],
             "around": library.num_special_tokens_to_add(False),  # special tokens around one text
+            "around_pair": library.num_special_tokens_to_add(True),
             "byte_level": "ByteLevel" in pipeline,
             "byte_fallback": "ByteFallback" in pipeline,
             "metaspace": "▁" in pipeline,
@@ -64,6 +65,24 @@ class Reader:
             "cut": cut,
         }
 
+    def encode_pair(self, first: str, second: str, room: int | None) -> dict[str, Any]:
+        """As `encode`, of two texts: the longer one is cut first. `offsets` are those of both, one after the other."""
+        contents = [self.library.encode(text, add_special_tokens=False) for text in (first, second)]
+        lengths = [len(content) for content in contents]
+        kept = lengths if room is None else _fitting(lengths[0], lengths[1], room)
+        for content, n in zip(contents, kept, strict=True):
+            if n < len(content):
+                content.truncate(n)
+        full = self.library.post_process(*contents)
+        return {
+            "ids": full.ids,
+            "tokens": full.tokens,
+            "special": full.special_tokens_mask,
+            "types": full.type_ids,
+            "offsets": [content.offsets for content in contents],
+            "cut": sum(lengths) - sum(kept),
+        }
+
     def decode(self, ids: Sequence[int], skip_special: bool) -> str:
         """The text of ids."""
         text: str = self.library.decode(list(ids), skip_special_tokens=skip_special)
@@ -77,6 +96,16 @@ class Reader:
         """The content of a tokenizer.json."""
         text: str = self.library.to_str()
         return text
+
+
+def _fitting(first: int, second: int, room: int) -> list[int]:
+    """How many tokens of two texts fit, the longer one cut first, as the library's own truncation has it."""
+    short, long = sorted((first, second))
+    long = short if short > room else max(short, room - short)
+    if short + long > room:
+        short, long = room // 2, room - room // 2
+    long = min(long, max(first, second))
+    return [long, short] if first > second else [short, long]
 
 
 def read(content: bytes) -> Reader:
@@ -147,7 +176,7 @@ def limit(memory: int) -> None:
 
 def answer(reader: Reader, call: str, arguments: list[Any]) -> Any:
     """One call of a `Reader`, as it came in a message."""
-    if call not in ("about", "encode", "decode", "names", "to_json"):
+    if call not in ("about", "encode", "encode_pair", "decode", "names", "to_json"):
         raise ValueError(call)
     return getattr(reader, call)(*arguments)
 

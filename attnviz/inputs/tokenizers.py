@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs import tokenizer_child
 from attnviz.inputs.isolated_tokenizer import IsolatedReader
-from attnviz.inputs.words import byte_alphabet, readable, word_of_characters
+from attnviz.inputs.words import byte_alphabet, number_words, readable, without_blanks
 from attnviz.nn.encoding import Encoding
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Tokenizer:
         self.special_ids = special
         self._special_names = frozenset(special)
         self._around: int = about["around"]
+        self._around_pair: int = about["around_pair"]
         self._byte_level, self._byte_fallback = about["byte_level"], about["byte_fallback"]
         self._metaspace = about["metaspace"]
         self._prefix: str = about["prefix"]
@@ -104,11 +105,31 @@ class Tokenizer:
             raise InvalidParameterError(f"max_length={max_length} leaves no room beside {self._around} special tokens")
         room = None if max_length is None else max_length - self._around
         read = _asked("This tokenizer cannot read the text", lambda: self._reader.encode(text, room))
+        return self._made(text, read, read["offsets"])
+
+    def encode_pair(self, first: str, second: str, max_length: int | None = None) -> Encoding:
+        """Two texts with the special tokens around and between them, and the segment of each token.
+
+        What does not fit is cut from the longer one first. Errors: as `encode`.
+        """
+        _check_text(first)
+        _check_text(second)
+        around = self._around_pair
+        if max_length is not None and max_length <= around + 1:
+            raise InvalidParameterError(f"max_length={max_length} leaves no room beside {around} special tokens")
+        room = None if max_length is None else max_length - around
+        read = _asked("This tokenizer cannot read the texts", lambda: self._reader.encode_pair(first, second, room))
+        text, start = f"{first}\n{second}", len(first) + 1
+        content = [*map(tuple, read["offsets"][0]), *((start + i, start + j) for i, j in read["offsets"][1])]
+        return self._made(text, read, content)
+
+    def _made(self, text: str, read: dict[str, Any], content: Sequence[tuple[int, int]]) -> Encoding:
+        """What was read of a text; `content`: the offsets of its own tokens."""
         tokens, special = tuple(read["tokens"]), tuple(map(bool, read["special"]))
-        offsets = _without_blanks(text, read["offsets"], special)
-        words = _number_words(text, offsets, special)
-        labels = tuple(self._label(token) for token in tokens)
-        return Encoding(text, tuple(read["ids"]), tokens, labels, offsets, words, special, read["cut"])
+        offsets = without_blanks(text, content, special)
+        words = number_words(text, offsets, special)
+        labels, ids = tuple(map(self._label, tokens)), tuple(read["ids"])
+        return Encoding(text, ids, tokens, labels, offsets, words, special, read["cut"], tuple(read.get("types", ())))
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """The text of `ids`; the exact original for tokenizers trained here, lower case for uncased BERT."""
@@ -138,9 +159,9 @@ class Tokenizer:
             if not is_special:  # an unfinished character is one that the next token may still replace
                 end = max(start, min(len(text), len(read(n).rstrip("\ufffd"))))
                 spans.append((start, end))
-        offsets = _without_blanks(text, spans, special)
+        offsets = without_blanks(text, spans, special)
         labels = tuple(map(self._label, names))
-        return Encoding(text, tuple(ids), tuple(names), labels, offsets, _number_words(text, offsets, special), special)
+        return Encoding(text, tuple(ids), tuple(names), labels, offsets, number_words(text, offsets, special), special)
 
     def _label(self, token: str) -> str:
         if token in self._special_names:
@@ -299,37 +320,3 @@ def _finish(library: tokenizers.Tokenizer, start: str | None, end: str | None) -
         single = " ".join([*([start] if start else []), "$A", *([end] if end else [])])
         library.post_processor = processors.TemplateProcessing(single=single, special_tokens=list(around.items()))
     return library
-
-
-def _without_blanks(
-    text: str, content: Sequence[tuple[int, int]], special: Sequence[bool]
-) -> tuple[tuple[int, int], ...]:
-    """Offsets of all tokens from those of the content: no blanks around a word, blanks by themselves kept.
-
-    A special token stands where the token before it ended. (The library's own trimming trims once more each
-    time it runs and leaves nothing of a token that is a blank; so only its first result is used.)
-    """
-    remaining, last = iter(content), 0
-    result: list[tuple[int, int]] = []
-    for is_special in special:
-        start, end = (last, last) if is_special else next(remaining)
-        piece = text[start:end]
-        if piece.strip():
-            start, end = end - len(piece.lstrip()), start + len(piece.rstrip())
-        elif not is_special and start == end and text[last:start].isspace():
-            start = last
-        result.append((start, end))
-        last = end
-    return tuple(result)
-
-
-def _number_words(text: str, offsets: Sequence[tuple[int, int]], special: Sequence[bool]) -> tuple[int | None, ...]:
-    """The word of each token: that of its first character; numbered in order of appearance."""
-    starts = [start for (start, _), is_special in zip(offsets, special, strict=True) if not is_special]
-    word_at = word_of_characters(text, max(starts, default=-1) + 1)
-    numbers: dict[int, int] = {}
-    words: list[int | None] = []
-    for (start, _), is_special in zip(offsets, special, strict=True):
-        word = word_at[min(start, len(word_at) - 1)] if word_at else 0
-        words.append(None if is_special else numbers.setdefault(word, len(numbers)))
-    return tuple(words)

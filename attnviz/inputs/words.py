@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 
 # An apostrophe or hyphen between two letters belongs to the word: didn't, well-known, snake_case.
@@ -93,3 +94,37 @@ def _letter(ch: str) -> bool:
 def _hangs(ch: str) -> bool:
     """Whether `ch` belongs to the character before it: combining marks, format characters, skin tones."""
     return unicodedata.category(ch) in ("Mn", "Mc", "Me", "Cf") or SKIN_TONE.match(ch) is not None
+
+
+def without_blanks(
+    text: str, content: Sequence[tuple[int, int]], special: Sequence[bool]
+) -> tuple[tuple[int, int], ...]:
+    """Offsets of all tokens from those of the content: no blanks around a word, blanks by themselves kept.
+
+    A special token stands where the token before it ended. (The library's own trimming trims once more each
+    time it runs and leaves nothing of a token that is a blank; so only its first result is used.)
+    """
+    remaining, last = iter(content), 0
+    result: list[tuple[int, int]] = []
+    for is_special in special:
+        start, end = (last, last) if is_special else next(remaining)
+        piece = text[start:end]
+        if piece.strip():
+            start, end = end - len(piece.lstrip()), start + len(piece.rstrip())
+        elif not is_special and start == end and text[last:start].isspace():
+            start = last
+        result.append((start, end))
+        last = end
+    return tuple(result)
+
+
+def number_words(text: str, offsets: Sequence[tuple[int, int]], special: Sequence[bool]) -> tuple[int | None, ...]:
+    """The word of each token: that of its first character; numbered in order of appearance."""
+    starts = [start for (start, _), is_special in zip(offsets, special, strict=True) if not is_special]
+    word_at = word_of_characters(text, max(starts, default=-1) + 1)
+    numbers: dict[int, int] = {}
+    words: list[int | None] = []
+    for (start, _), is_special in zip(offsets, special, strict=True):
+        word = word_at[min(start, len(word_at) - 1)] if word_at else 0
+        words.append(None if is_special else numbers.setdefault(word, len(numbers)))
+    return tuple(words)

@@ -25,6 +25,7 @@ LENGTHS = ("max_position_embeddings", "n_positions", "max_target_positions", "ma
 TABLES = ("position_embeddings", "embed_positions", "wpe")
 WIDTHS = ("intermediate_size", "decoder_ffn_dim", "d_ff", "n_inner", "ffn_dim", "hidden_dim", "dff", "d_inner")
 WHAT = {"text": "a text", "image": "an image", "sound": "a sound"}
+XLNET_SEGMENTS = 3  # whose config names none
 N_TARGET = 2  # tokens that a decoder is tried on
 ENDS_WITH_TOKENS = {"yolos"}  # types whose special tokens stand after the patches too
 
@@ -290,7 +291,7 @@ def _config(inner: Any, kind: str, record: AttentionTrace, out: Any, n: int, att
         width=record.q.shape[3],
         parameters=sum(p.numel() for p in inner.parameters()),
         start_id=_start(inner) if kind == "encoder-decoder" else None,
-        segments=number(given, "type_vocab_size"),
+        segments=getattr(given, "type_vocab_size", XLNET_SEGMENTS) or 0,
         attends=attends,
         reads=reads(inner),
     )

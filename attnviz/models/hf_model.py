@@ -82,6 +82,10 @@ class HFModel(Transformer):
         return super().__getattr__(name)
 
     @property
+    def n_segments(self) -> int:
+        return self.config.segments if "token_type_ids" in self._takes else 0
+
+    @property
     def reads_itself(self) -> bool:
         return self.config.reads_itself
 
@@ -153,7 +157,8 @@ class HFModel(Transformer):
             read = past.source
             given |= {"decoder_input_ids": ids, "encoder_outputs": (read.final,)}
             given["attention_mask"] = _ones(read.final[..., 0], read.lengths)
-        out = self._run(run, given, batch)
+        with one_sentence(f"A model of the type {self.config.architecture}", "stops on this input", self.inner):
+            out = self._under(run, given, batch)
         states = out.hidden_states if past.source is None else out.decoder_hidden_states
         return self._trace(run, "decoder", states, (ids.shape[1],) * batch, past.source, logits_of(out))
 
@@ -215,9 +220,9 @@ class HFModel(Transformer):
             given["token_type_ids"] = types
         anything = any(p.kind == p.VAR_KEYWORD for p in self._takes.values())
         given = {name: x for name, x in given.items() if name in self._takes or (anything and name != "use_cache")}
-        return self._run(run, given, len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values()))))
+        return self._under(run, given, len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values()))))
 
-    def _run(self, run: Run, given: dict[str, Any], batch: int) -> Any:
+    def _under(self, run: Run, given: dict[str, Any], batch: int) -> Any:
         token = RUN.set(run)
         try:
             if not self._watched:

@@ -78,15 +78,18 @@ class Model:
         intervention: Intervention | None = None,
         *,
         image: Any = None,
+        pair: str | Sequence[str] | None = None,
     ) -> Trace:
         """Runs the model on one text or a padded batch of texts, and returns everything it computed.
 
+        A text may be its token ids, as they are: a list of numbers, or several, or a tensor. `pair`: a second text for
+        each, which the model reads after the first, with its segments where it knows such (a question and a passage).
         A vision model runs on one image or several (see `Preprocessing.batch`), a speech model on one sound (see
         `attnviz.inputs.sounds.sound`). `target` is the decoder's text in an encoder-decoder model. `image`: of a
         vision-language model, what the one text is about. Errors: InvalidParameterError.
         """
         encodings: list[Encoding] = []
-        lengths = None
+        lengths, types = None, None
         inputs: Tensor | Mapping[str, Tensor]
         if image is not None:
             inputs, encodings = self._with_image(text, image)
@@ -95,16 +98,46 @@ class Model:
         else:
             if target is None and self.transformer.reads_itself:
                 target = text
-            encodings = [self.encode(one) for one in _texts("text", text)]
+            encodings = self._encodings(text, pair)
             inputs, lengths = self._pad(encodings)
+            types = self._segments(encodings, inputs)
         goals = [] if target is None else [self._goal(one) for one in _texts("target", target)]
         target_ids, target_lengths = self._pad(goals) if goals else (None, None)
         inputs, target_ids = self.brought(inputs), self.brought(target_ids)
         with torch.inference_mode():  # here, because every Streamlit run is a new thread
             trace = self.transformer(
-                inputs, target_ids, lengths=lengths, target_lengths=target_lengths, intervention=intervention
+                inputs,
+                target_ids,
+                lengths=lengths,
+                target_lengths=target_lengths,
+                types=self.brought(types),
+                intervention=intervention,
             )
         return self.named(trace, inputs, encodings, goals)
+
+    def _encodings(self, text: Any, pair: str | Sequence[str] | None) -> list[Encoding]:
+        """Texts, pairs of them, or ids as tokens. Errors: InvalidParameterError."""
+        rows = _ids(text)
+        if rows and pair is None:
+            return [self.tokenizer.encoding(row) for row in rows]
+        firsts = _texts("text", text)
+        if pair is None:
+            return [self.encode(one) for one in firsts]
+        seconds = _texts("pair", pair)
+        if len(firsts) != len(seconds):
+            raise InvalidParameterError(f"{len(firsts)} texts and {len(seconds)} second texts do not make pairs")
+        longest = self.transformer.config.max_len
+        both = zip(firsts, seconds, strict=True)
+        return [self.tokenizer.encode_pair(first, second, max_length=longest) for first, second in both]
+
+    def _segments(self, encodings: Sequence[Encoding], ids: Tensor) -> Tensor | None:
+        """The segments of pairs, (B, T); None where there are none, or the model knows none."""
+        if max((kind for one in encodings for kind in one.types), default=0) >= self.transformer.n_segments:
+            return None
+        types = torch.zeros_like(ids)
+        for row, one in zip(types, encodings, strict=True):
+            row[: len(one.types)] = torch.tensor(one.types, dtype=torch.long)
+        return types if types.any() else None
 
     def given(self, source: Any) -> Tensor | Mapping[str, Tensor]:
         """An image (or several) or a sound as the model reads it. Errors: InvalidParameterError."""
@@ -176,6 +209,17 @@ def placed(model: Model, device: torch.device | str | None, dtype: torch.dtype |
         said = str(error).strip().partition("\n")[0].rstrip(".")
         raise ModelError(f"{model.info.title} cannot go to device={str(device)!r}: {said[:200]}.") from None
     return model
+
+
+def _ids(given: Any) -> list[list[int]]:
+    """One text's ids, or several texts', as lists; [] for what is none."""
+    if isinstance(given, Tensor):
+        given = given.tolist() if not given.is_floating_point() else None
+    if not isinstance(given, list | tuple) or not given:
+        return []
+    rows = [given] if all(isinstance(i, int) for i in given) else given
+    known = all(isinstance(row, list | tuple) and row and all(isinstance(i, int) for i in row) for row in rows)
+    return [list(row) for row in rows] if known else []
 
 
 def _texts(what: str, given: str | Sequence[str]) -> list[str]:

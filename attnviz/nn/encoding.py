@@ -10,7 +10,8 @@ class Encoding:
     """A text as a model reads it; every tuple has one entry per token.
 
     `offsets` count characters of `text` and hold no blanks around a word; `(p, p)` for special tokens.
-    `words` numbers the words from 0, `None` for special tokens. `cut`: how many tokens `max_length` left out.
+    `words` numbers the words from 0, `None` for special tokens. `cut`: how many tokens `max_length` left out. `types`:
+    the segment of each token, of a pair of texts, which stand in `text` as two lines; () for one text.
     """
 
     text: str
@@ -21,6 +22,7 @@ class Encoding:
     words: tuple[int | None, ...]
     special: tuple[bool, ...]
     cut: int = 0
+    types: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -100,6 +100,11 @@ class Transformer(nn.Module):
         return Stack({"layers": layers, "norm": norm if config.final_norm else nn.Identity()})
 
     @property
+    def n_segments(self) -> int:
+        """Kinds of segments that the texts of a pair may have; 0 where there are none."""
+        return self.config.n_types
+
+    @property
     def reads_itself(self) -> bool:
         """Whether a decoder reads the encoder's text again where no target is given."""
         return False
