@@ -20,6 +20,7 @@ from attnviz.training.tasks import TASKS
 from attnviz.training.tasks.texts import MOST_BYTES, unwrapped
 
 MODEL = "minilm"
+FORMS = ("attnviz", "transformers")  # as `models.export` knows them, which is imported when it is needed
 BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page", "generate")
 
 
@@ -81,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write a model as a folder, .npz, .json or .onnx")
     export.add_argument("model", help="a name from `models`, hf:org/name, or a folder")
     export.add_argument("--out", type=Path, required=True, help="a folder, or a file ending in .npz, .json or .onnx")
+    export.add_argument("--format", choices=FORMS, default=FORMS[0], help="of a folder: ours, or transformers'")
+    export.add_argument("--attentions", action="store_true", help="an ONNX graph gives out attention weights too")
     export.set_defaults(command=_export)
 
     bench = commands.add_parser("bench", help="measure speed and memory, as ratios in one run (in a checkout)")
@@ -202,7 +205,8 @@ def _export(options: argparse.Namespace) -> None:
 
     model = load(options.model)
     training, card = exporting.notes(options.model)
-    done = exporting.export(model, options.out, training=training, card=card)
+    more = {"form": options.format, "attentions": options.attentions}
+    done = exporting.export(model, options.out, training=training, card=card, **more)
     sys.stdout.write(f"{done.path} ({done.n_bytes / 1e6:.1f} MB): {done.says}\n")
 
 

@@ -12,9 +12,10 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.errors import InvalidParameterError, check_installed
-from attnviz.models import folders
+from attnviz.models import folders, transformers_form
 from attnviz.models.atomic_write import write_whole
 from attnviz.models.catalogue import BUNDLED
 from attnviz.models.hf_explored import HFConfig
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from attnviz.nn.config import ModelConfig
 
 ENDINGS = (".npz", ".json", ".onnx")
+FORMS = ("attnviz", "transformers")
 MOST_IN_JSON = 250_000  # parameters whose values are written as text: a few megabytes
 MOST_IN_ONNX = 500_000_000  # parameters: one ONNX file holds at most 2 GB
 
@@ -49,21 +51,46 @@ class Exported:
     says: str
 
 
-def export(model: Model, path: Path, *, training: dict[str, Any] | None = None, card: str = "") -> Exported:
+def export(
+    model: Model,
+    path: Path,
+    *,
+    training: dict[str, Any] | None = None,
+    card: str = "",
+    form: str = "attnviz",
+    attentions: bool = False,
+) -> Exported:
     """Writes a model; the ending of `path` says how, and without one it is a folder.
 
-    `training` and `card` go into the folder. Errors: InvalidParameterError or ModelError in one sentence.
+    Arguments
+        training, card: go into our folder.
+        form: of a folder: "attnviz", ours; or "transformers", which its Auto classes load, where a family of it
+            computes the same.
+        attentions: an ONNX graph also gives out every layer's attention weights, (B, H, T, S).
+
+    Errors: InvalidParameterError or ModelError in one sentence.
     """
+    if form not in FORMS:
+        raise InvalidParameterError(f"form={form!r} is not one of {', '.join(FORMS)}")
     if isinstance(model.transformer.config, HFConfig):
         raise InvalidParameterError(
             f"{model.info.name} is not made of our layers alone; only models that are can be exported"
         )
     ending = path.suffix.lower()
+    if attentions and ending != ".onnx":
+        raise InvalidParameterError(f"only an ONNX graph gives out attentions, not {path.name}")
+    if form == "transformers" and ending:
+        raise InvalidParameterError(f"the form of transformers is a folder, not {path.name}")
     if not ending:
-        return _folder(model, path, training or {}, card)
+        return _folder(model, path, training or {}, card, form)
     if ending not in ENDINGS:
         raise InvalidParameterError(f"{path.name} is neither a folder nor a file ending in {', '.join(ENDINGS)}")
-    data, says = {".npz": _npz, ".json": _json, ".onnx": _onnx}[ending](model)
+    ways: dict[str, Callable[[Model], tuple[bytes, str]]] = {
+        ".npz": _npz,
+        ".json": _json,
+        ".onnx": partial(_onnx, attentions=attentions),
+    }
+    data, says = ways[ending](model)
     write_whole(path, data)
     return Exported(path, len(data), says)
 
@@ -77,16 +104,21 @@ def notes(name: str) -> tuple[dict[str, Any], str]:
     return {}, ""
 
 
-def _folder(model: Model, path: Path, training: dict[str, Any], card: str) -> Exported:
-    if path.is_dir() and any(path.iterdir()) and not folders.is_stored_model(path):
+def _folder(model: Model, path: Path, training: dict[str, Any], card: str, form: str) -> Exported:
+    if path.is_dir() and any(path.iterdir()) and (form != "attnviz" or not folders.is_stored_model(path)):
         raise InvalidParameterError(f"the folder {path.name} holds other files; give an empty or a new one")
     title = model.info.title
-    files = folders.files(
-        model.transformer, model.preprocessor, title=title, training=training, card=card or f"# {title}\n"
-    )
+    if form == "transformers":
+        files, says = transformers_form.files(model), "weights as float32; transformers' Auto classes load the folder"
+    else:
+        preprocessor: Any = model.preprocessor  # ours read text or images
+        files = folders.files(
+            model.transformer, preprocessor, title=title, training=training, card=card or f"# {title}\n"
+        )
+        says = "weights as float16; load() and --model take the folder"
     for name, data in files.items():
         write_whole(path / name, data)
-    return Exported(path, sum(map(len, files.values())), "weights as float16; load() and --model take the folder")
+    return Exported(path, sum(map(len, files.values())), says)
 
 
 def _npz(model: Model) -> tuple[bytes, str]:
@@ -128,9 +160,9 @@ def _digits(x: Tensor) -> list[float]:
 class _Graph(nn.Module):
     """The forward pass as tensors in, tensors out: what ONNX can hold. Numbers as `Transformer.forward` gives them."""
 
-    def __init__(self, model: Transformer) -> None:
+    def __init__(self, model: Transformer, attentions: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.attentions = model, attentions
 
     def forward(
         self,
@@ -139,18 +171,24 @@ class _Graph(nn.Module):
         target: Tensor | None = None,
         target_real: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Final hidden states, and logits where there is a head; `real` is 1 at tokens and 0 at padding: (B, T)."""
+        """Final hidden states, logits where there is a head, and attentions if asked for.
+
+        `real` is 1 at tokens and 0 at padding: (B, T).
+        """
         model = self.model
-        hidden = self._stack(model.encoder or model.decoder, inputs, real)
+        weights: list[Tensor] = []
+        hidden = self._stack(model.encoder or model.decoder, inputs, real, weights)
         if target is not None:
-            hidden = self._stack(model.decoder, target, target_real, hidden, real)
-        return (hidden,) if model.head is None else (hidden, model.head(hidden, ()))
+            hidden = self._stack(model.decoder, target, target_real, weights, hidden, real)
+        given = (hidden,) if model.head is None else (hidden, model.head(hidden, ()))
+        return (*given, *weights) if self.attentions else given
 
     def _stack(
         self,
         stack: Any,
         inputs: Tensor,
         real: Tensor | None,
+        weights: list[Tensor],
         source: Tensor | None = None,
         source_real: Tensor | None = None,
     ) -> Tensor:
@@ -160,9 +198,12 @@ class _Graph(nn.Module):
         options["mask"] = Mask(causal=stack is self.model.decoder, keys=_keys(real))
         for layer in stack["layers"]:
             if source is None:
-                x = layer.trace(x, **options).resid_post
+                run = layer.trace(x, **options)
             else:
-                x = layer.trace(x, source, options, {"mask": Mask(keys=_keys(source_real))}).resid_post
+                run = layer.trace(x, source, options, {"mask": Mask(keys=_keys(source_real))})
+            x = run.resid_post
+            if self.attentions:
+                weights += [one.weights for one in (run.attention, run.cross_attention) if one is not None]
         return stack["norm"](x)
 
 
@@ -170,15 +211,16 @@ def _keys(real: Tensor | None) -> Tensor | None:
     return None if real is None else (real != 0)[:, None, None, :]  # (B, 1, 1, S)
 
 
-def _onnx(model: Model) -> tuple[bytes, str]:
+def _onnx(model: Model, attentions: bool = False) -> tuple[bytes, str]:
     """The graph, with free batch and lengths. Source: torch.onnx.export, the exporter on torch.export."""
     config = model.transformer.config
     _check_onnx(config)
     inputs, shapes = _examples(config)
     outputs = ["hidden"] if config.head is None else ["hidden", "logits"]
+    outputs += _attention_names(config) if attentions else []
     with _quietly(), torch.inference_mode(False):
         program = torch.onnx.export(
-            _Graph(model.transformer).eval(),
+            _Graph(model.transformer, attentions).eval(),
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=outputs,
@@ -197,6 +239,14 @@ def _onnx(model: Model) -> tuple[bytes, str]:
         f"{', '.join(inputs)} ({how}) → {', '.join(outputs)}; float32, without what makes a text or an image its input"
     )
     return program.model_proto.SerializeToString(), says
+
+
+def _attention_names(config: ModelConfig) -> list[str]:
+    """What the weights of each layer are called, in the order of the graph's outputs."""
+    if config.kind != "encoder-decoder":
+        return [f"attention_{i}" for i in range(config.n_layers)]
+    encoder = [f"encoder_attention_{i}" for i in range(config.n_layers)]
+    return encoder + [f"{name}_attention_{i}" for i in range(config.n_layers) for name in ("decoder", "cross")]
 
 
 def _check_onnx(config: ModelConfig) -> None:

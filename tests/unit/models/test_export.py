@@ -189,3 +189,137 @@ def test_what_is_not_made_of_our_layers_alone_is_not_exported(ending: str, tmp_p
     with pytest.raises(InvalidParameterError, match="bergamot-en-pt is not made of our layers alone"):
         export.export(attnviz.load("bergamot-en-pt"), tmp_path / f"model{ending}")
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- attentions in ONNX, and transformers' own form -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "which",
+    [pytest.param(name, marks=pytest.mark.nightly) for name in ("rotary decoder", "encoder-decoder", "vision")],
+)
+def test_onnx_gives_out_attentions_on_request(minilm, tmp_path: Path, which: str) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    small = model(minilm, **{"vocab_size": 64} | GRAPHS[which])
+    config = small.transformer.config
+    done = export.export(small, tmp_path / "m.onnx", attentions=True)
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    ids, target = torch.randint(64, (2, 9)), torch.randint(64, (2, 5))
+    given: dict = {"input_ids": ids, "attention_mask": mask([9, 6], 9)}
+    if config.channels:
+        given = {"pixel_values": torch.randn(2, 1, 8, 8)}
+    if config.kind == "encoder-decoder":
+        given |= {"decoder_input_ids": target, "decoder_attention_mask": mask([5, 3], 5)}
+    found = dict(
+        zip(
+            [one.name for one in session.get_outputs()],
+            session.run(None, {name: x.numpy() for name, x in given.items()}),
+            strict=True,
+        )
+    )
+    with torch.inference_mode():
+        if config.channels:
+            trace = small.transformer(given["pixel_values"])
+        elif config.kind == "encoder-decoder":
+            trace = small.transformer(ids, target, lengths=[9, 6], target_lengths=[5, 3])
+        else:
+            trace = small.transformer(ids, lengths=[9, 6])
+    expected = {f"attention_{i}": x for i, x in enumerate(trace.attentions)}
+    if trace.source is not None:
+        expected = {f"encoder_attention_{i}": x for i, x in enumerate(trace.source.attentions)}
+        expected |= {f"decoder_attention_{i}": x for i, x in enumerate(trace.attentions)}
+        expected |= {f"cross_attention_{i}": x for i, x in enumerate(trace.cross_attentions)}
+    assert expected.keys() == {name for name in found if "attention" in name}
+    for name, weights in expected.items():
+        torch.testing.assert_close(torch.from_numpy(found[name])[0], weights[0], atol=1e-5, rtol=1e-4)
+        assert name in done.says
+
+
+def test_the_graph_gives_hidden_states_logits_and_attentions_in_this_order(minilm) -> None:
+    small = model(minilm, vocab_size=64, kind="encoder-decoder").transformer
+    ids, target = torch.tensor([[3, 4, 5, 6]]), torch.tensor([[7, 8, 9]])
+    trace = small(ids, target)
+    hidden, logits, *weights = export._Graph(small, attentions=True)(ids, None, target, None)
+    assert torch.equal(hidden, trace.final) and torch.equal(logits, trace.logits)
+    pairs = zip(trace.attentions, trace.cross_attentions, strict=True)
+    expected = [*trace.source.attentions, *(one for pair in pairs for one in pair)]
+    assert len(weights) == len(export._attention_names(small.config)) == len(expected)
+    for ours, theirs in zip(weights, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+    assert len(export._Graph(small)(ids, None, target, None)) == 2
+
+
+FORMS: dict[str, dict] = {
+    "bert": {"n_types": 2, "embed_norm": True, "head_transform": True},
+    "bert without a head or segments": {"embed_norm": True, "head": None},
+    "gpt2": {"kind": "decoder", "norm_first": True, "final_norm": True, "activation": "gelu_tanh", "tied": False},
+    "gpt2, tied": {"kind": "decoder", "norm_first": True, "final_norm": True},
+}
+
+
+@pytest.mark.parametrize("which", FORMS)
+def test_transformers_loads_its_form_and_computes_the_same(minilm, tmp_path: Path, which: str) -> None:
+    import transformers
+
+    small = model(minilm, **FORMS[which])
+    if small.transformer.config.kind == "decoder":
+        small.transformer.head["out"].bias.zero_()  # type: ignore[index]
+    done = export.export(small, tmp_path / "there", form="transformers")
+    assert "Auto classes" in done.says
+    kinds = {"decoder": transformers.AutoModelForCausalLM, "encoder": transformers.AutoModelForMaskedLM}
+    kind = kinds[small.transformer.config.kind] if small.transformer.config.head else transformers.AutoModel
+    theirs, outcome = kind.from_pretrained(tmp_path / "there", output_loading_info=True)
+    assert (
+        {name for name in outcome["missing_keys"] if "pooler" not in name} == set() == set(outcome["unexpected_keys"])
+    )
+    trace = small.run("The cat sat on the mat.")
+    ids = torch.tensor([trace.encodings[0].ids])
+    with torch.no_grad():
+        out = theirs.eval()(ids, output_hidden_states=True)
+    for ours, state in zip(trace.hidden_states, out.hidden_states, strict=True):
+        torch.testing.assert_close(ours, state, atol=1e-4, rtol=1e-4)
+    if trace.logits is not None:
+        torch.testing.assert_close(trace.logits, out.logits, atol=1e-4, rtol=1e-4)
+    again = attnviz.load(tmp_path / "there").run("The cat sat on the mat.")
+    torch.testing.assert_close(again.final, trace.final, atol=1e-6, rtol=1e-6)
+
+
+def test_the_bundled_digits_are_a_vit_of_transformers(tmp_path: Path, capsys) -> None:
+    from transformers import AutoModelForImageClassification
+
+    assert main(["export", "digits", "--out", str(tmp_path / "vit"), "--format", "transformers"]) == 0
+    theirs, outcome = AutoModelForImageClassification.from_pretrained(tmp_path / "vit", output_loading_info=True)
+    assert not outcome["missing_keys"] and not outcome["unexpected_keys"]
+    ours = attnviz.load("digits")
+    pixels = ours.preprocessor.batch(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))
+    with torch.no_grad():
+        torch.testing.assert_close(theirs.eval()(pixels).logits, ours.transformer(pixels).logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("austen", "Austen has positions='rope', a bias of its output, which GPT-2 of transformers has not"),
+        ("induction", "positions='alibi'"),
+        ("tales", "positions='rope', norm_first=True"),
+        ("dates", "kind='encoder-decoder'"),
+    ],
+)
+def test_what_no_family_computes_is_refused(name: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        export.export(attnviz.load(name), tmp_path / "there", form="transformers")
+    assert all(part in str(caught.value) for part in said.split(", "))
+    assert not (tmp_path / "there").exists()
+
+
+def test_forms_and_attentions_go_with_what_can_hold_them(minilm, tmp_path: Path) -> None:
+    small = model(minilm)
+    for path, options, said in (
+        ("m.npz", {"attentions": True}, "only an ONNX graph gives out attentions, not m.npz"),
+        ("there", {"attentions": True}, "only an ONNX graph gives out attentions, not there"),
+        ("m.onnx", {"form": "transformers"}, "the form of transformers is a folder, not m.onnx"),
+        ("there", {"form": "torch"}, "form='torch' is not one of attnviz, transformers"),
+    ):
+        with pytest.raises(InvalidParameterError, match=said):
+            export.export(small, tmp_path / path, **options)
