@@ -130,6 +130,8 @@ def test_nothing_is_cut_on_paper(page_of: Open, name: str) -> None:
     assert page.evaluate(BEYOND) == []
     for gone in ("stSidebar", "stHeader", "stButton", "stSelectbox", "stSlider"):
         assert page.get_by_test_id(gone).locator("visible=true").count() == 0, gone
+    boxes = "[data-testid=stHorizontalBlock]:has([class*=st-key-lesson-picture])"  # on sheets flexible ones overlap
+    assert {box.evaluate("e => getComputedStyle(e).display") for box in page.locator(boxes).all()} <= {"block"}
     expect(page.locator(".av-print-about")).to_contain_text("The animal didn't cross the street")
     for chart in page.locator(".js-plotly-plot").all():
         assert chart.evaluate("e => e.querySelector('.main-svg').getBoundingClientRect().right") <= SHEET[0] + 1
