@@ -1,4 +1,4 @@
-"""python -m tests.support.zoo [--only bert,gpt2] [--part 1/4] [--write [FILE]]: what of the zoo is exact."""
+"""python -m tests.support.zoo [--only bert,gpt2] [--part 1/4] [--write | --update]: what of the zoo is exact."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 import time
-from pathlib import Path
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -20,10 +19,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.support.zoo", description=__doc__)
     parser.add_argument("--only", default="", help="parts of class names, such as bert,gpt2; or most: the 60")
     parser.add_argument("--part", default="1/1", help="such as 1/4: the first of four parts")
-    parser.add_argument("--write", type=Path, nargs="?", const=table.FILE, help="the page of the documentation")
+    parser.add_argument("--write", action="store_true", help="write the page of the documentation, of the whole zoo")
+    parser.add_argument("--update", action="store_true", help="write into the page what was found, the rest stays")
     options = parser.parse_args()
     if options.write and (options.only or options.part != "1/1"):
-        parser.error("the page is written of the whole zoo")
+        parser.error("the page is written of the whole zoo; --update changes some of its lines")
     torch.set_num_threads(1)
     part, parts = map(int, options.part.split("/"))
     rows: list[Row] = []
@@ -34,8 +34,10 @@ def main() -> None:
         sys.stdout.flush()
     verdicts = [row.verdict for row in rows]
     sys.stdout.write(f"{len(rows)}: " + ", ".join(f"{verdicts.count(v)} {v}" for v in sorted(set(verdicts))) + "\n")
-    if options.write:
-        options.write.write_text(table.page(rows), encoding="utf-8")
+    if options.write or options.update:
+        before = table.written(table.FILE.read_text(encoding="utf-8")) if options.update else {}
+        kept = {name: line for name, line in before.items() if name in names.ALL}
+        table.FILE.write_text(table.page(kept | {row.name: table.line(row) for row in rows}), encoding="utf-8")
 
 
 def _picked(only: str) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.zoo import names
 from tests.support.zoo.judge import CLOSE, Row
 
 FILE = Path(__file__).parents[3] / "docs" / "model-zoo.md"
+VERDICTS = ("exact", "part", "refused")
 COMPARED = {
     "attention": "A",
     "hidden states": "H",
@@ -27,9 +28,9 @@ The page is written by `python -m tests.support.zoo --write`, and a nightly test
 
 **Exact** means that all that the model has agrees to {close:g} of its largest number: the attention of every layer
 and kind (A), the hidden states (H), the logits (L), a run with temperature 0.6, a window of one token and a head
-switched off, against the same change made in transformers' softmax (I), a short text padded beside a long one (P),
-what greedy decoding says (G) and what three beams say (B). **Part** says what differs; **refused** is the sentence
-that `load` gives.
+switched off, against the same change made in transformers' softmax (I), a short text padded beside a long one (P), a
+text with an image in it (V), what greedy decoding says (G) and what three beams say (B). Two towers are compared part
+by part. **Part** says what differs; **refused** is the sentence that `load` gives.
 
 {counts}
 
@@ -39,23 +40,29 @@ is our reading of them, made without asking the hub today; {popular} of its 60 a
 """
 
 
-def page(rows: Iterable[Row]) -> str:
-    """The whole page."""
-    found = {row.name: row for row in rows}
-    verdicts = [row.verdict for row in found.values()]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("exact", "part", "refused"))
-    popular = sum(found[name].verdict == "exact" for name in names.MOST_DOWNLOADED if name in found)
-    parts = [INTRODUCTION.format(close=CLOSE, counts=f"Of {len(found)}: {counts}.", popular=popular)]
+def page(lines: Mapping[str, str]) -> str:
+    """The whole page, of a line for each architecture."""
+    verdicts = {name: line.split(" | ")[1] for name, line in lines.items()}
+    counts = ", ".join(f"{list(verdicts.values()).count(verdict)} {verdict}" for verdict in VERDICTS)
+    popular = sum(verdicts.get(name) == "exact" for name in names.MOST_DOWNLOADED)
+    parts = [INTRODUCTION.format(close=CLOSE, counts=f"Of {len(lines)}: {counts}.", popular=popular)]
     for title, members in names.SECTIONS.items():
-        lines = [_line(found[name]) for name in sorted(members, key=str.lower) if name in found]
-        if lines:
-            parts.append(f"## {title}\n\n| architecture | result | what agrees, or what it says |\n|---|---|---|\n")
-            parts[-1] += "\n".join(lines) + "\n"
+        rows = [lines[name] for name in sorted(members, key=str.lower) if name in lines]
+        if rows:
+            head = f"## {title}\n\n| architecture | result | what agrees, or what it says |\n|---|---|---|\n"
+            parts.append(head + "\n".join(rows) + "\n")
     return "\n".join(parts)
 
 
-def _line(row: Row) -> str:
+def line(row: Row) -> str:
+    """A row of the table."""
     mark = " •" if row.name in names.MOST_DOWNLOADED else ""
     letters = " ".join(COMPARED[what] for what in row.compared)
     says = row.says.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
     return f"| {row.name}{mark} | {row.verdict} | {f'{letters}. {says}' if letters and says else letters or says} |"
+
+
+def written(text: str) -> dict[str, str]:
+    """The lines of a page, by architecture."""
+    rows = (one for one in text.splitlines() if any(f" | {verdict} | " in one for verdict in VERDICTS))
+    return {one.split()[1]: one for one in rows}

@@ -32,7 +32,7 @@ def rows() -> list[Row]:
 
 @pytest.mark.nightly
 def test_the_table_says_what_is_found(rows: list[Row]) -> None:
-    assert table.FILE.read_text(encoding="utf-8") == table.page(rows)
+    assert table.FILE.read_text(encoding="utf-8") == table.page({row.name: table.line(row) for row in rows})
 
 
 @pytest.mark.nightly
@@ -43,3 +43,10 @@ def test_no_sentence_is_another_librarys_error(rows: list[Row]) -> None:
 def test_the_sixty_are_in_the_zoo() -> None:
     assert len(set(names.ALL)) == len(names.ALL) >= 190
     assert len(names.MOST_DOWNLOADED) == 60
+
+
+def test_the_page_is_whole_and_reads_back_as_it_is_written() -> None:
+    page = table.FILE.read_text(encoding="utf-8")
+    lines = table.written(page)
+    assert lines.keys() == set(names.ALL) and table.page(lines) == page
+    assert not any(CRASH in line or INNER.search(line) for line in lines.values())
