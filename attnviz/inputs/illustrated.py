@@ -22,7 +22,7 @@ from attnviz.nn.encoding import Encoding
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-AROUND = ("<|vision_start|>", "<|vision_end|>")  # what Qwen-VL has around an image
+AROUND = {"<|image_pad|>": ("<|vision_start|>", "<|vision_end|>")}  # what Qwen-VL has around an image
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,7 @@ class Illustrated:
         if text.count(self.image_token) > 1:
             raise InvalidParameterError(f"the text names an image {text.count(self.image_token)} times; one is read")
         if self.image_token not in text:
-            known = self.processor.tokenizer.get_vocab()
-            before, after = AROUND if known.keys() >= set(AROUND) else ("", "")
+            before, after = AROUND.get(self.image_token, ("", ""))
             text = f"{before}{self.image_token}{after}{text}"
         found = self.processor(text=[text], images=[picture], return_tensors="pt")
         return {name: torch.as_tensor(x) for name, x in found.items() if name != "labels"}  # a training's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import RATES, Hearing
 from attnviz.models.safetensors_io import read_json
 
+SETTINGS = ("do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor")
+SETTINGS += ("do_normalize", "image_mean", "image_std")
 MAX_SETTING = 100_000_000  # of any number in a preprocessor's settings
 MOST = {"sampling_rate": RATES[1], "feature_size": 1024, "num_mel_bins": 1024, "n_fft": 65_536, "chunk_length": 30}
 MOST |= {"hop_length": 65_536, "max_length": 100_000, "nb_max_frames": 10_000, "n_samples": 960_000}
@@ -23,6 +26,7 @@ PROCESSORS = "processor_config.json"  # of several kinds of input together, in n
 def of_images(folder: Path, size: int, channels: int) -> Preprocessing:
     """How the pictures of a folder's model are read. Errors: ModelError."""
     given = image_settings(folder)
+    given = _usual(given) | given
     kind = str(given.get("image_processor_type", given.get("feature_extractor_type", "")))
     if kind.startswith(SHORTER_SIDE) and isinstance(given.get("size"), int):
         given |= {"size": {"shortest_edge": given["size"]}}
@@ -35,10 +39,24 @@ def image_side(folder: Path) -> int | None:
         given = image_settings(folder)
     except ModelError:
         return None
+    given = _usual(given) | given
     size = given.get("crop_size" if given.get("do_center_crop") else "size")
     sides = set(size.values()) if isinstance(size, dict) else {size}
     side = sides.pop() if len(sides) == 1 else None
     return side if isinstance(side, int) and 0 < side <= images.MAX_SIDE else None
+
+
+def _usual(given: dict[str, Any]) -> dict[str, Any]:
+    """What the named image processor of transformers does where the settings say nothing; {} of an unknown one."""
+    name = str(given.get("image_processor_type", given.get("feature_extractor_type", "")))
+    if not name or find_spec("transformers") is None:
+        return {}
+    import transformers
+
+    kind = getattr(transformers, name.removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor") + "Pil", None)
+    found = {setting: getattr(kind, setting, None) for setting in SETTINGS}
+    usual = {setting: value for setting, value in found.items() if value is not None}
+    return usual | ({"resample": int(usual["resample"])} if "resample" in usual else {})
 
 
 def image_settings(folder: Path) -> dict[str, Any]:

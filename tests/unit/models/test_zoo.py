@@ -9,12 +9,15 @@ import pytest
 from tests.support.zoo import names, table
 from tests.support.zoo.judge import CRASH, Row, judge
 
-# One of each kind: what it computes itself, grouped keys, relative biases in two stacks, images.
+# One of each kind: grouped keys, relative biases in two stacks, images (its own and another library's), sounds, towers.
 SAMPLE = (
-    "BertForMaskedLM",
     "LlamaForCausalLM",
     "T5ForConditionalGeneration",
+    "ViTForImageClassification",
     "Dinov2WithRegistersModel",
+    "WhisperForConditionalGeneration",
+    "CLIPModel",
+    "Gemma3ForConditionalGeneration",
 )
 INNER = re.compile(r"Error\b|object has no|NoneType|Traceback|size mismatch|not subscriptable|__init__")
 
