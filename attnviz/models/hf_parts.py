@@ -42,7 +42,9 @@ def chosen(inner: Any, part: str) -> Any:
             has = f"it has {' and '.join(found)}" if found else "it has none"
             raise ModelError(f"A model of the type {kind} has no part #{part}: {has}.")
         return found[part]
-    if len(found) > 1 and not inner.can_generate() and set(found) <= {NAMES.get(one) for one in kinds(inner)}:
+    stacks = getattr(inner.config, "is_encoder_decoder", False)  # which are no towers: one reads the other
+    towers = not stacks and not inner.can_generate() and set(found) <= {NAMES.get(one) for one in kinds(inner)}
+    if len(found) > 1 and towers:
         ways = " or ".join(f"#{name}" for name in found)
         raise ModelError(f"A model of the type {kind} is {len(found)} models in one: put {ways} after its name.")
     return inner

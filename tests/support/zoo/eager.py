@@ -52,10 +52,13 @@ def changed(change: Change, outside: Sequence[nn.Module] = ()) -> Iterator[list[
 
     def instead(original: Any) -> Any:
         def softmax(x: Tensor, dim: Any = None, *more: Any, **named: Any) -> Tensor:
-            if within or x.dim() != 4 or dim not in (-1, 3):
+            heads_first = x.dim() == 3 and x.shape[0] > 1  # (H, T, S), of one text
+            if within or not (x.dim() == 4 or heads_first) or dim not in (-1, x.dim() - 1):
                 return original(x, dim, *more, **named)
             calls.append(1)
-            return change.softmax(module, x).to(named.get("dtype") or x.dtype)
+            return (
+                change.softmax(module, x[None] if heads_first else x).reshape(x.shape).to(named.get("dtype") or x.dtype)
+            )
 
         return softmax
 

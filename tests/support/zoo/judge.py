@@ -156,14 +156,14 @@ class _Side:
         return bool(self.reference.can_generate()) and self.outputs.get("logits") is not None
 
     def run(self, given: Any, **more: Any) -> Any:
-        target = folders.TARGET if self.both else None
+        target = folders.TARGET if self.both and not self.model.transformer.reads_itself else None
         return self.model.run(given, target, **more)
 
     def call(self, trace: Any) -> dict[str, Any]:
         """transformers' outputs on what the trace was run on."""
         given: dict[str, Any] = {"output_attentions": True, "output_hidden_states": True, "return_dict": True}
         given |= self.sources(trace)
-        if trace.source is not None:
+        if trace.source is not None and not self.model.transformer.reads_itself:
             given |= _ids("decoder_", trace.encodings[0].ids)
         return dict(self.reference(**given, **({"use_cache": False} if "use_cache" in self.takes else {})))
 
@@ -227,7 +227,7 @@ class _Side:
 
     def padding(self) -> str:
         """A short text beside a longer one computes what it computes alone."""
-        targets = [folders.TARGET] * 2 if self.both else None
+        targets = [folders.TARGET] * 2 if self.both and not self.model.transformer.reads_itself else None
         batch = self.model.run(list(folders.TEXTS), targets)
         alone = self.model.run(folders.TEXTS[1], targets and targets[1])
         theirs = self.call(alone)
