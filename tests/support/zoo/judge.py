@@ -9,7 +9,7 @@ import gc
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -187,8 +187,11 @@ class _Side:
 
     def interventions(self) -> str:
         """One run with all of them, against a softmax that does the same."""
-        ours = self.run(self.question, intervention=INTERVENTION)
-        with changed(CHANGE) as calls:
+        change, intervention = CHANGE, INTERVENTION
+        if self.model.transformer.reads_itself:  # both texts are as long: a window would take cross-attention for self
+            change, intervention = replace(change, reach=None), replace(intervention, mask=None)
+        ours = self.run(self.question, intervention=intervention)
+        with changed(change) as calls:
             theirs = self.call(ours)
         layers = sum(len(part) for part in _attentions(self.trace).values())
         if len(calls) != layers:
