@@ -197,6 +197,18 @@ def test_an_encoder_decoder_without_a_start_token_begins_as_t5_does(tmp_path: Pa
     close(trace.logits, expected, 1e-5)
 
 
+@pytest.mark.parametrize("flag", ["scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"])
+def test_a_gpt2_that_our_layers_do_not_compute_runs_exactly(flag: str, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    theirs = saved("GPT2LMHeadModel", GPT | {"n_layer": 2, flag: True}, tmp_path, tokenizer)
+    model = attnviz.load(str(tmp_path))
+    trace = model.run(TEXTS[0])
+    with torch.no_grad():
+        expected = theirs(torch.tensor([trace.encodings[0].ids]), output_attentions=True)
+    close(trace.logits, expected.logits, 1e-5)
+    close(trace.attentions[1], expected.attentions[1], 1e-5)
+    assert (model.info.family, model.transformer.config.head) == ("GPT", "lm")
+
+
 @pytest.mark.parametrize("mask", [None, ("window", 3), "causal"])
 def test_a_mask_without_a_formula_stays_causal(mask: Any) -> None:
     """Llama 4's chunks: no token sees a later one, whatever replaces the pattern; padding stays out too."""
