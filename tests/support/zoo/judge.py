@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 import attnviz
-from attnviz.errors import ModelError
+from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.generation import beam_search, sampling
 from tests.support.zoo import folders
 from tests.support.zoo.eager import Change, changed
@@ -111,6 +111,8 @@ class _Findings:
         """`compare` returns "" if all is equal, else what is not."""
         try:
             difference = compare()
+        except (InvalidParameterError, ModelError) as error:
+            difference = str(error)
         except Exception as error:  # whatever is raised here is a fault of the library
             difference = f"{type(error).__name__}: {str(error)[:300]}"
         if difference:
@@ -122,6 +124,9 @@ class _Findings:
 def _compare(model: Any, reference: Any, reads: str, findings: _Findings) -> None:
     try:
         side = _Side(model, reference, reads)
+    except (InvalidParameterError, ModelError) as error:
+        findings.differences.append(f"{findings.part}a run: {error}")
+        return
     except Exception as error:  # a fault of the library
         findings.differences.append(f"{findings.part}a run: {type(error).__name__}: {str(error)[:300]}")
         return
