@@ -105,7 +105,8 @@ def _add_run_options(parser: argparse.ArgumentParser, text: str = "the text to r
 
 def _serve(options: argparse.Namespace) -> int:
     check_installed("The app", "streamlit", "plotly", "pandas", "PIL")
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), *options.streamlit]
+    served = APP.with_name("serve.py")  # the app with security headers
+    command = [sys.executable, "-m", "streamlit", "run", str(served), *options.streamlit]
     return subprocess.call(command, cwd=APP.parent)  # .streamlit/config.toml is read from there
 
 

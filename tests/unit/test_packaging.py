@@ -22,6 +22,7 @@ VERSION = attnviz.__version__
 IN_SDIST = ("attnviz", "pages", "assets", ".streamlit", "tests")
 FILES_IN_SDIST = (
     "app.py",
+    "serve.py",
     "pyproject.toml",
     "requirements.txt",
     "requirements-dev.txt",
@@ -71,7 +72,7 @@ def test_wheel_holds_all_that_the_checkout_has(installed):
     for folder, place in [("attnviz", ""), ("assets", "assets/"), ("pages", "_app/pages/")]:
         assert files(ROOT / folder), folder
         assert {place + name for name in files(ROOT / folder)} <= inside
-    assert {"_app/app.py", "_app/.streamlit/config.toml"} <= inside
+    assert {"_app/app.py", "_app/serve.py", "_app/.streamlit/config.toml"} <= inside
 
 
 def test_wheel_holds_nothing_else(installed):
@@ -79,7 +80,7 @@ def test_wheel_holds_nothing_else(installed):
     own = {name for folder in ("attnviz", "assets", "pages") for name in files(ROOT / folder)}
     inside = {name.removeprefix("assets/") for name in files(installed / "attnviz")}
     extra = {name.removeprefix("_app/pages/") for name in inside} - own
-    assert extra == {"_app/app.py", "_app/.streamlit/config.toml"}
+    assert extra == {"_app/app.py", "_app/serve.py", "_app/.streamlit/config.toml"}
 
 
 def test_installed_package_finds_its_app_and_assets(installed, tmp_path):

@@ -1,0 +1,86 @@
+"""What a browser is told with every answer: to run nothing and to reach nobody but this server.
+
+`serve.py` puts it around Streamlit's server; see docs/security.md. Source: W3C, Content Security Policy Level 3.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit
+
+# Who may show the app in a frame, in the words of a policy.
+FRAMES = os.environ.get("ATTNVIZ_FRAME_ANCESTORS", "'none'")
+_HOST = re.compile(rb"[\w.:\[\]-]{1,255}")
+
+Message = MutableMapping[str, Any]
+App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+
+
+def policy(host: str = "") -> str:
+    """The Content-Security-Policy of a page of the server at `host`."""
+    sockets = f" ws://{host} wss://{host}" if host else ""
+    parts = {
+        "default-src": "'none'",
+        "script-src": " ".join(["'self'", "blob:", *_inline_scripts()]),  # components are blobs
+        "style-src": "'self' 'unsafe-inline'",
+        "img-src": "'self' data: blob:",
+        "font-src": "'self' data:",
+        "connect-src": f"'self'{sockets} blob: data:",
+        "worker-src": "'self' blob:",
+        "frame-ancestors": FRAMES,
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "object-src": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in parts.items())
+
+
+@cache
+def _inline_scripts() -> tuple[str, ...]:
+    """The scripts in Streamlit's own page, by their hashes: these may run, and no other."""
+    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text("utf-8")
+    digests = [hashlib.sha256(script.encode()).digest() for script in re.findall(r"<script>(.*?)</script>", page, re.S)]
+    return tuple(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+
+
+def headers(host: str = "") -> dict[str, str]:
+    """All headers."""
+    return {
+        "Content-Security-Policy": policy(host),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
+
+
+class Headers:
+    """ASGI middleware that adds them to every answer that has none of the same name."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        """As ASGI has it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"host", b"")
+        added = headers(given.decode("ascii") if _HOST.fullmatch(given) else "")
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                there = {name.lower() for name, _ in message["headers"]}
+                more = [(name.lower().encode(), value.encode()) for name, value in added.items()]
+                message["headers"] = [*message["headers"], *(one for one in more if one[0] not in there)]
+            await send(message)
+
+        await self.app(scope, receive, answer)

@@ -1,0 +1,50 @@
+"""The headers that forbid a page to run or to reach what is not this server's."""
+
+from __future__ import annotations
+
+import asyncio
+import runpy
+from typing import Any
+
+import pytest
+
+from attnviz.inputs.assets import APP
+from attnviz.web import headers
+
+
+def sent(host: bytes, there: list[tuple[bytes, bytes]] = []) -> dict[str, str]:  # noqa: B006 -- not changed
+    """The headers of an answer to a request that was made to this host."""
+    messages: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": there})
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    asyncio.run(headers.Headers(app)({"type": "http", "headers": [(b"host", host)]}, None, send))
+    return {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+
+
+def test_a_page_runs_and_reaches_only_its_own_server() -> None:
+    found = sent(b"lab.school.example:8501")
+    policy = dict(part.split(" ", 1) for part in found["content-security-policy"].split("; "))
+    assert policy["default-src"] == policy["object-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert "unsafe" not in policy["script-src"] and policy["script-src"].startswith("'self' blob: 'sha256-")
+    assert policy["connect-src"] == "'self' ws://lab.school.example:8501 wss://lab.school.example:8501 blob: data:"
+    assert found["x-content-type-options"] == "nosniff" and found["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("host", [b"", b"evil; script-src *", b"a b", b"x'y", b"\xff"])
+def test_a_host_from_a_stranger_adds_nothing_to_the_policy(host: bytes) -> None:
+    assert "connect-src 'self' blob: data:;" in sent(host)["content-security-policy"]
+
+
+def test_what_an_answer_says_itself_stays() -> None:
+    assert sent(b"x", [(b"Referrer-Policy", b"no-referrer")]).get("referrer-policy") is None
+
+
+def test_serve_puts_them_around_the_app() -> None:
+    app = runpy.run_path(str(APP.with_name("serve.py")))["app"]
+    assert [one.cls for one in app._user_middleware] == [headers.Headers]
+    assert app._script_path == APP
