@@ -14,7 +14,15 @@ from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import RATES, Hearing
 from attnviz.models.safetensors_io import read_json
 
-SETTINGS = ("do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor")
+SETTINGS: tuple[str, ...] = (
+    "do_resize",
+    "size",
+    "resample",
+    "do_center_crop",
+    "crop_size",
+    "do_rescale",
+    "rescale_factor",
+)
 SETTINGS += ("do_normalize", "image_mean", "image_std")
 MAX_SETTING = 100_000_000  # of any number in a preprocessor's settings
 MOST = {"sampling_rate": RATES[1], "feature_size": 1024, "num_mel_bins": 1024, "n_fft": 65_536, "chunk_length": 30}
@@ -121,7 +129,7 @@ def _processor(folder: Path) -> Any:
 
     settings, _ = ProcessorMixin.get_processor_dict(folder, local_files_only=True)
     _check(settings, "image")
-    kind = getattr(transformers, str(settings.get("processor_class")), None)
+    kind: Any = getattr(transformers, str(settings.get("processor_class")), None)
     if not (isinstance(kind, type) and issubclass(kind, ProcessorMixin)):
         raise ModelError(f"{folder.name} names no processor that transformers knows.")
 
