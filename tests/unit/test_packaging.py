@@ -123,7 +123,7 @@ def test_dependencies_are_ranges_and_extras_are_named(metadata):
     core = {line.partition(">=")[0] for line in required if "extra ==" not in line}
     assert core == {"torch", "numpy", "tokenizers", "safetensors", "rich", "jinja2"}
     assert all(re.match(r"[\w-]+>=[\d.]+(;|$)", line) for line in required), required
-    assert set(metadata.get_all("Provides-Extra")) == {"app", "hub", "minilm", "translate", "onnx", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {"app", "hub", "minilm", "translate", "onnx", "sound", "dev"}
     assert metadata["License-Expression"] == "MIT AND Apache-2.0"  # the latter: MiniLM's tokenizer
     assert {"Typing :: Typed", "Intended Audience :: Education"} <= set(metadata.get_all("Classifier"))
 
