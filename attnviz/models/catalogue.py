@@ -146,9 +146,11 @@ def _load_name(name: str, max_bytes: int) -> Model:
     if not isinstance(name, str) or not name.strip():
         raise ModelError(f"{name!r:.100} is not a model's name.")
     if name == "minilm":
-        return _load_minilm()
+        with strangers.known():
+            return _load_minilm()
     if name in _bundled():
-        return _load_folder(BUNDLED / name, name, _bundled()[name].source, max_bytes)
+        with strangers.known():
+            return _load_folder(BUNDLED / name, name, _bundled()[name].source, max_bytes)
     if name in _TRANSLATORS:
         return _load_translator(name)
     if name == "scratch" or name.startswith("scratch:"):

@@ -113,7 +113,7 @@ def read_preprocessor(folder: Path, config: ModelConfig) -> Tokenizer | Preproce
     """A folder's tokenizer, or what it says of images. Errors: ModelError."""
     if config.channels:
         return Preprocessing.of(read_json(folder / images.FILE), config.image_size, config.channels)
-    tokenizer = Tokenizer.from_file(folder, isolated=strangers.isolated() and BUNDLED not in folder.parents)
+    tokenizer = Tokenizer.from_file(folder, isolated=strangers.isolated())
     if tokenizer.vocab_size > config.vocab_size:
         raise ModelError(f"The tokenizer knows {tokenizer.vocab_size} tokens, the model only {config.vocab_size}.")
     return tokenizer

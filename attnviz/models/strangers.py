@@ -8,9 +8,9 @@ none of it: his machine, his token, his files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attnviz.errors import ModelError
 
@@ -26,6 +26,7 @@ class Terms:
     reserve: Callable[[int], None] = _take  # called with bytes of memory before they are taken; may raise ModelError
     with_token: bool = False  # whether the hub is told who runs this machine, who may read private repositories
     online: bool = True  # whether anybody may be asked for anything
+    known: bool = False  # whether the model is one of the catalogue's own, whoever asks for it
 
 
 _terms: ContextVar[Terms | None] = ContextVar("terms", default=None)
@@ -41,9 +42,18 @@ def asking(terms: Terms) -> Iterator[None]:
         _terms.reset(token)
 
 
+@contextmanager
+def known() -> Iterator[None]:
+    """What is loaded in this block is one of the catalogue's own models: its tokenizer is no stranger's."""
+    terms = _terms.get()
+    with nullcontext() if terms is None else asking(replace(terms, known=True)):
+        yield
+
+
 def isolated() -> bool:
     """Whether a tokenizer that is read now is a stranger's."""
-    return _terms.get() is not None
+    terms = _terms.get()
+    return terms is not None and not terms.known
 
 
 def reserve(n_bytes: int) -> None:

@@ -14,7 +14,7 @@ import streamlit as st
 
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
-from attnviz.models.catalogue import BUNDLED
+from attnviz.models.catalogue import BUNDLED, load_archive
 from attnviz.web import cache, shell
 from attnviz.web.components.chart import csv_text
 from attnviz.web.translate import state as translate
@@ -42,6 +42,15 @@ def test_no_page_opens_a_folder_of_the_servers(page: str, parameter: str, monkey
     monkeypatch.setattr(cache, "load", lambda name, **_: pytest.fail(f"{name} was opened"))
     app = opened(page, **{parameter: "/etc"})
     assert refused(app) == ["There is no model “/etc”. Pick one, or type hf:org/name."]
+
+
+@pytest.mark.parametrize("name", ["minilm", "tales", "scratch:tiny"])
+def test_the_catalogues_own_tokenizers_stay_in_this_process(name: str) -> None:
+    assert not cache.model(name).tokenizer.isolated
+
+
+def test_a_strangers_tokenizer_does_not() -> None:
+    assert load_archive(zipped("tales"), "mine").tokenizer.isolated
 
 
 def numbers(page: str) -> list[str]:
