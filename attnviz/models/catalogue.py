@@ -163,7 +163,9 @@ def _load_name(name: str, max_bytes: int) -> Model:
     if os.path.isdir(name) or (os.sep in name and not on_the_hub):
         return _load_folder(Path(name), name, f"the folder {name}", max_bytes)
     if on_the_hub:
-        raise ModelError(f"There is no folder {name}. The model of that name on the Hugging Face hub is hf:{name}.")
+        raise ModelError(
+            f"There is no folder {name:.100}. The model of that name on the Hugging Face hub is hf:{name:.100}."
+        )
     known = ", ".join(info.name for info in catalogue())
     raise ModelError(f"There is no model {name!r}. Known are {known}, hf:org/name, and folders.")
 
