@@ -129,11 +129,12 @@ def _processor(folder: Path) -> Any:
 
     settings, _ = ProcessorMixin.get_processor_dict(folder, local_files_only=True)
     _check(settings, "image")
-    kind: Any = getattr(transformers, str(settings.get("processor_class")), None)
-    if not (isinstance(kind, type) and issubclass(kind, ProcessorMixin)):
+    named = getattr(transformers, str(settings.get("processor_class")), None)
+    if not (isinstance(named, type) and issubclass(named, ProcessorMixin)):
         raise ModelError(f"{folder.name} names no processor that transformers knows.")
+    kind: Any = named
 
-    class Still(kind):  # type: ignore[misc, valid-type]
+    class Still(kind):
         def check_argument_for_proper_class(self, name: str, given: Any) -> Any:
             return None if given is None else super().check_argument_for_proper_class(name, given)
 

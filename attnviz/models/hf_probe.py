@@ -17,6 +17,7 @@ MAX_SIDE = 4096  # pixels
 MAX_CHANNELS = 16
 USUAL_SIDE = 224  # pixels, of images whose size a config does not say
 FRAMES = 100  # of a spectrogram
+MAX_FEATURES = 2_000_000  # numbers of a spectrogram; Whisper's have 384,000
 BINS = ("feature_projection_input_dim", "input_feat_per_channel", "num_mel_bins")  # what configs call its height
 Given = Tensor | Mapping[str, Tensor]  # ids (B, T), pixels (B, channels, height, width), or transformers' own arguments
 
@@ -104,6 +105,8 @@ def _sound(inner: Any) -> dict[str, Tensor]:
     if name == "input_values" and bins is None:
         return {name: torch.zeros(1, SECOND)}
     width = 80 if bins is None else int(getattr(config, bins))
-    if config.model_type == "whisper":  # reads 30 seconds, whatever a sound's length
-        return {name: torch.zeros(1, width, 2 * config.max_source_positions)}
-    return {name: torch.zeros(1, int(getattr(config, "max_length", FRAMES)), width)}
+    whisper = config.model_type == "whisper"  # reads 30 seconds, whatever a sound's length
+    frames = 2 * config.max_source_positions if whisper else int(getattr(config, "max_length", FRAMES))
+    if not 0 < frames * width <= MAX_FEATURES:
+        raise ModelError(f"A spectrogram of {frames:,} × {width:,} numbers is not read; at most {MAX_FEATURES:,} are.")
+    return {name: torch.zeros((1, width, frames) if whisper else (1, frames, width))}

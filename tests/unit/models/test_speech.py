@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import attnviz
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.models import hf_probe
 from attnviz.models.model import Model
 from tests.support.zoo import folders
 
@@ -86,3 +88,17 @@ def test_an_encoder_of_sounds_alone(tmp_path: Path):
     assert trace.tokens[:2] == ["0.00s", "0.02s"] and len(trace.tokens) == trace.final.shape[1] == 49
     with pytest.raises(InvalidParameterError, match="reads sounds, not text"):
         model.encode("a text")
+
+
+def test_a_config_of_a_giant_spectrogram_is_refused_before_it_is_made():
+    config = SimpleNamespace(model_type="whisper", num_mel_bins=1_000_000, max_source_positions=1_000_000)
+
+    class Inner:
+        input_modalities, main_input_name = ("audio",), "input_features"
+
+        def forward(self, input_features: torch.Tensor) -> None: ...
+
+    inner = Inner()
+    inner.config = config
+    with pytest.raises(ModelError, match=r"2,000,000 × 1,000,000 numbers is not read; at most 2,000,000"):
+        hf_probe.probe(inner)
