@@ -23,7 +23,9 @@ def one_sentence(subject: str, does: str, inner: nn.Module | None = None) -> Ite
     """
     try:
         yield
-    except OURS:
+    except OURS as error:
+        if isinstance(error, ModelError) and not str(error).endswith("."):  # a reason that waits for its subject
+            raise ModelError(f"{subject} {does}: {error}.") from error
         raise
     except Exception as error:
         LOG.info("%s %s", subject, does, exc_info=error)

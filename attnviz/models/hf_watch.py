@@ -50,7 +50,7 @@ OTHER_NAMES = {
 }
 PLAIN = {other: name for name, others in OTHER_NAMES.items() for other in others}
 
-
+# What leaves a score a score, or weights weights: other numbers of the same, or another shape of it.
 SAME = {"float", "to", "type", "type_as", "contiguous", "clone", "dropout", "view", "reshape", "unflatten", "flatten"}
 
 

@@ -151,6 +151,19 @@ def test_an_error_inside_a_run_is_one_sentence_that_names_the_part() -> None:
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
+def test_a_reason_found_while_it_runs_has_its_subject() -> None:
+    model = HFModel(made("BertForMaskedLM", BERT | {"vocab_size": 64}), watched=True)
+
+    def odd(hidden: torch.Tensor, *args: Any, **more: Any) -> torch.Tensor:
+        return torch.softmax(hidden[None], dim=-1)[0]
+
+    model.inner.bert.encoder.layer[0].intermediate.forward = odd
+    with pytest.raises(
+        ModelError, match=r"^A model of the type bert stops on this input: it computes .* understood\.$"
+    ):
+        model(torch.tensor([[3, 4]]))
+
+
 @pytest.mark.parametrize(
     ("fields", "loads"),
     [
