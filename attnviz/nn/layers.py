@@ -309,16 +309,16 @@ def layer_trace(
     options, cross_options, kind = dict(options), dict(cross_options or {}), "src" if memory is None else "tgt"
     given = {_torchs_name(kind, name): options.pop(name) for name in TORCHS if name in options}
     given |= {_torchs_name("memory", name): cross_options.pop(name) for name in TORCHS if name in cross_options}
-    mask = options.get("mask")
-    if mask is not None and mask.causal:
+    if options.get("mask") is not None and options["mask"].causal:
         given[_torchs_name(kind, "is_causal")] = True
     recording = Recording(layer, _Layer, options, cross_options)
     inputs = [x] if memory is None else [x, memory]
-    if not getattr(layer, "batch_first", True):
+    if not recording.batch_first:
         inputs = [tensor.transpose(0, 1) for tensor in inputs]
     out = recorded((recording,), layer, *inputs, **given)
     run: LayerTrace = recording.trace
-    return run if out is recording.returned else replace(run, resid_post=_batch_first(layer, out)[0])
+    after = out if recording.batch_first else out.transpose(0, 1)
+    return run if out is recording.returned else replace(run, resid_post=after)
 
 
 def _torchs_name(kind: str, name: str) -> str:
@@ -343,8 +343,8 @@ def _check_pair(tgt: Tensor, memory: Tensor, layer: _Layer) -> None:
         raise ShapeError(f"tgt {tuple(tgt.shape)} and memory {tuple(memory.shape)} do not match")
 
 
-def _batch_first(layer: nn.Module, *stream: Tensor) -> tuple[Tensor, ...]:
+def _batch_first(layer: _Layer, *stream: Tensor) -> tuple[Tensor, ...]:
     """The layer's layout → (B, T, C)."""
     if stream[0].dim() == 2:
         return tuple(x[None] for x in stream)
-    return stream if getattr(layer, "batch_first", True) else tuple(x.transpose(0, 1) for x in stream)
+    return stream if layer.batch_first else tuple(x.transpose(0, 1) for x in stream)

@@ -35,10 +35,11 @@ class Recording:
     out: Tensor | None = None  # what the caller got: a hook or an override may have changed it
 
     def __post_init__(self) -> None:
-        # of the modules whose call is the one to record: the module, or what it wraps
-        self.identities: tuple[int, ...] = (id(self.module),)
+        inside = [self.module]
         if not isinstance(self.module, self.kind):
-            self.identities = tuple(id(m) for m in self.module.modules() if isinstance(m, self.kind))
+            inside = [m for m in self.module.modules() if isinstance(m, self.kind)]  # what it wraps
+        self.identities = tuple(map(id, inside))  # of the modules whose call is the one to record
+        self.batch_first: bool = getattr(inside[0], "batch_first", True) if inside else True
 
     def missing(self) -> ModelError:
         """That there is no record, and why."""
@@ -101,4 +102,4 @@ def attention_trace(recording: Recording) -> AttentionTrace:
         return trace
     if out.dim() == 2:
         return replace(trace, out=out[None])
-    return replace(trace, out=out if getattr(recording.module, "batch_first", True) else out.transpose(0, 1))
+    return replace(trace, out=out if recording.batch_first else out.transpose(0, 1))

@@ -22,6 +22,7 @@ from attnviz import (
     TransformerEncoderLayer,
 )
 from attnviz.generation import sampling
+from attnviz.nn.layers import layer_trace
 from tests.support.parity import close, scramble
 
 SMALL: dict[str, Any] = {"vocab_size": 30, "max_len": 12, "d_model": 8, "n_heads": 2, "n_layers": 2, "d_ff": 16}
@@ -311,6 +312,20 @@ def test_wrapped_modules_leave_their_records() -> None:
     for a, b in zip(run.layers, wanted.layers, strict=True):
         close(a.attention.weights, b.attention.weights)
         close(a.attention.out, b.attention.out)
+
+
+def test_wrapped_modules_keep_their_layout() -> None:
+    layer = TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=False)
+    scramble(layer)
+    x = torch.randn(2, 5, 8)
+    wanted = layer.trace(x)
+    layer.self_attn = Wrapper(layer.self_attn)
+    layer.self_attn.register_forward_hook(lambda _, __, output: (output[0] * 1, None))
+    wrapped = Wrapper(layer)
+    wrapped.register_forward_hook(lambda _, __, output: output * 1)
+    run = layer_trace(wrapped, x, {})
+    close(run.attention.out, wanted.attention.out)
+    close(run.resid_post, wanted.resid_post)
 
 
 def test_an_attention_inside_an_override_is_no_part_of_the_record() -> None:
