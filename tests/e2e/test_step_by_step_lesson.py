@@ -383,7 +383,7 @@ def test_every_try(visit: Open) -> None:
 
 def test_hostile_words_are_only_text(visit: Open) -> None:
     text = "%3Cimg src=x onerror=alert(1)%3E **b** `c` $x$ [l](http://a.b)"
-    page = visit(f"?of=text&step=scores&text={text}")
+    page = visit(f"?of=text&step=scores&query=1&text={text}")
     assert page.locator(".aw-stage img, .aw-trace img, .aw-stage a").count() == 0
     assert "<" in page.locator(".aw-stage th.tok").all_inner_texts()
     for step in ("embnorm", *STEPS):
