@@ -222,8 +222,6 @@ def _check_memory(kind: Any, config: Any, given: dict[str, Any], max_bytes: int,
         except Exception as error:
             raise _unusable("The config", error, given) from error
     parameters = sum(p.numel() for p in skeleton.parameters())
-    if parameters > SHARED * n_stored + MAX_MISSING:  # else memory is taken for what is then found to be missing
-        raise ModelError(f"The config asks for {parameters:,} parameters, and the files hold {n_stored:,} numbers.")
     size = parameters + sum(buffer.numel() for buffer in skeleton.buffers())
     if size > MAX_PARAMETERS:
         raise ModelError(f"The model has {size:,} parameters, more than the {MAX_PARAMETERS:,} allowed.")
@@ -232,6 +230,8 @@ def _check_memory(kind: Any, config: Any, given: dict[str, Any], max_bytes: int,
             f"The config asks for {size:,} parameters: {size * BYTES_PER_NUMBER:,} bytes of memory as float32, more "
             f"than the {max_bytes:,} allowed."
         )
+    if parameters > SHARED * n_stored + MAX_MISSING:  # else memory is taken for what is then found to be missing
+        raise ModelError(f"The config asks for {parameters:,} parameters, and the files hold {n_stored:,} numbers.")
     strangers.reserve(size * BYTES_PER_NUMBER)
     return attends
 
