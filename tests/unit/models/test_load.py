@@ -123,7 +123,7 @@ def test_an_image_model_in_other_numbers() -> None:
     ("given", "options", "said"),
     [
         ("no/such", {}, "no folder no/such. The model of that name on the Hugging Face hub is hf:no/such"),
-        ("./no/such", {}, "./no/such is not a folder"),
+        ("./no/such", {}, "no/such is not a folder"),
         (Path("no/such"), {}, "no/such is not a folder"),
         (Path("minilm"), {}, "minilm is not a folder"),
         ("modle", {}, "no model 'modle'. Known are minilm"),
