@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 import attnviz
 from attnviz.errors import InvalidParameterError, ModelError
@@ -196,7 +196,8 @@ class _Side:
         if self.model.transformer.reads_itself:  # both texts are as long: a window would take cross-attention for self
             change, intervention = replace(change, reach=None), replace(intervention, mask=None)
         ours = self.run(self.question, intervention=intervention)
-        with changed(change) as calls:
+        pools = [module for module in self.reference.modules() if isinstance(module, nn.MultiheadAttention)]
+        with changed(change, outside=pools) as calls:  # SigLIP's pooling head, which is none of the layers
             theirs = self.call(ours)
         layers = sum(len(part) for part in _attentions(self.trace).values())
         if len(calls) != layers:
