@@ -468,10 +468,10 @@ def test_a_thing_to_try_leaves_the_readers_text_in_its_field() -> None:
     assert app.session_state["train.vocab_size"] == 301
 
 
-def test_a_file_over_ten_megabytes_is_refused() -> None:
+def test_a_file_over_two_megabytes_is_refused() -> None:
     app = opened("train", task="language")
-    upload(app, b"a" * 10_000_001)
-    assert "10,000,001 bytes of text are more than the 10,000,000" in app.prose
+    upload(app, b"a" * 2_000_001)
+    assert "2,000,001 bytes of text are more than the 2,000,000" in app.prose
     assert next(button for button in app.button if button.label == "Start").disabled
 
 
