@@ -73,7 +73,7 @@ class Reader:
         for content, n in zip(contents, kept, strict=True):
             if n < len(content):
                 content.truncate(n)
-        full = self.library.post_process(*contents)
+        full = self.library.post_process(contents[0], contents[1])
         return {
             "ids": full.ids,
             "tokens": full.tokens,

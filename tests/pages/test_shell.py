@@ -12,7 +12,7 @@ from attnviz.web import cache, shell
 from tests.pages.driver import SENTENCE, Page, header, opened, values, views
 
 MODELS = ["models", "generate", "translate", "vision"]
-LEARN = ["lessons", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants", "glossary"]
+LEARN = ["lessons", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants", "program", "glossary"]
 PAGES = ["explore", *MODELS, *LEARN, "train", "replay"]
 OTHER = "The dog chased the cat because it ran."
 
