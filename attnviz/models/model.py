@@ -101,6 +101,8 @@ class Model:
             encodings = self._encodings(text, pair)
             inputs, lengths = self._pad(encodings)
             types = self._segments(encodings, inputs)
+        if target is not None and self.transformer.config.kind != "encoder-decoder":
+            raise InvalidParameterError(f"a model of kind {self.transformer.config.kind!r} has no use for a target")
         goals = [] if target is None else [self._goal(one) for one in _texts("target", target)]
         target_ids, target_lengths = self._pad(goals) if goals else (None, None)
         inputs, target_ids = self.brought(inputs), self.brought(target_ids)

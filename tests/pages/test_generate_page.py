@@ -122,7 +122,7 @@ def test_the_two_temperatures_do_different_things(app: Page, austen: Model) -> N
     dots = [trace["x"] for trace in charts(app)[0]["data"]]
     for shown, expected in zip(dots, (plain, inside, plain / 0.5), strict=True):
         assert shown == pytest.approx((100 * expected.softmax(-1)[ids]).tolist(), rel=1e-4)
-    assert "τ = 4 inside every attention row" in str(chart_titles(app))
+    assert "With τ = 4, “" in app.prose and "T = 0.5 alone gives “" in app.prose
 
 
 def test_the_sink_is_measured(app: Page, austen: Model) -> None:
@@ -277,10 +277,10 @@ def test_sentences_at_the_edges(query: dict[str, str], said: str) -> None:
 
 def test_what_a_temperature_alone_would_do_is_said_as_such(app: Page) -> None:
     app.choose(inside=20.0, outside=20.0)
-    told = next(title for title in chart_titles(app) if "τ = 20" in title)
-    assert "A temperature of 20 on the output alone gives it < 0.1" in told.replace("\u202f", " ")
+    told = next(sentence for sentence in app.sentences if "τ = 20" in sentence).replace("\u202f", " ")
+    assert "T = 20 alone gives “" in told and "” < 0.1 % instead of" in told
     even = opened("generate", text=TEXT, model="scratch:gpt", inside="4")
-    assert any("stays at < 0.1" in title.replace("\u202f", " ") for title in chart_titles(even))
+    assert "stays at < 0.1" in even.prose.replace("\u202f", " ")
 
 
 def test_nothing_is_explained_that_is_not_there() -> None:

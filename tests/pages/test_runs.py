@@ -18,7 +18,6 @@ from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.training import checkpoints
 from attnviz.training.loop import Step, TrainConfig, Training, preset, train
 from attnviz.training.tasks import TASKS
-from attnviz.training.tasks.texts import MOST_BYTES
 from attnviz.web.jobs import priority, training_limits, training_queue, training_runs
 from attnviz.web.jobs.training_runs import Run
 
@@ -255,10 +254,10 @@ def test_what_is_too_large_is_refused_with_the_numbers(changes: dict[str, int], 
 
 
 def test_a_text_that_is_too_large_is_refused() -> None:
-    language = preset("language", "small")
-    training_limits.check(language, "é" * (MOST_BYTES // 2))
-    with pytest.raises(InvalidParameterError, match="10,000,001 bytes of text are more than the 10,000,000"):
-        training_limits.check(language, "é" * (MOST_BYTES // 2) + "a")
+    language, most = preset("language", "small"), training_limits.MAX_CORPUS_BYTES
+    training_limits.check(language, "é" * (most // 2))
+    with pytest.raises(InvalidParameterError, match="2,000,001 bytes of text are more than the 2,000,000"):
+        training_limits.check(language, "é" * (most // 2) + "a")
 
 
 @pytest.mark.parametrize("size", ["small", "default", "large"])
