@@ -68,6 +68,7 @@ def test_every_control(visit: Open, minilm: Model) -> None:
 
 def test_the_predictions_depth_from_the_keyboard_and_another_seed(open_app: Open) -> None:
     page = open_app("encoder_block?revealed=0")
+    page.wait_for_selector(QUIET)
     first = page.locator(".st-key-lesson-predict-branches")
     expect(picture(page, "branches")).to_have_count(0)
     first.get_by_role("radio", name="Attention").or_(first.get_by_role("button", name="Attention")).first.click()

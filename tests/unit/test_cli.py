@@ -60,6 +60,7 @@ def links(out: str) -> list[tuple[int, int, str, str, str]]:
     return [(int(layer), int(head), query, key, weight) for layer, head, query, key, weight in rows]
 
 
+@pytest.mark.nightly
 def test_run_in_a_process_prints_layers_heads_and_links() -> None:
     result = command("run", "--model", "minilm", TIRED)
     assert (result.returncode, result.stderr) == (0, "")

@@ -45,7 +45,10 @@ def test_every_extra_is_declared_with_its_packages():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     declared = {extra: {re.split(">=", line)[0] for line in lines} for extra, lines in extras.items()}
     assert all(package in declared[extra] for package, extra in EXTRAS.values())
-    named = {package for package, _ in EXTRAS.values()} | {"onnxruntime"}  # it only runs what is written
+    named = {package for package, _ in EXTRAS.values()} | {
+        "onnxruntime",
+        "starlette",
+    }  # runs what is written; comes with Streamlit
     assert set().union(*(declared[extra] for extra in declared if extra != "dev")) == named
 
 
@@ -178,6 +181,7 @@ print(attnviz.load("digits").run(torch.zeros(8, 8)).logits.shape)
     assert core_only(code).strip() == str(torch.Size([1, 10]))
 
 
+@pytest.mark.nightly
 def test_a_training_and_its_folder_work_with_the_core_alone(tmp_path):
     folder, file = str(tmp_path / "model"), str(tmp_path / "model.npz")
     train = ["train", "copy", "--preset", "small", "--set", "steps=2", "warmup=1", "--out", folder]

@@ -176,6 +176,7 @@ def test_the_measured_variants_fit_every_length_and_number_of_heads() -> None:
     assert variant_at("grouped", 64, 12).groups == 3
 
 
+@pytest.mark.nightly
 def test_counting_does_not_load_torchs_compiler() -> None:
     """It takes a second and 100 MB, on a server that may have 700."""
     code = (

@@ -470,6 +470,7 @@ def test_finite_numbers_whose_sum_is_not_are_fine() -> None:
         check_numbers("w", torch.tensor([math.inf, -math.inf]))
 
 
+@pytest.mark.nightly
 def test_a_model_is_built_without_torchs_compiler() -> None:
     """torch would import it, a second and more, to draw random numbers that have no memory."""
     code = "import sys, attnviz; attnviz.load('digits'); print('torch._dynamo' in sys.modules)"

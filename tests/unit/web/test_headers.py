@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import runpy
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -22,7 +23,9 @@ def sent(host: bytes, there: list[tuple[bytes, bytes]] = []) -> dict[str, str]: 
     async def send(message: Any) -> None:
         messages.append(message)
 
-    asyncio.run(headers.Headers(app)({"type": "http", "headers": [(b"host", host)]}, None, send))
+    answer = headers.Headers(app)({"type": "http", "headers": [(b"host", host)]}, None, send)
+    with ThreadPoolExecutor(1) as apart:  # this thread may hold the loop of a browser that another test drives
+        apart.submit(asyncio.run, answer).result()
     return {name.decode(): value.decode() for name, value in messages[0]["headers"]}
 
 
