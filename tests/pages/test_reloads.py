@@ -70,6 +70,7 @@ def test_a_training_goes_on_through_a_reload(browsers: Browsers, monkeypatch: py
     assert run.status == "paused" and again.session_state["training"] is run
 
 
+@pytest.mark.nightly  # it trains for a minute
 def test_a_finished_model_stays_after_a_reload(browsers: Browsers) -> None:
     app = press(press(opened("train", **SMALL), "Start"), "Use it on every page")
     name, text = app.session_state["model"], app.session_state["text"]
