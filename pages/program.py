@@ -21,6 +21,7 @@ def program() -> None:
     with left:
         parts.program(lesson)
         parts.phrase(lesson)
+    state.check_lengths(lesson)
     lesson.write_link(inputs)  # first: what is wrong below ends the page
     shown = state.outcome(lesson)
     with sentence:

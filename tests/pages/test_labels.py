@@ -31,7 +31,11 @@ PLACES: list[tuple[str, str, dict[str, Any]]] = [
     *((page, "minilm", {}) for page in ("vision", "models", "lessons", "glossary", "replay")),
     ("translate", "minilm", {"source": TYPED}),
     ("train", "minilm", {"task": "language", "corpus": TYPED}),
-    ("program", "minilm", {"program": "own", "code": "count(select(tokens, tokens, key == query))", "letters": "*_[`"}),
+    (
+        "program",
+        "minilm",
+        {"program": "own", "code": "min(count(select(tokens, tokens, key == query)), 9)", "letters": "*_[`"},
+    ),
 ]
 
 

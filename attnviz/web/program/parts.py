@@ -9,7 +9,7 @@ import streamlit as st
 
 from attnviz import figures
 from attnviz.browser.view_state import ViewState
-from attnviz.models.programs import compiler, library, source
+from attnviz.models.programs import compiler, library
 from attnviz.web import shell
 from attnviz.web.components import attention_view
 from attnviz.web.components.dial import dial
@@ -45,11 +45,10 @@ def program(lesson: Lesson[Settings]) -> None:
         "Your program",
         key=lesson.key("code"),
         height=200,
-        max_chars=source.LONGEST_SOURCE,
         help="Ctrl+Enter runs it",
     )
     letters, causal = st.columns([3, 2], gap="small", vertical_alignment="bottom")
-    letters.text_input("Letters of its texts", key=lesson.key("letters"), max_chars=state.TYPED)
+    letters.text_input("Letters of its texts", key=lesson.key("letters"))
     causal.toggle("Causal", key=lesson.key("causal"), help="Each letter may look only at itself and what stands before")
 
 
@@ -59,7 +58,6 @@ def phrase(lesson: Lesson[Settings]) -> None:
     st.text_input(
         "Text",
         key=lesson.key("phrase"),
-        max_chars=state.TYPED,
         placeholder=listed.example if listed else "",
         help=f"Up to {library.LONGEST} letters",
     )
@@ -98,16 +96,15 @@ def head(lesson: Lesson[Settings], shown: Outcome) -> None:
     """Which head, and its attention."""
     heads = sorted(shown.made.compiled.heads)
     names = {place: text.head_name(shown, place) for place in heads}
-    chosen = st.selectbox(
+    st.session_state[state.HEAD] = shown.head  # a thing to try or a link may have chosen another one
+    st.selectbox(
         "Attention head",
         heads,
-        index=heads.index(shown.head),
         format_func=names.__getitem__,
-        key=f"program-head-{shown.settings.program}",
+        key=state.HEAD,
+        on_change=state.take_head,
+        args=(lesson,),
     )
-    if chosen != shown.head:
-        lesson.choose(layer=chosen[0], head=chosen[1])
-        st.rerun(scope="fragment")
     attention_view.attention_view(
         state.message(shown),
         ViewState(layer=shown.head[0], head=shown.head[1]),

@@ -23,7 +23,8 @@ from attnviz.web.temperatures import TEMPERATURES
 OWN = "own"  # the reader's program, among the listed ones
 CHOICES = (*(listing.name for listing in library.LISTINGS), OWN)
 MOST_LETTERS = 16  # of an alphabet
-TYPED = 200  # characters that a field takes: a sentence says what is too long
+TYPED = 100_000  # characters that a field takes: a sentence says what is too long
+HEAD = "program-head"  # the list of heads
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Settings:
             raise InvalidParameterError(f"program {self.program!r} or temperature {self.temperature} is not offered")
         if min(self.layer, self.head) < 0 or max(self.layer, self.head) > 512:
             raise InvalidParameterError(f"layer {self.layer} or head {self.head} is out of range")
-        if len(self.code) > source.LONGEST_SOURCE or len(self.letters) > TYPED or len(self.phrase) > TYPED:
+        if max(map(len, (self.code, self.letters, self.phrase))) > TYPED:
             raise InvalidParameterError("the program, its letters or the text is too long")
 
 
@@ -78,6 +79,24 @@ def listing_of(settings: Settings) -> library.Listing | None:
     return library.listing(settings.program)
 
 
+def check_lengths(lesson: Lesson[Settings]) -> None:
+    """Ends the page in a sentence where something typed is longer than what is read, and so than a link carries."""
+    settings = lesson.settings()
+    for what, typed, most in (
+        ("text", settings.phrase, library.LONGEST),
+        ("alphabet", settings.letters, MOST_LETTERS),
+        ("program", settings.code, source.LONGEST_SOURCE),
+    ):
+        if len(typed) > most:
+            shell.refuse(text.too_long(what, len(typed), most))
+
+
+def take_head(lesson: Lesson[Settings]) -> None:
+    """The head that the reader chose in the list becomes the setting."""
+    layer, head = st.session_state[HEAD]
+    lesson.choose(layer=layer, head=head)
+
+
 def outcome(lesson: Lesson[Settings]) -> Outcome:
     """The program's run; ends the page in a sentence where it is no program, or its text is none of it."""
     settings = lesson.settings()
@@ -87,7 +106,7 @@ def outcome(lesson: Lesson[Settings]) -> Outcome:
         shell.refuse(text.no_program(str(error)))
     listed = listing_of(settings)
     phrase = settings.phrase or (listed.example if listed else settings.letters[:6])
-    if wrong := text.no_text(phrase, made.program.alphabet, made.program.longest):
+    if wrong := text.no_text(phrase, made.program.alphabet):
         shell.refuse(wrong)
     head = _head(lesson, settings, made)
     change = Intervention(

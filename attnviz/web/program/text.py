@@ -24,14 +24,17 @@ def no_program(error: str) -> str:
     return f"This is not a program yet: {error.rstrip('.')}."
 
 
-def no_text(phrase: str, alphabet: str, longest: int) -> str:
+def no_text(phrase: str, alphabet: str) -> str:
     """Why a text cannot be read; "" if it can."""
     wrong = next((letter for letter in phrase if letter not in alphabet), None)
-    if wrong is not None:
-        return f"“{wrong}” is not one of the letters that this program reads: {' '.join(alphabet)}."
-    if len(phrase) > longest:
-        return f"The text has {len(phrase)} letters; this program reads at most {longest}."
-    return ""
+    if wrong is None:
+        return ""
+    return f"“{wrong}” is not one of the letters that this program reads: {' '.join(alphabet)}."
+
+
+def too_long(what: str, length: int, most: int) -> str:
+    """What was typed is longer than what is read."""
+    return f"The {what} has {length:,} characters; at most {most:,} are read. What you typed stays for you to shorten."
 
 
 def summary(shown: Outcome) -> str:
