@@ -37,6 +37,8 @@ MODULES = {
     "panel": "provenance/panel.js",
     "sentences": "provenance/sentences.js",
     "digits": "provenance/digits.js",
+    "safetensors": "model/safetensors.js",
+    "model": "model/transformer.js model/weights.js model/attention.js model/matrix.js model/functions.js",
 }
 
 
