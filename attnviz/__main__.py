@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
 
     serve = commands.add_parser("serve", help="open the app in the browser")
+    serve.add_argument("--show-limits", action="store_true", help="print the server's limits and what sets them")
     serve.add_argument("streamlit", nargs="*", help="further options for streamlit run, after --")
     serve.set_defaults(command=_serve)
 
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure speed and memory, as ratios in one run (in a checkout)")
     bench.add_argument("what", nargs="?", choices=BENCHMARKS, help="one benchmark; without it: forward and app")
+    bench.add_argument("--against", metavar="FOLDER", help="lessons: another checkout, measured by turns with this one")
     bench.set_defaults(command=_bench)
     return parser
 
@@ -104,10 +106,38 @@ def _add_run_options(parser: argparse.ArgumentParser, text: str = "the text to r
 
 
 def _serve(options: argparse.Namespace) -> int:
-    check_installed("The app", "streamlit", "plotly", "pandas", "PIL")
+    check_installed("The app", "streamlit", "plotly", "pandas", "PIL", "pydantic_settings")
+    from attnviz.web import limits
+
+    if options.show_limits:
+        _show_limits()
+        return 0
+    for name in limits.unknown():
+        print(f"attnviz: {name} is no limit: see python -m attnviz serve --show-limits", file=sys.stderr)
+    if warning := limits.too_much(limits.LIMITS):
+        print(f"attnviz: {warning}", file=sys.stderr)
+    environment = dict(os.environ)
+    if limits.config_file().is_file():  # the server runs in another folder
+        environment[limits.CONFIG] = str(limits.config_file().resolve())
     served = APP.with_name("serve.py")  # the app with security headers
     command = [sys.executable, "-m", "streamlit", "run", str(served), *options.streamlit]
-    return subprocess.call(command, cwd=APP.parent)  # .streamlit/config.toml is read from there
+    return subprocess.call(command, cwd=APP.parent, env=environment)  # .streamlit/config.toml is read from there
+
+
+def _show_limits() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from attnviz.web import limits
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("limit", "value", "from", "of"):
+        table.add_column(title, justify="right" if title == "value" else "left", no_wrap=title != "of")
+    for name, field in limits.Limits.model_fields.items():
+        value = getattr(limits.LIMITS, name)
+        shown = f"{value:,}" if type(value) is int else str(value)
+        table.add_row(name, shown, limits.source(limits.LIMITS, name), field.description)
+    Console().print(table)
 
 
 def _models(options: argparse.Namespace) -> None:
@@ -265,6 +295,7 @@ def _bench(options: argparse.Namespace) -> int:
         sys.stderr.write("attnviz: the benchmarks are part of the source checkout, not of the installed package\n")
         return 1
     sys.path.insert(0, str(folder.parents[1]))  # the benchmarks share tests/support/chromium.py
+    sys.argv = ["bench", *(["--against", options.against] if options.against else [])]
     for name in [options.what] if options.what else BENCHMARKS[:2]:
         runpy.run_path(str(folder / f"bench_{name}.py"), run_name="__main__")
     return 0

@@ -8,6 +8,8 @@ EXTRAS = {
     "plotly": ("plotly", "app"),
     "pandas": ("pandas", "app"),
     "PIL": ("pillow", "app"),
+    "pydantic_settings": ("pydantic-settings", "app"),
+    "prometheus_client": ("prometheus-client", "app"),
     "sklearn": ("scikit-learn", "app"),
     "huggingface_hub": ("huggingface-hub", "hub"),
     "transformers": ("transformers", "hub"),

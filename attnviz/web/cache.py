@@ -8,7 +8,6 @@ under it is found by nobody else.
 from __future__ import annotations
 
 import gc
-import os
 import secrets
 import threading
 import weakref
@@ -32,17 +31,18 @@ from attnviz.models.programs import models as programs
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
-from attnviz.web import reloads
+from attnviz.web import reloads, store
+from attnviz.web.limits import LIMITS
 
-# Limits of a public server, each with a variable of the environment to raise it.
-MAX_MODEL_BYTES = int(os.environ.get("ATTNVIZ_MAX_MODEL_BYTES", 600_000_000))
-MAX_UPLOAD_BYTES = int(os.environ.get("ATTNVIZ_MAX_UPLOAD_BYTES", 200_000_000))  # of an archive with a model
-MODELS_BYTES = int(os.environ.get("ATTNVIZ_MODELS_BYTES", 1_000_000_000))  # of memory for the models that all share
-OWN_BYTES = int(os.environ.get("ATTNVIZ_OWN_MODELS_BYTES", 1_000_000_000))  # and for those of single sessions, together
-MAX_CHARACTERS = int(os.environ.get("ATTNVIZ_MAX_CHARACTERS", 100_000))
-OWN_SHARE = int(os.environ.get("ATTNVIZ_OWN_MODELS_SHARE", OWN_BYTES // 4))  # of these, for one session
-HUB_TOKEN = os.environ.get("ATTNVIZ_HUB_TOKEN") == "1"  # whether visitors read what this machine's HF_TOKEN may read
-THREADS = int(os.environ.get("ATTNVIZ_THREADS", 1))  # per run: many sessions share the cores
+MAX_MODEL_BYTES = LIMITS.max_model_bytes
+MAX_UPLOAD_BYTES = LIMITS.max_upload_bytes  # of an archive with a model
+MODELS_BYTES = LIMITS.models_bytes  # of memory for the models that all share
+OWN_BYTES = LIMITS.own_models_bytes  # and for those of single sessions, together
+MAX_CHARACTERS = LIMITS.max_characters
+OWN_SHARE = LIMITS.own_models_share  # of these, for one session
+HUB = LIMITS.hub  # whether there are models from the hub
+HUB_TOKEN = LIMITS.hub_token  # whether visitors read what this machine's HF_TOKEN may read
+THREADS = LIMITS.threads  # per run: many sessions share the cores
 LONGEST_NAME = 200  # characters of a model's name
 OWN = "session:"  # how the names of a session's own models begin
 MOST_OWN = 3
@@ -91,6 +91,8 @@ def check_name(name: str) -> None:
         if name not in own_models():
             raise ModelError(ELSEWHERE)
         return
+    if name.startswith("hf:") and not HUB:
+        raise ModelError("This server reads no models from the Hugging Face hub. Pick one in the sidebar.")
     known = {info.name for info in shared_infos()}
     if name.startswith("scratch:") and name.partition("?")[0] not in known:
         presets = ", ".join(one for one in model_names() if one.startswith("scratch:"))
@@ -209,7 +211,7 @@ def _make_room(n_new: int) -> None:
         gc.freeze()
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@store.kept()
 def run(name: str, text: str, change: Intervention | None) -> Run:
     """One text through one model; with a change, beside the run without it. Errors: as `Model.run`."""
     loaded_model = model(name)
@@ -231,13 +233,13 @@ def run(name: str, text: str, change: Intervention | None) -> Run:
     )
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
+@store.kept()
 def trace(name: str, text: str, change: Intervention | None = None) -> Trace:
     """One short text through one model, with everything that it computed. Errors: as `Model.run`."""
     return model(name).run(text, intervention=change)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@store.kept()
 def shortened(name: str, text: str, n_tokens: int) -> tuple[str, int]:
     """The start of a text that makes at most so many tokens, special ones counted, and how many are left out."""
     loaded_model = model(name)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
@@ -16,8 +15,10 @@ from typing import Any
 
 import streamlit
 
+from attnviz.web.limits import LIMITS
+
 # Who may show the app in a frame, in the words of a policy.
-FRAMES = os.environ.get("ATTNVIZ_FRAME_ANCESTORS", "'none'")
+FRAMES = LIMITS.frame_ancestors
 _HOST = re.compile(rb"[\w.:\[\]-]{1,255}")
 
 Message = MutableMapping[str, Any]

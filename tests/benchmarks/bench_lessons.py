@@ -1,6 +1,7 @@
 """The lessons in a real Chromium: from a control's change to the frame with the updated picture, for every page.
 
     python -m attnviz bench lessons
+    python -m attnviz bench lessons --against ../another-checkout
 
 MiniLM on a text of 32 tokens, a warm server. A time begins with the event in the browser (key down or click) and ends
 with the first frame after the picture's nodes have changed. Also the first visit of each page, by a new visitor and
@@ -9,11 +10,14 @@ from another page of the app.
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import urllib.parse
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
@@ -148,25 +152,35 @@ def bars(name: str) -> str:
     return f".st-key-lesson-picture-{name} .js-plotly-plot"
 
 
-def measure(browser: Browser, server: str, control: Control) -> list[float]:
-    """Seconds of each change, the first (which may fill a cache) left out."""
+def measure(browser: Browser, servers: list[str], control: Control) -> list[list[float]]:
+    """Seconds of each change on each server, by turns; the first (which may fill a cache) left out."""
+    pages = [opened(browser, server, control) for server in servers]
+    times: list[list[float]] = [[] for _ in servers]
+    for n in range(TIMES + 2):
+        for page, taken in zip(pages, times, strict=True):
+            page.evaluate(
+                "selector => { window.again = () => window.watch(selector); window.again(); }", control.picture
+            )
+            control.act(page, n)
+            taken.append(page.evaluate("window.watched") / 1000)
+            page.wait_for_selector(QUIET)
+            page.wait_for_timeout(120)
+    for page in pages:
+        page.context.close()
+    return [taken[2:] for taken in times]
+
+
+def opened(browser: Browser, server: str, control: Control) -> Page:
+    """A page with the control in front of its reader."""
     context = browser.new_context(viewport=SCREEN)
     context.add_init_script(WATCH)
     page = context.new_page()
     query = urllib.parse.urlencode({"text": TEXT, "revealed": "1"})
     page.goto(f"{server}/{control.page}?{query}&{control.link}")
     settled(page, control.picture)
-    times = []
     if control.name.startswith("paint"):  # a cell has to be chosen first
         page.locator(".st-key-masks-after canvas.over").press("ArrowDown")
-    for n in range(TIMES + 2):
-        page.evaluate("selector => { window.again = () => window.watch(selector); window.again(); }", control.picture)
-        control.act(page, n)
-        times.append(page.evaluate("window.watched") / 1000)
-        page.wait_for_selector(QUIET)
-        page.wait_for_timeout(120)
-    context.close()
-    return times[2:]
+    return page
 
 
 def settled(page: Page, picture: str) -> None:
@@ -272,36 +286,68 @@ PAGES = [  # name, title in the navigation, first picture
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Prints the tables; with `--against FOLDER`, beside those of another checkout, whose turns are between ours."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--against", type=Path, metavar="FOLDER")
+    against = parser.parse_args().against
     assert len(attnviz.load("minilm").encode(TEXT)) == N_TOKENS
     out = Console(width=110)
+    with sync_playwright() as playwright, ExitStack() as running:
+        roots = [chromium.ROOT, *([against.resolve()] if against else [])]
+        servers = [running.enter_context(chromium.serve(root / "app.py", root=root)).address for root in roots]
+        engine = chromium.launch(playwright)
+        every = [measure(engine, servers, control) for control in CONTROLS]
+        visits = None if against else visits_table(engine, servers[0])
+        engine.close()
+    out.print(against_table(every) if against else controls_table(every))
+    for name, times in zip(("all", "all there"), zip(*every, strict=True), strict=False):
+        together = [one for taken in times for one in taken]
+        out.print(
+            f"{name}: median {1000 * statistics.median(together):.0f} ms, 95 % within "
+            f"{1000 * statistics.quantiles(together, n=20)[-1]:.0f} ms, {os.cpu_count()} cores"
+        )
+    if visits:
+        out.print(visits)
+
+
+def controls_table(every: list[list[list[float]]]) -> Table:
+    """Each control's times on this checkout."""
     table = Table(title=f"Control → picture, minilm, {N_TOKENS} tokens", title_justify="left", box=None, pad_edge=False)
     for title in ("page", "control"):
         table.add_column(title)
     for title in ("median (≤ 150 ms)", "95 % (≤ 400 ms)"):
         table.add_column(title, justify="right", no_wrap=True)
-    every: list[float] = []
-    with sync_playwright() as playwright, chromium.serve() as app:
-        engine = chromium.launch(playwright)
-        for control in CONTROLS:
-            times = measure(engine, app.address, control)
-            every += times
-            high = statistics.quantiles(times, n=20)[-1]
-            table.add_row(
-                control.page, control.name, f"{1000 * statistics.median(times):.0f} ms", f"{1000 * high:.0f} ms"
-            )
-        visits = Table(title="First picture (≤ 1.5 s)", title_justify="left", box=None, pad_edge=False)
-        for title in ("page", "from another page", "new visitor, by link"):
-            visits.add_column(title, justify="left" if title == "page" else "right")
-        for name, title, picture in PAGES:
-            fresh, moved = first_visits(engine, app.address, name, picture, title)
-            visits.add_row(name, f"{moved:.2f} s", f"{fresh:.2f} s")
-        engine.close()
-    out.print(table)
-    high = statistics.quantiles(every, n=20)[-1]
-    middle = statistics.median(every)
-    out.print(f"all: median {1000 * middle:.0f} ms, 95 % within {1000 * high:.0f} ms, {os.cpu_count()} cores")
-    out.print(visits)
+    for control, (times,) in zip(CONTROLS, every, strict=True):
+        high = statistics.quantiles(times, n=20)[-1]
+        table.add_row(control.page, control.name, f"{1000 * statistics.median(times):.0f} ms", f"{1000 * high:.0f} ms")
+    return table
+
+
+def against_table(every: list[list[list[float]]]) -> Table:
+    """Each control's median here and there, and the median of the ratios of two turns that follow each other."""
+    table = Table(title=f"Control → picture, minilm, {N_TOKENS} tokens", title_justify="left", box=None, pad_edge=False)
+    for title in ("page", "control"):
+        table.add_column(title)
+    for title in ("here", "there", "here / there"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for control, (here, there) in zip(CONTROLS, every, strict=True):
+        ratio = statistics.median(one / other for one, other in zip(here, there, strict=True))
+        medians = [f"{1000 * statistics.median(times):.0f} ms" for times in (here, there)]
+        table.add_row(control.page, control.name, *medians, f"{ratio:.2f}")
+    ratios = [one / other for here, there in every for one, other in zip(here, there, strict=True)]
+    table.add_row("all", "", "", "", f"{statistics.median(ratios):.2f}")
+    return table
+
+
+def visits_table(browser: Browser, server: str) -> Table:
+    """The first picture of each page."""
+    table = Table(title="First picture (≤ 1.5 s)", title_justify="left", box=None, pad_edge=False)
+    for title in ("page", "from another page", "new visitor, by link"):
+        table.add_column(title, justify="left" if title == "page" else "right")
+    for name, title, picture in PAGES:
+        fresh, moved = first_visits(browser, server, name, picture, title)
+        table.add_row(name, f"{moved:.2f} s", f"{fresh:.2f} s")
+    return table
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ def launch(playwright: Playwright) -> Browser:
 
 
 @contextmanager
-def serve(script: Path = ROOT / "app.py") -> Iterator[Server]:
-    """A server for `script` under this project's settings, ended with the block. Errors: RuntimeError."""
+def serve(script: Path = ROOT / "app.py", *, root: Path = ROOT) -> Iterator[Server]:
+    """A server for `script` under the settings of a checkout, ended with the block. Errors: RuntimeError."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -71,8 +71,8 @@ def serve(script: Path = ROOT / "app.py") -> Iterator[Server]:
     options = ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
     server = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", str(script), *options],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -125,16 +125,6 @@ def test_every_wing_has_its_page_and_every_page_is_in_the_navigation() -> None:
         assert (ROOT / "docs" / "api" / f"{wing}.md").is_file(), wing
 
 
-def test_hosting_names_every_variable_with_its_default() -> None:
-    page = text("docs/hosting.md")
-    variables = {}
-    for path in (ROOT / "attnviz").rglob("*.py"):
-        variables |= dict(re.findall(r'"(ATTNVIZ_\w+)", ([\d_]+)\)', path.read_text(encoding="utf-8")))
-    assert len(variables) >= 11
-    for name, default in variables.items():
-        assert f"| `{name}` | {int(default):,} |" in page, name
-
-
 def test_the_pages_are_those_of_the_app() -> None:
     titles = re.findall(r'st\.Page\(.*title="([^"]+)"', (ROOT / "app.py").read_text(encoding="utf-8"))
     readme = text("README.md")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import streamlit as st
-
 from attnviz.analysis import residual
 from attnviz.checks import check_index
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.trace import Trace
-from attnviz.web import cache, shell
+from attnviz.web import cache, shell, store
 from attnviz.web.encoder_block import text
 from attnviz.web.lesson import Lesson
 
@@ -97,31 +95,31 @@ def place(lesson: Lesson[Settings]) -> tuple[int, int]:
     return settings.token, settings.layer
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@store.kept()
 def block(model: str, text: str, layer: int, norm_first: bool) -> residual.Block:
     """`residual.block` of a text. Errors: as there, and as `cache.trace`."""
     return residual.block(cache.model(model).transformer, cache.trace(model, text), layer, norm_first=norm_first)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@store.kept()
 def normed(model: str, text: str, layer: int, token: int, second: bool) -> residual.Normed:
     """`residual.normed` of a text. Errors: as there, and as `cache.trace`."""
     return residual.normed(cache.model(model).transformer, cache.trace(model, text), layer, token, second=second)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@store.kept()
 def branches(model: str, text: str) -> residual.Branches:
     """`residual.branches` of a text. Errors: as there, and as `cache.trace`."""
     return residual.branches(cache.model(model).transformer, cache.trace(model, text))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@store.kept()
 def drift(model: str, text: str) -> residual.Drift:
     """`residual.drift` of a text's stream. Errors: as `cache.trace`."""
     return residual.drift(residual.stream(cache.trace(model, text)))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@store.kept()
 def depth_sizes(depth: int, seed: int) -> tuple[residual.Depth, residual.Depth]:
     """Sizes in an untrained stack: post-norm, pre-norm."""
     post, pre = (residual.depth_sizes(residual.untrained(depth, first, seed)) for first in (False, True))

@@ -13,7 +13,7 @@ from attnviz.generation import sampling
 from attnviz.generation.sampling import Sampling
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
-from attnviz.web import cache, shell
+from attnviz.web import cache, shell, store
 from attnviz.web.components.generation_view import written
 from attnviz.web.generate import text
 from attnviz.web.generate.scene import MAX_NEW_TOKENS, Scene
@@ -113,7 +113,7 @@ def decoder(name: str) -> tuple[str, str]:
     return FALLBACK, text.instead(model.info.title, config.kind, cache.model(FALLBACK).info.title)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@store.kept()
 def ending(name: str, text: str, n_tokens: int) -> tuple[str, int]:
     """The end of a text that makes at most so many tokens, special ones counted, and how many are left out before it.
 
@@ -161,20 +161,20 @@ def scene(name: str, start: str, settings: Settings) -> Scene:
     return now if not now.ended or focus < n_tokens else replace(now, focus=n_tokens - 1)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@store.kept()
 def run(name: str, start: str, continuation: tuple[int, ...], change: Intervention | None) -> Trace:
     """The model's run on a text and what comes after it. Errors: those of the model."""
     model = cache.model(name)
     return sampling.whole(model, sampling.prompt(model, start), continuation, change)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@store.kept()
 def message(name: str, start: str, continuation: tuple[int, ...], change: Intervention | None, layer: int) -> bytes:
     """One layer of such a run, for the browser."""
     return attention_message.pack(attention_message.one_layer(run(name, start, continuation, change), layer), name=name)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@store.kept()
 def sink(name: str, start: str, continuation: tuple[int, ...]) -> sinks.Sink:
     """The first token's share and the run without it."""
     now = scene(name, start, Settings(said=continuation))

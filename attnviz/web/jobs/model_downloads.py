@@ -6,7 +6,6 @@ A download ends when its session does: the thread asks whether the session still
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -18,8 +17,9 @@ from attnviz.models import hf_download, strangers
 from attnviz.web import cache
 from attnviz.web.jobs import text
 from attnviz.web.jobs.sessions import presence
+from attnviz.web.limits import LIMITS
 
-MAX_DOWNLOADS = int(os.environ.get("ATTNVIZ_MAX_DOWNLOADS", 2))  # at a time, all sessions together
+MAX_DOWNLOADS = LIMITS.max_downloads  # at a time, all sessions together
 ABSENT = 5.0  # seconds without a browser, after which a download ends
 SOON = 0.5  # seconds that a page waits before it draws a bar: what is on the disk already needs none
 

@@ -1,21 +1,20 @@
-"""How large a training may be on a public server; each limit has a variable of the environment to raise it."""
+"""How large a training may be on a public server."""
 
 from __future__ import annotations
-
-import os
 
 from attnviz.errors import InvalidParameterError
 from attnviz.training.loop import TrainConfig
 from attnviz.training.tasks import TASKS
 from attnviz.training.tasks.texts import Language
+from attnviz.web.limits import LIMITS
 
-MAX_TRAININGS = int(os.environ.get("ATTNVIZ_MAX_TRAININGS", 2))  # at a time, all sessions together
-MAX_STEPS = int(os.environ.get("ATTNVIZ_MAX_STEPS", 10_000))
-MAX_PARAMETERS = int(os.environ.get("ATTNVIZ_MAX_PARAMETERS", 3_000_000))
-MAX_CORPUS_BYTES = int(os.environ.get("ATTNVIZ_MAX_CORPUS_BYTES", 2_000_000))  # of a text: seconds to cut into tokens
-MAX_VOCABULARY = int(os.environ.get("ATTNVIZ_MAX_VOCABULARY", 4_096))  # tokens
-MAX_TOKENS = int(os.environ.get("ATTNVIZ_MAX_TOKENS", 8_192))  # of a step: batch × length
-MAX_WEIGHTS = int(os.environ.get("ATTNVIZ_MAX_WEIGHTS", 16_000_000))  # of attention, of a step: 64 MB as float32
+MAX_TRAININGS = LIMITS.max_trainings  # at a time, all sessions together
+MAX_STEPS = LIMITS.max_steps
+MAX_PARAMETERS = LIMITS.max_parameters
+MAX_CORPUS_BYTES = LIMITS.max_corpus_bytes  # of a text: seconds to cut into tokens
+MAX_VOCABULARY = LIMITS.max_vocabulary  # tokens
+MAX_TOKENS = LIMITS.max_tokens  # of a step: batch × length
+MAX_WEIGHTS = LIMITS.max_weights  # of attention, of a step: 64 MB as float32
 
 
 def reads_text(task: str) -> bool:

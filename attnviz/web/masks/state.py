@@ -17,7 +17,7 @@ from attnviz.errors import InvalidParameterError
 from attnviz.models.model import Model
 from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.trace import Trace
-from attnviz.web import cache, shell
+from attnviz.web import cache, shell, store
 from attnviz.web.components import attention_view
 from attnviz.web.lesson import Lesson
 from attnviz.web.masks import patterns, text
@@ -138,7 +138,7 @@ def _mask(settings: Settings) -> tuple[str, int, str]:
     return mask, settings.n if mask in patterns.SIZED else 1, settings.painted if mask == "painted" else ""
 
 
-@st.cache_resource(max_entries=12, show_spinner=False)
+@store.kept()
 def _effect(name: str, text: str, mask: str, n: int, painted: str) -> Effect:
     plain, model = cache.trace(name, text), cache.model(name)
     n_tokens, causal = plain.final.shape[1], plain.config.kind == "decoder"
@@ -155,7 +155,7 @@ def messages(settings: Settings, inputs: shell.Inputs) -> dict[str, bytes]:
     return _messages(inputs.model, inputs.text, _mask(settings), settings.layer)
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
+@store.kept()
 def _messages(name: str, text: str, mask: tuple[str, int, str], layer: int) -> dict[str, bytes]:
     """By view. A mask is painted with the run before it at hand: else what to take back?"""
     effect = _effect(name, text, *mask)
@@ -170,7 +170,7 @@ def asked_mask(inputs: shell.Inputs) -> str:
     return "none" if cache.model(inputs.model).transformer.config.kind == "decoder" else "causal"
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@store.kept()
 def prediction(name: str, text_: str, mask: str) -> tuple[str, list[str], str, str] | None:
     """Which outputs change more under a mask: as `Lesson.predict` takes it; None where neither clearly does."""
     return text.thirds(
@@ -221,7 +221,7 @@ def _new_id(model: Model, old_id: int, word: str) -> tuple[int, str]:
     return new_id, text.no_token(word, stand_in) if word_id is None else text.same_token(word, stand_in)
 
 
-@st.cache_resource(max_entries=48, show_spinner=False)
+@store.kept()
 def _exchanged(name: str, text: str, position: int, new_id: int, mask: str) -> causality.ExchangedToken:
     return causality.exchange_token(cache.model(name), text, position, new_id, Intervention(mask=cast(MaskName, mask)))
 
@@ -255,7 +255,7 @@ def padding(settings: Settings, inputs: shell.Inputs) -> Padding:
     return Padding(masked, bare, row, alone, causality.padded_head(bare, row), (without, with_mask))
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@store.kept()
 def _batches(name: str, text: str) -> tuple[Trace, Trace]:
     """The text in a batch with two others, with the padding mask and without."""
     texts, model = (text, *OTHER_TEXTS), cache.model(name)

@@ -14,7 +14,7 @@ from attnviz.models.catalogue import catalogue, load_archive, skeleton, unused_w
 from attnviz.models.model import Model, ModelInfo
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
-from attnviz.web import cache, server
+from attnviz.web import cache, server, store
 from attnviz.web.components.table import choice
 from attnviz.web.jobs import model_downloads
 from attnviz.web.jobs.model_downloads import Download
@@ -105,7 +105,7 @@ def take_apart(info: ModelInfo) -> Taken | None:
     return _taken(info, model.transformer, dict.fromkeys(model.unused_weights, 0))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@store.kept()
 def _known(info: ModelInfo) -> Taken | None:
     """Of a model whose shape is known without loading it; None of others."""
     bare = skeleton(info)

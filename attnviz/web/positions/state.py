@@ -22,7 +22,7 @@ from attnviz.nn.config import ModelConfig
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.transformer import Transformer
-from attnviz.web import cache, shell
+from attnviz.web import cache, shell, store
 from attnviz.web.components import attention_view
 from attnviz.web.lesson import Lesson
 
@@ -115,7 +115,7 @@ def n_runs(config: ModelConfig) -> int:
     return len(_runs(config))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@store.kept()
 def _originals(name: str, text: str, runs: tuple[_Run, ...]) -> dict[str, torch.Tensor]:
     """The outputs of the text as it stands, by run; two of these runs the rest of the page shows too."""
     model = cache.model(name)
@@ -127,13 +127,13 @@ def _originals(name: str, text: str, runs: tuple[_Run, ...]) -> dict[str, torch.
     return outputs | {run[0]: trace.final[0] for run, trace in known.items()}
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@store.kept()
 def _shuffled(name: str, text: str, seed: int, runs: tuple[_Run, ...]) -> dict[str, word_order.Shuffled]:
     model = cache.model(name)
     return _test(model.transformer, model.encode(text), seed, runs, _originals(name, text, runs))
 
 
-@st.cache_resource(max_entries=16, show_spinner="Computing in float64 …")
+@store.kept("Computing in float64 …")
 def _shuffled_exactly(name: str, text: str, seed: int) -> dict[str, word_order.Shuffled]:
     model = cache.model(name)
     with _one_copy:
@@ -175,7 +175,7 @@ def drop_old_choices(key: str, inputs: shell.Inputs) -> None:
     st.session_state[seen] = inputs
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
+@store.kept()
 def message(name: str, text: str, scheme: str | None, layer: int) -> bytes:
     """One layer for the browser, as the model runs (None) or with another scheme."""
     one_layer = attention_message.one_layer(cache.trace(name, text, _change(scheme)), layer)
@@ -279,7 +279,7 @@ def copies(lesson: Lesson[Settings], inputs: shell.Inputs) -> Copies:
     return Copies(inputs.model, encoding.ids[word], encoding.labels, word, head)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@store.kept()
 def _gaps(name: str, token: int) -> dict[str, np.ndarray]:
     """(H, n − 3) by scheme."""
     transformer = cache.model(name).transformer
@@ -311,7 +311,7 @@ class Curves:
         return {scheme: scores[head] for scheme, scores in self.scores.items() if scheme != "none"}
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@store.kept()
 def _curves(name: str, token: int) -> Curves:
     """Of one word, in the first layer."""
     model = cache.model(name)

@@ -15,7 +15,7 @@ from attnviz.models.programs.language import Program, Selector, Value
 from attnviz.models.programs.models import PREFIX, Programmed, programmed
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
-from attnviz.web import shell
+from attnviz.web import shell, store
 from attnviz.web.lesson import Lesson
 from attnviz.web.program import text
 from attnviz.web.temperatures import TEMPERATURES
@@ -137,7 +137,7 @@ def _head(lesson: Lesson[Settings], settings: Settings, made: Programmed) -> tup
     return head
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@store.kept()
 def _made(name: str, code: str = "", letters: str = "", causal: bool = False) -> Programmed:
     """The weights of a listed program, or of one that a reader wrote. Errors: InvalidParameterError in a sentence."""
     listed = library.listing(name)

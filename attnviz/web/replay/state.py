@@ -19,7 +19,7 @@ from attnviz.training import snapshots
 from attnviz.training.snapshots import Snapshots
 from attnviz.training.tasks import Induction
 from attnviz.training.tasks.sequences import Scores, scores
-from attnviz.web import cache
+from attnviz.web import cache, store
 from attnviz.web.components import attention_view
 from attnviz.web.components.dial import nearest
 from attnviz.web.lesson import Lesson
@@ -124,7 +124,7 @@ def moment(lesson: Lesson[Settings], replay: Replay) -> Moment:
     return Moment(replay, nearest(replay.steps, settings.step), settings)
 
 
-@st.cache_resource(max_entries=1, show_spinner="Measuring the checkpoints …")
+@store.kept("Measuring the checkpoints …")
 def replay() -> Replay:
     """The bundled model's history. Errors: ModelError."""
     cache.model(NAME)  # as any model: it settles how many threads a run takes
@@ -150,14 +150,14 @@ def switched_off(head: Head) -> Intervention:
     return Intervention(head_scale=((*head, 0.0),))
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
+@store.kept()
 def all_without() -> tuple[Scores, ...]:
     """The scores at every checkpoint with the previous-token head switched off."""
     past, twice = replay(), the_task().twice()
     return tuple(scores(past.history.model(i), twice, switched_off(past.previous)) for i in range(len(past.steps)))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@store.kept()
 def on_seen(at: int) -> tuple[float, float]:
     """The probability that a checkpoint gives, the first time, to words that came before; and that of an even guess.
 
@@ -180,7 +180,7 @@ def text_of(seed: int) -> str:
     return task.tokenizer.decode(task.words[drawn].tolist()) * 2
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@store.kept()
 def trace(at: int, seed: int, off: bool) -> Trace:
     """The model at a checkpoint on the words of a seed."""
     past = replay()
@@ -188,7 +188,7 @@ def trace(at: int, seed: int, off: bool) -> Trace:
     return model.run(text_of(seed), intervention=switched_off(past.previous) if off else None)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@store.kept()
 def messages(at: int, seed: int, off: bool) -> dict[str, bytes]:
     """What the two matrices are sent."""
     past, run = replay(), trace(at, seed, off)

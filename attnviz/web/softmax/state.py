@@ -6,14 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import streamlit as st
-
 from attnviz.analysis import measures, scaling
 from attnviz.errors import InvalidParameterError
 from attnviz.inputs.words import readable
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
-from attnviz.web import cache
+from attnviz.web import cache, store
 from attnviz.web.lesson import Lesson
 from attnviz.web.softmax.row import Row, read_row
 from attnviz.web.temperatures import TEMPERATURES
@@ -56,7 +54,7 @@ def row(settings: Settings, trace: Trace) -> Row:
 # ---- attention or output -----------------------------------------------------------------------------
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
+@store.kept()
 def carried(name: str, text: str, temperature: float, query: int) -> scaling.NextTokens | list[float]:
     """What τ in every attention row does: to the next token, or without logits to the vectors, per layer."""
     plain = cache.trace(name, text)
@@ -82,7 +80,7 @@ def token_names(name: str, ids: Sequence[int]) -> list[str]:
 # ---- why √d_k ----------------------------------------------------------------------------------------
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@store.kept()
 def random_vectors(seed: int) -> tuple[tuple[scaling.Variance, ...], tuple[scaling.Saturation, ...]]:
     """The measurements on the random vectors of a seed."""
     return (
@@ -91,7 +89,7 @@ def random_vectors(seed: int) -> tuple[tuple[scaling.Variance, ...], tuple[scali
     )
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
+@store.kept()
 def gradient_gains() -> list[float]:
     """How many times as large the factor makes the median gradient at the largest width, per seed."""
     widest = scaling.WIDTHS[-1:]

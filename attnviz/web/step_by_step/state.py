@@ -16,7 +16,7 @@ from attnviz.analysis.provenance.terms import Provenance
 from attnviz.browser import provenance_message
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.intervention import Intervention, MaskName
-from attnviz.web import cache, shell
+from attnviz.web import cache, shell, store
 from attnviz.web.components.provenance_view import Cell, cells, reported, wanted_layer
 from attnviz.web.lesson import Lesson, from_query
 
@@ -214,14 +214,14 @@ def _hand_message(edits: str, mask: str, head: int) -> bytes:
     return provenance_message.pack(worked_example.by_hand(edits, mask), head, more=more)
 
 
-@st.cache_resource(max_entries=12, show_spinner=False)
+@store.kept()
 def _model_provenance(model: str, text: str, layer: int, mask: str) -> Provenance:
     """One layer of the model's run on a text, under the mask in that layer."""
     change = None if mask == "own" else Intervention(mask=cast(MaskName, mask), layers=layer)
     return layer_provenance(cache.model(model).transformer, cache.trace(model, text, change), layer)
 
 
-@st.cache_resource(max_entries=12, show_spinner=False)
+@store.kept()
 def _model_message(model: str, text: str, layer: int, mask: str, head: int, near: tuple[tuple[str, int], ...]) -> bytes:
     """The same for the browser."""
     return provenance_message.pack(_model_provenance(model, text, layer, mask), head, near=dict(near))

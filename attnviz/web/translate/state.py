@@ -15,7 +15,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.generation.beam_search import Beam, beam
 from attnviz.models.catalogue import catalogue
 from attnviz.models.model import Model
-from attnviz.web import cache, shell, thread
+from attnviz.web import cache, shell, store, thread
 from attnviz.web.components import attention_view
 from attnviz.web.components.generation_view import written
 from attnviz.web.jobs import model_downloads
@@ -103,19 +103,19 @@ def load(name: str) -> Model:
 # ---- runs ------------------------------------------------------------------------------------------------
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@store.kept()
 def answered(name: str, source: str, forced: tuple[int, ...]) -> Answer:
     """The greedy answer after what is forced, and the run on it. Errors: those of the model."""
     return greedy(load(name), source, forced)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@store.kept()
 def beams(name: str, source: str, n: int) -> list[Beam]:
     """The best answers that n beams find."""
     return beam(load(name), source, n, MAX_NEW_TOKENS)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@store.kept()
 def message(name: str, source: str, forced: tuple[int, ...], stack: str) -> bytes:
     """What the view is sent. Rows of the decoder are named by the token that it says there, in both its attentions."""
     current = answered(name, source, forced)

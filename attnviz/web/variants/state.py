@@ -12,7 +12,7 @@ from attnviz.analysis.cost import Step
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.trace import Trace
-from attnviz.web import cache, shell
+from attnviz.web import cache, shell, store
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
 from attnviz.web.variants import text
@@ -102,7 +102,7 @@ def survey(lesson: Lesson[Settings], run: Run) -> HeadSurvey:
     return HeadSurvey(layer, settings.head, surveyed(run.inputs.model, run.inputs.text, layer, size, groups))
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@store.kept()
 def surveyed(name: str, text: str, layer: int, size: int, groups: int) -> variants.Survey:
     """`variants.survey` of a layer."""
     a = cache.trace(name, text).layers[layer].attention
@@ -137,7 +137,7 @@ def measurement(run: Run) -> Measurement:
     return Measurement(head_dim, causal, tuple(steps or first_look(head_dim, causal)), steps[-1] if steps else None)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Measuring on this machine …")
+@store.kept("Measuring on this machine …")
 def first_look(head_dim: int, causal: bool) -> tuple[Step, ...]:
     """Short texts, measured once for everybody, so that there is something true to see before the first click."""
     return tuple(cost.measure(lengths=cost.LENGTHS[:4], head_dim=head_dim, causal=causal))

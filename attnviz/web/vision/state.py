@@ -22,7 +22,7 @@ from attnviz.nn.config import ModelConfig
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.training.tasks import digits
-from attnviz.web import cache
+from attnviz.web import cache, store
 from attnviz.web.components import drawing_pad, patch_view
 from attnviz.web.components.patch_view import ROLLOUT, Look
 from attnviz.web.jobs import model_downloads
@@ -230,7 +230,7 @@ def names_digits(model: Model) -> bool:
     return reader_of(model).size == drawing_pad.SIDE and model.classes == tuple(map(str, range(digits.N_CLASSES)))
 
 
-@st.cache_resource(max_entries=1, show_spinner="Reading the digits …")
+@store.kept("Reading the digits …")
 def held_out() -> tuple[dict[str, int], tuple[tuple[str, str], ...]]:
     """The digits of the test split, drawing → digit, and of these the examples: (name, drawing) in rows of 0 to 9."""
     pictures, labels = digits.splits()["test"]
@@ -248,7 +248,7 @@ def meant(settings: Settings, model: Model) -> int | None:
     return held_out()[0].get(settings.drawing)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@store.kept()
 def mistaken(name: str) -> tuple[str, ...]:
     """The held-out digits that a model of such pictures gets wrong."""
     model, labels = vision_model(name), held_out()[0]
@@ -303,14 +303,14 @@ def see(settings: Settings) -> Seen:
     return Seen(model, picture, plain, trace, _message(settings.vit, data, intervention, settings.query))
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)  # of a large model 60 MB each
+@store.kept()
 def _run(name: str, data: bytes, intervention: Intervention | None) -> Trace:
     """The model on pixels, as bytes of float32."""
     model = cache.model(name)
     return model.run(_tensor(data, reader_of(model)), intervention=intervention)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@store.kept()
 def _message(name: str, data: bytes, intervention: Intervention | None, query: int) -> bytes:
     """What the patches are sent."""
     trace, preprocessor = _run(name, data, intervention), reader_of(cache.model(name))

@@ -1,0 +1,196 @@
+"""What all sessions share of what was computed, within a number of bytes; see `kept`.
+
+When there is no room, that goes whose bytes are the least worth: cheap to compute, large, seldom asked for, long ago.
+Source: Cherkasova 1998, Improving WWW Proxies Performance with Greedy-Dual-Size-Frequency Caching Policy.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, fields, is_dataclass
+from types import FunctionType, ModuleType
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import streamlit as st
+from torch import Tensor, nn
+
+from attnviz.web.limits import LIMITS
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LEAST_SECONDS = 1e-4  # that a result is taken to cost: clocks are coarse
+
+
+@dataclass(eq=False)
+class Entry:
+    """A result and what it is worth."""
+
+    value: Any
+    n_bytes: int
+    seconds: float  # of processor time that making it took
+    asked: int = 1
+    worth: float = 0.0
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the results of one function have cost and saved so far."""
+
+    name: str
+    entries: int
+    n_bytes: int
+    hits: int
+    made: int
+    evicted: int
+
+
+class Store:
+    """Results by key, in at most `most_bytes`. What several threads ask for at once is made once."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self._entries: dict[Hashable, Entry] = {}
+        self._making: dict[Hashable, threading.Event] = {}
+        self._lock = threading.Lock()  # guards all but the work itself
+        self._n_bytes = 0
+        self._age = 0.0  # the worth of what went last: what came before it is worth less than what comes now
+        self._hits: Counter[str] = Counter()
+        self._made: Counter[str] = Counter()
+        self._evicted: Counter[str] = Counter()
+
+    def get(self, name: str, arguments: Hashable, make: Callable[[], Any]) -> Any:
+        """The result of `name` on these arguments, made if it is not there. Errors: those of `make`; none is kept."""
+        key = (name, arguments)
+        while True:
+            with self._lock:
+                entry = self._entries.get(key)
+                if entry is not None:
+                    entry.asked += 1
+                    self._hits[name] += 1
+                    self._value(entry)
+                    return entry.value
+                others = self._making.get(key)
+                if others is None:
+                    done = self._making[key] = threading.Event()
+                    break
+            others.wait()
+        try:
+            began = time.thread_time()
+            value = make()
+            self._keep(key, Entry(value, n_bytes(value), max(LEAST_SECONDS, time.thread_time() - began)))
+            return value
+        finally:  # also where Streamlit ends the run: who waits makes it then
+            with self._lock:
+                del self._making[key]
+            done.set()
+
+    def clear(self, name: str | None = None) -> None:
+        """Forgets all, or all results of one function."""
+        with self._lock:
+            for key in [key for key in self._entries if name in (None, key[0])]:  # type: ignore[index]
+                self._n_bytes -= self._entries.pop(key).n_bytes
+
+    @property
+    def n_bytes(self) -> int:
+        """What it holds now."""
+        return self._n_bytes
+
+    def uses(self) -> list[Use]:
+        """By function, the largest first."""
+        with self._lock:
+            entries: Counter[str] = Counter()
+            sizes: Counter[str] = Counter()
+            for (name, _), entry in self._entries.items():  # type: ignore[misc]
+                entries[name] += 1
+                sizes[name] += entry.n_bytes
+            return [
+                Use(name, entries[name], sizes[name], self._hits[name], self._made[name], self._evicted[name])
+                for name in sorted(self._made, key=lambda name: (-sizes[name], name))
+            ]
+
+    def _keep(self, key: Hashable, entry: Entry) -> None:
+        with self._lock:
+            self._made[key[0]] += 1  # type: ignore[index]
+            if entry.n_bytes > self.most_bytes:
+                return
+            while self._entries and self._n_bytes + entry.n_bytes > self.most_bytes:
+                least = min(self._entries, key=lambda one: self._entries[one].worth)
+                self._age = self._entries[least].worth
+                self._n_bytes -= self._entries.pop(least).n_bytes
+                self._evicted[least[0]] += 1  # type: ignore[index]
+            self._value(entry)
+            self._entries[key] = entry
+            self._n_bytes += entry.n_bytes
+
+    def _value(self, entry: Entry) -> None:
+        """Sets what an entry is worth from now on."""
+        entry.worth = self._age + entry.asked * entry.seconds / max(1, entry.n_bytes)
+
+
+def n_bytes(value: Any) -> int:
+    """Bytes that a result takes in memory, with all that it refers to, each thing once."""
+    seen: set[int] = set()
+    total, todo = 0, [value]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or one is None or isinstance(one, type | FunctionType | ModuleType):
+            continue
+        seen.add(id(one))
+        if isinstance(one, Tensor):
+            storage = one.untyped_storage()
+            total += 0 if storage.data_ptr() in seen else storage.nbytes()
+            seen.add(storage.data_ptr())
+        elif isinstance(one, np.ndarray):
+            if isinstance(one.base, np.ndarray | Tensor):
+                todo.append(one.base)
+            else:
+                total += one.nbytes
+        elif isinstance(one, nn.Module):
+            todo += [*one.parameters(), *one.buffers()]
+        else:
+            total += sys.getsizeof(one, 64)
+            if isinstance(one, Mapping):
+                todo += [*one.keys(), *one.values()]
+            elif isinstance(one, tuple | list | set | frozenset):
+                todo += one
+            elif is_dataclass(one):
+                todo += [getattr(one, field.name, None) for field in fields(one)]
+            elif not isinstance(one, str | bytes | int | float | bool):
+                todo += list(getattr(one, "__dict__", {}).values())
+    return total
+
+
+STORE = Store(LIMITS.store_bytes)
+
+
+def kept(spinner: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Keeps a function's results in the one store of all sessions.
+
+    For functions of names, texts, numbers and frozen dataclasses, whose results nobody changes. With a `spinner` the
+    page says that meanwhile.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        name = f"{function.__module__.removeprefix('attnviz.web.')}.{function.__qualname__}"
+
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            def make() -> R:
+                with st.spinner(spinner) if spinner else nullcontext():
+                    return function(*args, **kwargs)
+
+            result: R = STORE.get(name, (args, tuple(sorted(kwargs.items()))), make)
+            return result
+
+        wrapper.clear = functools.partial(STORE.clear, name)  # type: ignore[attr-defined]
+        return wrapper
+
+    return decorate

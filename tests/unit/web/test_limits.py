@@ -1,0 +1,93 @@
+"""A server's limits: from the environment, from a file, in one sentence where they are wrong."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from attnviz.errors import InvalidParameterError
+from attnviz.web import limits
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_environment_goes_before_the_file_and_the_file_before_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "attnviz.toml").write_text("max_steps = 20\nmax_trainings = 0\n")
+    monkeypatch.setenv("ATTNVIZ_MAX_STEPS", "30")
+    read = limits.read()
+    assert (read.max_steps, read.max_trainings, read.max_downloads) == (30, 0, 2)
+    names = ("max_steps", "max_trainings", "max_downloads")
+    assert [limits.source(read, name) for name in names] == ["environment", "file", "default"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("MAX_STEPS", "many", r"the limit max_steps cannot be 'many': input should be a valid integer"),
+        ("MAX_STEPS", "-1", r"the limit max_steps cannot be '-1': input should be greater than or equal to 1"),
+        ("HUB", "perhaps", r"the limit hub cannot be 'perhaps': input should be a valid boolean"),
+    ],
+)
+def test_a_wrong_value_is_said(monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:
+    monkeypatch.setenv(f"ATTNVIZ_{name}", value)
+    with pytest.raises(InvalidParameterError, match=sentence):
+        limits.read()
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("max_step = 3\n", "has a line “max_step”, which is no limit"),
+        ("max_steps 3\n", "cannot be read: Expected '='"),
+        ("max_steps = 0\n", "the limit max_steps cannot be 0"),
+    ],
+)
+def test_a_wrong_file_is_said(tmp_path: Path, file: str, sentence: str) -> None:
+    (tmp_path / "attnviz.toml").write_text(file)
+    with pytest.raises(InvalidParameterError, match=sentence):
+        limits.read()
+
+
+def test_a_file_that_is_named_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTNVIZ_CONFIG", "nowhere.toml")
+    with pytest.raises(InvalidParameterError, match="names the file nowhere[.]toml, which is not there"):
+        limits.read()
+
+
+def test_a_small_host_gets_small_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTNVIZ_MEMORY_BYTES", "690000000")
+    read = limits.read()
+    shares = (read.store_bytes, read.models_bytes, read.own_models_bytes, read.own_models_share)
+    assert shares == (57_500_000, 172_500_000, 86_250_000, 21_562_500)
+
+
+def test_the_memory_is_the_container_s_where_it_has_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    group = tmp_path / "memory.max"
+    monkeypatch.setattr(limits, "CGROUPS", (str(group),))
+    whole = limits.machine_memory()
+    group.write_text("max\n")
+    assert limits.machine_memory() == whole
+    group.write_text("123456789\n")
+    assert limits.machine_memory() == 123_456_789
+
+
+def test_a_mistyped_variable_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTNVIZ_MAX_STEP", "3")
+    monkeypatch.setenv("ATTNVIZ_MAX_STEPS", "3")
+    assert limits.unknown() == ["ATTNVIZ_MAX_STEP"]
+
+
+def test_hosting_lists_every_limit_with_its_default_and_what_it_limits() -> None:
+    page = (ROOT / "docs" / "hosting.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(ATTNVIZ_\w+)` \| (.+) \|$", page, re.MULTILINE))
+    assert rows == {
+        f"ATTNVIZ_{name.upper()}": f"{limits.default_in_words(name)} | {field.description}"
+        for name, field in limits.Limits.model_fields.items()
+    }
