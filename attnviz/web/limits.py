@@ -71,25 +71,32 @@ class Limits(BaseSettings):
         default_factory=lambda known: known.get("own_models_bytes", 0) // 4,
         description="of these, memory for those of one session (a quarter)",
     )
-    hub: bool = Field(True, description="models by name from the Hugging Face hub")
-    hub_token: bool = Field(False, description="visitors read what this machine's HF_TOKEN may read")
-    max_model_bytes: Number = Field(600_000_000, description="bytes of a model from the hub")
-    max_downloads: Count = Field(2, description="downloads at a time")
-    max_upload_bytes: Number = Field(200_000_000, description="bytes of an uploaded archive")
-    max_characters: Count = Field(100_000, description="characters of a text")
-    max_trainings: Number = Field(2, description="trainings at a time, which take turns at all cores but one")
-    max_steps: Count = Field(10_000, description="steps of a training")
-    max_parameters: Count = Field(3_000_000, description="parameters of a trained model")
-    max_tokens: Count = Field(8_192, description="tokens of a training step: batch × length")
-    max_weights: Count = Field(16_000_000, description="attention weights of a training step")
-    max_corpus_bytes: Count = Field(2_000_000, description="bytes of a text to train on")
-    max_vocabulary: Count = Field(4_096, description="tokens of a vocabulary that is trained")
-    threads: Count = Field(1, description="threads per run: many sessions share the cores")
-    frame_ancestors: str = Field("'none'", description="who may show the app in a frame, in the words of a policy")
+    hub: bool = Field(default=True, description="models by name from the Hugging Face hub")
+    hub_token: bool = Field(default=False, description="visitors read what this machine's HF_TOKEN may read")
+    max_model_bytes: Number = Field(default=600_000_000, description="bytes of a model from the hub")
+    max_downloads: Count = Field(default=2, description="downloads at a time")
+    max_upload_bytes: Number = Field(default=200_000_000, description="bytes of an uploaded archive")
+    max_characters: Count = Field(default=100_000, description="characters of a text")
+    max_trainings: Number = Field(default=2, description="trainings at a time, which take turns at all cores but one")
+    max_steps: Count = Field(default=10_000, description="steps of a training")
+    max_parameters: Count = Field(default=3_000_000, description="parameters of a trained model")
+    max_tokens: Count = Field(default=8_192, description="tokens of a training step: batch × length")
+    max_weights: Count = Field(default=16_000_000, description="attention weights of a training step")
+    max_corpus_bytes: Count = Field(default=2_000_000, description="bytes of a text to train on")
+    max_vocabulary: Count = Field(default=4_096, description="tokens of a vocabulary that is trained")
+    threads: Count = Field(default=1, description="threads per run: many sessions share the cores")
+    frame_ancestors: str = Field(
+        default="'none'", description="who may show the app in a frame, in the words of a policy"
+    )
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: Any, env_settings: Any, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment, then the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())

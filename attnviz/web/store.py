@@ -25,6 +25,7 @@ from attnviz.web.limits import LIMITS
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Key = tuple[str, Hashable]  # a function and its arguments
 
 LEAST_SECONDS = 1e-4  # that a result is taken to cost: clocks are coarse
 
@@ -57,8 +58,8 @@ class Store:
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
-        self._entries: dict[Hashable, Entry] = {}
-        self._making: dict[Hashable, threading.Event] = {}
+        self._entries: dict[Key, Entry] = {}
+        self._making: dict[Key, threading.Event] = {}
         self._lock = threading.Lock()  # guards all but the work itself
         self._n_bytes = 0
         self._age = 0.0  # the worth of what went last: what came before it is worth less than what comes now
@@ -95,7 +96,7 @@ class Store:
     def clear(self, name: str | None = None) -> None:
         """Forgets all, or all results of one function."""
         with self._lock:
-            for key in [key for key in self._entries if name in (None, key[0])]:  # type: ignore[index]
+            for key in [key for key in self._entries if name is None or key[0] == name]:
                 self._n_bytes -= self._entries.pop(key).n_bytes
 
     @property
@@ -108,24 +109,24 @@ class Store:
         with self._lock:
             entries: Counter[str] = Counter()
             sizes: Counter[str] = Counter()
-            for (name, _), entry in self._entries.items():  # type: ignore[misc]
-                entries[name] += 1
-                sizes[name] += entry.n_bytes
+            for (function, _), entry in self._entries.items():
+                entries[function] += 1
+                sizes[function] += entry.n_bytes
             return [
-                Use(name, entries[name], sizes[name], self._hits[name], self._made[name], self._evicted[name])
-                for name in sorted(self._made, key=lambda name: (-sizes[name], name))
+                Use(one, entries[one], sizes[one], self._hits[one], self._made[one], self._evicted[one])
+                for one in sorted(self._made, key=lambda one: (-sizes[one], one))
             ]
 
-    def _keep(self, key: Hashable, entry: Entry) -> None:
+    def _keep(self, key: Key, entry: Entry) -> None:
         with self._lock:
-            self._made[key[0]] += 1  # type: ignore[index]
+            self._made[key[0]] += 1
             if entry.n_bytes > self.most_bytes:
                 return
             while self._entries and self._n_bytes + entry.n_bytes > self.most_bytes:
                 least = min(self._entries, key=lambda one: self._entries[one].worth)
                 self._age = self._entries[least].worth
                 self._n_bytes -= self._entries.pop(least).n_bytes
-                self._evicted[least[0]] += 1  # type: ignore[index]
+                self._evicted[least[0]] += 1
             self._value(entry)
             self._entries[key] = entry
             self._n_bytes += entry.n_bytes

@@ -57,7 +57,7 @@ def test_a_wrong_file_is_said(tmp_path: Path, file: str, sentence: str) -> None:
 
 def test_a_file_that_is_named_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTNVIZ_CONFIG", "nowhere.toml")
-    with pytest.raises(InvalidParameterError, match="names the file nowhere[.]toml, which is not there"):
+    with pytest.raises(InvalidParameterError, match=r"names the file nowhere\.toml, which is not there"):
         limits.read()
 
 
