@@ -28,6 +28,7 @@ MODULES = {
     "unpack": "attention/unpack.js",
     "maths": "attention/exponentials.js attention/items.js attention/masks.js attention/maths.js attention/entropy.js",
     "scores": "attention/scores.js",
+    "asking": "attention/store.js attention/shown.js attention/asking.js",
     "files": "attention/export.js",
     "read": "provenance/read.js",
     "terms": "provenance/terms.js",

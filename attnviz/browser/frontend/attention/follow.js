@@ -18,7 +18,7 @@ export function follow(names, view) {
   if (names.includes("pending")) return store.pending ? view.showWaiting() : frames.ask(); // over once it is painted
   if (followPointer(names, view)) return;
   if (some(HEAD)) forgetHead(view);
-  else if (some(LOCK)) forgetFocus(view);
+  else if (some(LOCK)) forgetChoice(view);
   else if (names.includes("zoom")) frames.mark("matrix");
   else {
     frames.slide(names);
@@ -50,6 +50,13 @@ function forgetHead({ shown, frames }) {
 function forgetFocus({ shown, frames }) {
   shown.forget("focus");
   frames.mark("focus");
+}
+
+/** Other tokens are chosen: all heads are asked anew. */
+function forgetChoice(view) {
+  forgetFocus(view);
+  view.asking.restart();
+  view.frames.mark("ask", "grid", "controls");
 }
 
 function recompute(names, view) {

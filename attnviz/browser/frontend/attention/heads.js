@@ -15,6 +15,15 @@ import {
 
 /** @typedef {import("./scores.js").Score} Score */
 
+/** What is asked of all heads, as a score; its values are those of Asking. @type {Score} */
+const ASKED = {
+  name: "asked",
+  label: "what is asked",
+  gloss: "weight of what is asked",
+  kind: "share",
+  top: 1,
+};
+
 /**
  * @typedef {object} Thumb
  * @property {{values: Float32Array, rows: number, columns: number}} pooled
@@ -22,10 +31,15 @@ import {
  */
 
 export class Heads {
-  /** @param {import("./store.js").Store} store @param {import("./shown.js").Shown} shown */
-  constructor(store, shown) {
+  /**
+   * @param {import("./store.js").Store} store
+   * @param {import("./shown.js").Shown} shown
+   * @param {import("./asking.js").Asking} asking
+   */
+  constructor(store, shown, asking) {
     this.store = store;
     this.shown = shown;
+    this.asking = asking;
     /** @type {Thumb[]} by number of the head */
     this.thumbs = [];
     /** @type {number[]} heads that wait */
@@ -71,7 +85,7 @@ export class Heads {
       thumb.pooled = poolHead(this.drawn(k, a), scene.nq, scene.nk, rows, columns);
       thumb.scores = {};
       for (const score of wanted)
-        if (score.kind !== "given") thumb.scores[score.name] = scoreHead(store.model, score, full);
+        if (score.kind !== "given" && score !== ASKED) thumb.scores[score.name] = scoreHead(store.model, score, full);
       this.fresh.push(k);
     } while (queue.length && performance.now() - start < budget);
   }
@@ -86,9 +100,14 @@ export class Heads {
 
   /* ---- scores: the order of the heads, and their colour -------------------------------- */
 
+  /** The scores that there are now: what is asked only where something is. */
+  get offered() {
+    return this.asking.question ? [...this.scores, ASKED] : this.scores;
+  }
+
   /** A score by name; undefined for "layer", "weights" and what this model lacks. @returns {Score | undefined} */
   score(name) {
-    return this.scores.find((score) => score.name === name);
+    return this.offered.find((score) => score.name === name);
   }
 
   wanted() {
@@ -99,6 +118,7 @@ export class Heads {
   /** @param {Score} score */
   scoreAt(score, k) {
     const { model } = this.store;
+    if (score === ASKED) return this.asking.value(k);
     if (score.kind === "given") return score.values[layerOf(model, k)]?.[headOf(model, k)] ?? null;
     return this.thumbs[k]?.scores[score.name];
   }
@@ -139,10 +159,16 @@ export class Heads {
     return `${headName(this.store.model, k)}${scores.length ? `: ${scores.join(", ")}` : ""}`;
   }
 
-  /** What order and colour mean, in a sentence; empty where both are plain. */
+  /** Whether order or colour need words and numbers of their own: what is asked has them in its own line. */
+  needsWords() {
+    return this.wanted().some((score) => score !== ASKED);
+  }
+
+  /** What order and colour mean, in a sentence; empty where both are plain or asked. */
   gloss() {
-    const order = this.score(this.store.state.sort);
-    const tint = this.score(this.store.state.tint);
+    const told = (name) => (name === ASKED.name ? undefined : this.score(name));
+    const order = told(this.store.state.sort);
+    const tint = told(this.store.state.tint);
     const first = order && (order.kind === "bits" ? "sharpest first" : "largest first");
     if (order && order === tint) return `Order and colour: ${order.gloss}; ${first}, ${scoreRange(tint)}.`;
     return [order && `Order: ${order.gloss}, ${first}.`, tint && `Colour: ${tint.gloss}, ${scoreRange(tint)}.`]

@@ -7,7 +7,7 @@ import { scoreCell } from "./scores.js";
 import { headChosen, headList, headNumber, isChanged } from "./selectors.js";
 
 const MOST_NAMED = 4; // heads whose number stands above the grid
-const LONG = 256 * 256; // weights of a head that takes longer than a frame's budget
+export const LONG = 256 * 256; // weights of a head that takes longer than a frame's budget
 
 export class Overview {
   /** @param {import("./view.js").AttentionView} view */
@@ -120,8 +120,8 @@ export function orderLists({ store, heads, choices }) {
     tint.sync();
     gloss.textContent = heads.gloss();
     gloss.hidden = !gloss.textContent;
-    best.hidden = !heads.wanted().length; // it has its place before its numbers are known
-    const first = heads.best(MOST_NAMED);
+    best.hidden = !heads.needsWords(); // it has its place before its numbers are known
+    const first = best.hidden ? [] : heads.best(MOST_NAMED);
     if (shown === String(first)) return; // a button that is being pressed stays
     shown = String(first);
     best.replaceChildren(...first.map(([k, name, value]) => bestButton(k, name, value, choices, heads)));
@@ -144,10 +144,10 @@ function bestButton(k, name, value, choices, heads) {
 function scoreList(field, label, plain, store, heads) {
   const node = el("select", { "aria-label": label, onchange: () => store.change({ [field]: node.value }) });
   const sync = () => {
-    const names = heads.scores.map((score) => score.name).join();
+    const names = heads.offered.map((score) => score.name).join();
     if (node.dataset.names !== names) {
       node.dataset.names = names;
-      const options = [[plain, plain], ...heads.scores.map((score) => [score.name, score.label])];
+      const options = [[plain, plain], ...heads.offered.map((score) => [score.name, score.label])];
       node.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
     }
     node.value = heads.score(store.state[field]) ? store.state[field] : plain;

@@ -1,11 +1,12 @@
 /* page.js: the full view: its elements, and which part is painted when. */
 import { el } from "../core/dom.js";
+import { AskBar } from "./ask-bar.js";
 import { brushBar } from "./brush-bar.js";
 import { Chips } from "./chips.js";
 import { Lines } from "./lines.js";
 import { Matrix } from "./matrix.js";
 import { changeSwitch, moreSettings, tokenSwitches } from "./more-settings.js";
-import { Overview, orderLists } from "./overview.js";
+import { LONG, Overview, orderLists } from "./overview.js";
 import { listenMatrix } from "./pointer-matrix.js";
 import { listenChips, listenGrid, listenLines, listenWhy } from "./pointer.js";
 import { saveMenu } from "./save.js";
@@ -22,6 +23,7 @@ export class FullPage {
     this.view = view;
     this.question = question;
     this.overview = new Overview(view);
+    this.ask = new AskBar(view);
     this.matrix = new Matrix(view);
     this.lines = new Lines(view);
     this.why = new WhyPanel(view);
@@ -46,7 +48,7 @@ export class FullPage {
     n.main = el("div", { class: "av-main" }, this.sections(), this.panel.node);
     const title = this.question ? el("h1", {}, this.question) : null;
     const head = el("div", { class: "av-head" }, title, n.tools, n.say, n.live);
-    screen.root.replaceChildren(head, n.note, n.chips, n.main, n.about, this.more.node, n.tip);
+    screen.root.replaceChildren(head, n.note, n.chips, this.ask.build(), n.main, n.about, this.more.node, n.tip);
     listenGrid(view, n.gridOver);
     listenMatrix(view, n.matrixOver);
     listenLines(view, n.linesOver);
@@ -97,12 +99,22 @@ export class FullPage {
     grid.h = Math.round(Math.min(420, 26 + layersN * ((grid.w - 25) / headsN) * 0.85));
   }
 
+  /** Works on what is not in view yet, a few milliseconds per frame: the heads' pictures, then what they are asked. */
   work() {
-    this.overview.work();
+    const { heads, asking, frames, store } = this.view;
+    if (heads.queue.length && (asking.done || asking.question.kind === "token")) return this.overview.work();
+    if (asking.done) return;
+    const { T, S } = store.model;
+    const budget = frames.budget(T * S > LONG);
+    if (!budget) return;
+    asking.work(budget);
+    if (!asking.done) return;
+    for (const part of ["ask", "grid", "controls"]) frames.dirty.add(part);
   }
 
   syncControls() {
-    for (const part of [this.panel, this.brush, this.switches, this.changing, this.more, this.orders]) part.sync();
+    const { panel, brush, switches, changing, more, orders, ask } = this;
+    for (const part of [panel, brush, switches, changing, more, orders, ask]) part.sync();
   }
 
   /* ---- painting ----------------------------------------------------------------------------- */
@@ -122,7 +134,13 @@ export class FullPage {
     else if (has("values")) this.matrix.paintCells();
     if ((focus && marked) || has("matrix")) this.matrix.paintOver();
     const lines = has("lines");
-    const waiting = { curves: head || lines, text: focus, chips: focus, lines: focus || lines };
+    const waiting = {
+      curves: head || lines,
+      text: focus,
+      chips: focus,
+      ask: has("all", "ask", "values"),
+      lines: focus || lines,
+    };
     Object.assign(waiting, { why: focus || has("why"), words: head || has("words") });
     for (const [part, due] of Object.entries(waiting)) if (due) frames.later.add(part);
     frames.paintLater(this.painters(), frames.moving || (focus && !head));
@@ -143,6 +161,7 @@ export class FullPage {
       lines: () => this.lines.paint(),
       why: () => this.why.paint(),
       text: () => this.paintText(),
+      ask: () => this.ask.paint(),
       chips: () => this.chips.tint(),
       words: () => describeHead(this.view, this.more.open()),
       cells: () => this.matrix.paintCells(),

@@ -139,7 +139,7 @@ function paintHeads(view, g, box) {
   const lay = layoutGrid(box.width, box.height, layersN, headsN, heads.order(), options);
   for (const k of headList(store.model)) /** @type {any} */ (page).overview.paintHead(g, lay, k, null);
   paintGridOver(g, lay, screen.theme, { ...ringed(store), hover: null });
-  const best = heads.best(4).map(([, name, score]) => `${name} ${score}`);
+  const best = (heads.needsWords() ? heads.best(4) : []).map(([, name, score]) => `${name} ${score}`);
   const texts = [heads.gloss(), best.length ? `First: ${best.join(", ")}.` : ""].filter(Boolean);
   const lines = texts.flatMap((text) => wrapped(g, smallFont(view), text, box.width));
   paintText(g, lines, smallFont(view), screen.theme.ink2, lay.h + 20, 17, 0);

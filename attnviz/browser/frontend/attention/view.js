@@ -2,6 +2,7 @@
    around. */
 import { forgetWidths } from "../core/canvas.js";
 import { isDark } from "../core/theme.js";
+import { Asking } from "./asking.js";
 import { Brush } from "./brush.js";
 import { Choices } from "./choices.js";
 import { CompactPage } from "./compact.js";
@@ -54,7 +55,8 @@ export class AttentionView {
     this.reach = options.reach ?? 0;
     this.store = new Store({ model: unpack(message), state, compact: compact !== null, live: !!options.onRun });
     this.shown = new Shown(this.store);
-    this.heads = new Heads(this.store, this.shown);
+    this.asking = new Asking(this.store, this.shown);
+    this.heads = new Heads(this.store, this.shown, this.asking);
     this.screen = new Screen(root);
     this.frames = new Frames(() => this.frame());
     this.voice = new Voice(this.store, this.shown, this.screen, (k) => this.heads.label(k));
@@ -87,6 +89,7 @@ export class AttentionView {
   compute(parts = "all") {
     this.shown.forget("scene");
     this.heads.restart();
+    this.asking.restart();
     this.frames.mark(parts, "controls");
   }
 
@@ -96,7 +99,7 @@ export class AttentionView {
     this.painted = true;
     this.page.paint();
     if (!this.frames.waiting()) this.showWaiting();
-    if (this.heads.queue.length) this.frames.ask();
+    if (this.heads.queue.length || !this.asking.done) this.frames.ask();
   }
 
   /** Says what cannot be shown. */
