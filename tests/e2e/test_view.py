@@ -191,11 +191,73 @@ def test_heads_can_be_compared_in_the_curves(open_view: Open, message: bytes) ->
     assert state_of(page)["heads"] == [] and page.locator(".av-legend").is_hidden()
 
 
+# ---- which head links "it" to "trophy" most? ------------------------------------------------------
+
+TROPHY = "The trophy does not fit in the suitcase because it is too big."
+
+
+@pytest.fixture(scope="module")
+def trophy(minilm: Model) -> Trace:
+    return minilm.run(TROPHY)
+
+
+def linked(page: Page, trophy: Trace) -> None:
+    """The answer names the heads with most weight in the cell, its numbers are torch's, and it leads there."""
+    query, key = (trophy.encodings[0].labels.index(label) for label in ("it", "trophy"))
+    links = torch.stack([layer.attention.weights[0, :, query, key] for layer in trophy.layers]).flatten()
+    (first, second), (most, next_most) = links.topk(2).indices.tolist(), links.topk(2).values.tolist()
+    answer = page.locator(".av-answer")
+    expect(answer).to_contain_text("it looks at trophy most in")
+    name = f"layer {first // 12}, head {first % 12}"
+    said = answer.inner_text().replace("\u202f", " ")
+    start = f"it looks at trophy most in {name} {percent(most)}, then {second // 12}.{second % 12} {percent(next_most)}"
+    assert said.startswith(start), said
+    assert said.endswith("; even attention would give 6.3 %."), said  # a sixteenth
+    answer.get_by_role("button").first.press("Enter")
+    settle(page)
+    assert say(page) == f"In {name}, it gives {percent(most)} of its attention to trophy."
+
+
+def test_a_click_on_the_cell_asks_every_head(open_view: Open, trophy: Trace) -> None:
+    page = open_view(pack(trophy))
+    labels = trophy.encodings[0].labels
+    point(page, labels.index("it"), labels.index("trophy"), click=True)
+    page.locator(".av-ask label", has_text="Colour").click()
+    settle(page)
+    tint = page.evaluate("view.page.overview.tintOf(view.heads.score('asked'), view.asking.value(37))")
+    share = weight(trophy, 3, 1, labels.index("it"), labels.index("trophy"))
+    assert tint["text"] == f"{share * 100:.0f}"  # what stands in the grid
+    linked(page, trophy)
+    assert state_of(page)["tint"] == "asked"
+    page.keyboard.press("Escape")
+    expect(page.locator(".av-answer")).to_have_text(re.compile("^Choose a word"))
+    expect(page.get_by_label("Colour of the heads", exact=True)).to_have_value("weights")
+
+
+def test_the_keyboard_asks_every_head(open_view: Open, trophy: Trace) -> None:
+    page = open_view(pack(trophy))
+    page.get_by_label("From the query").focus()
+    page.keyboard.type("it")
+    page.keyboard.press("Tab")
+    page.keyboard.type("trophy")
+    linked(page, trophy)
+
+
+def test_two_taps_on_a_phone_ask_every_head(open_view: Open, trophy: Trace) -> None:
+    page = open_view(pack(trophy), size=(390, 844), has_touch=True, is_mobile=True)
+    page.locator(".av-chip", has_text=re.compile("^it$")).tap()
+    expect(page.locator(".av-answer")).to_contain_text("it is looked at most by")
+    page.get_by_label("To the key", exact=True).select_option("trophy")
+    linked(page, trophy)
+
+
 # ---- keyboard and speech -------------------------------------------------------------------------
 
 
-def test_the_keyboard_reaches_everything(open_view: Open, message: bytes) -> None:
+def test_the_keyboard_reaches_everything(open_view: Open, message: bytes, trace: Trace) -> None:
     page = open_view(message, state=CHOSEN)
+    seen = torch.stack([layer.attention.weights[0, :, :, IT] for layer in trace.layers])  # (L, H, T)
+    most = ((seen.sum(dim=2) - seen[:, :, IT]) / 15).flatten().topk(4).indices.tolist()
     stops = []
     page.mouse.click(720, 3)
     for _ in range(30):
@@ -215,6 +277,10 @@ def test_the_keyboard_reaches_everything(open_view: Open, message: bytes) -> Non
         "Hide special tokens",
         "Save …",
         "it",
+        "From the query",
+        "To the key",
+        "Colour the heads by it",
+        *(f"Layer {k // 12}, head {k % 12}" for k in most),
         "Order of the heads",
         "Colour of the heads",
         "All heads",

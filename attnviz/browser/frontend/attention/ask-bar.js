@@ -1,4 +1,4 @@
-/* ask-bar.js: the line "Ask all heads": two lists for a pair or a token, and the heads' answer in words. */
+/* ask-bar.js: the line "Ask every head": two lists for a pair or a token, and the heads' answer in words. */
 import { el, plainLabel, tokenNode } from "../core/dom.js";
 import { percent } from "../core/format.js";
 import { toggle } from "./controls.js";
@@ -29,10 +29,10 @@ export class AskBar {
     this.colour = toggle("Colour the heads by it", { get, set });
     this.answer = el("p", { class: "av-answer", "aria-live": "polite" });
     const row = el("div", { class: "av-ask-row" });
-    row.append(el("b", {}, "Ask all heads"));
+    row.append(el("b", {}, "Ask every head"));
     row.append(el("label", {}, "from ", this.from), el("label", {}, "to ", this.to), this.colour.node);
     this.listed = null;
-    return el("section", { class: "av-ask", "aria-label": "Ask all heads" }, row, this.answer);
+    return el("section", { class: "av-ask", "aria-label": "Ask every head" }, row, this.answer);
   }
 
   /** What the lists say is chosen, here and everywhere. */
