@@ -16,9 +16,9 @@ from google.protobuf.json_format import MessageToDict
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Block, ButtonGroup
 
-from attnviz import load
 from attnviz.browser.framing import read_frame
 from attnviz.web import shell, thread
+from tests.support.models import loaded
 
 st.set_option("client.showErrorDetails", "full")  # an error of a page is one of the test
 ROOT = Path(__file__).parents[2]
@@ -119,7 +119,7 @@ def opened(name: str = "", /, **query: object) -> Page:
 
 def beginning(app: Page) -> str:
     """The position that a link leaves out in the page's text: where a reader begins who has chosen nothing."""
-    encoding = load(app.session_state["model"]).encode(app.session_state["text"])
+    encoding = loaded(app.session_state["model"]).encode(app.session_state["text"])
     return str(thread.opening(encoding.labels, encoding.special))
 
 

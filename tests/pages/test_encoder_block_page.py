@@ -14,6 +14,7 @@ from attnviz.formatting import percent
 from attnviz.web import shell
 from tests.pages.driver import SENTENCE, Page, beginning, chart_titles, charts, opened
 from tests.support.hostile_texts import HOSTILE
+from tests.support.models import loaded
 
 PICTURES = ["block-post", "block-pre", "layernorm", "hidden-units", "branches", "drift", "gradients", "stream"]
 
@@ -50,7 +51,7 @@ def number(value: float) -> str:
 def check(app: Page, name: str, text: str, token: int, layer: int, second: bool = False) -> None:
     """Every number of the token on screen against the library."""
     assert not app.exception
-    model = attnviz.load(name)
+    model = loaded(name)
     trace = model.run(text)
     label = trace.encodings[0].labels[token]
     own = model.transformer.config.norm_first
@@ -130,7 +131,7 @@ def test_depth_and_seed(app: Page, depth: int, seed: int) -> None:
 def test_the_prediction_is_judged_by_the_numbers(option: str) -> None:
     app = opened("encoder_block", revealed=0)
     assert not any("mean of all" in title for title in chart_titles(app))
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     found = residual.branches(model.transformer, model.run(SENTENCE))
     assert found.feed_forward_share is not None
     a, f = found.attention_share.mean(), found.feed_forward_share.mean()
@@ -169,7 +170,7 @@ def test_the_reason_given_for_the_gradients_is_the_one_measured() -> None:
 def test_attention_alone_is_drawn_alone(second: str) -> None:
     """Layers without a feed-forward network, as in the trained induction model."""
     app = opened("encoder_block", model="induction", norm=second, layer=5)
-    model = attnviz.load("induction")
+    model = loaded("induction")
     trace = model.run(SENTENCE)
     block = residual.block(model.transformer, trace, 1, norm_first=True)
     token = app.session_state["encoder_block.token"]

@@ -13,6 +13,7 @@ from attnviz.nn import attention, reference
 from attnviz.web import cache, thread
 from attnviz.web.jobs import model_downloads
 from tests.pages.driver import ROOT, SENTENCE, Page, components, header, opened, views
+from tests.support.models import loaded
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def packed(app: Page) -> bytes:
 
 def test_opens_on_a_trained_model_and_a_good_sentence(app: Page) -> None:
     assert not app.exception
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     assert packed(app) == attention_message.pack(model.run(SENTENCE), name="minilm")
     state = state_sent(app)
     assert (state["layer"], state["head"], state["queries"]) == (3, 1, [10])
@@ -45,7 +46,7 @@ def test_opens_on_a_trained_model_and_a_good_sentence(app: Page) -> None:
 def test_a_text_of_ones_own_is_run(app: Page) -> None:
     app.text_area(key="text").set_value("Colourless green ideas sleep furiously.").run()
     assert not app.exception
-    run = attnviz.load("minilm").run("Colourless green ideas sleep furiously.")
+    run = loaded("minilm").run("Colourless green ideas sleep furiously.")
     assert packed(app) == attention_message.pack(run, name="minilm")
     assert state_sent(app)["queries"] == []  # the token chosen before is another one now
 
@@ -60,7 +61,7 @@ def test_an_example_fills_the_text(app: Page) -> None:
 def test_every_model_of_the_list_runs(app: Page, name: str) -> None:
     app.selectbox(key="model").select(name).run()
     assert not app.exception
-    assert packed(app) == attention_message.pack(attnviz.load(name).run(SENTENCE), name=name)
+    assert packed(app) == attention_message.pack(loaded(name).run(SENTENCE), name=name)
 
 
 def test_the_change_runs_through_the_model(app: Page) -> None:
@@ -68,7 +69,7 @@ def test_the_change_runs_through_the_model(app: Page) -> None:
     app.session_state["explore"] = {"view": chosen}
     app.run()
     assert not app.exception
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     change = attnviz.Intervention(temperature=0.5, mask="causal")
     plain, changed = model.run(SENTENCE), model.run(SENTENCE, intervention=change)
     assert packed(app) == attention_message.pack(changed, name="minilm", before=plain)
@@ -120,7 +121,7 @@ def test_a_text_longer_than_the_model_says_how_much_was_cut(app: Page) -> None:
     text = "word " * 700
     app.text_area(key="text").set_value(text).run()
     assert not app.exception
-    cut = attnviz.load("minilm").encode(text).cut
+    cut = loaded("minilm").encode(text).cut
     assert cut == 190
     assert any("702 tokens" in c.value and "last 190 were left out" in c.value for c in app.caption)
     assert app.text_area(key="text").value == text  # nothing typed is lost
@@ -140,7 +141,7 @@ def test_any_text_runs(app: Page, text: str) -> None:
     app.text_area(key="text").set_value(text).run()
     assert not app.exception
     if components(app, "attnviz_view"):
-        assert packed(app) == attention_message.pack(attnviz.load("minilm").run(text), name="minilm")
+        assert packed(app) == attention_message.pack(loaded("minilm").run(text), name="minilm")
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "..", "nonsense", "<b>x</b>", "scratch:huge", "hf:not-a-name"])
@@ -196,7 +197,7 @@ def test_chosen_words_stay_chosen_in_another_text(app: Page) -> None:
     assert (state["queries"], state["key"], state["temperature"]) == ([10, 5], 2, 0.5)
     assert (state["painted"], state["zoom"], state["mask"]) == ([], None, "painted")
     app.text_area(key="text").set_value("It was the animal, it said.").run()
-    labels = attnviz.load("minilm").encode("It was the animal, it said.").labels
+    labels = loaded("minilm").encode("It was the animal, it said.").labels
     state = state_sent(app)
     assert [labels[query] for query in state["queries"]] == ["it"] and labels[state["key"]] == "animal"
     assert app.link["q"] == str(state["queries"][0])  # the link says the same
@@ -213,7 +214,7 @@ def test_other_pages_go_on_with_what_was_chosen_and_explore_with_theirs(app: Pag
     app.session_state["thread"] = thread.Thread(layer=1, head=7, query=thread.Word("tired"), key=animal)
     app.text_area(key="text").set_value("Tired, the animal slept.").run()
     turn_to(app, "explore")
-    labels = attnviz.load("minilm").encode("Tired, the animal slept.").labels
+    labels = loaded("minilm").encode("Tired, the animal slept.").labels
     state = state_sent(app)
     assert (state["layer"], state["head"], state["temperature"]) == (1, 7, 0.5)
     assert [labels[query] for query in state["queries"]] == ["tired"]
@@ -243,7 +244,7 @@ def test_a_cell_opens_the_lesson_about_it(app: Page, about: str) -> None:
     for field, value in {**settings, "layer": 2, "head": 4}.items():
         assert app.session_state[f"{name}.{field}"] == value, field
     assert app.session_state["text"] == "Birds sing at dawn."
-    labels = attnviz.load("minilm").encode("Birds sing at dawn.").labels
+    labels = loaded("minilm").encode("Birds sing at dawn.").labels
     assert app.session_state["thread"].query == thread.word_at(labels, 3)
 
 

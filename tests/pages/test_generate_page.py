@@ -17,6 +17,7 @@ from attnviz.web.generate import text as sentences
 from attnviz.web.generate.parts import TWICE
 from attnviz.web.generate.scene import MAX_NEW_TOKENS
 from tests.pages.driver import Page, chart_titles, charts, opened, writer
+from tests.support.models import loaded
 
 TEXT = "She was very fond of"
 
@@ -28,7 +29,7 @@ def app() -> Page:
 
 @pytest.fixture(scope="module")
 def austen() -> Model:
-    return attnviz.load("austen")
+    return loaded("austen")
 
 
 def completion(app: Page) -> tuple[int, ...]:
@@ -237,8 +238,8 @@ def test_a_shared_run_is_what_the_page_shows_when_another_session_changes_its_ow
     app.choose(layer=2)
     assert writer(app)["candidates"] != writer(other)["candidates"]
     assert cache.model("austen").transformer is not None
-    begin = prompt(attnviz.load("austen"), TEXT)
-    plain = sampling.whole(attnviz.load("austen"), begin, ()).logits[0, -1].softmax(-1)  # type: ignore[index]
+    begin = prompt(loaded("austen"), TEXT)
+    plain = sampling.whole(loaded("austen"), begin, ()).logits[0, -1].softmax(-1)  # type: ignore[index]
     assert writer(app)["candidates"][0]["p"] == pytest.approx(float(plain.max()), rel=1e-5)
 
 
@@ -256,7 +257,7 @@ def test_a_text_that_would_fill_the_model_leaves_it_room(query: dict[str, str]) 
 def test_what_the_reader_gave_is_changed_in_the_sidebar(app: Page) -> None:
     app.choose(focus=2)
     assert writer(app)["heading"].endswith("your own words are changed in the sidebar")
-    app.choose(said=(7,), focus=len(prompt(attnviz.load("austen"), TEXT).start))
+    app.choose(said=(7,), focus=len(prompt(loaded("austen"), TEXT).start))
     assert writer(app)["heading"].endswith("click one, and what follows is forgotten")
 
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-import attnviz
 from attnviz.errors import InvalidParameterError
 from attnviz.models import catalogue, hf_download
 from attnviz.web import cache, lesson, pacing, shell
 from attnviz.web.jobs import model_downloads
 from tests.pages.driver import opened
 from tests.support.hostile_texts import HOSTILE
+from tests.support.models import loaded
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def test_escaped_text_has_no_sign_that_markdown_reads(text: str) -> None:
     "text", ["a " * 300, "unbelievably " * 40, "x" * 5000, "短いテキスト" * 30, "one", *HOSTILE[:12]]
 )
 def test_a_shortened_text_fits_and_says_what_is_left_out(text: str, n_tokens: int) -> None:
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     whole = len(model.tokenizer.encode(text))
     short, left_out = cache.shortened("minilm", text, n_tokens)
     assert text.startswith(short)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-import attnviz
 from attnviz import Intervention
 from attnviz.analysis import causality
 from attnviz.analysis.measures import relative_change
@@ -15,6 +14,7 @@ from attnviz.formatting import percent
 from attnviz.nn import mask_patterns
 from attnviz.web import thread
 from tests.pages.driver import SENTENCE, Page, beginning, charts, header, opened, views
+from tests.support.models import loaded
 
 VIEWS = 5  # before, after, change; without and with the padding mask
 
@@ -45,7 +45,7 @@ CHANGES = {
 def test_the_outputs_are_those_of_the_model_under_the_mask(app: Page, mask: str) -> None:
     app.choose(mask=mask, n=3)
     assert not app.exception
-    model, (change, pairs) = attnviz.load("minilm"), CHANGES[mask]
+    model, (change, pairs) = loaded("minilm"), CHANGES[mask]
     if isinstance(change, torch.Tensor):
         pairs = int(change.sum())
         change = Intervention(blocked=[tuple(cell) for cell in (~change).nonzero().tolist()])
@@ -62,7 +62,7 @@ def test_the_outputs_are_those_of_the_model_under_the_mask(app: Page, mask: str)
 
 def test_the_matrices_are_one_head_before_and_after(app: Page) -> None:
     app.choose(mask="causal", layer=2, head=5)
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     plain, causal = model.run(SENTENCE), model.run(SENTENCE, intervention=Intervention(mask="causal"))
     (before, _), (after, _), (change, _) = views(app)[:3]
     assert len(views(app)) == VIEWS
@@ -78,14 +78,14 @@ def test_the_matrices_are_one_head_before_and_after(app: Page) -> None:
 
 
 def test_a_view_gets_only_what_it_draws(app: Page) -> None:
-    whole = attention_message.pack(attnviz.load("minilm").run(SENTENCE), name="minilm")
+    whole = attention_message.pack(loaded("minilm").run(SENTENCE), name="minilm")
     assert len(views(app)[0][1]) < len(whole) / 4
 
 
 @pytest.mark.parametrize("position", [1, 7, 15])
 def test_the_leak_test_is_the_librarys(app: Page, position: int) -> None:
     app.choose(position=position, word="green")
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     green = causality.word_id(model.tokenizer, "green")
     rows = bars(app, 1)
     for row, mask in zip(rows, ("none", "causal"), strict=True):
@@ -109,7 +109,7 @@ def test_a_word_that_cannot_stand_there_gets_a_sentence(app: Page, word: str, wo
 
 
 def test_padding_is_a_real_batch(app: Page) -> None:
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     masked, bare = (causality.padded(model, [SENTENCE, "Birds sing at dawn.", "Yes."], masked=m) for m in (True, False))
     alone = model.run("Yes.")
     for row, batch in zip(bars(app, 2), (bare, masked), strict=True):
@@ -139,7 +139,7 @@ def test_the_predictions_are_judged_by_the_numbers() -> None:
     assert len(charts(app)) == 1 and "hidden until you have guessed" in app.sentence and "norm" not in app.sentence
     guess(app, "thirds", "those of the first third")
     assert len(charts(app)) == 2 and "of its norm" in app.sentence
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     change = relative_change(model.run(SENTENCE), model.run(SENTENCE, intervention=Intervention(mask="causal")))[-1, 0]
     first, last = float(change[:5].mean()), float(change[-5:].mean())
     assert first > 1.5 * last and "✓ Right. An output is made of what its token sees." in app.prose
@@ -185,7 +185,7 @@ def test_painting_runs_the_model_and_is_in_the_link(app: Page) -> None:
     assert "Drag over the matrix" in app.text[0].value
     cells = [(10, 2), (10, 3), (11, 2)]
     paint(app, cells)
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     moved = relative_change(model.run(SENTENCE), model.run(SENTENCE, intervention=Intervention(blocked=cells)))[-1, 0]
     assert bars(app, 0)[0] == pytest.approx(moved.tolist(), abs=1e-6)
     assert "253 of 256 pairs" in app.text[0].value
@@ -217,7 +217,7 @@ def test_everything_hidden_gets_words(name: str) -> None:
 
 def test_one_row_that_sees_nothing_is_explained_with_its_numbers() -> None:
     app = opened("masks", mask="painted", painted="10.0-15")
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     after = model.run(SENTENCE, intervention=Intervention(blocked=[(10, j) for j in range(16)])).layers[3].attention
     before = model.run(SENTENCE).layers[3].attention
     numbers = [float(one.out[0, 10].norm()) for one in (after, before)]
@@ -262,7 +262,7 @@ def test_boxes_sentences_pictures_and_link_name_the_same_tokens(app: Page, model
     def agree() -> None:
         position, labels = (
             app.session_state["masks.position"],
-            attnviz.load(model).encode(app.text_area(key="text").value),
+            loaded(model).encode(app.text_area(key="text").value),
         )
         box = app.selectbox(key="masks.position")
         assert box.options[position] == f"{position} {labels.labels[position]}" and box.value == position

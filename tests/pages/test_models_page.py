@@ -27,6 +27,7 @@ from attnviz.web.jobs import model_downloads
 from attnviz.web.models import text
 from tests.pages.driver import Page, components, opened, values
 from tests.support.hostile_texts import HOSTILE
+from tests.support.models import loaded
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +122,7 @@ def test_minilms_pooler_is_named_and_not_counted() -> None:
     assert (pooler, whole) == (147_840, 22_713_216)
     assert f"which nothing here uses: {pooler:,} parameters, {whole:,} with them." in app.sentences[1]
     assert models.unused_weights(catalogue()[0]) == {
-        name: in_file[name].numel() for name in load("minilm").unused_weights if name in in_file
+        name: in_file[name].numel() for name in loaded("minilm").unused_weights if name in in_file
     }
     assert "nothing here uses" not in opened("models", shown="austen").sentences[1]
 
@@ -137,7 +138,7 @@ def test_a_click_in_the_table_shows_another_model_and_stands_in_the_link() -> No
     assert app.query_params["shown"] in ("dates", ["dates"])
     drawn = values(app, "attnviz_anatomy")[0]["models"][0]
     assert [column["title"] for column in drawn["columns"]] == ["Encoder", "Decoder"]
-    cross = sum(p.numel() for n, p in load("dates").transformer.named_parameters() if "multihead_attn" in n)
+    cross = sum(p.numel() for n, p in loaded("dates").transformer.named_parameters() if "multihead_attn" in n)
     assert f"{percent(cross / 107_068)} in cross-attention" in app.sentences[1]
     assert choose(app, "no such model").query_params["shown"] in ("dates", ["dates"])
 
@@ -186,7 +187,7 @@ def test_an_upload_is_this_sessions_own_model() -> None:
 
 
 def test_a_model_trained_in_the_session_stands_there_too() -> None:
-    app, trained = opened("models"), load("tales")
+    app, trained = opened("models"), loaded("tales")
     name = f"{cache.OWN}0123"
     info = replace(trained.info, name=name, title="Yours 1: tales", source="trained in this session")
     app.session_state["own models"] = {name: replace(trained, info=info)}
@@ -468,9 +469,9 @@ def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_models_are_evicted_by_bytes_the_longest_unused_first(empty: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = {name: cache.n_bytes(load(name)) for name in ("induction", "tales", "digits")}
+    sizes = {name: cache.n_bytes(loaded(name)) for name in ("induction", "tales", "digits")}
     for name, size in sizes.items():
-        assert size == 4 * load(name).transformer.config.n_parameters
+        assert size == 4 * loaded(name).transformer.config.n_parameters
     monkeypatch.setattr(cache, "MODELS_BYTES", sizes["induction"] + sizes["tales"] + 1)
     gone = weakref.ref(cache.model("tales"))
     first = cache.model("induction")
@@ -525,7 +526,7 @@ def test_what_a_model_reads() -> None:
     config = ModelConfig()
     assert cache.reads(config) == "text"
     assert cache.reads(replace(config, kind="encoder-decoder")) == "pair"
-    assert cache.reads(load("digits").transformer.config) == "image"
+    assert cache.reads(loaded("digits").transformer.config) == "image"
 
 
 def test_an_unknown_preset_offers_only_models_of_one_text() -> None:

@@ -14,8 +14,9 @@ from attnviz.formatting import number, percent, scientific
 from attnviz.nn import positions
 from attnviz.web.positions.text import GUESSES
 from tests.pages.driver import SENTENCE, Page, beginning, chart_titles, charts, numbers, opened, values, views
+from tests.support.models import loaded
 
-MINILM = attnviz.load("minilm")
+MINILM = loaded("minilm")
 IDS = MINILM.encode(SENTENCE).ids
 
 
@@ -149,7 +150,7 @@ def test_a_causal_model_gets_its_own_sentence() -> None:
     app = opened("positions", model="scratch:gpt")
     assert "A causal model can tell without positions" in app.prose
     assert len(charts(app)[0]["data"][0]["y"]) and "No mask either" in str(charts(app)[0]["layout"]["annotations"])
-    gpt = attnviz.load("scratch:gpt")
+    gpt = loaded("scratch:gpt")
     encoding = gpt.encode(SENTENCE)
     drawn = word_order.word_order(encoding.words, 0)
     test = word_order.shuffle_test(gpt.transformer, encoding.ids, drawn, "none", mask="none")
@@ -227,7 +228,7 @@ def test_dial_sentence_and_link_name_the_same_word(model: str) -> None:
     app = opened("positions", model=model)
     for text in (SENTENCE, "It was tired, so it slept. Then it was not tired.", "short one"):
         app.text_area(key="text").set_value(text).run()
-        word, labels = app.session_state["positions.word"], attnviz.load(model).encode(text).labels
+        word, labels = app.session_state["positions.word"], loaded(model).encode(text).labels
         dials = [sent for sent in values(app, "attnviz_dial") if sent["label"] == "Word"]
         assert [sent["texts"][sent["index"]] for sent in dials] == [f"{word} {labels[word]}"] * 2
         assert f"“{labels[word]}” looks at copies" in app.prose and app.link.get("word", beginning(app)) == str(word)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from attnviz import Intervention, ModelError, load
+from attnviz import Intervention, ModelError
 from attnviz.browser.framing import read_frame
 from attnviz.formatting import percent
 from attnviz.models.catalogue import BUNDLED
@@ -18,6 +18,7 @@ from attnviz.training.tasks.sequences import Scores, scores
 from attnviz.web.replay import state
 from attnviz.web.replay.text import EVENLY, LATE, LOST, SAME
 from tests.pages.driver import Page, chart_titles, charts, opened, views
+from tests.support.models import loaded
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_the_sentence_says_what_the_checkpoint_does(app: Page, past: snapshots.S
     assert f"second occurrences is {found.again:.2f} nats per word" in app.sentence
     assert f"which nobody can know, {found.first:.2f}." in app.sentence
     text = state.text_of(0)
-    trace = load("induction").run(text)
+    trace = loaded("induction").run(text)
     ids, labels = torch.tensor([trace.encodings[0].ids]), trace.encodings[0].labels
     with torch.inference_mode():
         row = past.model(at)(ids).attentions[induction[0]][0, induction[1], 12]
@@ -92,7 +93,7 @@ def test_the_curves_are_every_checkpoints_scores(app: Page, past: snapshots.Snap
 def test_the_matrices_are_the_two_heads_at_the_checkpoint(app: Page, past: snapshots.Snapshots) -> None:
     at = len(past.steps) // 2
     app.choose(step=past.steps[at])
-    ids = torch.tensor([load("induction").encode(state.text_of(0)).ids])
+    ids = torch.tensor([loaded("induction").encode(state.text_of(0)).ids])
     with torch.inference_mode():
         trace = past.model(at)(ids)
     assert len(views(app)) == 2
@@ -237,7 +238,7 @@ def test_a_token_chosen_in_one_matrix_is_chosen_in_both(app: Page) -> None:
     shown = views(app)[0][0]["state"]
     app.session_state["replay-previous"] = {"view": {**shown, "queries": [14]}}
     app.run()
-    labels = load("induction").encode(state.text_of(0)).labels
+    labels = loaded("induction").encode(state.text_of(0)).labels
     assert f"At the second “{labels[14]}”" in app.sentence and app.link == {"token": "14"}
     assert views(app)[1][0]["state"]["queries"] == [14]
     shown = views(app)[1][0]["state"]

@@ -11,6 +11,7 @@ from attnviz.web.softmax.text import ANSWERS
 from attnviz.web.temperatures import TEMPERATURES
 from tests.pages.driver import SENTENCE, Page, beginning, charts, numbers, opened
 from tests.support.hostile_texts import HOSTILE
+from tests.support.models import loaded
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def app() -> Page:
 @pytest.mark.parametrize("tau", [0.05, 0.5, 1.0, 20.0])
 def test_the_bars_are_attends_weights(app: Page, tau: float) -> None:
     app.choose(temperature=tau)
-    ran = attnviz.load("minilm").run(SENTENCE).layers[3].attention
+    ran = loaded("minilm").run(SENTENCE).layers[3].attention
     before = attnviz.attend(ran.q, ran.k, ran.v).weights[0, 1, 10]
     after = attnviz.attend(ran.q, ran.k, ran.v, temperature=tau).weights[0, 1, 10]
     pale, blue = charts(app)[0]["data"][:2]
@@ -34,7 +35,7 @@ def test_the_bars_are_attends_weights(app: Page, tau: float) -> None:
 
 def test_the_curves_and_their_point_are_the_rows(app: Page) -> None:
     app.choose(temperature=4.0)
-    scores = attnviz.load("minilm").run(SENTENCE).layers[3].attention.scores[0, 1, 10]
+    scores = loaded("minilm").run(SENTENCE).layers[3].attention.scores[0, 1, 10]
     weights = scaling.tempered(scores, TEMPERATURES)
     spread, point, tops, top = charts(app)[1]["data"]
     assert numbers(spread["y"]) == pytest.approx((2 ** measures.entropy(weights)).tolist())
@@ -48,14 +49,14 @@ def test_the_curves_and_their_point_are_the_rows(app: Page) -> None:
 
 def test_one_token_more_changes_with_the_reader(app: Page) -> None:
     app.choose(query=2, layer=0, head=5, temperature=0.5)
-    scores = attnviz.load("minilm").run(SENTENCE).layers[0].attention.scores[0, 5, 2]
+    scores = loaded("minilm").run(SENTENCE).layers[0].attention.scores[0, 5, 2]
     expected = scaling.tempered(scores, [0.5])[0]
     assert numbers(charts(app)[0]["data"][1]["x"]) == pytest.approx((100 * expected).tolist())
 
 
 def test_an_encoder_shows_how_far_its_vectors_move(app: Page) -> None:
     app.choose(temperature=0.5)
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     plain, changed = model.run(SENTENCE), model.run(SENTENCE, intervention=attnviz.Intervention(temperature=0.5))
     moved = measures.relative_change(plain, changed)[:, 0].mean(dim=1)
     inside, outside = charts(app)[2]["data"]
@@ -68,7 +69,7 @@ def test_an_encoder_shows_how_far_its_vectors_move(app: Page) -> None:
 def test_a_language_model_shows_its_next_token(app: Page, name: str) -> None:
     app.session_state["model"] = name
     app.run().choose(temperature=0.1, query=7)
-    model = attnviz.load(name)
+    model = loaded(name)
     plain, changed = model.run(SENTENCE), model.run(SENTENCE, intervention=attnviz.Intervention(temperature=0.1))
     assert plain.logits is not None and changed.logits is not None
     ids = plain.logits[0, 7].topk(8).indices
@@ -99,7 +100,7 @@ def test_the_variances_are_measured_and_drawn_anew_with_the_seed(app: Page) -> N
 
 
 def test_the_heads_own_variances_are_the_models(app: Page) -> None:
-    trace = attnviz.load("minilm").run(SENTENCE)
+    trace = loaded("minilm").run(SENTENCE)
     own = torch.stack([scaling.product_variance(layer.attention) for layer in trace.layers])
     rings = [value for one in charts(app)[3]["data"] if one.get("name") == "heads" for value in numbers(one["y"])]
     assert sorted(rings) == pytest.approx(sorted(own.flatten().tolist()))
@@ -119,7 +120,7 @@ def guess(app: Page, answer: str) -> Page:
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_the_answer_is_worked_out(answer: str) -> None:
     app = guess(opened("softmax", revealed=0), answer)
-    weights = attnviz.load("minilm").run(SENTENCE).layers[3].attention.weights[0, 1, 10].double()
+    weights = loaded("minilm").run(SENTENCE).layers[3].attention.weights[0, 1, 10].double()
     second, squares = weights.sort(descending=True).values[1].item(), weights.square().sum().item()
     assert second < squares  # what is below the sum of the squares shrinks
     assert f"{second:.4f}² ÷ {squares:.4f} ≈ {second**2 / squares:.4g}" in app.prose
@@ -176,7 +177,7 @@ def test_box_sentence_and_link_name_the_same_token(app: Page, text: str, model: 
     assert agree() == 10
     app.session_state["model"] = model
     app.text_area(key="text").set_value(text).run()
-    position, labels = agree(), attnviz.load(model).encode(text).labels
+    position, labels = agree(), loaded(model).encode(text).labels
     if "it" in labels:
         assert labels[position] == "it"  # the chosen word stays chosen where it still stands
     for number in range(3):
@@ -258,7 +259,7 @@ def test_other_models_and_short_texts(app: Page, model: str) -> None:
         app.session_state["text"] = text
         app.run()
         assert not app.exception and len(charts(app)) == 6
-        assert app.session_state["softmax.query"] < len(attnviz.load(model).encode(text))
+        assert app.session_state["softmax.query"] < len(loaded(model).encode(text))
         app.choose(query=query, temperature=0.05)
         assert not app.exception and len(charts(app)) == 6
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import attnviz
 from attnviz import Intervention
 from attnviz.analysis.provenance.steps import layer_provenance
 from attnviz.analysis.provenance.worked_example import by_hand
@@ -21,6 +20,7 @@ from attnviz.web.step_by_step import text
 from attnviz.web.step_by_step.state import Settings
 from tests.pages.driver import SENTENCE, Page, beginning, charts, frames, numbers, opened
 from tests.support.hostile_texts import HOSTILE
+from tests.support.models import loaded
 
 
 def typed(text: str, **query: str) -> Page:
@@ -57,7 +57,7 @@ def test_opens_on_the_example_by_hand() -> None:
 
 def test_the_readers_text_in_minilm() -> None:
     app = opened("step_by_step", of="text", layer="3", head="1", path="weights.1:10:2", step="softmax")
-    run = attnviz.load("minilm").run(SENTENCE)
+    run = loaded("minilm").run(SENTENCE)
     weights = run.layers[3].attention.weights[0, 1]
     assert (
         f"In layer 3, head 1, “it” gives {100 * weights[10, 2]:.0f}\u202f% of its attention to “animal”." in app.prose
@@ -72,7 +72,7 @@ def test_the_readers_text_in_minilm() -> None:
 def test_the_mask_is_the_models_intervention() -> None:
     app = opened("step_by_step", of="text")
     app.selectbox(key="step_by_step.mask").select("causal").run()
-    model = attnviz.load("minilm")
+    model = loaded("minilm")
     run = model.run(SENTENCE, intervention=Intervention(mask="causal", layers=0))
     expected = layer_provenance(model.transformer, run, 0)
     _, header, matrices = sent(app)
@@ -260,7 +260,7 @@ def test_the_columns_that_a_path_needs_are_sent() -> None:
     _, header, matrices = sent(app)
     parts = {m["name"]: (m["first"], m["stored"]) for m in header["matrices"]}
     assert parts["W_1"] == (688, 16) and parts["W_2"] == (0, 16) and parts["h"] == (0, 1536)
-    one = layer_provenance(attnviz.load("minilm").transformer, attnviz.load("minilm").run(SENTENCE), 3)
+    one = layer_provenance(loaded("minilm").transformer, loaded("minilm").run(SENTENCE), 3)
     np.testing.assert_array_equal(matrices["W_1"], one["W_1"].values[:, 688:704])
     assert len(frames(app, "attnviz_walk")[0][1]) < 1_000_000
 

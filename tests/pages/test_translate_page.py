@@ -19,6 +19,7 @@ from attnviz.models.model import Model
 from attnviz.web.translate import state, text
 from attnviz.web.translate.answer import MAX_NEW_TOKENS, Answer
 from tests.pages.driver import Page, header, opened, views, writer
+from tests.support.models import loaded
 
 DATE = "the 3rd of March 2021"
 CAT = "The black cat sleeps on the red sofa."
@@ -31,7 +32,7 @@ def app() -> Page:
 
 @pytest.fixture(scope="module")
 def dates() -> Model:
-    return attnviz.load("dates")
+    return loaded("dates")
 
 
 def test_the_answer_and_its_chances_are_the_models(app: Page, dates: Model) -> None:

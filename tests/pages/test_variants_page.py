@@ -21,6 +21,7 @@ from attnviz.web.jobs import slices
 from attnviz.web.variants import text
 from tests.pages.driver import SENTENCE, Page, charts, numbers, opened
 from tests.support.hostile_texts import HOSTILE
+from tests.support.models import loaded
 
 MATRICES, ERRORS, SECONDS, BYTES, CACHE = range(5)
 
@@ -40,7 +41,7 @@ def tiles(app: Page) -> list[np.ndarray]:
 
 
 def surveyed(layer: int, size: int, groups: int, model: str = "minilm", text: str = SENTENCE) -> Survey:
-    a = attnviz.load(model).run(text).layers[layer].attention
+    a = loaded(model).run(text).layers[layer].attention
     q, k, v = a.q[0], a.k[0], a.v[0]
     return variants.survey(q, k, v, size=size, groups=groups, scale=a.scale, causal=a.mask.causal, alibi=a.alibi)
 
@@ -80,7 +81,7 @@ def test_full_attention_on_screen_is_the_models_own(name: str) -> None:
     if not charts(app):
         assert "ick another model" in app.sentence
         return
-    weights = attnviz.load(name).run(SENTENCE).layers[1].attention.weights[0, 1]
+    weights = loaded(name).run(SENTENCE).layers[1].attention.weights[0, 1]
     np.testing.assert_allclose(tiles(app)[0], weights[: len(tiles(app)[0]), : len(tiles(app)[0])].numpy(), atol=1e-6)
 
 
@@ -123,7 +124,7 @@ def test_the_share_of_pairs_is_counted(app: Page) -> None:
 
 def test_a_head_that_lives_on_one_token_is_said_so(app: Page) -> None:
     app.choose(layer=4, head=5)
-    taken = attnviz.load("minilm").run(SENTENCE).layers[4].attention.weights[0, 5].mean(0)
+    taken = loaded("minilm").run(SENTENCE).layers[4].attention.weights[0, 5].mean(0)
     assert f"In full attention most goes to “[CLS]”: {percent(taken[0].item())}." in app.prose
 
 

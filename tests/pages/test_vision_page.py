@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from attnviz import Intervention, Model, ModelConfig, Transformer, catalogue, load
+from attnviz import Intervention, Model, ModelConfig, Transformer, catalogue
 from attnviz.analysis.rollout import rollout
 from attnviz.browser.framing import read_frame
 from attnviz.formatting import percent
@@ -24,11 +24,12 @@ from attnviz.web.components import drawing_pad, patch_view
 from attnviz.web.vision import state
 from attnviz.web.vision.text import GUESSES, LESS, MORE, MOST_BARS, SAME
 from tests.pages.driver import Page, components, opened
+from tests.support.models import loaded
 
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load("digits")
+    return loaded("digits")
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def own(channels: int, side: int, patch: int, **changes: Any) -> Model:
     """A vision model that nobody trained."""
     sizes = {"d_model": 8, "n_heads": 2, "d_ff": 8, "n_layers": 2, "head": "classification", "n_classes": 12}
     config = ModelConfig.for_images(side, patch, channels, **(sizes | changes))
-    info = replace(load("digits").info, title="Mine", n_layers=config.n_layers, n_heads=2)
+    info = replace(loaded("digits").info, title="Mine", n_layers=config.n_layers, n_heads=2)
     transformer = Transformer(config, torch.Generator().manual_seed(0)).eval().requires_grad_(False)
     preprocessor = Preprocessing(side, channels, side, mean=(0.5,) * channels, std=(0.5,) * channels)
     names = tuple(f"thing {i}, also called <b>{i}</b>" for i in range(config.n_classes))
@@ -95,7 +96,7 @@ def test_the_answer_and_the_attention_are_the_models(app: Page, model: Model) ->
 
 def test_a_held_out_digit_is_read_to_the_last_bit_as_in_training() -> None:
     pictures, labels = digits.splits()["test"]
-    texts, preprocessor = list(state.held_out()[0]), load("digits").preprocessor
+    texts, preprocessor = list(state.held_out()[0]), loaded("digits").preprocessor
     assert isinstance(preprocessor, Preprocessing)
     assert len(texts) == len({one.numpy().tobytes() for one in pictures})
     again = torch.cat([state.drawn(drawing_pad.read(text), preprocessor) for text in texts])
