@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, expect
 
 from attnviz import Model, Trace, load
 from tests.e2e.driver import PATIENCE, SENTENCE, AppPages, Files, Open, ViewPages
+from tests.e2e.tabs import Tabs
 from tests.support.chromium import serve
 
 expect.set_options(timeout=PATIENCE)
@@ -30,28 +31,26 @@ def app_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def contexts(browser: Browser) -> Iterator[tuple[BrowserContext, BrowserContext]]:
-    """Two browsers as it were, each with a storage of its own, that keep Streamlit's scripts in their cache."""
-    pair = browser.new_context(), browser.new_context()
-    yield pair
-    for context in pair:
-        context.close()
+def tabs(browser: Browser) -> Iterator[Tabs]:
+    tabs = Tabs(browser)
+    yield tabs
+    tabs.close()
 
 
 @pytest.fixture
-def open_app(browser: Browser, app_server: str, contexts: tuple[BrowserContext, ...]) -> Iterator[Open]:
+def open_app(tabs: Tabs, app_server: str) -> Iterator[Open]:
     """open_app(path, size=…, dark=…, still=…, prepare=…) gives a page of the app: see AppPages."""
-    pages = AppPages(browser, app_server, contexts)
+    pages = AppPages(tabs, app_server)
     yield pages.open
-    pages.close()
+    pages.visits.end()
 
 
 @pytest.fixture(scope="module")
-def open_once(browser: Browser, app_server: str, contexts: tuple[BrowserContext, ...]) -> Iterator[Open]:
+def open_once(tabs: Tabs, app_server: str) -> Iterator[Open]:
     """The same for pages that the tests of a module share, and only read."""
-    pages = AppPages(browser, app_server, contexts)
+    pages = AppPages(tabs, app_server)
     yield pages.open
-    pages.close()
+    pages.visits.end()
 
 
 @pytest.fixture(scope="session")
@@ -74,8 +73,9 @@ def view_files() -> Iterator[Files]:
 
 
 @pytest.fixture
-def open_view(browser: Browser, contexts: tuple[BrowserContext, ...], view_files: Files) -> Iterator[Open]:
+def open_view(tabs: Tabs, view_files: Files) -> Iterator[Open]:
     """open_view(message, *more, state=…) gives a page that holds only the view: see ViewPages."""
-    pages = ViewPages(browser, view_files, contexts[0])
+    pages = ViewPages(tabs, view_files)
     yield pages.open
-    pages.close()
+    pages.visits.end()
+    view_files.given.clear()

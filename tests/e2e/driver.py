@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page
+from playwright.sync_api import Locator, Page
 
 from attnviz import Trace
 from attnviz.browser.bundle import FOLDER
+from tests.e2e.tabs import Tabs, Visits
 
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 SENTENCE = "The animal didn't cross the street because it was too tired."
@@ -30,17 +31,11 @@ Open = Callable[..., Page]
 
 
 class AppPages:
-    """Pages of the app that belong together: what one complains about, a dialog or a request elsewhere fails them all.
+    """Pages of the app that belong together, each a session and a browser of its own."""
 
-    The first page comes from one warm browser and the second from another; further ones, and those with options of a
-    context, from new ones. Each page is a session of its own.
-    """
-
-    def __init__(self, browser: Browser, address: str, warm: tuple[BrowserContext, ...]) -> None:
-        self.browser, self.address, self.warm = browser, address, list(warm)
-        self.pages: list[Page] = []
-        self.contexts: list[BrowserContext] = []
-        self.trouble: list[str] = []
+    def __init__(self, tabs: Tabs, address: str) -> None:
+        self.address = address
+        self.visits = Visits(tabs, address, f"{address}/_stcore/health")
 
     def open(
         self,
@@ -55,41 +50,18 @@ class AppPages:
 
         Quizzes are answered, as by a link that shows what was revealed, unless the path says `revealed=0`.
         """
-        self.pages.append(page := self._context(context_options).new_page())
+        page = self.visits.begin(context_options, fresh=prepare is not None)
         page.set_default_timeout(PATIENCE)
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.emulate_media(
             color_scheme="dark" if dark else "light", reduced_motion="reduce" if still else "no-preference"
         )
-        _listen(page, self.trouble, self.address)
         if prepare is not None:
             prepare(page)
         if path and "revealed=" not in path and not path.startswith("http"):
             path += ("&" if "?" in path else "?") + "revealed=1"
         page.goto(path if path.startswith("http") else f"{self.address}/{path}")
         return page
-
-    def _context(self, options: dict[str, Any]) -> BrowserContext:
-        if self.warm and not options:
-            return self.warm.pop(0)
-        self.contexts.append(context := self.browser.new_context(**options))
-        return context
-
-    def close(self) -> None:
-        for page in self.pages:
-            page.evaluate("try { localStorage.clear() } catch {}")  # a warm browser knows nothing of the test before
-            page.close()
-        for context in self.contexts:
-            context.close()
-        assert self.trouble == []
-
-
-def _listen(page: Page, trouble: list[str], address: str) -> None:
-    """Notes what a page complains about, every dialog, and every request that leaves the server."""
-    inside = (address, "data:", "blob:")
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
-    page.on("request", lambda r: None if r.url.startswith(inside) else trouble.append(f"asked for {r.url}"))
 
 
 def visiting(name: str, ready: Callable[[Page], object], *, query: str = "", **defaults: Any) -> Any:
@@ -222,11 +194,9 @@ class ViewPages:
 
     numbers = itertools.count()
 
-    def __init__(self, browser: Browser, files: Files, warm: BrowserContext) -> None:
-        self.browser, self.files, self.warm = browser, files, warm
-        self.pages: list[Page] = []
-        self.contexts: list[BrowserContext] = []
-        self.trouble: list[str] = []
+    def __init__(self, tabs: Tabs, files: Files) -> None:
+        self.files = files
+        self.visits = Visits(tabs, files.address, f"{files.address}/core/palette.css", console=True)
 
     def open(
         self,
@@ -242,26 +212,13 @@ class ViewPages:
         place, options = f"/{next(self.numbers)}/", {"state": state, "live": live, "standalone": standalone}
         self.files.given |= {place: HARNESS.encode(), f"{place}options.json": json.dumps(options).encode()}
         self.files.given |= {f"{place}message-{n}.bin": message for n, message in enumerate(messages)}
-        context = self.warm
-        if context_options:
-            self.contexts.append(context := self.browser.new_context(**context_options))
-        self.pages.append(page := context.new_page())
+        page = self.visits.begin(context_options)
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
-        page.on("console", lambda m: self.trouble.append(m.text) if m.type == "error" else None)
-        _listen(page, self.trouble, self.files.address)
         page.goto(self.files.address + place)
         page.wait_for_function("window.view && !window.view.heads.queue.length")
         settle(page)
         return page
-
-    def close(self) -> None:
-        for page in self.pages:
-            page.close()
-        for context in self.contexts:
-            context.close()
-        self.files.given.clear()
-        assert self.trouble == []
 
 
 def relabelled(trace: Trace, labels: list[str]) -> Trace:
