@@ -31,12 +31,12 @@ def _columns(encoding: Encoding | None, n_tokens: int) -> list[Any]:
         tokens = {"labels": labels, "words": [-1] * n_tokens, "special": [], "continues": []}
         return [tokens, [], [], "ltr", False]
     known = min(n_tokens, len(encoding))
-    padding = n_tokens - known
+    padding, continues = n_tokens - known, encoding.continues
     tokens = {
         "labels": [*encoding.labels[:known], *["[PAD]"] * padding],
         "words": [-1 if word is None else word for word in encoding.words[:known]] + [-1] * padding,
         "special": [i for i in range(n_tokens) if i >= known or encoding.special[i]],
-        "continues": [i for i in range(known) if encoding.continues[i]],
+        "continues": [i for i in range(known) if continues[i]],
     }
     return [
         tokens,

@@ -39,6 +39,8 @@ MODULES = {
     "sentences": "provenance/sentences.js",
     "digits": "provenance/digits.js",
     "safetensors": "model/safetensors.js",
+    "live_message": "model/message.js",
+    "tokens": "model/tokenizer.js model/token-columns.js",
     "model": "model/transformer.js model/weights.js model/attention.js model/matrix.js model/functions.js",
 }
 
