@@ -79,14 +79,26 @@ export class Transformer {
    * @param {RunOptions} [options]
    * @returns {Trace}
    */
-  run(inputs, target = null, { intervention = null, length = null, targetLength = null } = {}) {
+  run(inputs, target = null, options = {}) {
+    return drained(this.running(inputs, target, options));
+  }
+
+  /**
+   * The same as a generator that yields after each layer, so that a run can be given up.
+   *
+   * @param {ArrayLike<number>} inputs
+   * @param {ArrayLike<number> | null} target
+   * @param {RunOptions} options
+   * @returns {Generator<undefined, Trace>}
+   */
+  *running(inputs, target, { intervention = null, length = null, targetLength = null }) {
     const { kind } = this.config;
     if ((target !== null) !== (kind === "encoder-decoder"))
       throw new Error(`a model of kind ${kind} ${target === null ? "needs" : "has no use for"} a target`);
     const change = whole(intervention, this.config);
-    if (kind !== "encoder-decoder") return this.runStack(kind, inputs, change, { length });
-    const source = this.runStack("encoder", inputs, change, { length });
-    return this.runStack("decoder", target, change, { length: targetLength, source });
+    if (kind !== "encoder-decoder") return yield* this.runStack(kind, inputs, change, { length });
+    const source = yield* this.runStack("encoder", inputs, change, { length });
+    return yield* this.runStack("decoder", target, change, { length: targetLength, source });
   }
 
   /**
@@ -97,11 +109,11 @@ export class Transformer {
    * @returns {Trace}
    */
   step(ids, past) {
-    return this.runStack("decoder", ids, past.intervention, { source: past.source, past });
+    return drained(this.runStack("decoder", ids, past.intervention, { source: past.source, past }));
   }
 
-  /** One stack on one text. @returns {Trace} */
-  runStack(place, inputs, change, { length = null, source = null, past = null }) {
+  /** One stack on one text. @returns {Generator<undefined, Trace>} */
+  *runStack(place, inputs, change, { length = null, source = null, past = null }) {
     const { config, weights } = this;
     const { d_model: c, norm_eps } = config;
     const start = past ? past.soFar : 0;
@@ -115,7 +127,8 @@ export class Transformer {
     const padded = length !== null && length < n ? length : null;
     const mask = { causal: place === "decoder", length: padded, start };
     const toSource = { mask: { length: source && source.length, start } };
-    const layers = this.layers[place].map((layer, i) => {
+    const layers = [];
+    for (const [i, layer] of this.layers[place].entries()) {
       // rope and ALiBi act in the layers: changed only where the intervention acts
       const here = change?.positions && !actsIn(change, i, place) ? config.positions : scheme;
       const own = {
@@ -126,13 +139,21 @@ export class Transformer {
         past: past && past.layers[i].attention,
       };
       const cross = { ...toSource, change: changeAt(change, i, "cross"), past: past && past.layers[i].cross };
-      const run = runLayer(layer, x, source && source.final, config, own, cross);
-      x = run.residPost;
-      return run;
-    });
+      layers.push(runLayer(layer, x, source && source.final, config, own, cross));
+      x = layers[i].residPost;
+      yield;
+    }
     const final = config.final_norm ? layerNorm(x, weights.norm(`${place}.norm`), norm_eps, c) : x;
     const speaks = place === "decoder" || config.kind === "encoder";
     const logits = speaks ? logitsOf(weights, config, final, length ?? n) : null;
     return { config, layers, final, logits, soFar: start + n, length: padded, intervention: change, source };
+  }
+}
+
+/** What a generator returns. @param {Generator<undefined, Trace>} running */
+function drained(running) {
+  for (;;) {
+    const { done, value } = running.next();
+    if (done) return /** @type {Trace} */ (value);
   }
 }
