@@ -66,6 +66,16 @@ def test_no_example_is_in_two_splits(kind) -> None:
     assert seen(task.held_out("val")) == val
 
 
+@pytest.mark.parametrize("kind", [Copy, Reverse, Sort])
+def test_held_out_letters_are_drawn_once(kind) -> None:
+    """Of ten drawings nine are thrown away: a training that measures itself often spent half its time on them."""
+    (first,), (again,) = kind(16).held_out("val"), kind(16).held_out("val")
+    assert again is first
+    for split, length in (("test", 16), ("val", 18)):
+        (other,) = kind(length).held_out(split)
+        assert other is not first
+
+
 @given(st.integers(0, N_DAYS - 1), st.integers(0, len(FORMATS) - 1))
 def test_every_way_to_write_a_date_names_that_date_alone(number: int, form: int) -> None:
     """Read back by a reader of our own: the year, the month by name or place, the day."""
