@@ -1,4 +1,4 @@
-"""The command line: python -m attnviz serve | models | run | report | investigate | train | export | bench."""
+"""The command line: python -m attnviz serve | models | run | report | live | investigate | train | export | bench."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from attnviz.training.tasks.texts import MOST_BYTES, unwrapped
 
 MODEL = "minilm"
 FORMS = ("attnviz", "transformers")  # as `models.export` knows them, which is imported when it is needed
-BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page", "generate")
+BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page", "generate", "live")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,6 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_run_options(report, "the text to run on, or the folder of a model trained here")
     report.add_argument("--out", type=Path, help="the file (attention.html; of a folder: training.html)")
     report.set_defaults(command=_report)
+
+    live = commands.add_parser("live", help="write a page in which a model runs by itself, without a server")
+    where = live.add_mutually_exclusive_group()
+    where.add_argument("--out", type=Path, default=Path("site"), help="the folder to write (site)")
+    where.add_argument("--single", type=Path, metavar="FILE", help="one HTML file instead, with the models in it")
+    live.add_argument(
+        "--model", nargs="+", metavar="NAME", help="names from `models`, or folders of models trained here"
+    )
+    live.set_defaults(command=_live)
 
     investigate = commands.add_parser("investigate", help="what each head of a model is for, with its evidence")
     investigate.add_argument("texts", nargs="*", metavar="TEXT", help="what to judge the heads on (300 short texts)")
@@ -202,6 +211,21 @@ def _report(options: argparse.Namespace) -> None:
         page, out = report.html(_trace(options)), out or Path("attention.html")
     out.write_text(page, encoding="utf-8")
     sys.stdout.write(f"{out} ({len(page) / 1e6:.1f} MB) opens without a network\n")
+
+
+def _live(options: argparse.Namespace) -> None:
+    from attnviz.browser import live
+
+    names = options.model or live.default_models(single=options.single is not None)
+    models = [load(name) for name in names]
+    titles = ", ".join(model.info.title for model in models)
+    if options.single is not None:
+        n_bytes, path = live.write_file(options.single, models), options.single
+        says = "opens without a server and without a network"
+    else:
+        n_bytes, path = live.write_folder(options.out, models), options.out
+        says = f"put it on any static host, or try it: python -m http.server --directory {path}"
+    sys.stdout.write(f"{path} ({n_bytes / 1e6:.1f} MB) with {titles}: {says}\n")
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from attnviz.browser.bundle import FOLDER
 from attnviz.browser.view_state import DEFAULT, SCHEMA
-from attnviz.browser.view_values import LONGEST_LIST, MOST_PAINTED, TEMPERATURES
+from attnviz.browser.view_values import LONGEST_LIST, LONGEST_PAINTING, MOST_PAINTED, TEMPERATURES
 from attnviz.figures.palette import DARK, LIGHT, Palette
 
 WRITTEN = "Written by python -m attnviz.browser.contract; not to be edited."
@@ -23,6 +23,7 @@ def contract_js() -> str:
     """The module core/contract.js."""
     fields = "\n".join(f" * @property {{{kind.js}}} {name}" for name, (_, kind) in SCHEMA.items())
     options = {name: list(kind.options) for name, (_, kind) in SCHEMA.items() if kind.options}
+    links = {name: link for name, (link, _) in SCHEMA.items()}
     ranges = {name: list(kind.range) for name, (_, kind) in SCHEMA.items() if kind.range}
     return f"""/* contract.js: the state of the attention view, as attnviz/browser/view_state.py has it.
    {WRITTEN} */
@@ -42,6 +43,9 @@ export const OPTIONS = {_literal(options)};
 /** The least and the largest legal value of the fields that are numbers. */
 export const LIMITS = {_literal(ranges)};
 
+/** What each field is called in a link. */
+export const LINKS = {_literal(links)};
+
 /** What a slider of temperatures steps through. */
 export const TEMPERATURES = [
 {_rows(TEMPERATURES)}
@@ -49,6 +53,9 @@ export const TEMPERATURES = [
 
 /** Cells that may be blocked by hand. */
 export const MOST_PAINTED = {MOST_PAINTED};
+
+/** Characters of a link that painted cells may take. */
+export const LONGEST_PAINTING = {LONGEST_PAINTING};
 
 /** Tokens that may be selected together. */
 export const LONGEST_LIST = {LONGEST_LIST};

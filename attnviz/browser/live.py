@@ -7,18 +7,70 @@ config and the tokenizer, and whose payload is a safetensors file of float16 wei
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-from typing import Any
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from attnviz.browser.framing import Payload, frame
-from attnviz.errors import ModelError
+from attnviz.browser.bundle import FOLDER, css, javascript
+from attnviz.browser.framing import frame
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.figures.palette import DARK, LIGHT
+from attnviz.formatting import counted
+from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.tokenizers import Tokenizer
+from attnviz.models.catalogue import minilm_folder
 from attnviz.models.folders import half_weights
 from attnviz.models.model import Model
 from attnviz.nn.transformer import Transformer
 
+if TYPE_CHECKING:
+    import jinja2
+
 FORMAT = "attnviz live 1"  # frontend/model/session.js reads it
-READ = {"BPE", "WordPiece"}  # kinds of tokenizers that frontend/model/tokenizer.js reads
+# parts of tokenizers that frontend/model/tokenizer.js reads, by kind
+READ = {
+    "model": ("BPE", "WordPiece"),
+    "normalizer": ("none", "BertNormalizer"),
+    "pre_tokenizer": ("none", "Sequence", "ByteLevel", "BertPreTokenizer"),
+    "post_processor": ("none", "TemplateProcessing", "ByteLevel"),
+}
+MODELS = ("austen", "tales", "induction", "dates")  # that the page holds unless others are asked for
+LARGE = 8_000_000  # bytes of a model from which it stands beside the page of a folder
+FIRST = {  # what each begins with
+    "austen": "It is a truth universally acknowledged, that a single man in possession of",
+    "tales": "The old fox that lived by the river saw a bird.",
+    "induction": "Mr Dursley met Mrs Potts in Paris. A year later, Mr Dursley met",
+    "dates": "the 3rd of May 1997",
+}
+
+
+@dataclass(frozen=True)
+class Held:
+    """A model of the page."""
+
+    name: str  # letters, digits and hyphens
+    title: str
+    about: str
+    text: str  # to begin with
+    data: bytes
+    beside: str | None = None  # its file, where it does not stand in the page
+
+    @property
+    def base64(self) -> str:
+        """As it stands in the page."""
+        return base64.b64encode(self.data).decode("ascii")
+
+    def entry(self) -> dict[str, Any]:
+        """What the page knows before it has the model."""
+        known = {"name": self.name, "title": self.title, "about": self.about, "text": self.text}
+        digest = hashlib.sha256(self.data).hexdigest()
+        return known | {"file": self.beside, "bytes": len(self.data), "sha256": digest}
 
 
 def model_file(model: Model) -> bytes:
@@ -34,16 +86,94 @@ def model_file(model: Model) -> bytes:
     if not isinstance(model.preprocessor, Tokenizer):
         raise ModelError(f"{title} reads {model.reads}s: the live page runs models of text.")
     tokenizer: dict[str, Any] = json.loads(model.preprocessor.to_json())
-    if (kind := tokenizer["model"]["type"]) not in READ:
-        raise ModelError(f"The tokenizer of {title} is {kind}: the live page reads {' and '.join(sorted(READ))}.")
+    for part, known in READ.items():
+        if (kind := (tokenizer[part] or {}).get("type", "none")) not in known:
+            raise ModelError(
+                f"{title} has a tokenizer whose {part} is {kind}: the live page reads {' or '.join(known)}."
+            )
     header = {
         "format": FORMAT,
-        "name": model.info.name,
+        "name": _name(model),
         "title": title,
         "config": json.loads(model.transformer.config.to_json()),
         "tokenizer": tokenizer,
     }
-    payload = Payload()
-    payload.add(save(half_weights(model.transformer)))
-    # what stands behind the weights would not be a whole safetensors file
-    return frame(header, payload)[: -(payload.length - len(payload.parts[0])) or None]
+    return frame(header) + save(half_weights(model.transformer))
+
+
+def held(model: Model) -> Held:
+    """A model for the page, in it. Errors: ModelError."""
+    config, name = model.transformer.config, _name(model)
+    first = FIRST.get(name, _examples()[0]["text"])
+    kinds = {"encoder": "an encoder", "decoder": "a decoder", "encoder-decoder": "an encoder and a decoder"}
+    millions = f"{config.n_parameters / 1e6:.2f} million parameters"
+    layers = counted(config.n_layers, "layer")
+    about = f"{model.info.title} is {kinds[config.kind]}: {layers} × {config.n_heads} heads, {millions}."
+    return Held(name, model.info.title, about, first, model_file(model))
+
+
+def html(models: Sequence[Held]) -> str:
+    """The page with these models, the first one open. Errors: InvalidParameterError for none, or two of one name."""
+    names = [one.name for one in models]
+    if not names or len(set(names)) < len(names):
+        raise InvalidParameterError(f"a live page holds models of different names, at least one, not {names}")
+    script, worker = javascript("live/page.js"), javascript("model/worker.js")
+    for source in (script, worker):
+        if re.search(r"</script|<!--", source, re.IGNORECASE):
+            raise InvalidParameterError("the page's script contains </script or <!--, which would end it early")
+    settings = {"models": [one.entry() for one in models], "examples": _examples()}
+    return _template().render(
+        css=css("live/live.css"),
+        light=LIGHT,
+        dark=DARK,
+        settings=json.dumps(settings).replace("<", "\\u003c"),
+        held=[one for one in models if one.beside is None],
+        connect="'self'" if any(one.beside for one in models) else "'none'",
+        worker=worker,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+    )
+
+
+def default_models(*, single: bool) -> tuple[str, ...]:
+    """The models of a page for which none are asked: of a folder also MiniLM, if its package is installed."""
+    return MODELS if single or minilm_folder() is None else (*MODELS, "minilm")
+
+
+def write_file(path: Path, models: Sequence[Model]) -> int:
+    """One file with everything in it; returns its bytes. Errors: ModelError, OSError."""
+    return path.write_bytes(html([held(model) for model in models]).encode())
+
+
+def write_folder(folder: Path, models: Sequence[Model]) -> int:
+    """index.html with the small models, the larger ones beside it, and the licences; returns the bytes.
+
+    Errors: ModelError, OSError.
+    """
+    placed = [held(model) for model in models]
+    placed = [replace(one, beside=f"models/{one.name}.attnviz") if len(one.data) > LARGE else one for one in placed]
+    contents = {"index.html": html(placed).encode(), "LICENSE.txt": (ASSETS / "tokenizers/minilm/LICENSE").read_bytes()}
+    contents |= {one.beside: one.data for one in placed if one.beside is not None}
+    for name, data in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return sum(map(len, contents.values()))
+
+
+def _name(model: Model) -> str:
+    """A model's name in the page and its address: that of its folder, of letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", Path(model.info.name).name.lower()).strip("-") or "model"
+
+
+@cache
+def _examples() -> list[dict[str, str]]:
+    examples = json.loads((ASSETS / "examples/texts.json").read_text("utf-8"))
+    return [{"name": one["name"], "text": one["text"]} for one in examples]
+
+
+@cache
+def _template() -> jinja2.Template:
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.from_string((FOLDER / "live/live.html").read_text("utf-8"))

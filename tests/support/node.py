@@ -40,6 +40,7 @@ MODULES = {
     "digits": "provenance/digits.js",
     "safetensors": "model/safetensors.js",
     "live_message": "model/message.js",
+    "live_link": "live/view-link.js",
     "session": "model/session.js",
     "tokens": "model/tokenizer.js model/token-columns.js",
     "model": "model/transformer.js model/weights.js model/attention.js model/matrix.js model/functions.js",

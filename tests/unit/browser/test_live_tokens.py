@@ -88,6 +88,9 @@ def test_what_is_no_text_is_refused_in_a_sentence() -> None:
         ({"model": {"type": "Unigram"}}, "The tokenizer is Unigram, which this page does not read"),
         ({"model": {"type": "WordPiece"}}, "in a way that this page does not know"),
         ({"model": {"type": "BPE"}, "pre_tokenizer": {"type": "Metaspace"}}, "by Metaspace, which this page"),
+        ({"model": {"type": "BPE"}, "normalizer": {"type": "NFC"}}, "in a way that this page does not know"),
+        ({"model": {"type": "BPE", "end_of_word_suffix": "</w>"}}, "in a way that this page does not know"),
+        ({"model": {"type": "BPE"}, "post_processor": {"type": "RobertaProcessing"}}, "by RobertaProcessing, which"),
     ],
 )
 def test_a_tokenizer_of_another_kind_is_refused(json_text: dict[str, Any], says: str) -> None:

@@ -69,6 +69,33 @@ export const LIMITS = {
   threshold: [0, 1],
 };
 
+/** What each field is called in a link. */
+export const LINKS = {
+  layer: "layer",
+  head: "head",
+  queries: "q",
+  key: "k",
+  side: "side",
+  temperature: "temp",
+  scaled: "scaled",
+  mask: "mask",
+  window: "window",
+  painted: "cells",
+  threshold: "min",
+  join: "join",
+  hide: "hide",
+  renormalise: "renorm",
+  colour: "colour",
+  diff: "diff",
+  whole: "whole",
+  sort: "sort",
+  tint: "tint",
+  heads: "heads",
+  horizontal: "flat",
+  sentences: "from",
+  zoom: "zoom",
+};
+
 /** What a slider of temperatures steps through. */
 export const TEMPERATURES = [
   0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9,
@@ -77,6 +104,9 @@ export const TEMPERATURES = [
 
 /** Cells that may be blocked by hand. */
 export const MOST_PAINTED = 4096;
+
+/** Characters of a link that painted cells may take. */
+export const LONGEST_PAINTING = 4000;
 
 /** Tokens that may be selected together. */
 export const LONGEST_LIST = 64;

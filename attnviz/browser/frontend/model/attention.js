@@ -1,7 +1,7 @@
 /* attention.js: scaled dot-product attention, all heads of one layer. Vaswani et al. 2017, section 3.2. No DOM. */
 import { changedMask, keepOf, maskOf } from "./masks.js";
 import { product, transposed } from "./matrix.js";
-import { turn } from "./positions.js";
+import { rotate } from "./positions.js";
 
 /**
  * Everything one attention computed; q, k, v and z stand head by head.
@@ -66,7 +66,7 @@ export function attend(weights, x, memory, { heads, c }, { mask, rotary, alibi =
     k = part(memory ?? x, 1);
     v = part(memory ?? x, 2);
     const start = past ? past.S : 0;
-    if (rotary) turn(turn(q, heads, T, d, start) && k, heads, T, d, start);
+    if (rotary) for (const x of [q, k]) rotate(x, heads, T, d, start);
     if (past) {
       k = longer(past.k, k, heads);
       v = longer(past.v, v, heads);

@@ -10,7 +10,7 @@ const encoder = new TextEncoder();
 const KNOWN = 20_000; // words whose tokens are remembered
 
 /** A pattern of tokenizer.json: its blanks are Unicode's. */
-const patternOf = (text) =>
+const regexOf = (text) =>
   new RegExp(text.replaceAll("\\s", "\\p{White_Space}").replaceAll("\\S", "\\P{White_Space}"), "gu");
 
 /** The parts of a pre-tokenizer. */
@@ -20,10 +20,10 @@ function splitterOf(given) {
     bytes = false;
   for (const part of parts) {
     const isolated = part.type === "Split" && part.pattern?.Regex && part.behavior === "Isolated" && !part.invert;
-    if (isolated) pattern = patternOf(part.pattern.Regex);
+    if (isolated) pattern = regexOf(part.pattern.Regex);
     else if (part.type === "ByteLevel" && !part.add_prefix_space) {
       bytes = true;
-      if (part.use_regex) pattern = patternOf(GPT2);
+      if (part.use_regex) pattern = regexOf(GPT2);
     } else throw new Error(`The tokenizer splits texts by ${part.type}, which this page does not read.`);
   }
   return { pattern, bytes };
@@ -31,7 +31,9 @@ function splitterOf(given) {
 
 export class BytePairs {
   /** @param {any} json the content of a tokenizer.json */
-  constructor({ model, pre_tokenizer }) {
+  constructor({ model, normalizer, pre_tokenizer }) {
+    const marks = model.continuing_subword_prefix || model.end_of_word_suffix || model.dropout;
+    if (normalizer || marks) throw new Error("The tokenizer reads texts in a way that this page does not know.");
     const { pattern, bytes } = splitterOf(pre_tokenizer);
     this.pattern = pattern;
     this.bytes = bytes;

@@ -32,7 +32,7 @@ export function sinusoidal(start, n, c) {
  * @param {number} d even
  * @param {number} start the first position
  */
-export function turn(x, heads, n, d, start) {
+export function rotate(x, heads, n, d, start) {
   for (let t = 0; t < n; t++)
     for (let i = 0; i < d; i += 2) {
       const angle = (start + t) * BASE ** -(i / d);
@@ -46,7 +46,6 @@ export function turn(x, heads, n, d, start) {
         x[at + 1] = even * sin + odd * cos;
       }
     }
-  return x;
 }
 
 /**

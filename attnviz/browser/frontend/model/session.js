@@ -48,7 +48,7 @@ export class Session {
     this.begin = this.tokenizer.role("[BOS]", "<s>", "<bos>", "<|endoftext|>", "[CLS]");
     this.end = this.tokenizer.role("[EOS]", "</s>", "<eos>", "<|endoftext|>", "[SEP]");
     const { kind, n_layers: layers, n_heads: heads, max_len: longest, head } = config;
-    return { title, name, kind, layers, heads, longest, speaks: kind !== "encoder" && head === "lm" };
+    return { title, name, kind, layers, heads, longest, speaks: kind === "decoder" && head === "lm" };
   }
 
   readFile(bytes) {
@@ -183,7 +183,7 @@ export class Session {
       cut: encoding.cut,
       longest: this.model.config.max_len,
       next: this.next(asked, run),
-      said: "",
+      said: this.tokenizer.decode(asked.answer),
     };
   }
 

@@ -43,6 +43,9 @@ export class Tokenizer {
   constructor(json) {
     const Reader = { BPE: BytePairs, WordPiece: WordPieces }[json.model?.type];
     if (!Reader) throw new Error(`The tokenizer is ${json.model?.type}, which this page does not read.`);
+    const processor = json.post_processor?.type ?? "none";
+    if (!["none", "TemplateProcessing", "ByteLevel"].includes(processor))
+      throw new Error(`The tokenizer ends texts by ${processor}, which this page does not read.`);
     this.reader = new Reader(json);
     this.byteLevel = JSON.stringify([json.decoder, json.pre_tokenizer]).includes("ByteLevel");
     this.byteFallback = JSON.stringify(json.decoder ?? null).includes("ByteFallback");

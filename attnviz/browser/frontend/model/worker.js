@@ -29,7 +29,7 @@ async function breathe(number) {
 
 const session = new Session(() => breathe(running));
 let running = 0;
-let turn = Promise.resolve();
+let queue = Promise.resolve();
 
 /** @param {any} answer @param {Transferable[]} [given] */
 const tell = (answer, given = []) => /** @type {any} */ (self).postMessage(answer, given);
@@ -37,7 +37,7 @@ const tell = (answer, given = []) => /** @type {any} */ (self).postMessage(answe
 /** One job after the other; what is old when its turn comes is left out. */
 self.onmessage = ({ data }) => {
   newest = data.number;
-  turn = turn.then(() => work(data));
+  queue = queue.then(() => work(data));
 };
 
 async function work(data) {

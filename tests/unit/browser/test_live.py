@@ -1,0 +1,257 @@
+"""The live page in Chromium, from disk and without a network: what is on screen equals what the library computes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from attnviz import Intervention, InvalidParameterError, ModelError, Trace, load
+from attnviz.__main__ import main
+from attnviz.browser import live
+from attnviz.browser.view_state import ViewState
+from attnviz.formatting import percent
+from attnviz.generation.sampling import Sampling
+from tests.support.hostile_texts import HOSTILE
+from tests.support.node import run_node
+
+TEXT = "The old fox that lived by the river saw a bird."
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page, as the command line writes it."""
+    path = tmp_path_factory.mktemp("live") / "live.html"
+    assert main(["live", "--single", str(path), "--model", "tales", "induction", "dates"]) == 0
+    return path
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page without a network; anything it complains about or asks for fails the test."""
+    context = browser.new_context(offline=True, viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    page, trouble = context.new_page(), []
+    page.on("console", lambda message: message.type in ("error", "warning") and trouble.append(message.text))
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("request", lambda request: request.url.startswith("http") and trouble.append(request.url))
+    yield page
+    assert page.evaluate("window.hacked") is None
+    context.close()
+    assert trouble == []
+
+
+def go(page: Page, file: Path, **query: str) -> None:
+    page.goto(file.as_uri() + ("#" + urlencode(query) if query else ""))
+    page.wait_for_selector("#attnviz-live[data-ready]")
+
+
+def paints(page: Page) -> int:
+    return int(page.get_attribute("#attnviz-live", "data-ready") or 0)
+
+
+def settled(page: Page, before: int) -> None:
+    page.wait_for_function("n => Number(document.getElementById('attnviz-live').dataset.ready) > n", arg=before)
+    page.wait_for_timeout(400)  # the view tells its choices a moment after the last one
+
+
+def address(page: Page) -> dict[str, str]:
+    return {name: values[-1] for name, values in parse_qs(page.url.partition("#")[2]).items()}
+
+
+def table(page: Page) -> np.ndarray:
+    """The weights of the head in view, as the view saves them."""
+    page.get_by_role("button", name="Save").click()
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name="Weights, CSV").click()
+    rows = list(csv.reader(io.StringIO(Path(download.value.path()).read_text("utf-8-sig"))))
+    return np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])
+
+
+def weights(trace: Trace, layer: int, head: int) -> np.ndarray:
+    return trace.layers[layer].attention.weights[0, head].numpy()
+
+
+def test_a_text_is_typed_a_head_switched_off_a_mask_painted_and_the_numbers_are_the_librarys(
+    page: Page, file: Path
+) -> None:
+    model = load("tales")
+    go(page, file)
+    before = paints(page)
+    page.get_by_role("textbox", name="Text").fill("The small dog that the boy had seen ran home.")
+    settled(page, before)
+    text = "The small dog that the boy had seen ran home."
+    plain = model.run(text)
+    assert page.locator(".av-chip").all_inner_texts() == list(plain.encodings[0].labels)
+    assert address(page)["text"] == text
+
+    before = paints(page)
+    page.get_by_role("button", name="Switch off layer 0, head 0").click()
+    settled(page, before)
+    assert address(page)["off"] == "0.0"
+
+    page.get_by_role("radio", name="Painted").click()
+    matrix = page.locator(".av-matrix canvas.over").first
+    matrix.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+    before = paints(page)
+    page.keyboard.press("Space")
+    settled(page, before)
+    cells = ViewState.from_query(address(page)).painted
+    assert len(cells) == 1
+
+    page.evaluate("location.hash = location.hash + '&layer=2&head=1&q=4&k=3'")
+    settled(page, before + 1)
+    changed = model.run(text, intervention=Intervention(blocked=cells, head_scale={(0, 0): 0.0}))
+    expected = weights(changed, 2, 1)
+    assert np.abs(expected - weights(plain, 2, 1)).max() > 0.01  # the change reaches the last layer
+    assert np.abs(table(page) - expected).max() <= 1e-4
+    sentence = page.locator(".av-say")
+    expect(sentence).to_contain_text(percent(float(expected[4, 3])), use_inner_text=True)
+    expect(sentence).to_contain_text("layer 2, head 1", use_inner_text=True)
+    expect(page.locator(".av-about")).to_contain_text("the model rerun with it")
+
+
+def test_what_comes_next_and_what_is_said(page: Page, file: Path) -> None:
+    model, text = load("induction"), "Mr Dursley met Mrs Potts. Mr Dursley met"
+    go(page, file, model="induction", text=text)
+    p = Sampling().probabilities(model.run(text).logits[0, -1])  # type: ignore[index]
+    shown = page.locator(".live-next b").all_inner_texts()
+    assert shown == [percent(float(one)) for one in p.topk(12).values]
+    page.get_by_role("button", name="Say the likeliest 20").click()
+    from attnviz import generate
+
+    answer = generate.greedy(model, text, 20)  # type: ignore[attr-defined]
+    expect(page.locator(".live-said b")).to_have_text(answer.text.strip(), use_inner_text=True)
+    expect(page.locator(".av-chip")).to_have_count(len(model.encode(text)) + 20)
+    page.get_by_role("button", name="Take back what was said").click()
+    expect(page.locator(".av-chip")).to_have_count(len(model.encode(text)))
+
+
+def test_a_date_is_answered_and_each_attention_shown(page: Page, file: Path) -> None:
+    go(page, file, model="dates", text="May 3rd, 1997", stack="cross")
+    expect(page.locator("#live-said")).to_have_text("1997-05-03")
+    expect(page.locator(".av-chip")).to_have_count(11 + len(load("dates").encode("May 3rd, 1997")))
+    before = paints(page)
+    page.get_by_label("Attention of").select_option("the encoder")
+    settled(page, before)
+    expect(page.locator(".av-chip")).to_have_count(len(load("dates").encode("May 3rd, 1997")))
+    assert address(page)["stack"] == "encoder"
+
+
+def test_a_link_restores_what_was_chosen_and_bad_ones_do_no_harm(page: Page, file: Path) -> None:
+    go(page, file, model="tales", text=TEXT, layer="1", head="1", q="3", off="0.1", temp="0.5", whole="1")
+    expect(page.get_by_role("button", name="Switch on layer 0, head 1")).to_be_visible()
+    change = Intervention(temperature=0.5, head_scale={(0, 1): 0.0})
+    assert np.abs(table(page) - weights(load("tales").run(TEXT, intervention=change), 1, 1)).max() <= 1e-4
+    for bad in ("model=<script>&layer=999&q=x&off=__&cells=9-1.2&zoom=1", "text=%00%ff&stack=x&temp=1e999"):
+        before = paints(page)
+        page.evaluate("hash => { location.hash = hash; }", bad)
+        settled(page, before)
+        assert page.locator("#live-trouble").is_hidden()
+
+
+@pytest.mark.parametrize(
+    "texts", [HOSTILE[3::16], pytest.param(HOSTILE, marks=pytest.mark.nightly)], ids=["some", "all"]
+)
+def test_hostile_texts_leave_a_page_that_works(page: Page, file: Path, texts: list[str]) -> None:
+    go(page, file)
+    for text in [*texts, "word " * 20_000]:
+        before = paints(page)
+        page.evaluate(
+            """text => { const area = document.getElementById("live-text"); area.value = text;
+                         area.dispatchEvent(new Event("input")); }""",
+            text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not text.isascii() else text,
+        )
+        page.wait_for_function(
+            "n => Number(document.getElementById('attnviz-live').dataset.ready) > n ||"
+            " !document.getElementById('live-trouble').hidden",
+            arg=before,
+        )
+    before = paints(page)
+    page.get_by_role("textbox", name="Text").fill(TEXT)
+    settled(page, before)
+    assert page.locator(".av-chip").all_inner_texts() == list(load("tales").run(TEXT).encodings[0].labels)
+
+
+def test_a_folder_has_large_models_beside_it(tmp_path: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here `tales` is the large one; from disk it can only be chosen by hand."""
+    monkeypatch.setattr(live, "LARGE", 200_000)
+    live.write_folder(tmp_path, [load("induction"), load("tales")])
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "LICENSE.txt",
+        "index.html",
+        "tales.attnviz",
+    ]
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto((tmp_path / "index.html").as_uri() + "#model=tales&text=The+fox")
+    expect(page.locator("#live-trouble")).to_contain_text("Choose the file below")
+    wrong = tmp_path / "wrong.attnviz"
+    data = (tmp_path / "models/tales.attnviz").read_bytes()
+    wrong.write_bytes(data[:-2] + b"\x01\x02")
+    page.get_by_label("The model’s file").set_input_files(wrong)
+    expect(page.locator("#live-trouble")).to_contain_text("its SHA-256 is")
+    wrong.write_bytes(data[:-2])
+    page.get_by_label("The model’s file").set_input_files(wrong)
+    expect(page.locator("#live-trouble")).to_contain_text("bytes of")
+    page.get_by_label("The model’s file").set_input_files(tmp_path / "models/tales.attnviz")
+    page.wait_for_selector("#attnviz-live[data-ready]")
+    assert page.locator("#live-trouble").is_hidden()
+    context.close()
+
+
+def test_the_page_may_load_nothing_and_send_nothing() -> None:
+    text = live.html([live.held(load("induction"))])
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    assert policy is not None and "default-src 'none'" in policy[1] and "connect-src 'none'" in policy[1]
+    assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", text.partition("<script")[0])
+
+
+def test_models_that_the_page_cannot_run_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["live", "--single", str(tmp_path / "x.html"), "--model", "digits"]) == 1
+    assert "Digits reads images" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    with pytest.raises(ModelError, match="Digits reads images"):
+        live.held(load("digits"))
+    one = live.held(load("induction"))
+    with pytest.raises(InvalidParameterError, match="different names"):
+        live.html([one, one])
+
+
+LINK = """
+const { viewQuery, viewFromQuery } = live_link;
+give(inputs.map((state) => ({ query: viewQuery(state), back: viewFromQuery(viewQuery(state)) })));
+"""
+
+
+def test_links_are_those_of_the_app() -> None:
+    states = [
+        ViewState(),
+        ViewState(layer=3, head=1, queries=(10, 2), key=4, temperature=0.35, mask="window", window=7, whole=True),
+        ViewState(mask="painted", painted=(*((q, k) for q in range(3) for k in (0, 1)), (5, 1), (6, 1), (6, 3))),
+        ViewState(heads=((0, 1), (2, 3)), horizontal=False, sentences=(0, 1), zoom=(0, 4, 1, 3), threshold=0.05),
+        ViewState(scaled=False, colour="log", diff=True, sort="entropy", tint="first", side="k", renormalise=True),
+        ViewState(temperature=100.0, painted=tuple((q, 2 * k) for q in range(60) for k in range(60))),
+    ]
+    for state, found in zip(states, run_node(LINK, inputs=[one.to_dict() for one in states]), strict=True):
+        assert found["query"] == state.to_query()
+        assert ViewState.from_dict(found["back"]) == ViewState.from_query(state.to_query())
+    bad = [
+        {"layer": "-1"},
+        {"q": "1_x"},
+        {"temp": "0"},
+        {"mask": "x"},
+        {"cells": "1"},
+        {"zoom": "3_2_0_1"},
+        {"heads": "1"},
+    ]
+    script = "give(inputs.map((query) => live_link.viewFromQuery(query)))"
+    assert run_node(script, inputs=bad) == json.loads(json.dumps([ViewState().to_dict()] * len(bad)))
