@@ -2,8 +2,10 @@
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from attnviz.inputs.assets import APP
 from attnviz.web.headers import Headers
+from attnviz.web.health import healthz
 
-app = st.App(APP, middleware=[Middleware(Headers)])
+app = st.App(APP, routes=[Route("/healthz", healthz)], middleware=[Middleware(Headers)])

@@ -12,7 +12,7 @@ import secrets
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -154,9 +154,9 @@ def _check_room(n_new: int) -> None:
             f"The model takes {n_new:,} bytes beside {stays:,} of your others: more than the {OWN_SHARE:,} that this "
             "server has for one visitor."
         )
-    if _own_bytes(without=goes) + n_new > OWN_BYTES:
+    if own_bytes(without=goes) + n_new > OWN_BYTES:
         reloads.forget_absent()
-    before = _own_bytes(without=goes)
+    before = own_bytes(without=goes)
     if before + n_new > OWN_BYTES:
         raise ModelError(
             f"The model takes {n_new:,} bytes and those of all sessions {before:,}: more than the "
@@ -164,7 +164,7 @@ def _check_room(n_new: int) -> None:
         )
 
 
-def _own_bytes(without: list[Model]) -> int:
+def own_bytes(without: Sequence[Model] = ()) -> int:
     """Bytes of the sessions' own models, all sessions together, but for some."""
     return sum(map(n_bytes, set(_owned))) - sum(map(n_bytes, without))
 

@@ -85,6 +85,8 @@ class Limits(BaseSettings):
     max_corpus_bytes: Count = Field(default=2_000_000, description="bytes of a text to train on")
     max_vocabulary: Count = Field(default=4_096, description="tokens of a vocabulary that is trained")
     threads: Count = Field(default=1, description="threads per run: many sessions share the cores")
+    metrics_port: Number = Field(default=0, description="port of the figures for Prometheus (0: none)")
+    metrics_address: str = Field(default="127.0.0.1", description="address of that port: this machine only")
     frame_ancestors: str = Field(
         default="'none'", description="who may show the app in a frame, in the words of a policy"
     )

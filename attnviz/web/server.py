@@ -14,6 +14,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from attnviz.inputs.temporary import remove_left_folders
+from attnviz.web import metrics
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFileManager, UploadedFileRec
@@ -39,6 +40,7 @@ def harden() -> None:
             return
         _hardened.add(id(server))
     remove_left_folders()
+    metrics.serve()
     limit_messages()
     limit_uploads(server.uploaded_file_mgr)
 
@@ -54,8 +56,10 @@ def _only_heard(handle: Callable[[Any, Any], None]) -> Callable[[Any, Any], None
     def hear(session: Any, message: Any) -> None:
         kind, size = message.WhichOneof("type"), message.ByteSize()
         if kind in IGNORED:
+            metrics.REFUSED.labels("message").inc()
             _log.warning("a visitor's message %s was ignored", kind)
         elif size > MAX_MESSAGE_BYTES:
+            metrics.REFUSED.labels("message").inc()
             _log.warning("a visitor's message of %s bytes was ignored; at most %s are read", size, MAX_MESSAGE_BYTES)
         else:
             handle(session, message)
@@ -76,8 +80,10 @@ def limit_uploads(files: UploadedFileManager) -> None:
             mine = sum(len(one.data) for one in others) + len(file.data)
             everybody = sum(len(one.data) for session in list(held.values()) for one in list(session.values()))
             if len(others) >= MOST_FILES or mine > SESSION_UPLOAD_BYTES:
+                metrics.REFUSED.labels("upload").inc()
                 raise HTTPException(413, f"At most {MOST_FILES} files of {SESSION_UPLOAD_BYTES:,} bytes are kept.")
             if everybody + len(file.data) > MAX_UPLOAD_BYTES:
+                metrics.REFUSED.labels("upload").inc()
                 raise HTTPException(503, "Others are sending files. Try again soon.")
             add(session_id, file)
 

@@ -20,7 +20,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from attnviz import figures
 from attnviz.errors import ModelError
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.web import cache, reloads
+from attnviz.web import cache, metrics, reloads
 from attnviz.web.components import page_tools as tools
 from attnviz.web.settings_text import shortened
 
@@ -127,13 +127,14 @@ def _is_history_step() -> bool:
     return context is not None and context.is_history_navigation
 
 
-def guarded(draw: Callable[[], T]) -> T | None:
-    """Draws a page or a part of it; whatever goes wrong there is a sentence for the reader and a traceback in the log.
+def guarded(draw: Callable[[], T], what: str = "page") -> T | None:
+    """Draws a "page" or a "part" of it; whatever goes wrong is a sentence for the reader and a traceback in the log.
 
     With `client.showErrorDetails = "full"`, for whoever develops it, the traceback is on the page.
     """
     try:
-        return draw()
+        with metrics.run(what):
+            return draw()
     except Exception:
         if st.get_option("client.showErrorDetails") != "none":
             raise
@@ -155,7 +156,7 @@ def fragment(part: Callable[..., T], run_every: float | None = None) -> Callable
     def alone(run: int, *inputs: Any) -> T | None:
         if st.session_state["runs"] != run:
             st.rerun()
-        return guarded(lambda: part(*inputs))
+        return guarded(lambda: part(*inputs), "part")
 
     @wraps(part)
     def drawn(*inputs: Any) -> T | None:

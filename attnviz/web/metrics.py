@@ -1,0 +1,94 @@
+"""Figures for whoever runs a server, in Prometheus' form, at a port of their own (`ATTNVIZ_METRICS_PORT`).
+
+    curl http://127.0.0.1:9400/metrics
+
+None of them holds a word of a visitor's, nor who it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from streamlit import runtime
+
+from attnviz.web import cache
+from attnviz.web.jobs import training_queue
+from attnviz.web.limits import LIMITS
+from attnviz.web.store import STORE
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # bounds of the histogram
+
+REGISTRY = CollectorRegistry()
+RUNS = Histogram("attnviz_run_seconds", "Seconds of a run.", ["what"], buckets=SECONDS, registry=REGISTRY)
+FAILED = Counter("attnviz_failed_runs", "Runs that ended with an error nobody foresaw.", registry=REGISTRY)
+REFUSED = Counter("attnviz_refused", "What was refused, by what it was.", ["what"], registry=REGISTRY)
+
+
+@contextmanager
+def run(what: str) -> Iterator[None]:
+    """Around a run of a whole "page", or of a "part" of one alone."""
+    began = time.perf_counter()
+    try:
+        yield
+    except Exception:
+        FAILED.inc()
+        raise
+    finally:
+        RUNS.labels(what).observe(time.perf_counter() - began)
+
+
+class Held(Collector):
+    """What the server holds at the moment that it is asked."""
+
+    def collect(self) -> Iterator[Metric]:
+        """As Prometheus' client wants it."""
+        bytes_held = GaugeMetricFamily("attnviz_held_bytes", "Bytes in memory, by what.", labels=["what"])
+        bytes_held.add_metric(["results"], STORE.n_bytes)
+        bytes_held.add_metric(["models"], sum(cache.loaded().values()))
+        bytes_held.add_metric(["own models"], cache.own_bytes())
+        yield bytes_held
+        limits = GaugeMetricFamily("attnviz_limit_bytes", "The most of it that there may be.", labels=["what"])
+        limits.add_metric(["results"], STORE.most_bytes)
+        limits.add_metric(["models"], cache.MODELS_BYTES)
+        limits.add_metric(["own models"], cache.OWN_BYTES)
+        yield limits
+        results = GaugeMetricFamily("attnviz_results", "Results that are kept, by function.", labels=["function"])
+        sizes = GaugeMetricFamily("attnviz_results_bytes", "Their bytes.", labels=["function"])
+        hits = CounterMetricFamily("attnviz_results_found", "How often one was there.", labels=["function"])
+        made = CounterMetricFamily("attnviz_results_made", "How often one was made.", labels=["function"])
+        evicted = CounterMetricFamily("attnviz_results_evicted", "How often one had to go.", labels=["function"])
+        for use in STORE.uses():
+            for metric, value in (
+                (results, use.entries),
+                (sizes, use.n_bytes),
+                (hits, use.hits),
+                (made, use.made),
+                (evicted, use.evicted),
+            ):
+                metric.add_metric([use.name], value)
+        yield from (results, sizes, hits, made, evicted)
+        trainings = GaugeMetricFamily("attnviz_trainings", "Trainings, by state.", labels=["state"])
+        trainings.add_metric(["running"], len(training_queue.running))
+        trainings.add_metric(["waiting"], len(training_queue.waiting))
+        yield trainings
+        if runtime.exists():
+            yield GaugeMetricFamily("attnviz_sessions", "Browsers connected.", value=_n_sessions())
+
+
+def _n_sessions() -> int:
+    return len(runtime.get_instance()._session_mgr.list_active_sessions())
+
+
+REGISTRY.register(Held())
+ProcessCollector(registry=REGISTRY)
+
+
+def serve() -> None:
+    """Answers at the port of the configuration, to this machine only; nowhere where it is 0."""
+    if LIMITS.metrics_port:
+        start_http_server(LIMITS.metrics_port, addr=LIMITS.metrics_address, registry=REGISTRY)

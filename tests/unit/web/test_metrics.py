@@ -1,0 +1,90 @@
+"""The figures for whoever runs a server, and the health check that runs a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from streamlit.runtime.runtime import Runtime
+from streamlit.runtime.session_manager import SessionManager
+
+from attnviz.web import health, metrics
+from attnviz.web.store import STORE
+
+
+def figures() -> dict[tuple[str, str], float]:
+    """By name and label, as a scraper reads them."""
+    families = text_string_to_metric_families(generate_latest(metrics.REGISTRY).decode())
+    return {
+        (sample.name, next(iter(sample.labels.values()), "")): sample.value
+        for family in families
+        for sample in family.samples
+        if "le" not in sample.labels
+    }
+
+
+@pytest.fixture
+def result() -> Iterator[str]:
+    yield "a function of this test"
+    STORE.clear("a function of this test")
+
+
+def test_runs_are_counted_and_those_that_fail_too() -> None:
+    before = figures()
+    with metrics.run("page"):
+        pass
+    with pytest.raises(ZeroDivisionError), metrics.run("page"):
+        1 / 0  # noqa: B018
+    after = figures()
+    name = ("attnviz_run_seconds_count", "page")
+    assert after[name] - before.get(name, 0) == 2
+    assert after["attnviz_failed_runs_total", ""] - before["attnviz_failed_runs_total", ""] == 1
+
+
+def test_a_page_that_begins_anew_has_not_failed() -> None:
+    class Anew(BaseException):
+        """As Streamlit's st.rerun."""
+
+    before = figures()
+    with pytest.raises(Anew), metrics.run("part"):
+        raise Anew
+    assert figures()["attnviz_failed_runs_total", ""] == before["attnviz_failed_runs_total", ""]
+
+
+def test_what_is_held_is_said_by_function(result: str) -> None:
+    STORE.get(result, 1, lambda: bytes(5000))
+    STORE.get(result, 1, lambda: bytes(5000))
+    held = figures()
+    assert held["attnviz_results", result] == 1 and held["attnviz_results_bytes", result] >= 5000
+    assert held["attnviz_results_made_total", result] == held["attnviz_results_found_total", result] == 1
+    assert held["attnviz_held_bytes", "results"] == STORE.n_bytes
+    assert held["attnviz_limit_bytes", "results"] == STORE.most_bytes
+    assert held["process_resident_memory_bytes", ""] > 1e7
+
+
+def test_streamlit_still_counts_its_sessions_where_we_look() -> None:
+    assert callable(SessionManager.list_active_sessions) and "_session_mgr" in Runtime.__init__.__code__.co_names
+
+
+@pytest.fixture
+def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_last", health.Answer())
+
+
+@pytest.mark.usefixtures("unasked")
+def test_health_runs_a_model_once_for_many_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads, load = [], health.load
+    monkeypatch.setattr(health, "load", lambda name: loads.append(name) or load(name))
+    assert [health.check().status for _ in range(20)] == [200] * 20
+    assert loads == [health.MODEL]
+
+
+@pytest.mark.usefixtures("unasked")
+def test_a_server_that_cannot_run_a_model_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(name: str) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(health, "load", out_of_memory)
+    assert health.check().status == 503
