@@ -57,7 +57,7 @@ def configuration(folder: Path, port: int, replicas: list[int]) -> str:
 
 def answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=2) as answer:
+        with urllib.request.urlopen(address, timeout=20) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -80,10 +80,10 @@ def replicas(tmp_path: Path) -> Iterator[Replicas]:
     (tmp_path / "nginx.conf").write_text(configuration(tmp_path, port, ports))
     proxy = subprocess.Popen([nginx, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")], **quiet)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         wanted = [f"http://127.0.0.1:{one}/healthz" for one in (*ports, port)]
-        while not all(map(answers, wanted)):
-            assert time.monotonic() < until, (tmp_path / "error.log").read_text("utf-8")
+        while silent := [one for one in wanted if not answers(one)]:
+            assert time.monotonic() < until, f"{silent}: {(tmp_path / 'error.log').read_text('utf-8')}"
             time.sleep(0.2)
         yield Replicas(f"http://127.0.0.1:{port}", processes)
     finally:
