@@ -49,6 +49,7 @@ class Run:
     blocks: list[tuple[nn.Module, int] | None] = field(default_factory=list)  # the layer around each, and its number
     around: list[tuple[nn.Module, int]] = field(default_factory=list)  # the layers that are running now
     last: dict[int, Tensor] = field(default_factory=dict)  # the id of a layer → what came out of it
+    kept: dict[tuple[int, int | str | None], list[Tensor]] = field(default_factory=dict)  # see hf_stream
     masks: dict[int, tuple[Tensor, Mask, Tensor | None]] = field(default_factory=dict)
     start: int = 0  # of the decoder's tokens, where those before are remembered
 

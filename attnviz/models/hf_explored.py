@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.errors import ModelError
+from attnviz.models import hf_stream
 from attnviz.models.hf_attention import RUN, Run, Seat
 from attnviz.models.hf_faults import one_sentence
 from attnviz.models.hf_heads import LM, SEVERAL, head_of, logits_of, n_classes, named_head
@@ -44,6 +45,7 @@ class HFConfig(ModelConfig):
     special: int = 0  # tokens before an image's patches: a class token, and registers
     reads: str = "text"  # or "image", "sound": what the model, or its encoder, is given
     normed: bool = True  # whether its last hidden state is the one after the final norm
+    lacks: tuple[str, ...] = ()  # what its layers do not show, a sentence each
 
     def __post_init__(self) -> None:
         """Nothing to check: the sizes are those of a model that ran."""
@@ -88,6 +90,7 @@ class Explored:
     seats: dict[int, list[Seat]]  # of each attention, in the order of its calls
     layers: dict[str, tuple[int, ...]]  # by place, the numbers of the layers that attend
     ends: dict[str, int]  # by place, the id of the module whose output is the last layer's
+    around: dict[Seat, hf_stream.Around]  # what can be read around each attention
 
 
 def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | None:
@@ -107,7 +110,8 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     if named_head(type(inner).__name__) == SEVERAL:
         raise ModelError(f"{name} with a head of multiple choice reads several answers at once, not a text alone.")
     fails = f"does not run on {WHAT[reads(inner)]} alone: it stops"
-    with one_sentence(name, fails, inner), _places_known(inner, run):
+    outermost = [module for _, module, _ in _items(inner)]
+    with one_sentence(name, fails, inner), _places_known(inner, run), hf_stream.followed(outermost, run) as streams:
         try:
             with torch.inference_mode():
                 out = call(run, source, (n,), target, (N_TARGET if target is not source else n,))
@@ -145,10 +149,13 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
         config = _of_images(name, config, source, n, inner)
     if not both and (final := run.last.get(id(base))) is not None:
         config = replace(config, normed=torch.equal(final, states[places[-1]][-1]))
+    around = dict(zip(seats, streams.results(), strict=True))
+    hf_stream.keep([point for one in around.values() for point in (one.out, one.mid) if point is not None])
+    config = replace(config, lacks=hf_stream.lacks(around))
     by_caller: dict[int, list[Seat]] = {}
     for caller, seat in zip(run.callers, seats, strict=True):
         by_caller.setdefault(caller, []).append(seat)
-    return Explored(config, by_caller, layers, ends)
+    return Explored(config, by_caller, layers, ends, around)
 
 
 def _of_images(name: str, config: HFConfig, pixels: Given, n_tokens: int, inner: Any) -> HFConfig:
@@ -207,7 +214,7 @@ def _items(inner: nn.Module) -> Iterator[tuple[str, nn.Module, int]]:
 def remember(module: nn.Module, inputs: Any, output: Any) -> None:
     """Keeps what a layer gave out, in the present run."""
     if run := RUN.get(None):
-        run.last[id(module)] = output[0] if isinstance(output, tuple) else output
+        run.last[id(module)] = hf_stream.first(output)
 
 
 def _remember_final(module: nn.Module, inputs: Any, output: Any) -> None:

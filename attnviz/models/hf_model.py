@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import hf_cache
-from attnviz.models.hf_attention import RUN, Run
+from attnviz.models.hf_attention import RUN, Run, Seat
 from attnviz.models.hf_explored import OWN_ATTENTION, HFConfig, explored
 from attnviz.models.hf_faults import one_sentence
 from attnviz.models.hf_heads import CLASSIFICATION, logits_of
 from attnviz.models.hf_probe import Given, probe
 from attnviz.models.hf_watch import Watch, check_watched
+from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.embeddings import check_ids, patch_names, real_lengths
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
@@ -45,7 +46,7 @@ class PartTrace(Trace):
 class HFModel(Transformer):
     """A model of the transformers library that is run like a `Transformer`, with the same `Trace`.
 
-    Of a trace's layers, what happens between attention and output is the other library's: resid_mid and out are None.
+    `resid_mid` and `attention.out` of a layer are there where its own modules show them; `config.lacks` says where not.
     Positions cannot be changed, and what `Transformer` is made of (embed, encoder, decoder, head) is not there. Where
     only some layers attend, they are the trace's layers, and `config.attends` says which.
     """
@@ -71,6 +72,7 @@ class HFModel(Transformer):
         if found is None:
             raise ModelError(OWN_ATTENTION.format(inner.config.model_type))
         self.config, self._seats, self._layers, self._ends = found.config, found.seats, found.layers, found.ends
+        self._around = found.around
         if self.config.head == CLASSIFICATION and getattr(inner.config, "pad_token_id", None) is None:
             inner.config.pad_token_id = -1  # without one, transformers takes no batch
         if watched:
@@ -244,17 +246,27 @@ class HFModel(Transformer):
         """A stack's run: `states` are the embeddings and each layer's output, the last one after the final norm."""
         after = [*states[1:-1], run.last.get(self._ends.get(place, 0), states[-1])]
         final = states[-1] if self.config.normed else run.last[id(self.inner.base_model)]
-        numbers, records = self._layers[place], run.of(place)
-        crossed = dict(zip(self._layers.get("cross", ()), run.of("cross"), strict=True)) if source is not None else {}
+        own = self._attended(run, place, states)
+        crossed = {} if source is None else self._attended(run, "cross", states)
         layers = tuple(
-            LayerTrace(states[i], attention, None, crossed.get(i), None, after[i])
-            for i, attention in zip(numbers, records, strict=True)
+            LayerTrace(states[i], *attended, *crossed.get(i, (None, None)), after[i]) for i, attended in own.items()
         )
         real = real or (final.shape[1],) * len(final)  # of what is no text
         pictured = self.config.channels and (place == "encoder" or self.config.kind != "encoder-decoder")
         names = (patch_names(self.config),) * len(real) if pictured else ()
         parts = (self.config, layers, final, logits, real, names, source, run.intervention)
         return Trace(*parts) if len(layers) == len(states) - 1 else PartTrace(*parts, states=tuple(states))
+
+    def _attended(
+        self, run: Run, place: str, states: Sequence[Tensor]
+    ) -> dict[int, tuple[AttentionTrace, Tensor | None]]:
+        """By a layer's number: its attention with its output, and the stream after it."""
+        found: dict[int, tuple[AttentionTrace, Tensor | None]] = {}
+        for layer, (number, record) in enumerate(zip(self._layers.get(place, ()), run.of(place), strict=True)):
+            around, like = self._around[Seat(place, layer)], states[number]
+            out, mid = (None if point is None else point.of(run, like) for point in (around.out, around.mid))
+            found[number] = (record if out is None else replace(record, out=out), mid)
+        return found
 
     def _real(self, inputs: Given, lengths: Sequence[int] | None) -> tuple[int, ...]:
         """Real tokens of each text; () for what is no text. Errors: as `Embeddings.lengths`."""

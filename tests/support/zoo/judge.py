@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import attnviz
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.generation import beam_search, sampling
-from tests.support.zoo import folders
+from tests.support.zoo import folders, stream
 from tests.support.zoo.eager import Change, changed
 
 CLOSE = 2e-5  # of float32 numbers, in parts of the largest one (of 1 if that is smaller)
@@ -135,6 +135,8 @@ def _compare(model: Any, reference: Any, reads: str, findings: _Findings) -> Non
     if side.outputs.get("logits") is not None:
         findings.check("logits", lambda: _same("", side.trace.logits, side.outputs["logits"]))
     findings.check("interventions", side.interventions)
+    if stream.is_seen(side.model.transformer):
+        findings.check("stream after attention", side.screened)
     if "text" in reads:
         findings.check("padding", side.padding)
     if reads == "text and image":
@@ -208,6 +210,12 @@ class _Side:
         plain = self.outputs
         moved = _same_all(ours, plain, "hidden") or _same_all(ours, plain, "attentions")
         return worst or ("" if moved else "nothing changed")
+
+    def screened(self) -> str:
+        """The reference's attention changed, and the stream after it put back to what we read: nothing else is left."""
+        with stream.put_back(self.model.transformer, self.trace, self.reference), changed(CHANGE):
+            theirs = self.call(self.trace)
+        return _same_all(self.trace, theirs, "hidden")
 
     def illustrated(self) -> str:
         """A text with an image in it, and no less under interventions."""

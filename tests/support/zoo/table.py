@@ -15,6 +15,7 @@ COMPARED = {
     "hidden states": "H",
     "logits": "L",
     "interventions": "I",
+    "stream after attention": "R",
     "padding": "P",
     "image in the text": "V",
     "greedy": "G",
@@ -28,9 +29,10 @@ The page is written by `python -m tests.support.zoo --write`, and a nightly test
 
 **Exact** means that all that the model has agrees to {close:g} of its largest number: the attention of every layer
 and kind (A), the hidden states (H), the logits (L), a run with temperature 0.6, a window of one token and a head
-switched off, against the same change made in transformers' softmax (I), a short text padded beside a long one (P), a
-text with an image in it (V), what greedy decoding says (G) and what three beams say (B). Two towers are compared part
-by part. **Part** says what differs; **refused** is the sentence that `load` gives.
+switched off, against the same change made in transformers' softmax (I), the residual stream after attention (R, where
+layers have one: put back into transformers' own run under that change, it leaves every hidden state as it was), a
+short text padded beside a long one (P), a text with an image in it (V), what greedy decoding says (G) and what three
+beams say (B). Two towers are compared part by part. **Part** says what differs; **refused** is the sentence that `load` gives.
 
 {counts}
 
