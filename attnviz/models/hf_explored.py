@@ -106,11 +106,11 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     if both and named_head(type(inner).__name__) not in (None, LM):
         target = source  # these read the text again, and look for its end there
     run, base = Run(None), inner.base_model
-    base.register_forward_hook(_remember_final)
     if named_head(type(inner).__name__) == SEVERAL:
         raise ModelError(f"{name} with a head of multiple choice reads several answers at once, not a text alone.")
     fails = f"does not run on {WHAT[reads(inner)]} alone: it stops"
     outermost = [module for _, module, _ in _items(inner)]
+    base.register_forward_hook(_remember_final)
     with one_sentence(name, fails, inner), _places_known(inner, run), hf_stream.followed(outermost, run) as streams:
         try:
             with torch.inference_mode():
@@ -255,7 +255,9 @@ def _seats(
             numbers = tuple(block[1] for block in blocks if block is not None)
             rising = list(numbers) == sorted(set(numbers)) and len(numbers) == places.count(place)
             if not rising or numbers[-1] >= n or place != places[-1] or len(layers) > 0:
-                raise ModelError(f"{name} shows attention in {places.count(place)} places of its {n} layers ({place}).")
+                raise ModelError(
+                    f"{name} shows attention in {places.count(place)} places of its {layers_of(n)} ({place})."
+                )
         layers[place] = numbers
     for place in counts:
         if place not in layers:
@@ -266,6 +268,10 @@ def _seats(
         seats.append(Seat(place, seen.get(place, 0)))
         seen[place] = seen.get(place, 0) + 1
     return tuple(seats), layers
+
+
+def layers_of(n: int) -> str:
+    return "one layer" if n == 1 else f"{n} layers"
 
 
 def _check_alike(name: str, records: list[AttentionTrace]) -> None:

@@ -21,7 +21,7 @@ from attnviz.models.hf_attention import RUN, Run, Seat
 from attnviz.models.hf_explored import OWN_ATTENTION, HFConfig, explored
 from attnviz.models.hf_faults import one_sentence
 from attnviz.models.hf_heads import CLASSIFICATION, logits_of
-from attnviz.models.hf_probe import Given, probe
+from attnviz.models.hf_probe import Given, probe, reads
 from attnviz.models.hf_watch import Watch, check_watched
 from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.embeddings import check_ids, patch_names, real_lengths
@@ -30,6 +30,8 @@ from attnviz.nn.intervention import Intervention
 from attnviz.nn.layers import LayerTrace
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
+
+LONGER = 32  # tokens that a model is tried on which stops at three
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,13 @@ class HFModel(Transformer):
         self._takes = inspect.signature(inner.forward).parameters
         self._watched = watched
         source = probe(inner, side)
-        found = explored(inner, self._call, source)
+        try:
+            found = explored(inner, self._call, source)
+        except ModelError:
+            if reads(inner) != "text":
+                raise
+            source = probe(inner, n=LONGER)  # some cannot read three tokens
+            found = explored(inner, self._call, source)
         if found is None and not watched:  # a class that asks nobody for its attention, whatever its config says
             self._watched = watched = True
             found = explored(inner, self._call, source)
@@ -76,7 +84,7 @@ class HFModel(Transformer):
         if self.config.head == CLASSIFICATION and getattr(inner.config, "pad_token_id", None) is None:
             inner.config.pad_token_id = -1  # without one, transformers takes no batch
         if watched:
-            check_watched(self)
+            check_watched(self, source)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("embed", "encoder", "decoder", "head"):
@@ -209,6 +217,18 @@ class HFModel(Transformer):
         types: Tensor | None = None,
     ) -> Any:
         """The other library's forward pass, with its attention in this run."""
+        given = self.given(inputs, real, target, goal, types)
+        return self._under(run, given, len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values()))))
+
+    def given(
+        self,
+        inputs: Given,
+        real: Sequence[int],
+        target: Tensor | None,
+        goal: Sequence[int],
+        types: Tensor | None = None,
+    ) -> dict[str, Any]:
+        """What the other library's forward pass is given."""
         given: dict[str, Any] = {"output_hidden_states": True, "return_dict": True, "use_cache": False}
         if not isinstance(inputs, Tensor):
             given |= inputs
@@ -221,8 +241,7 @@ class HFModel(Transformer):
         if types is not None:
             given["token_type_ids"] = types
         anything = any(p.kind == p.VAR_KEYWORD for p in self._takes.values())
-        given = {name: x for name, x in given.items() if name in self._takes or (anything and name != "use_cache")}
-        return self._under(run, given, len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values()))))
+        return {name: x for name, x in given.items() if name in self._takes or (anything and name != "use_cache")}
 
     def _under(self, run: Run, given: dict[str, Any], batch: int) -> Any:
         token = RUN.set(run)

@@ -36,8 +36,8 @@ def kinds(inner: Any) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def probe(inner: Any, side: int | None = None) -> Given:
-    """Something to read: three tokens, a black image with this side, or a second of silence. Errors: ModelError."""
+def probe(inner: Any, side: int | None = None, n: int = 3) -> Given:
+    """Something to read: n tokens, a black image with this side, or a second of silence. Errors: ModelError."""
     config = inner.config
     kind = reads(inner)
     if kind == "image":
@@ -45,7 +45,7 @@ def probe(inner: Any, side: int | None = None) -> Given:
     if kind == "sound":
         return _sound(inner)
     end, known = text_number(config, "eos_token_id"), text_number(config, "vocab_size")
-    return torch.full((1, 3), end if 0 <= end < known else 0)
+    return torch.full((1, n), end if 0 <= end < known else 0)
 
 
 def text_number(config: Any, name: str) -> int:
@@ -98,7 +98,8 @@ def _image(config: Any, side: int | None) -> Tensor:
 def _sound(inner: Any) -> dict[str, Tensor]:
     """Silence in the form that the model's main input has: samples, or a spectrogram."""
     takes, source = inspect.signature(inner.forward).parameters, getattr(inner, "encoder", inner)
-    config = getattr(inner.config, "encoder", inner.config)  # of two models in one, the one that listens
+    parts = (getattr(inner.config, name, None) for name in ("encoder", "encoder_config"))
+    config = next((part for part in parts if part is not None), inner.config)  # of two in one, the one that listens
     usual = getattr(source, "main_input_name", inner.main_input_name)
     name = next(name for name in (usual, "input_features", "input_values") if name in takes)
     bins = next((n for n in BINS if isinstance(getattr(config, n, None), int)), None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -48,9 +49,10 @@ class Point:
         return id(self.module), self.given
 
     def of(self, run: Run, like: Tensor) -> Tensor | None:
-        """What passed in a run, in the shape of the stream."""
+        """What passed in a run, in the shape of the stream; None if that was not the stream."""
         kept = run.kept.get(self.key, ())
-        return kept[self.call].reshape(like.shape) if self.call < len(kept) else None
+        passed = kept[self.call] if self.call < len(kept) else None
+        return passed.reshape(like.shape) if passed is not None and passed.numel() == like.numel() else None
 
 
 @dataclass(frozen=True)
@@ -185,8 +187,8 @@ class Streams:
         return self.found
 
     def _parting(self, flow: Flow, path: Sequence[int], start: int, end: Tensor) -> Point | str:
-        """The first place of the stream after `start` from which a way leads past what follows; or why there is none."""
-        joins = [(node, after) for node, after in zip(path, path[1:], strict=False) if flow.joins(after)]
+        """The first place of the stream after `start` from which a way leads past what follows; or why none does."""
+        joins = [(node, after) for node, after in pairwise(path) if flow.joins(after)]
         node = next((node for node, _ in joins if node > start), None)
         if node is None:
             return SIDE_BY_SIDE if any(after > start for _, after in joins) else UNSEEN

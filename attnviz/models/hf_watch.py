@@ -8,7 +8,6 @@ understood is compared with the model's own numbers when it is loaded.
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from attnviz.errors import ModelError
 from attnviz.models.hf_attention import FORBIDS, RUN, changed
+from attnviz.models.hf_probe import Given
 from attnviz.nn.attention import AttentionTrace
 
 
@@ -260,18 +260,25 @@ def _as_product(equation: str, operands: list[Any]) -> tuple[Tensor, Tensor, Ten
     )
 
 
-def check_watched(model: Any) -> None:
-    """Errors: ModelError unless a model gives the same numbers while it is watched as it gives by itself."""
+def check_watched(model: Any, source: Given) -> None:
+    """Errors: ModelError unless a model gives the same numbers while it is watched as it gives by itself.
+
+    `source`: what it was run on before, of whose kind it is given something less even.
+    """
     name = f"A model of the type {model.config.architecture}"
-    ids = torch.arange(8).remainder(model.config.vocab_size)[None]
-    asked = {"input_ids": ids, "output_hidden_states": True, "return_dict": True}
-    if "attention_mask" in inspect.signature(model.inner.forward).parameters:
-        asked["attention_mask"] = torch.ones_like(ids)
-    if model.config.kind == "encoder-decoder":
-        asked["decoder_input_ids"] = ids
+    ids = torch.arange(8)[None].remainder(model.config.vocab_size or 1)
+    lengths = (8,)
+    target = ids if model.config.kind == "encoder-decoder" else None
+    noise = torch.Generator().manual_seed(0)
+    if isinstance(source, Tensor) and not source.is_floating_point():
+        source = ids
+    elif isinstance(source, Tensor):
+        source = torch.randn(source.shape, generator=noise)
+    else:
+        source = {name: torch.randn(x.shape, generator=noise) for name, x in source.items()}
     with torch.inference_mode():
-        own = model.inner(**asked)
-        trace = model(ids, asked.get("decoder_input_ids"))
+        own = model.inner(**model.given(source, lengths, target, lengths))
+        trace = model(source, target)
     states = own.decoder_hidden_states if trace.source is not None else own.hidden_states
     for ours, theirs in zip(trace.hidden_states, states, strict=True):
         if not torch.allclose(ours, theirs, atol=1e-4 * float(theirs.abs().max() + 1)):

@@ -133,7 +133,7 @@ def extractor(config: Any) -> Any:
     kind = FEATURE_EXTRACTOR_MAPPING.get(type(config), Wav2Vec2FeatureExtractor)
     if config.model_type == "wav2vec2-bert":
         return SeamlessM4TFeatureExtractor()
-    bins = getattr(config, "num_mel_bins", None)
+    bins = getattr(getattr(config, "encoder_config", config), "num_mel_bins", None)
     settings = {} if bins is None else {"feature_size": bins, "num_mel_bins": bins}
     if hasattr(config, "max_source_positions"):
         settings["chunk_length"] = 2 * config.max_source_positions // 100  # seconds, of 100 frames

@@ -130,10 +130,10 @@ def _compare(model: Any, reference: Any, reads: str, findings: _Findings) -> Non
     except Exception as error:  # a fault of the library
         findings.differences.append(f"{findings.part}a run: {type(error).__name__}: {str(error)[:300]}")
         return
-    findings.check("attention", lambda: _same_all(side.trace, side.given(side.trace), "attentions"))
-    findings.check("hidden states", lambda: _same_all(side.trace, side.given(side.trace), "hidden"))
-    if side.outputs.get("logits") is not None:
-        findings.check("logits", lambda: _same("", side.trace.logits, side.outputs["logits"]))
+    findings.check("attention", lambda: _same_all(side.trace, side.outputs, "attentions"))
+    findings.check("hidden states", lambda: _same_all(side.trace, side.outputs, "hidden"))
+    if side.logits is not None:
+        findings.check("logits", lambda: _same("", side.trace.logits, side.logits))
     findings.check("interventions", side.interventions)
     if stream.is_seen(side.model.transformer):
         findings.check("stream after attention", side.screened)
@@ -157,6 +157,13 @@ class _Side:
         self.question: Any = questions.get(reads, folders.TEXTS[0])
         self.trace = self.run(self.question)
         self.outputs = self.call(self.trace)
+
+    @property
+    def logits(self) -> Tensor | None:
+        """transformers' logits; of the words, where a head of pre-training has others; of a span its two ends."""
+        if (start := self.outputs.get("start_logits")) is not None:
+            return torch.stack([start, self.outputs["end_logits"]], dim=-1)
+        return next((x for name in ("logits", "prediction_logits") if (x := self.outputs.get(name)) is not None), None)
 
     @property
     def generates(self) -> bool:
@@ -188,9 +195,6 @@ class _Side:
             if type(self.reference).__name__.endswith("ForMultipleChoice"):  # one choice
                 given = {name: x[None] for name, x in given.items()}
         return given
-
-    def given(self, trace: Any) -> dict[str, Any]:
-        return self.outputs
 
     def interventions(self) -> str:
         """One run with all of them, against a softmax that does the same."""
@@ -257,12 +261,23 @@ class _Side:
             worst = _same_each(f"{place} attentions", [(a[1:, :, :n, :n], b) for a, b in pairs])
             worst = worst or _same(f"{place} states", ours.final[1:, :n], single.final)
             if worst:
-                return worst
+                return worst + self._transformers_too()
         if theirs.get("logits") is None:
             return ""
         if batch.logits is None:
             return "logits is not there"
         return _same("logits", batch.logits[1:, : theirs["logits"].shape[1]], theirs["logits"])
+
+    def _transformers_too(self) -> str:
+        """Whether transformers' own numbers of a text depend on the padding beside it: in words, or ""."""
+        long, short = (list(self.model.encode(text).ids) for text in folders.TEXTS)
+        pad = [*short, *[self.model.tokenizer.pad_id] * (len(long) - len(short))]
+        real = torch.ones(2, len(long), dtype=torch.long)
+        real[1, len(short) :] = 0
+        asked = {"output_hidden_states": True, "return_dict": True}
+        both = self.reference(input_ids=torch.tensor([long, pad]), attention_mask=real, **asked).hidden_states[-1]
+        alone = self.reference(**_ids("", short), **asked).hidden_states[-1]
+        return " (transformers' own does too)" * bool(_same("", both[1:, : len(short)], alone))
 
     def greedy(self) -> str:
         return self._same_text(list(sampling.greedy(self.model, self.question, N_TOKENS).ids), num_beams=1)
@@ -314,7 +329,10 @@ def _same_all(trace: Any, outputs: dict[str, Any], what: str) -> str:
         if len(ours) != len(shown):
             return f"{len(ours)} {name} against {len(shown)}"
         if worst := _same_each(name, list(zip(ours, shown, strict=True))):
-            return worst
+            scores = what == "attentions" and not _same_each(
+                name, [(a, b.softmax(-1)) for a, b in zip(ours, shown, strict=True)]
+            )
+            return worst + " (transformers gives out the scores; their softmax is equal)" * scores
     return ""
 
 

@@ -32,7 +32,8 @@ and kind (A), the hidden states (H), the logits (L), a run with temperature 0.6,
 switched off, against the same change made in transformers' softmax (I), the residual stream after attention (R, where
 layers have one: put back into transformers' own run under that change, it leaves every hidden state as it was), a
 short text padded beside a long one (P), a text with an image in it (V), what greedy decoding says (G) and what three
-beams say (B). Two towers are compared part by part. **Part** says what differs; **refused** is the sentence that `load` gives.
+beams say (B). Two towers are compared part by part. **Part** says what differs; **refused** is the sentence that
+`load` gives.
 
 {counts}
 
