@@ -268,7 +268,8 @@ class HFModel(Transformer):
         own = self._attended(run, place, states)
         crossed = {} if source is None else self._attended(run, "cross", states)
         layers = tuple(
-            LayerTrace(states[i], *attended, *crossed.get(i, (None, None)), after[i]) for i, attended in own.items()
+            LayerTrace(states[i], attention, mid, *crossed.get(i, (None, None)), after[i])
+            for i, (attention, mid) in own.items()
         )
         real = real or (final.shape[1],) * len(final)  # of what is no text
         pictured = self.config.channels and (place == "encoder" or self.config.kind != "encoder-decoder")

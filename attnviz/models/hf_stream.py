@@ -201,7 +201,8 @@ class Streams:
     def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A module in a layer is called."""
         call = self.calls.get(id(module), 0)
-        for name, x in (*enumerate(args), *kwargs.items()):
+        given: dict[int | str, Any] = {**dict(enumerate(args)), **kwargs}
+        for name, x in given.items():
             if self.flow is not None and isinstance(x, Tensor):
                 self.seen.append(_Seen(Point(module, name, call), x, self.flow.node(x)))
 
