@@ -22,10 +22,12 @@ from attnviz.errors import ModelError
 from attnviz.inputs.assets import APP, ASSETS
 from attnviz.web import cache, metrics, reloads
 from attnviz.web.components import page_tools as tools
+from attnviz.web.page_end import end_page, end_run
 from attnviz.web.settings_text import shortened
 
 T = TypeVar("T")
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
+NOT_IN_LINK = f"Over {LONGEST_LINK:,} characters: the page’s link does not carry this text."
 OWN_INPUTS = (
     "translate",
     "vision",
@@ -63,7 +65,7 @@ def ensure() -> None:
     _this_run.began_in_app = False  # the thread may go on to another run
     if not began_in_app:
         runpy.run_path(str(APP), run_name="__main__")
-        st.stop()
+        end_run()
 
 
 @remember
@@ -209,7 +211,7 @@ def sidebar(page: str) -> None:
         st.subheader("attnviz", anchor=False)
         st.text_area("Text", key="text", height=150, placeholder="Type a sentence", help="Ctrl+Enter runs it")
         if len(state["text"]) > LONGEST_LINK:
-            st.caption(f"Over {LONGEST_LINK:,} characters: the page’s link does not carry this text.")
+            st.caption(NOT_IN_LINK)
         st.selectbox(
             "Examples",
             list(examples()),
@@ -325,15 +327,10 @@ def notice(sentence: str) -> None:
 def refuse(sentence: str) -> NoReturn:
     """What went wrong and what to do, and the end of the page."""
     notice(sentence)
-    _end()
+    end_page()
 
 
 def say(sentence: str) -> NoReturn:
     """One quiet sentence where the picture would be, and the end of the page. The text is not interpreted."""
     st.text(sentence)
-    _end()
-
-
-def _end() -> NoReturn:
-    st.session_state["undrawn"] = True
-    st.stop()
+    end_page()

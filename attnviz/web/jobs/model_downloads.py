@@ -18,6 +18,7 @@ from attnviz.web import cache
 from attnviz.web.jobs import text
 from attnviz.web.jobs.sessions import presence
 from attnviz.web.limits import LIMITS
+from attnviz.web.page_end import end_page
 
 MAX_DOWNLOADS = LIMITS.max_downloads  # at a time, all sessions together
 ABSENT = 5.0  # seconds without a browser, after which a download ends
@@ -126,8 +127,7 @@ def arrive(name: str, back: Callable[[], None], help: str) -> None:
     """
     if (download := coming(name)) is not None:
         bar(download, back, help)
-        st.session_state["undrawn"] = True
-        st.stop()
+        end_page()
 
 
 def coming(name: str) -> Download | None:
