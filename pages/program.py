@@ -7,7 +7,7 @@ from attnviz.web.lesson import Lesson
 from attnviz.web.program import parts, state, text
 
 shell.ensure()
-lesson = Lesson("program", state.Settings())
+lesson = Lesson("program", state.Settings(), typed=("code", "letters", "phrase"))
 inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"])  # for the link: not used here
 
 

@@ -8,6 +8,7 @@ from attnviz.web.train import parts, state
 
 shell.ensure()
 lesson = state.open_lesson()
+inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"])  # for the link: not used here
 
 
 def training(timed: bool) -> None:
@@ -29,7 +30,7 @@ def training(timed: bool) -> None:
         parts.pictures(lesson, settings, run)
     if not busy:
         parts.tries(lesson)
-    state.write_link(lesson, settings)
+    lesson.write_link(inputs)
 
 
 active = (run := training_runs.mine()) is not None and run.active

@@ -7,7 +7,7 @@ from attnviz.web.lesson import Lesson
 from attnviz.web.vision import parts, state
 
 shell.ensure()
-lesson = Lesson("vision", state.Settings())
+lesson = Lesson("vision", state.Settings(), typed=("vit",))
 inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"])  # for the link: not used here
 
 

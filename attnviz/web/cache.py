@@ -87,6 +87,7 @@ def check_name(name: str) -> None:
 
     A folder of the server's is none of these, whatever page and parameter it comes by.
     """
+    check_length(name)
     if name.startswith(OWN):
         if name not in own_models():
             raise ModelError(ELSEWHERE)
@@ -103,6 +104,15 @@ def check_name(name: str) -> None:
             raise ModelError(f"There is no program “{name[:LONGEST_NAME]}”. There are {listed}.")
     elif name not in known and not name.startswith(("scratch:", "hf:")):
         raise ModelError(f"There is no model “{name[:LONGEST_NAME]}”. Pick one, or type hf:org/name.")
+
+
+def check_length(name: str) -> None:
+    """Errors: ModelError if a model's name is longer than any."""
+    if len(name) > LONGEST_NAME:
+        raise ModelError(
+            f"What you typed has {len(name):,} characters; a model’s name of at most {LONGEST_NAME} is read. "
+            "It stays for you to shorten."
+        )
 
 
 def own_models() -> dict[str, Model]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from attnviz.web.components.chart import Numbers
 
 T = TypeVar("T")
+TYPED = 100_000  # characters that a field of a lesson keeps; a sentence says what of it is too long
 LONGEST = 64  # tokens that a lesson shows: more would be too small to read from the last row
 
 
@@ -48,10 +49,11 @@ class Lesson(Generic[T]):
             out of range: what a link asks for beyond them is ignored, field by field.
         follows: the fields that follow the thread from page to page, those that hold a layer or a head. Fields that
             hold a token follow it through `follow_token`.
+        typed: the fields that hold a text; the link leaves out one over `shell.LONGEST_LINK` characters.
     """
 
-    def __init__(self, name: str, first: T, *, follows: Sequence[str] = ()) -> None:
-        self.name, self.first, self.follows = name, first, follows
+    def __init__(self, name: str, first: T, *, follows: Sequence[str] = (), typed: Sequence[str] = ()) -> None:
+        self.name, self.first, self.follows, self._typed = name, first, follows, typed
         state = st.session_state
         linked = state.get("linked")
         self._arrives = state.get("arrived", False) and linked is None
@@ -289,7 +291,11 @@ class Lesson(Generic[T]):
         """Puts the settings (and `view`: further parameters) into the address, with the whole text of the sidebar."""
         whole = replace(inputs, text=st.session_state["text"])  # a lesson may show the beginning only
         first = replace(self.first, **self._openings)  # type: ignore[type-var]
-        shell.write_link(whole, {**to_query(first, self.settings()), **(view or {})})
+        query = to_query(first, self.settings())
+        too_long = [field for field in self._typed if len(query.get(field, "")) > shell.LONGEST_LINK]
+        for field in too_long:
+            del query[field]
+        shell.write_link(whole, {**query, **(view or {})})
 
 
 def to_query(first: T, settings: T) -> dict[str, str]:

@@ -12,12 +12,8 @@ from tests.pages.driver import Page
 def click_meanwhile() -> None:
     """What a click in the first part of the page makes the browser ask for while the page is still drawn."""
     context = get_script_run_ctx()
-    context.script_requests.request_rerun(
-        RerunData(
-            page_script_hash=context.page_script_hash,
-            fragment_id=next(iter(context.shared.new_fragment_ids.snapshot())),
-        )
-    )
+    (first, *_) = context.shared.new_fragment_ids.snapshot()
+    context.script_requests.request_rerun(RerunData(page_script_hash=context.page_script_hash, fragment_id=first))
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def exchange_controls(lesson: Lesson[Settings], exchange: Exchange) -> None:
     where, word, _ = st.columns([2, 2, 4], gap="medium")
     with where:
         lesson.token_box("Exchange", "position", exchange.labels)
-    word.text_input("for", key=lesson.key("word"), max_chars=40)
+    word.text_input("for", key=lesson.key("word"))
     if exchange.note:
         st.text(exchange.note)
 

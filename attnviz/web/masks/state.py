@@ -19,12 +19,13 @@ from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
 from attnviz.web.components import attention_view
-from attnviz.web.lesson import Lesson
+from attnviz.web.lesson import TYPED, Lesson
 from attnviz.web.masks import patterns, text
 
 VIEWS = ("before", "after", "change")  # the matrices, each under the key "masks-…"
 PASSED = "masks:passed"  # what they were last told to show
 INPUTS = "masks:inputs"  # what the tokens in the settings are tokens of
+LONGEST_WORD = 40  # characters of what is put in the place of a word: more is no token of a vocabulary
 OTHER_TEXTS = ("Birds sing at dawn.", "Yes.")  # the rest of the padded batch
 
 
@@ -54,6 +55,8 @@ class Settings:
             raise InvalidParameterError("layers, heads and positions count from 0")
         if not 0 <= self.row <= len(OTHER_TEXTS):
             raise InvalidParameterError(f"row={self.row} is outside 0…{len(OTHER_TEXTS)}")
+        if len(self.word) > TYPED:
+            raise InvalidParameterError(f"a word of {len(self.word):,} characters")
         self.look()
 
     def look(self) -> ViewState:
@@ -72,7 +75,7 @@ class Settings:
 def open_lesson() -> tuple[Lesson[Settings], shell.Inputs]:
     """The lesson, and the model and text that it runs; under other ones what was painted on the old tokens goes."""
     linked = "linked" in st.session_state  # until the lesson takes it: a link comes with the text that it belongs to
-    lesson = Lesson("masks", Settings(), follows=("layer", "head"))
+    lesson = Lesson("masks", Settings(), follows=("layer", "head"), typed=("word",))
     inputs = lesson.inputs()
     before = st.session_state.get(INPUTS, inputs)
     st.session_state[INPUTS] = inputs
@@ -213,11 +216,14 @@ def exchange(lesson: Lesson[Settings], inputs: shell.Inputs) -> Exchange:
 
 def _new_id(model: Model, old_id: int, word: str) -> tuple[int, str]:
     """The id to put in the place of another, and a sentence where it cannot be the reader's word."""
-    word_id = causality.word_id(model.tokenizer, word) if word.strip() else None
+    is_read = word.strip() and len(word) <= LONGEST_WORD
+    word_id = causality.word_id(model.tokenizer, word) if is_read else None
     if word_id is not None and word_id != old_id:
         return word_id, ""
     new_id = causality.replacement(model.tokenizer, old_id)
     stand_in = causality.token_label(model.tokenizer, new_id)
+    if len(word) > LONGEST_WORD:
+        return new_id, text.too_long(len(word), LONGEST_WORD, stand_in)
     return new_id, text.no_token(word, stand_in) if word_id is None else text.same_token(word, stand_in)
 
 

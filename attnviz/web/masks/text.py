@@ -165,6 +165,13 @@ def no_token(word: str, stand_in: str) -> str:
     return f"“{word}” is not one token of this model’s vocabulary; “{stand_in}” stands in its place."
 
 
+def too_long(length: int, most: int, stand_in: str) -> str:
+    """What was typed is longer than a word can be."""
+    return (
+        f"What you typed has {length:,} characters; a word of at most {most} is read. “{stand_in}” stands in its place."
+    )
+
+
 def same_token(word: str, stand_in: str) -> str:
     """That the reader's word is the one to be exchanged."""
     return f"“{word}” is the word that stands there; “{stand_in}” takes its place."

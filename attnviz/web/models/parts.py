@@ -103,8 +103,7 @@ def bring(lesson: Lesson[Settings], timed: bool) -> None:
 
 def from_hub(download: Download | None) -> None:
     """The field for a name, and how far the download is."""
-    longest = cache.LONGEST_NAME
-    st.text_input("From the Hugging Face hub", key="models-typed", placeholder="org/name", max_chars=longest)
+    st.text_input("From the Hugging Face hub", key="models-typed", placeholder="org/name")
     if download is not None and download.active:
         model_downloads.progress(download)
         st.button("Cancel", on_click=download.cancel)

@@ -149,6 +149,7 @@ def begin_download() -> None:
     repo = (st.session_state["models-typed"] or "").strip().removeprefix("hf:")
     st.session_state[REFUSED] = ""
     try:
+        cache.check_length(repo)
         model_downloads.begin(repo)
     except ModelError as error:
         st.session_state[REFUSED] = str(error)

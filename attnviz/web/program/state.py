@@ -16,14 +16,13 @@ from attnviz.models.programs.models import PREFIX, Programmed, programmed
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.web import shell, store
-from attnviz.web.lesson import Lesson
+from attnviz.web.lesson import TYPED, Lesson
 from attnviz.web.program import text
 from attnviz.web.temperatures import TEMPERATURES
 
 OWN = "own"  # the reader's program, among the listed ones
 CHOICES = (*(listing.name for listing in library.LISTINGS), OWN)
 MOST_LETTERS = 16  # of an alphabet
-TYPED = 100_000  # characters that a field takes: a sentence says what is too long
 HEAD = "program-head"  # the list of heads
 
 

@@ -71,13 +71,14 @@ def corpus(lesson: Lesson[Settings], settings: Settings) -> None:
         "Your text",
         key=state.CORPUS,
         height=150,
-        max_chars=cache.MAX_CHARACTERS,
         on_change=state.take_text,
         args=(lesson,),
     )
     file.file_uploader(
         "or a file", "txt", max_upload_size=10, key=state.FILE, on_change=state.take_file, args=(lesson,)
     )
+    if settings.corpus != lesson.first.corpus and len(settings.corpus) > shell.LONGEST_LINK:
+        field.caption(shell.NOT_IN_LINK)
     if state.UPLOAD in st.session_state:
         file.caption(shell.escaped(text.upload(*st.session_state[state.UPLOAD])))
 

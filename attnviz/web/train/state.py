@@ -15,11 +15,11 @@ from attnviz.nn.config import POSITIONS
 from attnviz.training import loop
 from attnviz.training.loop import TrainConfig
 from attnviz.training.tasks import TASKS
-from attnviz.web import cache, reloads, shell, thread
+from attnviz.web import cache, reloads, thread
 from attnviz.web.jobs import priority, training_limits, training_runs
 from attnviz.web.jobs.training_limits import reads_text
 from attnviz.web.jobs.training_runs import Run
-from attnviz.web.lesson import Lesson, to_query
+from attnviz.web.lesson import Lesson
 from attnviz.web.train import heads
 from attnviz.web.train.corpus import RHYME, decoded, vocabulary
 
@@ -69,21 +69,13 @@ def open_lesson() -> Lesson[Settings]:
     """The page's settings, as the session or a link has them; a link's text comes in the place of what was typed."""
     memory = st.session_state
     linked, corpus = memory.get("linked"), memory.get("train.corpus")
-    lesson = Lesson("train", Settings())
+    lesson = Lesson("train", Settings(), typed=("corpus",))
     if linked is not None and "corpus" in linked:
         memory.pop(CORPUS, None)
         memory.pop(UPLOAD, None)
     elif linked is not None and corpus is not None:  # a long text is in no link: going back does not lose it
         lesson.choose(corpus=corpus)
     return lesson
-
-
-def write_link(lesson: Lesson[Settings], settings: Settings) -> None:
-    """The settings in the address; a long text stays out of it."""
-    query, memory = to_query(lesson.first, settings), st.session_state
-    if len(query.get("corpus", "")) > shell.LONGEST_LINK:
-        del query["corpus"]
-    shell.write_link(shell.Inputs(memory["model"] or "minilm", memory["text"]), query)
 
 
 def note_reader(settings: Settings, timed: bool) -> None:

@@ -155,4 +155,5 @@ def most_changed(head: tuple[int, int], share: float) -> str:
 
 def upload(name: str, corpus: str) -> str:
     """Which text a training reads, where there is a file beside the field."""
-    return f"Trains on {name} ({len(corpus.encode()):,} bytes), not on the text in the field."
+    n_bytes = len(corpus.encode())
+    return f"Trains on {name} ({n_bytes:,} bytes), not on the text in the field. The link does not carry it."

@@ -50,7 +50,6 @@ def controls(lesson: Lesson[Settings]) -> None:
     source.text_input(
         "Source",
         key=lesson.key("source"),
-        max_chars=state.LONGEST_TEXT,
         on_change=state.restart,
         args=(lesson,),
     )

@@ -19,11 +19,11 @@ from attnviz.web import cache, shell, store, thread
 from attnviz.web.components import attention_view
 from attnviz.web.components.generation_view import written
 from attnviz.web.jobs import model_downloads
-from attnviz.web.lesson import Lesson
+from attnviz.web.lesson import TYPED, Lesson
 from attnviz.web.translate import text
 from attnviz.web.translate.answer import ALIGNING, MAX_NEW_TOKENS, Answer, greedy
 
-LONGEST_TEXT = 400  # characters
+LONGEST_TEXT = 400  # characters that are read
 LONGEST_LOOK = 6_000  # characters: a mask painted by hand, and all else
 BEAMS = (1, 2, 4, 8)
 SAYS = ("cross", "self")  # the decoder's attentions: their rows are the answer's tokens
@@ -65,8 +65,8 @@ class Settings:
     def __post_init__(self) -> None:
         if len(self.look) > LONGEST_LOOK:
             raise InvalidParameterError(f"settings of {len(self.look)} characters; {LONGEST_LOOK} are read")
-        if not 0 < len(self.translator) <= 200 or len(self.source) > LONGEST_TEXT:
-            raise InvalidParameterError(f"a text of {len(self.source)} characters; {LONGEST_TEXT} are read")
+        if not 0 < len(self.translator) <= TYPED or len(self.source) > TYPED:
+            raise InvalidParameterError(f"a text of {len(self.source):,} characters; {TYPED:,} are kept")
         if min(self.forced, default=0) < 0 or len(self.forced) > MAX_NEW_TOKENS:
             raise InvalidParameterError(f"{len(self.forced)} ids are forced; at most {MAX_NEW_TOKENS} from 0 on are")
         if min(self.focus - 1, self.layer, self.head) < 0 or max(self.focus, self.layer, self.head) > LARGEST_INDEX:
@@ -126,6 +126,8 @@ def message(name: str, source: str, forced: tuple[int, ...], stack: str) -> byte
 def answer(lesson: Lesson[Settings]) -> Answer:
     """The answer to what is set, which is brought to what there is; ends the page in a sentence if there is none."""
     settings = lesson.settings()
+    if len(settings.source) > LONGEST_TEXT:
+        shell.refuse(text.too_long(len(settings.source), LONGEST_TEXT))
     try:
         cache.check_name(settings.translator)  # an answer in the cache is no other session's either
         back = "The page goes back to its first model"

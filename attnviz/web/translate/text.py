@@ -30,6 +30,11 @@ def sentence(answer: Answer) -> str:
     return _ended(f"{source or 'An empty source'} becomes {target or 'an empty answer'}")
 
 
+def too_long(length: int, most: int) -> str:
+    """The source is longer than what is read."""
+    return f"The source has {length:,} characters; at most {most} are read. What you typed stays for you to shorten."
+
+
 def _ended(sentence: str) -> str:
     """The sentence with a full stop, unless a quotation ends with one."""
     return sentence if sentence.endswith((".”", "!”", "?”", "…”")) else f"{sentence}."

@@ -27,7 +27,7 @@ from attnviz.web.components import drawing_pad, patch_view
 from attnviz.web.components.patch_view import ROLLOUT, Look
 from attnviz.web.jobs import model_downloads
 from attnviz.web.jobs.model_downloads import Download
-from attnviz.web.lesson import Lesson
+from attnviz.web.lesson import TYPED, Lesson
 from attnviz.web.temperatures import TEMPERATURES
 
 VIEW = "vision-patches"
@@ -65,7 +65,7 @@ class Settings:
             raise InvalidParameterError(f"at most {MOST_OFF} heads can be switched off")
         if self.temperature not in TEMPERATURES:
             raise InvalidParameterError(f"temperature={self.temperature} is none of the steps from 0.05 to 20")
-        if not 0 < len(self.vit) <= 200:
+        if not 0 < len(self.vit) <= TYPED:
             raise InvalidParameterError(f"a model's name of {len(self.vit)} characters")
 
     @property
@@ -283,6 +283,7 @@ def outcome(lesson: Lesson[Settings]) -> Outcome:
     """Runs what is set, or says what is in the way."""
     settings = lesson.settings()
     try:
+        cache.check_name(settings.vit)
         if (coming := model_downloads.coming(settings.vit)) is not None:
             return Outcome(settings, coming=coming)
         settings = clamp(lesson, vision_model(settings.vit))

@@ -313,6 +313,11 @@ def test_the_browser_takes_the_weights_that_python_takes() -> None:
             assert js["value"] == value == number(js["text"]), text
 
 
+def test_a_number_too_long_to_read_is_refused_with_the_numbers() -> None:
+    (found,) = run_node("give([edit.readWeight(inputs, 100)]);", inputs="1." + "0" * 4_000)
+    assert found == {"error": "What you typed has 4,002 characters; a number of at most 40 is read."}
+
+
 def test_messages_of_wide_models_hold_one_head() -> None:
     one = walked("minilm", 0, "none")
     small, whole = len(pack(one, 0)), sum(matrix.values.nbytes for matrix in one.matrices.values())

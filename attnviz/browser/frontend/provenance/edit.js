@@ -4,10 +4,15 @@ import { cellName, symbolText } from "./names.js";
 import { shownCell } from "./read.js";
 
 const PLAIN_NUMBER = /^[+-]?(\d{1,9}(\.\d{0,9})?|\.\d{1,9})(e[+-]?\d{1,3})?$/i,
+  LONGEST = 40,
   FRACTION = /^([+-]?\d{1,6})\/(\d{1,6})$/;
 
 /** What a reader typed as {value, text} or {error}: the same numbers as by_hand.number takes. */
 export function readWeight(typed, limit) {
+  if (typed.length > LONGEST)
+    return {
+      error: `What you typed has ${typed.length.toLocaleString("en")} characters; a number of at most ${LONGEST} is read.`,
+    };
   const text = typed
       .trim()
       .replace(/−/g, "-")
@@ -34,7 +39,6 @@ export function editor(view, cell) {
     type: "text",
     inputmode: "text",
     autocomplete: "off",
-    maxlength: 40,
     "aria-describedby": "aw-note",
   });
   input.value = typed;

@@ -1,0 +1,76 @@
+"""What is typed and longer than what is read: one sentence with the numbers says so, and nothing typed is lost."""
+
+import re
+
+import pytest
+
+from attnviz.browser.bundle import FOLDER
+from attnviz.errors import ModelError
+from attnviz.models import hf_download
+from attnviz.web import cache, shell
+from tests.pages.driver import ROOT, opened
+
+LONG = "m" * 300
+
+
+def test_a_word_to_exchange():
+    app = opened("masks")
+    before, link = app.prose, app.link
+    app.choose(word="w" * 5_000)
+    sentence = "What you typed has 5,000 characters; a word of at most 40 is read. “banana” stands in its place."
+    assert sentence in app.sentences and sentence not in before
+    assert app.session_state["masks.word"] == "w" * 5_000 and app.link == link
+
+
+def test_a_source_to_translate():
+    app = opened("translate")
+    link = app.link
+    app.choose(source="4 May " * 100)
+    assert app.notices == [
+        "The source has 600 characters; at most 400 are read. What you typed stays for you to shorten."
+    ]
+    assert app.session_state["translate.source"] == "4 May " * 100 and app.link == link
+
+
+def test_a_name_on_the_hub(monkeypatch):
+    monkeypatch.setattr(hf_download, "fetch", lambda *given: pytest.fail("asked for"))
+    app = opened("models")
+    (field,) = (one for one in app.text_input if one.label == "From the Hugging Face hub")
+    field.set_value(f"org/{LONG}").run()
+    app.press("Load")
+    assert app.notices == [
+        "What you typed has 304 characters; a model’s name of at most 200 is read. It stays for you to shorten."
+    ]
+    assert app.session_state["models-typed"] == f"org/{LONG}"
+
+
+@pytest.mark.parametrize(("page", "field"), [("", "model"), ("translate", "translator"), ("vision", "vit")])
+def test_a_models_name(page, field):
+    app = opened(page, **{field: f"hf:org/{LONG}"})
+    assert app.notices == [
+        "What you typed has 307 characters; a model’s name of at most 200 is read. It stays for you to shorten."
+    ]
+    assert app.session_state[f"{page}.{field}" if page else field] == f"hf:org/{LONG}"
+
+
+def test_a_text_to_train_on_is_not_cut_and_is_said_to_be_in_no_link():
+    app = opened("train", task="language")
+    assert shell.NOT_IN_LINK not in [caption.value for caption in app.caption]
+    (field,) = (one for one in app.text_area if one.label == "Your text")
+    assert not field.proto.max_chars
+    field.set_value("a rose " * 20_000).run()
+    assert not app.notices and app.session_state["train.corpus"] == "a rose " * 20_000
+    assert shell.NOT_IN_LINK in [caption.value for caption in app.caption]
+    assert "corpus" not in app.link
+
+
+def test_no_field_cuts_what_is_pasted():
+    files = [*(ROOT / "pages").rglob("*.py"), *(ROOT / "attnviz" / "web").rglob("*.py"), *FOLDER.rglob("*.js")]
+    assert len(files) > 100
+    assert not [file.name for file in files if re.search("max_chars|maxlength", file.read_text("utf-8"), re.I)]
+
+
+def test_a_name_is_checked_before_anybody_is_asked():
+    with pytest.raises(ModelError, match="201 characters"):
+        cache.check_length("m" * 201)
+    cache.check_length("m" * 200)
