@@ -3,7 +3,7 @@
 import streamlit as st
 
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.web import course, server, shell
+from attnviz.web import callbacks, course, server, shell
 from attnviz.web.glossary import parts as glossary
 
 st.set_page_config(
@@ -15,6 +15,7 @@ st.set_page_config(
 )
 shell.mark_ready()
 server.harden()
+callbacks.guard()
 pages = APP.parent / "pages"
 sections = {
     "": [st.Page(pages / "explore.py", title="Explore", default=True)],
@@ -46,6 +47,7 @@ course.go_on()
 shell.restore_link(page.url_path)
 shell.sidebar(page.url_path)
 shell.page_tools(page.url_path, [one.url_path for section in sections.values() for one in section])
+callbacks.say_what_failed()
 shell.guarded(page.run)
 course.foot(page.url_path or "explore")
 glossary.words(page.url_path or "explore")
