@@ -90,6 +90,7 @@ def restore_link(page: str) -> None:
     given = st.query_params.to_dict()
     state = st.session_state
     state["runs"] = state.get("runs", 0) + 1  # of the whole page
+    state["notices"] = 0
     asks_for_start = given.pop("start", "") == "1"
     first = "text" not in state
     own = given.pop(reloads.PARAMETER, "")
@@ -320,7 +321,8 @@ def escaped(text: str) -> str:
 
 def notice(sentence: str) -> None:
     """Something went wrong: marked by a bar at its side, not by a colour. The text is not interpreted."""
-    with st.container(key="shell-notice"):
+    st.session_state["notices"] = number = st.session_state.get("notices", 0) + 1  # a page may have several
+    with st.container(key=f"shell-notice-{number}"):
         st.text(sentence)
 
 

@@ -45,3 +45,8 @@ def test_who_develops_the_app_sees_the_traceback(monkeypatch):
     monkeypatch.setattr(Lesson, "_take", fails)
     app = opened("program").press("Induction without its first head")
     assert app.exception[0].message == "the disk is full"
+
+
+def test_a_page_may_have_two_things_to_say():
+    app = opened("softmax", text="a" * 100_001, model="nonsense")
+    assert len(app.notices) == 2 and "at most 100,000" in app.notices[0] and "no model" in app.notices[1]

@@ -88,8 +88,8 @@ def overview(infos: Sequence[ModelInfo], loaded: Mapping[str, int], budget: int)
     """The sentence under the question."""
     sizes = sorted(info.n_parameters for info in infos)
     trained = sum(info.trained for info in infos)
-    shared = f"{counted(len(loaded), 'shared model')} {'is' if len(loaded) == 1 else 'are'} loaded"
-    memory = f"{shared}, {file_size(sum(loaded.values()))} of {file_size(budget)}" if loaded else "none is loaded yet"
+    how_many = f"{len(loaded)} {'is' if len(loaded) == 1 else 'are'} loaded" if loaded else "none is loaded yet"
+    memory = f"{how_many}: {file_size(sum(loaded.values()))} of {file_size(budget)}" if loaded else how_many
     return (
         f"{len(infos)} models, {trained} of them trained, from {magnitude(sizes[0])} to {magnitude(sizes[-1])} "
         f"parameters. Of those that all readers share, {memory}."

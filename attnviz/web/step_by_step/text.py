@@ -28,7 +28,7 @@ def hidden_word(provenance: Provenance, head: int, hiding: Hiding) -> str:
     whom = "itself" if hiding.key == hiding.row else f"“{provenance.labels[hiding.key]}”"
     share = percent(hiding.before[hiding.key])
     looks = f"{where}, “{provenance.labels[hiding.row]}” gives {share} of its attention to {whom}."
-    return f"{looks} What if a mask hid that? Its other shares …"
+    return f"{looks} If a mask forbids that, its other shares …"
 
 
 def outcome(hiding: Hiding) -> str:

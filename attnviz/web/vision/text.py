@@ -104,8 +104,8 @@ def prediction(seen: Seen) -> tuple[str, Sequence[str], str, str]:
     share = float(row[order[:half]].sum() / (row[order[:half]].sum() + row[order[-half:]].sum()))
     truth = LESS if share < 1 / 3 else MORE if share > 2 / 3 else SAME
     question = (
-        f"In the last layer, of the attention that {who} gives to patches, what share falls on the half of them with "
-        f"the most {thing}?"
+        f"In the last layer, how much of the attention that {who} gives to patches goes to the {half} with the most "
+        f"{thing}?"
     )
     because = (
         f"How much a patch gets depends on how well its key matches the query of {who}, not on the {thing} in it: "

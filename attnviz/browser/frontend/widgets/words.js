@@ -24,7 +24,7 @@ class Words {
     this.found = new WeakMap(); // of each text that was read: its data and places
     /** @type {Map<Element, {range: Range, entry: number, control: boolean}[]>} */
     this.marks = new Map(); // by the element that holds the word
-    this.listed = ""; // the terms of the list
+    this.listed = null; // the terms of the list
     this.waiting = this.pointing = 0;
     this.card = new TermCard(({ term }) => tell.trigger("go", { term }));
     this.list = el("div", { class: "list", role: "group", "aria-label": "Words on this page. Arrow keys move." });
