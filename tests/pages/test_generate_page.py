@@ -89,7 +89,7 @@ def test_a_place_in_the_text_can_be_asked_for(app: Page, austen: Model) -> None:
     app.choose(focus=start)
     sent = writer(app)
     assert sent["focus"] == start and [one["id"] for one in sent["candidates"] if one["here"]] == [first]
-    assert "stands, and is the likeliest token" in app.text[0].value
+    assert "”, the likeliest token with" in app.text[0].value
     app.choose(focus=2)
     here = prompt(austen, TEXT).start[2]
     assert here in [one["id"] for one in writer(app)["candidates"]]
@@ -264,10 +264,10 @@ def test_what_the_reader_gave_is_changed_in_the_sidebar(app: Page) -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ({"text": "She", "focus": "1"}, "At the start, “She” stands, number"),
+        ({"text": "She", "focus": "1"}, "At the start, the text has “She”, number"),
         ({"text": "😀", "model": "scratch:gpt"}, "After “[UNK]”, "),
         ({"text": "a" * 200}, f"After “…{'a' * 60}”, "),
-        ({"said": "5", "focus": "6", "top_k": "1"}, "“#” stands, which could not be drawn now"),
+        ({"said": "5", "focus": "6", "top_k": "1"}, "the text has “#”, which could not be drawn now"),
         ({"outside": "0.05", "inside": "0.05"}, "is likeliest with"),
     ],
 )

@@ -55,13 +55,11 @@ def next_sentence(scene: Scene, layer: int, head: int) -> str:
         return f"{start}{likeliest}. {looks}"
     here = scene.run.encodings[0].ids[scene.focus]
     if here == best:
-        return (
-            f"{start}“{scene.label(here)}” stands, and is the likeliest token with {percent(float(p[best]))}. {looks}"
-        )
+        return f"{start}the text has “{scene.label(here)}”, the likeliest token with {percent(float(p[best]))}. {looks}"
     rank = int((p > p[here]).sum()) + 1
     if float(p[here]) == 0:
-        return f"{start}“{scene.label(here)}” stands, which could not be drawn now; {likeliest}. {looks}"
-    stands = f"“{scene.label(here)}” stands, number {rank:,} with {percent(float(p[here]))}"
+        return f"{start}the text has “{scene.label(here)}”, which could not be drawn now; {likeliest}. {looks}"
+    stands = f"the text has “{scene.label(here)}”, number {rank:,} with {percent(float(p[here]))}"
     return f"{start}{stands}; {likeliest}. {looks}"
 
 

@@ -148,7 +148,7 @@ def thirds(plain: Trace, changed: Trace, mask: str) -> tuple[str, list[str], str
         f"norm in the first third, by {_exactly(last)} in the last."
     )
     if (truth == FIRST) != (at_first > at_last):
-        because += " How much a token had looked there counts too, not only how many tokens it is."
+        because += " How much a token had looked at them counts too, not only how many they are."
     return f"{does}: whose outputs change more?", [FIRST, LAST, ALIKE], truth, because
 
 
@@ -243,7 +243,7 @@ def padding(padding: Padding) -> str:
         "on average."
     )
     if padding.alone.config.kind == "decoder" and taken == 0:
-        middle = "[PAD] comes after the text, so the causal mask hides it already: with or without a padding mask."
+        middle = "[PAD] comes after the text, so the causal mask hides it already, with or without a padding mask."
     worst = max(masked)
     alike = "identical to those of the text alone" if worst == 0 else f"those of the text alone, within {_size(worst)}"
     return (

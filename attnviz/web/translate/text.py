@@ -61,7 +61,7 @@ def order(answer: Answer, layer: int, head: int) -> tuple[str, str, str] | None:
     n_words = sum(not special for special in answer.tokenizer.encoding(answer.ids).special)
     if not back and len(rests) < max(2, n_words / 2):
         return None
-    basis = f"Counted are tokens that give more than half to one of the source: {len(rests)} of {n_words}."
+    basis = f"Only tokens that give more than half to one source token count: {len(rests)} of {n_words}."
     if back:
         before, now = max(back, key=lambda pair: min(pair[0].weight, pair[1].weight))
         because = (
