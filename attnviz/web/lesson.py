@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from attnviz.web.components.chart import Numbers
 
 T = TypeVar("T")
-TYPED = 100_000  # characters that a field of a lesson keeps; a sentence says what of it is too long
 LONGEST = 64  # tokens that a lesson shows: more would be too small to read from the last row
 
 
@@ -290,12 +289,9 @@ class Lesson(Generic[T]):
     def write_link(self, inputs: shell.Inputs, view: Mapping[str, str] | None = None) -> None:
         """Puts the settings (and `view`: further parameters) into the address, with the whole text of the sidebar."""
         whole = replace(inputs, text=st.session_state["text"])  # a lesson may show the beginning only
-        first = replace(self.first, **self._openings)  # type: ignore[type-var]
-        query = to_query(first, self.settings())
-        too_long = [field for field in self._typed if len(query.get(field, "")) > shell.LONGEST_LINK]
-        for field in too_long:
-            del query[field]
-        shell.write_link(whole, {**query, **(view or {})})
+        query = to_query(replace(self.first, **self._openings), self.settings())  # type: ignore[type-var]
+        short = {name: value for name, value in query.items() if name not in self._typed or shell.fits_link(value)}
+        shell.write_link(whole, {**short, **(view or {})})
 
 
 def to_query(first: T, settings: T) -> dict[str, str]:

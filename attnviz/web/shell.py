@@ -27,6 +27,7 @@ from attnviz.web.settings_text import shortened
 
 T = TypeVar("T")
 LONGEST_LINK = 2_000  # characters of text that a link carries: browsers and mail cut longer ones
+TYPED = 100_000  # characters that a field of a lesson keeps; a sentence says what of it is too long
 NOT_IN_LINK = f"Over {LONGEST_LINK:,} characters: the page’s link does not carry this text."
 OWN_INPUTS = (
     "translate",
@@ -184,6 +185,11 @@ def write_link(inputs: Inputs, settings: Mapping[str, str]) -> None:
     standing.pop("revealed", None)
     if standing != link:
         st.query_params.from_dict(link)
+
+
+def fits_link(text: str) -> bool:
+    """Whether a link carries a text that was typed."""
+    return len(text) <= LONGEST_LINK
 
 
 def link_to(inputs: Inputs, settings: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
 from attnviz.web.components import attention_view
-from attnviz.web.lesson import TYPED, Lesson
+from attnviz.web.lesson import Lesson
 from attnviz.web.masks import patterns, text
 
 VIEWS = ("before", "after", "change")  # the matrices, each under the key "masks-…"
@@ -55,7 +55,7 @@ class Settings:
             raise InvalidParameterError("layers, heads and positions count from 0")
         if not 0 <= self.row <= len(OTHER_TEXTS):
             raise InvalidParameterError(f"row={self.row} is outside 0…{len(OTHER_TEXTS)}")
-        if len(self.word) > TYPED:
+        if len(self.word) > shell.TYPED:
             raise InvalidParameterError(f"a word of {len(self.word):,} characters")
         self.look()
 

@@ -16,7 +16,7 @@ from attnviz.models.programs.models import PREFIX, Programmed, programmed
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.web import shell, store
-from attnviz.web.lesson import TYPED, Lesson
+from attnviz.web.lesson import Lesson
 from attnviz.web.program import text
 from attnviz.web.temperatures import TEMPERATURES
 
@@ -45,7 +45,7 @@ class Settings:
             raise InvalidParameterError(f"program {self.program!r} or temperature {self.temperature} is not offered")
         if min(self.layer, self.head) < 0 or max(self.layer, self.head) > 512:
             raise InvalidParameterError(f"layer {self.layer} or head {self.head} is out of range")
-        if max(map(len, (self.code, self.letters, self.phrase))) > TYPED:
+        if max(map(len, (self.code, self.letters, self.phrase))) > shell.TYPED:
             raise InvalidParameterError("the program, its letters or the text is too long")
 
 

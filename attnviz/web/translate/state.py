@@ -19,7 +19,7 @@ from attnviz.web import cache, shell, store, thread
 from attnviz.web.components import attention_view
 from attnviz.web.components.generation_view import written
 from attnviz.web.jobs import model_downloads
-from attnviz.web.lesson import TYPED, Lesson
+from attnviz.web.lesson import Lesson
 from attnviz.web.translate import text
 from attnviz.web.translate.answer import ALIGNING, MAX_NEW_TOKENS, Answer, greedy
 
@@ -65,8 +65,8 @@ class Settings:
     def __post_init__(self) -> None:
         if len(self.look) > LONGEST_LOOK:
             raise InvalidParameterError(f"settings of {len(self.look)} characters; {LONGEST_LOOK} are read")
-        if not 0 < len(self.translator) <= TYPED or len(self.source) > TYPED:
-            raise InvalidParameterError(f"a text of {len(self.source):,} characters; {TYPED:,} are kept")
+        if not 0 < len(self.translator) <= shell.TYPED or len(self.source) > shell.TYPED:
+            raise InvalidParameterError(f"a text of {len(self.source):,} characters; {shell.TYPED:,} are kept")
         if min(self.forced, default=0) < 0 or len(self.forced) > MAX_NEW_TOKENS:
             raise InvalidParameterError(f"{len(self.forced)} ids are forced; at most {MAX_NEW_TOKENS} from 0 on are")
         if min(self.focus - 1, self.layer, self.head) < 0 or max(self.focus, self.layer, self.head) > LARGEST_INDEX:

@@ -22,12 +22,12 @@ from attnviz.nn.config import ModelConfig
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.training.tasks import digits
-from attnviz.web import cache, store
+from attnviz.web import cache, shell, store
 from attnviz.web.components import drawing_pad, patch_view
 from attnviz.web.components.patch_view import ROLLOUT, Look
 from attnviz.web.jobs import model_downloads
 from attnviz.web.jobs.model_downloads import Download
-from attnviz.web.lesson import TYPED, Lesson
+from attnviz.web.lesson import Lesson
 from attnviz.web.temperatures import TEMPERATURES
 
 VIEW = "vision-patches"
@@ -65,7 +65,7 @@ class Settings:
             raise InvalidParameterError(f"at most {MOST_OFF} heads can be switched off")
         if self.temperature not in TEMPERATURES:
             raise InvalidParameterError(f"temperature={self.temperature} is none of the steps from 0.05 to 20")
-        if not 0 < len(self.vit) <= TYPED:
+        if not 0 < len(self.vit) <= shell.TYPED:
             raise InvalidParameterError(f"a model's name of {len(self.vit)} characters")
 
     @property
