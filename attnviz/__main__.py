@@ -71,10 +71,16 @@ def _parser() -> argparse.ArgumentParser:
     live.set_defaults(command=_live)
 
     investigate = commands.add_parser("investigate", help="what each head of a model is for, with its evidence")
-    investigate.add_argument("texts", nargs="*", metavar="TEXT", help="what to judge the heads on (300 short texts)")
+    investigate.add_argument(
+        "texts",
+        nargs="*",
+        metavar="TEXT",
+        help="what to judge the heads on; - for a line each of standard input (300 short texts)",
+    )
     investigate.add_argument("--model", default=MODEL, help=f"a name from `models`, hf:org/name, or a folder ({MODEL})")
     investigate.add_argument("--all", action="store_true", help="heads without a role too")
     investigate.add_argument("--csv", type=Path, metavar="FILE", help="writes every measure of every head")
+    investigate.add_argument("--cards", type=Path, metavar="FILE", help="writes what the page Heads shows of the model")
     investigate.set_defaults(command=_investigate)
 
     train = commands.add_parser("train", help="train a model on a task and write it as a folder")
@@ -169,7 +175,8 @@ def _models(options: argparse.Namespace) -> None:
 def _investigate(options: argparse.Namespace) -> None:
     from attnviz.analysis import command
 
-    command.investigate(load(options.model), options.texts, everything=options.all, csv=options.csv)
+    texts = sys.stdin.read().splitlines() if options.texts == ["-"] else options.texts
+    command.investigate(load(options.model), texts, everything=options.all, csv=options.csv, cards=options.cards)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnviz.analysis import ablation, roles
+from attnviz.analysis import ablation, cards_file, roles
+from attnviz.analysis import cards as all_cards
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import percent
 from attnviz.inputs.sample import sample
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
 FIELDS = ("layer", "head", "role", "measure", "score", "low", "high", "chance", "at_work", "queries")
 
 
-def investigate(model: Model, texts: Sequence[str], *, everything: bool = False, csv: Path | None = None) -> None:
+def investigate(
+    model: Model, texts: Sequence[str], *, everything: bool = False, csv: Path | None = None, cards: Path | None = None
+) -> None:
     """Prints the heads that have a role, with its share, its interval and its chance level, and what is lost without.
 
     Arguments
         texts: what the heads are judged on; none: the 300 of `attnviz.inputs.sample`.
         everything: prints the heads without a role too.
         csv: a file for every measure of every head.
+        cards: a file for the heads' cards, as `cards_file` writes it.
 
     Errors: InvalidParameterError, ModelError, OSError.
     """
@@ -37,7 +41,10 @@ def investigate(model: Model, texts: Sequence[str], *, everything: bool = False,
     read = tuple(texts) or sample()
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Running the texts", total=len(read))
-        found = roles.of_model(model, read, each=lambda: progress.advance(task))
+        made = all_cards.of_model(model, read, each=lambda: progress.advance(task))
+    found = made.roles
+    if cards is not None:
+        cards_file.write(cards, model, read, made)
     lost = _lost(model, read[0])
     table = Table(box=None, pad_edge=False)
     for title in ("layer", "head"):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SHARES = ("previous", "next", "local", "same", "duplicate", "induction", "punctuation", "sink")
 MEASURES = (*SHARES, "uniform")
+PROBED = ("duplicate", "induction")  # taken from random words said twice
 NEAR = 2  # tokens away, for "local"
 LEAST_SHARE = 0.5  # of its attention that a head must give to what its role says, at the low end of the interval
 LEAST_AT_WORK = 0.25  # of its attention that a head must not rest on sinks or on the query, to be at work at all
@@ -88,7 +89,7 @@ class Roles:
 
 
 @dataclass(frozen=True, eq=False)
-class _Counts:
+class Counts:
     """Of each measure (M) and query (U) of some texts: sums over cells, for every head (L·H), and whose text it is."""
 
     hit: Tensor  # (M, U, LH) attention on the cells of the measure
@@ -101,7 +102,7 @@ class _Counts:
 
 def of_trace(trace: Trace, *, ids: Sequence[Sequence[int]] | None = None, seed: int = 0) -> Roles:
     """The measures of all heads on the texts of a run; `ids` where it was run on bare ids. Errors: as `of_model`."""
-    return _summed([_counted(trace, ids)], seed)
+    return summed([counted(trace, ids)], seed)
 
 
 def of_model(
@@ -122,23 +123,27 @@ def of_model(
         raise InvalidParameterError(f"{model.info.title} reads {model.reads}s; roles are of models that read text")
     found = []
     for text in texts:
-        found.append(_counted(model.run(text), None))
+        found.append(counted(model.run(text)))
         if each is not None:
             each()
-    if not probes:
-        return _summed(found, seed)
-    natural, apart = _summed(found, seed), _summed(list(_probed(model, seed)), seed)
-    chosen = torch.tensor([measure in ("duplicate", "induction") for measure in MEASURES])
+    natural = summed(found, seed)
+    return with_probes(model, natural, seed) if probes else natural
+
+
+def with_probes(model: Model, natural: Roles, seed: int = 0) -> Roles:
+    """Roles over texts with "duplicate" and "induction" as random words said twice show them."""
+    apart = summed(list(_probed(model, seed)), seed)
+    chosen = torch.tensor([measure in PROBED for measure in MEASURES])
 
     def taken(name: str) -> Tensor:
         one, other = getattr(natural, name), getattr(apart, name)
         return torch.where(chosen.view(-1, *(1,) * (one.dim() - 1)), other, one)
 
     names = ("score", "low", "high", "chance", "at_work", "queries")
-    return Roles(**{name: taken(name) for name in names}, n_texts=len(texts))
+    return Roles(**{name: taken(name) for name in names}, n_texts=natural.n_texts)
 
 
-def _probed(model: Model, seed: int) -> Iterator[_Counts]:
+def _probed(model: Model, seed: int) -> Iterator[Counts]:
     """Runs on tokens drawn at random and said twice: on words, of which the vocabulary has enough, else on any token.
 
     Single letters and bytes are what a model may never have met.
@@ -152,7 +157,7 @@ def _probed(model: Model, seed: int) -> Iterator[_Counts]:
             once = torch.stack([words[torch.randperm(len(words), generator=generator)[:length]] for _ in range(4)])
             drawn[:, 1:] = torch.cat((once, once), dim=1)
         with torch.inference_mode():
-            yield _counted(model.transformer(model.brought(drawn)), drawn.tolist())
+            yield counted(model.transformer(model.brought(drawn)), drawn.tolist())
 
 
 def _words(model: Model) -> list[int]:
@@ -166,13 +171,33 @@ def _words(model: Model) -> list[int]:
 # ---- one run -----------------------------------------------------------------------------------------------
 
 
-def _counted(trace: Trace, ids: Sequence[Sequence[int]] | None) -> _Counts:
-    if trace.source is not None or any(layer.attention is None for layer in trace.layers):
-        raise InvalidParameterError("roles are of models that read one text, with attention in every layer")
-    if ids is None and not trace.encodings:
-        raise InvalidParameterError("the trace does not say which tokens it read: give ids=…")
-    parts = []
+def counted(trace: Trace, ids: Sequence[Sequence[int]] | None = None) -> Counts:
+    """What one run has to say, query by query. Errors: InvalidParameterError for what is no text read alone."""
+    parts, units = [], []
     for text in range(trace.final.shape[0]):
+        parts.append(_of_text(trace, text, Text.of(trace, text, ids)))
+        units.append(torch.full((parts[-1][0].shape[1],), text))
+    hit, whole, even, counts = (torch.cat([part[field] for part in parts], dim=1) for field in range(4))
+    return Counts(hit, whole, even, counts, torch.cat(units), (len(trace.layers), trace.config.n_heads))
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Which cells of one text are of which kind."""
+
+    tokens: Tensor  # (T,) ids
+    asks: Tensor  # (T,) bool: the queries that are judged, all but special ones and the first
+    visible: Tensor  # (T, T) bool: what some head may see
+    rests: Tensor  # (T, T) bool: the first token and special ones, but for the query itself
+    signs: Tensor  # (T,) bool: what is no word
+
+    @classmethod
+    def of(cls, trace: Trace, text: int, ids: Sequence[Sequence[int]] | None = None) -> Text:
+        """One text of a run. Errors: InvalidParameterError for what is no text read alone."""
+        if trace.source is not None or any(layer.attention is None for layer in trace.layers):
+            raise InvalidParameterError("roles are of models that read one text, with attention in every layer")
+        if ids is None and not trace.encodings:
+            raise InvalidParameterError("the trace does not say which tokens it read: give ids=…")
         n = trace.lengths[text]
         tokens = torch.tensor((ids[text] if ids is not None else trace.encodings[text].ids)[:n])
         special, signs = torch.zeros(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
@@ -180,40 +205,46 @@ def _counted(trace: Trace, ids: Sequence[Sequence[int]] | None) -> _Counts:
             encoding = trace.encodings[text]
             special = torch.tensor(encoding.special[:n])
             signs = torch.tensor([not any(ch.isalnum() for ch in label) for label in encoding.labels[:n]]) & ~special
-        parts.append(_of_text(trace, text, tokens, special, signs))
-    joined = [torch.cat([part[field] for part in parts], dim=1) for field in range(4)]
-    units = torch.cat([torch.full((part[0].shape[1],), number) for number, part in enumerate(parts)])
-    hit, whole, even, counts = joined
-    return _Counts(hit, whole, even, counts, units, (len(trace.layers), trace.config.n_heads))
+        visible = torch.ones(n, n, dtype=torch.bool)
+        keep = trace.layers[0].attention.keep
+        if keep is not None:
+            keep = keep[..., :n, :n].expand(trace.final.shape[0], trace.config.n_heads, n, n)
+            visible = keep[text].any(dim=0)
+        first = torch.arange(n) == 0
+        rests = (special | first)[None, :] & ~torch.eye(n, dtype=torch.bool)
+        return cls(tokens, ~special & ~first, visible, rests, signs)
+
+    def cells(self) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Of each of `SHARES` the cells where such a head looks, and those that its share is of: bool (T, T)."""
+        itself = torch.eye(len(self.tokens), dtype=torch.bool)
+        patterns = _patterns(self.tokens, self.signs, itself)
+        for measure in SHARES:
+            wanted = self.rests if measure == "sink" else patterns[measure] & ~self.rests
+            at_work = self.visible & ~self.rests & (~itself if measure != "same" else self.visible)
+            among = self.visible if measure == "sink" else at_work
+            yield measure, wanted & among, among
 
 
-def _of_text(trace: Trace, text: int, tokens: Tensor, special: Tensor, signs: Tensor) -> tuple[Tensor, ...]:
-    """The four sums of `_Counts` for one text of a run."""
-    n = len(tokens)
-    weights = torch.stack([layer.attention.weights[text, :, :n, :n].float() for layer in trace.layers])
-    visible = torch.ones(n, n, dtype=torch.bool)
-    keep = trace.layers[0].attention.keep
-    if keep is not None:
-        keep = keep[..., :n, :n].expand(trace.final.shape[0], trace.config.n_heads, n, n)
-        visible = keep[text].any(dim=0)
-    itself = torch.eye(n, dtype=torch.bool)
-    rests = (special | (torch.arange(n) == 0))[None, :] & ~itself
-    asks = ~special & (torch.arange(n) > 0)  # the queries that are judged
-    patterns = _patterns(tokens, signs, itself)
+def weights_of(trace: Trace, text: int) -> Tensor:
+    """The attention of all heads on one text of a run: (L, H, T, T), float32."""
+    n = trace.lengths[text]
+    return torch.stack([layer.attention.weights[text, :, :n, :n].float() for layer in trace.layers])
+
+
+def _of_text(trace: Trace, text: int, kinds: Text) -> tuple[Tensor, ...]:
+    """The four sums of `Counts` for one text of a run."""
+    weights = weights_of(trace, text)
     hits, whole, even, counts = [], [], [], []
-    for measure in SHARES:
-        wanted = rests if measure == "sink" else patterns[measure] & ~rests
-        among = visible if measure == "sink" else visible & ~rests & (~itself if measure != "same" else visible)
-        wanted = wanted & among
+    for _, wanted, among in kinds.cells():
         hits.append((weights * wanted).sum(dim=-1).flatten(0, 1).T)  # (T, LH)
         whole.append((weights * among).sum(dim=-1).flatten(0, 1).T)
         even.append(wanted.sum(dim=-1) / among.sum(dim=-1).clamp_min(1))
-        counts.append(wanted.any(dim=-1) & asks & (among.sum(dim=-1) > 1))
-    most = visible.sum(dim=-1).float().log()
+        counts.append(wanted.any(dim=-1) & kinds.asks & (among.sum(dim=-1) > 1))
+    most = kinds.visible.sum(dim=-1).float().log()
     hits.append(torch.special.entr(weights).sum(dim=-1).flatten(0, 1).T)
     whole.append(most[:, None].expand_as(hits[0]))
-    even.append(torch.full((n,), torch.nan))
-    counts.append(asks & (most > 0))
+    even.append(torch.full((len(kinds.tokens),), torch.nan))
+    counts.append(kinds.asks & (most > 0))
     return torch.stack(hits), torch.stack(whole), torch.stack(even), torch.stack(counts)
 
 
@@ -238,7 +269,7 @@ def _patterns(tokens: Tensor, signs: Tensor, itself: Tensor) -> dict[str, Tensor
 # ---- over texts --------------------------------------------------------------------------------------------
 
 
-def _summed(runs: Sequence[_Counts], seed: int) -> Roles:
+def summed(runs: Sequence[Counts], seed: int = 0) -> Roles:
     """Shares over all queries, with intervals by resampling texts, or queries where there are fewer than ten texts."""
     layers, n_heads = runs[0].shape
     texts, offset = [], 0

@@ -14,6 +14,7 @@ from attnviz.figures.encoder import (
     drift_paths,
     norm_rows,
 )
+from attnviz.figures.heads import head_scatter, role_map
 from attnviz.figures.implied_matrices import implied_matrices
 from attnviz.figures.masks import token_bars, token_bars_height
 from attnviz.figures.palette import DARK, LIGHT, Palette
@@ -56,6 +57,7 @@ __all__ = [
     "drift_paths",
     "encoding_heatmap",
     "error_dots",
+    "head_scatter",
     "head_shares",
     "head_tiles",
     "implied_matrices",
@@ -64,6 +66,7 @@ __all__ = [
     "norm_rows",
     "offset_band",
     "paired_bars",
+    "role_map",
     "saturation_lines",
     "score_table",
     "similarity_heatmap",

@@ -11,7 +11,7 @@ from attnviz.inputs.assets import ASSETS
 from attnviz.web import cache, shell
 from tests.pages.driver import SENTENCE, Page, header, opened, values, views
 
-MODELS = ["models", "generate", "translate", "vision"]
+MODELS = ["models", "heads", "generate", "translate", "vision"]
 LEARN = ["lessons", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants", "program", "glossary"]
 PAGES = ["explore", *MODELS, *LEARN, "train", "replay"]
 OTHER = "The dog chased the cat because it ran."

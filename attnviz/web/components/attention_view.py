@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +38,7 @@ def requested_file(key: str) -> str | None:
 class Question:
     """A cell that the reader wants to look into on another page."""
 
-    about: str = ""  # "trace" its number, or what "temperature" does to its row
+    about: str = ""  # "trace" its number, what "temperature" does to its row, or what its "head" is for
     layer: int = 0
     head: int = 0
     query: int = 0
@@ -64,6 +65,7 @@ def attention_view(
     height: int | None = None,
     paint: bool = False,
     reach: int = 0,
+    cards: Sequence[Sequence[str]] | None = None,
 ) -> ViewState:
     """Draws the view and returns the reader's choices.
 
@@ -79,12 +81,19 @@ def attention_view(
         title: of the compact form; "Layer l, head h" by default.
         height: of the compact form's matrix with its labels, at most so many px; 460 by default.
         reach: offers to look into a cell on other pages, which show so many tokens: `asked` says into which.
+        cards: what each head is for in a sentence, by layer and head; the view leads to the page of heads.
         paint: the compact form opens for painting a mask: `mask` is "painted", whatever `state` says.
     """
     if compact and paint:
         state = replace(state, mask="painted")
     sent = bridge.to_send(key, "view", state, _shown(key), insist=False).state
-    about: dict[str, Any] = {"state": sent.to_dict(), "question": question, "live": live, "reach": reach}
+    about: dict[str, Any] = {
+        "state": sent.to_dict(),
+        "question": question,
+        "live": live,
+        "reach": reach,
+        "cards": cards,
+    }
     about["message"] = len(message)
     if compact:
         about["compact"] = {"title": title, "height": height}

@@ -25,7 +25,9 @@ def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
     """The view of all heads, with the file that the reader asked for in it; it writes the page's link."""
     kind = attention_view.requested_file(state.KEY)
     file = None if kind is None else cache.file(kind, inputs.model, inputs.text, shown.change, shown.view)
-    attention_view.attention_view(shown.run.message, shown.view, key=state.KEY, file=file, reach=LONGEST)
+    attention_view.attention_view(
+        shown.run.message, shown.view, key=state.KEY, file=file, reach=LONGEST, cards=state.cards(inputs.model)
+    )
     st.caption(text.CAVEAT)
     shell.write_link(inputs, shown.view.to_query())
 

@@ -13,6 +13,8 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.intervention import Intervention
 from attnviz.web import cache, shell, thread
 from attnviz.web.components import attention_view
+from attnviz.web.heads import state as heads
+from attnviz.web.heads import text as heads_text
 from attnviz.web.lesson import from_query, to_query
 
 KEY = "explore"  # of the view
@@ -49,9 +51,12 @@ def open_lesson() -> None:
     seen: _Seen | None = st.session_state.get(_SEEN)
     if asked is None or seen is None:
         return
+    where = {"layer": str(asked.layer), "head": str(asked.head)}
+    if asked.about == "head":
+        thread.choose(layer=asked.layer, head=asked.head)
+        _open("heads", heads.Settings(), where, seen.inputs)
     query, key = _word(seen.labels, asked.query), _word(seen.labels, asked.key)
     thread.choose(layer=asked.layer, head=asked.head, query=query, key=key)
-    where = {"layer": str(asked.layer), "head": str(asked.head)}
     if asked.about == "trace":
         from attnviz.web.step_by_step import state as step_by_step  # not when the app starts
 
@@ -68,6 +73,18 @@ def _open(page: str, first: Any, settings: dict[str, str], inputs: shell.Inputs,
     """Goes to a lesson with settings, and with `words` whose positions stand in its address whatever they are."""
     settings = to_query(first, from_query(first, settings)) | words
     st.switch_page(f"pages/{page}.py", query_params=shell.link_to(inputs, settings))
+
+
+def cards(model: str) -> list[list[str]] | None:
+    """What each head is for in a sentence, where that is known over many texts."""
+    stored = heads.judged(model)
+    if stored is None:
+        return None
+    found, where = stored.cards.roles, heads_text.judged_on(len(stored.texts), stored.is_sample)
+    return [
+        [heads_text.short(found, layer, head, where) for head in range(len(row))]
+        for layer, row in enumerate(found.names)
+    ]
 
 
 # ---- what the view shows ---------------------------------------------------------------------------

@@ -3,14 +3,16 @@ import { el, plainLabel, tokenNode } from "../core/dom.js";
 import { percent } from "../core/format.js";
 import { toggle } from "./controls.js";
 import { askedQueries } from "./selectors-ask.js";
-import { headName, headOf, layerOf } from "./selectors.js";
+import { headName, headOf, headShown, layerOf } from "./selectors.js";
 
 const MOST_ANSWERS = 4; // that are named
 const MOST_REACHED = 3;
 
 export class AskBar {
   /** @param {import("./view.js").AttentionView} view */
-  constructor({ store, shown, choices, asking, heads }) {
+  constructor(view) {
+    const { store, shown, choices, asking, heads } = view;
+    this.view = view;
     this.store = store;
     this.shown = shown;
     this.choices = choices;
@@ -32,7 +34,10 @@ export class AskBar {
     row.append(el("b", {}, "Ask every head"));
     row.append(el("label", {}, "from ", this.from), el("label", {}, "to ", this.to), this.colour.node);
     this.listed = null;
-    return el("section", { class: "av-ask", "aria-label": "Ask every head" }, row, this.answer);
+    this.card = el("span");
+    const more = el("button", { type: "button", class: "av-link", onclick: () => this.openCard() }, "Its card");
+    this.role = el("p", { class: "av-role" }, this.card, " ", more);
+    return el("section", { class: "av-ask", "aria-label": "Ask every head" }, row, this.answer, this.role);
   }
 
   /** What the lists say is chosen, here and everywhere. */
@@ -58,8 +63,24 @@ export class AskBar {
     this.colour.sync();
   }
 
+  /** Opens the page of heads on the one in view. */
+  openCard() {
+    const { layer, head } = this.store.state;
+    this.view.onAsk({ about: "head", layer, head, query: 0, key: 0, mask: "model", temperature: "1" });
+  }
+
+  /** What the head in view is for, where the page knows. */
+  paintCard() {
+    const { cards, onAsk, store } = this.view;
+    const k = headShown(store);
+    const { model } = store;
+    this.card.textContent = cards?.[layerOf(model, k)]?.[headOf(model, k)] ?? "";
+    this.role.hidden = !onAsk || !this.card.textContent;
+  }
+
   paint() {
     this.sync();
+    this.paintCard();
     const { asking } = this;
     if (!asking.question)
       this.answer.textContent = "Choose a word to see who looks at it, or a cell: who links the two.";

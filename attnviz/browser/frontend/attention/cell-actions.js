@@ -8,7 +8,7 @@ import { headChosen, headOf, isChanged, isPainting, layerOf } from "./selectors.
  * A cell that another page shall open on, in tokens.
  *
  * @typedef {object} Question
- * @property {"trace" | "temperature"} about
+ * @property {"trace" | "temperature" | "head"} about
  * @property {number} layer
  * @property {number} head
  * @property {number} query

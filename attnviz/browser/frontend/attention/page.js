@@ -141,7 +141,7 @@ export class FullPage {
       ask: has("all", "ask", "values"),
       lines: focus || lines,
     };
-    Object.assign(waiting, { why: focus || has("why"), words: head || has("words") });
+    Object.assign(waiting, { why: focus || has("why"), words: head || has("words"), card: head });
     for (const [part, due] of Object.entries(waiting)) if (due) frames.later.add(part);
     frames.paintLater(this.painters(), frames.moving || (focus && !head));
     if (has("all", "controls")) this.syncControls();
@@ -162,6 +162,7 @@ export class FullPage {
       why: () => this.why.paint(),
       text: () => this.paintText(),
       ask: () => this.ask.paint(),
+      card: () => this.ask.paintCard(),
       chips: () => this.chips.tint(),
       words: () => describeHead(this.view, this.more.open()),
       cells: () => this.matrix.paintCells(),

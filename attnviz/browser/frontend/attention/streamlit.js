@@ -1,6 +1,6 @@
 /* streamlit.js: the view as a Streamlit component (components v2).
-   The data is a frame: {state, question, compact, live, reach, message: its length, file: {name, number, at, bytes}},
-   then the message, then a file to save. */
+   The data is a frame: {state, question, compact, live, reach, cards, message: its length, file: {name, number, at,
+   bytes}}, then the message, then a file to save. */
 import { bytesOf, component } from "../core/bridge.js";
 import { download } from "../core/download.js";
 import { readFrame } from "../core/framing.js";
@@ -22,7 +22,7 @@ function saveFile(entry, { file, payload }) {
 export default component(".av-root", {
   mount(root, data, tell) {
     const given = readData(data),
-      { message, state, question, compact, live, reach } = given;
+      { message, state, question, compact, live, reach, cards } = given;
     const view = mount(root, {
       message,
       state,
@@ -33,6 +33,7 @@ export default component(".av-root", {
       onExport: (kind) => tell.trigger("export", kind),
       onAsk: reach ? (question) => tell.trigger("ask", question) : null,
       reach,
+      cards,
     });
     const entry = { view, file: 0 };
     saveFile(entry, given);
@@ -40,8 +41,8 @@ export default component(".av-root", {
   },
   update(entry, data) {
     const given = readData(data),
-      { message, state, compact } = given;
-    entry.view.update({ message, state, compact });
+      { message, state, compact, cards } = given;
+    entry.view.update({ message, state, compact, cards });
     saveFile(entry, given);
   },
   destroy: (entry) => entry.view.destroy(),

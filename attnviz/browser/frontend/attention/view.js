@@ -34,6 +34,7 @@ import { Zoom } from "./zoom.js";
  * @property {((kind: string) => void) | null} [onExport] for exports that need the server
  * @property {((question: import("./cell-actions.js").Question) => void) | null} [onAsk] for what another page shows
  *   of a cell
+ * @property {string[][] | null} [cards] what each head is for, by layer and head, where the page knows
  * @property {number} [reach] how many tokens of a text the other pages show
  */
 
@@ -53,6 +54,7 @@ export class AttentionView {
     this.onExport = options.onExport;
     this.onAsk = options.onAsk && ((question) => (this.outbox.flush(), options.onAsk(question)));
     this.reach = options.reach ?? 0;
+    this.cards = options.cards ?? null;
     this.store = new Store({ model: unpack(message), state, compact: compact !== null, live: !!options.onRun });
     this.shown = new Shown(this.store);
     this.asking = new Asking(this.store, this.shown);
@@ -120,7 +122,11 @@ export class AttentionView {
   /* ---- from the page around ------------------------------------------------------------- */
 
   /** A new message or a state that the page chose. What the view itself sent does not come back in. */
-  update({ message = null, state = null, compact = null }) {
+  update({ message = null, state = null, compact = null, cards = null }) {
+    if (JSON.stringify(cards) !== JSON.stringify(this.cards)) {
+      this.cards = cards;
+      this.frames.mark("ask");
+    }
     if (compact) this.page.describe(compact);
     const news = this.outbox.isNews(state);
     const other = message && !sameBytes(message, this.bytes);

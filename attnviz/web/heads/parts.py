@@ -1,0 +1,235 @@
+"""What the page "Heads" draws, in the order of the page."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from attnviz import figures
+from attnviz.analysis import attribution, cards, roles
+from attnviz.analysis.attribution import Part
+from attnviz.analysis.cards import Example
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.formatting import percent
+from attnviz.inputs.sample import sample
+from attnviz.web import shell
+from attnviz.web.components.table import choice, table
+from attnviz.web.heads import state, text
+from attnviz.web.heads.state import Settings, Shown
+from attnviz.web.lesson import Lesson, Try
+
+FORMULA = r"""\text{share}=\frac{\sum A_{ij}\,[\,\text{the pattern holds at } ij\,]}{\sum A_{ij}}\qquad
+\text{chance}=\text{the same of even attention}"""
+SOURCE = (
+    "Previous, duplicate and induction: Olsson et al. 2022, appendix. Sinks and the rest: Clark et al. 2019, section "
+    "3; Xiao et al. 2024. A role is said where the low end of the 95 % interval is at least 50 %, at least a quarter "
+    "of the attention does not rest, and at least 20 words were judged. What is lost: Michel et al. 2019."
+)
+EXAMPLES, MEASURES = "heads-examples", "heads-measures"
+NAMED = 6  # parts of a score
+
+
+def judged_on(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
+    """On what the heads are judged; and where that was not done yet, the way to do it."""
+    names = {"sample": "Many texts", "text": "Your text"}
+    st.segmented_control(
+        "Judge the heads on", state.JUDGED_ON, key=lesson.key("on"), format_func=names.__getitem__, required=True
+    )
+    if lesson.settings().on == "text" or state.judged(inputs.model) is not None:
+        return
+    place = st.empty()
+    with place.container():
+        st.text(text.NOT_JUDGED)
+        wanted = st.button(f"Judge them on {len(sample())} texts", key="heads-judge")
+    if wanted:
+        bar, done = place.progress(0.0, f"Running {len(sample())} texts …"), 0
+
+        def each() -> None:
+            nonlocal done
+            done += 1
+            bar.progress(done / len(sample()), f"Running text {done} of {len(sample())} …")
+
+        try:
+            state.judge(inputs.model, each)
+        except (InvalidParameterError, ModelError) as error:
+            shell.refuse(str(error))
+        place.empty()
+
+
+def overview(lesson: Lesson[Settings], shown: Shown) -> None:
+    """The map of all heads, and any two of their measures."""
+    names = shown.cards.roles.names
+    left, right = st.columns([3, 2], gap="large")
+    chosen = shown.layer, shown.head
+    with left:
+        lesson.picture(
+            figures.role_map(names, chosen, shell.palette()),
+            title="What each head is for",
+            alt=text.summary(shown.title, names, shown.where),
+            data=lambda: _everything(shown),
+            file="heads",
+        )
+        st.caption(text.LEGEND)
+        if (n_words := int(shown.cards.roles.queries[-1])) < roles.LEAST_QUERIES:
+            st.caption(text.too_few(n_words))
+    with right:
+        across, up = lesson.settings().across, lesson.settings().up
+        titles = text.MEASURES[across], text.MEASURES[up]
+        lesson.picture(
+            figures.head_scatter(_array(shown, across), _array(shown, up), names, titles, chosen, shell.palette()),
+            title=f"{titles[0][0].upper()}{titles[0][1:]} against {titles[1]}",
+            alt=f"All heads: the share on “{titles[0]}” across, on “{titles[1]}” up. A ring marks the chosen head.",
+            data=lambda: _everything(shown),
+            file="two-measures",
+        )
+        for column, field, title in zip(st.columns(2), ("across", "up"), ("Across", "Up"), strict=True):
+            column.selectbox(title, roles.MEASURES, key=lesson.key(field), format_func=text.MEASURES.__getitem__)
+
+
+def _array(shown: Shown, measure: str) -> np.ndarray:
+    found: np.ndarray = shown.cards.roles.of(measure).numpy()
+    return found
+
+
+def _everything(shown: Shown) -> pd.DataFrame:
+    """Every measure of every head: a row each."""
+    found = shown.cards.roles
+    rows = [
+        {
+            "layer": layer,
+            "head": head,
+            "role": name,
+            "measure": measure,
+            **{one: float(getattr(found, one)[number, layer, head]) for one in ("score", "low", "high", "chance")},
+        }
+        for layer, row in enumerate(found.names)
+        for head, name in enumerate(row)
+        for number, measure in enumerate(roles.MEASURES)
+    ]
+    return pd.DataFrame(rows)
+
+
+def chooser(lesson: Lesson[Settings], shown: Shown) -> None:
+    """Which head the card is of."""
+    n_layers, n_heads = shown.cards.roles.score.shape[1:]
+    for column, title, count in zip(st.columns([1, 1, 4]), ("Layer", "Head"), (n_layers, n_heads), strict=False):
+        column.selectbox(title, range(count), key=lesson.key(title.lower()))
+
+
+def card(lesson: Lesson[Settings], shown: Shown) -> None:
+    """What the head does, how sure that is, its examples, and what is lost without it."""
+    found = shown.cards.roles
+    lesson.section(f"Layer {shown.layer}, head {shown.head}")
+    lesson.sentence(text.card(found, shown.layer, shown.head, shown.where), part="card")
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _examples(lesson, shown)
+    with right:
+        rows = [(measure, _measured(shown, number)) for number, measure in enumerate(roles.MEASURES)]
+        table("All measures of this head", _COLUMNS, rows, key=MEASURES)
+        st.caption(text.SHARES if len(shown.texts) > 1 else text.SHARES_HERE)
+    lost = shown.cards.lost
+    lesson.sentence(
+        text.CANNOT_LOSE if lost is None else text.lost(lost, shown.layer, shown.head, shown.where), part="lost"
+    )
+
+
+_COLUMNS = (("Looks at", ""), ("share", "number"), ("95\u202f% interval", "number"), ("chance", "number"))
+
+
+def _measured(shown: Shown, number: int) -> list[tuple[str]]:
+    found = shown.cards.roles
+    place = number, shown.layer, shown.head
+    score, low, high, chance = (float(one[place]) for one in (found.score, found.low, found.high, found.chance))
+    name = text.MEASURES[roles.MEASURES[number]]
+    if score != score:
+        return [(name,), ("–",), ("",), ("",)]
+    return [
+        (name,),
+        (percent(score),),
+        (f"{percent(low)} – {percent(high)}",),
+        ("" if chance != chance else percent(chance),),
+    ]
+
+
+def _examples(lesson: Lesson[Settings], shown: Shown) -> None:
+    """The best and the typical ones: one of them is chosen, and opens in Explore."""
+    examples = shown.examples
+    if not examples:
+        st.text(text.NO_EXAMPLE)
+        return
+    if lesson.settings().example >= len(examples):
+        lesson.choose(example=0)
+    offered = [str(number) for number in range(len(examples))]
+    if (chosen := choice(EXAMPLES, offered)) is not None:
+        lesson.choose(example=int(chosen))
+    now = lesson.settings().example
+    columns = (("Example", ""), ("share", "number"), ("strongest", ""), ("weight", "number"))
+    rows = [(offered[number], _row(shown, one)) for number, one in enumerate(examples)]
+    table("Examples, the best first", columns, rows, key=EXAMPLES, chosen=str(now))
+    one = examples[now]
+    query = {"model": shown.inputs.model, "text": shown.texts[one.text]}
+    place = {"layer": shown.layer, "head": shown.head, "q": one.query, "k": one.key}
+    st.page_link(
+        "pages/explore.py",
+        label="Open this example in Explore",
+        query_params=query | {k: str(v) for k, v in place.items()},
+    )
+
+
+def _row(shown: Shown, one: Example) -> list[tuple[str, ...]]:
+    source = shown.texts[one.text]
+    labels = state.encoding(shown.inputs.model, source).labels
+    by_query = len(shown.texts) == 1
+    start = labels[one.query] if by_query else source if len(source) <= 70 else source[:69] + "…"
+    cell = f"{labels[one.query]} → {labels[one.key]}"
+    return [(start, text.rank(one, by_query=by_query)), (percent(one.share),), (cell,), (percent(one.weight),)]
+
+
+def reads_from(lesson: Lesson[Settings], shown: Shown) -> None:
+    """Which earlier heads and networks the chosen example's score comes from."""
+    if not shown.examples:
+        return
+    lesson.section("Which earlier heads does it read from?")
+    one = shown.examples[min(lesson.settings().example, len(shown.examples) - 1)]
+    source = shown.texts[one.text]
+    try:
+        found = state.score_parts(shown.inputs.model, source, shown.layer, shown.head, one.query, one.key)
+    except (InvalidParameterError, ModelError) as error:
+        st.text(f"{text.NOT_SPLIT}{error}.")
+        return
+    by_key, by_query = (_parts(found.parts, terms.tolist()) for terms in (found.by_key, found.by_query))
+    labels = state.encoding(shown.inputs.model, source).labels
+    query, key = labels[one.query], labels[one.key]
+    lesson.sentence(text.reads(query, key, found.score, one.weight, by_key), part="reads")
+    sides = ((f"Written into the key “{key}”", by_key), (f"Written into the query “{query}”", by_query))
+    for number, (column, (title, parts)) in enumerate(zip(st.columns(2, gap="large"), sides, strict=True)):
+        largest = sorted(parts, key=lambda part: -abs(part[1]))[:NAMED]
+        others = found.score - sum(term for _, term in largest) - found.added
+        rows = [(str(n), ((str(part),), (text.signed(term),))) for n, (part, term) in enumerate(largest)]
+        if len(parts) > NAMED:
+            rows.append(("rest", ((f"{len(parts) - NAMED} others together",), (text.signed(others),))))
+        if found.added:
+            rows.append(("added", (("what positions add to scores",), (text.signed(found.added),))))
+        with column:
+            table(title, ((title, ""), ("of the score", "number")), rows, key=f"heads-reads-{number}")
+    st.caption(text.SPLIT)
+
+
+def _parts(parts: tuple[Part, ...], terms: list[float]) -> list[tuple[Part, float]]:
+    return list(zip(parts, terms, strict=True))
+
+
+def tries(lesson: Lesson[Settings]) -> None:
+    """Heads worth a look."""
+    lesson.tries(
+        Try("An induction head", {"layer": 2, "head": 1, "across": "induction", "up": "previous"}, model="austen"),
+        Try("The heads that rest", {"across": "sink", "up": "uniform"}, model="minilm"),
+        Try("Judged on your text", {"on": "text"}),
+    )
+
+
+def behind(lesson: Lesson[Settings]) -> None:
+    """The formula and the code."""
+    lesson.behind(FORMULA, SOURCE, roles.Text.cells, roles.summed, cards._ranked, attribution.score_parts)

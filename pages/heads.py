@@ -1,0 +1,39 @@
+"""Heads: what each head of a model is for, how sure that is, and what would be lost without it."""
+
+import streamlit as st
+
+from attnviz.web import shell
+from attnviz.web.heads import parts, state, text
+from attnviz.web.lesson import Lesson
+
+shell.ensure()
+lesson = Lesson("heads", state.Settings(), follows=("layer", "head"))
+
+
+@shell.fragment
+def heads() -> None:
+    """The map of all heads, and the card of one."""
+    lesson.question("What is each head for?")
+    sentence = st.container()
+    lesson.in_view()
+    inputs = lesson.inputs()
+    parts.judged_on(lesson, inputs)
+    shown = state.shown(lesson, inputs)
+    with sentence:
+        lesson.sentence(text.summary(shown.title, shown.cards.roles.names, shown.where))
+    parts.overview(lesson, shown)
+    parts.chooser(lesson, shown)
+    parts.card(lesson, shown)
+    parts.reads_from(lesson, shown)
+    parts.tries(lesson)
+    lesson.write_link(inputs)
+
+
+@shell.fragment
+def behind() -> None:
+    """The formula and the code."""
+    parts.behind(lesson)
+
+
+heads()
+behind()

@@ -1,0 +1,150 @@
+"""The page "Heads" through AppTest: what it says is what the library computes, and where it leads shows the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attnviz import Model, load
+from attnviz.analysis import cards, cards_file, roles
+from attnviz.formatting import percent
+from attnviz.web.heads import text
+from tests.pages.driver import SENTENCE, Page, charts, header, numbers, opened, values, views
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Model:
+    return load("minilm")
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return opened("heads")
+
+
+def rows(app: Page, label: str) -> list[list[list[str]]]:
+    """The cells of a table."""
+    (found,) = (one for one in values(app, "attnviz_table") if one["label"] == label)
+    return [row["cells"] for row in found["rows"]]
+
+
+def test_opens_on_minilms_heads_over_many_texts(page: Page) -> None:
+    stored = cards_file.shipped("minilm")
+    assert stored is not None
+    named = [name for row in stored.cards.roles.names for name in row if name]
+    start = f"On 300 texts in ten languages, {len(named)} of MiniLM’s 72 heads have a role: "
+    assert page.sentence.startswith(start) and f"{named.count('previous')} previous" in page.sentence
+    heads, scatter = charts(page)
+    kinds = np.array(numbers(heads["data"][0]["z"]))
+    assert kinds.shape == (6, 12) and int((kinds > 0).sum()) == len(named)
+    assert scatter["data"][0]["x"] == pytest.approx(stored.cards.roles.of("previous").flatten().tolist())
+    assert scatter["data"][0]["y"] == pytest.approx(stored.cards.roles.of("sink").flatten().tolist())
+
+
+def test_the_card_says_share_interval_and_chance(page: Page) -> None:
+    stored = cards_file.shipped("minilm")
+    assert stored is not None
+    found, place = stored.cards.roles, (roles.MEASURES.index("previous"), 1, 9)
+    score, low, high, chance = (percent(float(x[place])) for x in (found.score, found.low, found.high, found.chance))
+    assert found.names[1][9] == "previous"
+    said = f"looks at the token just before: {score} of what it does not rest goes there (95\u202f% interval {low} to"
+    assert said in page.prose and f"even attention: {chance})" in page.prose
+    assert rows(page, "All measures of this head")[0] == [
+        [text.MEASURES["previous"]],
+        [score],
+        [f"{low} – {high}"],
+        [chance],
+    ]
+    lost = stored.cards.lost
+    assert lost is not None and f"move by {percent(float(lost.moved[1, 9]))} of their norm on 20 of them" in page.prose
+
+
+def test_an_example_opens_in_explore_with_the_same_number(page: Page, minilm: Model) -> None:
+    stored = cards_file.shipped("minilm")
+    assert stored is not None
+    best = stored.cards.examples[1][9][0]
+    (link,) = page.get("page_link")
+    query = dict(part.split("=", 1) for part in link.proto.query_string.split("&"))
+    assert (query["layer"], query["head"], query["q"], query["k"]) == ("1", "9", str(best.query), str(best.key))
+    weight = minilm.run(stored.texts[best.text]).layers[1].attention.weights[0, 9, best.query, best.key]
+    assert rows(page, "Examples, the best first")[0][3] == [percent(float(weight))]
+    app = opened("explore", text=stored.texts[best.text], layer=1, head=9, q=best.query, k=best.key)
+    (data, message), *_ = views(app)
+    assert data["state"]["queries"] == [best.query] and data["state"]["key"] == best.key
+    assert header(message)["text"] == stored.texts[best.text]
+    # and back: Explore says of every head what its card says
+    assert data["cards"][1][9].startswith("Layer 1, head 9 looks at the token just before: ")
+
+
+def test_the_score_is_split_over_what_wrote_it(page: Page) -> None:
+    stored = cards_file.shipped("minilm")
+    assert stored is not None
+    best = stored.cards.examples[1][9][0]
+    for number in (0, 1):
+        (found,) = (
+            one
+            for one in values(page, "attnviz_table")
+            if one["label"].startswith(("Written into the key", "Written into the query")[number])
+        )
+        terms = [float(row["cells"][1][0].replace("−", "-")) for row in found["rows"]]
+        assert sum(terms) == pytest.approx(float(page.prose.split("by a score of ")[1].split(". ")[0]), abs=0.05)
+    assert best.key != best.query
+
+
+def test_on_the_readers_text(minilm: Model) -> None:
+    app = opened("heads", on="text", layer=3, head=3)
+    found = cards.of_trace(minilm, minilm.run(SENTENCE))
+    assert app.sentence == text.summary("MiniLM", found.roles.names, "your text")
+    assert any("It has 14 tokens to judge heads on" in one.value for one in app.caption)
+    examples = rows(app, "Examples, the best first")
+    assert [row[1] for row in examples] == [[percent(one.share)] for one in found.examples[3][3]]
+    assert app.link == {"on": "text", "layer": "3", "head": "3"}
+
+
+def test_another_head_example_and_measure_stand_in_the_link() -> None:
+    app = opened("heads", model="austen").choose(layer=2, head=1, across="induction", example=2)
+    assert app.link == {"model": "austen", "layer": "2", "head": "1", "across": "induction", "example": "2"}
+    assert "looks at what followed the same token elsewhere" in app.prose
+    again = opened("heads", **app.link)
+    assert again.prose == app.prose
+    # an induction head finds its key by what the previous-token head wrote there
+    first = opened("heads", model="austen", layer=2, head=1)
+    assert "was written by: layer 1, head 3" in first.prose
+
+
+def test_a_head_without_a_role_says_what_is_missing() -> None:
+    app = opened("heads", layer=5, head=0)
+    assert "Layer 5, head 0 has no role that the numbers support" in app.prose and "a role takes 50\u202f%" in app.prose
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"model": "digits"}, "Digits reads images"),
+        ({"model": "dates"}, "reads two texts"),
+        ({"on": "text", "text": "a"}, "It has 1 token to judge heads on"),
+        ({"model": "scratch:tiny"}, text.NOT_JUDGED),
+    ],
+)
+def test_what_cannot_be_said_is_said(fields: dict[str, Any], said: str) -> None:
+    app = opened("heads", **fields)
+    assert said in app.prose and "NaN" not in app.prose
+
+
+def test_a_model_without_cards_is_judged_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    from attnviz.inputs import sample
+
+    few = sample.sample()[:12]
+    for module in ("attnviz.web.heads.state", "attnviz.web.heads.parts"):
+        monkeypatch.setattr(f"{module}.sample", lambda: few)
+    app = opened("heads", model="scratch:tiny").press("Judge them on 12 texts")
+    assert app.sentence.startswith("On 12 texts") and text.NOT_JUDGED not in app.prose
+
+
+def test_what_a_stranger_asks_for_is_bounded() -> None:
+    app = opened("heads", layer=400, head=99, across="nonsense", on="everything", example=77)
+    assert app.link == {"layer": "5", "head": "11"}
+    json.dumps(app.prose)
