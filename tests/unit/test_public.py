@@ -18,17 +18,33 @@ ROOT = Path(__file__).parents[2]
 WINGS = ("analysis", "browser", "figures", "generation", "inputs", "models", "nn", "training")
 
 
-def test_wings_and_their_modules_come_when_they_are_asked_for() -> None:
+HEAVY = ("transformers", "sklearn", "streamlit", "plotly", "pandas", "tokenizers", "huggingface_hub")
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    """A fresh interpreter: the heavy libraries that `import attnviz` brings, and whether every module then comes."""
     code = f"""
 import sys, attnviz
+print(*[name for name in {HEAVY} if name in sys.modules])
 for wing in {WINGS}:
     assert wing in dir(attnviz)
     for name in dir(getattr(attnviz, wing)):
         getattr(getattr(attnviz, wing), name)
 assert not hasattr(attnviz, "nothing") and not hasattr(attnviz.analysis, "nothing")
 assert attnviz.analysis.provenance.steps.__name__ == "attnviz.analysis.provenance.steps"
+print("all came")
 """
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    return [*result.stdout.splitlines(), result.stderr]
+
+
+def test_importing_attnviz_leaves_the_heavy_libraries_alone(said: list[str]) -> None:
+    assert said[0] == "", said
+
+
+def test_wings_and_their_modules_come_when_they_are_asked_for(said: list[str]) -> None:
+    assert said[1] == "all came", said
 
 
 def test_all_that_is_promised_is_there() -> None:

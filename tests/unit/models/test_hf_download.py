@@ -193,6 +193,7 @@ def test_a_stranger_does_not_read_with_the_token_of_who_runs_the_server(
     assert "Bearer hf_of_the_operator" in hub.tokens
 
 
+@pytest.mark.nightly
 def test_hf_home_is_where_the_cache_is(tmp_path: Path) -> None:
     """In a process of its own: the variables are read once, when the library is imported."""
     repo = tmp_path / "hub" / "models--some--model"
