@@ -6,14 +6,14 @@ console.log = console.error; // standard output is for answers only
 let waiting = Buffer.alloc(0);
 const chunks = stdin[Symbol.asyncIterator]();
 
-async function more() {
+async function next() {
   const { value, done } = await chunks.next();
   if (done) process.exit(0);
-  waiting = Buffer.concat([waiting, value]);
+  return value;
 }
 
 async function line() {
-  while (!waiting.includes(10)) await more();
+  while (!waiting.includes(10)) waiting = Buffer.concat([waiting, await next()]);
   const end = waiting.indexOf(10);
   const text = waiting.toString("utf8", 0, end);
   waiting = waiting.subarray(end + 1);
@@ -21,7 +21,9 @@ async function line() {
 }
 
 async function take(count) {
-  while (waiting.length < count) await more();
+  const parts = [waiting]; // put together once: a model's weights come in thousands of pieces
+  for (let length = waiting.length; length < count; length += parts.at(-1).length) parts.push(await next());
+  waiting = Buffer.concat(parts);
   const bytes = Uint8Array.from(waiting.subarray(0, count));
   waiting = waiting.subarray(count);
   return bytes;
