@@ -129,6 +129,7 @@ def html(models: Sequence[Held]) -> str:
         settings=json.dumps(settings).replace("<", "\\u003c"),
         held=[one for one in models if one.beside is None],
         connect="'self'" if any(one.beside for one in models) else "'none'",
+        minilm="minilm" in names,
         worker=worker,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
@@ -146,13 +147,15 @@ def write_file(path: Path, models: Sequence[Model]) -> int:
 
 
 def write_folder(folder: Path, models: Sequence[Model]) -> int:
-    """index.html with the small models, the larger ones beside it, and the licences; returns the bytes.
+    """index.html with the small models, the larger ones beside it, and MiniLM's licence; returns the bytes.
 
     Errors: ModelError, OSError.
     """
     placed = [held(model) for model in models]
     placed = [replace(one, beside=f"models/{one.name}.attnviz") if len(one.data) > LARGE else one for one in placed]
-    contents = {"index.html": html(placed).encode(), "LICENSE.txt": (ASSETS / "tokenizers/minilm/LICENSE").read_bytes()}
+    contents = {"index.html": html(placed).encode()}
+    if any(one.name == "minilm" for one in placed):
+        contents["models/minilm-LICENSE.txt"] = (ASSETS / "tokenizers/minilm/LICENSE").read_bytes()
     contents |= {one.beside: one.data for one in placed if one.beside is not None}
     for name, data in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import re
+import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode
 
 import numpy as np
@@ -20,6 +24,7 @@ from attnviz.browser import live
 from attnviz.browser.view_state import ViewState
 from attnviz.formatting import percent
 from attnviz.generation.sampling import Sampling
+from tests.e2e.driver import serious
 from tests.support.hostile_texts import HOSTILE
 from tests.support.node import run_node
 
@@ -117,7 +122,9 @@ def test_a_text_is_typed_a_head_switched_off_a_mask_painted_and_the_numbers_are_
     sentence = page.locator(".av-say")
     expect(sentence).to_contain_text(percent(float(expected[4, 3])), use_inner_text=True)
     expect(sentence).to_contain_text("layer 2, head 1", use_inner_text=True)
-    expect(page.locator(".av-about")).to_contain_text("the model rerun with it")
+    about = page.locator(".av-about")  # pictures that are saved carry these words
+    for part in ("the model rerun with it", "layer 0, head 0 off", "1 cell blocked by hand"):
+        expect(about).to_contain_text(part)
 
 
 def test_what_comes_next_and_what_is_said(page: Page, file: Path) -> None:
@@ -145,6 +152,16 @@ def test_a_date_is_answered_and_each_attention_shown(page: Page, file: Path) -> 
     settled(page, before)
     expect(page.locator(".av-chip")).to_have_count(len(load("dates").encode("May 3rd, 1997")))
     assert address(page)["stack"] == "encoder"
+
+
+@pytest.mark.parametrize("options", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}], ids=str)
+def test_axe_finds_nothing_serious_and_nothing_runs_over(browser: Browser, file: Path, options: dict[str, Any]) -> None:
+    context = browser.new_context(offline=True, **options)
+    page = context.new_page()
+    go(page, file, model="induction", text="Mr Dursley met", off="0.1", q="2")
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    context.close()
 
 
 def test_a_link_restores_what_was_chosen_and_bad_ones_do_no_harm(page: Page, file: Path) -> None:
@@ -187,7 +204,6 @@ def test_a_folder_has_large_models_beside_it(tmp_path: Path, browser: Browser, m
     monkeypatch.setattr(live, "LARGE", 200_000)
     live.write_folder(tmp_path, [load("induction"), load("tales")])
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
-        "LICENSE.txt",
         "index.html",
         "tales.attnviz",
     ]
@@ -207,6 +223,43 @@ def test_a_folder_has_large_models_beside_it(tmp_path: Path, browser: Browser, m
     page.wait_for_selector("#attnviz-live[data-ready]")
     assert page.locator("#live-trouble").is_hidden()
     context.close()
+
+
+class Counted(SimpleHTTPRequestHandler):
+    """Any static host: files of a folder, the requests counted with their answers."""
+
+    answers: ClassVar[list[tuple[str, int]]] = []
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        self.answers.append((self.path, int(code)))
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-cache")  # the browser asks each time whether there is something newer
+        super().end_headers()
+
+
+def test_a_second_visit_asks_a_static_host_for_nothing_but_whether_it_is_new(
+    tmp_path: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "LARGE", 200_000)
+    live.write_folder(tmp_path, [load("induction"), load("tales")])
+    host = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Counted, directory=str(tmp_path)))
+    threading.Thread(target=host.serve_forever, daemon=True).start()
+    context = browser.new_context()
+    visits = []
+    for _ in range(2):
+        Counted.answers.clear()
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{host.server_port}/#model=tales&text=The+old+fox")
+        page.wait_for_selector("#attnviz-live[data-ready]")
+        page.get_by_role("textbox", name="Text").fill("The old fox saw a bird.")
+        expect(page.locator(".av-chip")).to_have_count(len(load("tales").encode("The old fox saw a bird.")))
+        visits.append(list(Counted.answers))
+        page.close()
+    context.close()
+    host.shutdown()
+    assert visits[0] == [("/", 200), ("/models/tales.attnviz", 200)]
+    assert visits[1] == [("/", 304), ("/models/tales.attnviz", 304)]
 
 
 def test_the_page_may_load_nothing_and_send_nothing() -> None:

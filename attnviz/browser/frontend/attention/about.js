@@ -33,9 +33,11 @@ export function aboutLines(store) {
   const source = sourceOf(store);
   const name = headName(model, headShown(store));
   const run = source.intervention && !hasRun(store) ? `run with ${source.intervention}` : "";
+  const off = hasRun(store) ? (source.intervention ?? "").split("; ").filter((part) => part.endsWith(" off")) : [];
   const parts = [
     name[0].toLowerCase() + name.slice(1),
     run,
+    ...off, // heads: the settings below do not name them
     `temperature ${Number(state.temperature.toPrecision(6))}`,
     `mask: ${maskText(store, maskName(plain.mask, model.S))}`,
     !state.scaled && "scores not divided by √d",

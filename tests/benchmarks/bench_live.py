@@ -1,0 +1,162 @@
+"""The live page in a real Chromium: opening, a key to the new picture, typing, memory; torch's forward pass beside it.
+
+    python -m attnviz bench live
+
+A time of a key goes from the input event to the frame that shows the result. In each round the page's key is timed and
+then torch's forward pass of the same text on one thread, so that a busy machine slows both. Medians.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from playwright.sync_api import Browser, Page, sync_playwright
+from rich.console import Console
+from rich.table import Table
+
+import attnviz
+from attnviz.browser import live
+from attnviz.models.model import Model
+from tests.support.chromium import launch
+
+ROUNDS = 7
+SCREEN = {"width": 1440, "height": 900}
+WORDS = "the animal did not cross the street because it was too tired and the man who had seen it waited a while "
+KEYS_A_SECOND = 8
+
+TOOLS = """
+window.bench = {
+  painted: () => new Promise((done) => requestAnimationFrame(() => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = done;
+    port2.postMessage(0);
+  })),
+  type(text) {
+    const area = document.getElementById("live-text");
+    area.value = text;
+    area.dispatchEvent(new Event("input"));
+  },
+  async key(text) {
+    const root = document.getElementById("attnviz-live"), before = Number(root.dataset.ready);
+    const begin = performance.now();
+    bench.type(text);
+    await new Promise((done) => new MutationObserver((_, observer) => {
+      if (Number(root.dataset.ready) === before) return;
+      observer.disconnect();
+      done();
+    }).observe(root, { attributes: true }));
+    await bench.painted();
+    return performance.now() - begin;
+  },
+  async typing(text, pause) { // the longest gap between two frames, ms
+    let longest = 0, last = performance.now(), going = true;
+    const frame = (now) => {
+      longest = Math.max(longest, now - last);
+      last = now;
+      if (going) requestAnimationFrame(frame);
+    };
+    requestAnimationFrame((now) => { last = now; requestAnimationFrame(frame); });
+    for (let n = 24; n > 0; n--) {
+      bench.type(text.slice(0, text.length - n));
+      await new Promise((done) => setTimeout(done, pause));
+    }
+    going = false;
+    return longest;
+  },
+};
+"""
+
+
+def text_of(model: Model, n: int) -> str:
+    """About n tokens, cut at a word."""
+    words = (WORDS * 8).split()
+    while len(model.encode(" ".join(words))) > n:
+        words.pop()
+    return " ".join(words)
+
+
+def opened(browser: Browser, address: str) -> tuple[Page, float]:
+    """The page, and seconds from the navigation to the first painted view."""
+    page = browser.new_context(viewport=SCREEN).new_page()
+    begin = time.perf_counter()
+    page.goto(address)
+    page.wait_for_selector("#attnviz-live[data-ready]")
+    seconds = time.perf_counter() - begin
+    page.evaluate(TOOLS)
+    return page, seconds
+
+
+def keys(page: Page, model: Model, n: int) -> tuple[float, float, int]:
+    """Medians over the rounds, in ms: a key to the new picture, torch's forward pass on one thread; tokens."""
+    texts = [f"{text_of(model, n - 2)} {end}" for end in ("cat", "dog", "sun")]
+    ids = [torch.tensor([model.encode(text).ids]) for text in texts]
+    ours, torchs = [], []
+    for turn in range(ROUNDS + 2):
+        text, its = texts[turn % 3], ids[turn % 3]
+        ours.append(page.evaluate("text => bench.key(text)", text))
+        begin = time.perf_counter()
+        with torch.inference_mode():
+            model.transformer(its)
+        torchs.append(1e3 * (time.perf_counter() - begin))
+    return statistics.median(ours[2:]), statistics.median(torchs[2:]), ids[0].shape[1]
+
+
+def memory_of_tabs() -> float:
+    """MB of this Chromium's largest renderer."""
+    listed = subprocess.run(["ps", "-eo", "rss,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return max(int(line.split()[0]) for line in listed if "--type=renderer" in line) / 1024
+
+
+def main() -> None:
+    """Prints the table."""
+    torch.set_num_threads(1)
+    out, table = Console(width=118), Table(title="The live page", title_justify="left", box=None, pad_edge=False)
+    for title in ("", "tokens", "wanted", "measured", "torch, one thread", "page / torch"):
+        table.add_column(title, justify="right" if title else "left", no_wrap=True)
+    bundled, minilm = [attnviz.load(name) for name in live.MODELS], attnviz.load("minilm")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        single, large = Path(folder) / "live.html", Path(folder) / "minilm.html"
+        size = live.write_file(single, bundled)
+        live.write_file(large, [minilm])
+        browser = launch(playwright)
+        first = [opened(browser, single.as_uri())[1] for _ in range(5)]
+        table.add_row("single file", "", "≤ 9 MB", f"{size / 1e6:.1f} MB", "", "")
+        table.add_row(
+            "opening it, to the first painted view", "", "≤ 1.0 s", f"{statistics.median(first):.2f} s", "", ""
+        )
+        for model in bundled[:3]:
+            page, _ = opened(browser, f"{single.as_uri()}#model={model.info.name}")
+            ms, theirs, n = keys(page, model, 64)
+            row = f"{model.info.title}, key to new picture"
+            table.add_row(row, str(n), "≤ 50 ms", f"{ms:.0f} ms", f"{theirs:.1f} ms", f"{ms / theirs:.1f}")
+        page, _ = opened(browser, single.as_uri())
+        longest = page.evaluate(
+            "([text, pause]) => bench.typing(text, pause)", [text_of(bundled[0], 64), 1000 / KEYS_A_SECOND]
+        )
+        row = f"Austen, {KEYS_A_SECOND} keys a second: longest frame"
+        table.add_row(row, "64", "≤ 50 ms", f"{longest:.0f} ms", "", "")
+        browser.close()
+        browser = launch(playwright)
+        page, _ = opened(browser, large.as_uri())
+        for n, wanted in ((16, 120), (32, 200), (128, 900)):
+            ms, theirs, tokens = keys(page, minilm, n)
+            measured = f"{ms:.0f} ms", f"{theirs:.0f} ms", f"{ms / theirs:.1f} (≤ 4)"
+            table.add_row("MiniLM, key to new picture", str(tokens), f"≤ {wanted} ms", *measured)
+        table.add_row("MiniLM, memory of the tab", "", "≤ 400 MB", f"{memory_of_tabs():.0f} MB", "", "")
+        version = browser.version
+        browser.close()
+    out.print(table)
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    out.print(
+        f"Chromium {version}, no GPU, {os.cpu_count()} cores, load {load}, {SCREEN['width']} × {SCREEN['height']}"
+    )
+
+
+if __name__ == "__main__":
+    main()
