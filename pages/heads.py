@@ -13,6 +13,7 @@ lesson = Lesson("heads", state.Settings(), follows=("layer", "head"))
 @shell.fragment
 def heads() -> None:
     """The map of all heads, and the card of one."""
+    parts.take_click(lesson)
     lesson.question("What is each head for?")
     sentence = st.container()
     lesson.in_view()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import streamlit as st
@@ -52,12 +52,14 @@ def chart(
     says: str = "",
     data: Numbers | None = None,
     file: str = "data",
+    points: bool = False,
 ) -> None:
     """Draws a figure of `attnviz.figures` as wide as its column.
 
     Arguments
         alt: its text alternative. title: above it, plain text; "" for none.
         says: what it is of, in a picture that the reader keeps: model, text, settings.
+        points: whether a click on a point is reported, which `clicked` then tells.
         data: its numbers, or what makes them, which the reader may save as attnviz-`file`.csv; None for none.
     """
     about: dict[str, Any] = {
@@ -68,9 +70,19 @@ def chart(
         "name": f"attnviz-{file}",
         "height": figure.layout.height,
         "saves": data is not None,
+        "points": points,
         "library": _LIBRARY,
     }
     if data is not None and bridge.reported(key, "csv"):
         text = csv_text(data() if callable(data) else data)
         about["file"] = {"name": f"attnviz-{file}.csv", "text": text, "number": bridge.next_file(key)}
-    _mount(data=about, key=key, on_csv_change=lambda: None)
+    _mount(data=about, key=key, on_csv_change=lambda: None, on_point_change=lambda: None)
+
+
+def clicked(key: str) -> Mapping[str, Any]:
+    """The point that the reader clicked, in the run that hears of it: its x, its y, and what is told about it.
+
+    What the browser sends may be anything.
+    """
+    point = bridge.reported(key, "point")
+    return point if isinstance(point, dict) else {}

@@ -14,13 +14,16 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.inputs.sample import sample
 from attnviz.web import shell
+from attnviz.web.components.chart import clicked
 from attnviz.web.components.table import choice, table
 from attnviz.web.heads import state, text
 from attnviz.web.heads.state import Settings, Shown
 from attnviz.web.lesson import Lesson, Try
 
-FORMULA = r"""\text{share}=\frac{\sum A_{ij}\,[\,\text{the pattern holds at } ij\,]}{\sum A_{ij}}\qquad
-\text{chance}=\text{the same of even attention}"""
+FORMULA = r"""\begin{aligned}
+\text{share}&=\frac{\sum A_{ij}\,[\,ij \text{ is such a cell}\,]}{\sum A_{ij}}\\
+\text{chance}&=\text{the same, } A \text{ even}
+\end{aligned}"""
 SOURCE = (
     "Previous, duplicate and induction: Olsson et al. 2022, appendix. Sinks and the rest: Clark et al. 2019, section "
     "3; Xiao et al. 2024. A role is said where the low end of the 95 % interval is at least 50 %, at least a quarter "
@@ -69,6 +72,7 @@ def overview(lesson: Lesson[Settings], shown: Shown) -> None:
             alt=text.summary(shown.title, names, shown.where),
             data=lambda: _everything(shown),
             file="heads",
+            points=True,
         )
         st.caption(text.LEGEND)
         if (n_words := int(shown.cards.roles.queries[-1])) < roles.LEAST_QUERIES:
@@ -82,6 +86,7 @@ def overview(lesson: Lesson[Settings], shown: Shown) -> None:
             alt=f"All heads: the share on “{titles[0]}” across, on “{titles[1]}” up. A ring marks the chosen head.",
             data=lambda: _everything(shown),
             file="two-measures",
+            points=True,
         )
         for column, field, title in zip(st.columns(2), ("across", "up"), ("Across", "Up"), strict=True):
             column.selectbox(title, roles.MEASURES, key=lesson.key(field), format_func=text.MEASURES.__getitem__)
@@ -108,6 +113,15 @@ def _everything(shown: Shown) -> pd.DataFrame:
         for number, measure in enumerate(roles.MEASURES)
     ]
     return pd.DataFrame(rows)
+
+
+def take_click(lesson: Lesson[Settings]) -> None:
+    """The head that the reader clicked on the map or among the dots; to be called before anything is drawn."""
+    cell, dot = clicked("lesson-picture-heads"), clicked("lesson-picture-two-measures")
+    about = dot.get("about")
+    place = [cell.get("y"), cell.get("x")] if cell else about[:2] if isinstance(about, list) else []
+    if len(place) == 2 and all(type(one) is int and 0 <= one <= 512 for one in place):
+        lesson.choose(layer=place[0], head=place[1], example=0)
 
 
 def chooser(lesson: Lesson[Settings], shown: Shown) -> None:

@@ -1,7 +1,8 @@
 /* chart.js: a plotly figure with its title and its data, as a Streamlit component (components v2) that changes in
    place; Streamlit's own chart is taken down and made anew for every change. The data is {figure: JSON as a string,
-   title, alt, height, says: what it is of, name: of its pictures, saves: offers the data, library: path of plotly.js on
-   this server, file: {name, text, number} in answer to the trigger "csv"}. */
+   title, alt, height, says: what it is of, name: of its pictures, points: reports a point that is clicked, saves:
+   offers the data, library: path of plotly.js on this server, file: {name, text, number} in answer to the trigger
+   "csv"}. */
 import { component } from "../core/bridge.js";
 import { download } from "../core/download.js";
 import { library } from "../core/served.js";
@@ -56,6 +57,10 @@ function drawChart(chart, plotly) {
   const { data, layout } = figureAt(chart.figure, width, scale, room);
   chart.plot.style.minHeight = `${layout.height}px`;
   chart.work = plotly.react(chart.plot, data, layout, CHART_CONFIG);
+  if (chart.points && !chart.listens) {
+    chart.listens = true;
+    chart.plot.on("plotly_click", ({ points: [point] }) => chart.tellPoint(point));
+  }
 }
 
 /** Hands the visitor the chart as a picture. */
@@ -67,7 +72,13 @@ function keepPicture(chart, kind) {
 
 /** Takes the newest figure, and a file to save. */
 function update(chart, data) {
-  Object.assign(chart, { figure: data.figure, library: data.library, says: data.says, file: data.name });
+  Object.assign(chart, {
+    figure: data.figure,
+    library: data.library,
+    says: data.says,
+    file: data.name,
+    points: data.points,
+  });
   chart.title.textContent = data.title;
   chart.title.hidden = !data.title;
   chart.plot.setAttribute("aria-label", data.alt);
@@ -87,6 +98,7 @@ export default component(".av-chart", {
     chart.csv.addEventListener("click", () => tell.trigger("csv", true));
     for (const kind of ["svg", "png"])
       one(`[data-kind=${kind}]`).addEventListener("click", () => chart.plotly && keepPicture(chart, kind));
+    chart.tellPoint = ({ x, y, customdata = null }) => tell.trigger("point", { x, y, about: customdata });
     chart.again = () => drawSoon(chart);
     addEventListener("av-scale", chart.again);
     chart.forPaper = () => chart.plotly && drawChart(chart, chart.plotly); // paper waits for nothing

@@ -1,0 +1,53 @@
+"""The page "Heads" in a real Chromium: a head is clicked, its example opens in Explore with the same number."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from attnviz import Model
+from attnviz.analysis import cards_file
+from attnviz.formatting import percent
+from tests.e2e.driver import Open, pick, picture, sentence, serious, sideways, visiting
+
+
+def ready(page: Page) -> None:
+    sentence(page, "reads").wait_for()
+    picture(page, "heads").locator(".heatmaplayer image").wait_for(state="attached")
+
+
+visit = visiting("heads", ready)
+
+
+def test_a_click_on_the_map_opens_a_card_and_its_example_in_explore(visit: Open, minilm: Model) -> None:
+    page = visit()
+    stored = cards_file.shipped("minilm")
+    assert stored is not None
+    plot = picture(page, "heads").locator(".nsewdrag").first
+    box = plot.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 9.5 / 12, box["y"] + box["height"] * 2.5 / 6)  # layer 2, head 9
+    expect(page.get_by_role("heading", name="Layer 2, head 9")).to_be_visible()
+    expect(sentence(page, "card")).to_contain_text("looks at other places of the same token")
+    page.wait_for_url(re.compile("layer=2"))
+    one = stored.cards.examples[2][9][0]
+    trace = minilm.run(stored.texts[one.text])
+    weight = percent(float(trace.layers[2].attention.weights[0, 9, one.query, one.key]))
+    page.get_by_text("Open this example in Explore").click()
+    labels = trace.encodings[0].labels
+    expect(page.locator(".av-say")).to_contain_text(f"In layer 2, head 9, {labels[one.query]} gives {weight}")
+    expect(page.locator(".av-role")).to_contain_text("Layer 2, head 9 looks at other places of the same token")
+    page.locator(".av-role button").click()  # and back to its card
+    expect(page.get_by_role("heading", name="Layer 2, head 9")).to_be_visible()
+
+
+@pytest.mark.nightly
+def test_it_is_read_on_a_phone_and_by_keyboard(visit: Open) -> None:
+    page = visit("", (390, 844))
+    assert sideways(page) == 0
+    assert serious(page, "'[data-testid=stMain]'") == []
+    pick(page, "heads-layer", 0)
+    pick(page, "heads-head", 2)
+    expect(sentence(page, "card")).to_contain_text("Layer 0, head 2 looks at the token just before")
