@@ -10,7 +10,6 @@ import streamlit as st
 
 from attnviz.web import glossary, prediction
 from attnviz.web.components import bridge, course_view
-from attnviz.web.jobs import training_runs
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def after(page: str) -> Chapter | None:
 
 def done() -> list[str]:
     """The lessons that this session's reader has done, in their order: a question answered, or a model trained."""
-    run = training_runs.mine()
+    run = st.session_state.get("training")  # not by its module, which brings all of training along
     trained = run is not None and run.status == "done"
     return [page for page in BY_PAGE if prediction.is_answered(page) or (page == "train" and trained)]
 

@@ -17,7 +17,6 @@ from prometheus_client.registry import Collector
 from streamlit import runtime
 
 from attnviz.web import cache
-from attnviz.web.jobs import training_queue
 from attnviz.web.limits import LIMITS
 from attnviz.web.store import STORE
 
@@ -72,6 +71,8 @@ class Held(Collector):
             ):
                 metric.add_metric([use.name], value)
         yield from (results, sizes, hits, made, evicted)
+        from attnviz.web.jobs import training_queue  # not for the first page, which trains nothing
+
         trainings = GaugeMetricFamily("attnviz_trainings", "Trainings, by state.", labels=["state"])
         trainings.add_metric(["running"], len(training_queue.running))
         trainings.add_metric(["waiting"], len(training_queue.waiting))

@@ -22,5 +22,5 @@ def start_view(
         offered: whether to invite a reader whose browser does not remember having been invited.
         asked: to begin at once.
     """
-    data = {"view": view, "layers": layers, "heads": heads, "next": following, "offered": offered, "asked": asked}
+    data = {"view": view, "layers": layers, "heads": heads, "next": [following], "offered": offered, "asked": asked}
     _mount(data=data, key=key, on_go_change=lambda: None)

@@ -108,3 +108,10 @@ def test_a_state_that_is_shown_counts_as_reported(memory: dict[str, Any]) -> Non
 
 def test_files_are_counted(memory: dict[str, Any]) -> None:
     assert [bridge.next_file("a"), bridge.next_file("a"), bridge.next_file("b")] == [1, 2, 1]
+
+
+def test_lists_go_to_the_browser_as_they_are_and_dicts_are_refused() -> None:
+    assert bridge.without_tables({"entries": [{"a": 1}], "name": "x"}) == {"entries": ({"a": 1},), "name": "x"}
+    assert bridge.without_tables(b"frame") == b"frame"
+    with pytest.raises(TypeError, match="first level: next"):
+        bridge.without_tables({"next": {"page": "masks"}})

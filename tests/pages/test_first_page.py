@@ -1,0 +1,23 @@
+"""A new server's first page brings along only what it needs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ["pandas", "sklearn", "scipy", "transformers", "huggingface_hub", "attnviz.training"]
+FIRST = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("app.py", default_timeout=120)
+app.query_params["model"] = "induction"
+app.run()
+assert not app.exception and app.sidebar.text_area, app.exception
+print(*[name for name in {HEAVY} if name in sys.modules])
+"""
+
+
+def test_explore_needs_no_tables_and_no_training() -> None:
+    result = subprocess.run([sys.executable, "-c", FIRST], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.split() == []
