@@ -57,7 +57,7 @@ def diagrams(lesson: Lesson[Settings], run: Run, token: int, layer: int) -> None
     widest = max(max(lengths.values()) for lengths in both.values())
     for column, (pre, lengths) in zip(st.columns(2, gap="large"), both.items(), strict=True):
         name = "Pre-norm: LayerNorm in the branches" if pre else "Post-norm: LayerNorm in the stream"
-        whose = f"as in {run.title}" if pre == run.norm_first else "the same weights, norms moved"
+        whose = f"as in {run.title}" if pre == run.norm_first else "same weights"
         with column:
             lesson.picture(
                 figures.block_diagram(lengths, pre, widest, shell.palette()),
