@@ -72,8 +72,11 @@ def test_every_control_moves_what_it_says(visit: Open) -> None:
 def test_a_guess_uncovers_the_bars(open_app: Open) -> None:
     page = open_app("positions?revealed=0", still=True)
     expect(page.locator(".st-key-lesson-veil-positions-shuffled")).to_contain_text("Hidden until you have guessed")
+    question = page.locator(".st-key-lesson-predict-shuffled")
+    before = question.bounding_box()
     page.get_by_text("It stays the same", exact=True).click()
-    expect(page.locator(".st-key-lesson-predict-shuffled")).to_contain_text("✓ Right. Attention is a weighted sum")
+    expect(question).to_contain_text("✓ Right. Attention is a weighted sum")
+    assert question.bounding_box() == before  # the verdict has its room: nothing below jumps
     expect(sentence(page, "main")).to_contain_text("Without positions it cannot tell.")
     expect(picture(page, "positions-shuffle").locator(".js-plotly-plot")).to_be_visible()
 

@@ -42,7 +42,7 @@ export const STEPS = [
     at: ".av-heads",
     side: "below",
     says: ({ place }, { layers, heads }) => [
-      strong("A head is one way of looking: for every token it says how much to look at each other one."),
+      strong("A head is one way of looking: for every token it says how much that token looks at each of the tokens."),
       ` Every small square is a head. This model has ${count(layers, "layer")} with ${count(heads, "head")} each, `,
       "and a layer works on what the one before passed on. The large table is the framed one, ",
       strong(place),
