@@ -8,11 +8,15 @@ then torch's forward pass of the same text on one thread, so that a busy machine
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
-import subprocess
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import torch
@@ -92,6 +96,16 @@ def opened(browser: Browser, address: str) -> tuple[Page, float]:
     return page, seconds
 
 
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of a static host of a folder, as `python -m http.server` is one."""
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    host = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=str(folder)))
+    threading.Thread(target=host.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{host.server_port}"
+    host.shutdown()
+
+
 def keys(page: Page, model: Model, n: int) -> tuple[float, float, int]:
     """Medians over the rounds, in ms: a key to the new picture, torch's forward pass on one thread; tokens."""
     texts = [f"{text_of(model, n - 2)} {end}" for end in ("cat", "dog", "sun")]
@@ -107,10 +121,15 @@ def keys(page: Page, model: Model, n: int) -> tuple[float, float, int]:
     return statistics.median(ours[2:]), statistics.median(torchs[2:]), ids[0].shape[1]
 
 
-def memory_of_tabs() -> float:
-    """MB of this Chromium's largest renderer."""
-    listed = subprocess.run(["ps", "-eo", "rss,args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return max(int(line.split()[0]) for line in listed if "--type=renderer" in line) / 1024
+def memory_of_tab(browser: Browser) -> float:
+    """MB that this browser's largest renderer holds by itself."""
+    processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    found = []
+    for one in processes:
+        if one["type"] == "renderer":
+            rollup = Path(f"/proc/{one['id']}/smaps_rollup").read_text()
+            found.append(sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")))
+    return max(found) / 1024
 
 
 def main() -> None:
@@ -121,9 +140,9 @@ def main() -> None:
         table.add_column(title, justify="right" if title else "left", no_wrap=True)
     bundled, minilm = [attnviz.load(name) for name in live.MODELS], attnviz.load("minilm")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        single, large = Path(folder) / "live.html", Path(folder) / "minilm.html"
+        single = Path(folder) / "live.html"
         size = live.write_file(single, bundled)
-        live.write_file(large, [minilm])
+        live.write_folder(Path(folder) / "site", [*bundled, minilm])
         browser = launch(playwright)
         first = [opened(browser, single.as_uri())[1] for _ in range(5)]
         table.add_row("single file", "", "≤ 9 MB", f"{size / 1e6:.1f} MB", "", "")
@@ -143,12 +162,13 @@ def main() -> None:
         table.add_row(row, "64", "≤ 50 ms", f"{longest:.0f} ms", "", "")
         browser.close()
         browser = launch(playwright)
-        page, _ = opened(browser, large.as_uri())
+        with serving(Path(folder) / "site") as address:
+            page, _ = opened(browser, f"{address}/#model=minilm")
         for n, wanted in ((16, 120), (32, 200), (128, 900)):
             ms, theirs, tokens = keys(page, minilm, n)
             measured = f"{ms:.0f} ms", f"{theirs:.0f} ms", f"{ms / theirs:.1f} (≤ 4)"
             table.add_row("MiniLM, key to new picture", str(tokens), f"≤ {wanted} ms", *measured)
-        table.add_row("MiniLM, memory of the tab", "", "≤ 400 MB", f"{memory_of_tabs():.0f} MB", "", "")
+        table.add_row("MiniLM, memory of the tab", "", "≤ 400 MB", f"{memory_of_tab(browser):.0f} MB", "", "")
         version = browser.version
         browser.close()
     out.print(table)

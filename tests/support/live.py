@@ -42,6 +42,9 @@ for (const part of parts) all.set(part, at), (at += part.length);
 giveFloats(all);
 """
 
+HIDE = "const hidden = globalThis.WebAssembly; delete globalThis.WebAssembly;"
+SHOW = "globalThis.WebAssembly = hidden;"
+
 
 def weights_of(transformer: Transformer) -> bytes:
     """The float32 weights as a safetensors file, a tied output matrix once."""
@@ -65,12 +68,14 @@ def in_page(
     intervention: Intervention | None = None,
     length: int | None = None,
     target_length: int | None = None,
+    without_kernel: bool = False,
 ) -> np.ndarray:
     """All numbers of the runs in Node, one after the other, as `numbers` puts torch's."""
     options = {"intervention": change_of(intervention), "length": length, "targetLength": target_length}
     config = json.loads(transformer.config.to_json())
     inputs = {"config": config, "ids": list(ids), "target": target, "steps": list(steps), "options": options}
-    return run_node(RUN, _written(transformer), inputs)
+    script = f"{HIDE}try {{ {RUN} }} finally {{ {SHOW} }}" if without_kernel else RUN
+    return run_node(script, _written(transformer), inputs)
 
 
 def change_of(intervention: Intervention | None) -> dict[str, Any] | None:

@@ -39,6 +39,7 @@ MODULES = {
     "sentences": "provenance/sentences.js",
     "digits": "provenance/digits.js",
     "safetensors": "model/safetensors.js",
+    "kernel": "model/kernel.js",
     "live_message": "model/message.js",
     "live_link": "live/view-link.js",
     "session": "model/session.js",

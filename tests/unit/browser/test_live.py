@@ -89,6 +89,7 @@ def test_a_text_is_typed_a_head_switched_off_a_mask_painted_and_the_numbers_are_
 ) -> None:
     model = load("tales")
     go(page, file)
+    assert page.get_attribute("#attnviz-live", "data-fast") == "true"  # WebAssembly is not kept out by the policy
     before = paints(page)
     page.get_by_role("textbox", name="Text").fill("The small dog that the boy had seen ran home.")
     settled(page, before)

@@ -200,14 +200,35 @@ def test_many_configs_under_many_interventions(data: st.DataObject) -> None:
     check_drawn(data)
 
 
-def test_the_product_is_right_for_every_size() -> None:
+PRODUCT = """
+const [n, m, k] = inputs.sizes;
+const take = inputs.kernel ? kernel.roomFor(m * k) : (count) => new Float32Array(count);
+const [x, w, b] = [Float32Array.from(inputs.x), take(m * k), Float32Array.from(inputs.b)];
+w.set(inputs.w);
+if (inputs.kernel && !kernel.kernelOf(w)) throw new Error("this Node has no WebAssembly");
+const near = inputs.kernel === "near" ? w : undefined;
+giveFloats(model.product(x, near ? w.slice() : w, b, n, m, k, undefined, near));
+"""
+
+
+@pytest.mark.parametrize("kernel", [False, True, "near"])
+def test_the_product_is_right_for_every_size(kernel: bool | str) -> None:
     generator = torch.Generator().manual_seed(1)
-    for n, m, k in [(1, 1, 1), (1, 5, 3), (2, 4, 8), (3, 7, 5), (5, 9, 1), (4, 3, 0), (7, 2, 16)]:
+    sizes = [(1, 1, 1), (1, 5, 3), (2, 4, 8), (3, 7, 4), (5, 9, 1), (4, 3, 0), (7, 2, 16), (1, 8, 12), (6, 11, 20)]
+    for n, m, k in [*sizes, (9, 6000, 64), (300, 2000, 4)]:  # the last ones pass through the kernel in parts
         x, w, b = (torch.randn(s, generator=generator) for s in ((n, k), (m, k), (m,)))
         given = {"x": x.flatten().tolist(), "w": w.flatten().tolist(), "b": b.tolist(), "sizes": [n, m, k]}
-        script = "const f = (a) => Float32Array.from(a); const [n, m, k] = inputs.sizes;"
-        script += "giveFloats(model.product(f(inputs.x), f(inputs.w), f(inputs.b), n, m, k))"
-        assert apart(run_node(script, inputs=given), F.linear(x, w, b).numpy().ravel()) <= 1e-5
+        found = run_node(PRODUCT, inputs=given | {"kernel": kernel})
+        assert apart(found, F.linear(x, w, b).numpy().ravel()) <= 1e-4
+
+
+def test_without_webassembly_the_numbers_are_the_same() -> None:
+    model = load("tales")
+    ids = model.encode(TEXTS["tales"]).ids
+    without = in_page(model.transformer, ids, without_kernel=True)
+    assert apart(without, numbers(model.run(TEXTS["tales"]))) <= CLOSE
+    assert apart(without, in_page(model.transformer, ids)) <= CLOSE
+    assert not np.array_equal(without, in_page(model.transformer, ids))  # they are two ways to compute it
 
 
 @pytest.mark.parametrize("name", ["relu", "gelu", "gelu_tanh"])

@@ -203,6 +203,7 @@ class LivePage {
     if (answer.kind === "open") {
       if (answer.about.name !== this.shown.model) return;
       this.about = answer.about;
+      this.root.dataset.fast = String(answer.about.fast);
       this.run();
     } else if (answer.kind === "say") this.hearWord(answer);
     else this.paint(answer);

@@ -15,6 +15,7 @@ import { rotate } from "./positions.js";
  * @property {Float32Array} k heads × S × d
  * @property {Float32Array} v heads × S × d
  * @property {Float32Array} z heads × T × d, weights · v, times headScale
+ * @property {Float32Array} near an array in the memory where the products are computed
  * @property {Float32Array} out T × C, what it adds to the stream
  * @property {import("./masks.js").AttentionMask} mask
  * @property {Float32Array | null} alibi slopes
@@ -75,7 +76,8 @@ export function attend(weights, x, memory, { heads, c }, { mask, rotary, alibi =
   const S = k.length / c;
   const scale = change && !change.scaled ? 1 : 1 / Math.sqrt(d);
   const temperature = change ? change.temperature : 1;
-  const run = { heads, d, T, S, q, k, v, mask: changedMask(maskOf(mask), change), alibi, scale, temperature };
+  const near = weights.inProj;
+  const run = { heads, d, T, S, q, k, v, near, mask: changedMask(maskOf(mask), change), alibi, scale, temperature };
   const headScale = factorsOf(change, heads);
   const z = summed(run, headScale);
   const out = product(sideBySide(z, T, heads, d), weights.outProj, weights.outBias, T, c, c);
@@ -89,7 +91,8 @@ function summed(run, headScale) {
   const keep = keepOf(run.mask, T, S);
   for (let h = 0; h < heads; h++) {
     const own = z.subarray(h * T * d, (h + 1) * T * d);
-    product(headWeights(run, h, keep(h)), transposed(v.subarray(h * S * d, (h + 1) * S * d), S, d), null, T, d, S, own);
+    const turned = transposed(v.subarray(h * S * d, (h + 1) * S * d), S, d);
+    product(headWeights(run, h, keep(h)), turned, null, T, d, S, own, run.near);
     if (headScale && headScale[h] !== 1) for (let i = 0; i < own.length; i++) own[i] *= headScale[h];
   }
   return z;
@@ -100,8 +103,9 @@ export const weightsOf = (attention, h) =>
   headWeights(attention, h, keepOf(attention.mask, attention.T, attention.S)(h));
 
 /** softmax((q · k · scale − slope · |i − j|) / τ) over what is kept; a row that keeps nothing is 0. */
-function headWeights({ q, k, T, S, d, scale, temperature, alibi, mask }, h, keep) {
-  const scores = product(q.subarray(h * T * d, (h + 1) * T * d), k.subarray(h * S * d, (h + 1) * S * d), null, T, S, d);
+function headWeights({ q, k, T, S, d, scale, temperature, alibi, mask, near }, h, keep) {
+  const [own, others] = [q.subarray(h * T * d, (h + 1) * T * d), k.subarray(h * S * d, (h + 1) * S * d)];
+  const scores = product(own, others, null, T, S, d, new Float32Array(T * S), near);
   const slope = alibi ? alibi[h] : 0;
   for (let t = 0; t < T; t++) {
     const row = t * S,

@@ -1,10 +1,12 @@
 /* matrix.js: the one matrix product of the model. Matrices are Float32Arrays, row by row. No DOM. */
+import { kernelOf } from "./kernel.js";
 
 /**
- * out = x wᵀ + b. Sums are float64, each rounded once to float32.
+ * out = x wᵀ + b.
  *
- * Blocks of 2 × 4 sums stay in registers: each number that is read serves 2 or 4 of them. The four rows of w are read
- * by all rows of x before the next four, so they stay in the first cache.
+ * Where w, or `near`, lies in a kernel's memory, the kernel computes it, in float32; else it is computed here, in
+ * float64, each sum rounded once. Blocks of 2 × 4 sums stay in registers: each number that is read serves 2 or 4 of
+ * them. The four rows of w are read by all rows of x before the next four, so they stay in the first cache.
  *
  * @param {Float32Array} x n × k
  * @param {Float32Array} w m × k
@@ -13,17 +15,28 @@
  * @param {number} m
  * @param {number} k
  * @param {Float32Array} [out] n × m
+ * @param {Float32Array} [near]
  * @returns {Float32Array} out
  */
-export function product(x, w, b, n, m, k, out = new Float32Array(n * m)) {
-  const evenRows = n - (n % 2);
+export function product(x, w, b, n, m, k, out = new Float32Array(n * m), near = w) {
   const fullColumns = m - (m % 4);
-  for (let j = 0; j < fullColumns; j += 4) {
+  const give = (from, rows, values) => {
+    for (let i = 0; i < rows; i++)
+      for (let j = 0, at = (from + i) * m, v = i * fullColumns; j < fullColumns; j++)
+        out[at + j] = values[v + j] + (b ? b[j] : 0);
+  };
+  if (!kernelOf(near)?.product(x, w, n, m, k, give)) blocks(x, w, b, n, m, k, out);
+  for (let j = fullColumns; j < m; j++) for (let i = 0; i < n; i++) out[i * m + j] = dot(x, w, b, i, j, k);
+  return out;
+}
+
+/** All full blocks of four columns. */
+function blocks(x, w, b, n, m, k, out) {
+  const evenRows = n - (n % 2);
+  for (let j = 0; j + 4 <= m; j += 4) {
     for (let i = 0; i < evenRows; i += 2) block2x4(x, w, b, i, j, m, k, out);
     if (evenRows < n) for (let one = j; one < j + 4; one++) out[evenRows * m + one] = dot(x, w, b, evenRows, one, k);
   }
-  for (let j = fullColumns; j < m; j++) for (let i = 0; i < n; i++) out[i * m + j] = dot(x, w, b, i, j, k);
-  return out;
 }
 
 function block2x4(x, w, b, i, j, m, k, out) {

@@ -1,5 +1,6 @@
 /* safetensors.js: a file of weights: 8 bytes, the length of the JSON that follows, then the numbers. Every size is
    checked before memory is taken. No DOM. */
+import { roomFor } from "./kernel.js";
 
 const MAX_HEADER = 10_000_000;
 const MAX_NUMBERS = 100_000_000; // 400 MB as float32
@@ -75,9 +76,12 @@ function entryOf(name, given, start) {
  * @returns {Map<string, Float32Array>}
  */
 export function readTensors(bytes, entries) {
+  const sizes = [...entries.values()].map(({ dtype, from, to }) => (to - from) / BYTES[dtype]);
+  const room = roomFor(sizes.reduce((sum, n) => sum + n, 0));
   const tensors = new Map();
   for (const [name, { dtype, from, to }] of entries) {
-    const values = READERS[dtype](bytes.slice(from, to).buffer);
+    const values = room((to - from) / BYTES[dtype]);
+    READERS[dtype](bytes.slice(from, to).buffer, values);
     let sum = 0;
     for (let i = 0; i < values.length; i++) sum += values[i];
     if (!Number.isFinite(sum)) throw new Error(`${name} holds NaN or infinite numbers.`); // finite terms, finite sum
@@ -86,15 +90,17 @@ export function readTensors(bytes, entries) {
   return tensors;
 }
 
+/** @type {Record<string, (buffer: ArrayBuffer, values: Float32Array) => void>} */
 const READERS = {
-  F32: (buffer) => new Float32Array(buffer),
-  BF16: (buffer) => new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer),
-  F16: (buffer) => {
-    const halves = new Uint16Array(buffer);
-    const values = new Float32Array(halves.length);
+  F32: (buffer, values) => values.set(new Float32Array(buffer)),
+  BF16: (buffer, values) => {
+    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    new Uint16Array(buffer).forEach((half, i) => (bits[i] = half << 16));
+  },
+  F16: (buffer, values) => {
     const table = halfTable();
+    const halves = new Uint16Array(buffer);
     for (let i = 0; i < halves.length; i++) values[i] = table[halves[i]];
-    return values;
   },
 };
 

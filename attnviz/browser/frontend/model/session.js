@@ -2,6 +2,7 @@
    beside it. No DOM: it runs in a worker, and in the tests. */
 import { readFrame } from "../core/framing.js";
 import { whole } from "./intervention.js";
+import { kernelOf } from "./kernel.js";
 import { pack } from "./message.js";
 import { drawn, likeliest, probabilities, ranking } from "./sampling.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -48,7 +49,8 @@ export class Session {
     this.begin = this.tokenizer.role("[BOS]", "<s>", "<bos>", "<|endoftext|>", "[CLS]");
     this.end = this.tokenizer.role("[EOS]", "</s>", "<eos>", "<|endoftext|>", "[SEP]");
     const { kind, n_layers: layers, n_heads: heads, max_len: longest, head } = config;
-    return { title, name, kind, layers, heads, longest, speaks: kind === "decoder" && head === "lm" };
+    const fast = kernelOf(made.layers[kind === "encoder" ? "encoder" : "decoder"][0].attention.inProj) !== undefined;
+    return { title, name, kind, layers, heads, longest, fast, speaks: kind === "decoder" && head === "lm" };
   }
 
   readFile(bytes) {
