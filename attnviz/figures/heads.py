@@ -33,7 +33,7 @@ PERCENT = {"tickvals": [0, 0.25, 0.5, 0.75, 1], "ticktext": [f"{n}\u202f%" for n
 
 
 def role_map(names: Sequence[Sequence[str]], chosen: tuple[int, int], palette: Palette) -> go.Figure:
-    """Layers × heads, each in the colour of its kind of role and with its name; paper where it has none."""
+    """Layers × heads, each in the colour of its kind of role and with its name; the palest where it has none."""
     n_layers, n_heads = len(names), max(map(len, names))
     kinds = [[1 + KINDS.index(KIND_OF[name]) if name else 0 for name in row] for row in names]
     fills = (palette.sunken, *palette.categories)

@@ -223,31 +223,12 @@ class Lesson(Generic[T]):
         prediction.veil(f"{self.name}-{name}", height)
 
     def picture(
-        self,
-        figure: go.Figure,
-        *,
-        title: str,
-        alt: str,
-        data: Numbers,
-        file: str,
-        key: str | None = None,
-        points: bool = False,
+        self, figure: go.Figure, *, title: str, alt: str, data: Numbers, file: str, key: str = "", points: bool = False
     ) -> None:
-        """A plotly figure under a title that states its point, with a text alternative and its data as CSV.
-
-        A picture of it that is kept says the page's model, text and settings.
-        """
+        """A figure under a title that states its point, with its data as CSV; kept, it tells model, text, settings."""
         says = settings_text(st.session_state.get(self.kept, self.first), *self._reads)
-        chart(
-            figure,
-            title=title,
-            alt=alt,
-            says=says,
-            data=data,
-            file=file,
-            key=f"lesson-picture-{key or file}",
-            points=points,
-        )
+        place = f"lesson-picture-{key or file}"
+        chart(figure, title=title, alt=alt, says=says, data=data, file=file, key=place, points=points)
 
     def in_view(self, place: str = "") -> None:
         """Marks the place above what things to try change: choosing one of them brings it into view."""

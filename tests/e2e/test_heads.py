@@ -46,8 +46,9 @@ def test_a_click_on_the_map_opens_a_card_and_its_example_in_explore(visit: Open,
 @pytest.mark.nightly
 def test_it_is_read_on_a_phone_and_by_keyboard(visit: Open) -> None:
     page = visit("", (390, 844))
-    assert sideways(page) == 0
-    assert serious(page, "'[data-testid=stMain]'") == []
     pick(page, "heads-layer", 0)
+    expect(page.get_by_role("heading", name="Layer 0, head 9")).to_be_visible()
     pick(page, "heads-head", 2)
     expect(sentence(page, "card")).to_contain_text("Layer 0, head 2 looks at the token just before")
+    assert sideways(page) == 0
+    assert serious(page, "'[data-testid=stMain]'") == []
