@@ -10,11 +10,12 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from attnviz.inputs.temporary import remove_left_folders
-from attnviz.web import metrics
+from attnviz.web import metrics, shell
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFileManager, UploadedFileRec
@@ -24,6 +25,7 @@ SESSION_UPLOAD_BYTES = 220_000_000  # of files that a session has sent and no pa
 MAX_UPLOAD_BYTES = 500_000_000  # and of all sessions together
 MOST_FILES = 4  # of a session
 IGNORED = ("clear_cache", "set_run_on_save", "load_git_info")  # for who develops an app, not for its visitors
+UNHEARD = "server:unheard"  # bytes of what a session sent and was not heard, until its page has said so
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -61,10 +63,21 @@ def _only_heard(handle: Callable[[Any, Any], None]) -> Callable[[Any, Any], None
         elif size > MAX_MESSAGE_BYTES:
             metrics.REFUSED.labels("message").inc()
             _log.warning("a visitor's message of %s bytes was ignored; at most %s are read", size, MAX_MESSAGE_BYTES)
+            session.session_state[UNHEARD] = size
+            session.request_rerun(session._client_state)  # the page as it was, which says so
         else:
             handle(session, message)
 
     return hear
+
+
+def say_what_was_not_heard() -> None:
+    """One sentence above the page, if what the reader sent was too much to be read."""
+    if size := st.session_state.pop(UNHEARD, 0):
+        shell.notice(
+            f"What you sent has {size:,} bytes; at most {MAX_MESSAGE_BYTES:,} are read at a time, so none of it was. "
+            "It stays in its field for you to shorten."
+        )
 
 
 def limit_uploads(files: UploadedFileManager) -> None:

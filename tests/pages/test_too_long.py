@@ -7,7 +7,7 @@ import pytest
 from attnviz.browser.bundle import FOLDER
 from attnviz.errors import ModelError
 from attnviz.models import hf_download
-from attnviz.web import cache, shell
+from attnviz.web import cache, server, shell
 from tests.pages.driver import ROOT, opened
 
 LONG = "m" * 300
@@ -62,6 +62,16 @@ def test_a_text_to_train_on_is_not_cut_and_is_said_to_be_in_no_link():
     assert not app.notices and app.session_state["train.corpus"] == "a rose " * 20_000
     assert shell.NOT_IN_LINK in [caption.value for caption in app.caption]
     assert "corpus" not in app.link
+
+
+def test_more_than_a_message_may_hold():
+    app = opened("glossary")
+    app.session_state[server.UNHEARD] = 5_200_000
+    assert app.run().notices == [
+        "What you sent has 5,200,000 bytes; at most 4,000,000 are read at a time, so none of it was. "
+        "It stays in its field for you to shorten."
+    ]
+    assert not app.run().notices
 
 
 def test_no_field_cuts_what_is_pasted():

@@ -13,10 +13,22 @@ from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from attnviz.web import server
 
 
-def heard(message: BackMsg) -> bool:
+class Session:
+    """As much of a session of Streamlit's as is asked."""
+
+    def __init__(self) -> None:
+        self.session_state: dict[str, int] = {}
+        self._client_state = "where it is"
+        self.runs: list[str] = []
+
+    def request_rerun(self, client_state: str) -> None:
+        self.runs.append(client_state)
+
+
+def heard(message: BackMsg, session: Session | None = None) -> bool:
     """Whether a session hears a message."""
     given: list[Any] = []
-    server._only_heard(lambda session, one: given.append(one))(object(), message)
+    server._only_heard(lambda session, one: given.append(one))(session or Session(), message)
     return given == [message]
 
 
@@ -32,14 +44,18 @@ def test_a_message_of_millions_of_characters_is_not_heard() -> None:
     state.string_value = "x" * 400_000
     assert heard(message)
     state.string_value = "x" * 24_000_000
-    assert not heard(message)
+    session = Session()
+    assert not heard(message, session)
+    assert session.session_state[server.UNHEARD] > 24_000_000  # and its page, which runs again, says so
+    assert session.runs == ["where it is"]
 
 
 def test_streamlits_sessions_have_what_is_limited() -> None:
     """The names that another release of Streamlit may change."""
     from streamlit.runtime.app_session import AppSession
 
-    assert callable(AppSession.handle_backmsg)
+    assert callable(AppSession.handle_backmsg) and callable(AppSession.request_rerun)
+    assert "_client_state" in AppSession.__init__.__code__.co_names and isinstance(AppSession.session_state, property)
     assert isinstance(MemoryUploadedFileManager("").file_storage, dict)
 
 
