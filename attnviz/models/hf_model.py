@@ -267,14 +267,14 @@ class HFModel(Transformer):
         final = states[-1] if self.config.normed else run.last[id(self.inner.base_model)]
         own = self._attended(run, place, states)
         crossed = {} if source is None else self._attended(run, "cross", states)
-        layers = tuple(
-            LayerTrace(states[i], attention, mid, *crossed.get(i, (None, None)), after[i])
-            for i, (attention, mid) in own.items()
-        )
+        layers: list[LayerTrace] = []
+        for i, (attention, mid) in own.items():
+            crossing, after_crossing = crossed.get(i, (None, None))
+            layers.append(LayerTrace(states[i], attention, mid, crossing, after_crossing, after[i]))
         real = real or (final.shape[1],) * len(final)  # of what is no text
         pictured = self.config.channels and (place == "encoder" or self.config.kind != "encoder-decoder")
         names = (patch_names(self.config),) * len(real) if pictured else ()
-        parts = (self.config, layers, final, logits, real, names, source, run.intervention)
+        parts = (self.config, tuple(layers), final, logits, real, names, source, run.intervention)
         return Trace(*parts) if len(layers) == len(states) - 1 else PartTrace(*parts, states=tuple(states))
 
     def _attended(

@@ -201,7 +201,7 @@ class Streams:
     def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A module in a layer is called."""
         call = self.calls.get(id(module), 0)
-        given: dict[int | str, Any] = {**dict(enumerate(args)), **kwargs}
+        given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
         for name, x in given.items():
             if self.flow is not None and isinstance(x, Tensor):
                 self.seen.append(_Seen(Point(module, name, call), x, self.flow.node(x)))

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from attnviz.checks import check_finite, check_padded, check_probability, check_sizes
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.nn.attention import AttentionTrace
+from attnviz.nn.dropout import Dropout
 from attnviz.nn.multihead import MultiheadAttention
 from attnviz.nn.recording import TORCHS, Options, Recording, attention_trace, keep_output, recorded, recording_of
 
@@ -32,11 +33,7 @@ def gelu_tanh(x: Tensor) -> Tensor:
 
 Activation = Callable[[Tensor], Tensor]
 Masks = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]  # tgt's, memory's; padding of tgt, of memory
-ACTIVATIONS: dict[str, Activation] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "gelu_tanh": gelu_tanh,
-}
+ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "gelu": F.gelu, "gelu_tanh": gelu_tanh}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +100,11 @@ class _Layer(nn.Module):
         self.attention_only = dim_feedforward == 0
         if not self.attention_only:
             self.linear1 = nn.Linear(d_model, dim_feedforward, bias=bias, **place)
-            self.dropout = nn.Dropout(dropout)
+            self.dropout = Dropout(dropout)
             self.linear2 = nn.Linear(dim_feedforward, d_model, bias=bias, **place)
         sublayers = range(1, 2 + decoder + (not self.attention_only))
         parts = {f"norm{i}": nn.LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **place) for i in sublayers}
-        for name, part in (parts | {f"dropout{i}": nn.Dropout(dropout) for i in sublayers}).items():
+        for name, part in (parts | {f"dropout{i}": Dropout(dropout) for i in sublayers}).items():
             self.add_module(name, part)
         self.activation = activation  # a module may be one too
 
