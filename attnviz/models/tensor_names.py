@@ -106,3 +106,10 @@ VIT_HEADS: dict[str | None, tuple[str, ...]] = {  # the class token's classifier
     "classification": ("classifier",),
     "distillation": ("cls_classifier", "distillation_classifier"),
 }
+_BLENDERBOT = {f"self_attn.{part}_proj": f"self_attn.{part}_proj" for part in ("q", "k", "v", "out")}
+_BLENDERBOT |= {"self_attn_layer_norm": "norm1", "fc1": "linear1", "fc2": "linear2"}
+_CROSS = {f"encoder_attn.{part}_proj": f"multihead_attn.{part}_proj" for part in ("q", "k", "v", "out")}
+BLENDERBOT_LAYERS = {  # whose last norm is another one in a decoder
+    "encoder": _BLENDERBOT | {"final_layer_norm": "norm2"},
+    "decoder": _BLENDERBOT | _CROSS | {"encoder_attn_layer_norm": "norm2", "final_layer_norm": "norm3"},
+}

@@ -1,4 +1,4 @@
-"""Our models in the form of transformers, where a family computes the same: BERT, GPT-2 and ViT.
+"""Our models in the form of transformers, where a family computes the same: BERT, GPT-2, ViT and Blenderbot.
 
 The folder holds config.json, model.safetensors (float32) and the tokenizer or preprocessor; transformers' Auto classes
 load it, and so does `load`. Names are those of `tensor_names`, read the other way round.
@@ -18,7 +18,7 @@ from attnviz.inputs import images
 from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.model import Model
-from attnviz.models.tensor_names import BERT, GPT2, VIT, VIT_HEADS, Names
+from attnviz.models.tensor_names import BERT, BLENDERBOT_LAYERS, GPT2, VIT, VIT_HEADS, Names
 from attnviz.nn.config import ModelConfig
 
 ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "gelu_tanh": "gelu_new"}
@@ -30,10 +30,14 @@ def files(model: Model) -> dict[str, bytes]:
 
     config, weights = model.transformer.config, dict(model.transformer.state_dict())
     family = _family(model.info.title, config, weights)
-    make = {"bert": _bert, "gpt2": _gpt2, "vit": _vit}[family]
+    make = {"bert": _bert, "gpt2": _gpt2, "vit": _vit, "blenderbot": _blenderbot}[family]
     given, tensors = make(config, {name: x.detach().float().contiguous() for name, x in weights.items()})
     if model.classes:
         given |= {"id2label": dict(enumerate(model.classes)), "label2id": {x: i for i, x in enumerate(model.classes)}}
+    if family == "blenderbot":
+        reads = model.tokenizer
+        given |= {"pad_token_id": reads.pad_id, "bos_token_id": reads.bos_id, "eos_token_id": reads.eos_id}
+        given |= {"decoder_start_token_id": reads.bos_id}
     written = {
         "config.json": (json.dumps({"model_type": family, **given}, indent=1) + "\n").encode(),
         "model.safetensors": save({name: x.clone() for name, x in tensors.items()}, {"format": "pt"}),
@@ -52,9 +56,12 @@ def _family(title: str, config: ModelConfig, weights: Mapping[str, Tensor]) -> s
         "vit": {"kind": "encoder"} | plain | pre,
         "gpt2": {"kind": "decoder", "n_types": 0, "embed_norm": False, "head_transform": False} | plain | pre,
         "bert": {"kind": "encoder", "embed_norm": True} | plain | post,
+        "blenderbot": {"n_types": 0, "embed_norm": False, "head_transform": False, "tied": True} | plain | pre,
     }
-    family = "vit" if config.channels else "gpt2" if config.kind == "decoder" else "bert"
-    wanted, heads = families[family], {"vit": (None, "classification"), "gpt2": ("lm",), "bert": (None, "lm")}[family]
+    of_kind = {"decoder": "gpt2", "encoder": "bert", "encoder-decoder": "blenderbot"}
+    family = "vit" if config.channels else of_kind[config.kind]
+    families_heads = {"vit": (None, "classification"), "gpt2": ("lm",), "bert": (None, "lm"), "blenderbot": ("lm",)}
+    wanted, heads = families[family], families_heads[family]
     odd = [f"{name}={getattr(config, name)!r}" for name, value in wanted.items() if getattr(config, name) != value]
     odd += [f"head={config.head!r}"] * (config.head not in heads) + ["d_ff=0"] * (not config.d_ff)
     if family == "bert" and config.head == "lm" and not config.head_transform:
@@ -64,7 +71,7 @@ def _family(title: str, config: ModelConfig, weights: Mapping[str, Tensor]) -> s
     if family == "gpt2" and "head.out.bias" in weights and bool(weights["head.out.bias"].any()):
         odd.append("a bias of its output")
     if odd:
-        names = {"vit": "ViT", "gpt2": "GPT-2", "bert": "BERT"}
+        names = {"vit": "ViT", "gpt2": "GPT-2", "bert": "BERT", "blenderbot": "Blenderbot"}
         raise InvalidParameterError(f"{title} has {', '.join(odd)}, which {names[family]} of transformers has not")
     return family
 
@@ -137,6 +144,48 @@ def _vit(config: ModelConfig, ours: dict[str, Tensor]) -> tuple[dict[str, Any], 
         "qkv_bias": True,
     }
     return given, tensors
+
+
+def _blenderbot(config: ModelConfig, ours: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Both stacks have tables of positions, which are one of ours; a bias of the output is its own tensor."""
+    tokens, positions = ours.pop("embed.tokens.weight"), ours.pop("embed.positions.weight")
+    ours.pop("head.out.weight")
+    tensors = {"model.shared.weight": tokens, "final_logits_bias": ours.pop("head.out.bias")[None]}
+    for stack in ("encoder", "decoder"):
+        tensors |= {f"model.{stack}.embed_positions.weight": positions}
+        names = Names(f"{stack}.layers.", BLENDERBOT_LAYERS[stack], {}, ("", "", ""), stack)
+        names.whole[f"{stack}.layer_norm"] = f"{stack}.norm"
+        own = {name: x for name, x in ours.items() if name.startswith(f"{stack}.")}
+        tensors |= _renamed(_unpacked(own), names, "model.")
+    given = {
+        "architectures": ["BlenderbotForConditionalGeneration"],
+        "d_model": config.d_model,
+        "encoder_layers": config.n_layers,
+        "decoder_layers": config.n_layers,
+        "encoder_attention_heads": config.n_heads,
+        "decoder_attention_heads": config.n_heads,
+        "encoder_ffn_dim": config.d_ff,
+        "decoder_ffn_dim": config.d_ff,
+        "vocab_size": config.vocab_size,
+        "max_position_embeddings": config.max_len,
+        "activation_function": ACTIVATIONS[config.activation],
+        "scale_embedding": False,
+        "encoder_no_repeat_ngram_size": 0,
+        "forced_eos_token_id": None,
+        "is_encoder_decoder": True,
+        "tie_word_embeddings": True,
+    }
+    return given, tensors
+
+
+def _unpacked(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Query, key and value of each attention apart."""
+    tensors: dict[str, Tensor] = {}
+    for name, x in ours.items():
+        before, packed, last = name.partition(".in_proj_")
+        parts = zip("qkv", x.chunk(3), strict=True) if packed else ()
+        tensors |= {f"{before}.{part}_proj.{last}": one for part, one in parts} or {name: x}
+    return tensors
 
 
 def _renamed(ours: Mapping[str, Tensor], names: Names, prefix: str) -> dict[str, Tensor]:

@@ -94,7 +94,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "hiera": {"depths": [1, 1, 1, 1], "embed_dim": 16},
     "hunyuan_v1_dense": {"head_dim": 8},
     "hunyuan_v1_moe": {"head_dim": 8},
-    "kimi_linear": {"layer_types": ["linear_attention", "full_attention"]},
+    "kimi_linear": {"layer_types": ["linear_attention", "full_attention"], "num_key_value_heads": 4},
     "levit": {"depths": [1, 1, 1], "hidden_sizes": [16, 24, 32], "image_size": 224, "patch_size": 16},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},

@@ -297,13 +297,33 @@ def test_the_bundled_digits_are_a_vit_of_transformers(tmp_path: Path, capsys) ->
         torch.testing.assert_close(theirs.eval()(pixels).logits, ours.transformer(pixels).logits, atol=1e-5, rtol=1e-5)
 
 
+def test_the_bundled_dates_are_a_blenderbot_of_transformers(tmp_path: Path) -> None:
+    from transformers import AutoModelForSeq2SeqLM
+
+    ours = attnviz.load("dates")
+    export.export(ours, tmp_path / "there", form="transformers")
+    theirs, outcome = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "there", output_loading_info=True)
+    assert not outcome["missing_keys"] and not outcome["unexpected_keys"]
+    trace = ours.run("12 May 1990", target="1990-05-12")
+    assert trace.source is not None
+    read, said = (torch.tensor([one.encodings[0].ids]) for one in (trace.source, trace))
+    with torch.no_grad():
+        out = theirs.eval()(read, decoder_input_ids=said, output_hidden_states=True)
+        answer = theirs.generate(read, max_new_tokens=12, num_beams=1)[0].tolist()
+    torch.testing.assert_close(trace.logits, out.logits, atol=1e-5, rtol=1e-5)
+    for ours_state, state in zip(trace.hidden_states, out.decoder_hidden_states, strict=True):
+        torch.testing.assert_close(ours_state, state, atol=1e-5, rtol=1e-5)
+    assert answer == said[0].tolist()
+    again = attnviz.load(tmp_path / "there")
+    torch.testing.assert_close(again.transformer(read, said).logits, trace.logits, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
         ("austen", "Austen has positions='rope', a bias of its output, which GPT-2 of transformers has not"),
         ("induction", "positions='alibi'"),
         ("tales", "positions='rope', norm_first=True"),
-        ("dates", "kind='encoder-decoder'"),
     ],
 )
 def test_what_no_family_computes_is_refused(name: str, said: str, tmp_path: Path) -> None:
