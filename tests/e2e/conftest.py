@@ -40,7 +40,7 @@ def tabs(browser: Browser) -> Iterator[Tabs]:
 @pytest.fixture
 def open_app(tabs: Tabs, app_server: str) -> Iterator[Open]:
     """open_app(path, size=…, dark=…, still=…, prepare=…) gives a page of the app: see AppPages."""
-    pages = AppPages(tabs, app_server)
+    pages = AppPages(tabs, "app", app_server)
     yield pages.open
     pages.visits.end()
 
@@ -48,7 +48,7 @@ def open_app(tabs: Tabs, app_server: str) -> Iterator[Open]:
 @pytest.fixture(scope="module")
 def open_once(tabs: Tabs, app_server: str) -> Iterator[Open]:
     """The same for pages that the tests of a module share, and only read."""
-    pages = AppPages(tabs, app_server)
+    pages = AppPages(tabs, "once", app_server)
     yield pages.open
     pages.visits.end()
 

@@ -33,9 +33,9 @@ Open = Callable[..., Page]
 class AppPages:
     """Pages of the app that belong together, each a session and a browser of its own."""
 
-    def __init__(self, tabs: Tabs, address: str) -> None:
+    def __init__(self, tabs: Tabs, name: str, address: str) -> None:
         self.address = address
-        self.visits = Visits(tabs, address, f"{address}/_stcore/health")
+        self.visits = Visits(tabs, name, address, f"{address}/_stcore/health")
 
     def open(
         self,
@@ -196,7 +196,7 @@ class ViewPages:
 
     def __init__(self, tabs: Tabs, files: Files) -> None:
         self.files = files
-        self.visits = Visits(tabs, files.address, f"{files.address}/core/palette.css", console=True)
+        self.visits = Visits(tabs, "view", files.address, f"{files.address}/core/palette.css", console=True)
 
     def open(
         self,

@@ -9,10 +9,10 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 
 class Tabs:
-    """Browsers as it were, each with a storage of its own; they keep Streamlit's scripts in their cache.
+    """Browsers as it were, each with a storage and a window of its own; they keep Streamlit's scripts in their cache.
 
     A tab that one test has left serves the next: its process has read the scripts already, which is a third of what
-    it takes until a page stands.
+    it takes until a page stands. A window has one tab at a time, for Chromium hardly draws those behind another.
     """
 
     def __init__(self, browser: Browser) -> None:
@@ -20,27 +20,29 @@ class Tabs:
         self.contexts: dict[str, BrowserContext] = {}
         self.free: dict[str, list[Page]] = {}
 
-    def take(self, number: int, options: dict[str, Any], fresh: bool) -> Page:
-        """A tab of the browser of this number and these options of a context; a fresh one has no past at all."""
-        kind = f"{number} {options}"
+    def take(self, kind: str, options: dict[str, Any], fresh: bool) -> Page:
+        """A tab of the browser of a kind, which has these options of a context; a fresh one has no past at all."""
         if kind not in self.contexts:
             self.contexts[kind] = self.browser.new_context(**options)
         free = self.free.setdefault(kind, [])
         return free.pop() if free and not fresh else self.contexts[kind].new_page()
 
-    def leave(self, page: Page, number: int, options: dict[str, Any], fresh: bool, elsewhere: str) -> None:
+    def leave(self, page: Page, kind: str, fresh: bool, elsewhere: str) -> None:
         """Ends what is on a tab by going elsewhere, to a plain page of the same server: nothing of the test stays."""
         if page.is_closed():
             return
         page.evaluate("try { localStorage.clear() } catch {}")
         if fresh:  # for what it was prepared with stays
             return page.close()
+        for other in page.context.pages:
+            if other is not page:  # opened by the test
+                other.close()
         page.goto(elsewhere)
         page.evaluate("sessionStorage.clear()")
         page.unroute_all()
         page.emulate_media(media="null")
         page.mouse.move(0, 0)
-        self.free[f"{number} {options}"].append(page)
+        self.free[kind].append(page)
 
     def close(self) -> None:
         for context in self.contexts.values():
@@ -48,18 +50,22 @@ class Tabs:
 
 
 class Visits:
-    """The tabs of a test: what a page on one complains about, a dialog or a request elsewhere fails them all."""
+    """The tabs of a test: what a page on one complains about, a dialog or a request elsewhere fails them all.
 
-    def __init__(self, tabs: Tabs, address: str, elsewhere: str, *, console: bool = False) -> None:
-        self.tabs, self.address, self.elsewhere, self.console = tabs, address, elsewhere, console
-        self.lent: list[tuple[Page, dict[str, Any], bool]] = []
+    Visits that may be there at the same time have different names.
+    """
+
+    def __init__(self, tabs: Tabs, name: str, address: str, elsewhere: str, *, console: bool = False) -> None:
+        self.tabs, self.name, self.address, self.elsewhere, self.console = tabs, name, address, elsewhere, console
+        self.lent: list[tuple[Page, str, bool]] = []
         self.trouble: list[str] = []
         self.listening: list[tuple[Page, str, Callable[[Any], None]]] = []
 
     def begin(self, options: dict[str, Any], *, fresh: bool = False) -> Page:
         """A tab whose storage no other page of the test shares."""
-        page = self.tabs.take(len(self.lent), options, fresh)
-        self.lent.append((page, options, fresh))
+        kind = f"{self.name} {len(self.lent)} {options}"
+        page = self.tabs.take(kind, options, fresh)
+        self.lent.append((page, kind, fresh))
         inside = (self.address, "data:", "blob:")
         self._note(page, "pageerror", str)
         self._note(page, "dialog", lambda dialog: f"dialog {dialog.message}")
@@ -79,6 +85,6 @@ class Visits:
     def end(self) -> None:
         for page, event, note in self.listening:
             page.remove_listener(event, note)
-        for number, (page, options, fresh) in enumerate(self.lent):
-            self.tabs.leave(page, number, options, fresh, self.elsewhere)
+        for page, kind, fresh in self.lent:
+            self.tabs.leave(page, kind, fresh, self.elsewhere)
         assert self.trouble == []
