@@ -232,6 +232,8 @@ def test_a_click_on_the_cell_asks_every_head(open_view: Open, trophy: Trace) -> 
     page.keyboard.press("Escape")
     expect(page.locator(".av-answer")).to_have_text(re.compile("^Choose a word"))
     expect(page.get_by_label("Colour of the heads", exact=True)).to_have_value("weights")
+    kept = "async () => { view.cards = [['a']]; mounted.update({message: await load(0)}); return view.cards; }"
+    assert page.evaluate(kept) == [["a"]]  # a new run of the model leaves what its heads are for
 
 
 def test_the_keyboard_asks_every_head(open_view: Open, trophy: Trace) -> None:

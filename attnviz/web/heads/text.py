@@ -104,7 +104,8 @@ def short(found: roles.Roles, layer: int, head: int, where: str) -> str:
     place = (roles.MEASURES.index(name), layer, head)
     score, low, high, chance = (float(one[place]) for one in (found.score, found.low, found.high, found.chance))
     even = "" if name == "uniform" else f"; even attention: {percent(chance)}"
-    sure = f"{percent(score)} ({percent(low)} to {percent(high)}{even})"
+    of = "" if name in ("sink", "uniform") else " of what it does not rest"
+    sure = f"{percent(score)}{of} ({percent(low)} to {percent(high)}{even})"
     return f"Layer {layer}, head {head} {DOES[name]}: {sure}, on {where}."
 
 

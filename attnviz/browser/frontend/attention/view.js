@@ -122,7 +122,7 @@ export class AttentionView {
   /* ---- from the page around ------------------------------------------------------------- */
 
   /** A new message or a state that the page chose. What the view itself sent does not come back in. */
-  update({ message = null, state = null, compact = null, cards = null }) {
+  update({ message = null, state = null, compact = null, cards = this.cards }) {
     if (JSON.stringify(cards) !== JSON.stringify(this.cards)) {
       this.cards = cards;
       this.frames.mark("ask");
