@@ -86,3 +86,18 @@ def test_an_element_that_comes_back_to_the_page_reports_again() -> None:
     give(sent);
     """
     assert run_node(script) == [1, 2]
+
+
+def test_the_last_of_a_movement_is_reported_when_the_element_comes_back() -> None:
+    """A rerun that arrives in the pause takes the element out for a moment: what waited then is not lost."""
+    script = """
+    const sent = [], all = new reports.Reports((number) => sent.push(number), 20, 0);
+    all.now(); all.now(); all.stop();
+    await new Promise((go) => setTimeout(go, 60));
+    const away = [...sent], late = all.answered(1), back = [...sent], answered = all.answered(2);
+    all.now(); all.now();
+    const moving = [...sent], pause = all.answered(2), still = [...sent];
+    all.stop();
+    give([away, late, back, answered, moving, pause, still]);
+    """
+    assert run_node(script) == [[1], False, [1, 2], True, [1, 2], False, [1, 2]]

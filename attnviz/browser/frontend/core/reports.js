@@ -31,12 +31,14 @@ export class Reports {
   }
 
   /**
-   * Takes the number that came with the page's data; whether these answer the last report.
+   * Takes the number that came with the page's data; whether these answer the last report. What waited when the element
+   * left the page is reported now that it is back: else the last of a movement would be lost.
    * @param {number} number
    */
   answered(number) {
     const last = number >= this.number && !this.waiting;
     this.number = Math.max(this.number, number);
+    if (this.waiting && !this.timer) this.now();
     return last;
   }
 
