@@ -145,21 +145,33 @@ export class Kernel {
   product(x, w, n, m, k, give) {
     const columns = m - (m % 4);
     const own = w.buffer === this.buffer;
-    const first = this.passage + (own ? 0 : columns * k * NUMBER);
-    const free = Math.floor((this.buffer.byteLength - first) / NUMBER / (k + columns));
+    if (!columns || (own && k % 4)) return false;
+    const width = k + (-k & 3); // with zeros, where a row is no multiple of four
+    const first = this.passage + (own ? 0 : columns * width * NUMBER);
+    const free = Math.floor((this.buffer.byteLength - first) / NUMBER / (width + columns));
     const rows = Math.min(n + (n % 2), free - (free % 2));
-    if (k % 4 || !columns || rows < 2) return false;
-    if (!own) new Float32Array(this.buffer, this.passage, columns * k).set(w.subarray(0, columns * k));
-    const into = new Float32Array(this.buffer, first, rows * k);
-    const out = new Float32Array(this.buffer, first + rows * k * NUMBER, rows * columns);
+    if (rows < 2) return false;
+    if (!own) copyRows(w, columns, k, new Float32Array(this.buffer, this.passage, columns * width));
+    const into = new Float32Array(this.buffer, first, rows * width);
+    const out = new Float32Array(this.buffer, first + rows * width * NUMBER, rows * columns);
     for (let from = 0; from < n; from += rows) {
       const here = Math.min(rows, n - from);
-      into.set(x.subarray(from * k, (from + here) * k));
+      copyRows(x.subarray(from * k, (from + here) * k), here, k, into);
       // of an odd number of rows the last one is multiplied with whatever lies there, and not handed out
-      this.multiply(first, own ? w.byteOffset : this.passage, out.byteOffset, here + (here % 2), columns, k);
+      this.multiply(first, own ? w.byteOffset : this.passage, out.byteOffset, here + (here % 2), columns, width);
       give(from, here, out);
     }
     return true;
+  }
+}
+
+/** The first n rows of k numbers, each filled up with zeros to a multiple of four. */
+function copyRows(x, n, k, into) {
+  const width = k + (-k & 3);
+  if (width === k) return into.set(x.subarray(0, n * k));
+  for (let i = 0; i < n; i++) {
+    into.set(x.subarray(i * k, (i + 1) * k), i * width);
+    into.fill(0, i * width + k, (i + 1) * width);
   }
 }
 
