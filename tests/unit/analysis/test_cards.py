@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from attnviz import InvalidParameterError, Model, Trace, load
+from attnviz import Intervention, InvalidParameterError, Model, Trace, load
 from attnviz.analysis import ablation, cards, cards_file, roles
 from attnviz.analysis.cards import Cards
 from attnviz.inputs.sample import sample
@@ -120,6 +120,17 @@ def test_what_has_no_roles_is_refused(austen: Model) -> None:
         cards.of_model(austen, ())
     alone = cards.of_trace(austen, austen.run("a"))
     assert all(name == "" or name in ("sink", "uniform") for row in alone.roles.names for name in row)
+
+
+def test_rows_that_see_nothing_and_attention_that_is_even(austen: Model) -> None:
+    n = len(austen.run(TEXTS[0]).encodings[0])
+    nothing = Intervention(blocked=tuple((i, j) for i in (3, 4) for j in range(n)))
+    found = cards.of_trace(austen, austen.run(TEXTS[0], intervention=nothing))
+    told = [one for row in found.examples for head in row for one in head]
+    assert told and not [one for one in told if one.query in (3, 4)]
+    assert all(0 <= one.share <= 1 and 0 <= one.weight <= 1 for one in told)
+    even = cards.of_trace(austen, austen.run(TEXTS[0], intervention=Intervention(temperature=1e6)))
+    assert {name for row in even.roles.names for name in row} == {"uniform"}
 
 
 # ---- what comes with the models -------------------------------------------------------------------------
