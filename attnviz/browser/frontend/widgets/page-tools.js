@@ -9,12 +9,23 @@ import { presenter } from "./presenter.js";
 import { printPage, printWhenAsked } from "../core/paper.js";
 import { keepTheme } from "./theme-choice.js";
 
+const NARROW = 768; // px of the window, up to which Streamlit has its menu in the sidebar
+const COLLAPSE = '[data-testid=stSidebar][data-collapsed="false"] [data-testid=stSidebarCollapseButton] button';
 /** @type {any} The window: what is set up for the whole tab is set up once, though the component may be made anew. */
 const tab = globalThis;
 
 /** Says on paper what the page is of, and where it is found. */
 function sayOnPaper(root, { about, own }) {
   root.querySelector(".av-print-about").textContent = [about, addressOf(own)].filter(Boolean).join(" · ");
+}
+
+/** On a phone the menu lies over the page: it goes as soon as a page is chosen in it. */
+function closeMenuOnceUsed() {
+  document.addEventListener("click", ({ target }) => {
+    const isLink = target instanceof Element && target.closest("[data-testid=stSidebarNavLink]");
+    if (innerWidth > NARROW || !isLink) return;
+    setTimeout(() => /** @type {HTMLElement} */ (document.querySelector(COLLAPSE))?.click());
+  });
 }
 
 /** What holds for the tab, from its first page on. */
@@ -24,6 +35,7 @@ function setUpTab(pages) {
   oneEntryPerArrival();
   keepTheme(pages);
   printWhenAsked();
+  closeMenuOnceUsed();
 }
 
 export default component(".av-tools", {
