@@ -192,3 +192,16 @@ def test_the_tools_stand_in_the_header_at_every_width(visit: Open, dark: bool) -
         for link in page.get_by_test_id("stTopNav").locator("a, button").all():
             other = link.bounding_box()
             assert other is None or other["x"] + other["width"] <= box["x"] + 1, width
+
+
+@pytest.mark.nightly
+def test_on_a_phone_every_page_has_the_menu_and_it_goes_once_it_is_used(visit: Open) -> None:
+    page = visit("lessons", (390, 844))  # a page without a text, whose sidebar holds nothing but the menu
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Softmax").click()
+    page.wait_for_url("**/softmax**")
+    expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
+    csv = page.locator(".st-key-lesson-picture-row").get_by_role("button", name="Data (CSV)")
+    with page.expect_download() as saved:
+        csv.click()
+    assert saved.value.suggested_filename == "attnviz-row.csv"

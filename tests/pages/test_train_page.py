@@ -232,7 +232,7 @@ def test_the_table_of_every_step_is_made_when_it_is_asked_for(monkeypatch: pytes
     app.session_state["lesson-picture-training"] = {"csv": 1}
     app.run()
     assert made == [SMALL["steps"]] and not app.exception
-    [text] = [json.loads(part.proto.json)["file"]["text"] for part in components(app, "attnviz_chart")[1:]]
+    [text] = [json.loads(part.proto.json)["file"][1] for part in components(app, "attnviz_chart")[1:]]
     assert len(text.splitlines()) == 1 + SMALL["steps"]
 
 

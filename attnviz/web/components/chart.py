@@ -75,7 +75,7 @@ def chart(
     }
     if data is not None and bridge.reported(key, "csv"):
         text = csv_text(data() if callable(data) else data)
-        about["file"] = {"name": f"attnviz-{file}.csv", "text": text, "number": bridge.next_file(key)}
+        about["file"] = [f"attnviz-{file}.csv", text, bridge.next_file(key)]
     _mount(data=about, key=key, on_csv_change=lambda: None, on_point_change=lambda: None)
 
 

@@ -1,7 +1,7 @@
 /* chart.js: a plotly figure with its title and its data, as a Streamlit component (components v2) that changes in
    place; Streamlit's own chart is taken down and made anew for every change. The data is {figure: JSON as a string,
    title, alt, height, says: what it is of, name: of its pictures, points: reports a point that is clicked, saves:
-   offers the data, library: path of plotly.js on this server, file: {name, text, number} in answer to the trigger
+   offers the data, library: path of plotly.js on this server, file: [name, text, number] in answer to the trigger
    "csv"}. */
 import { component } from "../core/bridge.js";
 import { download } from "../core/download.js";
@@ -84,9 +84,10 @@ function update(chart, data) {
   chart.plot.setAttribute("aria-label", data.alt);
   if (!chart.drawn) chart.plot.style.minHeight = `${data.height}px`; // keeps its place until it is drawn
   chart.csv.hidden = !data.saves;
-  if (data.file && chart.saved !== data.file.number) {
-    chart.saved = data.file.number;
-    download(data.file.name, new Blob([data.file.text], { type: "text/csv" }));
+  const [name, text, number] = data.file ?? [];
+  if (data.file && chart.saved !== number) {
+    chart.saved = number;
+    download(name, new Blob([text], { type: "text/csv" }));
   }
   drawSoon(chart);
 }
