@@ -42,8 +42,8 @@ def check(model: Model, text: str, target: str | None, change: Intervention | No
     )
     expected = numbers(trace)
     assert found.shape == expected.shape and np.isfinite(found).all()
-    # without 1/√d, or without the positions that a model learned with, its stream may grow beyond single digits
-    assert np.abs(found - expected).max() <= CLOSE * max(1.0, float(np.abs(expected).max()) / 10), (text, change)
+    # numbers grow to 28 where the model runs as it was not trained; float32 tells 2e-6 of them apart
+    assert np.abs(found - expected).max() <= CLOSE + 2e-6 * float(np.abs(expected).max()), (text, change)
 
 
 @pytest.mark.parametrize("name", ["austen", "tales", "induction", "dates"])
