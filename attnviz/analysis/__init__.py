@@ -1,11 +1,11 @@
 """Measures and answers: traces in, numbers out, each with its source.
 
-Begin with `measures`: a new measure of a head goes there. `roles` says what each head is for, `heads` scores
-previous-token, duplicate-token and induction heads, `sinks` finds where heads rest, `ablation` changes every head in
-turn. `rollout` follows attention through layers, `attribution` splits a score or a logit into what each part of the
-model put there, `provenance` says where any single number comes from. `causality` exchanges a word and looks who
-notices, `word_order` shuffles, `scaling` is about √d and temperature, `residual` about the stream between layers,
-`variants` and `cost` about other kinds of attention.
+Begin with `measures`: a new measure of a head goes there. `roles` says what each head is for, `cards` puts that
+together with examples and with what is lost without it, `heads` scores previous-token, duplicate-token and induction
+heads, `sinks` finds where heads rest, `ablation` changes every head in turn. `rollout` follows attention through
+layers, `attribution` splits a score or a logit into what each part of the model put there, `provenance` says where any
+single number comes from. `causality` exchanges a word and looks who notices, `word_order` shuffles, `scaling` is about
+√d and temperature, `residual` about the stream between layers, `variants` and `cost` about other kinds of attention.
 """
 
 from attnviz.submodules import on_demand
