@@ -10,7 +10,7 @@ import pytest
 
 from attnviz import Intervention, generate, load
 from attnviz.browser.attention_message import pack
-from attnviz.browser.framing import read_frame
+from attnviz.browser.framing import frame, read_frame
 from attnviz.browser.live import model_file
 from attnviz.browser.view_state import ViewState
 from attnviz.generation.sampling import Sampling
@@ -124,3 +124,29 @@ def test_a_text_that_is_cut_is_counted_and_nothing_comes_next(decoder: Any) -> N
 def test_what_is_no_model_file_is_refused_in_a_sentence(file: bytes) -> None:
     with pytest.raises(NodeError, match="This is not a model file of a live page"):
         run_node("new session.Session().open(message); give(0)", file)
+
+
+TWO_FILES = """
+const made = new session.Session();
+const [first, second] = [message.subarray(0, inputs.at), message.subarray(inputs.at)];
+made.open(first);
+let says = "";
+try {
+  made.open(second);
+} catch (error) {
+  says = error.message;
+}
+const result = await made.run(inputs);
+give({ says, message: [...result.message] });
+"""
+
+
+def test_a_file_that_is_refused_leaves_the_open_model_as_it_is() -> None:
+    model = load("tales")
+    file = model_file(model)
+    header, payload = read_frame(file)
+    damaged = frame(header | {"title": "Another"}) + bytes(payload[:-2])
+    result = run_node(TWO_FILES, file + damaged, asked("The old fox") | {"at": len(file)})
+    assert "is not whole" in result["says"]
+    assert weights_apart(bytes(result["message"]), pack(model.run("The old fox"))) <= 1e-4
+    assert read_frame(bytes(result["message"]))[0]["title"] == "Tales"

@@ -33,6 +33,11 @@ export class Session {
   /** @param {() => Promise<void>} pause between layers; throws Overtaken where the run is of no use any more */
   constructor(pause = async () => {}) {
     this.pause = pause;
+    this.title = this.name = "";
+    /** @type {Tokenizer | null} */
+    this.tokenizer = null;
+    /** @type {Transformer | null} */
+    this.model = null;
     this.known = { key: "", run: null };
   }
 
@@ -40,11 +45,9 @@ export class Session {
   open(bytes) {
     const { header, payload } = this.readFile(bytes);
     const { title, name, config, tokenizer } = header;
+    const read = new Tokenizer(tokenizer); // before anything of the model before it is replaced
     const made = new Transformer(config, readWeights(config, payload));
-    this.title = title;
-    this.name = name;
-    this.tokenizer = new Tokenizer(tokenizer);
-    this.model = made;
+    Object.assign(this, { title, name, tokenizer: read, model: made });
     this.known = { key: "", run: null };
     this.begin = this.tokenizer.role("[BOS]", "<s>", "<bos>", "<|endoftext|>", "[CLS]");
     this.end = this.tokenizer.role("[EOS]", "</s>", "<eos>", "<|endoftext|>", "[SEP]");
