@@ -226,6 +226,15 @@ def test_a_folder_has_large_models_beside_it(tmp_path: Path, browser: Browser, m
     context.close()
 
 
+LEAVE = """() => {
+  const text = document.getElementById("live-text"), model = document.getElementById("live-model");
+  text.value = "The fox";
+  text.dispatchEvent(new Event("input"));
+  model.value = "tales";
+  model.dispatchEvent(new Event("change"));
+}"""
+
+
 class Counted(SimpleHTTPRequestHandler):
     """Any static host: files of a folder, the requests counted with their answers."""
 
@@ -257,6 +266,13 @@ def test_a_second_visit_asks_a_static_host_for_nothing_but_whether_it_is_new(
         expect(page.locator(".av-chip")).to_have_count(len(load("tales").encode("The old fox saw a bird.")))
         visits.append(list(Counted.answers))
         page.close()
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"http://127.0.0.1:{host.server_port}/#model=induction&text=Mr+Dursley")
+    page.wait_for_selector("#attnviz-live[data-ready]")
+    page.evaluate(LEAVE)  # while an answer of the first model is under way
+    expect(page.locator(".av-chip")).to_have_text(list(load("tales").encode("The fox").labels))
+    assert errors == [] and page.locator("#live-trouble").is_hidden()
     context.close()
     host.shutdown()
     assert visits[0] == [("/", 200), ("/models/tales.attnviz", 200)]

@@ -100,6 +100,7 @@ class LivePage {
   }
 
   async chooseModel(name) {
+    this.leaveView(); // which tells its last choice
     const { text } = this.models.find((one) => one.name === name);
     const untouched = this.models.some((one) => one.text === this.shown.text);
     if (untouched) this.text.value = text; // an example of the other model
@@ -146,6 +147,7 @@ class LivePage {
   /** A link was opened in this page. */
   arrive() {
     if (location.hash === this.written) return;
+    this.leaveView(); // which tells its last choice
     const next = readAddress(location.hash, this.shown);
     const other = next.model !== this.shown.model;
     this.shown = this.models.some(({ name }) => name === next.model) ? next : { ...next, model: this.shown.model };
@@ -153,7 +155,6 @@ class LivePage {
     this.model.value = this.shown.model;
     this.heads.set(this.shown.off);
     this.answer = [];
-    this.leaveView();
     if (other) this.open();
     else this.run();
   }
@@ -195,6 +196,7 @@ class LivePage {
   }
 
   hear(answer) {
+    if (!this.about && answer.kind !== "open") return; // of the model that was left
     if (answer.error) {
       this.words.talk(false);
       this.mounted?.view.outbox.wait(false);
