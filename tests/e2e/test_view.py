@@ -210,7 +210,9 @@ def linked(page: Page, trophy: Trace) -> None:
     expect(answer).to_contain_text("it looks at trophy most in")
     name = f"layer {first // 12}, head {first % 12}"
     said = answer.inner_text().replace("\u202f", " ")
-    start = f"it looks at trophy most in {name} {percent(most)}, then {second // 12}.{second % 12} {percent(next_most)}"
+    start = (
+        f"it looks at trophy most in {name} ({percent(most)}), then {second // 12}.{second % 12} ({percent(next_most)})"
+    )
     assert said.startswith(start), said
     assert said.endswith("; even attention would give 6.3 %."), said  # a sixteenth
     answer.get_by_role("button").first.press("Enter")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -69,11 +70,15 @@ def replicas(tmp_path: Path) -> Iterator[Replicas]:
     assert Path(nginx).exists(), "this test needs nginx: apt-get install nginx-light"
     ports = [free_port(), free_port()]
     port = free_port()
-    options = ["--server.headless=true", "--server.address=127.0.0.1", "--server.cookieSecret=of-this-test"]
+    options = ["--server.headless=true", "--server.address=127.0.0.1"]
+    environment = {**os.environ, "STREAMLIT_SERVER_COOKIE_SECRET": "of-this-test"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     processes = {
         one: subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "serve.py", *options, f"--server.port={one}"], cwd=ROOT, **quiet
+            [sys.executable, "-m", "streamlit", "run", "serve.py", *options, f"--server.port={one}"],
+            cwd=ROOT,
+            env=environment,
+            **quiet,
         )
         for one in ports
     }

@@ -50,7 +50,9 @@ def test_the_card_says_share_interval_and_chance(page: Page) -> None:
     found, place = stored.cards.roles, (roles.MEASURES.index("previous"), 1, 9)
     score, low, high, chance = (percent(float(x[place])) for x in (found.score, found.low, found.high, found.chance))
     assert found.names[1][9] == "previous"
-    said = f"looks at the token just before: {score} of what it does not rest goes there (95\u202f% interval {low} to"
+    rest = percent(1 - float(found.at_work[place]))
+    assert f"looks at the token just before. {rest} of its attention rests on the first token and special" in page.prose
+    said = f"; {score} of the other attention goes there (95\u202f% interval {low} to"
     assert said in page.prose and f"even attention: {chance})" in page.prose
     assert rows(page, "All measures of this head")[0] == [
         [text.MEASURES["previous"]],
@@ -59,7 +61,10 @@ def test_the_card_says_share_interval_and_chance(page: Page) -> None:
         [chance],
     ]
     lost = stored.cards.lost
-    assert lost is not None and f"move by {percent(float(lost.moved[1, 9]))} of their norm on 20 of them" in page.prose
+    assert (
+        lost is not None
+        and f"move by {percent(float(lost.moved[1, 9]))} of their norm, on 20 of these texts" in page.prose
+    )
 
 
 def test_an_example_opens_in_explore_with_the_same_number(page: Page, minilm: Model) -> None:

@@ -87,13 +87,13 @@ def card(found: roles.Roles, layer: int, head: int, where: str) -> str:
     between = f"95\u202f% interval {percent(low)} to {percent(high)}"
     if name == "uniform":
         return f"{start}{DOES[name]}: {percent(score)} of the largest entropy there could be ({between}), on {where}."
-    share = f"{percent(score)} of its attention goes there ({between}; even attention: {percent(chance)}), on {where}."
+    share = f"{percent(score)} of {{}} goes there ({between}; even attention: {percent(chance)}), on {where}."
     if name == "sink":
-        return f"{start}{DOES[name]}: {share}"
-    rest = f" The other {percent(1 - at_work)} of its attention lies on the first token and special ones."
+        return f"{start}{DOES[name]}: {share.format('its attention')}"
     if name == "same":
-        rest = ""
-    return f"{start}{DOES[name]}: {share.replace('its attention', 'what it does not rest')}{rest}"
+        return f"{start}{DOES[name]}: {share.format('what does not rest on the first token and special ones')}"
+    rest = f"{percent(1 - at_work)} of its attention rests on the first token and special ones"
+    return f"{start}{DOES[name]}. {rest}; {share.format('the other attention')}"
 
 
 def short(found: roles.Roles, layer: int, head: int, where: str) -> str:
@@ -104,7 +104,7 @@ def short(found: roles.Roles, layer: int, head: int, where: str) -> str:
     place = (roles.MEASURES.index(name), layer, head)
     score, low, high, chance = (float(one[place]) for one in (found.score, found.low, found.high, found.chance))
     even = "" if name == "uniform" else f"; even attention: {percent(chance)}"
-    of = "" if name in ("sink", "uniform") else " of what it does not rest"
+    of = "" if name in ("sink", "uniform") else " of what does not rest"
     sure = f"{percent(score)}{of} ({percent(low)} to {percent(high)}{even})"
     return f"Layer {layer}, head {head} {DOES[name]}: {sure}, on {where}."
 
@@ -120,7 +120,7 @@ def _no_role(found: roles.Roles, layer: int, head: int, where: str) -> str:
     score, chance = (float(one[best, layer, head]) for one in (found.score, found.chance))
     name = roles.SHARES[best]
     return (
-        f"has no role that the numbers support, on {where}. Most speaks for “{name}”: {percent(score)} of what it does "
+        f"has no role that the numbers support, on {where}. The closest is “{name}”: {percent(score)} of what does "
         f"not rest, where even attention would give {percent(chance)}; a role takes {percent(roles.LEAST_SHARE)}"
         f"{f', and the head rests {percent(rest)} of the time' if rest > 1 - roles.LEAST_AT_WORK else ''}."
     )
@@ -138,7 +138,7 @@ def rank(one: Example, *, by_query: bool) -> str:
         return "best"
     if one.rank == 0.5:
         return "typical"
-    return f"{'words' if by_query else 'texts'}: {percent(1 - one.rank)} show more"
+    return f"stronger {'at' if by_query else 'in'} {percent(1 - one.rank)} of the {'words' if by_query else 'texts'}"
 
 
 def lost(without: Lost, layer: int, head: int, where: str) -> str:
@@ -148,10 +148,10 @@ def lost(without: Lost, layer: int, head: int, where: str) -> str:
     less = int((others < moved).sum())
     low, high = (percent(float(one[layer, head])) for one in (without.low, without.high))
     over = f" (95\u202f% interval {low} to {high})"
-    texts = where if without.n_texts == 1 else f"{without.n_texts} of them"
+    texts = where if without.n_texts == 1 else f"{without.n_texts} of these texts"
     return (
-        f"Switched off, the final vectors move by {percent(moved)} of their norm on {texts}"
-        f"{over if without.n_texts > 1 else ''}: more than without {less} of the {len(others) - 1} other heads."
+        f"Without this head the final vectors move by {percent(moved)} of their norm, on {texts}"
+        f"{over if without.n_texts > 1 else ''}. Of the {len(others) - 1} other heads {less} matter less."
     )
 
 

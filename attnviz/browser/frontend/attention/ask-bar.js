@@ -116,7 +116,7 @@ export class AskBar {
       const name = n ? short : headName(model, k).toLowerCase();
       const attributes = { type: "button", class: "av-link", "aria-label": heads.label(k) };
       const button = el("button", { ...attributes, onclick: () => choices.select(k) }, name);
-      return [["", ", then ", ", "][Math.min(n, 2)], button, " ", el("b", {}, percent(asking.answers[k].value))];
+      return [["", ", then ", ", "][Math.min(n, 2)], button, " (", el("b", {}, percent(asking.answers[k].value)), ")"];
     });
   }
 
