@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import streamlit as st
 
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.web import cache, prediction, shell, thread
+from attnviz.web import cache, prediction, reloads, shell, thread
 from attnviz.web.components.chart import chart
 from attnviz.web.components.in_view import in_view
 from attnviz.web.settings_text import settings_text
@@ -55,6 +55,8 @@ class Lesson(Generic[T]):
         self.name, self.first, self.follows, self._typed = name, first, follows, typed
         state = st.session_state
         linked = state.get("linked")
+        if linked is not None:
+            linked |= {name: text for name in typed if (text := reloads.in_browser(self.key(name))) is not None}
         self._arrives = state.get("arrived", False) and linked is None
         self._reads = ("", "")  # the model's title and the text, where the page reads the sidebar
         self._given = f"{name}:given"  # where it is kept which fields the last link or thing to try named

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.state.common import user_key_from_element_id
+from streamlit.runtime.state.session_state import Serialized
 
 from attnviz.web.jobs.sessions import presence
 
@@ -86,6 +89,21 @@ def _owner_left(own: Belongings) -> bool:
     while own.present() and time.monotonic() < until:
         time.sleep(POLL)
     return not own.present()
+
+
+def in_browser(key: str) -> str | None:
+    """What the browser holds in a text field when a session begins; None for a new visitor.
+
+    A page whose server ended, or whose proxy moved it to another one, goes on with a new session. The first that this
+    hears is what its reader typed meanwhile, which is newer than the address.
+    """
+    context = get_script_run_ctx()
+    if context is None or st.session_state.get("runs", 0) > 1:
+        return None
+    for widget, held in context.session_state._state._new_widget_state.states.items():
+        if user_key_from_element_id(widget) == key and isinstance(held, Serialized):
+            return held.value.string_value if held.value.HasField("string_value") else None
+    return None
 
 
 def forget_absent() -> None:

@@ -122,7 +122,8 @@ def _take_link(given: dict[str, str], page: str, first: bool, stepped: bool) -> 
     if "model" in given or whole:
         state["model"] = given.get("model", "minilm")
     if "text" in given or first or (whole and len(state["text"]) <= LONGEST_LINK):  # a longer text stands in none
-        state["text"] = given.get("text", first_text())
+        typed = reloads.in_browser("text") if first else None
+        state["text"] = given.get("text", first_text()) if typed is None else typed
 
 
 def _is_history_step() -> bool:

@@ -182,3 +182,26 @@ def test_a_claim_that_was_interrupted_is_taken_up_again(browsers: Browsers, monk
     assert (
         "Done after 16 steps" in again.run().prose and again.session_state["training"] is app.session_state["training"]
     )
+
+
+def reconnected(page: Page, to: Page) -> Page:
+    """A browser whose server is a new one: what its fields hold is the first that the new session hears."""
+    to._run(page._tree.get_widget_states())
+    return to
+
+
+def test_what_is_typed_first_after_a_restart_is_kept() -> None:
+    before = opened(text="The text of the link", model="induction")
+    before.sidebar.text_area[0].set_value("Typed while the server was away")
+    after = reconnected(before, Page("", {"text": "The text of the link", "model": "induction"}))
+    assert not after.exception and after.sidebar.text_area[0].value == "Typed while the server was away"
+    assert after.session_state["text"] == after.address["text"] == "Typed while the server was away"
+
+
+def test_what_is_typed_on_a_page_after_a_restart_is_kept() -> None:
+    before = opened("program", phrase="abc")
+    (phrase,) = (field for field in before.text_input if field.value == "abc")
+    phrase.set_value("cba")
+    after = reconnected(before, Page("program", {"phrase": "abc"}))
+    assert not after.exception and "cba" in [field.value for field in after.text_input]
+    assert after.address["phrase"] == "cba"
