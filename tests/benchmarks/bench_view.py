@@ -27,7 +27,7 @@ from rich.table import Table
 import attnviz
 from attnviz import preset
 from attnviz.browser import report
-from attnviz.browser.attention_message import EXACT_TOKENS, pack
+from attnviz.browser.attention_message import pack
 from tests.support.chromium import ROOT, launch, serve
 
 LENGTHS = (64, 128, 512)
@@ -214,7 +214,7 @@ def measure_ours(browser: Browser, address: str, empty: str, model: attnviz.Mode
 def qk_bytes(model: attnviz.Model, n_tokens: int) -> int:
     """Bytes of all queries and keys in the precision in which they are sent."""
     info = model.info
-    return info.n_layers * info.d_model * n_tokens * 2 * (4 if n_tokens <= EXACT_TOKENS else 2)
+    return info.n_layers * info.d_model * n_tokens * 2 * 4
 
 
 def overview(browser: Browser, folder: Path) -> float:

@@ -9,10 +9,10 @@ const PLAIN_NUMBER = /^[+-]?(\d{1,9}(\.\d{0,9})?|\.\d{1,9})(e[+-]?\d{1,3})?$/i,
 
 /** What a reader typed as {value, text} or {error}: the same numbers as by_hand.number takes. */
 export function readWeight(typed, limit) {
-  if (typed.length > LONGEST)
-    return {
-      error: `What you typed has ${typed.length.toLocaleString("en")} characters; a number of at most ${LONGEST} is read.`,
-    };
+  if (typed.length > LONGEST) {
+    const n = typed.length.toLocaleString("en");
+    return { error: `What you typed has ${n} characters; a number of at most ${LONGEST} is read.` };
+  }
   const text = typed
       .trim()
       .replace(/−/g, "-")
