@@ -49,7 +49,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
         ("step_by_step", {"of": "text"}, "is not made of our layers"),
         ("softmax", {}, "of its attention"),
         ("masks", {"mask": "window"}, "After all layers"),
-        ("masks", {"mask": "painted", "painted": "2.0-2"}, "adds at most its output bias"),
+        ("masks", {"mask": "painted", "painted": "2.0-2"}, "attention then adds nothing"),
         ("positions", {}, "has its own positions"),
         ("encoder_block", {}, "is not made of our layers"),
         ("variants", {}, "on the same q, k and v"),
