@@ -59,7 +59,7 @@ export class AskBar {
     const locked = this.choices.locked();
     this.from.value = String(locked?.queries[0] ?? "");
     this.to.value = String(locked?.key ?? "");
-    this.colour.node.hidden = !this.asking.question;
+    this.colour.node.style.visibility = this.asking.question ? "" : "hidden"; // its room stays: nothing may move
     this.colour.sync();
   }
 

@@ -10,7 +10,7 @@ import { LONG, Overview, orderLists } from "./overview.js";
 import { listenMatrix } from "./pointer-matrix.js";
 import { listenChips, listenGrid, listenLines, listenWhy } from "./pointer.js";
 import { saveMenu } from "./save.js";
-import { measureParts, measureWidth } from "./screen.js";
+import { TABLE, measureParts, measureWidth } from "./screen.js";
 import { Texts, describeHead } from "./texts.js";
 import { whatIf } from "./what-if.js";
 import { WhyPanel } from "./why.js";
@@ -177,7 +177,7 @@ export class FullPage {
       this.measure();
       frames.mark("lines");
     }
-    const beside = Math.max(150, Math.min(236, box.foot.w - lay.matrix.left - 400));
+    const beside = Math.max(150, Math.min(236, box.foot.w - lay.matrix.left - TABLE));
     this.matrix.paintLegend(stacked ? Math.min(320, box.foot.w) : beside);
   }
 }

@@ -41,6 +41,8 @@ function offsetOf(element, root) {
   return top + scrollY;
 }
 
+export const TABLE = 500; // px: the table of the entropies with its changes, each row on a line
+const LEAST_BESIDE = 150 + TABLE + 70; // and before it the legend and the names of the rows
 const LEAST_PRESENTED = 524; // px: all heads above the panel, and a matrix that is not much higher than the screen
 const NARROWEST = 700; // px that a presented view keeps: below it is a phone's
 
@@ -90,7 +92,7 @@ export function measureParts(screen, width, panel) {
   for (const [name, size] of Object.entries({ gap, heads, matrix, height })) set(name, size);
   set("panel", panel.offsetHeight); // as high as the others let it be
   if (kind !== "phone") node.gridStage.style.height = node.matrix.style.height = "";
-  stack(screen, kind === "phone" || node.foot.clientWidth < 600);
+  stack(screen, kind === "phone" || node.foot.clientWidth < LEAST_BESIDE);
   node.legend.style.height = "38px";
   const box = (e) => ({ w: e.clientWidth, h: e.clientHeight });
   const { gridStage, lines: linesStage, why, shareBox, foot } = node;
