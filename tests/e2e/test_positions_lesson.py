@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.driver import QUIET, Open, at_widths, dial, picture, query_of, seen, sentence, sideways, visiting
+from tests.e2e.driver import QUIET, Open, at_widths, dial, picture, query_of, seen, sentence, sideways, still, visiting
 
 SENTENCES = ("main", "attention", "encoding", "offset", "places", "beyond")
 
@@ -73,6 +73,8 @@ def test_a_guess_uncovers_the_bars(open_app: Open) -> None:
     page = open_app("positions?revealed=0", still=True)
     expect(page.locator(".st-key-lesson-veil-positions-shuffled")).to_contain_text("Hidden until you have guessed")
     question = page.locator(".st-key-lesson-predict-shuffled")
+    page.wait_for_selector(QUIET)
+    still(page)  # the page's styles come a little after its words
     before = question.bounding_box()
     page.get_by_text("It stays the same", exact=True).click()
     expect(question).to_contain_text("✓ Right. Attention is a weighted sum")
