@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.driver import PATIENCE, Open, at_widths, query_of, sideways, visiting
+from tests.e2e.driver import PATIENCE, QUIET, Open, at_widths, query_of, sideways, visiting
 
 SENTENCE = ".st-key-lesson-sentence-main"
 CURVES = ".st-key-lesson-picture-training .js-plotly-plot"
@@ -67,6 +67,7 @@ def test_a_training_from_start_to_use(visit: Open) -> None:
     paused = steps(page)
     button(page, "Continue").click()
     reach(page, paused + 1)
+    page.wait_for_selector(QUIET)  # the whole page runs once after Continue
     button(page, "Stop").click()
     expect(page.locator(SENTENCE)).to_contain_text("and nothing is lost")
     with page.expect_download() as download:
