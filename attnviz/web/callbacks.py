@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.state.session_state import SessionState
 
-from attnviz.web import shell
+from attnviz.web import metrics, shell
 
 FAILED = "callbacks:failed"
 TROUBLE = "What you did last did not work. Whoever runs this server finds the reason in its log."
@@ -44,6 +44,7 @@ def _caught(run: Callable[..., None]) -> Callable[..., None]:
             except Exception:
                 if st.get_option("client.showErrorDetails") != "none":
                     raise
+                metrics.FAILED.inc()
                 _log.exception("a callback ended unexpectedly")
                 st.session_state[FAILED] = True
                 st.rerun()  # the whole page, for its top is where it is said

@@ -7,11 +7,12 @@ None of them holds a word of a visitor's, nor who it was.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
+from prometheus_client import REGISTRY, Counter, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from streamlit import runtime
@@ -20,12 +21,13 @@ from attnviz.web import cache
 from attnviz.web.limits import LIMITS
 from attnviz.web.store import STORE
 
+_log = logging.getLogger(__name__)
+
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # bounds of the histogram
 
-REGISTRY = CollectorRegistry()
-RUNS = Histogram("attnviz_run_seconds", "Seconds of a run.", ["what"], buckets=SECONDS, registry=REGISTRY)
-FAILED = Counter("attnviz_failed_runs", "Runs that ended with an error nobody foresaw.", registry=REGISTRY)
-REFUSED = Counter("attnviz_refused", "What was refused, by what it was.", ["what"], registry=REGISTRY)
+RUNS = Histogram("attnviz_run_seconds", "Seconds of a run.", ["what"], buckets=SECONDS)
+FAILED = Counter("attnviz_failed_runs", "Runs that ended with an error nobody foresaw.")
+REFUSED = Counter("attnviz_refused", "What was refused, by what it was.", ["what"])
 
 
 @contextmanager
@@ -43,6 +45,10 @@ def run(what: str) -> Iterator[None]:
 
 class Held(Collector):
     """What the server holds at the moment that it is asked."""
+
+    def describe(self) -> Iterator[Metric]:
+        """None beforehand: to ask for its names would be to collect, and so to import all of training."""
+        return iter(())
 
     def collect(self) -> Iterator[Metric]:
         """As Prometheus' client wants it."""
@@ -86,10 +92,12 @@ def _n_sessions() -> int:
 
 
 REGISTRY.register(Held())
-ProcessCollector(registry=REGISTRY)
 
 
 def serve() -> None:
-    """Answers at the port of the configuration, to this machine only; nowhere where it is 0."""
+    """Answers at the port and address of the configuration; nowhere where the port is 0. The app runs without."""
     if LIMITS.metrics_port:
-        start_http_server(LIMITS.metrics_port, addr=LIMITS.metrics_address, registry=REGISTRY)
+        try:
+            start_http_server(LIMITS.metrics_port, addr=LIMITS.metrics_address)
+        except OSError as error:  # such as a port that another process has
+            _log.error("no figures at %s, port %s: %s", LIMITS.metrics_address, LIMITS.metrics_port, error)

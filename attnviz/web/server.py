@@ -42,9 +42,9 @@ def harden() -> None:
             return
         _hardened.add(id(server))
     remove_left_folders()
-    metrics.serve()
     limit_messages()
     limit_uploads(server.uploaded_file_mgr)
+    metrics.serve()
 
 
 def limit_messages() -> None:

@@ -28,8 +28,8 @@ def component(name: str, entry: str, html: str, css: str, *, isolate_styles: boo
 def without_tables(data: Any) -> Any:
     """Data as Streamlit sends it without a look at whether there is a table in it.
 
-    For each list and dict at the first level it would import pandas and pyarrow to ask: 80 MB and a third of a second
-    on a new server. Errors: TypeError for a dict there; put it into a list.
+    For each list and dict at the first level it would import pandas and pyarrow to ask: 70 MB on a new server.
+    Errors: TypeError for a dict there; put it into a list.
     """
     if not isinstance(data, dict):
         return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -66,6 +67,17 @@ def test_what_is_held_is_said_by_function(result: str) -> None:
 
 def test_streamlit_still_counts_its_sessions_where_we_look() -> None:
     assert callable(SessionManager.list_active_sessions) and "_session_mgr" in Runtime.__init__.__code__.co_names
+
+
+def test_a_port_that_is_taken_stops_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        limits = metrics.LIMITS.model_copy(update={"metrics_port": port})
+        monkeypatch.setattr(metrics, "LIMITS", limits)
+        metrics.serve()
+    assert f"no figures at 127.0.0.1, port {port}" in caplog.text
 
 
 @pytest.fixture
