@@ -21,7 +21,7 @@ from attnviz.training.tasks.texts import MOST_BYTES, unwrapped
 
 MODEL = "minilm"
 FORMS = ("attnviz", "transformers")  # as `models.export` knows them, which is imported when it is needed
-BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page", "generate", "live")
+BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page", "generate", "live", "load")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -105,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure speed and memory, as ratios in one run (in a checkout)")
     bench.add_argument("what", nargs="?", choices=BENCHMARKS, help="one benchmark; without it: forward and app")
     bench.add_argument("--against", metavar="FOLDER", help="lessons: another checkout, measured by turns with this one")
+    bench.add_argument("--long", action="store_true", help="load: as long as its table says, hours in all")
+    bench.add_argument("--minutes", metavar="N", help="load: of mixed use on each of its servers, with --long (120)")
     bench.set_defaults(command=_bench)
     return parser
 
@@ -326,7 +328,11 @@ def _bench(options: argparse.Namespace) -> int:
         sys.stderr.write("attnviz: the benchmarks are part of the source checkout, not of the installed package\n")
         return 1
     sys.path.insert(0, str(folder.parents[1]))  # the benchmarks share tests/support/chromium.py
-    sys.argv = ["bench", *(["--against", options.against] if options.against else [])]
+    if (options.long or options.minutes) and options.what != "load":
+        raise InvalidParameterError("--long and --minutes are of bench load")
+    further = {"--against": options.against, "--minutes": options.minutes}
+    sys.argv = ["bench", *(word for name, value in further.items() if value for word in (name, value))]
+    sys.argv += ["--long"] if options.long else []
     for name in [options.what] if options.what else BENCHMARKS[:2]:
         runpy.run_path(str(folder / f"bench_{name}.py"), run_name="__main__")
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -30,13 +29,6 @@ PATIENCE = 120_000  # milliseconds
 class Replicas:
     address: str
     processes: dict[int, subprocess.Popen[bytes]]  # by port
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def configuration(folder: Path, port: int, replicas: list[int]) -> str:
@@ -68,8 +60,8 @@ def answers(address: str) -> bool:
 def replicas(tmp_path: Path) -> Iterator[Replicas]:
     nginx = shutil.which("nginx") or "/usr/sbin/nginx"
     assert Path(nginx).exists(), "this test needs nginx: apt-get install nginx-light"
-    ports = [free_port(), free_port()]
-    port = free_port()
+    ports = [chromium.free_port(), chromium.free_port()]
+    port = chromium.free_port()
     options = ["--server.headless=true", "--server.address=127.0.0.1"]
     environment = {**os.environ, "STREAMLIT_SERVER_COOKIE_SECRET": "of-this-test"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,7 @@ class Server:
 
     address: str
     seconds: float  # from its start to its first healthy answer
+    process: int  # its id
 
 
 def launch(playwright: Playwright) -> Browser:
@@ -61,18 +62,25 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
 
 
-@contextmanager
-def serve(script: Path = ROOT / "app.py", *, root: Path = ROOT) -> Iterator[Server]:
-    """A server for `script` under the settings of a checkout, ended with the block. Errors: RuntimeError."""
+def free_port() -> int:
+    """A port of this machine that nobody listens at now."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def serve(
+    script: Path = ROOT / "app.py", *, root: Path = ROOT, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A server for `script` under the settings of a checkout, ended with the block. Errors: RuntimeError."""
+    port = free_port()
     begin = time.perf_counter()
     options = ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
     server = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", str(script), *options],
         cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": str(root), **(environment or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -82,7 +90,7 @@ def serve(script: Path = ROOT / "app.py", *, root: Path = ROOT) -> Iterator[Serv
             if server.poll() is not None or time.perf_counter() - begin > PATIENCE:
                 raise RuntimeError(f"{script.name}: the server did not start")
             time.sleep(0.02)
-        yield Server(address, time.perf_counter() - begin)
+        yield Server(address, time.perf_counter() - begin, server.pid)
     finally:
         server.terminate()
         server.wait(10)
