@@ -2,7 +2,7 @@
 
 from attnviz.web import shell
 from attnviz.web.lesson import Lesson
-from attnviz.web.positions import parts, state
+from attnviz.web.positions import parts, shuffle, state
 
 shell.ensure()
 lesson = Lesson("positions", state.Settings(), follows=("layer", "head"))
@@ -13,7 +13,7 @@ inputs = state.inputs(lesson)
 def shuffling() -> None:
     """The question of the page: are the words in order, for the model?"""
     lesson.question("How does the model know the order of words?")
-    parts.shuffle_test(lesson, inputs)
+    shuffle.test(lesson, inputs)
     lesson.write_link(inputs)
 
 
@@ -48,7 +48,7 @@ def scores() -> None:
 
 
 shuffling()
-parts.tries_of_shuffling(lesson)
+shuffle.tries(lesson)
 attention()
 parts.tries_of_schemes(lesson)
 encoding()

@@ -6,11 +6,15 @@ The one mechanism of every quiz. A guess is the session's own: it is no setting 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from attnviz.web import shell
 from attnviz.web.components import course_view
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,17 @@ def veil(name: str, height: int) -> None:
     """The place of what is hidden, as high as it will be (px), so that nothing moves when it comes."""
     with st.container(key=f"lesson-veil-{name}", height=height, border=False):
         st.text("Hidden until you have guessed.")
+
+
+def room(name: str, height: int) -> DeltaGenerator:
+    """A place at least so high (px), for the veil and for what stands there after the guess.
+
+    A picture takes a moment to come: without room what stands below it would jump up, and down again.
+    """
+    key = f"lesson-room-{name}"
+    place = st.container(key=key)
+    place.html(f"<style>.st-key-{key} {{ min-height: {height}px }}</style>")
+    return place
 
 
 def _verdict(question: Question, guess: str) -> str:

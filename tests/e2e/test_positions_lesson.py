@@ -16,7 +16,7 @@ SENTENCES = ("main", "attention", "encoding", "offset", "places", "beyond")
 def ready(page: Page) -> None:
     page.wait_for_selector(".st-key-lesson-sentence-beyond")
     page.wait_for_selector(QUIET)
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 14")
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 16")
 
 
 visit = visiting("positions", ready, still=True)
@@ -76,11 +76,15 @@ def test_a_guess_uncovers_the_bars(open_app: Open) -> None:
     page.wait_for_selector(QUIET)
     still(page)  # the page's styles come a little after its words
     before = question.bounding_box()
+    below = page.get_by_role("heading", name="What does the same head see")
+    stood = below.evaluate("element => element.getBoundingClientRect().top")
     page.get_by_text("It stays the same", exact=True).click()
     expect(question).to_contain_text("✓ Right. Attention is a weighted sum")
     assert question.bounding_box() == before  # the verdict has its room: nothing below jumps
     expect(sentence(page, "main")).to_contain_text("Without positions it cannot tell.")
     expect(picture(page, "positions-shuffle").locator(".js-plotly-plot")).to_be_visible()
+    expect(picture(page, "positions-shuffle-others").locator(".js-plotly-plot")).to_be_visible()
+    assert below.evaluate("element => element.getBoundingClientRect().top") == pytest.approx(stood, abs=8)
 
 
 @pytest.mark.nightly

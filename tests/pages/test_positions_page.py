@@ -12,6 +12,8 @@ from attnviz.browser import attention_message
 from attnviz.browser.attention_message import one_layer
 from attnviz.formatting import number, percent, scientific
 from attnviz.nn import positions
+from attnviz.nn.transformer import Transformer
+from attnviz.web.lesson import Lesson
 from attnviz.web.positions.text import GUESSES
 from tests.pages.driver import SENTENCE, Page, beginning, chart_titles, charts, numbers, opened, values, views
 from tests.support.models import loaded
@@ -31,17 +33,39 @@ def first() -> Page:
 
 def test_the_bars_are_the_shuffle_test(first: Page) -> None:
     drawn = word_order.word_order(MINILM.encode(SENTENCE).words, 0)
-    (bars,) = charts(first)[0]["data"]
-    shown = np.array([float(moved) for _, moved in bars["customdata"]]).reshape(len(positions.SCHEMES), len(IDS))
-    heights, bases = numbers(bars["y"]).reshape(shown.shape), numbers(bars["base"]).reshape(shown.shape)
-    for i, scheme in enumerate(positions.SCHEMES):
-        test = word_order.shuffle_test(MINILM.transformer, IDS, drawn, scheme)
-        assert shown[i] == pytest.approx((100 * test.moved).numpy(), rel=1e-3, abs=1e-2)
-        assert set(bases[i]) == {len(positions.SCHEMES) - 1 - i}
-    assert heights / heights.max() == pytest.approx(shown / shown.max())  # drawn in proportion
+    for picture, schemes in enumerate([("none", "learned"), ("sinusoidal", "rope", "alibi")]):
+        (bars,) = charts(first)[picture]["data"]
+        shown = np.array([float(moved) for _, moved in bars["customdata"]]).reshape(len(schemes), len(IDS))
+        heights, bases = numbers(bars["y"]).reshape(shown.shape), numbers(bars["base"]).reshape(shown.shape)
+        for i, scheme in enumerate(schemes):
+            test = word_order.shuffle_test(MINILM.transformer, IDS, drawn, scheme)
+            assert shown[i] == pytest.approx((100 * test.moved).numpy(), rel=1e-3, abs=1e-2)
+            assert set(bases[i]) == {len(schemes) - 1 - i}
+        assert heights / heights.max() == pytest.approx(shown / shown.max())  # drawn in proportion
     none = word_order.shuffle_test(MINILM.transformer, IDS, drawn, "none")
     assert f"the largest difference is {scientific(none.largest)} (" in first.prose
     assert " ".join(MINILM.encode(SENTENCE).labels[i] for i in drawn) in first.prose
+
+
+def test_a_new_text_runs_what_the_sentence_is_about_before_the_rest() -> None:
+    app = opened("positions")
+    seen: list[str | int] = []  # how many texts each run had, and what was drawn
+    forward, draw = Transformer.forward, Lesson.picture
+
+    def run(model: Transformer, ids: torch.Tensor, *args: object, **options: object) -> object:
+        seen.append(len(ids))
+        return forward(model, ids, *args, **options)
+
+    def picture(lesson: Lesson, *args: object, **options: str) -> None:
+        seen.append(options["file"])
+        draw(lesson, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transformer, "forward", run)
+        patch.setattr(Lesson, "picture", picture)
+        app.text_area(key="text").set_value("A text that nobody has run so far on this very page.").run()
+    # the text and its shuffle together: without positions and with the model’s own, then the others, then the matrices
+    assert seen[:8] == [2, 2, "positions-shuffle", 2, 2, 2, "positions-shuffle-others", 1]
 
 
 def test_another_seed_is_another_shuffle() -> None:
@@ -73,7 +97,7 @@ def test_a_guess_is_answered_with_the_numbers(answer: str, verdict: str) -> None
     none = word_order.shuffle_test(MINILM.transformer, IDS, drawn, "none")
     assert "finds the same tokens, gives them the same weights" in reply
     assert f"(largest difference {scientific(none.largest)}: rounding)" in reply
-    assert len(charts(app)) == 7 and "Without positions it cannot tell" in app.prose and app.link == {}
+    assert len(charts(app)) == 8 and "Without positions it cannot tell" in app.prose and app.link == {}
 
 
 def test_a_causal_model_is_asked_with_its_own_reason() -> None:
@@ -99,7 +123,7 @@ def test_the_matrices_are_the_runs(first: Page) -> None:
 
 def test_the_heatmap_is_the_encoding(first: Page) -> None:
     table = positions.sinusoidal(128, 384).T.numpy()
-    heat, waves = charts(first)[1:3]
+    heat, waves = charts(first)[2:4]
     assert np.array_equal(numbers(heat["data"][0]["z"]), np.concatenate((table[0::2], table[1::2])))
     assert numbers(waves["data"][0]["y"]) == pytest.approx(table[48])
     assert numbers(waves["data"][1]["y"]) == pytest.approx(table[49])
@@ -109,7 +133,7 @@ def test_the_heatmap_is_the_encoding(first: Page) -> None:
 def test_the_learned_table_is_the_models() -> None:
     app = opened("positions", encoding="learned", pair="3")
     table = MINILM.transformer.state_dict()["embed.positions.weight"][:128]
-    heat, waves, matrix, band = charts(app)[1:5]
+    heat, waves, matrix, band = charts(app)[2:6]
     assert np.array_equal(numbers(heat["data"][0]["z"])[:192], table.T[0::2].numpy())
     assert numbers(waves["data"][1]["y"]) == pytest.approx(table[:, 7].numpy())
     cosine = torch.nn.functional.cosine_similarity(table[:, None].double(), table[None].double(), dim=-1)
@@ -126,14 +150,14 @@ def test_alibis_head_changes_what_follows() -> None:
     app = opened("positions", encoding="alibi", slope="5")
     slope = float(positions.alibi_slopes(12)[5])
     assert f"Head 5 takes {slope:.4g} from the score" in " ".join(chart_titles(app))
-    matrix, band = charts(app)[3:5]
+    matrix, band = charts(app)[4:6]
     far = np.abs(np.arange(128)[:, None] - np.arange(128)[None])
     assert numbers(matrix["data"][0]["customdata"]) == pytest.approx(-slope * far, rel=1e-5)
     assert numbers(band["data"][2]["y"]) == pytest.approx(-slope * np.arange(128), rel=1e-5)
 
 
 def test_the_curves_go_on_beyond_the_model(first: Page) -> None:
-    rows = charts(first)[6]["data"]
+    rows = charts(first)[7]["data"]
     for row, scheme in zip(rows, positions.SCHEMES[1:], strict=True):
         n = 511 if scheme == "learned" else 2048
         curve = word_order.scores_by_distance(MINILM.transformer, IDS[10], scheme, n)[2].numpy()
@@ -164,7 +188,7 @@ def test_every_model_runs(name: str, scheme: str) -> None:
     app = opened(
         "positions", model=name, scheme=scheme, encoding=scheme, layer="9", head="11", turn="15", slope="11", word="60"
     )
-    assert not app.exception and len(charts(app)) == 7
+    assert not app.exception and len(charts(app)) == 8
 
 
 @pytest.mark.parametrize(
@@ -184,7 +208,7 @@ def test_one_word_has_no_order() -> None:
 
 def test_a_text_longer_than_the_page_shows_is_cut() -> None:
     app = opened("positions", text="word and " * 400)
-    assert not app.exception and len(charts(app)) == 7
+    assert not app.exception and len(charts(app)) == 8
     assert any("first 64 tokens" in caption.value for caption in app.caption)
 
 
@@ -197,7 +221,7 @@ def test_a_text_longer_than_the_page_shows_is_cut() -> None:
 )
 def test_a_link_with_nonsense_still_opens(bad: dict[str, str]) -> None:
     app = opened("positions", **bad)
-    assert not app.exception and len(charts(app)) == 7
+    assert not app.exception and len(charts(app)) == 8
 
 
 @pytest.mark.parametrize("head", [0, 2])
@@ -207,7 +231,7 @@ def test_a_heads_score_depends_on_the_place_but_with_rope_and_alibi(head: int) -
     transformer = MINILM.transformer
     x = {s: transformer.embed(torch.full((1, 128), IDS[10]), None, s) for s in ("sinusoidal", "learned")}
     attention = transformer.encoder["layers"][0].self_attn
-    lines = charts(app)[5]["data"]
+    lines = charts(app)[6]["data"]
     assert [line["name"] for line in lines] == ["Sinusoidal", "Learned", "RoPE", "ALiBi"]
     with torch.inference_mode():
         for line, scheme in zip(lines, ("sinusoidal", "learned"), strict=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,14 @@ from attnviz.analysis import word_order
 from attnviz.browser.view_state import ViewState
 from attnviz.nn import positions, reference
 from attnviz.nn.config import ModelConfig
-from attnviz.nn.encoding import Encoding
 from attnviz.web import cache, shell
 from attnviz.web.components import attention_view
 from attnviz.web.components.dial import dial
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.positions import state, text
-from attnviz.web.positions.state import LARGEST, Copies, Settings, Table
+from attnviz.web.positions import shuffle, state, text
+from attnviz.web.positions.state import Copies, Settings, Table
 
 OUTLINED = 64  # dimensions: of more, a chosen one is too thin to outline, and the picture need not be sent again
-COLUMNS = [236, 900]  # px: controls and picture
-AROUND = 52  # px: title of a picture and the link to its data
-OTHER_EXPERIMENTS = ("seed", "first_head", "word")  # which no thing to try is about
 FORMULAS = tuple(
     rf"\text{{{scheme.label}}}\quad & " + r"\\ & ".join(scheme.formula)
     for scheme in map(positions.described, positions.SCHEMES)
@@ -38,75 +34,6 @@ SOURCE = " ".join(
         "Position p, pair i of the dimensions, C of the model, d of a head.",
     ]
 )
-
-
-# ---- the shuffle test --------------------------------------------------------------------------------
-
-
-def shuffle_test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
-    """Prediction, sentence, both texts and the bars."""
-    settings, model = lesson.settings(), cache.model(inputs.model)
-    encoding, config = model.encode(inputs.text), model.transformer.config
-    if not state.is_shuffled(encoding, settings.seed):
-        lesson.sentence(text.ONE_WORD)
-        return
-    revealed = lesson.revealed("shuffled")  # before that, only the run that the question is about
-    without = state.shuffled(inputs, settings)["none"] if revealed else state.shuffled_without(inputs, settings)
-    asked = text.prediction(without, causal=config.kind == "decoder")
-    shows = asked is None or lesson.predict("shuffled", text.SHUFFLE_QUESTION, text.GUESSES, *asked)
-    sentence = st.container()
-    controls, picture = st.columns(COLUMNS, gap="large")
-    with controls:
-        st.button("Shuffle again", on_click=_next_seed, args=(lesson, settings.seed), key="positions-again")
-        st.number_input("Seed of the shuffle", 0, LARGEST, key=lesson.key("seed"))
-        st.toggle("Compute in float64", key=lesson.key("exact"))
-    with picture:
-        _both_texts(encoding, word_order.word_order(encoding.words, settings.seed))
-        if not shows:
-            lesson.veil("shuffled", figures.moved_bars_height(state.n_runs(config)) + AROUND)
-            return
-        rows = state.shuffled(inputs, settings)
-        says = text.order(rows, model.info.title, config.positions, settings.exact)
-        _changes(lesson, encoding, rows, config.positions, says)
-    with sentence:
-        lesson.sentence(says)
-
-
-def _changes(
-    lesson: Lesson[Settings], encoding: Encoding, rows: Mapping[str, word_order.Shuffled], native: str, says: str
-) -> None:
-    """Bars per token and scheme."""
-    change = {name: row.moved.numpy() for name, row in rows.items()}
-    titles = {name: text.row_title(name, row, native) for name, row in rows.items()}
-    lesson.picture(
-        figures.moved_bars(change, titles, encoding.labels, shell.palette()),
-        title="How much each token’s output changed when the words were shuffled, % of its norm",
-        alt="Bars per token and scheme. " + says,
-        data=pd.DataFrame({"position": range(len(encoding)), "token": encoding.labels, **change}),
-        file="positions-shuffle",
-    )
-
-
-def _next_seed(lesson: Lesson[Settings], seed: int) -> None:
-    lesson.choose(seed=(seed + 1) % (LARGEST + 1))
-
-
-def _both_texts(encoding: Encoding, order: Sequence[int]) -> None:
-    texts = {"before": encoding.labels, "after": [encoding.labels[i] for i in order]}
-    for name, labels in texts.items():
-        with st.container(horizontal=True, gap="small", key=f"positions-text-{name}"):
-            st.text(name, width="content")
-            st.text(" ".join(labels), width="stretch")
-
-
-def tries_of_shuffling(lesson: Lesson[Settings]) -> None:
-    """What shows the shuffle test at its best."""
-    lesson.tries(
-        Try("A causal model", {}, model="scratch:gpt"),
-        Try("The same shuffle in float64", {"exact": True}),
-        first=2,
-        keeps=OTHER_EXPERIMENTS,
-    )
 
 
 # ---- the same head's attention -----------------------------------------------------------------------
@@ -153,7 +80,7 @@ def tries_of_schemes(lesson: Lesson[Settings]) -> None:
     lesson.tries(
         Try("Rotate queries and keys instead (RoPE)", {"scheme": "rope", "encoding": "rope", "turn": 3}),
         Try("The table that the model learned", {"scheme": "learned", "encoding": "learned", "pair": 0}),
-        keeps=OTHER_EXPERIMENTS,
+        keeps=shuffle.OTHER_EXPERIMENTS,
     )
 
 
@@ -164,7 +91,7 @@ def encoding(lesson: Lesson[Settings], inputs: shell.Inputs, table: Table) -> in
     """A scheme as a heatmap, and one pair of its dimensions as waves. Returns the head of a bias, else 0."""
     config = cache.model(inputs.model).transformer.config
     lesson.sentence(text.encoding(table.scheme, table.values), part="encoding")
-    controls, picture = st.columns(COLUMNS, gap="large")
+    controls, picture = st.columns(shuffle.COLUMNS, gap="large")
     with controls:
         _schemes(lesson, "encoding", "Scheme", config)
     with picture:
@@ -261,7 +188,7 @@ def places(lesson: Lesson[Settings], copies: Copies) -> None:
     """How much higher a head scores a near copy than a far one, at every place of the text."""
     gaps = copies.gaps
     lesson.sentence(text.places(gaps, copies.label, copies.head), part="places")
-    controls, picture = st.columns(COLUMNS, gap="large")
+    controls, picture = st.columns(shuffle.COLUMNS, gap="large")
     with controls:
         _head_and_word(lesson, copies, at="places")
     lines = {text.NAMES[scheme]: gap for scheme, gap in gaps.items()}
@@ -286,7 +213,7 @@ def distance(lesson: Lesson[Settings], copies: Copies) -> None:
     curves, limit, head = copies.curves, copies.config.max_len, copies.head
     scores = curves.of_head(head)
     lesson.sentence(text.distance(scores, copies.label, limit, curves.refusal), part="beyond")
-    controls, picture = st.columns(COLUMNS, gap="large")
+    controls, picture = st.columns(shuffle.COLUMNS, gap="large")
     with controls:
         _head_and_word(lesson, copies)
     titles = {scheme: text.range_title(scheme, curve, limit) for scheme, curve in scores.items()}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import streamlit as st
@@ -30,7 +28,6 @@ LARGEST = 9_999  # of any number in the link
 SHOWN = 128  # positions in a picture of an encoding
 TIMES = 4  # how far beyond the model's length scores are followed
 
-T = TypeVar("T")
 _Run = tuple[str, str, MaskName]  # name, scheme and mask
 
 _one_copy = threading.Lock()  # a model in float64 takes twice its memory
@@ -95,71 +92,63 @@ def shuffled_without(inputs: shell.Inputs, settings: Settings) -> word_order.Shu
 
 
 def shuffled(inputs: shell.Inputs, settings: Settings) -> dict[str, word_order.Shuffled]:
-    """What the shuffle did by scheme; "unmasked" is a causal model without positions and without its mask."""
-    if settings.exact:
-        return _shuffled_exactly(inputs.model, inputs.text, settings.seed)
-    runs = _runs(cache.model(inputs.model).transformer.config)
-    return _shuffled(inputs.model, inputs.text, settings.seed, runs)
+    """What the shuffle did without positions and with the model's own, which the sentence is about.
+
+    "unmasked" is a causal model without positions and without its mask.
+    """
+    return _by_scheme(inputs, settings, own_runs(cache.model(inputs.model).transformer.config))
 
 
-def _runs(config: ModelConfig) -> tuple[_Run, ...]:
-    """What the shuffle test runs: name, scheme and mask; a causal model once without its mask too."""
-    runs: list[_Run] = [(scheme, scheme, None) for scheme in word_order.schemes_of(config)]
+def shuffled_others(inputs: shell.Inputs, settings: Settings) -> dict[str, word_order.Shuffled]:
+    """What the shuffle did with the other schemes."""
+    return _by_scheme(inputs, settings, other_runs(cache.model(inputs.model).transformer.config))
+
+
+def own_runs(config: ModelConfig) -> tuple[_Run, ...]:
+    """What the shuffle test runs first: name, scheme and mask; a causal model once without its mask too."""
+    runs: list[_Run] = [(scheme, scheme, None) for scheme in dict.fromkeys(("none", config.positions))]
     if config.kind == "decoder":
         runs.insert(1, ("unmasked", "none", "none"))
     return tuple(runs)
 
 
-def n_runs(config: ModelConfig) -> int:
-    """How many runs the shuffle test compares."""
-    return len(_runs(config))
+def other_runs(config: ModelConfig) -> tuple[_Run, ...]:
+    """What it runs then: the schemes that the model was not made with."""
+    others = [scheme for scheme in word_order.schemes_of(config) if scheme not in ("none", config.positions)]
+    return tuple((scheme, scheme, None) for scheme in others)
 
 
-@store.kept()
-def _originals(name: str, text: str, runs: tuple[_Run, ...]) -> dict[str, torch.Tensor]:
-    """The outputs of the text as it stands, by run; two of these runs the rest of the page shows too."""
-    model = cache.model(name)
-    transformer, ids = model.transformer, model.encode(text).ids
-    traced = {transformer.config.positions: None, "none": "none"}  # by scheme: what it is to `_change`
-    known = {run: cache.trace(name, text, _change(traced[run[1]])) for run in runs if run[1] in traced and not run[2]}
-    others = tuple(run for run in runs if run not in known)
-    outputs = _by_run(others, lambda run: word_order.outputs(transformer, ids, run[1], mask=run[2]))
-    return outputs | {run[0]: trace.final[0] for run, trace in known.items()}
+def _by_scheme(inputs: shell.Inputs, settings: Settings, runs: tuple[_Run, ...]) -> dict[str, word_order.Shuffled]:
+    if not settings.exact:
+        return _shuffled(inputs.model, inputs.text, settings.seed, runs)
+    config = cache.model(inputs.model).transformer.config
+    every = _shuffled_exactly(inputs.model, inputs.text, settings.seed, own_runs(config) + other_runs(config))
+    return {name: every[name] for name, _, _ in runs}
 
 
 @store.kept()
 def _shuffled(name: str, text: str, seed: int, runs: tuple[_Run, ...]) -> dict[str, word_order.Shuffled]:
     model = cache.model(name)
-    return _test(model.transformer, model.encode(text), seed, runs, _originals(name, text, runs))
+    return _test(model.transformer, model.encode(text), seed, runs)
 
 
 @store.kept("Computing in float64 …")
-def _shuffled_exactly(name: str, text: str, seed: int) -> dict[str, word_order.Shuffled]:
+def _shuffled_exactly(name: str, text: str, seed: int, runs: tuple[_Run, ...]) -> dict[str, word_order.Shuffled]:
     model = cache.model(name)
     with _one_copy:
-        transformer = word_order.exact(model.transformer)
-        return _test(transformer, model.encode(text), seed, _runs(transformer.config), {})
+        return _test(word_order.exact(model.transformer), model.encode(text), seed, runs)
 
 
 def _test(
-    transformer: Transformer,
-    encoding: Encoding,
-    seed: int,
-    runs: tuple[_Run, ...],
-    originals: Mapping[str, torch.Tensor],
+    transformer: Transformer, encoding: Encoding, seed: int, runs: tuple[_Run, ...]
 ) -> dict[str, word_order.Shuffled]:
+    """The shuffle test by the runs' names."""
     drawn = word_order.word_order(encoding.words, seed)
 
     def one(run: _Run) -> word_order.Shuffled:
-        name, scheme, mask = run
-        known = originals.get(name)
-        return word_order.shuffle_test(transformer, encoding.ids, drawn, scheme, mask=mask, original=known)
+        _, scheme, mask = run
+        return word_order.shuffle_test(transformer, encoding.ids, drawn, scheme, mask=mask)
 
-    return _by_run(runs, one)
-
-
-def _by_run(runs: tuple[_Run, ...], one: Callable[[_Run], T]) -> dict[str, T]:
-    """What `one` makes of each run, by its name."""
     with ThreadPoolExecutor(2) as two:  # at a time: half the wait where a second core is free
         return dict(zip((name for name, _, _ in runs), two.map(one, runs), strict=True))
 

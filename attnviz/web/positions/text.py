@@ -62,6 +62,16 @@ def order(rows: Mapping[str, word_order.Shuffled], title: str, native: str, exac
     )
 
 
+def hidden_order(title: str, native: str, *, causal: bool) -> str:
+    """What stands in the place of `order` before the guess, about as long: what is asked, and no number."""
+    asks = (
+        "Shuffle the words, and follow each token to its new place: is its output there the one that it had? The "
+        "largest difference of any number will stand here"
+    )
+    mask = ", with the causal mask and without it, beside the mean change in per cent of the norm" if causal else ""
+    return f"{asks}{mask}. Beside it: what the same shuffle does with {title}’s own {WITH[native]}."
+
+
 def row_title(name: str, row: word_order.Shuffled, native: str) -> str:
     """What stands above a scheme's bars; short, for phones."""
     title = {"none": "No positions", "unmasked": "No mask either"}.get(name) or NAMES[name]

@@ -128,9 +128,9 @@ def test_what_moved_is_measured_token_by_token() -> None:
         expected = (after[new] - before[old]).norm() / before[old].norm()
         assert float(test.moved[old]) == pytest.approx(float(expected), rel=1e-5)
     assert test.largest == pytest.approx(max(float((after[j] - before[i]).abs().max()) for j, i in enumerate(drawn)))
-    assert test.scale == float(before.abs().max())
+    assert test.scale == pytest.approx(float(before.abs().max()), rel=1e-6)  # two texts in one run round differently
     again = word_order.shuffle_test(found, ids, drawn, "learned", original=before)
-    assert torch.equal(again.moved, test.moved)
+    torch.testing.assert_close(again.moved, test.moved)
 
 
 @pytest.mark.parametrize("drawn", [(0, 1), (0, 0, 1), (1, 2, 3), (0, 1, 2, 3)])
