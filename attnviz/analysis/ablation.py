@@ -6,6 +6,7 @@
     a number  what it adds, times that
 
 A change of one head needs only what comes after it: all heads of a layer are one batch, which begins at that layer.
+Here is what became of the whole output; `patching` measures one outcome, also of another text's activations.
 Source: Michel et al. 2019, "Are Sixteen Heads Really Better than One?"; Wang et al. 2023, "Interpretability in the
 Wild", section 2 (mean ablation).
 """
@@ -14,17 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from attnviz.analysis.attribution import check_split, encoder_layer
-from attnviz.analysis.provenance.steps import schemes
+from attnviz.analysis import patching, sites
+from attnviz.analysis.attribution import check_split
+from attnviz.analysis.sites import Ends
 from attnviz.errors import InvalidParameterError
-from attnviz.nn import positions
-from attnviz.nn.masks import Mask
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
 
@@ -60,39 +60,10 @@ def each_head(model: Transformer, trace: Trace, how: How = "zero", *, batch: int
 
 
 def _layer_changed(model: Transformer, trace: Trace, layer: int, how: How, batch: int) -> tuple[Tensor, Tensor | None]:
-    n, run, block = trace.lengths[batch], trace.layers[layer], encoder_layer(model, layer)
-    record = run.attention
-    assert record.out is not None
-    z = record.z[batch, :, :n]  # (H, T, D)
-    match how:
-        case "zero":
-            new = torch.zeros_like(z)
-        case "mean":
-            new = z.mean(dim=1, keepdim=True).expand_as(z)
-        case "uniform":
-            new = _alike(trace, layer, batch)
-        case _:
-            new = z * float(how)
-    weight = block.self_attn.out_proj.weight.unflatten(1, (z.shape[0], z.shape[2])).permute(1, 2, 0)  # (H, D, C)
-    out = record.out[batch, :n] + (new - z) @ weight  # (H, T, C): each row has one head changed
-    mid = run.resid_pre[batch, :n] + out
-    mid = mid if block.norm_first else block.norm1(mid)
-    if block.attention_only:
-        x = mid
-    elif block.norm_first:
-        x = mid + block.feed_forward(block.norm2(mid))
-    else:
-        x = block.norm2(mid + block.feed_forward(mid))
-    return rest_of_run(model, trace, layer + 1, x, batch=batch)
-
-
-def _alike(trace: Trace, layer: int, batch: int) -> Tensor:
-    """z of heads that look at all that they may look at alike, (H, T, D), times what their factor is."""
-    record, n = trace.layers[layer].attention, trace.lengths[batch]
-    may = torch.ones(1, 1, n, n, dtype=torch.bool) if record.keep is None else record.keep[..., :n, :n]
-    may = may.expand(*record.q.shape[:2], n, n)[batch].to(record.v.dtype)
-    z = may / may.sum(dim=-1, keepdim=True).clamp_min(1) @ record.v[batch, :, :n]
-    return z if record.head_scale is None else z * record.head_scale[:, None, None]
+    site = sites.sites(trace)[layer]
+    new = patching.changed_z(trace, site, how, batch=batch)
+    out = patching.versions(model, trace, site, new, batch=batch)
+    return _read(model, sites.after_attention(model, trace, site, out, batch=batch))
 
 
 def rest_of_run(
@@ -107,20 +78,12 @@ def rest_of_run(
     Errors: as `each_head`, and InvalidParameterError for x of another length.
     """
     check_split(model, trace, layer, batch)
-    n, config = trace.lengths[batch], trace.config
-    if x.dim() != 3 or x.shape[1:] != (n, config.d_model):
-        raise InvalidParameterError(f"x is (B, {n}, {config.d_model}) for this text, not {tuple(x.shape)}")
-    place = "decoder" if model.encoder is None else "encoder"
-    options: dict[str, Any] = {"mask": Mask(causal=place == "decoder")}
     with torch.inference_mode():
-        for number in range(layer, len(trace.layers)):
-            scheme = positions.described(schemes(trace, number, place)[1])
-            options |= scheme.in_attention(config.n_heads, config.head_dim, x, 0)
-            options["intervention"] = None if trace.intervention is None else trace.intervention.at(number, place)
-            x = encoder_layer(model, number).trace(x, **options).resid_post
-        norm: nn.Module = cast(Any, model.decoder if model.encoder is None else model.encoder)["norm"]
-        final = norm(x)
-        return final, None if model.head is None else cast(Any, model.head)(final, (n,) * len(final))
+        return _read(model, sites.after_layer(model, trace, sites.sites(trace)[0].place, layer, x, batch=batch))
+
+
+def _read(model: Transformer, ends: Ends) -> tuple[Tensor, Tensor | None]:
+    return ends.final, None if model.head is None else ends.logits()
 
 
 # ---- what became of it -----------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from attnviz import Intervention, InvalidParameterError, Trace, Transformer, load
-from attnviz.analysis import ablation
+from attnviz.analysis import ablation, patching
+from attnviz.analysis.sites import Site
 from attnviz.models.programs.models import NOTHING, listed
 from tests.unit.analysis.test_attribution import VARIANTS, ran
 
@@ -56,7 +57,7 @@ def test_uniform_is_a_softmax_that_is_even():
         even = model(
             torch.tensor([trace.encodings[0].ids]), intervention=Intervention(temperature=1e6, layers=(1,))
         ).layers[1]
-    z = ablation._alike(trace, 1, 0)
+    z = patching.changed_z(trace, Site("decoder", 1), "uniform")
     torch.testing.assert_close(z, even.attention.z[0], rtol=1e-3, atol=1e-4)
 
 
