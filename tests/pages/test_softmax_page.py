@@ -1,5 +1,6 @@
 """Softmax and temperature through AppTest: what is on screen is what the library computes."""
 
+import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
@@ -12,6 +13,8 @@ from attnviz.web.temperatures import TEMPERATURES
 from tests.pages.driver import SENTENCE, Page, beginning, charts, numbers, opened
 from tests.support.hostile_texts import HOSTILE
 from tests.support.models import loaded
+
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @pytest.fixture
@@ -147,6 +150,27 @@ def test_the_second_largest_weight_is_called_so() -> None:
     app = opened("softmax", revealed=0)
     (quiz,) = (one for one in app.get("button_group") if "softmax.quiz.sharper" in one.proto.id)
     assert "what happens to the second\\-largest weight, that of “\\[CLS\\]”" in quiz.proto.label
+
+
+def test_how_much_larger_the_gradient_gets_is_said_of_all_seeds_and_as_a_power_of_ten() -> None:
+    """One seed's own figure, such as 18,900 times, is another with every seed: 23,800, 48,300, 125,000."""
+    gains = []
+    for seed in range(11):  # each a row of 16 random products of 1,024 numbers, 64 times, as the sentence says
+        generator = torch.Generator().manual_seed(4_096 * seed + 1_024)
+        queries, keys = (torch.randn(64, n, 1_024, generator=generator) for n in (1, 16))
+        products = (queries * keys).sum(-1).double().numpy()
+        medians = []
+        for scores in (products, products / 32):  # √1,024
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            weights /= weights.sum(axis=1, keepdims=True)
+            jacobians = [np.diag(row) - np.outer(row, row) for row in weights]
+            medians.append(sorted(np.linalg.norm(jacobian) for jacobian in jacobians)[31])
+        gains.append(medians[1] / medians[0])
+    said = [f"10{str(round(np.log10(gain))).translate(RAISED)}" for gain in (np.median(gains), *sorted(gains))]
+    app = opened("softmax")
+    for seed in (0, 3):
+        app.choose(seed=seed)
+        assert f"about {said[0]} times as large (median of 11 seeds; from {said[1]} to {said[-1]})." in app.prose
 
 
 # ---- what follows the reader -----------------------------------------------------------------------

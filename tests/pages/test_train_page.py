@@ -20,6 +20,7 @@ import torch
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import percent
 from attnviz.models import folders
+from attnviz.training.config import TrainConfig, preset
 from attnviz.training.head_losses import HeadLosses, head_losses
 from attnviz.training.loop import Training, train
 from attnviz.training.tasks import TASKS
@@ -27,6 +28,7 @@ from attnviz.web import cache, reloads
 from attnviz.web.jobs import priority, training_limits, training_queue, training_runs
 from attnviz.web.jobs.training_runs import Run
 from attnviz.web.train import corpus, curves, heads, state
+from attnviz.web.train.state import Settings
 from tests.pages.driver import Page, charts, components, numbers, opened
 from tests.support.hostile_texts import HOSTILE
 
@@ -42,7 +44,7 @@ SMALL: dict[str, Any] = {
     "steps": 16,
     "positions": "learned",
 }
-CONFIG = state.config_of(state.Settings(**SMALL))
+CONFIG = state.config_of(Settings(**SMALL))
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +101,26 @@ def test_every_task_brings_its_explanation_and_its_preset(task: str) -> None:
     app = opened("train", **{"task": task, **state.suggested(task, "default")})
     assert TASKS[task].explains[:40] in app.caption[0].value.replace("\\", "")
     assert not app.exception and not next(b for b in app.button if b.label == "Start").disabled
+
+
+def offered(task: str) -> TrainConfig:
+    """The training that the page starts for somebody who picks a task and presses Start."""
+    app = opened("train")
+    app.get("button_group")[0].set_value(task).run()
+    return state.config_of(Settings(**{name: app.session_state[f"train.{name}"] for name in asdict(Settings())}))
+
+
+def test_the_default_reversal_is_the_training_that_is_known_to_learn() -> None:
+    """With up to 12 letters in as many steps it ended with 29 % right."""
+    config, known = offered("reverse"), preset("reverse")
+    assert config == replace(known, eval_every=config.eval_every, warmup=config.warmup)
+    assert (config.length, config.steps) == (16, 1_500)  # [BOS], 7 letters, “>”, 7 letters
+
+
+@pytest.mark.nightly
+def test_the_default_reversal_ends_with_nearly_all_right() -> None:
+    last = list(train(offered("reverse")))[-1]
+    assert last.metrics is not None and last.metrics["exact"] >= 0.97
 
 
 def test_numbers_on_screen_are_those_of_the_training() -> None:
@@ -382,8 +404,8 @@ def test_another_task_or_size_brings_its_own_numbers() -> None:
         assert app.session_state[f"train.{field}"] == value
     app.get("button_group")[1].set_value("small").run()
     assert (app.session_state["train.n_heads"], app.session_state["train.d_model"]) == (2, 32)
-    assert state.config_of(state.Settings()).steps == state.preset("induction", "default").steps  # the first look
-    assert state.suggested("induction", "default").items() <= asdict(state.Settings()).items()
+    assert state.config_of(Settings()).steps == state.preset("induction", "default").steps  # the first look
+    assert state.suggested("induction", "default").items() <= asdict(Settings()).items()
 
 
 # ---- what cannot be trained ------------------------------------------------------------------------------
@@ -415,7 +437,7 @@ def test_settings_that_cannot_be_are_said_and_kept(settings: dict[str, Any], say
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "one", ""])
 def test_what_is_no_number_is_ignored_in_a_link(value: str) -> None:
     app = opened("train", **{**SMALL, "learning_rate": value, "steps": value})
-    assert not app.exception and app.session_state["train.learning_rate"] == state.Settings().learning_rate
+    assert not app.exception and app.session_state["train.learning_rate"] == Settings().learning_rate
 
 
 def test_twenty_bytes_of_text_are_too_few_and_stay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -508,7 +530,7 @@ def test_a_server_that_takes_none_says_so_and_keeps_what_was_set(monkeypatch: py
 def test_a_loss_that_runs_away_is_said_and_what_was_set_stays() -> None:
     config = replace(CONFIG, learning_rate=10.0)
     app = opened("train", **SMALL, learning_rate=10.0)
-    assert state.config_of(state.Settings(**SMALL, learning_rate=10.0)) == config
+    assert state.config_of(Settings(**SMALL, learning_rate=10.0)) == config
     app = press(app, "Start")
     run = app.session_state["training"]
     run.status, run.error = "failed", "The loss is nan."  # AdamW takes much: the sentence is what counts here

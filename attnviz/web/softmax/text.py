@@ -207,4 +207,4 @@ def _power_of_ten(value: float) -> str:
     """The nearest power of ten: 10⁴."""
     if not 0 < value < math.inf:
         return "∞"
-    return scientific(10.0 ** round(math.log10(value)), 1).removeprefix("1 × ")
+    return scientific(10.0 ** round(math.log10(value)), 1).removeprefix("1\u00a0×\u00a0")
