@@ -38,6 +38,7 @@ MODULES = {
     "panel": "provenance/panel.js",
     "sentences": "provenance/sentences.js",
     "digits": "provenance/digits.js",
+    "provenance_view": "provenance/view.js",
     "safetensors": "model/safetensors.js",
     "kernel": "model/kernel.js",
     "live_message": "model/message.js",

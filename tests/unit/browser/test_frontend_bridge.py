@@ -101,3 +101,22 @@ def test_the_last_of_a_movement_is_reported_when_the_element_comes_back() -> Non
     give([away, late, back, answered, moving, pause, still]);
     """
     assert run_node(script) == [[1], False, [1, 2], True, [1, 2], False, [1, 2]]
+
+
+def test_a_view_that_leaves_the_page_tells_what_was_chosen_last() -> None:
+    """Step by step waits a moment before it tells the page: a rerun that takes it away meanwhile loses nothing."""
+    script = """
+    const told = [], view = Object.create(provenance_view.ProvenanceView.prototype);
+    const state = {step: "softmax", path: [["A", 1, 2]], head: 3, row: -1};
+    Object.assign(view, {state, focus: {}, edits: new Map(), onState: (state) => told.push(state), sending: 0});
+    Object.assign(view, {unwatch: () => {}, resize: {disconnect: () => {}}});
+    view.send(false);
+    const waits = told.length;
+    view.destroy();
+    await new Promise((go) => setTimeout(go, 300));
+    const once = told.length;
+    view.destroy();
+    give([waits, once, told]);
+    """
+    last = {"step": "softmax", "path": "A:1:2", "head": 3, "row": -1, "edits": ""}
+    assert run_node(script) == [0, 1, [last]]

@@ -15,7 +15,7 @@ import { drawStrip, drawThumbs } from "./strip.js";
 
 const SEND_AFTER = 250; // ms without a change, so that a reader who steps on does not wait for the server
 
-class ProvenanceView {
+export class ProvenanceView {
   /** `onState` gets {step, path, head, row, edits}; `onLayer` {layer, cell}: a number of another layer. */
   constructor(root, { message, state, onState, onLayer }) {
     this.root = root;
@@ -287,7 +287,7 @@ class ProvenanceView {
   }
 
   destroy() {
-    clearTimeout(this.sending);
+    this.report(); // what waits to be told: a rerun may take the view away within the pause
     this.unwatch();
     this.resize.disconnect();
   }
