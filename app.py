@@ -21,10 +21,13 @@ sections = {
     "": [st.Page(pages / "explore.py", title="Explore", default=True)],
     "Models": [
         st.Page(pages / "models.py", title="All models"),
-        st.Page(pages / "heads.py", title="Heads"),
         st.Page(pages / "generate.py", title="Generate"),
         st.Page(pages / "translate.py", title="Translate"),
         st.Page(pages / "vision.py", title="Vision"),
+    ],
+    "Investigate": [
+        st.Page(pages / "heads.py", title="Heads"),
+        st.Page(pages / "evidence.py", title="Attention and cause"),
     ],
     "Learn": [
         st.Page(pages / "lessons.py", title="Start here"),

@@ -13,7 +13,7 @@ units and signs: their orders are compared, by size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +33,7 @@ from attnviz.nn.trace import Trace
 
 Method = Literal["attention", "rollout", "flow", "norm", "gradient", "integrated", "erasure"]
 METHODS: tuple[Method, ...] = ("attention", "rollout", "flow", "norm", "gradient", "integrated", "erasure")
-SIGNED = ("gradient", "integrated", "erasure")  # the others are sizes
+SIGNED: tuple[Method, ...] = ("gradient", "integrated", "erasure")  # the others are sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,24 +65,26 @@ def gathered(
     *,
     layer: int | None = None,
     how: Nothing | None = None,
-    integrate: bool = True,
+    methods: Collection[Method] = METHODS,
     batch: int = 0,
     each: Callable[[int], None] = lambda steps: None,
 ) -> Evidence:
-    """All measures that the model allows, and for the others why not.
+    """The measures that the model allows, and for the others why not.
 
     Arguments
         layer: of attention, norm and gradient; None: attention and norm are the mean over all layers, the gradient's
             products their sum.
         how: what stands for a token that is erased, see `reruns.nothing`.
-        integrate: whether integrated gradients, which take longest, are worked out.
+        methods: which measures; integrated gradients take longest.
         each: told the points of theirs that are done.
 
-    Errors: InvalidParameterError for a layer that is not there.
+    Errors: InvalidParameterError for a layer that is not there, or a measure that there is not.
     """
     n_layers = len(trace.layers)
     if layer is not None and not 0 <= layer < n_layers:
         raise InvalidParameterError(f"layer {layer} of {n_layers} (counted from 0)")
+    if unknown := sorted(set(methods) - set(METHODS)):
+        raise InvalidParameterError(f"{unknown[0]!r} is not one of {', '.join(METHODS)}")
     n, rows = trace.lengths[batch], list(prediction.rows)
     which = range(n_layers) if layer is None else (layer,)
     parts: dict[str, Erasure | Integrated] = {}
@@ -117,7 +119,7 @@ def gathered(
     values: dict[Method, Tensor] = {}
     missing: dict[Method, str] = {}
     for method in METHODS:
-        if method == "integrated" and not integrate:
+        if method not in methods:
             continue
         try:
             values[method] = ways[method]().double()
@@ -126,6 +128,20 @@ def gathered(
     special = trace.encodings[batch].special if trace.encodings else (False,) * n
     own = tuple(i for i in range(n) if not special[i])
     return Evidence(prediction, values, missing, own, parts.get("erasure"), parts.get("integrated"))  # type: ignore[arg-type]
+
+
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """Measures of one prediction that were worked out in parts, as one."""
+    values = {method: value for part in parts for method, value in part.values.items()}
+    missing = {method: why for part in parts for method, why in part.missing.items()}
+    return Evidence(
+        parts[0].prediction,
+        {method: values[method] for method in METHODS if method in values},
+        {method: missing[method] for method in METHODS if method in missing},
+        parts[0].own,
+        next((part.erased for part in parts if part.erased is not None), None),
+        next((part.integrated for part in parts if part.integrated is not None), None),
+    )
 
 
 def _shares(norms: Tensor) -> Tensor:

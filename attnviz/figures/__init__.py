@@ -14,6 +14,7 @@ from attnviz.figures.encoder import (
     drift_paths,
     norm_rows,
 )
+from attnviz.figures.evidence import measure_columns
 from attnviz.figures.heads import head_scatter, role_map
 from attnviz.figures.implied_matrices import implied_matrices
 from attnviz.figures.masks import token_bars, token_bars_height
@@ -61,6 +62,7 @@ __all__ = [
     "head_shares",
     "head_tiles",
     "implied_matrices",
+    "measure_columns",
     "moved_bars",
     "moved_bars_height",
     "norm_rows",

@@ -39,13 +39,26 @@ CHAPTERS = (
     Chapter("train", "Watch attention form", "How does attention form?", 8, ("replay",)),
 )
 BY_PAGE = {chapter.page: chapter for chapter in CHAPTERS}
-PAGES = (*BY_PAGE, "models", "heads", "lessons", "glossary")  # that a link of the course or the glossary leads to
+PAGES = (
+    *BY_PAGE,
+    "models",
+    "heads",
+    "evidence",
+    "lessons",
+    "glossary",
+)  # that a link of the course or the glossary leads to
 MOVERS = ("course", "lessons", "words", "glossary", "start")  # the components that may ask for another page
 
 
 def title(page: str) -> str:
     """A page as the menu calls it."""
-    others = {"models": "All models", "heads": "Heads", "lessons": "Start here", "glossary": "Glossary"}
+    others = {
+        "models": "All models",
+        "heads": "Heads",
+        "evidence": "Attention and cause",
+        "lessons": "Start here",
+        "glossary": "Glossary",
+    }
     return BY_PAGE[page].title if page in BY_PAGE else others[page]
 
 

@@ -11,7 +11,8 @@ from tests.e2e.driver import PATIENCE, QUIET, Open, at_widths, pick, query_of, s
 
 OTHER = "The dog chased the cat because it ran."
 SECTIONS = {
-    "Models": ("models", "heads", "generate", "translate", "vision"),
+    "Models": ("models", "generate", "translate", "vision"),
+    "Investigate": ("heads", "evidence"),
     "Learn": ("step_by_step", "softmax", "masks", "positions", "encoder_block", "variants"),
     "Train": ("train", "replay"),
 }

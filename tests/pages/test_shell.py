@@ -11,9 +11,10 @@ from attnviz.inputs.assets import ASSETS
 from attnviz.web import cache, shell
 from tests.pages.driver import SENTENCE, Page, header, opened, values, views
 
-MODELS = ["models", "heads", "generate", "translate", "vision"]
+MODELS = ["models", "generate", "translate", "vision"]
+INVESTIGATE = ["heads", "evidence"]
 LEARN = ["lessons", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants", "program", "glossary"]
-PAGES = ["explore", *MODELS, *LEARN, "train", "replay"]
+PAGES = ["explore", *MODELS, *INVESTIGATE, *LEARN, "train", "replay"]
 OTHER = "The dog chased the cat because it ran."
 
 
@@ -49,7 +50,7 @@ def test_a_page_that_ends_in_a_sentence_has_its_tools_too() -> None:
     assert "reads two texts" in app.sentence and tools(app)["leftOut"] == []
 
 
-@pytest.mark.parametrize(("name", "place"), [("", 0), ("generate", 2), ("glossary", 3), ("train", 4)])
+@pytest.mark.parametrize(("name", "place"), [("", 0), ("generate", 2), ("evidence", 3), ("glossary", 4), ("train", 5)])
 def test_the_menu_marks_the_section_that_the_page_is_in(name: str, place: int) -> None:
     styles = " ".join(one.proto.body for one in opened(name).get("html"))
     assert ("stTopNavSection" in styles) == (place > 0) and (f"> :nth-child({place}) " in styles) == (place > 0)

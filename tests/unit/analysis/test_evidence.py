@@ -69,6 +69,7 @@ def austen() -> Model:
     return load("austen")
 
 
+QUICK = tuple(method for method in evidence.METHODS if method != "integrated")
 TALE, NOVEL = "The cat saw the dogs because they were hungry.", "It is a truth universally acknowledged that"
 
 
@@ -97,7 +98,7 @@ def test_a_classifier_of_images_is_read_at_its_first_token() -> None:
     trace = model.run(np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8))
     assert trace.logits is not None
     assert predictions.predicted(trace) == Prediction("class", (0,), int(trace.logits[0].argmax()))
-    found = evidence.gathered(model, trace, predictions.predicted(trace), integrate=False)
+    found = evidence.gathered(model, trace, predictions.predicted(trace), methods=QUICK)
     assert not found.missing and len(found.own) == trace.lengths[0] - 1  # every patch
 
 
@@ -267,17 +268,22 @@ def test_norms_are_those_of_the_weighted_transformed_vectors(tales: Model) -> No
 def test_a_layer_alone_and_what_is_not_there(tales: Model) -> None:
     trace = tales.run(TALE)
     asked = predictions.predicted(trace)
-    found = evidence.gathered(tales, trace, asked, layer=1, integrate=False)
+    found = evidence.gathered(tales, trace, asked, layer=1, methods=QUICK)
     assert "integrated" not in found.values and not found.missing
     last = asked.rows[0]
     assert torch.allclose(found.values["attention"].float(), trace.layers[1].attention.weights[0, :, last].mean(dim=0))
     with pytest.raises(InvalidParameterError, match="layer 3 of 3"):
         evidence.gathered(tales, trace, asked, layer=3)
+    with pytest.raises(InvalidParameterError, match="'lime' is not one of attention, rollout"):
+        evidence.gathered(tales, trace, asked, methods=["lime"])  # type: ignore[list-item]
+    halves = [evidence.gathered(tales, trace, asked, methods=part) for part in (QUICK[3:], QUICK[:3])]
+    whole = evidence.joined(halves)
+    assert tuple(whole.values) == QUICK and whole.erased is halves[0].erased and whole.integrated is None
     compared = found.compared("erasure")
     assert compared is not None and compared[0].value == compared[1].value == 1 and compared[0].n == len(found.own)
     assert found.compared("integrated") is None
     short = tales.run("The")
-    few = evidence.gathered(tales, short, predictions.predicted(short), integrate=False)
+    few = evidence.gathered(tales, short, predictions.predicted(short), methods=QUICK)
     with pytest.raises(InvalidParameterError, match="1 tokens: no rank correlation of fewer than 4"):
         few.compared("attention")
 

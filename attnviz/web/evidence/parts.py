@@ -1,0 +1,160 @@
+"""What the page "Attention and cause" draws, in the order of the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from attnviz import figures
+from attnviz.analysis import agreement, erasure, evidence, flow, gradients
+from attnviz.analysis.evidence import METHODS, Method
+from attnviz.web import cache, shell
+from attnviz.web.components.table import table
+from attnviz.web.evidence import state, text
+from attnviz.web.evidence.shown import Shown
+from attnviz.web.evidence.state import Settings
+from attnviz.web.lesson import Lesson, Try
+
+FORMULA = r"""\begin{aligned}
+&\text{erasure}_j=f(x)-f(x\text{ without }j)\\
+&\text{norm}_j=\lVert\alpha_{ij}\,(x_jW_V+b_V)\,W_O\rVert\\
+&\text{gradient}_j=\textstyle\sum_i A_{ij}\,\partial f/\partial A_{ij}\\
+&\text{integrated}_j=(x_j-x'_j)\cdot\\
+&\qquad\textstyle\int_0^1\partial f/\partial x_j\,(x'+a(x-x'))\,da
+\end{aligned}"""
+SOURCE = (
+    "Rollout, flow: Abnar and Zuidema 2020. ‖αv‖: Kobayashi et al. 2020. Gradient × attention: Serrano and Smith 2019. "
+    "Integrated gradients: Sundararajan et al. 2017. Erasure: Li et al. 2016. Whether attention explains: Jain and "
+    "Wallace 2019; Wiegreffe and Pinter 2019. Embeddings: Crabbé and van der Schaar 2022."
+)
+MOST_OPTIONS = 4
+
+
+def controls(lesson: Lesson[Settings], shown: Shown) -> None:
+    """What is predicted, and the layer."""
+    columns = st.columns([2, 2, 2, 3], gap="medium")
+    if shown.hidden is not None:
+        with columns[0]:
+            labels = cache.trace(shown.model, shown.text).encodings[0].labels
+            lesson.token_box("Hidden token", "position", labels)
+    if shown.offers:
+        by_target = {one.target: text.offered(one) for one in shown.offers}
+        options = [state.LIKELIEST, *by_target]
+        names = by_target | {state.LIKELIEST: "the likeliest"}
+        if lesson.settings().target not in names:
+            lesson.choose(target=state.LIKELIEST)
+        title = "Class" if shown.prediction.kind == "class" else "Prediction"
+        columns[1].selectbox(title, options, key=lesson.key("target"), format_func=names.__getitem__)
+        if shown.prediction.kind == "token":
+            columns[2].text_input(
+                "Or type a token", key=lesson.key("typed"), max_chars=state.LONGEST_TYPED, placeholder="truth"
+            )
+    n_layers = len(cache.trace(shown.model, shown.text).layers)
+    names_of = {state.ALL_LAYERS: "All layers"} | {i: f"Layer {i}" for i in range(n_layers)}
+    columns[3 if shown.offers else 0].selectbox(
+        "Attention, ‖αv‖ and gradient of", list(names_of), key=lesson.key("layer"), format_func=names_of.__getitem__
+    )
+    if shown.typed_pieces:
+        st.caption(text.pieces(shown))
+
+
+def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:
+    """Which token matters most; whether the page may show it."""
+    if "erasure" not in shown.found.values or len(shown.found.own) < 2:
+        return True
+    truth, seen = shown.strongest("erasure"), shown.strongest("attention")
+    sizes = shown.found.values["attention"]
+    others = sorted(set(shown.found.own) - {truth, seen}, key=lambda token: -float(sizes[token]))
+    options = sorted([*{truth, seen}, *others][:MOST_OPTIONS])
+    names = {token: text.name(shown.labels, token) for token in options}
+    return lesson.predict(
+        "matters",
+        "Erase one token: which changes the prediction most?",
+        list(names.values()),
+        names[truth],
+        text.because(shown),
+    )
+
+
+def with_integrated(lesson: Lesson[Settings], shown: Shown) -> Shown:
+    """The same with integrated gradients, if they are asked for."""
+    asked = st.toggle("Integrated gradients (takes longer)", key=lesson.key("integrated"))
+    if not asked:
+        return shown
+    place = st.empty()
+
+    def each(points: int) -> None:
+        place.progress(min(1.0, points / gradients.MOST_STEPS), f"{points} points of the integral …")
+
+    found = state.integrated(shown.model, shown.text, shown.hidden, shown.prediction.target, each)
+    place.empty()
+    return replace(shown, found=evidence.joined([shown.found, found]))
+
+
+def picture(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:
+    """All measures of all tokens; only attention until the guess."""
+    methods: list[Method] = [one for one in METHODS if one in shown.found.values and (one == "attention" or not hides)]
+    values = {text.HEADINGS[one]: shown.found.values[one].tolist() for one in methods}
+    written = {text.HEADINGS[one]: [text.written(one, x) for x in shown.found.values[one].tolist()] for one in methods}
+    signed = [text.HEADINGS[one] for one in evidence.SIGNED]
+    lesson.picture(
+        figures.measure_columns(values, written, signed, shown.labels, shell.palette()),
+        title="Where it looks" if hides else "What each token has to do with the prediction",
+        alt=text.alternative(shown, methods),
+        data=lambda: _numbers(shown, methods),
+        file="evidence",
+    )
+    st.caption(text.COLOURS)
+    if not hides:
+        st.caption(f"{text.CAVEAT} {text.erased(shown)}")
+        for method, why in shown.found.missing.items():
+            st.caption(f"{text.NAMES[method]}: not here, for {why}.")
+        if shown.found.integrated is not None:
+            st.caption(text.complete(shown.found.integrated))
+
+
+def _numbers(shown: Shown, methods: list[Method]) -> pd.DataFrame:
+    columns: dict[str, list[float]] = {one: shown.found.values[one].tolist() for one in methods}
+    compared = [position in shown.found.own for position in range(len(shown.labels))]
+    return pd.DataFrame({"position": range(len(shown.labels)), "token": shown.labels, "compared": compared, **columns})
+
+
+def agreements(lesson: Lesson[Settings], shown: Shown) -> None:
+    """Which measures put the tokens into the order of the erasures."""
+    lesson.section("Which of them agrees with the erasures?")
+    if "erasure" not in shown.found.values or len(shown.found.own) < agreement.LEAST:
+        lesson.sentence(text.orders(shown) if "erasure" in shown.found.values else text.verdict(shown), part="orders")
+        return
+    columns = (
+        ("Measure", ""),
+        ("Spearman", "number"),
+        ("95\u202f% interval", "number"),
+        ("Kendall", "number"),
+        ("95\u202f% interval", "number"),
+        ("most on", ""),
+    )
+    rows = []
+    for method in METHODS:
+        compared = shown.found.compared(method) if method != "erasure" else None
+        if compared is not None:
+            cells = [cell for one in compared for cell in text.correlation(one)]
+            most = text.name(shown.labels, shown.strongest(method)) if compared[0].is_there else ""
+            rows.append((method, [(text.NAMES[method],), *((cell,) for cell in cells), (most,)]))
+    table(f"Rank correlations with the erasures, {len(shown.found.own)} tokens", columns, rows, key="evidence-orders")
+    st.caption(f"{len(shown.found.own)} tokens. {text.ORDERS}")
+
+
+def tries(lesson: Lesson[Settings]) -> None:
+    """Predictions worth a look."""
+    lesson.tries(
+        Try("A next token", {}, "It is a truth universally acknowledged that a single man", "austen"),
+        Try("A hidden word", {"position": 6}, "The cat saw the dogs because they were hungry.", "tales"),
+        Try("One layer", {"layer": 0}),
+    )
+
+
+def behind(lesson: Lesson[Settings]) -> None:
+    """The formulas and the code."""
+    lesson.behind(FORMULA, SOURCE, erasure.erased, gradients.gradient_attention, flow.most_flow, agreement.spearman)

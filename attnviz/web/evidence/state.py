@@ -1,0 +1,166 @@
+"""The page "Attention and cause": what the reader has set, and the measures it shows, by names only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from attnviz.analysis import evidence, predictions
+from attnviz.analysis.evidence import Evidence, Method
+from attnviz.analysis.predictions import Prediction
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.models.model import Model
+from attnviz.nn.trace import Trace
+from attnviz.web import cache, shell, store
+from attnviz.web.evidence.shown import Offer, Shown
+from attnviz.web.lesson import Lesson
+
+ALL_LAYERS = -1
+LIKELIEST = -1
+OFFERED = 8  # tokens or classes to choose from
+LONGEST_TYPED = 60
+THROUGH: tuple[Method, ...] = ("rollout", "flow", "erasure")  # all layers, whatever layer is chosen
+INTEGRATED: tuple[Method, ...] = ("integrated",)
+OF_LAYER: tuple[Method, ...] = ("attention", "norm", "gradient")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the reader has set."""
+
+    target: int = LIKELIEST
+    typed: str = ""  # a token that is asked about instead
+    position: int = 0  # of the hidden token, in a model that fills in hidden ones
+    layer: int = ALL_LAYERS
+    integrated: bool = False
+
+    def __post_init__(self) -> None:
+        if not (-1 <= self.target < 10**7 and -1 <= self.layer <= 512 and 0 <= self.position <= 512):
+            raise InvalidParameterError("target, position or layer is out of range")
+        if len(self.typed) > LONGEST_TYPED:
+            raise InvalidParameterError(f"typed has {len(self.typed)} characters; at most {LONGEST_TYPED} are read")
+
+
+def fills_in(model: Model, trace: Trace) -> bool:
+    """Whether a model predicts hidden tokens instead of next ones."""
+    has_tokens = trace.logits is not None and trace.logits.dim() == 3
+    return has_tokens and trace.config.kind == "encoder" and model.tokenizer.mask_id is not None
+
+
+@store.kept()
+def run(name: str, source: str, hidden: int | None) -> Trace:
+    """A text's run, one of its tokens hidden or none. Errors: as `Model.run`."""
+    trace = cache.trace(name, source)
+    model = cache.model(name)
+    if hidden is None or model.tokenizer.mask_id is None:
+        return trace
+    ids = list(trace.encodings[0].ids)
+    ids[hidden] = model.tokenizer.mask_id
+    return model.run(ids)
+
+
+@store.kept()
+def through(name: str, source: str, hidden: int | None, target: int | None) -> Evidence:
+    """The measures that go through all layers. Errors: as `run` and `predictions.predicted`."""
+    trace = run(name, source, hidden)
+    return evidence.gathered(cache.model(name), trace, _prediction(trace, target, hidden), methods=THROUGH)
+
+
+@store.kept()
+def of_layer(name: str, source: str, hidden: int | None, target: int | None, layer: int | None) -> Evidence:
+    """Those of one layer or all. Errors: likewise."""
+    trace = run(name, source, hidden)
+    asked = _prediction(trace, target, hidden)
+    return evidence.gathered(cache.model(name), trace, asked, layer=layer, methods=OF_LAYER)
+
+
+def integrated(name: str, source: str, hidden: int | None, target: int | None, each: Callable[[int], None]) -> Evidence:
+    """Integrated gradients, kept for all sessions; `each` is told the points that are done. Errors: likewise."""
+
+    def make() -> Evidence:
+        trace = run(name, source, hidden)
+        asked = _prediction(trace, target, hidden)
+        return evidence.gathered(cache.model(name), trace, asked, methods=INTEGRATED, each=each)
+
+    made: Evidence = store.STORE.get("evidence.state.integrated", (name, source, hidden, target), make)
+    return made
+
+
+def _prediction(trace: Trace, target: int | None, hidden: int | None) -> Prediction:
+    return predictions.predicted(trace, target, position=hidden)
+
+
+def shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
+    """What is asked for, without integrated gradients; ends the page in a sentence where a model has none of it."""
+    try:
+        return _shown(lesson, inputs)
+    except (InvalidParameterError, ModelError) as error:
+        shell.refuse(f"{str(error)[:1].upper()}{str(error)[1:]}. Pick another model, or another text.")
+
+
+def _shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
+    model, whole = cache.model(inputs.model), cache.trace(inputs.model, inputs.text)
+    hidden = None
+    if fills_in(model, whole):
+        hidden = lesson.follow_token("position", whole.encodings[0].labels, whole.encodings[0].special, noun="")
+    lesson.fit(layer=len(whole.layers))
+    settings = lesson.settings()
+    trace = run(inputs.model, inputs.text, hidden)
+    pieces = _pieces(model, settings.typed)
+    target, offers = _offers(model, trace, settings, pieces, hidden)
+    layer = None if settings.layer == ALL_LAYERS else settings.layer
+    found = evidence.joined(
+        [
+            through(inputs.model, inputs.text, hidden, target),
+            of_layer(inputs.model, inputs.text, hidden, target, layer),
+        ]
+    )
+    many = tuple(label for _, label in pieces) if len(pieces) > 1 else ()
+    return Shown(
+        inputs.model,
+        inputs.text,
+        model.info.title,
+        trace.encodings[0],
+        found.prediction,
+        offers,
+        hidden,
+        many,
+        layer,
+        found,
+    )
+
+
+def _pieces(model: Model, typed: str) -> list[tuple[int, str]]:
+    """What was typed as tokens of the vocabulary, id and label: as inside a text, unless it is fewer at its start."""
+    if not typed.strip():
+        return []
+    ways = [model.tokenizer.encode(before + typed.strip()) for before in (" ", "")]
+    own = [
+        [(i, label) for i, label, special in zip(one.ids, one.labels, one.special, strict=True) if not special]
+        for one in ways
+    ]
+    inside, start = ([piece for piece in way if piece[1].strip("␣ ")] for way in own)
+    return start if not inside or 0 < len(start) < len(inside) else inside
+
+
+def _offers(
+    model: Model, trace: Trace, settings: Settings, pieces: list[tuple[int, str]], hidden: int | None
+) -> tuple[int | None, tuple[Offer, ...]]:
+    """What is asked about, and what is offered; None and nothing of an embedding."""
+    first = predictions.predicted(trace, position=hidden)
+    if trace.logits is None:
+        return None, ()
+    row = (trace.logits[0] if first.kind == "class" else trace.logits[0, first.rows[0]]).double().softmax(dim=-1)
+    targets = row.topk(min(OFFERED, len(row))).indices.tolist()
+    target = settings.target if 0 <= settings.target < len(row) else targets[0]
+    if pieces and first.kind == "token":
+        target = pieces[0][0]
+    if target not in targets:
+        targets.append(target)
+    return target, tuple(Offer(one, _name(model, first, one), float(row[one])) for one in targets)
+
+
+def _name(model: Model, prediction: Prediction, target: int) -> str:
+    if prediction.kind == "class":
+        return model.classes[target] if target < len(model.classes) else f"class {target}"
+    return model.tokenizer.encoding([target]).labels[0]

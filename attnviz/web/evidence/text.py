@@ -1,0 +1,188 @@
+"""What the page "Attention and cause" says about its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attnviz.analysis import agreement
+from attnviz.analysis.agreement import Correlation
+from attnviz.analysis.evidence import Method
+from attnviz.analysis.gradients import Integrated
+from attnviz.formatting import number, percent
+from attnviz.web.evidence.shown import Offer, Shown
+
+NAMES: dict[Method, str] = {
+    "attention": "attention",
+    "rollout": "rollout",
+    "flow": "attention flow",
+    "norm": "‖αv‖",
+    "gradient": "gradient × attention",
+    "integrated": "integrated gradients",
+    "erasure": "erasure",
+}
+HEADINGS: dict[Method, str] = NAMES | {
+    "flow": "flow",
+    "gradient": "gradient",
+    "integrated": "integrated",
+    "erasure": "erasure",
+}
+CAVEAT = (
+    "Attention is where a model looks, which is not why it answers as it does. Of these measures only erasure changes "
+    "the text and looks what happens; and a text with a word erased may be one that the model never learnt to read."
+)
+COLOURS = (
+    "Colour is the square root of a number’s share of the largest in its column. Blue: much, or for the prediction; "
+    "red: against it. Special tokens are shown and not compared."
+)
+ORDERS = (
+    "Each measure’s order of the tokens, by size, against that of the erasures. Intervals take tokens for independent, "
+    "which those of one text are not quite."
+)
+FEW = "no rank correlation of fewer than four is meaningful."
+
+
+def asked(shown: Shown) -> str:
+    """What is explained, as part of a sentence."""
+    offer = shown.asked
+    if offer is None:
+        return f"{shown.title}’s embedding of the text"
+    if shown.prediction.kind == "class":
+        return f"the class “{offer.name}” ({percent(offer.probability)})"
+    if shown.hidden is not None:
+        return f"“{offer.name}” in the hidden place {shown.hidden} ({percent(offer.probability)})"
+    return f"“{offer.name}” as the next token ({percent(offer.probability)})"
+
+
+def offered(offer: Offer) -> str:
+    """A choice in the list of predictions."""
+    return f"{offer.name}  {percent(offer.probability)}"
+
+
+def before(shown: Shown) -> str:
+    """The page's sentence until the guess."""
+    where = "How much attention its tokens get" if shown.prediction.kind == "embedding" else "Where it looks from there"
+    return f"Asked about: {asked(shown)}. {where} stands below. Is that also what matters?"
+
+
+def verdict(shown: Shown) -> str:
+    """What matters most, where the model looks most, and whether the two orders agree."""
+    if "erasure" not in shown.found.values:
+        return f"What matters to {asked(shown)} cannot be tried: {shown.found.missing['erasure']}."
+    if not shown.found.own:
+        return "The text has no token of its own to compare."
+    made = shown.found.erased
+    assert made is not None
+    cause, seen = shown.strongest("erasure"), shown.strongest("attention")
+    moved = f"from {number(made.before)} to {number(float(made.after[cause]))}"
+    most = "the same one" if cause == seen else token(shown, seen)
+    return (
+        f"Of the text’s own tokens, erasing {token(shown, cause)} changes {unit(shown)} of {asked(shown)} most, "
+        f"{moved}. Attention gives most to {most}. {orders(shown)}"
+    )
+
+
+def orders(shown: Shown) -> str:
+    """Whether attention's order agrees with the erasures'."""
+    n = len(shown.found.own)
+    if n < agreement.LEAST:
+        return f"Here {'is 1 token' if n == 1 else f'are {n} tokens'} to compare: {FEW}"
+    compared = shown.found.compared("attention")
+    assert compared is not None
+    rho = compared[0]
+    if not rho.is_there:
+        return "One of the two is the same everywhere, so that there is no order to compare."
+    if rho.low != rho.low:
+        return f"Over {n} tokens the two orders have Spearman’s ρ = {number(rho.value)}, without an interval."
+    says = {
+        1: "agree more than chance would have it",
+        0: "show no agreement that could not be chance",
+        -1: "run against each other",
+    }[rho.says]
+    return f"Over {n} tokens the two orders {says}: Spearman’s ρ = {number(rho.value)} ({interval(rho)})."
+
+
+def because(shown: Shown) -> str:
+    """Why the answer to the page's question is what it is."""
+    made = shown.found.erased
+    assert made is not None
+    after = float(made.after[shown.strongest("erasure")])
+    return (
+        f"Without it {unit(shown)} is {number(after)} instead of {number(made.before)}: "
+        f"no other token changes it as much."
+    )
+
+
+def unit(shown: Shown) -> str:
+    """What is measured."""
+    return "the length" if shown.prediction.kind == "embedding" else "the logit"
+
+
+def token(shown: Shown, position: int) -> str:
+    """A token by name, with its position where others read the same."""
+    return f"“{name(shown.labels, position)}”"
+
+
+def name(labels: Sequence[str], position: int) -> str:
+    """Likewise, for a list."""
+    alone = labels.count(labels[position]) == 1
+    return labels[position] if alone else f"{labels[position]} ({position})"
+
+
+def written(method: Method, value: float) -> str:
+    """A measure's number: a share, or signed in the prediction's unit."""
+    return percent(value) if method in ("attention", "rollout", "flow", "norm") else signed(value)
+
+
+def signed(value: float) -> str:
+    """A change, with its sign."""
+    text = number(value)
+    return text if text.startswith("−") else f"+{text}"
+
+
+def interval(one: Correlation) -> str:
+    """95 % interval −0.10 to 0.50; "" where there is none."""
+    return "" if one.low != one.low else f"95\u202f% interval {number(one.low)} to {number(one.high)}"
+
+
+def correlation(one: Correlation) -> tuple[str, str]:
+    """A correlation and its interval for the table."""
+    if not one.is_there:
+        return "–", "no order"
+    return number(one.value), "" if one.low != one.low else f"{number(one.low)} to {number(one.high)}"
+
+
+def alternative(shown: Shown, methods: Sequence[Method]) -> str:
+    """The picture for who cannot see it."""
+    said = [f"{NAMES[one]}: {token(shown, shown.strongest(one))}" for one in methods if shown.found.own]
+    return f"{len(shown.labels)} tokens by {len(methods)} measures. Most, by measure: {'; '.join(said)}."
+
+
+def erased(shown: Shown) -> str:
+    """What an erased token is replaced by, and in what unit its effect is."""
+    made = shown.found.erased
+    if made is None:
+        return ""
+    instead = "the mask token’s" if made.how == "mask" else "the mean of the embedding table"
+    what = (
+        f"of the length, {number(made.before)}, of the mean of the final vectors along the direction that it has here"
+        if shown.prediction.kind == "embedding"
+        else f"of the logit, {number(made.before)}"
+    )
+    return f"An erased token keeps its place; its vector becomes {instead}. Signed columns are parts {what}."
+
+
+def complete(found: Integrated) -> str:
+    """How far integrated gradients add up."""
+    difference = found.before - found.baseline
+    missed = percent(abs(found.gap / difference)) if difference else "none"
+    right = "" if found.is_complete else " That is more than the 1\u202f% that they should miss at most."
+    return (
+        f"Integrated gradients add up to {signed(float(found.values.sum()))} of {signed(difference)}, the "
+        f"difference to the text with every token erased ({found.steps} points; {missed} missed).{right}"
+    )
+
+
+def pieces(shown: Shown) -> str:
+    """That what was typed is more than one token."""
+    listed = ", ".join(f"“{piece}”" for piece in shown.typed_pieces)
+    return f"What you typed is {len(shown.typed_pieces)} tokens here: {listed}. Asked is the first."

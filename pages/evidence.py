@@ -1,0 +1,41 @@
+"""Attention and cause: what a prediction owes to each word, by seven measures, and which of them agree."""
+
+import streamlit as st
+
+from attnviz.web import shell
+from attnviz.web.evidence import parts, state, text
+from attnviz.web.lesson import Lesson
+
+shell.ensure()
+lesson = Lesson("evidence", state.Settings(), typed=("typed",))
+
+
+@shell.fragment
+def evidence() -> None:
+    """One prediction, and what each word has to do with it."""
+    lesson.question("Which words does a prediction depend on?")
+    sentence = st.container()
+    lesson.in_view()
+    inputs = lesson.inputs()
+    shown = state.shown(lesson, inputs)
+    parts.controls(lesson, shown)
+    hides = not parts.prediction(lesson, shown)
+    with sentence:
+        lesson.sentence(text.before(shown) if hides else text.verdict(shown))
+    if not hides:
+        shown = parts.with_integrated(lesson, shown)
+    parts.picture(lesson, shown, hides=hides)
+    if not hides:
+        parts.agreements(lesson, shown)
+    parts.tries(lesson)
+    lesson.write_link(inputs)
+
+
+@shell.fragment
+def behind() -> None:
+    """The formulas and the code."""
+    parts.behind(lesson)
+
+
+evidence()
+behind()

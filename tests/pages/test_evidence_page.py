@@ -1,0 +1,146 @@
+"""The page "Attention and cause" through AppTest: its numbers are the library's, its answer is hidden, links reopen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attnviz import Model, load
+from attnviz.analysis import evidence, predictions
+from attnviz.analysis.evidence import METHODS, Evidence
+from attnviz.formatting import number
+from attnviz.web.evidence import text
+from tests.pages.driver import SENTENCE, Page, charts, numbers, opened, values
+
+NOVEL = "It is a truth universally acknowledged that a single man"
+TALE = "The cat saw the dogs because they were hungry."
+QUICK = tuple(method for method in METHODS if method != "integrated")
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return opened("evidence")
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Evidence:
+    model = load("minilm")
+    trace = model.run(SENTENCE)
+    return evidence.gathered(model, trace, predictions.predicted(trace), methods=QUICK)
+
+
+@pytest.fixture(scope="module")
+def austen() -> Model:
+    return load("austen")
+
+
+def rows(app: Page) -> list[list[str]]:
+    """The table of correlations, as one cell each."""
+    (found,) = values(app, "attnviz_table")
+    return [[cell[0] for cell in row["cells"]] for row in found["rows"]]
+
+
+def columns(app: Page) -> dict[str, np.ndarray]:
+    """What the picture draws, ±√ of the share of each column's largest, by heading."""
+    (chart,) = charts(app)
+    headings = chart["layout"]["xaxis"]["ticktext"]
+    found: dict[str, np.ndarray] = {}
+    for trace in chart["data"]:
+        table = np.array(numbers(trace["z"])).reshape(len(trace["y"]), len(trace["x"]))
+        found |= {headings[x]: table[:, i] for i, x in enumerate(trace["x"])}
+    return found
+
+
+def test_shows_the_librarys_numbers(page: Page, minilm: Evidence) -> None:
+    drawn = columns(page)
+    assert list(drawn) and set(drawn) == {text.HEADINGS[method] for method in QUICK}
+    for method in QUICK:
+        column = minilm.values[method]
+        expected = column.sign() * (column.abs() / column.abs().max()).sqrt()
+        assert drawn[text.HEADINGS[method]] == pytest.approx(expected.numpy(), abs=1e-3), method
+    for row, method in zip(rows(page), QUICK[:-1], strict=True):
+        compared = minilm.compared(method)
+        assert compared is not None
+        assert row[0] == text.NAMES[method] and [row[1], row[3]] == [number(one.value) for one in compared]
+        assert row[2] == f"{number(compared[0].low)} to {number(compared[0].high)}"
+
+
+def test_one_sentence_says_whether_the_orders_agree(page: Page, minilm: Evidence) -> None:
+    compared = minilm.compared("attention")
+    assert compared is not None and compared[0].says == 1
+    rho = f"Spearman’s ρ = {number(compared[0].value)}"
+    assert f"Over 14 tokens the two orders agree more than chance would have it: {rho}" in page.sentence
+    token = max(minilm.own, key=lambda i: abs(float(minilm.values["erasure"][i])))
+    label = load("minilm").encode(SENTENCE).labels[token]
+    assert minilm.erased is not None
+    moved = f"from {number(minilm.erased.before)} to {number(float(minilm.erased.after[token]))}"
+    assert f"erasing “{label}” changes the length of MiniLM’s embedding of the text most, {moved}" in page.sentence
+
+
+def test_until_the_guess_only_attention_shows() -> None:
+    app = opened("evidence", revealed=0)
+    assert set(columns(app)) == {"attention"} and not values(app, "attnviz_table")
+    assert "ρ" not in app.prose and "erasing" not in app.sentence
+    app = app.guess("matters", "tired")
+    assert "Not quite: you said “tired”, it is “animal”." in app.prose
+    assert len(columns(app)) == len(QUICK) and values(app, "attnviz_table")
+
+
+def test_a_next_token_of_a_layer_with_integrated_gradients_reopens(austen: Model) -> None:
+    app = opened("evidence", model="austen", text=NOVEL).choose(layer=2, integrated=True, typed="be")
+    trace = austen.run(NOVEL)
+    target = next(i for i in austen.encode(" be").ids[1:])
+    asked = predictions.predicted(trace, target)
+    expected = evidence.gathered(austen, trace, asked, layer=2)
+    assert expected.integrated is not None and text.complete(expected.integrated) in [one.value for one in app.caption]
+    compared = expected.compared("integrated")
+    assert compared is not None and rows(app)[-1][:2] == ["integrated gradients", number(compared[0].value)]
+    assert "of “be” as the next token" in app.sentence
+    assert app.link == {"model": "austen", "text": NOVEL, "layer": "2", "integrated": "1", "typed": "be"}
+    assert opened("evidence", **app.link).prose == app.prose
+    assert "2 tokens here: “truth”, “ful”" in " ".join(one.value for one in app.choose(typed="truthful").caption)
+
+
+def test_a_hidden_word_is_filled_in() -> None:
+    app, tales = opened("evidence", model="tales", text=TALE, position=8), load("tales")
+    ids = list(tales.encode(TALE).ids)
+    assert tales.tokenizer.mask_id is not None
+    ids[8] = tales.tokenizer.mask_id
+    trace = tales.run(ids)
+    asked = predictions.predicted(trace, position=8)
+    assert asked.target is not None
+    assert f"of “{tales.tokenizer.encoding([asked.target]).labels[0]}” in the hidden place 8" in app.sentence
+    (chart,) = charts(app)
+    assert chart["layout"]["yaxis"]["ticktext"][8] == "8 [MASK]"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"model": "digits"}, "Digits reads images"),
+        ({"model": "dates"}, "reads two texts"),
+        ({"text": "a"}, "Here is 1 token to compare: no rank correlation of fewer than four is meaningful."),
+        ({"text": "a b c", "revealed": 0}, "is that also what matters?"),
+        ({"target": 10**6, "layer": 99, "model": "austen"}, "as the next token"),
+    ],
+)
+def test_what_cannot_be_said_is_said(fields: dict[str, Any], said: str) -> None:
+    app = opened("evidence", **fields)
+    assert said.lower() in app.prose.lower() and "NaN" not in app.prose
+
+
+def test_what_a_model_does_not_allow_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from attnviz import InvalidParameterError
+    from attnviz.web import store
+
+    def none(*_: Any, **__: Any) -> None:
+        raise InvalidParameterError("another library’s layers cannot be read")
+
+    monkeypatch.setattr("attnviz.analysis.contributions.check_split", none)
+    store.STORE.clear("evidence.state.of_layer")
+    app = opened("evidence", model="scratch:tiny")
+    assert "‖αv‖: not here, for another library’s layers cannot be read." in [one.value for one in app.caption]
+    assert "‖αv‖" not in columns(app) and "attention" in columns(app)
+    store.STORE.clear("evidence.state.of_layer")
