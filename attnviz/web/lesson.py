@@ -77,6 +77,7 @@ class Lesson(Generic[T]):
                 state[self.key(field.name)] = state[self.key(field.name)]
             if linked is not None:  # a link's token is one of the link's own text: no older word is followed into it
                 state.pop(f"{self.key(field.name)}:on", None)
+        reloads.tell_anew(self.key(field.name) for field in fields(first))  # type: ignore[arg-type]
         for one in follows:
             if self._arrives and (chosen := getattr(thread.current(), one)) is not None:
                 state[self.key(one)] = chosen

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,13 +97,29 @@ def in_browser(key: str) -> str | None:
     A page whose server ended, or whose proxy moved it to another one, goes on with a new session. The first that this
     hears is what its reader typed meanwhile, which is newer than the address.
     """
-    context = get_script_run_ctx()
-    if context is None or st.session_state.get("runs", 0) > 1:
+    if st.session_state.get("runs", 0) > 1:
         return None
-    for widget, held in context.session_state._state._new_widget_state.states.items():
-        if user_key_from_element_id(widget) == key and isinstance(held, Serialized):
-            return held.value.string_value if held.value.HasField("string_value") else None
-    return None
+    held = _told().get(key)
+    return held.value.string_value if isinstance(held, Serialized) and held.value.HasField("string_value") else None
+
+
+def tell_anew(keys: Iterable[str]) -> None:
+    """Tells the browser the values of widgets that it has said nothing of in this run.
+
+    It may not have drawn them yet: a reader who types at once ends the first run, whose values would be lost with it.
+    Then each widget would come up with its first choice, and not with that of the link.
+    """
+    told, state = _told(), st.session_state
+    state.update({key: state[key] for key in keys if key not in told and key in state})
+
+
+def _told() -> dict[str | None, Any]:
+    """What the browser has said in this run that its widgets hold, by their keys."""
+    context = get_script_run_ctx()
+    if context is None:
+        return {}
+    states = context.session_state._state._new_widget_state.states.items()
+    return {user_key_from_element_id(widget): held for widget, held in states}
 
 
 def forget_absent() -> None:

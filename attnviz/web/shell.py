@@ -215,6 +215,7 @@ def sidebar(page: str) -> None:
         state.update({key: state[key] for key in ("text", "model")})  # or Streamlit forgets what it does not draw
         return
     titles = cache.model_names()
+    reloads.tell_anew(("text", "model"))
     with st.sidebar:
         st.subheader("attnviz", anchor=False)
         st.text_area("Text", key="text", height=150, placeholder="Type a sentence", help="Ctrl+Enter runs it")

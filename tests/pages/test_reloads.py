@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
 
 from attnviz.web import cache, reloads
 from attnviz.web.jobs import priority, training_queue, training_runs
@@ -196,6 +197,23 @@ def test_what_is_typed_first_after_a_restart_is_kept() -> None:
     after = reconnected(before, Page("", {"text": "The text of the link", "model": "induction"}))
     assert not after.exception and after.sidebar.text_area[0].value == "Typed while the server was away"
     assert after.session_state["text"] == after.address["text"] == "Typed while the server was away"
+
+
+def test_what_is_typed_before_the_lists_are_drawn_does_not_lose_their_values() -> None:
+    """A browser that reports a text alone has drawn no list yet: what the run that this ends had told it is lost."""
+    page = opened("masks", model="induction", layer=1, head=3)
+    lists = "model", "masks.layer", "masks.head"
+    shown = {key: page.selectbox(key=key).proto.raw_value for key in lists}
+    states = page._tree.get_widget_states()
+    typed = next(state for state in states.widgets if state.id == page.sidebar.text_area[0].id)
+    typed.string_value = "a b c d a b c d"
+    page._run(WidgetStates(widgets=[typed]))
+    assert page.session_state["text"] == "a b c d a b c d" and not page.exception
+    for key, value in shown.items():
+        box = page.selectbox(key=key).proto
+        assert box.set_value and box.raw_value == value, key
+    page.run()  # now the browser has all of them, and is told nothing that it knows
+    assert not any(page.selectbox(key=key).proto.set_value for key in lists)
 
 
 def test_what_is_typed_on_a_page_after_a_restart_is_kept() -> None:
