@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -60,14 +61,14 @@ class Roles:
         """One measure of all heads: (L, H)."""
         return self.score[MEASURES.index(measure)]
 
-    @property
+    @cached_property
     def evidence(self) -> Tensor:
         """(M, L, H) bits by which each share speaks against chance: KL(low ‖ chance), 0 where it is not above it."""
         low, chance = self.low.clamp(1e-6, 1 - 1e-6), self.chance.clamp(1e-6, 1 - 1e-6)
         bits = low * (low / chance).log2() + (1 - low) * ((1 - low) / (1 - chance)).log2()
         return torch.where(low > chance, bits, 0.0).nan_to_num(0.0)
 
-    @property
+    @cached_property  # a page asks for each head's, with every run
     def names(self) -> list[list[str]]:
         """Each head's role, "" where the numbers carry none: the one with most evidence, sinks and evenness last."""
         shares = slice(0, SHARES.index("sink"))

@@ -169,6 +169,11 @@ def test_a_masked_run_is_judged_as_it_ran(minilm):
     assert float(found.evidence[SHARES.index("local")].max()) == pytest.approx(0.0, abs=1e-4)  # so it says nothing
 
 
+def test_names_and_evidence_are_worked_out_once(minilm):
+    found = roles.of_trace(minilm.run(TEXT))
+    assert found.names is found.names and found.evidence is found.evidence  # Explore asks for each head's, every run
+
+
 @pytest.mark.parametrize("text", ["a", "a b", "...", "\u6771\u4eac", "!" * 30])
 def test_texts_that_say_little_give_no_role(minilm, text):
     found = roles.of_trace(minilm.run(text))
