@@ -27,6 +27,7 @@ sections = {
     ],
     "Investigate": [
         st.Page(pages / "heads.py", title="Heads"),
+        st.Page(pages / "what_if.py", title="What if?"),
         st.Page(pages / "evidence.py", title="Attention and cause"),
     ],
     "Learn": [

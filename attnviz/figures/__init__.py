@@ -38,6 +38,7 @@ from attnviz.figures.softmax import (
 )
 from attnviz.figures.training import Curve, Panel, head_tiles, training_curves
 from attnviz.figures.variance import saturation_lines, variance_lines
+from attnviz.figures.what_if import agreement_dots, effect_map
 from attnviz.submodules import on_demand
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Palette",
     "Panel",
     "activation_curves",
+    "agreement_dots",
     "block_diagram",
     "branch_bars",
     "cache_dots",
@@ -56,6 +58,7 @@ __all__ = [
     "distance_rows",
     "downstream_lines",
     "drift_paths",
+    "effect_map",
     "encoding_heatmap",
     "error_dots",
     "head_scatter",

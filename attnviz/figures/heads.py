@@ -9,7 +9,7 @@ import numpy as np
 
 from attnviz.figures.axes import STILL
 from attnviz.figures.palette import Palette
-from attnviz.figures.theme import assembled
+from attnviz.figures.theme import assembled, ink_on
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -57,7 +57,7 @@ def role_map(names: Sequence[Sequence[str]], chosen: tuple[int, int], palette: P
         "x": [head for _, head, _ in cells],
         "y": [layer for layer, _, _ in cells],
         "text": [SHORT.get(name, name) if n_heads <= MOST_WRITTEN else "" for *_, name in cells],
-        "textfont": {"size": 12, "color": [_ink(fills[kinds[layer][head]]) for layer, head, _ in cells]},
+        "textfont": {"size": 12, "color": [ink_on(fills[kinds[layer][head]]) for layer, head, _ in cells]},
         "hoverinfo": "skip",
     }
     layer, head = chosen
@@ -124,11 +124,3 @@ def head_scatter(
         "yaxis": {**axis, "title": {"text": titles[1]}},
     }
     return assembled([dots], layout, palette, height=340)
-
-
-def _ink(fill: str) -> str:
-    """Black or white: the one that contrasts more with a fill (WCAG 2.1)."""
-    parts = [int(fill[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#000000" if (light + 0.05) / 0.05 > 1.05 / (light + 0.05) else "#FFFFFF"

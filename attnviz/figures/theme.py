@@ -79,6 +79,14 @@ def plain(label: str) -> str:
     return label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def ink_on(fill: str) -> str:
+    """Black or white: the one that contrasts more with a fill (WCAG 2.1)."""
+    parts = [int(fill[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if (light + 0.05) / 0.05 > 1.05 / (light + 0.05) else "#FFFFFF"
+
+
 def end_notes(x: float, ends: Sequence[tuple[float, str, str]], top: float) -> list[dict[str, Any]]:
     """Names lines at their right end instead of in a legend: (y, text, colour) each; those that would touch part.
 

@@ -43,6 +43,7 @@ PAGES = (
     *BY_PAGE,
     "models",
     "heads",
+    "what_if",
     "evidence",
     "lessons",
     "glossary",
@@ -55,6 +56,7 @@ def title(page: str) -> str:
     others = {
         "models": "All models",
         "heads": "Heads",
+        "what_if": "What if?",
         "evidence": "Attention and cause",
         "lessons": "Start here",
         "glossary": "Glossary",

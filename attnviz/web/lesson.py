@@ -169,12 +169,12 @@ class Lesson(Generic[T]):
         for field, value in values.items():
             st.session_state[self.key(field)] = value
 
-    def inputs(self) -> shell.Inputs:
-        """Model and text of the sidebar, the text cut to what a lesson shows; errors end the page in a sentence."""
+    def inputs(self, *, pairs: bool = False) -> shell.Inputs:
+        """Model (with `pairs`, also one of two texts) and text, cut to what a lesson shows; errors end the page."""
         given = shell.inputs()
         try:
             text, left_out = cache.shortened(given.model, given.text, LONGEST)
-            shell.one_text(given.model)
+            shell.one_text(given.model, pairs=pairs)
         except (InvalidParameterError, ModelError) as error:
             shell.refuse(str(error))
         if left_out:

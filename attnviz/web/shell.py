@@ -313,12 +313,15 @@ def _first_model() -> None:
     st.session_state["model"] = "minilm"
 
 
-def one_text(name: str) -> None:
-    """Ends the page with a sentence if the model does not read one text, as pages do. Errors: those of the model."""
+def one_text(name: str, *, pairs: bool = False) -> None:
+    """Ends the page with a sentence if the model does not read one text, as pages do. Errors: those of the model.
+
+    `pairs`: two texts will do too.
+    """
     model = cache.model(name)
     if model.reads != "text":
         refuse(f"{model.info.title} reads {model.reads}s; this page shows a text. Pick another model.")
-    if model.transformer.config.kind == "encoder-decoder":
+    if model.transformer.config.kind == "encoder-decoder" and not pairs:
         refuse(f"{model.info.title} reads two texts, one per stack; this page shows one. Pick another model.")
 
 

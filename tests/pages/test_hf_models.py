@@ -56,6 +56,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
         ("generate", {}, "is likeliest with"),
         ("train", {}, "Pick a task"),
         ("replay", {}, "steps"),
+        ("what_if", {"how": "zero"}, "is not made of our layers"),
         ("models", {"shown": NAME}, "models"),
     ],
 )

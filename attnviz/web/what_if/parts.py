@@ -1,0 +1,337 @@
+"""What the page "What if?" draws, in the order of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from attnviz import figures
+from attnviz.analysis import cell_removal, outcomes, patching, patching_gradient, self_repair
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.formatting import percent
+from attnviz.web import shell
+from attnviz.web.components.table import table
+from attnviz.web.jobs import slices
+from attnviz.web.lesson import Lesson
+from attnviz.web.what_if import state, sweep, text
+from attnviz.web.what_if.state import Experiment, Settings
+from attnviz.web.what_if.sweep import JOB, Found
+
+FORMULA = r"""\begin{aligned}
+\text{effect}&=m(z_h\leftarrow z_h')-m\\
+&\approx\textstyle\sum (z_h'-z_h)\cdot\partial m/\partial z_h
+\end{aligned}"""
+SOURCE = (
+    "z′: what the head writes under the change, m: what is measured. Vig et al. 2020; Meng et al. 2022; Zhang and "
+    "Nanda 2024. By its gradient: Nanda 2023. Self-repair: McGrath et al. 2023; Rushing and Nanda 2024."
+)
+STRONGEST = 5  # heads in the table
+TICK = 0.3  # seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What all parts below the fields read."""
+
+    exp: Experiment
+    found: Found
+    row: int  # of the chosen head
+    head: int
+    rows: tuple[str, ...]  # names of the map's
+    name: str  # of what is measured, in a sentence
+    labels: tuple[str, ...]  # of the text that the map of the stream is over
+    alone: bool  # one stack
+
+    @property
+    def whole(self) -> float:
+        """By how much the other text's outcome differs; NaN without one."""
+        return self.found.other - self.found.base
+
+    @property
+    def in_shares(self) -> bool:
+        """Whether effects are told as shares of the way to the other text."""
+        return self.exp.how in patching.NEEDS_OTHER and bool(self.whole)
+
+    def written(self, effect: float) -> str:
+        """An effect in a cell: as a share of the way, where there is a way."""
+        if np.isnan(effect):
+            return "not run yet"
+        if self.in_shares:
+            return text.share(effect, self.whole)
+        return text.change(self.exp.measure, effect)
+
+
+def shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
+    """The experiment as far as it is; ends the page in a sentence where there is none."""
+    try:
+        exp = state.experiment(lesson, inputs)
+        found = sweep.found(exp)
+        labels = state.labels(exp.model, exp.text).labels
+    except (InvalidParameterError, ModelError) as error:
+        sentence = str(error)
+        shell.refuse(f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}.")
+    alone = not state.is_pair_model(exp.model)
+    rows = tuple(text.row(site, alone=alone) for site in found.sites)
+    point = st.session_state.pop("what-if:clicked", None)
+    if point is not None and point[0] < len(found.sites):
+        site = found.sites[point[0]]
+        lesson.choose(place="" if alone else site.place, layer=site.layer, head=point[1])
+    row = sweep.chosen(lesson, found)
+    token, versus = (state.label(exp.model, one) if one >= 0 else "" for one in (exp.token, exp.versus))
+    hidden = labels[exp.hidden] if exp.hidden >= 0 else ""
+    name = text.outcome(exp.measure, token, versus, hidden=hidden, pair=not alone)
+    return Shown(exp, found, row, lesson.settings().head, rows, name, labels, alone)
+
+
+def summary(lesson: Lesson[Settings], shown: Shown) -> None:
+    """What the two runs come to, and which head does most."""
+    found, exp = shown.found, shown.exp
+    lesson.sentence(text.measured(exp.measure, shown.name, found.base, found.other))
+    if np.isfinite(found.heads).any():
+        y, x = np.unravel_index(int(np.nanargmax(np.abs(found.effects))), found.heads.shape)
+        where = text.head(found.sites[y], int(x), alone=shown.alone)
+        after = float(found.heads[y, x])
+        sizes = exp.measure, shown.name, exp.how, exp.factor, where, int(np.isfinite(found.heads).sum())
+        lesson.sentence(text.summary(*sizes, found.base, after, found.other), part="most")
+
+
+def run_on(timed: bool) -> None:
+    """The next slice of a sweep, last, so that Cancel is on screen before it."""
+    running = slices.running(JOB)
+    if running != timed:
+        st.rerun()  # the whole page, for that is where a fragment's clock is set
+    if running:
+        slices.advance(JOB)
+        if not slices.running(JOB):
+            st.rerun()
+
+
+def bar(shown: Shown) -> None:
+    """How far the sweep is."""
+    found = shown.found
+    if slices.running(JOB):
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        left.progress(found.done / found.steps, text.progress(found.done, found.steps))
+        right.button("Cancel", on_click=slices.cancel, args=(JOB,), key="what-if-cancel")
+    elif found.done < found.steps:
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        left.text(text.CANCELLED)
+        right.button("Run it again", on_click=sweep.again, args=(shown.exp,), key="what-if-again")
+
+
+def maps(lesson: Lesson[Settings], shown: Shown) -> None:
+    """All heads, and the stream at every layer and token."""
+    found = shown.found
+    left, right = st.columns(2, gap="large")
+    unit = "share of the way to the other text" if shown.in_shares else f"change of {shown.name}"
+    drawn, full = (found.effects / shown.whole, 1.0) if shown.in_shares else (found.effects, 0.0)
+    with left:
+        written = [[shown.written(float(one)) for one in row] for row in found.effects]
+        lesson.picture(
+            figures.effect_map(
+                drawn, written, shell.palette(), rows=shown.rows, full=full, chosen=(shown.row, shown.head)
+            ),
+            title=f"Every head: {unit}",
+            alt=f"Layers by heads: {_strongest_words(shown)}",
+            data=lambda: _heads(shown),
+            file="what-if-heads",
+            points=True,
+        )
+    with right:
+        if found.stream is None:
+            st.text(text.NO_STREAM)
+            return
+        effects = found.stream - found.base
+        written = [[_way(shown, float(one)) for one in row] for row in effects]
+        names = [f"layer {layer}" for layer in range(len(effects))]
+        lesson.picture(
+            figures.effect_map(
+                effects / (shown.whole or 1.0),
+                written,
+                shell.palette(),
+                rows=names,
+                columns=shown.labels,
+                across="token",
+                full=1.0 if shown.whole else 0.0,
+            ),
+            title="The stream, a layer and a token at a time: share of the way to the other text",
+            alt=f"Layers by tokens: {_stream_words(shown, effects)}",
+            data=lambda: _stream(shown, effects),
+            file="what-if-stream",
+        )
+        st.caption(text.STREAM)
+
+
+def _way(shown: Shown, effect: float) -> str:
+    if np.isnan(effect):
+        return "not run yet"
+    return text.share(effect, shown.whole) or text.change(shown.exp.measure, effect)
+
+
+def _strongest(shown: Shown) -> list[tuple[int, int]]:
+    """The heads with the largest effects, as cells of the map."""
+    sizes = np.nan_to_num(np.abs(shown.found.effects)).flatten()
+    n_heads = shown.found.heads.shape[1]
+    return [divmod(int(place), n_heads) for place in np.argsort(-sizes, kind="stable")[:STRONGEST]]
+
+
+def _strongest_words(shown: Shown) -> str:
+    return "; ".join(
+        f"{text.head(shown.found.sites[y], x, alone=shown.alone)}: {shown.written(float(shown.found.effects[y, x]))}"
+        for y, x in _strongest(shown)
+    )
+
+
+def _stream_words(shown: Shown, effects: np.ndarray) -> str:
+    rows = [row for row in range(len(effects)) if np.isfinite(effects[row]).any()]
+    tops = [(row, int(np.nanargmax(np.abs(effects[row])))) for row in rows]
+    return "; ".join(
+        f"layer {row}, most at “{shown.labels[place]}”: {_way(shown, float(effects[row, place]))}"
+        for row, place in tops
+    )
+
+
+def _heads(shown: Shown) -> pd.DataFrame:
+    found = shown.found
+    rows = [
+        {
+            "place": site.place,
+            "layer": site.layer,
+            "head": head,
+            "outcome": found.heads[y, head],
+            "effect": found.effects[y, head],
+            "base": found.base,
+            "other_text": found.other,
+        }
+        for y, site in enumerate(found.sites)
+        for head in range(found.heads.shape[1])
+    ]
+    return pd.DataFrame(rows)
+
+
+def _stream(shown: Shown, effects: np.ndarray) -> pd.DataFrame:
+    rows = [
+        {"layer": layer, "position": place, "token": label, "effect": effects[layer, place]}
+        for layer in range(len(effects))
+        for place, label in enumerate(shown.labels)
+    ]
+    return pd.DataFrame(rows)
+
+
+def chooser(lesson: Lesson[Settings], shown: Shown) -> None:
+    """Which head the rest is about."""
+    places = tuple(dict.fromkeys(site.place for site in shown.found.sites))
+    columns = st.columns([1, 1, 1, 3])
+    if not shown.alone:
+        st.session_state[lesson.key("place")] = shown.found.sites[shown.row].place
+        columns[2].selectbox("Attention", places, key=lesson.key("place"))
+    n_layers = sum(site.place == shown.found.sites[shown.row].place for site in shown.found.sites)
+    for column, title, count in zip(columns, ("Layer", "Head"), (n_layers, shown.found.heads.shape[1]), strict=False):
+        column.selectbox(title, range(count), key=lesson.key(title.lower()))
+
+
+def one_head(lesson: Lesson[Settings], shown: Shown) -> None:
+    """The chosen head, beside those that do most; and its strongest cells, each removed in two ways."""
+    found, exp = shown.found, shown.exp
+    lesson.section(_capital(text.head(found.sites[shown.row], shown.head, alone=shown.alone)))
+    after = float(found.heads[shown.row, shown.head])
+    sizes = np.nan_to_num(np.abs(found.effects))
+    rank = 1 + int((sizes > sizes[shown.row, shown.head]).sum())
+    values = exp.measure, shown.name, exp.how, exp.factor, found.base, after, rank, int(found.heads.size)
+    lesson.sentence(text.one_head(*values), part="head")
+    left, right = st.columns(2, gap="large")
+    with left:
+        rows = [
+            (str(n), ((text.head(found.sites[y], x, alone=shown.alone),), *_cells_of(shown, y, x)))
+            for n, (y, x) in enumerate(_strongest(shown))
+        ]
+        columns = (("The strongest", ""), ("outcome", "number"), ("change", "number"))
+        table("The heads whose change does most", columns, rows, key="what-if-strongest")
+    with right:
+        _removed(lesson, shown)
+
+
+def _capital(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def _cells_of(shown: Shown, y: int, x: int) -> Sequence[tuple[str]]:
+    value = float(shown.found.heads[y, x])
+    if np.isnan(value):
+        return (("–",), ("–",))
+    effect = text.change(shown.exp.measure, value - shown.found.base)
+    return ((text.value(shown.exp.measure, value),), (effect,))
+
+
+def _removed(lesson: Lesson[Settings], shown: Shown) -> None:
+    """The chosen head's cells: blocked before softmax, and cut after it."""
+    exp, site = shown.exp, shown.found.sites[shown.row]
+    removed = sweep.cells(exp, site, shown.head)
+    queries, keys = sweep.cell_labels(exp, site)
+    rows = [
+        (
+            str(n),
+            (
+                (f"{queries[one.query]} → {keys[one.key]}",),
+                (percent(one.weight),),
+                (text.change(exp.measure, one.cut),),
+                (text.change(exp.measure, one.blocked),),
+            ),
+        )
+        for n, one in enumerate(removed)
+    ]
+    if rows:
+        columns = (("One cell removed", ""), ("weight", "number"), ("cut", "number"), ("blocked", "number"))
+        table("Cells of this head, each removed alone", columns, rows, key="what-if-cells")
+    lesson.sentence(text.cells(removed, queries, keys, exp.measure), part="cells")
+    st.caption(text.CELLS)
+
+
+def agreement(lesson: Lesson[Settings], shown: Shown) -> None:
+    """Exact effects beside what one gradient says, and self-repair."""
+    left, right = st.columns(2, gap="large")
+    found = shown.found
+    with left:
+        st.header("Does one gradient say the same?", anchor=False)
+        if not np.isfinite(found.heads).all():
+            st.text("The sweep has not come to its end.")
+        else:
+            approximate = sweep.by_gradient(shown.exp)
+            how_well = sweep.correlation(found.effects, approximate)
+            lesson.sentence(text.agreement(how_well), part="agreement")
+            lesson.picture(
+                figures.agreement_dots(
+                    found.effects, approximate, shown.rows, (shown.row, shown.head), shell.palette()
+                ),
+                title="Each head: exact, and by its gradient",
+                alt=text.agreement(how_well),
+                data=lambda: _heads(shown).assign(by_gradient=approximate.flatten()),
+                file="what-if-agreement",
+                points=True,
+            )
+    with right:
+        st.header("Does the model repair itself?", anchor=False)
+        repair = sweep.repair(shown.exp)
+        if repair is None:
+            st.text(text.NEEDS_LEAD)
+            return
+        site = found.sites[shown.row]
+        lesson.sentence(text.repaired(repair, site.layer, shown.head), part="repair")
+        st.text(text.most_repaired(repair))
+
+
+def behind(lesson: Lesson[Settings]) -> None:
+    """The formula and the code."""
+    ran: tuple[Callable[..., object], ...] = (
+        patching.heads,
+        patching.changed_z,
+        patching_gradient.heads,
+        self_repair.of_heads,
+        cell_removal.of_head,
+        outcomes.Lead,
+    )
+    lesson.behind(FORMULA, SOURCE, *ran)

@@ -1,0 +1,143 @@
+"""The page "What if?": the sweep over all heads and the stream, in slices, and what is worked out beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+import torch
+
+from attnviz.analysis import cell_removal, patching, patching_gradient, self_repair, sites
+from attnviz.analysis.outcomes import Lead
+from attnviz.analysis.patching import HeadRow, StreamRow
+from attnviz.analysis.patching_gradient import Correlation
+from attnviz.analysis.sites import Site
+from attnviz.web import cache, store
+from attnviz.web.jobs import slices
+from attnviz.web.lesson import Lesson
+from attnviz.web.what_if.state import Experiment, Settings, is_pair_model, outcome, pair
+
+JOB = "what-if"
+CELLS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What is known of an experiment so far; NaN where a run is still to come."""
+
+    sites: tuple[Site, ...]
+    base: float
+    other: float  # NaN without another text
+    heads: np.ndarray  # (places, H): the outcome with each head changed
+    stream: np.ndarray | None  # (L, T): with the stream of the other text, a layer and a token each
+    done: int
+    steps: int
+
+    @property
+    def effects(self) -> np.ndarray:
+        """(places, H): by how much the outcome changed."""
+        changed: np.ndarray = self.heads - self.base
+        return changed
+
+
+def found(exp: Experiment) -> Found:
+    """The experiment so far, begun where it was not: small ones are done at once."""
+    state = st.session_state
+    if state.get(f"{JOB}:of") != exp or slices.done(JOB) is None:
+        slices.start(JOB, _steps(exp))
+        state[f"{JOB}:of"] = exp
+        slices.advance(JOB)
+    return _found(exp, slices.done(JOB) or ())
+
+
+def again(exp: Experiment) -> None:
+    """Begins anew: what the button does after Cancel."""
+    slices.start(JOB, _steps(exp))
+    st.session_state[f"{JOB}:of"] = exp
+
+
+def _steps(exp: Experiment) -> Generator[HeadRow | StreamRow, None, None]:
+    model, here, other = pair(exp)
+    measured = outcome(exp)
+    yield from patching.heads(model.transformer, here, measured, exp.change, other=other)
+    if other is not None:
+        yield from patching.stream(model.transformer, here, other, measured)
+
+
+def _found(exp: Experiment, rows: Sequence[HeadRow | StreamRow]) -> Found:
+    model, here, other = pair(exp)
+    places, n_heads = sites.sites(here), model.transformer.config.n_heads
+    base, there = bases(exp)
+    heads = np.full((len(places), n_heads), np.nan)
+    stream = None
+    side = here.source or here
+    if other is not None:
+        stream = np.full((len(side.layers), side.lengths[0]), np.nan)
+    for row in rows:
+        if isinstance(row, HeadRow):
+            heads[places.index(row.site)] = row.values.numpy()
+        else:
+            assert stream is not None
+            stream[row.layer] = row.values.numpy()
+    steps = len(places) + (0 if stream is None else len(stream))
+    return Found(places, base, there, heads, stream, len(rows), steps)
+
+
+@store.kept()
+def bases(exp: Experiment) -> tuple[float, float]:
+    """The outcome of either run; NaN without another text. Errors: as the outcome."""
+    model, here, other = pair(exp)
+    measured = outcome(exp)
+    there = float("nan") if other is None else patching.base(model.transformer, other, measured)
+    return patching.base(model.transformer, here, measured), there
+
+
+@store.kept()
+def by_gradient(exp: Experiment) -> np.ndarray:
+    """Attribution patching of every head: (places, H)."""
+    model, here, other = pair(exp)
+    effects = patching_gradient.heads(model.transformer, here, outcome(exp), exp.change, other=other)
+    found: np.ndarray = effects.numpy()
+    return found
+
+
+def correlation(exact: np.ndarray, approximate: np.ndarray) -> Correlation:
+    """How well the two go together."""
+    return patching_gradient.correlation(torch.from_numpy(exact), torch.from_numpy(approximate))
+
+
+@store.kept()
+def repair(exp: Experiment) -> self_repair.Repair | None:
+    """What becomes of a logit difference without each head; None for another outcome, or a model of two texts."""
+    measured = outcome(exp)
+    if not isinstance(measured, Lead) or is_pair_model(exp.model):
+        return None
+    model, here, _ = pair(exp)
+    return self_repair.of_heads(model.transformer, here, measured)
+
+
+@store.kept()
+def cells(exp: Experiment, site: Site, head: int) -> tuple[cell_removal.Removed, ...]:
+    """The chosen head's cells that matter most, each removed in two ways."""
+    model, here, _ = pair(exp)
+    return cell_removal.of_head(model.transformer, here, outcome(exp), site, head, most=CELLS)
+
+
+def chosen(lesson: Lesson[Settings], found: Found) -> int:
+    """The row of the map that the chosen head is in; brings layer, head and place under what there is."""
+    settings = lesson.settings()
+    places = tuple(dict.fromkeys(site.place for site in found.sites))
+    place = settings.place if settings.place in places else places[-1]
+    n_layers = sum(site.place == place for site in found.sites)
+    lesson.fit(layer=n_layers, head=found.heads.shape[1])
+    return found.sites.index(Site(place, lesson.settings().layer))  # type: ignore[arg-type]
+
+
+def cell_labels(exp: Experiment, site: Site) -> tuple[Sequence[str], Sequence[str]]:
+    """The tokens of the queries and of the keys of a place."""
+    model = cache.model(exp.model)
+    source = model.encode(exp.text).labels
+    answer = model.encode(exp.answer).labels if is_pair_model(exp.model) else source
+    return (source if site.place == "encoder" else answer), (answer if site.place == "decoder" else source)
