@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from attnviz.errors import InvalidParameterError
 from attnviz.web import shell
 from attnviz.web.components.chart import clicked
 from attnviz.web.lesson import Lesson, Try
@@ -17,7 +18,14 @@ def pairs(lesson: Lesson[Settings]) -> None:
 
 
 def begin(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
-    """Before anything is drawn: the click on a map, and the other text of a text that begins a pair."""
+    """Before the fields are drawn: the click on a map, and the other text of a text that begins a pair.
+
+    Ends the page in a sentence for a model whose layers cannot be run one by one.
+    """
+    try:
+        state.check_layers(inputs.model)
+    except InvalidParameterError as error:
+        shell.refuse(f"{str(error)[:1].upper()}{str(error)[1:]}. Pick another model, or try one of these pairs.")
     cell, dot = clicked("lesson-picture-what-if-heads"), clicked("lesson-picture-what-if-agreement")
     about = dot.get("about")
     place = [cell.get("y"), cell.get("x")] if cell else about[:2] if isinstance(about, list) else []

@@ -74,10 +74,17 @@ def is_pair_model(name: str) -> bool:
     return cache.model(name).transformer.config.kind == "encoder-decoder"
 
 
+def check_layers(name: str) -> None:
+    """Errors: InvalidParameterError for a model of another library's, whose layers cannot be run one by one."""
+    model = cache.model(name)
+    if not hasattr(model.transformer, "embed"):  # which of one of the hub's raises such an error itself
+        raise InvalidParameterError(f"{model.info.title} is not made of our layers: none can be run alone")
+
+
 def measures(name: str) -> tuple[str, ...]:
     """What a model's runs can be measured by, its own first."""
     config = cache.model(name).transformer.config
-    if config.head is None or not hasattr(cache.model(name).transformer, "embed"):
+    if config.head is None:
         return ("likeness",)
     return MEASURES if config.kind == "encoder" else MEASURES[:3]
 

@@ -132,7 +132,7 @@ def chosen(lesson: Lesson[Settings], found: Found) -> int:
     place = settings.place if settings.place in places else places[-1]
     n_layers = sum(site.place == place for site in found.sites)
     lesson.fit(layer=n_layers, head=found.heads.shape[1])
-    return found.sites.index(Site(place, lesson.settings().layer))  # type: ignore[arg-type]
+    return found.sites.index(Site(place, lesson.settings().layer))
 
 
 def cell_labels(exp: Experiment, site: Site) -> tuple[Sequence[str], Sequence[str]]:

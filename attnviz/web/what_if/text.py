@@ -154,7 +154,8 @@ def agreement(found: Correlation) -> str:
         return NO_GRADIENT
     return (
         f"Attribution patching, one gradient instead of {found.n} runs: over {found.n} heads it goes with the exact "
-        f"effects at r = {number(found.pearson)} (Pearson) and {number(found.spearman)} in their order (Spearman). {COSTS}"
+        f"effects at r = {number(found.pearson)} (Pearson), and {number(found.spearman)} in their order (Spearman). "
+        f"{COSTS}"
     )
 
 
