@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from attnviz.analysis.sites import Ends
 from attnviz.errors import InvalidParameterError
+from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
 
 
@@ -101,6 +102,32 @@ def hidden_loss(ids: Sequence[int], positions: Sequence[int]) -> Loss:
     if not positions or not all(0 <= position < len(ids) for position in positions):
         raise InvalidParameterError(f"positions={list(positions)} are not in a text of {len(ids)} tokens")
     return Loss(tuple(ids[position] for position in positions), tuple(positions))
+
+
+def usual(here: Trace, other: Trace) -> Lead | Likeness:
+    """What two runs are compared by where nothing is chosen.
+
+    Of a model that writes: the lead of what it finds likeliest after this text over what it finds likeliest after the
+    other (the second of that where they agree); of one that reads two texts, at the end of the answer so far. Of a
+    classifier likewise. Of any other: the likeness to the other text.
+    """
+    logits = here.logits
+    if logits is None or other.logits is None or (logits.dim() == 3 and here.config.kind == "encoder"):
+        return Likeness(vector(other))
+    position = here.lengths[0] - 1 - (here.source is not None)
+    rows = [one[0] if one.dim() == 2 else one[0, position] for one in (logits, other.logits)]
+    token = int(rows[0].argmax())
+    return Lead(token, next(one for one in rows[1].topk(2).indices.tolist() if one != token), position)
+
+
+def one_token(model: Model, written: str) -> int:
+    """The id of the one token that a text is, as it stands or after a space. Errors: InvalidParameterError for more."""
+    for text in (written, f" {written}"):
+        encoding = model.encode(text)
+        ids = [i for i, special in zip(encoding.ids, encoding.special, strict=True) if not special]
+        if len(ids) == 1 and model.tokenizer.decode(ids).strip() == written.strip():
+            return ids[0]
+    raise InvalidParameterError(f"“{written}” is not one token of this model, and a prediction is of one")
 
 
 def vector(trace: Trace, *, batch: int = 0) -> Tensor:

@@ -57,9 +57,10 @@ def library(preset: presets.Preset, hidden: int = -1) -> tuple[Any, Any, Any]:
     return model, *runs
 
 
-def test_it_opens_on_a_pair_for_the_first_text() -> None:
-    app = opened("what_if")
-    model, here, other = library(PRESETS[0])
+def test_a_text_that_begins_a_pair_brings_its_other_text() -> None:
+    film = PRESETS[1]
+    app = opened("what_if", text=film.text)
+    model, here, other = library(film)
     outcome = Likeness(outcomes.vector(other))
     base = patching.base(model.transformer, here, outcome)
     after = torch.stack([row.values for row in patching.heads(model.transformer, here, outcome, other=other)])
@@ -73,8 +74,8 @@ def test_it_opens_on_a_pair_for_the_first_text() -> None:
     share = (after - base) / (1 - base)
     expected = share.sign() * (share.abs() / max(1.0, float(share.abs().max()))).sqrt()
     np.testing.assert_allclose(np.array(numbers(maps["data"][0]["z"]), dtype=float), expected.numpy(), atol=1e-3)
-    assert np.array(numbers(stream["data"][0]["z"])).shape == (6, 16) and len(dots["data"][1]["x"]) == 72
-    assert app.link == {"other": PRESETS[0].other, "measure": "likeness"}
+    assert np.array(numbers(stream["data"][0]["z"])).shape == (6, 7) and len(dots["data"][1]["x"]) == 72
+    assert app.link == {"text": film.text, "other": film.other, "measure": "likeness"}
 
 
 def test_the_sentences_are_the_librarys_numbers(page: Page) -> None:

@@ -200,18 +200,14 @@ def offered(name: str, here: Trace, there: Trace, position: int) -> list[str]:
     best = [row.logits[0, position].topk(OFFERED).indices.tolist() for row in (here, there) if row.logits is not None]
     tokenizer = cache.model(name).tokenizer
     written = [tokenizer.decode([i]) for i in dict.fromkeys(best[0] + best[1]) if i < tokenizer.vocab_size]
-    return [one for one in dict.fromkeys(written) if one.strip() and _token(name, one) is not None]
+    return [one for one in dict.fromkeys(written) if one.strip() and _is_one(name, one)]
 
 
-def _token(name: str, written: str) -> int | None:
-    """The one token that a text is, as it stands or after a space; None for more."""
-    model = cache.model(name)
-    for one in (written, f" {written}"):
-        encoding = model.encode(one)
-        ids = [i for i, special in zip(encoding.ids, encoding.special, strict=True) if not special]
-        if len(ids) == 1 and model.tokenizer.decode(ids).strip() == written.strip():
-            return ids[0]
-    return None
+def _is_one(name: str, written: str) -> bool:
+    try:
+        return bool(outcomes.one_token(cache.model(name), written) >= 0)
+    except InvalidParameterError:
+        return False
 
 
 def label(name: str, token: int) -> str:
@@ -222,13 +218,10 @@ def label(name: str, token: int) -> str:
 def _tokens(name: str, settings: Settings, here: Trace, there: Trace, position: int) -> tuple[int, int]:
     """The two tokens, chosen or the likeliest of either run. Errors: InvalidParameterError."""
     assert here.logits is not None and there.logits is not None
-    found = []
-    for written in (settings.token, settings.versus):
-        token = _token(name, written) if written.strip() else -1
-        if token is None:
-            raise InvalidParameterError(f"“{written}” is not one token of this model, and a prediction is of one")
-        found.append(token)
-    token, versus = found
+    token, versus = (
+        outcomes.one_token(cache.model(name), written) if written.strip() else -1
+        for written in (settings.token, settings.versus)
+    )
     if token < 0:
         token = int(here.logits[0, position].argmax())
     if versus < 0:
