@@ -29,6 +29,7 @@ sections = {
         st.Page(pages / "heads.py", title="Heads"),
         st.Page(pages / "what_if.py", title="What if?"),
         st.Page(pages / "evidence.py", title="Attention and cause"),
+        st.Page(pages / "space.py", title="Space"),
     ],
     "Learn": [
         st.Page(pages / "lessons.py", title="Start here"),

@@ -5,9 +5,9 @@ together with examples and with what is lost without it, `heads` scores previous
 heads, `sinks` finds where heads rest, `ablation` changes every head in turn. `rollout` follows attention through
 layers, `attribution` splits a score or a logit into what each part of the model put there, `provenance` says where any
 single number comes from. `evidence` puts seven measures of what a prediction owes to each token side by side, with
-`flow`, `contributions`, `gradients` and `erasure` among them, and `agreement` compares their orders. `causality`
-exchanges a word and looks who notices, `word_order` shuffles, `scaling` is about √d and temperature, `residual` about
-the stream between layers, `variants` and `cost` about other kinds of attention.
+`flow`, `contributions`, `gradients` and `erasure` among them, and `agreement` compares their orders. `space` places
+vectors on a plane. `causality` exchanges a word and looks who notices, `word_order` shuffles, `scaling` is about √d
+and temperature, `residual` about the stream between layers, `variants` and `cost` about other kinds of attention.
 """
 
 from attnviz.submodules import on_demand

@@ -36,6 +36,7 @@ from attnviz.figures.softmax import (
     token_dots,
     weight_bars,
 )
+from attnviz.figures.space import dots
 from attnviz.figures.training import Curve, Panel, head_tiles, training_curves
 from attnviz.figures.variance import saturation_lines, variance_lines
 from attnviz.figures.what_if import agreement_dots, effect_map
@@ -56,6 +57,7 @@ __all__ = [
     "cost_lines",
     "depth_lines",
     "distance_rows",
+    "dots",
     "downstream_lines",
     "drift_paths",
     "effect_map",

@@ -39,15 +39,8 @@ CHAPTERS = (
     Chapter("train", "Watch attention form", "How does attention form?", 8, ("replay",)),
 )
 BY_PAGE = {chapter.page: chapter for chapter in CHAPTERS}
-PAGES = (
-    *BY_PAGE,
-    "models",
-    "heads",
-    "what_if",
-    "evidence",
-    "lessons",
-    "glossary",
-)  # that a link of the course or the glossary leads to
+# that a link of the course or the glossary leads to
+PAGES = (*BY_PAGE, "models", "heads", "what_if", "evidence", "space", "lessons", "glossary")
 MOVERS = ("course", "lessons", "words", "glossary", "start")  # the components that may ask for another page
 
 
@@ -58,6 +51,7 @@ def title(page: str) -> str:
         "heads": "Heads",
         "what_if": "What if?",
         "evidence": "Attention and cause",
+        "space": "Space",
         "lessons": "Start here",
         "glossary": "Glossary",
     }

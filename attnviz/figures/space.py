@@ -1,0 +1,91 @@
+"""Points with names on a plane, or as one looks at them in three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attnviz.figures.axes import STILL, token_names
+from attnviz.figures.palette import Palette
+from attnviz.figures.theme import assembled, plain
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+HEIGHT = 560  # px
+SIZE, NEAREST, FARTHEST = 11, 16, 7  # px
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One point."""
+
+    x: float
+    y: float
+    name: str
+    about: str  # for who points at it
+    kind: int | None = 0  # a category's number; None for none
+    amount: float | None = None  # 0 … 1, instead of a category
+    tells: int = -1  # what a click on it tells
+    is_key: bool = False  # drawn as a diamond
+    is_named: bool = True
+    near: float | None = None  # 0 … 1 of how near it is to who looks; None on a plane
+    is_lit: bool = False  # outlined in ink: the chosen one and its neighbours
+
+
+def dots(points: Sequence[Dot], chosen: int, axes: tuple[str, str], palette: Palette) -> go.Figure:
+    """The points in equal units both ways; a click tells what a point `tells`.
+
+    Arguments
+        chosen: the number of the point that is asked about.
+        axes: their titles.
+    """
+    order = sorted(range(len(points)), key=lambda i: (i == chosen, points[i].near or 0.0))  # what is near covers
+    shown = [points[i] for i in order]
+    names = token_names([one.name for one in shown])
+    lit = [one.is_lit or i == chosen for i, one in zip(order, shown, strict=True)]
+    marks = {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": [one.x for one in shown],
+        "y": [one.y for one in shown],
+        "text": [name if one.is_named else "" for name, one in zip(names, shown, strict=True)],
+        "textposition": "top center",
+        "textfont": {
+            "size": [15 if i == chosen else 13 for i in order],
+            "color": [palette.ink if one else palette.ink2 for one in lit],
+        },
+        "customdata": [[one.tells, plain(one.about)] for one in shown],
+        "hovertemplate": "%{customdata[1]}<extra></extra>",
+        "cliponaxis": False,
+        "marker": {
+            "opacity": 1,
+            "symbol": ["diamond" if one.is_key else "circle" for one in shown],
+            "size": [_size(one) for one in shown],
+            "color": [_fill(one, palette) for one in shown],
+            "line": {
+                "width": [2.5 if i == chosen else 1.5 if one else 1 for i, one in zip(order, lit, strict=True)],
+                "color": [palette.ink if one else palette.edge for one in lit],
+            },
+        },
+    }
+    axis: dict[str, Any] = {**STILL, "showgrid": False, "zeroline": False, "nticks": 5}
+    layout = {
+        "margin": {"t": 28, "r": 28},
+        "dragmode": False,
+        "xaxis": {**axis, "title": {"text": axes[0]}},
+        "yaxis": {**axis, "title": {"text": axes[1]}, "scaleanchor": "x", "scaleratio": 1},
+    }
+    return assembled([marks], layout, palette, height=HEIGHT)
+
+
+def _size(one: Dot) -> float:
+    return SIZE if one.near is None else FARTHEST + (NEAREST - FARTHEST) * one.near
+
+
+def _fill(one: Dot, palette: Palette) -> str:
+    if one.amount is None:
+        return palette.paper if one.kind is None else palette.categories[one.kind % len(palette.categories)]
+    steps = palette.sequential
+    return steps[min(len(steps) - 1, int(one.amount * len(steps)))]
