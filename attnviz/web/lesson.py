@@ -18,6 +18,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.web import cache, prediction, reloads, shell, thread
 from attnviz.web.components.chart import chart
 from attnviz.web.components.in_view import in_view
+from attnviz.web.settings_link import accept, from_query, to_query
 from attnviz.web.settings_text import settings_text
 
 if TYPE_CHECKING:
@@ -293,59 +294,3 @@ class Lesson(Generic[T]):
         query = to_query(replace(self.first, **self._openings), self.settings())  # type: ignore[type-var]
         short = {name: value for name, value in query.items() if name not in self._typed or shell.fits_link(value)}
         shell.write_link(whole, {**short, **(view or {})})
-
-
-def to_query(first: T, settings: T) -> dict[str, str]:
-    """The fields that differ from the first settings, as parameters of an address."""
-    return {
-        field.name: _write(getattr(settings, field.name))
-        for field in fields(first)  # type: ignore[arg-type]
-        if getattr(settings, field.name) != getattr(first, field.name)
-    }
-
-
-def from_query(first: T, query: Mapping[str, str]) -> T:
-    """The settings that an address asks for; what cannot be read, or is out of range, stays as in `first`."""
-    values = {}
-    for field in fields(first):  # type: ignore[arg-type]
-        if field.name in query:
-            try:
-                values[field.name] = _read(query[field.name], getattr(first, field.name))
-            except ValueError:
-                continue
-    return accept(first, values)
-
-
-def accept(first: T, values: Mapping[str, Any]) -> T:
-    """`first` with the values that it allows, each checked on its own and then together."""
-    settings = first
-    for name, value in values.items():
-        default = getattr(first, name)
-        if isinstance(default, str) and value is None:  # pills and segmented controls give None for no choice
-            value = ""
-        if isinstance(default, tuple) and isinstance(value, list):
-            value = tuple(value)
-        if type(value) is not type(default) and not (type(default) is float and type(value) is int):
-            continue
-        try:
-            settings = replace(settings, **{name: value})  # type: ignore[type-var]
-        except (InvalidParameterError, ArithmeticError):  # the latter: a number too long for arithmetic
-            continue
-    return settings
-
-
-def _write(value: Any) -> str:
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, tuple):
-        return ",".join(map(_write, value))
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def _read(text: str, default: Any) -> Any:
-    if isinstance(default, bool):
-        return {"1": True, "0": False}[text] if text in ("0", "1") else default
-    if isinstance(default, tuple):
-        example = default[0] if default else 0
-        return tuple(_read(part, example) for part in text.split(",")) if text else ()
-    return type(default)(text)

@@ -15,7 +15,7 @@ from attnviz.browser.framing import read_frame
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import significant
 from attnviz.web import thread
-from attnviz.web.lesson import from_query, to_query
+from attnviz.web.settings_link import from_query, to_query
 from attnviz.web.step_by_step import text
 from attnviz.web.step_by_step.state import Settings
 from tests.pages.driver import SENTENCE, Page, beginning, charts, frames, numbers, opened

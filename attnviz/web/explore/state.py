@@ -15,7 +15,7 @@ from attnviz.web import cache, shell, thread
 from attnviz.web.components import attention_view
 from attnviz.web.heads import state as heads
 from attnviz.web.heads import text as heads_text
-from attnviz.web.lesson import from_query, to_query
+from attnviz.web.settings_link import from_query, to_query
 
 KEY = "explore"  # of the view
 FIRST_LOOK = ViewState(layer=3, head=1, queries=(10,))  # MiniLM on the first example: "it" finds "animal"

@@ -18,7 +18,8 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.web import cache, shell, store
 from attnviz.web.components.provenance_view import Cell, cells, reported, wanted_layer
-from attnviz.web.lesson import Lesson, from_query
+from attnviz.web.lesson import Lesson
+from attnviz.web.settings_link import from_query
 
 KEY = "walk"  # of the view
 STEPS = (
