@@ -18,7 +18,7 @@ def test_the_workflow_runs_every_part():
     assert "bash .ci/run --all" in WORKFLOW and "node-version" in WORKFLOW
 
 
-@pytest.mark.parametrize("script", ["run", "resolved"])
+@pytest.mark.parametrize("script", ["run", "resolved", "supply"])
 def test_an_unknown_argument_is_refused_before_anything_is_installed(script):
     result = subprocess.run(["bash", f".ci/{script}", "something"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 2 and "something" in result.stderr
@@ -27,3 +27,13 @@ def test_an_unknown_argument_is_refused_before_anything_is_installed(script):
 def test_the_lowest_torch_is_read_from_the_ranges():
     (pattern,) = re.findall(r"^floor=\$\(sed -nE 's/(.+?)/\\1/p'", (ROOT / ".ci" / "resolved").read_text(), re.M)
     assert len(re.findall(pattern, (ROOT / "pyproject.toml").read_text(), re.M)) == 1
+
+
+def test_the_lock_has_what_is_pinned_with_the_hashes_of_its_files_and_no_address():
+    lock = (ROOT / "requirements.lock").read_text()
+    entries = re.findall(r"^([\w-]+)==([\w.]+)[^\n]*\\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", lock, re.M)
+    versions = {name: version for name, version, _ in entries}
+    pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.M))
+    assert {name: versions[name] for name in pinned} == pinned
+    assert len(entries) == len(re.findall(r"^[\w-]+==", lock, re.M))
+    assert "://" not in lock + (ROOT / "requirements.txt").read_text() and "index" not in lock
