@@ -1,4 +1,4 @@
-"""Forward passes, ours and in transformers, memory of a trace, import time, as ratios side by side in one run.
+"""Forward passes, ours and in transformers, memory of a trace, patching, import time, as ratios in one run.
 
     python -m attnviz bench forward
 
@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 import attnviz
+from attnviz.analysis import outcomes, patching_gradient
+from attnviz.analysis import patching as exact
 from attnviz.models.catalogue import minilm_folder
 
 LENGTHS = (16, 64, 128, 256, 512)
@@ -132,6 +134,40 @@ def memory(out: Console) -> None:
     out.print(table)
 
 
+def patching(out: Console) -> None:
+    """A sweep over all heads, exactly and by one gradient, against forward passes: one for each head, and one."""
+    table = Table(title="Patching all heads, 64 tokens", title_justify="left", box=None, pad_edge=False)
+    for title in ("model", "heads", "one forward", "sweep vs heads × forward (≤ 0.6)", "by gradient vs forward (≤ 4)"):
+        table.add_column(title, justify="right")
+    torch.set_num_threads(1)
+    for name in ("minilm", "austen"):
+        model = attnviz.load(name)
+        length = 64
+        drawn = torch.randint(300, model.tokenizer.vocab_size, (2, length), generator=torch.Generator().manual_seed(0))
+        here, other = (model.run(ids) for ids in drawn.tolist())
+        outcome = outcomes.usual(here, other)
+
+        def sweep(model=model, here=here, other=other, outcome=outcome) -> object:
+            return list(exact.heads(model.transformer, here, outcome, other=other))
+
+        def gradient(model=model, here=here, other=other, outcome=outcome) -> object:
+            return patching_gradient.heads(model.transformer, here, outcome, other=other)
+
+        with torch.inference_mode():
+            one, all_heads, near = rounds(
+                [lambda model=model, ids=drawn[:1]: model.transformer(ids), sweep, gradient], 10
+            )
+        n_heads = len(here.layers) * model.transformer.config.n_heads
+        table.add_row(
+            name,
+            str(n_heads),
+            f"{1000 * statistics.median(one):.1f} ms",
+            f"{ratio(all_heads, one) / n_heads:.2f}",
+            f"{ratio(near, one):.2f}",
+        )
+    out.print(table)
+
+
 def imports(out: Console) -> None:
     """`import attnviz` against `import torch`, each in a fresh process."""
 
@@ -165,11 +201,12 @@ print(time.perf_counter() - begin)
 
 
 def main() -> None:
-    """Prints all four."""
+    """Prints all of them."""
     out = Console(width=110)
     forward(out)
     hf_model(out)
     memory(out)
+    patching(out)
     imports(out)
     loading(out)
 

@@ -42,19 +42,12 @@ def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     columns[0].text_input("The other text", key=lesson.key("other"), placeholder="Yours with one word exchanged")
     if two:
         columns[1].text_input("Answer so far", key=lesson.key("answer"))
-    left, right = st.columns([3, 2], gap="medium", vertical_alignment="bottom")
-    with left:
-        st.segmented_control(
-            "Every head, one at a time",
-            state.HOWS,
-            key=lesson.key("how"),
-            format_func=text.HOWS.__getitem__,
-            required=True,
-        )
-        st.caption(text.EXPLAINS[lesson.settings().how])
-    with right:
-        if lesson.settings().how == "scale":
-            st.slider("Factor", 0.0, 2.0, step=0.1, key=lesson.key("factor"))
+    st.segmented_control(
+        "Every head, one at a time", state.HOWS, key=lesson.key("how"), format_func=text.HOWS.__getitem__, required=True
+    )
+    st.caption(text.EXPLAINS[lesson.settings().how])
+    if lesson.settings().how == "scale":
+        st.slider("Factor", 0.0, 2.0, step=0.1, key=lesson.key("factor"), width=320)
     offers = state.measures(inputs.model)
     if lesson.settings().measure not in offers:
         lesson.choose(measure=offers[0])
