@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from attnviz import Intervention, Model, Trace, catalogue, load
-from attnviz.analysis import measures, patching_command
+from attnviz.analysis import evidence_command, measures, patching_command
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError, check_installed
 from attnviz.formatting import percent
 from attnviz.inputs.assets import APP
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     investigate.add_argument("--csv", type=Path, metavar="FILE", help="writes every measure of every head")
     investigate.add_argument("--cards", type=Path, metavar="FILE", help="writes what the page Heads shows of the model")
     patching_command.add_options(investigate)
+    evidence_command.add_options(investigate)
     investigate.set_defaults(command=_investigate)
 
     train = commands.add_parser("train", help="train a model on a task and write it as a folder")
@@ -181,6 +182,8 @@ def _investigate(options: argparse.Namespace) -> None:
     texts = sys.stdin.read().splitlines() if options.texts == ["-"] else options.texts
     if options.patch is not None:
         return patching_command.run(load(options.model), texts, options)
+    if options.attributions:
+        return evidence_command.run(load(options.model), texts, options)
     command.investigate(load(options.model), texts, everything=options.all, csv=options.csv, cards=options.cards)
 
 

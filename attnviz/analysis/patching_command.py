@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patch", metavar="OTHER", help="every head with what it writes on another text")
     how = "with --patch: patch, freeze, zero, mean, uniform, or a factor such as 0.5 (patch)"
     parser.add_argument("--how", default="patch", help=how)
-    parser.add_argument("--token", default="", help="with --patch: the token whose logit is measured")
+    parser.add_argument("--token", default="", help="with --patch or --attributions: the token whose logit is measured")
     parser.add_argument("--versus", default="", help="with --patch: the token that it is ahead of")
     parser.add_argument("--target", help="with --patch: the answer so far, for an encoder-decoder model")
 
