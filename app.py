@@ -47,7 +47,7 @@ sections = {
         st.Page(pages / "replay.py", title="Replay: an induction head"),
     ],
 }
-page = st.navigation(sections, position="top")
+page = st.navigation(sections, position="top", expanded=True)  # on a phone all of it stands in the sidebar
 shell.mark_section(next(name for name, pages_in_it in sections.items() if page in pages_in_it), list(sections))
 course.go_on()
 shell.restore_link(page.url_path)

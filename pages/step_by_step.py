@@ -24,7 +24,7 @@ def page() -> None:
     with controls:
         parts.other_controls(lesson, shown)
     with summary:
-        lesson.sentence(text.in_short(shown.provenance, shown.head, shown.row))
+        lesson.sentence(text.in_short(shown.provenance, shown.head, shown.row, shown.traced))
     parts.view(lesson, shown)
     parts.tries(lesson)
     parts.formula()

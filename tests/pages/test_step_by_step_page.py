@@ -13,7 +13,7 @@ from attnviz.analysis.provenance.steps import layer_provenance
 from attnviz.analysis.provenance.worked_example import by_hand
 from attnviz.browser.framing import read_frame
 from attnviz.errors import InvalidParameterError
-from attnviz.formatting import significant
+from attnviz.formatting import percent, significant
 from attnviz.web import thread
 from attnviz.web.settings_link import from_query, to_query
 from attnviz.web.step_by_step import text
@@ -235,6 +235,19 @@ def test_special_characters_in_the_box_are_themselves() -> None:
     app = opened("step_by_step", of="text", text="a **b** [c](d) `e`")
     options = app.selectbox(key="step_by_step.query").options
     assert options[0] == "0 [CLS]" and not any("\\" in option for option in options)
+
+
+def test_a_traced_weight_that_is_not_the_largest_is_in_the_sentence_too() -> None:
+    weights = loaded("minilm").run(SENTENCE).layers[3].attention.weights[0, 1].numpy()
+    app = opened(
+        "step_by_step", of="text", layer=3, head=1, query=4, key=5
+    )  # as Explore's “Trace this number” opens it
+    top, traced = percent(weights[4].max()), percent(weights[4, 5])
+    assert traced != top and f"gives {top} of its attention to “[CLS]”, and {traced} to “t”." in app.sentence
+    app = opened("step_by_step", of="text", layer=3, head=1, query=4, key=4)
+    assert f"of its attention to “[CLS]”, and {percent(weights[4, 4])} to itself." in app.sentence
+    app = opened("step_by_step", of="text", layer=3, head=1, query=4, key=0)
+    assert app.sentence.endswith("of its attention to “[CLS]”.")
 
 
 def test_going_a_layer_down_keeps_the_word_and_the_number() -> None:

@@ -87,8 +87,9 @@ def ended(scene: Scene) -> str:
 
 
 TWO_TEMPERATURES = (
-    "The one in attention makes every row sharper or more even: each layer then computes other vectors. The one on the "
-    "output leaves them as they are and only stretches the finished list, from which a token is drawn."
+    "The attention temperature τ makes every row of attention sharper or more even, so each layer computes other "
+    "vectors. The sampling temperature T changes no vector: it makes the finished probabilities sharper or more even, "
+    "and a token is drawn from them."
 )
 
 

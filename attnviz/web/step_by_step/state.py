@@ -182,6 +182,12 @@ class Shown:
     message: bytes  # what the view draws
     settings: Settings  # on what this model and this text have
 
+    @property
+    def traced(self) -> int | None:
+        """The word whose weight from the row the reader traces; None where the number is another."""
+        (name, row, key), *_ = cells(self.settings.path) or [("", -1, -1)]
+        return key if (name, row) == (f"weights.{self.head}", self.row) else None
+
 
 def run(lesson: Lesson[Settings], settings: Settings) -> Shown:
     """The layer that the settings ask for; ends the page with a sentence if the sidebar's model cannot run its text."""

@@ -11,15 +11,19 @@ from attnviz.web.step_by_step.weights import Hiding
 OUTCOMES = ("grow by the same factor", "grow by the same amount", "stay as they are")
 
 
-def in_short(provenance: Provenance, head: int, row: int) -> str:
-    """What the head does with one word, in a sentence."""
+def in_short(provenance: Provenance, head: int, row: int, key: int | None = None) -> str:
+    """What the head does with one word, in a sentence; and how much of that the word `key` gets, if one is traced."""
     shares = provenance[f"weights.{head}"].values[row]
     where = f"In head {head}" if provenance.n_layers == 1 else f"In layer {provenance.layer}, head {head}"
     if not shares.any():
         return f"{where}, “{provenance.labels[row]}” may look at nothing: all its shares, and its result, are 0."
     top = int(shares.argmax())
-    whom = "itself" if top == row else f"“{provenance.labels[top]}”"
-    return f"{where}, “{provenance.labels[row]}” gives {percent(shares[top])} of its attention to {whom}."
+
+    def gets(key: int, what: str = "") -> str:
+        return f"{percent(shares[key])}{what} to {'itself' if key == row else f'“{provenance.labels[key]}”'}"
+
+    most = f"{where}, “{provenance.labels[row]}” gives {gets(top, ' of its attention')}"
+    return f"{most}." if key is None or key == top else f"{most}, and {gets(key)}."
 
 
 def hidden_word(provenance: Provenance, head: int, hiding: Hiding) -> str:
