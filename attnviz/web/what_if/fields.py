@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from attnviz.errors import InvalidParameterError
+from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.web import shell
 from attnviz.web.components.chart import clicked
 from attnviz.web.lesson import Lesson, Try
@@ -56,14 +56,17 @@ def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     )
     st.caption(text.MEANS[lesson.settings().measure])
     if lesson.settings().measure != "likeness":
-        _predicted(lesson, inputs)
+        try:
+            _predicted(lesson, inputs)
+        except (InvalidParameterError, ModelError) as error:
+            shell.refuse(str(error))
 
 
 def _predicted(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     """Where a token is predicted, and which."""
     settings = lesson.settings()
     source = state.predicted_text(inputs, settings)
-    encoding = state.labels(inputs.model, source)
+    encoding = state.encoding(inputs.model, source)
     columns = st.columns(3)
     hides = state.hides(inputs.model)
     words = settings.measure in ("lead", "probability")

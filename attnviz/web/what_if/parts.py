@@ -70,7 +70,7 @@ def shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
     try:
         exp = state.experiment(lesson, inputs)
         found = sweep.found(exp)
-        labels = state.labels(exp.model, exp.text).labels
+        labels = state.encoding(exp.model, exp.text).labels
     except (InvalidParameterError, ModelError) as error:
         sentence = str(error)
         shell.refuse(f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}.")
@@ -83,7 +83,7 @@ def shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
     row = sweep.chosen(lesson, found)
     token, versus = (state.label(exp.model, one) if one >= 0 else "" for one in (exp.token, exp.versus))
     hidden = labels[exp.hidden] if exp.hidden >= 0 else ""
-    name = text.outcome(exp.measure, token, versus, hidden=hidden, pair=not alone)
+    name = text.outcome(exp.measure, token, versus, hidden=hidden, pair=not alone, other=bool(exp.other))
     return Shown(exp, found, row, lesson.settings().head, rows, name, labels, alone)
 
 

@@ -84,7 +84,7 @@ def check_layers(name: str) -> None:
 def measures(name: str) -> tuple[str, ...]:
     """What a model's runs can be measured by, its own first."""
     config = cache.model(name).transformer.config
-    if config.head is None:
+    if config.head != "lm":
         return ("likeness",)
     return MEASURES if config.kind == "encoder" else MEASURES[:3]
 
@@ -106,7 +106,7 @@ def trace(name: str, source: str, answer: str, hidden: int) -> Trace:
     return model.run(ids)
 
 
-def labels(name: str, source: str) -> Encoding:
+def encoding(name: str, source: str) -> Encoding:
     """The tokens of a text or an answer."""
     return cache.model(name).encode(source)
 
@@ -160,7 +160,7 @@ def experiment(lesson: Lesson[Settings], inputs: shell.Inputs) -> Experiment:
         counts = [(one.source or one).lengths[0] for one in (here, there)]
         if counts[0] != counts[1]:
             raise InvalidParameterError(_lengths(*counts))
-    elif settings.how in patching.NEEDS_OTHER or measure == "likeness":
+    elif settings.how in patching.NEEDS_OTHER:
         raise InvalidParameterError(
             "type another text of equally many tokens: yours with one word exchanged, say, or try a pair"
         )
@@ -249,8 +249,7 @@ def outcome(exp: Experiment) -> Outcome:
     if exp.measure == "probability":
         return Probability(exp.token, exp.position)
     if exp.measure == "likeness":
-        assert other is not None
-        return Likeness(outcomes.vector(other))
+        return Likeness(outcomes.vector(here if other is None else other))
     if exp.hidden >= 0:
         return outcomes.hidden_loss(model.encode(exp.text).ids, (exp.hidden,))
     return outcomes.text_loss(here)

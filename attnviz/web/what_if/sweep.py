@@ -94,7 +94,7 @@ def bases(exp: Experiment) -> tuple[float, float]:
     return patching.base(model.transformer, here, measured), there
 
 
-@store.kept()
+@store.kept("One run forward and one back …")
 def by_gradient(exp: Experiment) -> np.ndarray:
     """Attribution patching of every head: (places, H)."""
     model, here, other = pair(exp)
@@ -108,7 +108,7 @@ def correlation(exact: np.ndarray, approximate: np.ndarray) -> Correlation:
     return patching_gradient.correlation(torch.from_numpy(exact), torch.from_numpy(approximate))
 
 
-@store.kept()
+@store.kept("Switching off every head …")
 def repair(exp: Experiment) -> self_repair.Repair | None:
     """What becomes of a logit difference without each head; None for another outcome, or a model of two texts."""
     measured = outcome(exp)

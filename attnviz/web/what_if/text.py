@@ -39,13 +39,13 @@ MEASURES = {
     "lead": "Logit difference",
     "probability": "Probability",
     "loss": "Loss",
-    "likeness": "Likeness to the other text",
+    "likeness": "Likeness of the texts",
 }
 MEANS = {
     "lead": "By how much the logit of one token is ahead of another’s.",
     "probability": "Of one token, among all that the model knows.",
     "loss": "How wrong the model is about the right tokens: less is better.",
-    "likeness": "The cosine of the two texts’ vectors, each the mean over its tokens.",
+    "likeness": "The cosine of the two texts’ vectors, means over tokens; without another text, with yours as it was.",
 }
 NOTHING = 0.02  # of what a head writes: less is not spoken of
 NO_STREAM = "With another text of equally many tokens, this place shows where the two runs part, token by token."
@@ -75,7 +75,7 @@ def head(site: Site, number_: int, *, alone: bool) -> str:
     return f"{place}layer {site.layer}, head {number_}"
 
 
-def outcome(measure: str, token: str, versus: str, *, hidden: str = "", pair: bool = False) -> str:
+def outcome(measure: str, token: str, versus: str, *, hidden: str = "", pair: bool = False, other: bool = True) -> str:
     """What is measured, in a sentence."""
     where = f" where “{hidden}” is hidden" if hidden else ""
     match measure:
@@ -84,7 +84,7 @@ def outcome(measure: str, token: str, versus: str, *, hidden: str = "", pair: bo
         case "probability":
             return f"the probability of “{token}”{where}"
         case "likeness":
-            return "the cosine with the other text"
+            return "the cosine with the other text" if other else "the cosine with the text as it was"
     return f"the loss on the hidden “{hidden}”" if hidden else f"the loss on the {'answer' if pair else 'text'}"
 
 

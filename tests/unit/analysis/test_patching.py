@@ -152,7 +152,7 @@ def test_the_stream_of_one_token_by_hand() -> None:
 
 
 def test_without_either_head_of_the_circuit_nothing_is_copied(induction: Model) -> None:
-    """The figures: 95 % for the right word; 6 % without the previous-token head, 2 % without the induction head."""
+    """The figures: 95 % for the right word; 6.5 % without the previous-token head, 1.9 % without the induction head."""
     trace = induction.run(CIRCUIT)
     salt = induction.encode(" salt").ids[1]
     found = swept(induction.transformer, trace, Probability(salt), "zero")

@@ -1,0 +1,65 @@
+"""Maps of effects and the dots of exact and approximate ones show the numbers they are given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attnviz import figures
+from tests.support.hostile_texts import HOSTILE
+
+EFFECTS = np.array([[0.25, -1.0], [0.0, np.nan]])
+WRITTEN = [["+0.25", "−1.00"], ["0", "not run yet"]]
+
+
+@pytest.mark.parametrize("palette", [figures.LIGHT, figures.DARK])
+def test_a_cell_has_the_root_of_its_share_of_the_largest(palette: figures.Palette) -> None:
+    figure = figures.effect_map(EFFECTS, WRITTEN, palette, rows=["layer 0", "layer 1"], chosen=(1, 0))
+    heat, text = figure.data
+    assert [list(row) for row in heat.z] == [[0.5, -1.0], [0.0, None]]
+    assert list(text.text) == ["+0.25", "−1.00", "", ""]
+    assert heat.customdata[0][1][2] == "−1.00" and figure.layout.shapes[0].x0 == pytest.approx(-0.48)
+    assert list(figure.layout.yaxis.ticktext) == ["layer 0", "layer 1"]
+    steps = palette.diverging
+    assert (heat.colorscale[0][1], heat.colorscale[-1][1]) == (steps[0], steps[-1])
+    for colour, place in zip(text.textfont.color[:2], (0.5, -1.0), strict=True):
+        fill = steps[round((place + 1) / 2 * (len(steps) - 1))]
+        assert contrast(colour, fill) >= 4.5
+
+
+def contrast(a: str, b: str) -> float:
+    """As WCAG 2.1 has it."""
+
+    def light(colour: str) -> float:
+        parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((light(a), light(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_a_small_effect_stays_pale_where_the_whole_is_known() -> None:
+    figure = figures.effect_map(np.array([[0.04]]), [["4 %"]], figures.LIGHT, rows=["layer 0"], full=1.0)
+    assert figure.data[0].z[0][0] == pytest.approx(0.2)
+
+
+def test_nothing_known_yet_is_drawn() -> None:
+    figure = figures.effect_map(np.full((1, 2), np.nan), [["", ""]], figures.LIGHT, rows=["layer 0"])
+    assert list(figure.data[0].z[0]) == [None, None]
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_tokens_are_text(label: str) -> None:
+    figure = figures.effect_map(EFFECTS, WRITTEN, figures.LIGHT, rows=["a", "b"], columns=[label, "x"], across="token")
+    assert "<" not in figure.layout.xaxis.ticktext[0] and "<" not in figure.data[0].customdata[0][0][1]
+
+
+def test_every_head_is_a_dot_and_the_line_is_where_both_are_equal() -> None:
+    near = np.array([[0.3, -0.8], [0.1, 2.0]])
+    figure = figures.agreement_dots(EFFECTS, near, ["layer 0", "layer 1"], (0, 1), figures.LIGHT)
+    line, dots = figure.data
+    assert list(line.x) == list(line.y)
+    assert (list(dots.x), list(dots.y)) == ([0.25, -1.0, 0.0], [0.3, -0.8, 0.1])  # the one not run is left out
+    assert list(dots.marker.line.width) == [0, 2.5, 0]
+    assert list(dots.customdata[1]) == [0, 1, "layer 0, head 1"]
