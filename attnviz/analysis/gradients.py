@@ -58,7 +58,7 @@ def gradient_attention(model: Model, trace: Trace, prediction: Prediction, *, ba
     network = model.transformer
     with torch.inference_mode(False), torch.enable_grad():
         x = reruns.token_vectors(network, trace, batch=batch).clone()[None].requires_grad_()
-        run = reruns.run(network, trace, x, batch=batch)
+        run = reruns.run(network, trace, x, batch=batch, records=True)
         value = predictions.values(prediction, network, trace, run.final, batch=batch).sum()
         slopes = torch.autograd.grad(value, [layer.attention.z for layer in run.layers])
     found = []

@@ -25,14 +25,14 @@ from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
 
 Nothing = Literal["mask", "mean"]
-MOST_TOKENS = 4096  # that run at once
+MOST_TOKENS = 1024  # that run at once
 
 
 @dataclass(frozen=True, eq=False)
 class Rerun:
     """B versions of one text."""
 
-    layers: tuple[LayerTrace, ...]
+    layers: tuple[LayerTrace, ...]  # () where nobody asked for them
     final: Tensor  # (B, n, C)
 
 
@@ -80,8 +80,10 @@ def nothing(model: Model, trace: Trace, how: Nothing | None = None, *, batch: in
         return "mask", table[mask].clone()
 
 
-def run(model: Transformer, trace: Trace, vectors: Tensor, *, batch: int = 0) -> Rerun:
+def run(model: Transformer, trace: Trace, vectors: Tensor, *, batch: int = 0, records: bool = False) -> Rerun:
     """B versions of a text, from their token vectors (B, n, C); masks, positions and intervention are the run's.
+
+    records: whether the layers' records are kept, which take many times the memory of the final vectors.
 
     Errors: as `attribution.check_split`, and InvalidParameterError for vectors of another shape.
     """
@@ -98,13 +100,15 @@ def run(model: Transformer, trace: Trace, vectors: Tensor, *, batch: int = 0) ->
     x = model.embed["norm"](x) if config.embed_norm else x
     place = _place(model)
     options: dict[str, Any] = {"mask": Mask(causal=place == "decoder")}
-    layers = []
+    layers: list[LayerTrace] = []
     for number in range(config.n_layers):
         scheme = positions.described(schemes(trace, number, place)[1])
         options |= scheme.in_attention(config.n_heads, config.head_dim, x, 0)
         options["intervention"] = None if trace.intervention is None else trace.intervention.at(number, place)
-        layers.append(encoder_layer(model, number).trace(x, **options))
-        x = layers[-1].resid_post
+        made = encoder_layer(model, number).trace(x, **options)
+        x = made.resid_post
+        if records:
+            layers.append(made)
     norm: nn.Module = cast(Any, model.decoder if model.encoder is None else model.encoder)["norm"]
     return Rerun(tuple(layers), norm(x))
 

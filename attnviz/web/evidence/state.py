@@ -47,19 +47,21 @@ def fills_in(model: Model, trace: Trace) -> bool:
     return has_tokens and trace.config.kind == "encoder" and model.tokenizer.mask_id is not None
 
 
-@store.kept()
 def run(name: str, source: str, hidden: int | None) -> Trace:
     """A text's run, one of its tokens hidden or none. Errors: as `Model.run`."""
-    trace = cache.trace(name, source)
+    return cache.trace(name, source) if hidden is None else _hiding(name, source, hidden)
+
+
+@store.kept()
+def _hiding(name: str, source: str, hidden: int) -> Trace:
     model = cache.model(name)
-    if hidden is None or model.tokenizer.mask_id is None:
-        return trace
-    ids = list(trace.encodings[0].ids)
+    ids = list(cache.trace(name, source).encodings[0].ids)
+    assert model.tokenizer.mask_id is not None  # as `fills_in` has seen to
     ids[hidden] = model.tokenizer.mask_id
     return model.run(ids)
 
 
-@store.kept()
+@store.kept("Erasing each token in turn …")
 def through(name: str, source: str, hidden: int | None, target: int | None) -> Evidence:
     """The measures that go through all layers. Errors: as `run` and `predictions.predicted`."""
     trace = run(name, source, hidden)
