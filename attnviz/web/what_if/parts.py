@@ -52,9 +52,15 @@ class Shown:
         return self.found.other - self.found.base
 
     @property
+    def is_way(self) -> bool:
+        """Whether the two runs differ so that it shows: else there is no share of a way to tell."""
+        values = (text.value(self.exp.measure, one) for one in (self.found.base, self.found.other))
+        return bool(np.isfinite(self.whole)) and len(set(values)) == 2
+
+    @property
     def in_shares(self) -> bool:
-        """Whether effects are told as shares of the way to the other text."""
-        return self.exp.how in patching.NEEDS_OTHER and bool(self.whole)
+        """Whether the heads' effects are told as shares of the way to the other text."""
+        return self.exp.how in patching.NEEDS_OTHER and self.is_way
 
     def written(self, effect: float) -> str:
         """An effect in a cell: as a share of the way, where there is a way."""
@@ -146,19 +152,20 @@ def maps(lesson: Lesson[Settings], shown: Shown) -> None:
             st.text(text.NO_STREAM)
             return
         effects = found.stream - found.base
+        way = "share of the way to the other text" if shown.is_way else f"change of {shown.name}"
         written = [[_way(shown, float(one)) for one in row] for row in effects]
         names = [f"layer {layer}" for layer in range(len(effects))]
         lesson.picture(
             figures.effect_map(
-                effects / (shown.whole or 1.0),
+                effects / shown.whole if shown.is_way else effects,
                 written,
                 shell.palette(),
                 rows=names,
                 columns=shown.labels,
                 across="token",
-                full=1.0 if shown.whole else 0.0,
+                full=1.0 if shown.is_way else 0.0,
             ),
-            title="The stream, a layer and a token at a time: share of the way to the other text",
+            title=f"The stream, a layer and a token at a time: {way}",
             alt=f"Layers by tokens: {_stream_words(shown, effects)}",
             data=lambda: _stream(shown, effects),
             file="what-if-stream",
@@ -169,7 +176,7 @@ def maps(lesson: Lesson[Settings], shown: Shown) -> None:
 def _way(shown: Shown, effect: float) -> str:
     if np.isnan(effect):
         return "not run yet"
-    return text.share(effect, shown.whole) or text.change(shown.exp.measure, effect)
+    return text.share(effect, shown.whole) if shown.is_way else text.change(shown.exp.measure, effect)
 
 
 def _strongest(shown: Shown) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attnviz.analysis import outcomes, patching, sites
+from attnviz.analysis import outcomes, patching
 from attnviz.analysis.outcomes import Lead, Likeness, Outcome, Probability
 from attnviz.analysis.patching import How
 from attnviz.errors import InvalidParameterError
@@ -151,19 +151,7 @@ def experiment(lesson: Lesson[Settings], inputs: shell.Inputs) -> Experiment:
     position = place_of(name, source, settings.position) if words or hides(name) else -1
     hidden = position if hides(name) and measure != "likeness" else -1
     here = trace(name, inputs.text, answer, hidden)
-    other = settings.other if settings.other.strip() else ""
-    sites.check(cache.model(name).transformer, here, 0)
-    if other:
-        if hidden >= 0 and len(cache.model(name).encode(other)) != here.lengths[0]:
-            raise InvalidParameterError(_lengths(here.lengths[0], len(cache.model(name).encode(other))))
-        there = trace(name, other, answer, hidden)
-        counts = [(one.source or one).lengths[0] for one in (here, there)]
-        if counts[0] != counts[1]:
-            raise InvalidParameterError(_lengths(*counts))
-    elif settings.how in patching.NEEDS_OTHER:
-        raise InvalidParameterError(
-            "type another text of equally many tokens: yours with one word exchanged, say, or try a pair"
-        )
+    other = _other(inputs, settings)
     if measure == "loss" and two and not answer.strip():
         raise InvalidParameterError("type the answer whose loss is to be measured")
     token = versus = -1
@@ -182,6 +170,23 @@ def experiment(lesson: Lesson[Settings], inputs: shell.Inputs) -> Experiment:
         token,
         versus if measure == "lead" else -1,
     )
+
+
+def _other(inputs: shell.Inputs, settings: Settings) -> str:
+    """The other text, or "" where there is none that fits and none is needed. Errors: InvalidParameterError."""
+    needed = settings.how in patching.NEEDS_OTHER
+    if not settings.other.strip():
+        if needed:
+            raise InvalidParameterError(
+                "type another text of equally many tokens: yours with one word exchanged, say, or try a pair"
+            )
+        return ""
+    counts = [len(cache.model(inputs.model).encode(one)) for one in (inputs.text, settings.other)]
+    if counts[0] == counts[1]:
+        return settings.other
+    if needed:
+        raise InvalidParameterError(_lengths(*counts))
+    return ""
 
 
 def _lengths(here: int, there: int) -> str:

@@ -129,7 +129,7 @@ def summary(
     if value(measure, after) == value(measure, base):
         return f"Of {n_heads} heads, {does}, none changes {name} so far that it shows: it stays {value(measure, base)}."
     way = ""
-    if not np.isnan(other) and how in ("patch", "freeze") and base != other:
+    if not np.isnan(other) and how in ("patch", "freeze") and value(measure, base) != value(measure, other):
         way = f", {share(after - base, other - base)} of the way to the other text’s {value(measure, other)}"
     return (
         f"Of {n_heads} heads, {does}, {where} does most: {name} goes from {value(measure, base)} to "
