@@ -140,7 +140,11 @@ def _serve(options: argparse.Namespace) -> int:
         environment[limits.CONFIG] = str(limits.config_file().resolve())
     served = APP.with_name("serve.py")  # the app with security headers
     command = [sys.executable, "-m", "streamlit", "run", str(served), *options.streamlit]
-    return subprocess.call(command, cwd=APP.parent, env=environment)  # .streamlit/config.toml is read from there
+    if sys.platform == "win32":
+        return subprocess.call(command, cwd=APP.parent, env=environment)
+    os.chdir(APP.parent)  # .streamlit/config.toml is read from there
+    sys.stdout.flush()
+    os.execve(sys.executable, command, environment)  # in place of this process, which would get the signals instead
 
 
 def _show_limits() -> None:

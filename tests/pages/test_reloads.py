@@ -30,7 +30,7 @@ def browsers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browsers]:
     monkeypatch.setattr(reloads, "presence", lambda: lambda: True)
     reloads._kept.clear()
     yield Browsers()
-    training_runs._end_all()
+    training_runs.end_all()
     reloads._kept.clear()
 
 

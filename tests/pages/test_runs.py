@@ -316,7 +316,7 @@ def test_the_app_comes_first() -> None:
 
 def test_the_end_of_the_server_ends_every_run() -> None:
     run = started(replace(TINY, steps=10_000, eval_every=10_000))
-    training_runs._end_all()
+    training_runs.end_all()
     assert run.status == "paused" and run.done < 10_000
 
 

@@ -52,7 +52,7 @@ def no_run_outlives_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(training_queue, "ABSENT", 0.0)  # the session is asked for after every step
     monkeypatch.setattr(priority, "YIELD", 0.0)
     yield
-    training_runs._end_all()
+    training_runs.end_all()
     assert not training_queue.running
 
 

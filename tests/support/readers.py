@@ -17,6 +17,7 @@ from typing import Any
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 PATIENCE = 120.0  # seconds that a run may take
 TEXT = "text"  # key of the field in the sidebar
@@ -73,8 +74,20 @@ class Reader:
         return answer
 
     async def press(self, key: str) -> Answer:
-        """Presses the button that has this key."""
+        """Presses the button that has this key, or this label where it has none."""
         return await self._run("", {key: True})
+
+    async def last_toast(self) -> str:
+        """What a message in the corner says that comes before the server closes the connection; "" if none does."""
+        assert self._socket is not None
+        said = ""
+        try:
+            while True:
+                raw = await asyncio.wait_for(self._socket.recv(decode=False), PATIENCE)
+                element = ForwardMsg.FromString(raw).delta.new_element
+                said = element.toast.body if element.WhichOneof("type") == "toast" else said
+        except ConnectionClosed:
+            return said
 
     async def _run(self, page: str, values: dict[str, Any]) -> Answer:
         """Sends the widgets' values, by key, and waits for the end of the run."""
@@ -116,6 +129,7 @@ class Reader:
             if what == "exception":
                 return f"{element.exception.type}: {element.exception.message}"[:200]
             if what in ("text_area", "button"):
-                name = getattr(element, what).id
-                self._widgets[name.split("-", 2)[-1]] = name  # $$ID-hash-key
+                widget = getattr(element, what)
+                key = widget.id.split("-", 2)[-1]  # $$ID-hash-key
+                self._widgets[widget.label if key == "None" else key] = widget.id
         return ""

@@ -241,16 +241,16 @@ def test_bench_runs_the_benchmarks(monkeypatch) -> None:
     assert all(path.is_file() for path in ran)
 
 
-def test_serve_starts_streamlit_on_the_app_with_its_options(monkeypatch) -> None:
+def test_serve_becomes_streamlit_on_the_app_with_its_options(monkeypatch) -> None:
     calls = []
-    monkeypatch.setattr(subprocess, "call", lambda command, **options: calls.append((command, options)) or 3)
-    assert main(["serve", "--", "--server.port", "8599"]) == 3
-    ((command, options),) = calls
-    assert command[:4] == [sys.executable, "-m", "streamlit", "run"]
-    app = Path(command[4])
-    assert app.is_file()
+    monkeypatch.chdir(Path.cwd())  # back again afterwards
+    monkeypatch.setattr(os, "execve", lambda *call: calls.append((*call, Path.cwd())))
+    main(["serve", "--", "--server.port", "8599"])
+    ((program, command, _, folder),) = calls
+    assert program == sys.executable and command[:4] == [sys.executable, "-m", "streamlit", "run"]
+    assert Path(command[4]).is_file()
     assert command[5:] == ["--server.port", "8599"]
-    assert (Path(options["cwd"]) / ".streamlit" / "config.toml").is_file()
+    assert (folder / ".streamlit" / "config.toml").is_file()
 
 
 def test_an_encoder_decoder_says_what_it_needs(minilm, monkeypatch, capsys) -> None:

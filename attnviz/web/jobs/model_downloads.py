@@ -99,6 +99,13 @@ class Download:
             raise hf_download.Cancelled(f"The download of {self.repo} was cancelled.")
 
 
+def cancel_all() -> None:
+    """Ends every download that is under way; what has come stays in the cache."""
+    with _lock:
+        for download in _running:
+            download.cancel()
+
+
 def mine() -> Download | None:
     """The session's download, under way or ended; None if there was none."""
     download: Download | None = st.session_state.get("download")

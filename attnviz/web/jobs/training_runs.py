@@ -255,15 +255,16 @@ def command_line(config: TrainConfig) -> list[str]:
     return ["train", config.task, *corpus, *(["--set", *changed] if changed else [])]
 
 
-@atexit.register
-def _end_all() -> None:
-    """A thread inside torch when Python ends would take the whole process down with a message."""
+@atexit.register  # a thread inside torch when Python ends would take the whole process down with a message
+def end_all(seconds: float = 2.0) -> None:
+    """Pauses every training after the step under way, with its checkpoint, and waits for them, `seconds` at most."""
     training_queue.waiting.clear()
     ending = list(training_queue.running)
     for run in ending:
         run.pause()
+    until = time.monotonic() + seconds
     for run in ending:
-        run.wait(2)
+        run.wait(max(0.0, until - time.monotonic()))
 
 
 # ---- of the session ----------------------------------------------------------------------------------
