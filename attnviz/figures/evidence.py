@@ -24,6 +24,8 @@ def measure_columns(
     signed: Sequence[str],
     labels: Sequence[str],
     palette: Palette,
+    *,
+    room: int = 0,
 ) -> go.Figure:
     """Each column in the share of its own largest number, position √: from nothing to all, or from − to + if signed.
 
@@ -31,6 +33,7 @@ def measure_columns(
         values: a column's heading → a number for each token.
         written: the same as text, for who points at a cell.
         signed: the headings of the columns whose numbers have a sign.
+        room: how many columns there is room for, at least those that there are.
     """
     names = [f"{i} {name}" for i, name in enumerate(token_names(labels))]
     headings = list(values)
@@ -65,7 +68,7 @@ def measure_columns(
             "side": "top",
             "tickvals": list(range(len(headings))),
             "ticktext": headings,
-            "range": [-0.5, len(headings) - 0.5],
+            "range": [-0.5, max(room, len(headings)) - 0.5],
             "autotickangles": [0, -45],
             "tickfont": {"size": 14, "color": palette.ink1},
         },

@@ -82,6 +82,8 @@ def test_one_sentence_says_whether_the_orders_agree(page: Page, minilm: Evidence
 def test_until_the_guess_only_attention_shows() -> None:
     app = opened("evidence", revealed=0)
     assert set(columns(app)) == {"attention"} and not values(app, "attnviz_table")
+    (chart,) = charts(app)
+    assert chart["layout"]["xaxis"]["range"] == [-0.5, 5.5]  # room for the six, so that nothing moves
     assert "ρ" not in app.prose and "erasing" not in app.sentence
     app = app.guess("matters", "tired")
     assert "Not quite: you said “tired”, it is “animal”." in app.prose

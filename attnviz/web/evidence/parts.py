@@ -30,13 +30,14 @@ SOURCE = (
     "Wallace 2019; Wiegreffe and Pinter 2019. Embeddings: Crabbé and van der Schaar 2022."
 )
 MOST_OPTIONS = 4
+TALE = "The brother behind the princess always hugs the cats while she is proud and vain."
 
 
 def controls(lesson: Lesson[Settings], shown: Shown) -> None:
     """What is predicted, and the layer."""
-    columns = st.columns([2, 2, 2, 3], gap="medium")
+    columns = iter(st.columns([2, 2, 2, 3], gap="medium"))
     if shown.hidden is not None:
-        with columns[0]:
+        with next(columns):
             labels = cache.trace(shown.model, shown.text).encodings[0].labels
             lesson.token_box("Hidden token", "position", labels)
     if shown.offers:
@@ -46,14 +47,14 @@ def controls(lesson: Lesson[Settings], shown: Shown) -> None:
         if lesson.settings().target not in names:
             lesson.choose(target=state.LIKELIEST)
         title = "Class" if shown.prediction.kind == "class" else "Prediction"
-        columns[1].selectbox(title, options, key=lesson.key("target"), format_func=names.__getitem__)
+        next(columns).selectbox(title, options, key=lesson.key("target"), format_func=names.__getitem__)
         if shown.prediction.kind == "token":
-            columns[2].text_input(
+            next(columns).text_input(
                 "Or type a token", key=lesson.key("typed"), max_chars=state.LONGEST_TYPED, placeholder="truth"
             )
     n_layers = len(cache.trace(shown.model, shown.text).layers)
     names_of = {state.ALL_LAYERS: "All layers"} | {i: f"Layer {i}" for i in range(n_layers)}
-    columns[3 if shown.offers else 0].selectbox(
+    next(columns).selectbox(
         "Attention, ‖αv‖ and gradient of", list(names_of), key=lesson.key("layer"), format_func=names_of.__getitem__
     )
     if shown.typed_pieces:
@@ -100,7 +101,7 @@ def picture(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:
     written = {text.HEADINGS[one]: [text.written(one, x) for x in shown.found.values[one].tolist()] for one in methods}
     signed = [text.HEADINGS[one] for one in evidence.SIGNED]
     lesson.picture(
-        figures.measure_columns(values, written, signed, shown.labels, shell.palette()),
+        figures.measure_columns(values, written, signed, shown.labels, shell.palette(), room=len(shown.found.values)),
         title="Where it looks" if hides else "What each token has to do with the prediction",
         alt=text.alternative(shown, methods),
         data=lambda: _numbers(shown, methods),
@@ -150,7 +151,7 @@ def tries(lesson: Lesson[Settings]) -> None:
     """Predictions worth a look."""
     lesson.tries(
         Try("A next token", {}, "It is a truth universally acknowledged that a single man", "austen"),
-        Try("A hidden word", {"position": 6}, "The cat saw the dogs because they were hungry.", "tales"),
+        Try("A hidden word", {"position": 11}, TALE, "tales"),
         Try("One layer", {"layer": 0}),
     )
 
