@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,6 +94,47 @@ def test_so_it_is_in_a_model_that_reads_two_texts() -> None:
         change = Intervention(head_scale={1: 0.0}, where=site.place)
         again = model.run("May 12, 2020", "20", intervention=change)
         assert float(found[number, 1]) == pytest.approx(patching.base(model.transformer, again, outcome), rel=1e-4)
+
+
+@pytest.mark.parametrize("more", [{}, {"norm_first": True, "final_norm": True}, {"positions": "rope"}], ids=str)
+def test_every_place_of_an_encoder_and_a_decoder(more: dict[str, Any]) -> None:
+    """Post-norm, pre-norm and with turned queries: a head switched off is a run with that intervention."""
+    generator = torch.Generator().manual_seed(5)
+    config = preset("test", kind="encoder-decoder", n_layers=2, head="lm", **more)
+    model = Transformer(config, generator).eval().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+    source, target = torch.randint(64, (1, 5), generator=generator), torch.randint(64, (1, 4), generator=generator)
+    with torch.inference_mode():
+        trace, other = model(source, target), model(source.flip(1), target)
+        outcome = Lead(3, 8)
+        found = swept(model, trace, outcome, "zero")
+        for number, site in enumerate(sites.sites(trace)):
+            change = Intervention(head_scale={(site.layer, 1): 0.0}, where=site.place)
+            again = patching.base(model, model(source, target, intervention=change), outcome)
+            assert float(found[number, 1]) == pytest.approx(again, rel=1e-3, abs=1e-4)
+    assert torch.equal(patching.everything(model, trace, other).final, other.final)
+    assert len(list(patching.stream(model, trace, other, outcome, place="decoder"))) == 2
+
+
+def test_a_text_of_a_padded_batch_is_that_text() -> None:
+    model = load("austen")
+    both, alone = model.run(["He was not", "She was"]), model.run("She was")
+    for how in ("zero", "mean", "uniform"):
+        found = swept(model.transformer, both, Lead(5, 9), how, batch=1)  # type: ignore[arg-type]
+        expected = swept(model.transformer, alone, Lead(5, 9), how)  # type: ignore[arg-type]
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_images_are_patched_too() -> None:
+    model = load("digits")
+    generator = torch.Generator().manual_seed(0)
+    trace, other = (model.run(torch.rand(1, 8, 8, generator=generator)) for _ in range(2))
+    outcome = Probability(3)
+    found = swept(model.transformer, trace, outcome, other=other)
+    assert found.shape == (3, 4) and float((found - patching.base(model.transformer, trace, outcome)).abs().max()) > 0
+    ends = patching.everything(model.transformer, trace, other)
+    assert other.logits is not None and torch.equal(ends.logits(), other.logits)
 
 
 def test_a_patched_head_by_hand_and_by_its_gradient_where_all_is_linear() -> None:
@@ -204,77 +244,6 @@ def test_correlations_by_hand() -> None:
     tied = patching_gradient.correlation(torch.tensor([1.0, 2.0, 2.0]), torch.tensor([3.0, 1.0, 2.0]))
     assert tied.spearman == pytest.approx(-math.sqrt(3) / 2)
     assert math.isnan(patching_gradient.correlation(a, torch.ones(4)).pearson)
-
-
-def test_where_nothing_comes_after_a_head_nothing_is_repaired() -> None:
-    model, trace, _ = linear()
-    named = replace(trace, encodings=ran("decoder")[1].encodings)
-    named = replace(named, encodings=(replace(named.encodings[0], ids=(0,) * 6),))
-    found = self_repair.of_heads(model, named, Lead(5, 9))
-    torch.testing.assert_close(found.total, found.direct, rtol=1e-3, atol=1e-4)
-    assert float(found.repaired.nan_to_num().abs().max()) < 1e-2
-
-
-def test_repair_by_hand() -> None:
-    found = self_repair.Repair(
-        torch.tensor([[4.0, -2.0], [0.01, 1.0]], dtype=torch.float64),
-        torch.tensor([[1.0, -3.0], [5.0, 1.5]], dtype=torch.float64),
-    )
-    assert found.repaired[0].tolist() == [0.75, -0.5] and math.isnan(found.repaired[1, 0])
-    assert found.most == (0, 0)
-    assert self_repair.Repair(torch.ones(1, 1), torch.ones(1, 1)).most is None
-
-
-def test_a_repaired_head_is_found(induction: Model) -> None:
-    """The norm after the last layer alone makes up for a part of the induction head."""
-    trace = induction.run(CIRCUIT)
-    found = self_repair.of_heads(induction.transformer, trace, Lead(induction.encode(" salt").ids[1]))
-    assert float(found.direct[1, 3]) == pytest.approx(7.1, abs=0.1)
-    assert float(found.total[1, 3]) == pytest.approx(6.3, abs=0.1)
-    assert 0.1 < float(found.repaired[1, 3]) < 0.15
-
-
-def test_a_cell_blocked_and_cut_by_hand() -> None:
-    model, trace, _ = linear()
-    outcome, site = Lead(5, 9), Site("decoder", 0)
-    found = cell_removal.of_head(model, trace, outcome, site, 1, most=3)
-    record = trace.layers[0].attention
-    assert model.head is not None
-    direction = before_out(model)[:, 8:].T @ (model.head["out"].weight[5] - model.head["out"].weight[9])
-    for one in found:
-        assert one.query == 5  # in the only layer no other token's query reaches the last logits
-        row, values = record.weights[0, 1, 5], record.v[0, 1]
-        assert one.weight == pytest.approx(float(row[one.key]))
-        assert one.cut == pytest.approx(float(-row[one.key] * values[one.key] @ direction), rel=1e-3, abs=1e-4)
-        rest = row.clone()
-        rest[one.key] = 0
-        change = (rest / rest.sum() - row) @ values @ direction
-        assert one.blocked == pytest.approx(float(change), rel=1e-3, abs=1e-4)
-        assert one.heir == int(rest.argmax())
-    blocked = Intervention(blocked=[(0, 1, 5, found[0].key)])
-    with torch.inference_mode():
-        again = model(torch.randint(64, (2, 6), generator=_drawn())[:1], intervention=blocked)
-    change = patching.base(model, again, outcome) - patching.base(model, trace, outcome)
-    assert change == pytest.approx(found[0].blocked, rel=1e-3, abs=1e-4)
-
-
-def _drawn() -> torch.Generator:
-    """The state from which `linear` drew its texts."""
-    generator = torch.Generator().manual_seed(3)
-    config = preset("test", n_layers=1, kind="decoder", d_ff=0, norms=False, norm_first=True, head="lm")
-    for parameter in Transformer(config, generator).parameters():
-        torch.randn(parameter.shape, generator=generator)
-    return generator
-
-
-def test_where_two_keys_say_the_same_blocking_one_shows_nothing() -> None:
-    model, trace, _ = linear(positions="none")
-    with torch.inference_mode():
-        trace = model(torch.tensor([[7, 7, 3]]))
-    outcome = Lead(5, 9, position=1)  # it sees the same token twice, itself too
-    (first, *_) = cell_removal.of_head(model, trace, outcome, Site("decoder", 0), 0)
-    assert first.weight == pytest.approx(0.5) and first.blocked == pytest.approx(0, abs=1e-5)
-    assert abs(first.cut) > 0.01 and first.underestimates and first.gain == pytest.approx(0.5)
 
 
 def test_what_cannot_be_patched_is_a_sentence() -> None:
