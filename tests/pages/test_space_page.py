@@ -11,6 +11,7 @@ import torch
 from attnviz import Model, load
 from attnviz.analysis import space
 from attnviz.formatting import number, percent
+from attnviz.web import store
 from tests.pages.driver import SENTENCE, Page, charts, numbers, opened, values
 
 
@@ -99,6 +100,10 @@ def test_three_dimensions_are_turned_and_a_click_chooses(page: Page, minilm: Mod
     app = app.run()
     assert app.link == {"dims": "3", "turn": "90", "layer": "6", "token": "2"}
     assert "Nearest to “animal”" in app.sentence
+    placed = next(use for use in store.STORE.uses() if use.name == "space.state.straight").made
+    app.choose(token=4)  # the points stay where they are
+    assert next(use for use in store.STORE.uses() if use.name == "space.state.straight").made == placed
+    app.choose(token=2)
     again = opened("space", **app.link)
     assert again.sentence == app.sentence and charts(again) == charts(app)
 

@@ -155,7 +155,7 @@ def _offers(
     row = (trace.logits[0] if first.kind == "class" else trace.logits[0, first.rows[0]]).double().softmax(dim=-1)
     targets = row.topk(min(OFFERED, len(row))).indices.tolist()
     target = settings.target if 0 <= settings.target < len(row) else targets[0]
-    if pieces and first.kind == "token":
+    if pieces and first.kind == "token" and pieces[0][0] < len(row):  # a vocabulary may have more than is predicted
         target = pieces[0][0]
     if target not in targets:
         targets.append(target)

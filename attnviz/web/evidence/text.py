@@ -108,7 +108,7 @@ def because(shown: Shown) -> str:
     after = float(made.after[shown.strongest("erasure")])
     return (
         f"Without it {unit(shown)} is {number(after)} instead of {number(made.before)}: "
-        f"no other token changes it as much."
+        "no other of the text’s tokens changes it as much."
     )
 
 
@@ -164,11 +164,12 @@ def erased(shown: Shown) -> str:
         return ""
     instead = "the mask token’s" if made.how == "mask" else "the mean of the embedding table"
     what = (
-        f"of the length, {number(made.before)}, of the mean of the final vectors along the direction that it has here"
+        f"length, {number(made.before)}: the mean of the final vectors along the direction that it has here"
         if shown.prediction.kind == "embedding"
-        else f"of the logit, {number(made.before)}"
+        else f"logit, {number(made.before)}"
     )
-    return f"An erased token keeps its place; its vector becomes {instead}. Signed columns are parts {what}."
+    signs = "Gradient, integrated and erasure have signs, and the unit of the"
+    return f"An erased token keeps its place; its vector becomes {instead}. {signs} {what}."
 
 
 def complete(found: Integrated) -> str:

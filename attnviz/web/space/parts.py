@@ -151,7 +151,8 @@ def neighbours(shown: Shown) -> None:
             rows.append((key, [*cells, (number(one.cosine),)]))
         label = "Keys by their score" if is_head else f"Nearest to {shown.labels[shown.token]}"
         table(label, columns, rows, key=NEAREST, chosen=None if shown.what == "table" else "")
-    query = {"model": shown.model, "text": shown.text, "q": str(shown.token)}
+    whole = st.session_state["text"]  # of which this page may show the beginning
+    query = {"model": shown.model, "q": str(shown.token)} | ({"text": whole} if shell.fits_link(whole) else {})
     place = {"layer": str(min(shown.layer, shown.n_layers - 1)), "head": str(shown.head)}
     st.page_link(
         "pages/explore.py",

@@ -81,7 +81,7 @@ class Shown(Asked):
 
     @property
     def norms(self) -> Tensor:
-        """(N,)"""
+        """The length of each vector: (N,)."""
         return self.vectors.double().norm(dim=1)
 
     def amounts(self) -> list[float | None]:

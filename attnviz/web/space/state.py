@@ -134,7 +134,8 @@ def shown(ask: Asked) -> Shown:
 
 def _shown(ask: Asked) -> Shown:
     trace = cache.trace(ask.model, ask.text)
-    place = (ask.model, ask.text, ask.what, ask.layer, ask.head, ask.token, ask.seed)
+    about = {"tokens": (ask.layer, 0, 0), "heads": (ask.layer, ask.head, 0), "table": (0, 0, ask.token)}[ask.what]
+    place = (ask.model, ask.text, ask.what, *about, ask.seed)  # and nothing more: what stays need not be placed anew
     found = vectors(*place)
     places = straight(*place, ask.dims) if ask.how == "pca" else bent(*place, ask.dims, ask.how)
     weights = None
