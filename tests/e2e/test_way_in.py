@@ -248,7 +248,10 @@ def test_nothing_of_the_page_is_changed_and_words_in_fields_are_left_alone(visit
     page.locator(".st-key-text textarea").hover()
     page.wait_for_timeout(600)
     expect(page.locator(".aw-card")).to_be_hidden()
-    marked = page.evaluate("[...CSS.highlights.get('attnviz-term')].map((range) => range.toString())")
+    marked = page.evaluate(
+        """[...CSS.highlights.get('attnviz-term')].map(({startContainer, startOffset, endOffset}) =>
+          startContainer.data.slice(startOffset, endOffset))"""
+    )
     chips = page.evaluate(
         """[...CSS.highlights.get('attnviz-term')].some((range) =>
           range.startContainer.parentElement.closest('.av-chips'))"""

@@ -57,6 +57,7 @@ function drawChart(chart, plotly) {
   const { data, layout } = figureAt(chart.figure, width, scale, room);
   chart.plot.style.minHeight = `${layout.height}px`;
   chart.work = plotly.react(chart.plot, data, layout, CHART_CONFIG);
+  chart.work.then(() => chart.root.dispatchEvent(new Event("av-drawn", { bubbles: true, composed: true })));
   if (chart.points && !chart.listens) {
     chart.listens = true;
     chart.plot.on("plotly_click", ({ points: [point] }) => chart.tellPoint(point));

@@ -2,7 +2,8 @@
    components v2). The data is {entries: [{term, also, pattern, says, page, query, title}]}.
 
    Nothing of the page is changed: the words are marked by a highlight of the browser, and found again under the
-   pointer by their place. */
+   pointer by their place. Places are kept as numbers: the browser would move every live range at every change of the
+   page, and a chart makes thousands. */
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
 import { findTerms, termFinder } from "../core/term-finder.js";
@@ -14,6 +15,8 @@ const MARK_CSS = `::highlight(${MARK}) { text-decoration: underline dotted 1px; 
 const REST = 300; // ms after which the page is read again
 const POINT = 300; // ms that the pointer rests on a word before it is explained
 
+/** @typedef {{node: Text, start: number, end: number, entry: number, control: boolean}} Mark */
+
 class Words {
   constructor(root, { entries }, tell) {
     this.root = root;
@@ -22,7 +25,7 @@ class Words {
     this.finder = termFinder(entries);
     this.page = document.querySelector("[data-testid=stMain]") ?? document.body;
     this.found = new WeakMap(); // of each text that was read: its data and places
-    /** @type {Map<Element, {range: Range, entry: number, control: boolean}[]>} */
+    /** @type {Map<Element, Mark[]>} */
     this.marks = new Map(); // by the element that holds the word
     this.listed = null; // the terms of the list
     this.waiting = this.pointing = 0;
@@ -38,11 +41,13 @@ class Words {
     this.readSoon();
   }
 
-  /** Watches a tree, in which the words can then be marked. */
+  /** Watches a tree, in which the words can then be marked. A chart says by itself when it has been drawn. */
   observe(tree, styled) {
     if (this.roots.has(tree)) return;
     this.roots.add(tree);
-    this.observer.observe(tree, { childList: true, characterData: true, subtree: true });
+    const plot = tree.querySelector(".av-chart-plot");
+    const watched = plot ? [...plot.parentElement.children].filter((part) => part !== plot) : [tree];
+    for (const part of watched) this.observer.observe(part, { childList: true, characterData: true, subtree: true });
     styled.adoptedStyleSheets = [...styled.adoptedStyleSheets, this.sheet];
   }
 
@@ -54,6 +59,7 @@ class Words {
     on("click", (event) => this.press(event));
     on("keydown", (event) => event.key === "Escape" && this.card.hide());
     on("scroll", () => this.follow());
+    on("av-drawn", () => this.readSoon());
     this.list.addEventListener("keydown", (event) => this.move(event));
     this.list.addEventListener("focusout", () => this.card.leave());
   }
@@ -83,14 +89,12 @@ class Words {
         for (const { start, end, entry } of this.placesIn(text)) {
           seen.add(entry);
           if (text.drawn) continue;
-          const range = document.createRange();
-          range.setStart(text.node, start);
-          range.setEnd(text.node, end);
-          const holder = text.node.parentElement;
-          this.marks.set(holder, [...(this.marks.get(holder) ?? []), { range, entry, control: text.control }]);
-          if (text.control || text.token || text.title || marked.has(entry) || !isVisible(holder)) continue;
+          const { node, control } = text,
+            holder = node.parentElement;
+          this.marks.set(holder, [...(this.marks.get(holder) ?? []), { node, start, end, entry, control }]);
+          if (control || text.token || text.title || marked.has(entry) || !isVisible(holder)) continue;
           marked.add(entry);
-          first.push(range);
+          first.push(new StaticRange({ startContainer: node, startOffset: start, endContainer: node, endOffset: end }));
         }
       },
     });
@@ -163,7 +167,7 @@ class Words {
   wordAt(event) {
     const [target] = event.composedPath();
     for (const mark of this.marks.get(target) ?? [])
-      for (const rect of mark.range.getClientRects())
+      for (const rect of rectsOf(mark))
         if (event.clientX >= rect.left && event.clientX <= rect.right)
           if (event.clientY >= rect.top && event.clientY <= rect.bottom)
             return { entry: this.entries[mark.entry], rect, control: mark.control };
@@ -206,6 +210,15 @@ class Words {
     if (window.Highlight && CSS.highlights.get(MARK) === this.highlighted) CSS.highlights.delete(MARK);
     document.adoptedStyleSheets = document.adoptedStyleSheets.filter((sheet) => sheet !== this.sheet);
   }
+}
+
+/** Where a word stands in the window now; nowhere if its text has changed since. @param {Mark} mark */
+function rectsOf({ node, start, end }) {
+  if (!node.isConnected || end > node.length) return [];
+  const range = document.createRange();
+  range.setStart(node, start);
+  range.setEnd(node, end);
+  return range.getClientRects();
 }
 
 /** Whether a reader can see what an element holds. @param {Element} element */
