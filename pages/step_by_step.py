@@ -13,7 +13,7 @@ lesson = Lesson("step_by_step", state.Settings(), follows=("layer", "head"))
 
 @shell.fragment
 def page() -> None:
-    """The lesson; its controls and the view rerun only this."""
+    """The lesson; its controls rerun only this, and the view only itself where nothing else follows it."""
     settings = lesson.settings()
     lesson.question("What happens to one word, number by number?")
     summary = st.container()
@@ -30,7 +30,6 @@ def page() -> None:
     parts.formula()
     parts.hidden_word(lesson, shown)
     parts.two_programs(lesson, shown)
-    lesson.write_link(state.sidebar())
 
 
 page()

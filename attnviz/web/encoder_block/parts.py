@@ -168,9 +168,23 @@ def drift_table(plane: residual.Drift, labels: tuple[str, ...]) -> pd.DataFrame:
 @shell.fragment
 def depth(lesson: Lesson[Settings], run: Run) -> None:
     """Untrained stacks of 1 to 12 layers: norms of the stream and of gradients at every depth."""
+    lesson.section("Why do deep models put the norm first?")
+    stacks(lesson, run)
+    st.caption(text.STACKS)
+    lesson.tries(
+        Try("Two layers only", {"depth": 2}),
+        Try("Twelve layers, other weights", {"depth": 12, "seed": 1}),
+        first=1,
+        keeps=("norm",),
+        place="depth",
+    )
+
+
+@shell.fragment
+def stacks(lesson: Lesson[Settings], run: Run) -> None:
+    """What the number of layers changes, without what always stands around it."""
     settings = lesson.settings()
     post, pre = state.depth_sizes(settings.depth, settings.seed)
-    lesson.section("Why do deep models put the norm first?")
     question = "Before training, which arrangement has the larger gradient in the last layer?"
     revealed = lesson.predict("depth", question, text.LARGER, *text.larger_gradient(post, pre))
     if revealed:
@@ -180,21 +194,13 @@ def depth(lesson: Lesson[Settings], run: Run) -> None:
         dial("Layers in the stack", state.DEPTHS, key=lesson.key("depth"), marks={1: "1", 6: "6", 12: "12"})
     seed.number_input("Seed of the random weights", 0, state.SEEDS - 1, key=lesson.key("seed"))
     if revealed:
-        stacks(lesson, settings, post, pre)
+        depth_pictures(lesson, settings, post, pre)
     else:
         lesson.veil("depth", 390)
-    st.caption(text.STACKS)
-    lesson.tries(
-        Try("Two layers only", {"depth": 2}),
-        Try("Twelve layers, other weights", {"depth": 12, "seed": 1}),
-        first=1,
-        keeps=("norm",),
-        place="depth",
-    )
     lesson.write_link(run.inputs)
 
 
-def stacks(lesson: Lesson[Settings], settings: Settings, post: residual.Depth, pre: residual.Depth) -> None:
+def depth_pictures(lesson: Lesson[Settings], settings: Settings, post: residual.Depth, pre: residual.Depth) -> None:
     """Gradients and stream at every depth, with post-norm and with pre-norm."""
     gradients, stream = st.columns(2, gap="large")
     with gradients:

@@ -49,12 +49,20 @@ def other_controls(lesson: Lesson[Settings], shown: Shown) -> None:
     st.selectbox("Mask", list(masks), key=lesson.key("mask"), format_func=masks.__getitem__, width=210)
 
 
-def view(lesson: Lesson[Settings], shown: Shown) -> None:
-    """The steps with all their numbers, and where the chosen one comes from."""
+@shell.fragment
+def view(lesson: Lesson[Settings], drawn: Shown) -> None:
+    """The steps with all their numbers, and where the chosen one comes from.
+
+    `drawn` is what the other parts of the page show: they are drawn anew only when it is something else.
+    """
+    shown = state.run_again(lesson, drawn)
+    if shown.beside != drawn.beside:
+        st.rerun()
     settings = shown.settings
     row = -1 if settings.of == "hand" else settings.query
     looks = ProvenanceState(settings.step, settings.path, shown.head, row, settings.edits)
     provenance_view(shown.message, looks, key=state.KEY, on_change=lambda: state.take_report(lesson))
+    lesson.write_link(state.sidebar())
 
 
 def tries(lesson: Lesson[Settings]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
 
@@ -181,6 +181,12 @@ class Shown:
     row: int  # the word that the reader looks at
     message: bytes  # what the view draws
     settings: Settings  # on what this model and this text have
+    inputs: shell.Inputs | None = None  # what was run; None for the example by hand
+
+    @property
+    def beside(self) -> tuple[object, ...]:
+        """What the parts of the page beside the view depend on."""
+        return self.head, self.row, replace(self.settings, step="x", path="")
 
     @property
     def traced(self) -> int | None:
@@ -192,11 +198,7 @@ class Shown:
 def run(lesson: Lesson[Settings], settings: Settings) -> Shown:
     """The layer that the settings ask for; ends the page with a sentence if the sidebar's model cannot run its text."""
     if settings.of == "hand":
-        example = worked_example.by_hand(settings.edits, settings.mask)
-        head, path = min(settings.hand_head, worked_example.HEADS - 1), cells(settings.path)
-        is_word = path and path[0][0] in example.matrices and example[path[0][0]].axes[0] in ("query", "key")
-        row = min(path[0][1] if is_word else 1, len(example.labels) - 1)
-        return Shown(example, head, row, _hand_message(settings.edits, settings.mask, head), settings)
+        return _by_hand(settings)
     inputs = lesson.inputs()
     try:
         model = cache.model(inputs.model)
@@ -205,13 +207,33 @@ def run(lesson: Lesson[Settings], settings: Settings) -> Shown:
         if (layer, head) != (settings.layer, settings.head):
             lesson.choose(layer=layer, head=head)
         follow(lesson, lesson.settings(), encoding.labels, encoding.special, config.head_dim)
-        settings = lesson.settings()
-        of = (inputs.model, inputs.text, layer, settings.mask)
-        provenance = _model_provenance(*of)
-        near = provenance_message.columns(provenance, cells(settings.path), settings.query)
-        return Shown(provenance, head, settings.query, _model_message(*of, head, tuple(near.items())), settings)
+        return _in_model(inputs, lesson.settings())
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(f"{error}. Choose another model in the sidebar.")
+
+
+def run_again(lesson: Lesson[Settings], drawn: Shown) -> Shown:
+    """The same text in the same model after what the reader did in the view."""
+    settings = lesson.settings()
+    return _by_hand(settings) if drawn.inputs is None else _in_model(drawn.inputs, settings)
+
+
+def _by_hand(settings: Settings) -> Shown:
+    """The example whose weights were chosen by hand."""
+    example = worked_example.by_hand(settings.edits, settings.mask)
+    head, path = min(settings.hand_head, worked_example.HEADS - 1), cells(settings.path)
+    is_word = path and path[0][0] in example.matrices and example[path[0][0]].axes[0] in ("query", "key")
+    row = min(path[0][1] if is_word else 1, len(example.labels) - 1)
+    return Shown(example, head, row, _hand_message(settings.edits, settings.mask, head), settings)
+
+
+def _in_model(inputs: shell.Inputs, settings: Settings) -> Shown:
+    """A layer of the sidebar's model. Errors: those of the model."""
+    of = (inputs.model, inputs.text, settings.layer, settings.mask)
+    provenance = _model_provenance(*of)
+    near = provenance_message.columns(provenance, cells(settings.path), settings.query)
+    message = _model_message(*of, settings.head, tuple(near.items()))
+    return Shown(provenance, settings.head, settings.query, message, settings, inputs)
 
 
 @lru_cache(maxsize=64)

@@ -179,9 +179,16 @@ def costs(lesson: Lesson[Settings], lines: text.Lines, unit: str) -> None:
 @shell.fragment
 def key_value_cache(lesson: Lesson[Settings], run: Run) -> None:
     """The key-value cache of published models."""
-    context = lesson.settings().context
     lesson.section("What must a model keep while it writes?")
     lesson.sentence(text.KEPT, part="kept")
+    at_a_context(lesson, run)
+    lesson.tries(Try("A book’s length: 131,072 tokens", {"context": 131_072}), first=2, keeps=NEAR, place="cache")
+
+
+@shell.fragment
+def at_a_context(lesson: Lesson[Settings], run: Run) -> None:
+    """What the length of the context changes, without what always stands around it."""
+    context = lesson.settings().context
     question = "Llama-2-70B has ten times the parameters of Llama-2-7B. Its cache is …"
     revealed = lesson.predict("cache", question, text.CACHES, *text.larger_model(context))
     if revealed:
@@ -195,7 +202,6 @@ def key_value_cache(lesson: Lesson[Settings], run: Run) -> None:
             caches(lesson, context)
         else:
             lesson.veil("cache", 420)
-    lesson.tries(Try("A book’s length: 131,072 tokens", {"context": 131_072}), first=2, keeps=NEAR, place="cache")
     lesson.write_link(run.inputs)
 
 
