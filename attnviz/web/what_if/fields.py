@@ -78,7 +78,7 @@ def _predicted(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
             "Hidden word" if hides else "Predicted after",
             range(-1, len(names)),
             key=lesson.key("position"),
-            format_func=lambda position: "the last word" if position < 0 else names[position],
+            format_func=lambda position: names[position] if position >= 0 else "the last word" if hides else "the end",
         )
     if not words:
         return

@@ -56,7 +56,7 @@ CELLS = (
     "taken away after softmax, and nothing is put in its place."
 )
 NO_CELLS = "No cell of this head reaches what is measured."
-NEEDS_LEAD = "Self-repair is told of a lead in a model that reads one text: measure that to see it."
+NEEDS_LEAD = "Self-repair is told of a logit difference, in a model that reads one text: measure that to see it."
 COSTS = "It costs one run forward and one back."
 STREAM = (
     "Each cell: the residual stream into that layer at that token is the other text’s, and all after it runs again. "
