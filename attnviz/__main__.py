@@ -71,12 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     live.set_defaults(command=_live)
 
     investigate = commands.add_parser("investigate", help="what each head of a model is for, with its evidence")
-    investigate.add_argument(
-        "texts",
-        nargs="*",
-        metavar="TEXT",
-        help="what to judge the heads on; - for a line each of standard input (300 short texts)",
-    )
+    judged = "what to judge the heads on; - for a line each of standard input (300 short texts)"
+    investigate.add_argument("texts", nargs="*", metavar="TEXT", help=judged)
     investigate.add_argument("--model", default=MODEL, help=f"a name from `models`, hf:org/name, or a folder ({MODEL})")
     investigate.add_argument("--all", action="store_true", help="heads without a role too")
     investigate.add_argument("--csv", type=Path, metavar="FILE", help="writes every measure of every head")
