@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from attnviz.errors import ModelError, check_installed
 from attnviz.inputs.images import FILE
 from attnviz.models import strangers
-from attnviz.models.safetensors_io import BYTES_PER_NUMBER, MAX_FILE_BYTES, MAX_JSON_BYTES
+from attnviz.models.safetensors_io import BYTES_PER_NUMBER, MAX_FILE_BYTES, MAX_JSON_BYTES, weight_files
 
 DEADLINE = 5.0  # seconds until a hub that does not answer is given up: with imports, below 10 on a busy machine
 CARD = "README.md"
@@ -76,7 +76,9 @@ def fetch(repo: str, max_bytes: int = MAX_FILE_BYTES, report: Report | None = No
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise ModelError(f"There is no room left on the disk for {repo}.") from None
         try:
-            return Path(snapshot_download(repo, allow_patterns=list(FILES), local_files_only=True))
+            folder = Path(snapshot_download(repo, allow_patterns=list(FILES), local_files_only=True))
+            weight_files(folder)  # what a download that broke off leaves has none
+            return folder
         except Exception:
             why = "HF_HUB_OFFLINE is set" if isinstance(error, OfflineModeIsEnabled) else type(error).__name__
             raise ModelError(
@@ -120,8 +122,15 @@ def _fetch(repo: str, max_bytes: int, report: Report, token: bool | None) -> Pat
     files = []
     for name in sorted(wanted):
         report(done, total)
-        bar = _bar(lambda more, before=done: report(before + more, total))  # type: ignore[misc]
-        asked = {"revision": info.sha, "etag_timeout": DEADLINE, "tqdm_class": bar, "token": token}
+
+        def tell(n: int, name: str = name, before: int = done) -> None:
+            if n > wanted[name]:
+                raise ModelError(
+                    f"{name} of {repo} is larger than the {wanted[name]:,} bytes that the hub said it has."
+                )
+            report(before + n, total)
+
+        asked = {"revision": info.sha, "etag_timeout": DEADLINE, "tqdm_class": _bar(tell), "token": token}
         files.append(hf_hub_download(repo, name, **asked))
         done += wanted[name]
     report(done, total)

@@ -77,6 +77,11 @@ class Reader:
         """Presses the button that has this key, or this label where it has none."""
         return await self._run("", {key: True})
 
+    def cut(self) -> None:
+        """Ends the connection as a network does that breaks: without a word."""
+        assert self._socket is not None
+        self._socket.transport.abort()
+
     async def last_toast(self) -> str:
         """What a message in the corner says that comes before the server closes the connection; "" if none does."""
         assert self._socket is not None

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,14 @@ class Hub(http.server.ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.stored: dict[str, Any] | None = None  # what the hub says of the weights
         self.status, self.code, self.gated = 200, "", False
+        self.says: dict[str, int] = {}  # of files: another size than they have
+        self.stops = 0  # bytes of the weights after which the connection ends, or, `hangs`, nothing more comes
+        self.hangs = False
         self.asked: list[tuple[str, str]] = []
         self.tokens: list[str | None] = []  # with which each was asked
 
     def about(self) -> dict[str, Any]:
-        siblings = [{"rfilename": name, "size": len(data)} for name, data in self.files.items()]
+        siblings = [{"rfilename": name, "size": self.says.get(name, len(data))} for name, data in self.files.items()]
         said = {"_id": "1", "id": REPO, "modelId": REPO, "sha": SHA, "private": False, "tags": [], "siblings": siblings}
         return said | ({"safetensors": self.stored} if self.stored else {})
 
@@ -51,12 +55,17 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         pass
 
-    def say(self, status: int, data: bytes, headers: dict[str, str]) -> None:
+    def say(self, status: int, data: bytes, headers: dict[str, str], start: int = 0) -> None:
         self.send_response(status)
         for name, value in (headers | {"content-length": str(len(data))}).items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command == "GET" and self.server.stops and self.path.endswith(".safetensors"):
+            self.wfile.write(data[: max(0, self.server.stops - start)])
+            while self.server.hangs:
+                time.sleep(0.05)
+            self.close_connection = True
+        elif self.command == "GET":
             self.wfile.write(data)
 
     def answer(self) -> None:
@@ -73,7 +82,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         about = {"x-repo-commit": SHA, "etag": f'"{len(data)}-{name}"', "accept-ranges": "bytes"}
         if int(start):
             about["content-range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        self.say(206 if int(start) else 200, data[int(start) :], about)
+        self.say(206 if int(start) else 200, data[int(start) :], about, int(start))
 
     do_GET = do_HEAD = answer
 
@@ -179,6 +188,22 @@ def test_a_hub_that_breaks_off_is_a_sentence(hub: Hub) -> None:
     hub.status = 500
     with pytest.raises(ModelError, match=r"hub cannot be reached .*some/model is not in the local cache"):
         fetch(REPO)
+
+
+@pytest.mark.nightly  # the library tries again for a minute
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_hub_that_stops_or_hangs_midway_is_a_sentence_and_the_next_try_goes_on(hub: Hub, hangs: bool) -> None:
+    hub.stops, hub.hangs = len(hub.files["model.safetensors"]) // 2, hangs
+    with pytest.raises(ModelError, match=r"hub cannot be reached \(\w+\) and some/model is not in the local cache"):
+        fetch(REPO)
+    hub.stops, hub.hangs = 0, False
+    assert (fetch(REPO) / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+
+
+def test_a_hub_that_sends_more_than_it_said_is_not_listened_to(hub: Hub) -> None:
+    hub.says = {"model.safetensors": 100_000}
+    with pytest.raises(ModelError, match=r"model.safetensors of some/model is larger than the 100,000 bytes that the"):
+        fetch(REPO, max_bytes=200_000)
 
 
 def test_a_stranger_does_not_read_with_the_token_of_who_runs_the_server(
