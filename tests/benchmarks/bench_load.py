@@ -286,7 +286,7 @@ def main() -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("median / 95 %", "wanted", "measured", "errors"):
         table.add_column(title, justify="right" if title == "errors" else "left")
-    out.print("Many readers: see docs/benchmarks.md. What each row measured, as it comes:")
+    out.print("Many readers. What each row measured, as it comes:")
     rows = [cold()]
     for row in (*on_default(sizes), *on_smallest_host(sizes)):
         rows.append(row)
