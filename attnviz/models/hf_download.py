@@ -124,10 +124,9 @@ def _fetch(repo: str, max_bytes: int, report: Report, token: bool | None) -> Pat
         report(done, total)
 
         def tell(n: int, name: str = name, before: int = done) -> None:
-            if n > wanted[name]:
-                raise ModelError(
-                    f"{name} of {repo} is larger than the {wanted[name]:,} bytes that the hub said it has."
-                )
+            most = wanted[name] or MAX_JSON_BYTES  # of weights the hub has said it
+            if n > most:
+                raise ModelError(f"{name} of {repo} is larger than the {most:,} bytes that the hub said it has.")
             report(before + n, total)
 
         asked = {"revision": info.sha, "etag_timeout": DEADLINE, "tqdm_class": _bar(tell), "token": token}
