@@ -7,6 +7,7 @@ code that comes with a model never runs.
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 from collections.abc import Iterator
@@ -111,6 +112,14 @@ def attend_as_ours(model: Any) -> bool:
             return True
         model.set_attn_implementation(EAGER)
         return False
+
+
+def made_again(inner: Any, side: int | None, watched: bool) -> HFModel:
+    """A model out of a pickle, maybe in a process that has made none of its class. Errors: as `HFModel`."""
+    register()
+    with torch.device("meta"), _quietly():
+        type(inner)(copy.deepcopy(inner.config))  # transformers notes then what this class and its parts give out
+    return HFModel(inner, side, watched=watched)
 
 
 @cache

@@ -5,6 +5,7 @@ model ─ its own layers ─▶ queries, keys, values, mask ─▶ attend() ─�
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import hf_cache
 from attnviz.models.hf_attention import RUN, Run, Seat
+from attnviz.models.hf_copy import check_pickled, without_hooks
 from attnviz.models.hf_explored import OWN_ATTENTION, HFConfig, explored
 from attnviz.models.hf_faults import one_sentence
 from attnviz.models.hf_heads import CLASSIFICATION, logits_of
@@ -65,7 +67,7 @@ class HFModel(Transformer):
         nn.Module.__init__(self)
         self.inner = inner.eval().requires_grad_(False)
         self._takes = inspect.signature(inner.forward).parameters
-        self._watched = watched
+        self._watched, self._side = watched, side
         source = probe(inner, side)
         try:
             found = explored(inner, self._call, source)
@@ -90,6 +92,16 @@ class HFModel(Transformer):
         if name in ("embed", "encoder", "decoder", "head"):
             raise InvalidParameterError(f"a model of the type {self.config.architecture} is not made of our layers")
         return super().__getattr__(name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it is made of; a copy is explored again. Errors: ModelError for what torch pickles not."""
+        from attnviz.models import hf_loading  # which makes models of this class
+
+        check_pickled(self.inner, self.config.architecture)
+        return hf_loading.made_again, (without_hooks(self.inner), self._side, self._watched)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HFModel:
+        return HFModel(copy.deepcopy(without_hooks(self.inner), memo), self._side, watched=self._watched)
 
     @property
     def n_segments(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
@@ -134,18 +135,32 @@ def _processor(folder: Path) -> Any:
         raise ModelError(f"{folder.name} names no processor that transformers knows.")
     kind: Any = named
 
-    class Still(kind):
-        def check_argument_for_proper_class(self, name: str, given: Any) -> Any:
-            return None if given is None else super().check_argument_for_proper_class(name, given)
-
-    Still.__name__ = kind.__name__
     made: dict[str, Any] = {
         "image_processor": AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False),
         "tokenizer": AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False),
     }
     _check(made["image_processor"].to_dict(), "image")
     parts = [made.get(name) for name in kind.get_attributes()]
-    return Still.from_args_and_dict(parts, settings)
+    return _still(kind).from_args_and_dict(parts, settings)
+
+
+@functools.cache
+def _still(kind: Any) -> Any:
+    """A processor for images and videos that does without a part for videos; it may be pickled."""
+
+    class Still(kind):
+        def check_argument_for_proper_class(self, name: str, given: Any) -> Any:
+            return None if given is None else super().check_argument_for_proper_class(name, given)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _unmade, (kind,), self.__dict__
+
+    Still.__name__ = kind.__name__
+    return Still
+
+
+def _unmade(kind: Any) -> Any:
+    return object.__new__(_still(kind))
 
 
 def _check(settings: dict[str, Any], what: str) -> None:
