@@ -3,7 +3,7 @@
 import streamlit as st
 
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.web import callbacks, course, server, shell
+from attnviz.web import callbacks, course, page_end, server, shell
 from attnviz.web.glossary import parts as glossary
 
 st.set_page_config(
@@ -58,3 +58,4 @@ server.say_what_was_not_heard()
 shell.guarded(page.run)
 course.foot(page.url_path or "explore")
 glossary.words(page.url_path or "explore")
+page_end.mark_drawn()

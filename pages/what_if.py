@@ -13,6 +13,7 @@ lesson = Lesson("what_if", state.Settings(), follows=("layer", "head"), typed=("
 
 def what_if(timed: bool) -> None:
     """The experiment: `timed` says whether this fragment has a clock, which a long sweep needs."""
+    lesson.tell_anew()
     lesson.question("What if a head did something else?")
     sentences = st.container()
     lesson.in_view()

@@ -78,7 +78,7 @@ class Lesson(Generic[T]):
                 state[self.key(field.name)] = state[self.key(field.name)]
             if linked is not None:  # a link's token is one of the link's own text: no older word is followed into it
                 state.pop(f"{self.key(field.name)}:on", None)
-        reloads.tell_anew(self.key(field.name) for field in fields(first))  # type: ignore[arg-type]
+        self.tell_anew()
         for one in follows:
             if self._arrives and (chosen := getattr(thread.current(), one)) is not None:
                 state[self.key(one)] = chosen
@@ -111,6 +111,13 @@ class Lesson(Generic[T]):
                 thread.choose(**{name: getattr(settings, name)})
         state[self.kept] = settings
         return settings
+
+    def tell_anew(self) -> None:
+        """Tells the browser the values of widgets that it has not drawn yet; to be called before they are drawn.
+
+        For a part that runs again by itself, perhaps before a busy browser has drawn what the first run sent.
+        """
+        reloads.tell_anew(self.key(field.name) for field in fields(self.first))  # type: ignore[arg-type]
 
     def fit(self, **counts: int) -> None:
         """Brings fields that count from 0 under the numbers given, as a model has layers and heads.

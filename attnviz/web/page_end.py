@@ -20,3 +20,11 @@ def end_page() -> NoReturn:
 def end_run() -> NoReturn:
     """Ends the run; what was clicked meanwhile runs next."""
     raise StopException
+
+
+def mark_drawn() -> None:
+    """The whole page has run: what it told the browser about its widgets arrives.
+
+    What a run sends just before another begins is lost with it: then the next one tells it again.
+    """
+    st.session_state["drawn"] = True

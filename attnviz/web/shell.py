@@ -180,7 +180,6 @@ def write_link(inputs: Inputs, settings: Mapping[str, str]) -> None:
 
     An address that also shows what quizzes hide stands until something changes: it says the same.
     """
-    st.session_state["drawn"] = True
     link = link_to(inputs, settings)
     standing = st.query_params.to_dict()
     standing.pop("revealed", None)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 
-from attnviz.web import cache, reloads
+from attnviz.web import cache, course, page_end, reloads
 from attnviz.web.jobs import priority, training_queue, training_runs
 from attnviz.web.train import corpus
 from tests.pages.driver import Page, components, opened
@@ -171,6 +171,18 @@ def test_a_run_that_ended_early_tells_the_browser_again_what_its_fields_hold(bro
     assert field.set_value and field.value == SMALL["d_model"]
     app.run()
     assert not app.number_input(key="train.d_model").proto.set_value
+
+
+def test_what_was_told_by_a_run_that_ended_below_the_page_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page writes its link before it is all drawn; the run is over only after that."""
+    app = opened("softmax")
+    field = "softmax.seed"
+    assert not app.run().number_input(key=field).proto.set_value
+    with monkeypatch.context() as ends:
+        ends.setattr(course, "foot", lambda page: page_end.end_run())
+        app.run()
+    assert app.run().number_input(key=field).proto.set_value
+    assert not app.run().number_input(key=field).proto.set_value
 
 
 def test_a_claim_that_was_interrupted_is_taken_up_again(browsers: Browsers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from attnviz.analysis import cell_removal, outcomes, patching, patching_gradient
 from attnviz.analysis.outcomes import Lead, Likeness, Probability
 from attnviz.formatting import number, percent
 from attnviz.web.jobs import slices
-from attnviz.web.what_if import presets, text
+from attnviz.web.what_if import presets, sweep, text
 from attnviz.web.what_if.presets import PRESETS
 from tests.pages.driver import Page, charts, numbers, opened, values
 
@@ -168,6 +168,7 @@ def test_what_cannot_be_said_is_said(fields: dict[str, Any], said: str) -> None:
 
 def test_a_sweep_goes_on_in_slices_and_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SECONDS", 1e-9)
+    monkeypatch.setattr(sweep, "AT_ONCE", 1e-9)
     app = at(AUSTEN)
     assert app.get("progress") and "layers have run …" in str(app.get("progress")[0].proto)
     app.button(key="what-if-cancel").click().run()

@@ -40,9 +40,9 @@ def done(name: str) -> list[Any] | None:
     return steps
 
 
-def advance(name: str) -> None:
-    """Takes one step, and more until SECONDS are over: the one that is then under way is taken to its end."""
-    until = time.perf_counter() + SECONDS
+def advance(name: str, seconds: float | None = None) -> None:
+    """Takes one step, and more until `seconds` (SECONDS) are over; the one then under way is taken to its end."""
+    until = time.perf_counter() + (SECONDS if seconds is None else seconds)
     while running(name):
         step = next(st.session_state[f"{name}:running"], None)
         if step is None:

@@ -21,6 +21,7 @@ from attnviz.web.what_if.state import Experiment, Settings, is_pair_model, outco
 
 JOB = "what-if"
 CELLS = 5
+AT_ONCE = 1.0  # seconds that a sweep may take before it goes on in slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ def found(exp: Experiment) -> Found:
     if state.get(f"{JOB}:of") != exp or slices.done(JOB) is None:
         slices.start(JOB, _steps(exp))
         state[f"{JOB}:of"] = exp
-        slices.advance(JOB)
+        slices.advance(JOB, AT_ONCE)
     return _found(exp, slices.done(JOB) or ())
 
 
