@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from attnviz.analysis import ablation, roles
-from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.checks import check_sizes
 from attnviz.nn.trace import Trace
 
 if TYPE_CHECKING:

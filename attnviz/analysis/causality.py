@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from attnviz.analysis.measures import relative_change
-from attnviz.checks import check_index, check_sizes
 from attnviz.errors import InvalidParameterError
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.inputs.words import readable
 from attnviz.models.model import Model
+from attnviz.nn.checks import check_index, check_sizes
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 

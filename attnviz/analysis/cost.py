@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from attnviz.analysis.variants import KINDS, Variant, output
-from attnviz.checks import check_finite, check_sizes
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.checks import check_finite, check_sizes
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 MEASURED = ("full", "fused", "local", "strided", "linear")  # grouped does full's products: only its cache is smaller

@@ -20,9 +20,9 @@ from torch import Tensor
 from attnviz.analysis import predictions, reruns
 from attnviz.analysis.predictions import Prediction
 from attnviz.analysis.reruns import Nothing
-from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError
 from attnviz.models.model import Model
+from attnviz.nn.checks import check_sizes
 from attnviz.nn.trace import Trace
 
 TOLERANCE = 0.01  # of the difference to the baseline, that integrated gradients may miss

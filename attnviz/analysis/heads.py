@@ -18,9 +18,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.models.model import Model
+from attnviz.nn.checks import check_sizes
 from attnviz.nn.trace import Trace
 
 Kind = Literal["previous-token", "duplicate-token", "induction"]

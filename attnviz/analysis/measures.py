@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.checks import check_sizes
 from attnviz.nn.trace import Trace
 
 

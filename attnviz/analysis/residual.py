@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError, ShapeError
+from attnviz.nn.checks import check_sizes
 from attnviz.nn.layers import ACTIVATIONS, LayerTrace, TransformerEncoderLayer
 from attnviz.nn.stacks import TransformerEncoder
 from attnviz.nn.trace import Trace

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from attnviz.analysis import heads
-from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.checks import check_sizes
 from attnviz.nn.trace import Trace
 
 if TYPE_CHECKING:

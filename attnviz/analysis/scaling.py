@@ -17,9 +17,9 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from attnviz.checks import check_index, check_probability, check_sizes, check_temperature
 from attnviz.errors import InvalidParameterError
 from attnviz.nn.attention import AttentionTrace
+from attnviz.nn.checks import check_index, check_probability, check_sizes, check_temperature
 
 WIDTHS = tuple(2**i for i in range(11))  # of a head: 1, 2, 4 … 1,024
 

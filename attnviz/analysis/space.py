@@ -19,9 +19,9 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError, check_installed
 from attnviz.models.model import Model
+from attnviz.nn.checks import check_sizes
 from attnviz.nn.trace import Trace
 
 How = Literal["pca", "tsne", "neighbours"]

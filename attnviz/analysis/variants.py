@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attnviz.analysis.linear_attention import feature_map, linear, linear_causal, nonzero
-from attnviz.checks import check_floats, check_sizes
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.nn import mask_patterns
+from attnviz.nn.checks import check_floats, check_sizes
 from attnviz.nn.positions import alibi_bias
 
 KINDS = ("full", "fused", "local", "strided", "linear", "grouped")

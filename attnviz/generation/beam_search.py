@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnviz.checks import check_finite, check_sizes
 from attnviz.errors import InvalidParameterError
 from attnviz.generation.sampling import Completion, Prompt, prompt, remembers
 from attnviz.models.marian import RecurrentLayerTrace
 from attnviz.models.model import Model
 from attnviz.nn.attention import AttentionTrace
+from attnviz.nn.checks import check_finite, check_sizes
 from attnviz.nn.layers import LayerTrace
 from attnviz.nn.trace import Trace
 

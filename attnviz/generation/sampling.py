@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnviz.checks import check_index, check_sizes, check_temperature
 from attnviz.errors import InvalidParameterError
 from attnviz.generation.rules import ruled
 from attnviz.models.decoding_rules import DecodingRules
@@ -23,6 +22,7 @@ from attnviz.models.hf_explored import HFConfig
 from attnviz.models.hf_model import HFModel
 from attnviz.models.hf_probe import Given
 from attnviz.models.model import Model
+from attnviz.nn.checks import check_index, check_sizes, check_temperature
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace, joined
 

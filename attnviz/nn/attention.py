@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attnviz.checks import (
+from attnviz.errors import InvalidParameterError
+from attnviz.nn.checks import (
     check_broadcast,
     check_finite,
     check_floats,
@@ -26,7 +27,6 @@ from attnviz.checks import (
     check_temperature,
     check_vector,
 )
-from attnviz.errors import InvalidParameterError
 from attnviz.nn.masks import Mask
 from attnviz.nn.positions import alibi_bias
 

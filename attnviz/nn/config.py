@@ -6,7 +6,9 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from attnviz.checks import (
+from attnviz.errors import InvalidParameterError
+from attnviz.nn import positions as encodings
+from attnviz.nn.checks import (
     check_bool,
     check_divisible,
     check_finite,
@@ -14,8 +16,6 @@ from attnviz.checks import (
     check_probability,
     check_sizes,
 )
-from attnviz.errors import InvalidParameterError
-from attnviz.nn import positions as encodings
 
 KINDS = ("encoder", "decoder", "encoder-decoder")
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh")

@@ -13,9 +13,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from attnviz.checks import check_tensor
 from attnviz.errors import DTypeError, InvalidParameterError, ShapeError
 from attnviz.nn import positions
+from attnviz.nn.checks import check_tensor
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.encoding import Encoding
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import Tensor
 
-from attnviz.checks import check_bool, check_finite, check_index, check_temperature
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.checks import check_bool, check_finite, check_index, check_temperature
 from attnviz.nn.masks import Mask
 from attnviz.nn.positions import described
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.jit import is_scripting  # type: ignore[attr-defined]
 from torch.nn import functional as F
 
-from attnviz.checks import check_finite, check_padded, check_probability, check_sizes
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.nn.attention import AttentionTrace
+from attnviz.nn.checks import check_finite, check_padded, check_probability, check_sizes
 from attnviz.nn.dropout import Dropout
 from attnviz.nn.multihead import MultiheadAttention
 from attnviz.nn.recording import TORCHS, Options, Recording, attention_trace, keep_output, recorded, recording_of

@@ -16,8 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attnviz.checks import check_index, check_sizes
 from attnviz.nn import masks
+from attnviz.nn.checks import check_index, check_sizes
 
 
 def causal(n: int) -> Tensor:

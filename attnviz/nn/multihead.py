@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.jit import is_scripting  # type: ignore[attr-defined]
 from torch.nn import functional as F
 
-from attnviz.checks import (
+from attnviz.nn import positions, scripted, torch_masks
+from attnviz.nn.attention import AttentionTrace, attended
+from attnviz.nn.checks import (
     check_broadcast,
     check_divisible,
     check_lengths,
@@ -22,8 +24,6 @@ from attnviz.checks import (
     check_tensor,
     check_vector,
 )
-from attnviz.nn import positions, scripted, torch_masks
-from attnviz.nn.attention import AttentionTrace, attended
 from attnviz.nn.intervention import Intervention, changed_mask, head_factors
 from attnviz.nn.masks import Mask
 from attnviz.nn.recording import TORCHS, Recording, attention_trace, recorded, recording_of

@@ -15,8 +15,8 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from attnviz.checks import check_divisible
 from attnviz.errors import InvalidParameterError, ShapeError
+from attnviz.nn.checks import check_divisible
 
 
 def none(n_positions: int, d_model: int) -> Tensor:

@@ -6,7 +6,7 @@ import copy
 
 from torch import Tensor, nn
 
-from attnviz.checks import check_sizes
+from attnviz.nn.checks import check_sizes
 from attnviz.nn.layers import TransformerDecoderLayer, TransformerEncoderLayer
 
 

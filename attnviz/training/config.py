@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from attnviz.checks import check_bool, check_divisible, check_finite, check_probability, check_sizes
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.checks import check_bool, check_divisible, check_finite, check_probability, check_sizes
 from attnviz.nn.config import POSITIONS, ModelConfig
 from attnviz.training.schedules import SCHEDULES, warmed
 from attnviz.training.tasks import TASKS

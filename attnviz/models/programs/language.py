@@ -16,8 +16,8 @@ from itertools import product
 from math import prod
 from typing import Literal, TypeAlias
 
-from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError
+from attnviz.nn.checks import check_sizes
 
 Value: TypeAlias = str | int | bool
 MOST_PAIRS = 16_384  # of a key's value and a query's

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attnviz.analysis.measures import offset_weights
-from attnviz.checks import check_sizes
 from attnviz.errors import InvalidParameterError
 from attnviz.inputs.tokenizers import Tokenizer
+from attnviz.nn.checks import check_sizes
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.transformer import Transformer
 from attnviz.training.tasks.batch import IGNORED, Batch, Task

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attnviz.analysis import residual
-from attnviz.checks import check_index
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.nn.checks import check_index
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
 from attnviz.web.encoder_block import text
