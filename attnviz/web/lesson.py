@@ -278,6 +278,8 @@ class Lesson(Generic[T]):
         for name in one.set:  # a token that it names is one of its own text
             st.session_state.pop(f"{self.key(name)}:on", None)
         st.session_state[self._given] = frozenset(one.set)
+        if st.session_state.pop("undrawn", False):  # of a page that ended early: what it kept is older than this
+            st.session_state["drawn"] = False
         st.session_state[self._tried(place)] = st.session_state.get(self._tried(place), 0) + 1
         if everywhere:
             st.session_state["whole_page"] = True
