@@ -28,6 +28,7 @@ sections = {
     "Investigate": [
         st.Page(pages / "heads.py", title="Heads"),
         st.Page(pages / "what_if.py", title="What if?"),
+        st.Page(pages / "compare.py", title="Compare"),
         st.Page(pages / "evidence.py", title="Attention and cause"),
         st.Page(pages / "space.py", title="Space"),
     ],

@@ -8,9 +8,9 @@ says the same by one gradient, `self_repair` what comes back after a removal, `c
 `rollout` follows attention through layers, `attribution` splits a score or a logit into what each part of the model
 put there, `provenance` says where any single number comes from. `evidence` puts seven measures of what a prediction
 owes to each token side by side, with `flow`, `contributions`, `gradients` and `erasure` among them, and `agreement`
-compares their orders. `space` places vectors on a plane. `causality` exchanges a word and looks who notices,
-`word_order` shuffles, `scaling` is about √d and temperature, `residual` about the stream between layers, `variants`
-and `cost` about other kinds of attention.
+compares their orders. `comparison` lays two heads side by side, of two texts, runs or models. `space` places
+vectors on a plane. `causality` exchanges a word and looks who notices, `word_order` shuffles, `scaling` is about √d
+and temperature, `residual` about the stream between layers, `variants` and `cost` about other kinds of attention.
 """
 
 from attnviz.submodules import on_demand

@@ -5,6 +5,7 @@ carry their units.
 """
 
 from attnviz.figures.block import block_diagram
+from attnviz.figures.comparison import difference_map
 from attnviz.figures.cost import cache_dots, cost_lines, error_dots
 from attnviz.figures.downstream import downstream_lines
 from attnviz.figures.encoder import (
@@ -56,6 +57,7 @@ __all__ = [
     "carried_lines",
     "cost_lines",
     "depth_lines",
+    "difference_map",
     "distance_rows",
     "dots",
     "downstream_lines",

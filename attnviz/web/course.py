@@ -40,7 +40,7 @@ CHAPTERS = (
 )
 BY_PAGE = {chapter.page: chapter for chapter in CHAPTERS}
 # that a link of the course or the glossary leads to
-PAGES = (*BY_PAGE, "models", "heads", "what_if", "evidence", "space", "lessons", "glossary")
+PAGES = (*BY_PAGE, "models", "heads", "what_if", "compare", "evidence", "space", "lessons", "glossary")
 MOVERS = ("course", "lessons", "words", "glossary", "start")  # the components that may ask for another page
 
 
@@ -50,6 +50,7 @@ def title(page: str) -> str:
         "models": "All models",
         "heads": "Heads",
         "what_if": "What if?",
+        "compare": "Compare",
         "evidence": "Attention and cause",
         "space": "Space",
         "lessons": "Start here",

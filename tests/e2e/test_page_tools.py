@@ -12,7 +12,7 @@ from tests.e2e.driver import PATIENCE, QUIET, Open, at_widths, pick, query_of, s
 OTHER = "The dog chased the cat because it ran."
 SECTIONS = {
     "Models": ("models", "generate", "translate", "vision"),
-    "Investigate": ("heads", "what_if", "evidence", "space"),
+    "Investigate": ("heads", "what_if", "compare", "evidence", "space"),
     "Learn": ("step_by_step", "softmax", "masks", "positions", "encoder_block", "variants"),
     "Train": ("train", "replay"),
 }

@@ -25,6 +25,7 @@ AT_A_SIGN = {  # by page: parameters that choose the first token, “*”
     "variants": {},
     "generate": {},
     "step_by_step": {"of": "text", "query": 1},
+    "compare": {"other": TYPED[::-1], "token": 1},
     "what_if": {"other": TYPED, "how": "zero"},
 }
 PLACES: list[tuple[str, str, dict[str, Any]]] = [

@@ -12,7 +12,7 @@ from attnviz.web import cache, shell
 from tests.pages.driver import SENTENCE, Page, header, opened, values, views
 
 MODELS = ["models", "generate", "translate", "vision"]
-INVESTIGATE = ["heads", "what_if", "evidence", "space"]
+INVESTIGATE = ["heads", "what_if", "compare", "evidence", "space"]
 LEARN = ["lessons", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants", "program", "glossary"]
 PAGES = ["explore", *MODELS, *INVESTIGATE, *LEARN, "train", "replay"]
 OTHER = "The dog chased the cat because it ran."

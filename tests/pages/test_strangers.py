@@ -22,7 +22,7 @@ from tests.pages.driver import Page, opened
 
 FOLDERS = ("/etc", "/nonexistent", str(BUNDLED / "tales"), "assets/models/digits", "..", "~", "tales/", "hf/x\0y")
 PAGES = ("translate", "generate", "vision", "softmax", "masks", "positions", "encoder_block", "variants")
-PAGES += ("step_by_step", "replay", "train", "models", "what_if")
+PAGES += ("step_by_step", "replay", "train", "models", "what_if", "compare")
 
 
 def refused(app: Page) -> list[str]:
