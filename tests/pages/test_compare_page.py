@@ -61,8 +61,8 @@ def test_opens_on_a_pair_whose_it_looks_elsewhere(page: Page, tired_and_wide: Co
     first = comparison.strongest(tired_and_wide)[0]
     moved = percent(float(tired_and_wide.moved.mean()))
     assert page.sentence == (
-        f"“{labels[first.query[0]]}” at “{labels[first.key[0]]}” differs most: {percent(first.a)} in A, "
-        f"{percent(first.b)} in B. On average {moved} of a token’s attention goes elsewhere."
+        f"“{labels[first.query[0]]}” gives “{labels[first.key[0]]}” {percent(first.a)} in A and "
+        f"{percent(first.b)} in B, the largest difference. On average {moved} of a token’s attention goes elsewhere."
     )
     a, b = (float(x[IT, ANIMAL]) for x in (tired_and_wide.a, tired_and_wide.b))
     assert a > 0.6 and b < 0.3
@@ -129,7 +129,7 @@ def test_one_text_under_another_head_or_change(
     app = opened("compare", model="induction", text=KEYS, layer=1, head=3, **fields)
     found = comparison.compare(induction.run(KEYS), (1, 3), induction.run(KEYS, intervention=change), head_b)
     first = comparison.strongest(found)[0]
-    assert f"{percent(first.a)} in A, {percent(first.b)} in B" in app.sentence
+    assert f"{percent(first.a)} in A and {percent(first.b)} in B" in app.sentence
     assert len(links(app)) == 2 - (change is not None and bool(change.head_scale))
     if change is not None and change.mask:
         assert (links(app)[1]["mask"], links(app)[1]["whole"]) == ("none", "1")
@@ -145,7 +145,7 @@ def test_another_model_with_the_same_tokens(minilm: Model) -> None:
     assert other.tokenizer.to_json() == minilm.tokenizer.to_json()  # as the page takes it for granted
     found = comparison.compare(minilm.run(SENTENCE), (3, 1), other.run(SENTENCE), (2, 1))
     first = comparison.strongest(found)[0]
-    assert f"{percent(first.a)} in A, {percent(first.b)} in B" in app.sentence
+    assert f"{percent(first.a)} in A and {percent(first.b)} in B" in app.sentence
     assert links(app)[1]["model"] == "scratch:bert"
     assert opened("compare", kind="model", model_b="austen").session_state["compare.model_b"] == "scratch:tiny"
 
@@ -168,6 +168,14 @@ def test_what_cannot_be_compared_is_said(fields: dict[str, Any], said: str) -> N
     assert said in app.prose and "NaN" not in app.prose
     if "kind" in fields or "other" in fields:
         assert app.get("button_group")  # another B can be chosen
+
+
+def test_what_of_the_other_text_is_left_out_is_said() -> None:
+    app = opened("compare", model="induction", text=KEYS, other=KEYS * 12, layer=1)
+    (said,) = (one.value for one in app.caption if one.value.startswith("B shows"))
+    labels = header(views(app)[1][1])["tokens"]["labels"]
+    left = len(load("induction").tokenizer.encode(KEYS * 12)) - len(labels)
+    assert said == f"B shows the first {len(labels)} tokens of its text; {left} more are left out."
 
 
 def test_a_thing_to_try_brings_its_model_and_text() -> None:

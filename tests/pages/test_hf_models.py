@@ -57,7 +57,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
         ("train", {}, "Pick a task"),
         ("replay", {}, "steps"),
         ("what_if", {"how": "zero"}, "is not made of our layers"),
-        ("compare", {"kind": "change"}, "differs most"),
+        ("compare", {"kind": "change"}, "the largest difference"),
         ("models", {"shown": NAME}, "models"),
     ],
 )

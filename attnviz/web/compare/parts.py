@@ -57,7 +57,7 @@ def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
 
 def _change(lesson: Lesson[Settings], settings: Settings, name: str) -> None:
     """What is changed in B's run."""
-    what, first, second = st.columns([4, 2, 2], gap="medium")
+    what, first, second = st.columns([5, 2, 2], gap="medium")
     offers = text.changes(state.is_causal(name))
     what.segmented_control(
         "Changed", state.CHANGES, key=lesson.key("change"), format_func=offers.__getitem__, required=True
@@ -72,7 +72,7 @@ def _change(lesson: Lesson[Settings], settings: Settings, name: str) -> None:
 
 def _head_of_b(lesson: Lesson[Settings], settings: Settings, name: str) -> None:
     """The head of B, and its model if that is another."""
-    columns = st.columns([4, 2, 2], gap="medium")
+    columns = st.columns([5, 2, 2], gap="medium")
     if settings.kind == "model":
         offered = state.alike(name)
         if not offered:
@@ -92,11 +92,14 @@ def shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
     if settings.kind == "text" and not settings.other.strip():
         shell.say(text.ONLY_TEXT)
     try:
-        a, b = state.sides(settings, inputs)
+        a, b, left_out = state.sides(settings, inputs)
         _take_click(lesson, state.compared(a, b))
-        return state.shown(lesson, a, b)
+        found = state.shown(lesson, a, b)
     except (InvalidParameterError, ModelError) as error:
         refuse(error)
+    if left_out:
+        st.caption(text.left_out(left_out, len(found.labels[1])))
+    return found
 
 
 def _take_click(lesson: Lesson[Settings], found: comparison.Comparison) -> None:

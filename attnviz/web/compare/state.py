@@ -83,19 +83,22 @@ def begin(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
             lesson.fit(layer_b=config.n_layers, head_b=config.n_heads)
 
 
-def sides(settings: Settings, inputs: shell.Inputs) -> tuple[Side, Side]:
-    """The two heads; what B has of its own is what the settings say. Errors: as `Model.run`."""
+def sides(settings: Settings, inputs: shell.Inputs) -> tuple[Side, Side, int]:
+    """The two heads, and how many tokens of B's text are left out; what B has of its own is what the settings say.
+
+    Errors: as `Model.run`.
+    """
     a = Side(inputs.model, inputs.text, None, settings.layer, settings.head)
     match settings.kind:
-        case "text":
-            other, _ = cache.shortened(a.model, settings.other, LONGEST)
-            return a, Side(a.model, other, None, a.layer, a.head)
         case "head":
-            return a, Side(a.model, a.text, None, settings.layer_b, settings.head_b)
+            return a, replace(a, layer=settings.layer_b, head=settings.head_b), 0
         case "change":
-            return a, Side(a.model, a.text, changed(settings, a.model), a.layer, a.head)
-    text, _ = cache.shortened(settings.model_b, a.text, LONGEST)
-    return a, Side(settings.model_b, text, None, settings.layer_b, settings.head_b)
+            return a, replace(a, change=changed(settings, a.model)), 0
+        case "model":
+            text, left_out = cache.shortened(settings.model_b, a.text, LONGEST)
+            return a, Side(settings.model_b, text, None, settings.layer_b, settings.head_b), left_out
+    other, left_out = cache.shortened(a.model, settings.other, LONGEST)
+    return a, replace(a, text=other), left_out
 
 
 def is_causal(name: str) -> bool:

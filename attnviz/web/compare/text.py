@@ -18,7 +18,10 @@ KINDS = {
 }
 MORE_NAMED = 6  # tokens of one text alone
 ONLY_TEXT = "Type another text above: B is the same head on it."
-COLOURS = "Blue: B gives more. Red: B gives less. Darkest: ten points or the largest. A click chooses the cell."
+COLOURS = (
+    "Blue: B gives more. Red: B gives less. Strongest: the largest difference, of ten points or more. A click chooses "
+    "the cell."
+)
 TOKENIZER = (
     "Only models that read text in the same tokens can be laid side by side: the others in the list have vocabularies "
     "of their own."
@@ -29,6 +32,11 @@ def changes(causal: bool) -> dict[str, str]:
     """The changes of a run that are offered."""
     mask = "Without its causal mask" if causal else "With a causal mask"
     return {"mask": mask, "temperature": "Another temperature", "off": "A head switched off"}
+
+
+def left_out(n: int, shown: int) -> str:
+    """That B's text is shown as far as it fits."""
+    return f"B shows the first {shown} tokens of its text; {n:,} more are left out."
 
 
 def none_alike(title: str) -> str:
@@ -57,8 +65,8 @@ def main(shown: Shown) -> str:
     first = shown.changes[0]
     elsewhere = f"On average {percent(float(shown.found.moved.mean()))} of a token’s attention goes elsewhere."
     return (
-        f"{start}“{_label(shown, first.query[0])}” at “{_label(shown, first.key[0])}” differs most: "
-        f"{percent(first.a)} in A, {percent(first.b)} in B. {elsewhere}"
+        f"{start}“{_label(shown, first.query[0])}” gives “{_label(shown, first.key[0])}” {percent(first.a)} in A and "
+        f"{percent(first.b)} in B, the largest difference. {elsewhere}"
     )
 
 
