@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from attnviz import Intervention, Model, Trace, catalogue, load
-from attnviz.analysis import evidence_command, measures, patching_command
+from attnviz.analysis import comparison_command, evidence_command, measures, patching_command
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError, check_installed
 from attnviz.formatting import percent
 from attnviz.inputs.assets import APP
@@ -77,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     investigate.add_argument("--all", action="store_true", help="heads without a role too")
     investigate.add_argument("--csv", type=Path, metavar="FILE", help="writes every measure of every head")
     investigate.add_argument("--cards", type=Path, metavar="FILE", help="writes what the page Heads shows of the model")
-    patching_command.add_options(investigate)
-    evidence_command.add_options(investigate)
+    for part in (comparison_command, patching_command, evidence_command):
+        part.add_options(investigate)
     investigate.set_defaults(command=_investigate)
 
     train = commands.add_parser("train", help="train a model on a task and write it as a folder")
@@ -180,6 +180,8 @@ def _investigate(options: argparse.Namespace) -> None:
     from attnviz.analysis import command
 
     texts = sys.stdin.read().splitlines() if options.texts == ["-"] else options.texts
+    if options.compare is not None:
+        return comparison_command.run(load(options.model), texts, options)
     if options.patch is not None:
         return patching_command.run(load(options.model), texts, options)
     if options.attributions:
