@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FULL = 0.1  # a difference of ten points has the darkest colour, unless a larger one is there
 ROW, AROUND = 18, 130  # px
+MOST_NAMED = 21  # columns whose names stand beside each other on a phone: of more, every second, third …
 
 
 def difference_map(
@@ -33,5 +34,7 @@ def difference_map(
     )
     figure.data[1].text = [""] * difference.size  # "+12 points" is too wide for a cell
     figure.layout.height = AROUND + ROW * len(names)
+    step = -(-len(names) // MOST_NAMED)
+    figure.layout.xaxis.tickvals, figure.layout.xaxis.ticktext = list(range(0, len(names), step)), names[::step]
     figure.layout.xaxis.tickangle = -90 if len(names) > 4 else 0
     return figure

@@ -24,6 +24,9 @@ def test_every_token_has_a_row_that_can_be_read() -> None:
     labels = [f"w{i}" for i in range(64)]
     figure = figures.difference_map(np.zeros((64, 64)), labels, figures.DARK)
     assert list(figure.layout.yaxis.ticktext) == labels and figure.layout.height >= 64 * 14
+    assert list(figure.layout.xaxis.ticktext) == labels[::4] and list(figure.layout.xaxis.tickvals) == [
+        *range(0, 64, 4)
+    ]
     assert not np.asarray(figure.data[0].z, dtype=float).any()  # nothing differs: nothing is coloured
 
 
