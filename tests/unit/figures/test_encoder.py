@@ -187,6 +187,7 @@ def test_every_figure_is_in_the_house_style(palette: figures.Palette) -> None:
         "zeroline": False,
         "ticks": "",
         "automargin": True,
+        "ticklabeloverflow": "allow",
         "tickfont": {"size": 13, "color": palette.ink2},
         "title": {"font": {"size": 14, "color": palette.ink2}, "standoff": 8},
     }
