@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import zlib
 from dataclasses import replace
@@ -58,6 +59,9 @@ def file(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+NUMBERS = itertools.count()
 
 
 def own(channels: int, side: int, patch: int, **changes: Any) -> Model:
@@ -359,8 +363,8 @@ def test_an_upload_stays_when_streamlit_forgets_its_widget(app: Page) -> None:
 
 
 def with_own(model: Model, **query: str) -> Page:
-    """A session that has a model of its own chosen."""
-    name = f"{cache.OWN}test"
+    """A session that has a model of its own chosen, under a name that no other has: results are kept by name."""
+    name = f"{cache.OWN}test-{next(NUMBERS)}"
     app = Page("vision", {"vit": name, "revealed": 1, **query})
     app.session_state["own models"] = {name: replace(model, info=replace(model.info, name=name))}
     return app.run()
