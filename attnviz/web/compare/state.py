@@ -158,16 +158,16 @@ def shown(lesson: Lesson[Settings], a: Side, b: Side) -> Shown:
     changes = tuple(comparison.strongest(found, STRONGEST, least=LEAST))
     encoding, n_b = runs[0].encodings[0], runs[1].lengths[0]
 
-    def now() -> Shown:
+    def current() -> Shown:
         settings = lesson.settings()
         query = _both(found, settings.token, settings.token_b, n_b)
         return Shown(settings.kind, a, b, runs, found, changes, query, _both(found, settings.key, settings.key_b, n_b))
 
-    if st.session_state.get(PASSED) == now().looks():  # else a field or a link has the last word
-        _adopt(lesson, found, now().looks())
+    if st.session_state.get(PASSED) == current().looks():  # else a field or a link has the last word
+        _adopt(lesson, found, current().looks())
     lesson.follow_token("token", encoding.labels, encoding.special)
     lesson.follow_token("key", encoding.labels, encoding.special, noun="key")
-    return now()
+    return current()
 
 
 def _both(found: Comparison, in_a: int, in_b: int, n_b: int) -> tuple[int, int]:
