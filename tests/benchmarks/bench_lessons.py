@@ -32,6 +32,7 @@ TEXT = (
 )
 N_TOKENS = 32
 TIMES = 14  # of each control
+SHOWN = 200  # ms in which a page that comes to the front is painted
 REST = 450  # ms after each, in which a page does what it has put off
 SCREEN = {"width": 1440, "height": 900}
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -164,6 +165,7 @@ def measure(browser: Browser, servers: list[str], control: Control) -> list[list
     for n in range(TIMES + 2):
         for page, taken in list(zip(pages, times, strict=True))[:: 1 if n // 2 % 2 else -1]:
             page.bring_to_front()
+            page.wait_for_timeout(SHOWN)
             page.evaluate(
                 "selector => { window.again = () => window.watch(selector); window.again(); }", control.picture
             )
