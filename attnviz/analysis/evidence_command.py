@@ -110,7 +110,7 @@ def _written(method: Method, value: float) -> str:
 def _named(model: Model, trace: Trace, asked: Prediction) -> str:
     value = number(predictions.of_run(asked, trace), 3)
     if asked.kind == "embedding":
-        return f"{model.info.title}: the embedding’s length along its own direction, {value}"
+        return f"{model.info.title}: the embedding along its own direction, {value}"
     assert asked.target is not None
     if asked.kind == "class":
         name = model.classes[asked.target] if asked.target < len(model.classes) else f"class {asked.target}"
@@ -123,7 +123,8 @@ def _agreement(found: Evidence) -> str:
     """The rank correlations, a line for each measure."""
     n = len(found.own)
     if n < agreement.LEAST:
-        return f"{n} tokens to compare: no rank correlation of fewer than {agreement.LEAST} is meaningful."
+        tokens = "1 token" if n == 1 else f"{n} tokens"
+        return f"{tokens} to compare: no rank correlation of fewer than {agreement.LEAST} is meaningful."
     lines = [f"Order of {n} tokens against the erasures’ (Spearman, Kendall; 95 % intervals):"]
     for method in METHODS[:-1]:
         compared = found.compared(method)

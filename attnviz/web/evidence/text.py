@@ -75,9 +75,12 @@ def verdict(shown: Shown) -> str:
     cause, seen = shown.strongest("erasure"), shown.strongest("attention")
     moved = f"from {number(made.before)} to {number(float(made.after[cause]))}"
     most = "the same one" if cause == seen else token(shown, seen)
+    changed = f"the logit of {asked(shown)} most, {moved}"
+    if shown.prediction.kind == "embedding":
+        changed = f"{asked(shown)} most, {moved} along its own direction"
     return (
-        f"Of the text’s own tokens, erasing {token(shown, cause)} changes {unit(shown)} of {asked(shown)} most, "
-        f"{moved}. Attention gives most to {most}. {orders(shown)}"
+        f"Of the text’s own tokens, erasing {token(shown, cause)} changes {changed}. "
+        f"Attention gives most to {most}. {orders(shown)}"
     )
 
 
@@ -106,15 +109,10 @@ def because(shown: Shown) -> str:
     made = shown.found.erased
     assert made is not None
     after = float(made.after[shown.strongest("erasure")])
-    return (
-        f"Without it {unit(shown)} is {number(after)} instead of {number(made.before)}: "
-        "no other of the text’s tokens changes it as much."
-    )
-
-
-def unit(shown: Shown) -> str:
-    """What is measured."""
-    return "the length" if shown.prediction.kind == "embedding" else "the logit"
+    becomes = f"the logit is {number(after)} instead of {number(made.before)}"
+    if shown.prediction.kind == "embedding":
+        becomes = f"the embedding reaches {number(after)} along its own direction instead of {number(made.before)}"
+    return f"Without it {becomes}: no other of the text’s tokens changes it as much."
 
 
 def token(shown: Shown, position: int) -> str:
@@ -164,7 +162,7 @@ def erased(shown: Shown) -> str:
         return ""
     instead = "the mask token’s" if made.how == "mask" else "the mean of the embedding table"
     what = (
-        f"length, {number(made.before)}: the mean of the final vectors along the direction that it has here"
+        f"embedding along its own direction, {number(made.before)}: the mean of the final vectors, projected on it"
         if shown.prediction.kind == "embedding"
         else f"logit, {number(made.before)}"
     )
