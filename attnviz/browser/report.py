@@ -282,6 +282,8 @@ def _arrays(trace: Trace, prefix: str = "") -> dict[str, np.ndarray]:
     arrays[f"{prefix}final"] = _numbers(trace.final)
     if trace.logits is not None:
         arrays[f"{prefix}logits"] = _numbers(trace.logits)
+    if trace.second_logits is not None:
+        arrays[f"{prefix}second_logits"] = _numbers(trace.second_logits)
     for i, layer in enumerate(trace.layers):
         name = f"{prefix}layer{i}"
         for stream in ("resid_pre", "resid_mid", "resid_cross", "resid_post"):

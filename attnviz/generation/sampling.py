@@ -18,7 +18,7 @@ from torch import Tensor
 from attnviz.errors import InvalidParameterError
 from attnviz.generation.rules import ruled
 from attnviz.models.decoding_rules import DecodingRules
-from attnviz.models.hf_explored import HFConfig
+from attnviz.models.hf_config import HFConfig
 from attnviz.models.hf_model import HFModel
 from attnviz.models.hf_probe import Given
 from attnviz.models.model import Model

@@ -14,13 +14,18 @@ from typing import Any, cast
 
 from torch import nn
 
-from attnviz.models.hf_explored import HFConfig
+from attnviz.models.hf_config import HFConfig
+from attnviz.models.hf_heads import CLASSIFICATION, LM, REPLACED
 from attnviz.models.hf_model import HFModel
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
 
+SECOND_HEADS = ("seq_relationship", "sop_classifier")  # as transformers calls those of pre-training
 _IN_LAYER = re.compile(r"(.+?)\.(\d+)\.(.+)")  # the outermost number is the layer's
 _KINDS = {  # the kind of a part of another library's model, by the first of these that its name holds
+    "seq_relationship": "head",
+    "sop_classifier": "head",
+    "qa_outputs": "head",
     "norm": "norm",
     "ln": "norm",
     "cross": "cross",
@@ -44,6 +49,7 @@ _KINDS = {  # the kind of a part of another library's model, by the first of the
     "output": "feed-forward",
     "head": "head",
     "classifier": "head",
+    "score": "head",
     "out": "head",
     "bias": "head",
 }
@@ -276,7 +282,8 @@ def _transformers_blocks(named: list[tuple[str, Weights]], config: HFConfig) -> 
     after: list[tuple[str, Weights]] = []
     for name, x in named:
         if match := _IN_LAYER.fullmatch(name):
-            layers.setdefault((match[1], match[2]), []).append((match[3], x))
+            rest = match[3] if _kind(_title(match[3])) != "other" else f"{match[1].rpartition('.')[2]}.{match[3]}"
+            layers.setdefault((match[1], match[2]), []).append((rest, x))
         else:
             early = "embed" in name or not (layers or _kind(name) in ("norm", "head"))
             (before if early else after).append((name, x))
@@ -291,9 +298,20 @@ def _transformers_parts(named: list[tuple[str, Weights]], config: HFConfig) -> t
     for title, group in groupby(named, key=lambda pair: _title(pair[0])):
         weights = tuple(Weights(name, x.shape) for name, x in group)
         kind = _kind(title)
-        gives = ("T", config.vocab_size) if kind == "head" and config.head == "lm" else ("T", config.d_model)
+        gives = _head_gives(title, config) if kind == "head" else ("T", config.d_model)
         parts.append(Part(title, kind, () if kind == "other" else gives, weights))
     return tuple(parts)
+
+
+def _head_gives(title: str, config: HFConfig) -> tuple[str | int, ...]:
+    """The shape of a head's numbers."""
+    if config.second_head and title in SECOND_HEADS:
+        return (len(config.second_classes),)
+    if config.head == CLASSIFICATION:
+        return (config.n_classes,)
+    if config.head == REPLACED:
+        return ("T",)
+    return "T", config.vocab_size if config.head == LM else config.n_classes or config.d_model
 
 
 def _title(name: str) -> str:

@@ -36,6 +36,7 @@ from attnviz.models.decoding_rules import rules_of
 from attnviz.models.families import FAMILIES, Beyond, bert_config, check_head, unused_of_bert
 from attnviz.models.folder_tokenizers import tokenizer_of
 from attnviz.models.folders import licence
+from attnviz.models.hf_heads import classes_of
 from attnviz.models.hf_model import HFModel
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.marian import TRANSLATORS, installed, load_marian
@@ -175,7 +176,7 @@ def _load_memory(given: nn.Module, tokenizer: Any) -> Model:
     config, kind = transformer.config, type(given).__name__
     name = str(getattr(given, "name_or_path", "")) or kind
     info = replace(_bundle_info(name, Path(name).name or kind, config, "in memory"), family=config.architecture)
-    classes = class_names(transformer.inner.config.to_dict(), config.n_classes)
+    classes = classes_of(kind, class_names(transformer.inner.config.to_dict(), config.n_classes))
     if config.reads != "text":
         raise ModelError(f"A model that reads {config.reads}s is loaded from its folder, which says how to read them.")
     return Model(info, transformer, hf_memory.tokenizer_of(given, tokenizer), classes=classes)
@@ -293,7 +294,7 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     family, read = FAMILIES.get(kind, (kind, hf_loading.load))
     try:
         if kind in FAMILIES:
-            check_head(given)
+            check_head(given, folder)
         loaded = hf_loading.load(folder, max_bytes, part) if part else read(folder, max_bytes)
     except Beyond:  # a variant of a classic family that our own layers do not compute
         loaded = hf_loading.load(folder, max_bytes)

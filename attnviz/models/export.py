@@ -27,7 +27,7 @@ from attnviz.errors import InvalidParameterError, check_installed
 from attnviz.models import folders, transformers_form
 from attnviz.models.atomic_write import write_whole
 from attnviz.models.catalogue import BUNDLED
-from attnviz.models.hf_explored import HFConfig
+from attnviz.models.hf_config import HFConfig
 from attnviz.models.model import Model
 from attnviz.models.safetensors_io import read_json
 from attnviz.nn.masks import Mask

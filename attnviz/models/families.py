@@ -23,6 +23,7 @@ from attnviz.models.safetensors_io import (
     build,
     check_dtype,
     class_names,
+    n_of_each,
     read_json,
     read_safetensors,
     report,
@@ -32,6 +33,7 @@ from attnviz.nn.config import ModelConfig
 
 ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 USUAL = {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "reorder_and_upcast_attn": False}
+SECOND = "cls.seq_relationship.weight"  # of the head of next sentences
 PREFIX = re.compile(r"^(bert|roberta|distilbert|transformer(?=\.(h|wte|wpe|ln_f)\.)|vit|deit)\.")
 
 
@@ -185,12 +187,16 @@ FAMILIES: dict[str, tuple[str, Loader]] = {  # by model_type
 }
 
 
-def check_head(given: dict[str, Any]) -> None:
-    """Errors: Beyond for a classifier of texts or tokens, where transformers is there to compute its head."""
-    names = given.get("architectures") or ()
-    classifies = [name for name in map(str, names) if named_head(name) not in (None, LM)]
-    if classifies and find_spec("transformers"):
-        raise Beyond(f"The head of {classifies[0]} is not computed by our own layers.")
+def check_head(given: dict[str, Any], folder: Path) -> None:
+    """Errors: Beyond for a classifier of texts or tokens, where transformers is there to compute its head.
+
+    So for the head of next sentences beside that of words, if the folder's file has it.
+    """
+    names = [str(name) for name in given.get("architectures") or ()]
+    beyond = [name for name in names if named_head(name) not in (None, LM)]
+    beyond += [name for name in names if name.endswith("ForPreTraining") and SECOND in n_of_each(folder)]
+    if beyond and find_spec("transformers"):
+        raise Beyond(f"The head of {beyond[0]} is not computed by our own layers.")
 
 
 def _kind(given: dict[str, Any], *read: str) -> str:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from attnviz.errors import ModelError
 from attnviz.models import hf_stream
 from attnviz.models.hf_attention import RUN, Run, Seat
+from attnviz.models.hf_config import HFConfig
 from attnviz.models.hf_faults import one_sentence
-from attnviz.models.hf_heads import LM, SEVERAL, head_of, logits_of, n_classes, named_head
+from attnviz.models.hf_heads import LM, SEVERAL, head_of, logits_of, n_classes, named_head, second_of
 from attnviz.models.hf_probe import Given, patch_side, reads, text_number
 from attnviz.nn.attention import AttentionTrace
-from attnviz.nn.config import ModelConfig
 
 MAX_TOKENS = 2048  # of a text, whatever the model could read
 OWN_ATTENTION = "A model of the type {} has no attention, or attention in code of its own, where nobody else can look."
@@ -29,51 +29,6 @@ WHAT = {"text": "a text", "image": "an image", "sound": "a sound"}
 XLNET_SEGMENTS = 3  # whose config names none
 N_TARGET = 2  # tokens that a decoder is tried on
 ENDS_WITH_TOKENS = {"yolos"}  # types whose special tokens stand after the patches too
-
-
-@dataclass(frozen=True)
-class HFConfig(ModelConfig):
-    """The shape of a model that another library computes: what is known of it. Positions and norms are its own."""
-
-    architecture: str = ""  # its model_type, such as "llama"
-    kv_heads: int = 0  # key and value heads of grouped-query attention; n_heads where each query has its own
-    width: int = 0  # of a head
-    parameters: int = 0
-    start_id: int | None = None  # what an encoder-decoder's target begins with
-    segments: int = 0  # kinds of segments that a pair of texts may have
-    attends: tuple[int, ...] = ()  # numbers of the layers that attend, where others do something else
-    special: int = 0  # tokens before an image's patches: a class token, and registers
-    reads: str = "text"  # or "image", "sound": what the model, or its encoder, is given
-    normed: bool = True  # whether its last hidden state is the one after the final norm
-    lacks: tuple[str, ...] = ()  # what its layers do not show, a sentence each
-
-    def __post_init__(self) -> None:
-        """Nothing to check: the sizes are those of a model that ran."""
-
-    @property
-    def head_dim(self) -> int:
-        return self.width
-
-    @property
-    def n_parameters(self) -> int:
-        return self.parameters
-
-    @property
-    def n_special(self) -> int:
-        return self.special
-
-    @property
-    def special_names(self) -> tuple[str, ...]:
-        return ("[CLS]", *(f"[REG{i}]" for i in range(1, self.special)))[: self.special]
-
-    @property
-    def ends_normed(self) -> bool:
-        return self.normed
-
-    @property
-    def reads_itself(self) -> bool:
-        """Whether its decoder reads the encoder's text again: encoder-decoders that classify."""
-        return self.kind == "encoder-decoder" and self.head not in (None, "lm")
 
 
 def has_decoder(inner: Any) -> bool:
@@ -307,6 +262,7 @@ def _config(inner: Any, kind: str, record: AttentionTrace, out: Any, n: int, att
         segments=getattr(given, "type_vocab_size", XLNET_SEGMENTS) or 0,
         attends=attends,
         reads=reads(inner),
+        second_head=second_of(out),
     )
 
 

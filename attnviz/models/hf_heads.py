@@ -15,6 +15,14 @@ TOKENS = "token-classification"  # a score per class at every token
 ANSWER = "question-answering"  # at every token, how well an answer begins and ends there
 REPLACED = "replaced-token"  # at every token, whether it was put in the place of another
 SEVERAL = "multiple-choice"
+NEXT = "next-sentence"  # BERT's second head: whether the second text follows the first where both were written
+ORDER = "sentence-order"  # ALBERT's: whether two texts that follow each other stand in their order
+
+SECOND = {  # what transformers calls the numbers of a second head → its kind
+    "seq_relationship_logits": NEXT,
+    "sop_logits": ORDER,
+}
+SECOND_CLASSES = {NEXT: ("follows", "does not follow"), ORDER: ("in order", "swapped")}  # as its labels 0 and 1 are
 
 _MAPPINGS = {
     "CAUSAL_LM": LM,
@@ -90,6 +98,22 @@ def logits_of(out: Any) -> Tensor | None:
     if (start := getattr(out, "start_logits", None)) is not None:
         return torch.stack([start, out.end_logits], dim=-1)
     return None
+
+
+def second_of(out: Any) -> str | None:
+    """The kind of the second head of a class of pre-training; None where there is one head or none."""
+    return next((kind for name, kind in SECOND.items() if getattr(out, name, None) is not None), None)
+
+
+def second_logits_of(out: Any) -> Tensor | None:
+    """The numbers of a second head, (B, 2)."""
+    return next((found for name in SECOND if (found := getattr(out, name, None)) is not None), None)
+
+
+def classes_of(name: str, given: tuple[str, ...]) -> tuple[str, ...]:
+    """A classifier's classes, as its config names them; of next sentences, whose configs name none, what they mean."""
+    unnamed = all(label in (str(i), f"LABEL_{i}") for i, label in enumerate(given))
+    return SECOND_CLASSES[NEXT] if unnamed and name.endswith("ForNextSentencePrediction") else given
 
 
 def n_classes(head: str | None, logits: Tensor | None) -> int:

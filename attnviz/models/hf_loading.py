@@ -22,6 +22,7 @@ from attnviz.errors import ModelError, check_installed
 from attnviz.models import hf_download, hf_parts, hf_preprocessors, strangers
 from attnviz.models.hf_attention import attention
 from attnviz.models.hf_faults import LOG, fields_at_fault, one_sentence
+from attnviz.models.hf_heads import classes_of
 from attnviz.models.hf_model import HFModel
 from attnviz.models.hf_probe import image_side, reads
 from attnviz.models.safetensors_io import (
@@ -69,7 +70,8 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Loade
         inner, outcome = _weights(kind, config, folder, attends)
         inner = hf_parts.chosen(inner, part)
         model = _looked_into(inner, folder, watched=attends == EAGER)
-    return Loaded(model, tuple(sorted(outcome["unexpected_keys"])), class_names(given, model.config.n_classes))
+    classes = classes_of(type(inner).__name__, class_names(given, model.config.n_classes))
+    return Loaded(model, tuple(sorted(outcome["unexpected_keys"])), classes)
 
 
 def _looked_into(inner: Any, folder: Path, *, watched: bool) -> HFModel:

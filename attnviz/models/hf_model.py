@@ -19,10 +19,11 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import hf_cache
 from attnviz.models.hf_attention import RUN, Run, Seat
+from attnviz.models.hf_config import HFConfig
 from attnviz.models.hf_copy import check_pickled, without_hooks
-from attnviz.models.hf_explored import OWN_ATTENTION, HFConfig, explored
+from attnviz.models.hf_explored import OWN_ATTENTION, explored
 from attnviz.models.hf_faults import one_sentence
-from attnviz.models.hf_heads import CLASSIFICATION, logits_of
+from attnviz.models.hf_heads import CLASSIFICATION, logits_of, second_logits_of
 from attnviz.models.hf_probe import Given, probe, reads
 from attnviz.models.hf_watch import Watch, check_watched
 from attnviz.nn.attention import AttentionTrace
@@ -154,7 +155,9 @@ class HFModel(Transformer):
             last = getattr(out, "encoder_last_hidden_state", None)
             if config.reads != "text" and last is not None and not torch.equal(last, source.final):
                 source = replace(source, config=replace(config, normed=False), final=last)
-        return self._trace(run, place, getattr(out, names[1]), goal, source, logits)
+        trace = self._trace(run, place, getattr(out, names[1]), goal, source, logits)
+        second = second_logits_of(out)
+        return trace if second is None else replace(trace, second_logits=second)
 
     @property
     def takes(self) -> Sequence[str]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models.hf_explored import HFConfig
+from attnviz.models.hf_config import HFConfig
 from attnviz.models.hf_model import after_start
 from attnviz.models.marian_file import EMBEDDING, read_marian
 from attnviz.models.safetensors_io import report

@@ -58,6 +58,11 @@ class Model:
         return kinds.get(type(self.preprocessor), "text")
 
     @property
+    def second_classes(self) -> tuple[str, ...]:
+        """What `second_logits` of a run stand for, in models of pre-training with a second head; () in others."""
+        return getattr(self.transformer.config, "second_classes", ())
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """Errors: InvalidParameterError if the model has nothing to do with text."""
         found = self.writes or self.preprocessor

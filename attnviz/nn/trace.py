@@ -36,6 +36,7 @@ class Trace:
         source: the encoder's trace, of an encoder-decoder model.
         intervention: what the run did differently; None for nothing.
         title: the model's name for people.
+        second_logits: (B, 2) of a second head of pre-training, on a pair of texts; `config.second_head` says which.
 
     Worked out when asked for: tokens, attentions, cross_attentions, hidden_states, n_so_far, nbytes.
     """
@@ -49,6 +50,7 @@ class Trace:
     source: Trace | None = None
     intervention: Intervention | None = None
     title: str = ""  # the model's, for exports
+    second_logits: Tensor | None = None  # (B, 2) of a second head of pre-training
 
     @property
     def tokens(self) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attnviz.formatting import listed
-from attnviz.models.hf_explored import HFConfig
+from attnviz.models.hf_config import HFConfig
 from attnviz.nn.config import ModelConfig
 
 OTHERS = (

@@ -7,7 +7,8 @@ from typing import Any
 
 from attnviz.formatting import counted, file_size, listed, magnitude, percent
 from attnviz.models.anatomy import Anatomy, Block, Part
-from attnviz.models.hf_explored import HFConfig
+from attnviz.models.hf_config import HFConfig
+from attnviz.models.hf_heads import NEXT, ORDER, SECOND_CLASSES
 from attnviz.models.model import ModelInfo
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.positions import SCHEMES, described
@@ -40,6 +41,7 @@ FIELDS = {
     "embed_norm": "norm on the embeddings",
     "head": "head",
     "n_classes": "classes",
+    "second_head": "second head",
     "tied": "output is the embedding",
     "head_transform": "dense layer before the head",
     "image_size": "image, pixels",
@@ -73,6 +75,8 @@ DOES = {  # what a part of a kind does, or one by its title
     "norm": "It brings each token’s vector to one size, then scales every dimension.",
     "head": "It turns vectors into scores.",
     "other": "",
+    "seq_relationship": f"It scores whether the second of two texts follows the first: {listed(SECOND_CLASSES[NEXT])}.",
+    "sop_classifier": f"It scores whether two texts stand in their order: {listed(SECOND_CLASSES[ORDER])}.",
     "Tokens": "A learned vector for each token of the vocabulary.",
     "Patches": "The pixels of each patch become a vector.",
     "Positions, added": "A learned vector for each position.",

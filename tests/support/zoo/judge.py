@@ -22,12 +22,13 @@ import attnviz
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.generation import beam_search, sampling
 from tests.support.zoo import folders, stream
+from tests.support.zoo.agreement import attentions, same, same_all, same_each
 from tests.support.zoo.eager import Change, changed
 
-CLOSE = 2e-5  # of float32 numbers, in parts of the largest one (of 1 if that is smaller)
 CHANGE = Change(temperature=0.6, reach=1, head=1, factor=0.0)
 INTERVENTION = attnviz.Intervention(temperature=0.6, mask=("window", 1), head_scale={1: 0.0})
 N_TOKENS, N_BEAMS = 6, 3
+SECOND = ("seq_relationship_logits", "sop_logits")  # of a second head
 CRASH = "no sentence, but "  # what a row says of a load that ended in another error
 
 
@@ -130,10 +131,10 @@ def _compare(model: Any, reference: Any, reads: str, findings: _Findings) -> Non
     except Exception as error:  # a fault of the library
         findings.differences.append(f"{findings.part}a run: {type(error).__name__}: {str(error)[:300]}")
         return
-    findings.check("attention", lambda: _same_all(side.trace, side.outputs, "attentions"))
-    findings.check("hidden states", lambda: _same_all(side.trace, side.outputs, "hidden"))
+    findings.check("attention", lambda: same_all(side.trace, side.outputs, "attentions"))
+    findings.check("hidden states", lambda: same_all(side.trace, side.outputs, "hidden"))
     if side.logits is not None:
-        findings.check("logits", lambda: _same("", side.trace.logits, side.logits))
+        findings.check("logits", side.same_logits)
     findings.check("interventions", side.interventions)
     if stream.is_seen(side.model.transformer):
         findings.check("stream after attention", side.screened)
@@ -164,6 +165,12 @@ class _Side:
         if (start := self.outputs.get("start_logits")) is not None:
             return torch.stack([start, self.outputs["end_logits"]], dim=-1)
         return next((x for name in ("logits", "prediction_logits") if (x := self.outputs.get(name)) is not None), None)
+
+    def same_logits(self) -> str:
+        """The numbers of the head, and of pre-training's second one."""
+        second = next((x for name in SECOND if (x := self.outputs.get(name)) is not None), None)
+        worst = same("", self.trace.logits, self.logits)
+        return worst or ("" if second is None else same("the second head", self.trace.second_logits, second))
 
     @property
     def generates(self) -> bool:
@@ -205,21 +212,21 @@ class _Side:
         pools = [module for module in self.reference.modules() if isinstance(module, nn.MultiheadAttention)]
         with changed(change, outside=pools) as calls:  # SigLIP's pooling head, which is none of the layers
             theirs = self.call(ours)
-        layers = sum(len(part) for part in _attentions(self.trace).values())
+        layers = sum(len(part) for part in attentions(self.trace).values())
         if len(calls) != layers:
             return f"the reference has {len(calls)} softmaxes, not {layers}"
-        worst = _same_all(ours, theirs, "hidden")
+        worst = same_all(ours, theirs, "hidden")
         if not worst and theirs.get("logits") is not None:
-            worst = _same("logits", ours.logits, theirs["logits"])
+            worst = same("logits", ours.logits, theirs["logits"])
         plain = self.outputs
-        moved = _same_all(ours, plain, "hidden") or _same_all(ours, plain, "attentions")
+        moved = same_all(ours, plain, "hidden") or same_all(ours, plain, "attentions")
         return worst or ("" if moved else "nothing changed")
 
     def screened(self) -> str:
         """The reference's attention changed, and the stream after it put back to what we read: nothing else is left."""
         with stream.put_back(self.model.transformer, self.trace, self.reference), changed(CHANGE):
             theirs = self.call(self.trace)
-        return _same_all(self.trace, theirs, "hidden")
+        return same_all(self.trace, theirs, "hidden")
 
     def illustrated(self) -> str:
         """A text with an image in it, and no less under interventions."""
@@ -233,12 +240,12 @@ class _Side:
         ours = self.model.run(text, image=image)
         theirs = dict(self.reference(**given))
         for what in ("attentions", "hidden"):
-            if worst := _same_all(ours, theirs, what):
+            if worst := same_all(ours, theirs, what):
                 return worst
         ours = self.model.run(text, image=image, intervention=INTERVENTION)
         with changed(CHANGE, outside=self._eyes):
             theirs = dict(self.reference(**given))
-        return _same_all(ours, theirs, "hidden") or _same("logits", ours.logits, theirs["logits"])
+        return same_all(ours, theirs, "hidden") or same("logits", ours.logits, theirs["logits"])
 
     @property
     def _eyes(self) -> list[Any]:
@@ -258,15 +265,15 @@ class _Side:
         }.items():
             n = len(single.encodings[0])
             pairs = zip(ours.attentions, single.attentions, strict=True)
-            worst = _same_each(f"{place} attentions", [(a[1:, :, :n, :n], b) for a, b in pairs])
-            worst = worst or _same(f"{place} states", ours.final[1:, :n], single.final)
+            worst = same_each(f"{place} attentions", [(a[1:, :, :n, :n], b) for a, b in pairs])
+            worst = worst or same(f"{place} states", ours.final[1:, :n], single.final)
             if worst:
                 return worst + self._transformers_too()
         if theirs.get("logits") is None:
             return ""
         if batch.logits is None:
             return "logits is not there"
-        return _same("logits", batch.logits[1:, : theirs["logits"].shape[1]], theirs["logits"])
+        return same("logits", batch.logits[1:, : theirs["logits"].shape[1]], theirs["logits"])
 
     def _transformers_too(self) -> str:
         """Whether transformers' own numbers of a text depend on the padding beside it: in words, or ""."""
@@ -277,7 +284,7 @@ class _Side:
         asked = {"output_hidden_states": True, "return_dict": True}
         both = self.reference(input_ids=torch.tensor([long, pad]), attention_mask=real, **asked).hidden_states[-1]
         alone = self.reference(**_ids("", short), **asked).hidden_states[-1]
-        return " (transformers' own does too)" * bool(_same("", both[1:, : len(short)], alone))
+        return " (transformers' own does too)" * bool(same("", both[1:, : len(short)], alone))
 
     def greedy(self) -> str:
         return self._same_text(list(sampling.greedy(self.model, self.question, N_TOKENS).ids), num_beams=1)
@@ -301,49 +308,3 @@ class _Side:
 def _ids(prefix: str, ids: Sequence[int]) -> dict[str, Tensor]:
     x = torch.tensor([list(ids)])
     return {f"{prefix}input_ids": x, f"{prefix}attention_mask": torch.ones_like(x)}
-
-
-# ---- what a trace and transformers' outputs hold in common -------------------------------------------
-
-
-def _attentions(trace: Any) -> dict[str, tuple[Tensor, ...]]:
-    parts = {"attentions": trace.attentions, "cross_attentions": trace.cross_attentions}
-    if trace.source is not None:
-        parts["encoder_attentions"] = trace.source.attentions
-    return parts
-
-
-def _hidden(trace: Any) -> dict[str, tuple[Tensor, ...]]:
-    return {"hidden_states": trace.hidden_states} | (
-        {} if trace.source is None else {"encoder_hidden_states": trace.source.hidden_states}
-    )
-
-
-def _same_all(trace: Any, outputs: dict[str, Any], what: str) -> str:
-    """ "" if all attentions (or hidden states) of both are equal."""
-    for name, ours in (_attentions if what == "attentions" else _hidden)(trace).items():
-        theirs = outputs.get(
-            "decoder_" + name if trace.source is not None and not name.startswith(("enc", "cross")) else name
-        )
-        shown = [x for x in theirs or () if x is not None]
-        if len(ours) != len(shown):
-            return f"{len(ours)} {name} against {len(shown)}"
-        if worst := _same_each(name, list(zip(ours, shown, strict=True))):
-            scores = what == "attentions" and not _same_each(
-                name, [(a, b.softmax(-1)) for a, b in zip(ours, shown, strict=True)]
-            )
-            return worst + " (transformers gives out the scores; their softmax is equal)" * scores
-    return ""
-
-
-def _same_each(name: str, pairs: list[tuple[Tensor, Tensor]]) -> str:
-    return next((worst for i, pair in enumerate(pairs) if (worst := _same(f"{name}[{i}]", *pair))), "")
-
-
-def _same(name: str, ours: Tensor | None, theirs: Tensor) -> str:
-    if ours is None:
-        return f"{name} is not there"
-    if ours.shape != theirs.shape:
-        return f"{name} is {tuple(ours.shape)} against {tuple(theirs.shape)}"
-    difference = float((ours - theirs).abs().max()) if ours.numel() else 0.0
-    return "" if difference <= CLOSE * max(1.0, float(theirs.abs().max())) else f"{name} differs by {difference:.1g}"

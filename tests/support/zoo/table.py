@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.zoo import names
-from tests.support.zoo.judge import CLOSE, Row
+from tests.support.zoo.agreement import CLOSE
+from tests.support.zoo.judge import Row
 
 FILE = Path(__file__).parents[3] / "docs" / "model-zoo.md"
 VERDICTS = ("exact", "part", "refused")

@@ -12,7 +12,8 @@ import torch
 import attnviz
 from attnviz import Intervention, ModelError
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models import hf_loading
+from attnviz.models import anatomy, hf_loading
+from attnviz.models.hf_config import HFConfig
 from attnviz.models.hf_model import HFModel
 from tests.support.hf_architectures import BOTH, DECODER, DISTILBERT, GPT2, GROUPED, REACHED
 from tests.support.parity import close
@@ -86,6 +87,8 @@ def test_numbers_and_kind_of_a_head_are_the_models_own(name: str, tmp_path: Path
     assert (config.head, config.n_classes) == (kind, n)
     assert model.classes == (("joy", "anger", "fear") if n == 3 else model.classes)
     assert len(model.classes) == n
+    if "NextSentence" in name:
+        assert model.classes == ("follows", "does not follow")
     batch = model.run(TEXTS)
     for row, text in enumerate(TEXTS):
         trace = model.run(text)
@@ -101,6 +104,56 @@ def test_numbers_and_kind_of_a_head_are_the_models_own(name: str, tmp_path: Path
         assert batch.logits is not None
         padded = batch.logits[row] if kind == "classification" else batch.logits[row, : len(ids)]
         close(padded, expected[0], 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "classes"),
+    [
+        ("BertForPreTraining", "next-sentence", ("follows", "does not follow")),
+        ("AlbertForPreTraining", "sentence-order", ("in order", "swapped")),
+        pytest.param(
+            "MegatronBertForPreTraining", "next-sentence", ("follows", "does not follow"), marks=pytest.mark.nightly
+        ),
+    ],
+)
+def test_the_second_head_of_pre_training_stands_beside_the_first(
+    name: str, kind: str, classes: tuple[str, ...], tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    theirs = saved(name, BERT | {"type_vocab_size": 2, "embedding_size": 16}, tmp_path, tokenizer)
+    model = attnviz.load(str(tmp_path))
+    config = model.transformer.config
+    assert isinstance(config, HFConfig)
+    assert (config.head, config.second_head, model.second_classes) == ("lm", kind, classes)
+    seconds = ["the mat sat", "the cat sat on the mat"]
+    batch = model.run(TEXTS, pair=seconds)
+    change = Intervention(head_scale={0: 500.0})
+    for row, (text, second) in enumerate(zip(TEXTS, seconds, strict=True)):
+        trace = model.run(text, pair=second)
+        ids, types = trace.encodings[0].ids, trace.encodings[0].types
+        assert max(types) == 1
+        with torch.no_grad():
+            out = theirs(torch.tensor([ids]), token_type_ids=torch.tensor([types]))
+        expected = out["sop_logits" if kind == "sentence-order" else "seq_relationship_logits"]
+        assert trace.second_logits is not None and trace.second_logits.shape == (1, 2)
+        close(trace.second_logits, expected, 1e-5)
+        close(trace.logits, out["prediction_logits"], 1e-5)
+        assert batch.second_logits is not None
+        close(batch.second_logits[row], expected[0], 1e-5)
+        changed = model.run(text, pair=second, intervention=change).second_logits
+        assert changed is not None and (changed - expected).abs().max() > 1e-5
+    heads = [part for part in anatomy.anatomy(model.transformer).columns[0].blocks[-1].parts if part.kind == "head"]
+    assert [part.gives for part in heads] == [(2,)]
+
+
+def test_a_file_without_the_second_head_is_read_by_our_own_layers(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    theirs = saved("BertForMaskedLM", BERT, tmp_path, tokenizer)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"architectures": ["BertForPreTraining"]}))
+    model = attnviz.load(str(tmp_path))
+    assert not isinstance(model.transformer, HFModel) and model.second_classes == ()
+    trace = model.run(TEXTS[0])
+    close(trace.logits, theirs(torch.tensor([trace.encodings[0].ids])).logits.detach(), 1e-5)
+    assert trace.second_logits is None
 
 
 def test_a_token_classifier_is_no_language_model(tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -7,7 +7,7 @@ import pytest
 from attnviz import Transformer, catalogue, load, preset
 from attnviz.models.anatomy import anatomy
 from attnviz.models.catalogue import skeleton
-from attnviz.models.hf_explored import HFConfig
+from attnviz.models.hf_config import HFConfig
 from attnviz.nn.config import ModelConfig
 from attnviz.web.models import formula
 
