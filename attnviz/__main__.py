@@ -10,10 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from attnviz import Intervention, Model, Trace, catalogue, load
+from attnviz import Intervention, Trace, catalogue, load
 from attnviz.analysis import comparison_command, evidence_command, measures, patching_command
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError, check_installed
 from attnviz.formatting import percent
+from attnviz.generation import run_command
 from attnviz.inputs.assets import APP
 from attnviz.training import loop as training
 from attnviz.training.tasks import TASKS
@@ -111,9 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run_options(parser: argparse.ArgumentParser, text: str = "the text to run on") -> None:
     parser.add_argument("text", nargs="?", help=f"{text}; with --image or --sound and no --model, the model's name")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="a PNG or JPEG, for a model that reads images")
-    parser.add_argument("--sound", type=Path, metavar="FILE", help="a WAV or FLAC, for a model that reads sounds")
-    parser.add_argument("--target", help="the decoder's text, for an encoder-decoder model")
+    run_command.add_options(parser)
     parser.add_argument("--model", help=f"a name from `models`, hf:org/name, or a folder ({MODEL})")
     parser.add_argument("--temperature", type=float, default=1.0, help="temperature in the attention softmax")
     parser.add_argument("--mask", choices=("causal", "none"), help="instead of the model's own mask")
@@ -295,30 +294,7 @@ def _trace(options: argparse.Namespace) -> Trace:
         name, text = text, None  # run digits --image seven.png
     if text is not None:
         _check_no_path(text)
-    model = load(name or MODEL)
-    if options.sound:
-        return model.run(_heard(options, text, model), options.target, intervention=change)
-    if options.image:
-        return _seen(options, text, model, change)
-    return model.run(text, options.target, intervention=change)
-
-
-def _seen(options: argparse.Namespace, text: str | None, model: Model, change: Intervention) -> Trace:
-    """A run on an image, or on a text with an image in it."""
-    image = options.image.read_bytes()
-    if text is not None:
-        return model.run(text, options.target, intervention=change, image=image)
-    if model.reads != "image":
-        raise InvalidParameterError(f"{model.info.title} reads {model.reads}s, no image alone")
-    return model.run(image, options.target, intervention=change)
-
-
-def _heard(options: argparse.Namespace, text: str | None, model: Model) -> bytes:
-    """The sound that a run is given."""
-    if text is not None or model.reads != "sound":
-        raise InvalidParameterError(f"{model.info.title} reads {model.reads}s, no sound" + " with a text" * bool(text))
-    sound: bytes = options.sound.read_bytes()
-    return sound
+    return run_command.trace(load(name or MODEL), text, options, change)
 
 
 def _check_no_path(text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attnviz.errors import InvalidParameterError
 from attnviz.generation.beam_search import beam
 from attnviz.generation.sampling import Completion, Sampling, greedy, say
@@ -10,7 +12,7 @@ from attnviz.models.model import Model
 
 def generate(
     model: Model,
-    text: str,
+    text: Any,
     n_tokens: int = 64,
     *,
     temperature: float | None = None,
@@ -19,8 +21,10 @@ def generate(
     seed: int = 0,
     n_beams: int = 1,
     length_penalty: float | None = None,
+    language: str | None = None,
+    task: str | None = None,
 ) -> Completion:
-    """What a decoder says after a text, or an encoder-decoder model in answer to it.
+    """What a decoder says after a text, or an encoder-decoder model in answer to it (or to an image or a sound).
 
     Arguments
         n_tokens: new tokens at most; a model ends before by its own end token, or where its length ends.
@@ -28,11 +32,14 @@ def generate(
         seed: of the draws: the same seed gives the same text.
         n_beams: above 1, the best whole answer that a search with so many beams finds, of `length_penalty` as in
             `beam_search.beam`.
+        language, task: of Whisper: what is spoken ("de", "german"), and whether to "transcribe" or "translate" it, as
+            `Model.speaking`; found out, and as its folder says, by default.
 
     Returns the new tokens' ids and text, and whether the model ended by itself.
     Errors: InvalidParameterError for a model that predicts no next token, a text that leaves no room, or beams that
     are to be drawn. `sampling.tokens` gives the tokens one by one, each with the run behind it.
     """
+    model = model.speaking(language, task)
     draws = temperature is not None or bool(top_k) or top_p != 1
     if n_beams != 1:
         if draws:

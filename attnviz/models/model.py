@@ -15,6 +15,7 @@ from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.decoding_rules import DecodingRules
+from attnviz.models.spoken import SpokenStart
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
@@ -50,6 +51,7 @@ class Model:
     writes: Tokenizer | None = None  # the decoder's, where an encoder reads images or sounds
     rules: DecodingRules = field(default_factory=DecodingRules)  # how its answers begin, go on and end
     illustrated: Illustrated | None = None  # how an image is put into a text, in a vision-language model
+    spoken: SpokenStart | None = None  # how an answer begins that writes down what was heard: Whisper's
 
     @property
     def reads(self) -> str:
@@ -108,7 +110,8 @@ class Model:
             types = self._segments(encodings, inputs)
         if target is not None and self.transformer.config.kind != "encoder-decoder":
             raise InvalidParameterError(f"a model of kind {self.transformer.config.kind!r} has no use for a target")
-        goals = [] if target is None else [self._goal(one) for one in _texts("target", target)]
+        begins = self.begins(inputs) if target is not None and self.spoken else ()
+        goals = [] if target is None else [self._goal(one, begins) for one in _texts("target", target)]
         target_ids, target_lengths = self._pad(goals) if goals else (None, None)
         inputs, target_ids = self.brought(inputs), self.brought(target_ids)
         with torch.inference_mode():  # here, because every Streamlit run is a new thread
@@ -192,9 +195,43 @@ class Model:
             raise InvalidParameterError(f"text and image are {len(ids)} tokens, more than the model's {most}")
         return inputs, [self.illustrated.encoding(ids, self.tokenizer)]
 
-    def _goal(self, text: str) -> Encoding:
-        """A target as the decoder reads it."""
-        return self.transformer.goal(self.encode(text), self.tokenizer)
+    def speaking(self, language: str | None = None, task: str | None = None) -> Model:
+        """The same model, told the language that it hears and what to do: "transcribe", or "translate" into English.
+
+        Errors: InvalidParameterError for a model that can be told no such thing.
+        """
+        if language is None and task is None:
+            return self
+        if self.spoken is None:
+            raise InvalidParameterError(f"{self.info.title} is told no language and no task: it is no Whisper")
+        return replace(self, spoken=self.spoken.asked(language, task))
+
+    def begins(self, inputs: Tensor | Mapping[str, Tensor]) -> tuple[int, ...]:
+        """The tokens before a decoder's answer to `inputs`. Errors: InvalidParameterError if there are none."""
+        config = self.transformer.config
+        start: int | None = getattr(config, "start_id", self.tokenizer.bos_id)
+        if start is None:
+            raise InvalidParameterError(f"{self.info.title} has no token that begins an answer")
+        if self.spoken is None:
+            return (start,)
+
+        def likeliest(tokens: Sequence[int]) -> int:
+            with torch.inference_mode():
+                logits = self.transformer(self.brought(inputs), self.brought(torch.tensor([[start]]))).logits
+            assert logits is not None
+            return tokens[int(logits[0, -1, list(tokens)].argmax())]
+
+        return self.spoken.begins(start, likeliest)
+
+    def _goal(self, text: str, begins: tuple[int, ...] = ()) -> Encoding:
+        """A target as the decoder reads it, after the tokens that it begins with."""
+        encoding = self.encode(text)
+        if not begins:
+            return self.transformer.goal(encoding, self.tokenizer)
+        ids = [token for token, special in zip(encoding.ids, encoding.special, strict=True) if not special]
+        longest = self.transformer.config.max_len
+        whole = self.tokenizer.encoding((*begins, *ids)[:longest])
+        return replace(whole, cut=encoding.cut + max(0, len(begins) + len(ids) - longest))
 
     def _pad(self, encodings: Sequence[Encoding]) -> tuple[torch.Tensor, list[int]]:
         """Ids padded to the longest text, (B, T), and the real lengths."""

@@ -22,6 +22,7 @@ import torch
 import attnviz
 from attnviz import Intervention, InvalidParameterError, Model, ModelError, Transformer, catalogue, load, preset
 from attnviz.models import catalogue as models
+from attnviz.models.marian import INFOS
 from attnviz.nn.config import PRESETS
 from attnviz.nn.embeddings import patch_names
 from tests.support.parity import close
@@ -228,7 +229,7 @@ def test_the_catalogues_names_are_unique_and_the_trained_model_is_first() -> Non
     assert len(set(names)) == len(names) and set(names) == {
         "minilm",
         *bundled,
-        *filter(models.installed, models.TRANSLATORS),
+        *filter(models.installed, INFOS),
         *(f"scratch:{name}" for name in PRESETS),
     }
     assert catalogue()[0].trained
