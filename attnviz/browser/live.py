@@ -17,12 +17,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnviz.browser import drawings
 from attnviz.browser.bundle import FOLDER, css, javascript
 from attnviz.browser.framing import frame
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.figures.palette import DARK, LIGHT
 from attnviz.formatting import counted
 from attnviz.inputs.assets import ASSETS
+from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.catalogue import minilm_folder
 from attnviz.models.folders import half_weights
@@ -40,7 +42,7 @@ READ = {
     "pre_tokenizer": ("none", "Sequence", "ByteLevel", "BertPreTokenizer"),
     "post_processor": ("none", "TemplateProcessing", "ByteLevel"),
 }
-MODELS = ("austen", "tales", "induction", "dates")  # that the page holds unless others are asked for
+MODELS = ("austen", "tales", "induction", "dates", "digits")  # that the page holds unless others are asked for
 LARGE = 8_000_000  # bytes of a model from which it stands beside the page of a folder
 FIRST = {  # what each begins with
     "austen": "It is a truth universally acknowledged, that a single man in possession of",
@@ -50,6 +52,11 @@ FIRST = {  # what each begins with
 }
 
 
+# what the page of an image model begins with, as the app's page of them does
+PICTURE = {"drawing": drawings.FIRST, "layer": 2, "head": 0, "query": 0, "temperature": 1}
+PER_DIGIT = 5  # examples
+
+
 @dataclass(frozen=True)
 class Held:
     """A model of the page."""
@@ -57,7 +64,8 @@ class Held:
     name: str  # letters, digits and hyphens
     title: str
     about: str
-    text: str  # to begin with
+    reads: str  # "text" or "image"
+    text: str  # to begin with; "" of a model that reads none
     data: bytes
     beside: str | None = None  # its file, where it does not stand in the page
 
@@ -68,7 +76,7 @@ class Held:
 
     def entry(self) -> dict[str, Any]:
         """What the page knows before it has the model."""
-        known = {"name": self.name, "title": self.title, "about": self.about, "text": self.text}
+        known = {"name": self.name, "title": self.title, "about": self.about, "reads": self.reads, "text": self.text}
         digest = hashlib.sha256(self.data).hexdigest()
         return known | {"file": self.beside, "bytes": len(self.data), "sha256": digest}
 
@@ -76,40 +84,52 @@ class Held:
 def model_file(model: Model) -> bytes:
     """A model as the page reads it, its weights rounded to float16.
 
-    Errors: ModelError for one whose layers or tokenizer the page does not have.
+    Errors: ModelError for one whose layers or tokenizer the page does not have, or whose images cannot be drawn there.
     """
     from safetensors.torch import save
 
     title = model.info.title
     if type(model.transformer) is not Transformer:
         raise ModelError(f"{title} is not one of our own transformers: the live page has no layers of other libraries.")
-    if not isinstance(model.preprocessor, Tokenizer):
-        raise ModelError(f"{title} reads {model.reads}s: the live page runs models of text.")
-    tokenizer: dict[str, Any] = json.loads(model.preprocessor.to_json())
-    for part, known in READ.items():
-        if (kind := (tokenizer[part] or {}).get("type", "none")) not in known:
-            raise ModelError(
-                f"{title} has a tokenizer whose {part} is {kind}: the live page reads {' or '.join(known)}."
-            )
     header = {
         "format": FORMAT,
         "name": _name(model),
         "title": title,
         "config": json.loads(model.transformer.config.to_json()),
-        "tokenizer": tokenizer,
+        **_reading(model),
     }
     return frame(header) + save(half_weights(model.transformer))
+
+
+def _reading(model: Model) -> dict[str, Any]:
+    """How the model reads: the parts of its tokenizer, or what its pixels are. Errors: ModelError."""
+    title, reader, config = model.info.title, model.preprocessor, model.transformer.config
+    if isinstance(reader, Preprocessing):
+        if (reader.size, reader.channels, config.kind) != (drawings.SIDE, 1, "encoder"):
+            size = f"{reader.size} × {reader.size} × {reader.channels}"
+            raise ModelError(f"{title} reads images of {size}: in the live page, digits of 8 × 8 × 1 are drawn.")
+        reading = {"scale": reader.scale, "mean": reader.mean[0], "std": reader.std[0]}
+        return {"picture": {"reader": reading, "classes": model.classes}}
+    if not isinstance(reader, Tokenizer):
+        raise ModelError(f"{title} reads {model.reads}s: the live page runs models of text, and of drawn digits.")
+    tokenizer: dict[str, Any] = json.loads(reader.to_json())
+    for part, known in READ.items():
+        if (kind := (tokenizer[part] or {}).get("type", "none")) not in known:
+            raise ModelError(
+                f"{title} has a tokenizer whose {part} is {kind}: the live page reads {' or '.join(known)}."
+            )
+    return {"tokenizer": tokenizer}
 
 
 def held(model: Model) -> Held:
     """A model for the page, in it. Errors: ModelError."""
     config, name = model.transformer.config, _name(model)
-    first = FIRST.get(name, _examples()[0]["text"])
+    first = FIRST.get(name, _examples()[0]["text"]) if model.reads == "text" else ""
     kinds = {"encoder": "an encoder", "decoder": "a decoder", "encoder-decoder": "an encoder and a decoder"}
     millions = f"{config.n_parameters / 1e6:.2f} million parameters"
     layers = counted(config.n_layers, "layer")
     about = f"{model.info.title} is {kinds[config.kind]}: {layers} × {config.n_heads} heads, {millions}."
-    return Held(name, model.info.title, about, first, model_file(model))
+    return Held(name, model.info.title, about, model.reads, first, model_file(model))
 
 
 def html(models: Sequence[Held]) -> str:
@@ -121,15 +141,22 @@ def html(models: Sequence[Held]) -> str:
     for source in (script, worker):
         if re.search(r"</script|<!--", source, re.IGNORECASE):
             raise InvalidParameterError("the page's script contains </script or <!--, which would end it early")
-    settings = {"models": [one.entry() for one in models], "examples": _examples()}
+    draws = any(one.reads == "image" for one in models)
+    settings = {
+        "models": [one.entry() for one in models],
+        "examples": _examples(),
+        "digits": _digits() if draws else [],
+        "picture": PICTURE,
+    }
     return _template().render(
-        css=css("live/live.css"),
+        css=css("widgets/draw.css", "widgets/patches.css", "live/live.css"),
         light=LIGHT,
         dark=DARK,
         settings=json.dumps(settings).replace("<", "\\u003c"),
         held=[one for one in models if one.beside is None],
         connect="'self'" if any(one.beside for one in models) else "'none'",
         minilm="minilm" in names,
+        draws=draws,
         worker=worker,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
@@ -172,6 +199,11 @@ def _name(model: Model) -> str:
 def _examples() -> list[dict[str, str]]:
     examples = json.loads((ASSETS / "examples/texts.json").read_text("utf-8"))
     return [{"name": one["name"], "text": one["text"]} for one in examples]
+
+
+@cache
+def _digits() -> list[tuple[int, str]]:
+    return drawings.examples(drawings.held_out(), PER_DIGIT)
 
 
 @cache

@@ -138,4 +138,4 @@ def test_drawings(seconds: float) -> None:
             return
         assert drawing_pad.write(ink) == text
 
-    fuzz(some.text(alphabet=drawing_pad.DIGITS + "xé", min_size=62, max_size=66) | texts, check, seconds)
+    fuzz(some.text(alphabet=drawing_pad.CHARACTERS + "xé", min_size=62, max_size=66) | texts, check, seconds)

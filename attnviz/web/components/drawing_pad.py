@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-import torch
-from torch import Tensor
 
 from attnviz.browser import bundle
+from attnviz.browser.drawings import CHARACTERS as CHARACTERS
+from attnviz.browser.drawings import EMPTY as EMPTY
+from attnviz.browser.drawings import INK as INK
+from attnviz.browser.drawings import SIDE as SIDE
+from attnviz.browser.drawings import read as read
+from attnviz.browser.drawings import write as write
 from attnviz.errors import InvalidParameterError
 from attnviz.web.components import bridge
-
-SIDE, INK = 8, 16  # as the data that the bundled model was trained on: attnviz.training.tasks.digits
-DIGITS = "0123456789abcdefg"  # a cell's ink as one character
-EMPTY = "0" * SIDE**2
 
 _mount = bridge.component(
     "attnviz_drawing",
@@ -22,18 +22,6 @@ _mount = bridge.component(
     '<div class="ad-root"></div>\n<noscript>Drawing needs JavaScript.</noscript>',
     bundle.css("widgets/draw.css"),
 )
-
-
-def read(text: str) -> Tensor:
-    """A drawing's ink, int64 (8, 8) from 0 to 16, row by row. Errors: InvalidParameterError."""
-    if len(text) != SIDE**2 or not set(text) <= set(DIGITS):
-        raise InvalidParameterError(f"a drawing is {SIDE**2} characters from {DIGITS[0]} to {DIGITS[-1]}")
-    return torch.tensor([DIGITS.index(character) for character in text]).reshape(SIDE, SIDE)
-
-
-def write(ink: Tensor) -> str:
-    """What `read` reads: (8, 8) of whole numbers from 0 to 16."""
-    return "".join(DIGITS[int(value)] for value in ink.flatten())
 
 
 def drawing_pad(*, key: str, examples: Sequence[tuple[str, str]], page: int = 10) -> None:

@@ -13,6 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from attnviz.analysis.rollout import rollout
+from attnviz.browser import drawings
+from attnviz.browser.drawings import FIRST as FIRST
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs import images
 from attnviz.inputs.images import Preprocessing
@@ -34,7 +36,6 @@ VIEW = "vision-patches"
 FILE = "vision:file"  # the uploaded file in the session, bytes
 PER_DIGIT = 5  # examples
 MOST_OFF = 200  # switched-off heads in a link
-FIRST = "008g800000g6f10004a0c2000007g3000005dg3000000b6000c99g20008gf700"  # a held-out 3
 
 _OFF = re.compile(r"(\d{1,3}\.\d{1,3})(,\d{1,3}\.\d{1,3})*")
 
@@ -233,11 +234,8 @@ def names_digits(model: Model) -> bool:
 @store.kept("Reading the digits …")
 def held_out() -> tuple[dict[str, int], tuple[tuple[str, str], ...]]:
     """The digits of the test split, drawing → digit, and of these the examples: (name, drawing) in rows of 0 to 9."""
-    pictures, labels = digits.splits()["test"]
-    ink = ((pictures[:, 0] + 1) * digits.INK / 2).round().long()
-    meant = {drawing_pad.write(one): int(label) for one, label in zip(ink, labels, strict=True)}
-    of_each = [[drawing for drawing, label in meant.items() if label == digit] for digit in range(digits.N_CLASSES)]
-    rows = [(f"A handwritten {digit}", of_each[digit][i]) for i in range(PER_DIGIT) for digit in range(len(of_each))]
+    meant = drawings.held_out()
+    rows = [(f"A handwritten {digit}", drawing) for digit, drawing in drawings.examples(meant, PER_DIGIT)]
     return meant, tuple(rows)
 
 

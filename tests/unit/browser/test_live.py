@@ -9,6 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ from attnviz.browser import live
 from attnviz.browser.view_state import ViewState
 from attnviz.formatting import percent
 from attnviz.generation.sampling import Sampling
+from attnviz.inputs.images import Preprocessing
 from tests.e2e.driver import serious
 from tests.support.hostile_texts import HOSTILE
 from tests.support.node import run_node
@@ -287,10 +289,12 @@ def test_the_page_may_load_nothing_and_send_nothing() -> None:
 
 
 def test_models_that_the_page_cannot_run_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["live", "--single", str(tmp_path / "x.html"), "--model", "digits"]) == 1
-    assert "Digits reads images" in capsys.readouterr().err and not list(tmp_path.iterdir())
-    with pytest.raises(ModelError, match="Digits reads images"):
-        live.held(load("digits"))
+    assert main(["live", "--single", str(tmp_path / "x.html"), "--model", "scratch:bert-tiny", "minilm", "x"]) == 1
+    assert capsys.readouterr().err and not list(tmp_path.iterdir())
+    digits = load("digits")
+    assert isinstance(digits.preprocessor, Preprocessing)
+    with pytest.raises(ModelError, match="Digits reads images of 16 × 16 × 1: in the live page"):
+        live.held(replace(digits, preprocessor=replace(digits.preprocessor, size=16)))
     one = live.held(load("induction"))
     with pytest.raises(InvalidParameterError, match="different names"):
         live.html([one, one])

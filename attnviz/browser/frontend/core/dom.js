@@ -28,6 +28,9 @@ export function el(tag, attributes = {}, ...children) {
   return e;
 }
 
+/** An element by its id, of whatever kind. @param {string} id @returns {any} */
+export const byId = (id) => document.getElementById(id);
+
 /**
  * A token's label without the dot that marks a piece of a word.
  * @param {TokenLabel} item

@@ -21,6 +21,11 @@ export class Desk {
     this.worker.postMessage({ number: this.number, ...question }, given);
   }
 
+  /** What was asked is not wanted any more. */
+  forget() {
+    this.number += 1;
+  }
+
   answer(data) {
     if (data.kind === "open" || data.number === this.number) this.onAnswer(data);
   }

@@ -7,6 +7,7 @@
  * @property {string} name
  * @property {string} title
  * @property {string} about a line on what it is
+ * @property {"text" | "image"} reads
  * @property {string} text to begin with
  * @property {string | null} file beside the page; null: it stands in the page
  * @property {number} bytes

@@ -1,89 +1,45 @@
-/* page.js: the live page: text, model, the attention view, and the model itself in a worker. Nothing leaves it. */
-import { mount } from "../attention/view.js";
+/* page.js: the live page: its models, the model itself in a worker, and the address. What is shown of a text stands in
+   text-side.js, of a picture in picture-side.js. Nothing leaves it. */
 import { DEFAULTS } from "../core/contract.js";
-import { el } from "../core/dom.js";
+import { byId, el } from "../core/dom.js";
 import { printWhenAsked } from "../core/paper.js";
 import { readTheme } from "../core/theme.js";
 import { readAddress, writeAddress } from "./address.js";
 import { Desk } from "./desk.js";
-import { HeadsOff } from "./heads-off.js";
 import { modelBytes } from "./model-files.js";
-import { NextWords } from "./next-words.js";
+import { PictureSide } from "./picture-side.js";
+import { TextSide } from "./text-side.js";
 
-const STACKS = [
-  ["self", "the decoder"],
-  ["cross", "the decoder on the encoder"],
-  ["encoder", "the encoder"],
-];
-/** @returns {any} an element, of whatever kind */
-const byId = (id) => document.getElementById(id);
 const jsonOf = (id) => JSON.parse(byId(id).textContent);
 
-class LivePage {
-  constructor({ models, examples }) {
+export class LivePage {
+  constructor({ models, examples, digits, picture }) {
     /** @type {import("./model-files.js").Offered[]} */
     this.models = models;
-    this.examples = examples;
     this.root = byId("attnviz-live");
-    this.answer = []; // tokens that were said after the text
     this.about = null; // the open model
-    this.mounted = null;
     const state = { ...structuredClone(DEFAULTS), whole: true };
-    const first = { model: models[0].name, text: models[0].text, stack: "self", off: [], state };
-    /** @type {import("./address.js").Shown} */
-    this.shown = readAddress(location.hash, /** @type {any} */ (first));
-    if (!models.some(({ name }) => name === this.shown.model)) this.shown.model = models[0].name;
-    this.build();
-  }
-
-  build() {
-    this.text = byId("live-text");
-    this.text.value = this.shown.text;
-    this.text.addEventListener("input", () => this.type(this.text.value));
+    const first = { model: models[0].name, text: models[0].text, stack: "self", off: [], state, picture };
+    this.first = /** @type {import("./address.js").Shown} */ (first);
+    this.shown = readAddress(location.hash, this.first, models);
     this.model = byId("live-model");
-    this.model.replaceChildren(...this.models.map(({ name, title }) => el("option", { value: name }, title)));
-    this.model.value = this.shown.model;
+    this.model.replaceChildren(...models.map(({ name, title }) => el("option", { value: name }, title)));
     this.model.addEventListener("change", () => this.chooseModel(this.model.value));
-    this.stack = byId("live-stack");
-    this.stack.replaceChildren(...STACKS.map(([value, title]) => el("option", { value }, title)));
-    this.stack.addEventListener("change", () => this.chooseStack(this.stack.value));
     this.file = byId("live-file");
     this.file.addEventListener("change", () => {
       const [chosen] = this.file.files;
       if (chosen) this.open(chosen);
       this.file.value = ""; // or the same file, mended, could not be chosen again
     });
-    this.offered();
-    this.heads = new HeadsOff((off) => this.change({ off }));
-    this.heads.set(this.shown.off);
-    this.words = new NextWords({
-      choose: (id) => this.say([...this.answer, id]),
-      say: (n, draws) => this.speak(n, draws),
-      stop: () => this.run(),
-      forget: () => this.say([]),
-      temperature: () => this.run(),
-    });
-    byId("live-heads").append(this.heads.node);
-    byId("live-words").append(this.words.node);
+    this.text = new TextSide(this, examples);
+    this.picture = models.some(({ reads }) => reads === "image") ? new PictureSide(this, digits) : null;
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => readTheme(this.root));
     addEventListener("hashchange", () => this.arrive());
     readTheme(this.root);
   }
 
-  offered() {
-    const items = [{ name: "Choose one", text: "" }, ...this.examples];
-    const select = byId("live-example");
-    select.replaceChildren(...items.map(({ name }, i) => el("option", { value: i }, name)));
-    select.addEventListener("change", () => {
-      const { text } = items[Number(select.value)];
-      if (select.value === "0") return;
-      select.value = "0";
-      this.text.value = text;
-      this.type(text);
-    });
-  }
-
   async start() {
+    this.turn();
     try {
       this.desk = new Desk(byId("attnviz-worker").textContent, (answer) => this.hear(answer));
     } catch {
@@ -92,50 +48,23 @@ class LivePage {
     await this.open();
   }
 
+  offered() {
+    return this.models.find(({ name }) => name === this.shown.model);
+  }
+
+  /** What is shown of this model: text or a picture. */
+  get side() {
+    return this.offered().reads === "image" ? this.picture : this.text;
+  }
+
   /* ---- what the visitor does -------------------------------------------------------------- */
 
-  type(text) {
-    this.answer = [];
-    this.change({ text });
-  }
-
   async chooseModel(name) {
-    this.leaveView(); // which tells its last choice
-    const { text } = this.models.find((one) => one.name === name);
-    const untouched = this.models.some((one) => one.text === this.shown.text);
-    if (untouched) this.text.value = text; // an example of the other model
-    this.heads.set([]);
-    this.answer = [];
-    this.shown = {
-      ...this.shown,
-      model: name,
-      text: this.text.value,
-      off: [],
-      stack: "self",
-      state: this.withoutCells(),
-    };
+    this.side.leave(); // which tells its last choice
+    const next = this.models.find((one) => one.name === name);
+    const turned = next.reads === "text" ? this.text.turnTo(next) : {};
+    this.shown = { ...this.shown, model: name, off: [], ...turned };
     await this.open();
-  }
-
-  chooseStack(stack) {
-    this.heads.set([]);
-    this.leaveView();
-    this.change({ stack, off: [], state: this.withoutCells() });
-  }
-
-  /** The state without what names tokens: of another attention, or another model. */
-  withoutCells() {
-    return { ...this.shown.state, painted: [], zoom: null, queries: [], key: null, sentences: null };
-  }
-
-  say(answer) {
-    this.answer = answer;
-    this.run();
-  }
-
-  speak(n, draws) {
-    this.words.talk(true);
-    this.desk.ask({ kind: "say", asked: this.asked(), n, draws });
   }
 
   /** @param {Partial<import("./address.js").Shown>} patch */
@@ -147,27 +76,33 @@ class LivePage {
   /** A link was opened in this page. */
   arrive() {
     if (location.hash === this.written) return;
-    this.leaveView(); // which tells its last choice
-    const next = readAddress(location.hash, this.shown);
-    const other = next.model !== this.shown.model;
-    this.shown = this.models.some(({ name }) => name === next.model) ? next : { ...next, model: this.shown.model };
-    this.text.value = this.shown.text;
-    this.model.value = this.shown.model;
-    this.heads.set(this.shown.off);
-    this.answer = [];
-    if (other) this.open();
-    else this.run();
+    this.side.leave(); // which tells its last choice
+    const { model } = this.shown;
+    this.shown = readAddress(location.hash, { ...this.shown, picture: this.first.picture }, this.models);
+    if (this.shown.model !== model) return void this.open();
+    this.side.show();
+    this.run();
   }
 
   /* ---- the model ---------------------------------------------------------------------------- */
 
+  /** Turns to the side of the chosen model. */
+  turn() {
+    const { name, about, reads } = this.offered();
+    this.model.value = name;
+    byId("live-about").textContent = about;
+    for (const node of document.querySelectorAll("[data-reads]"))
+      /** @type {HTMLElement} */ (node).hidden = node.getAttribute("data-reads") !== reads;
+    this.side.leave();
+    this.side.show();
+  }
+
   /** @param {File | null} [chosen] */
   async open(chosen = null) {
-    const offered = this.models.find(({ name }) => name === this.shown.model);
+    const offered = this.offered();
     this.about = null;
-    byId("live-about").textContent = offered.about;
     byId("live-choose").hidden = true;
-    this.leaveView();
+    this.turn();
     this.trouble("");
     const bar = byId("live-progress");
     bar.hidden = offered.file === null;
@@ -183,23 +118,19 @@ class LivePage {
     }
   }
 
-  asked() {
-    const { text, state, off, stack } = this.shown;
-    return { text, state, off, stack, answer: this.answer, sampling: this.words.temperature };
-  }
-
   run() {
-    this.words.talk(false);
+    this.side.settle();
     if (!this.about) return;
-    this.desk.ask({ kind: "run", asked: this.asked() });
+    const asked = this.side.asked();
+    if (asked) this.desk.ask({ kind: "run", asked });
+    else this.desk.forget();
     this.note();
   }
 
   hear(answer) {
     if (!this.about && answer.kind !== "open") return; // of the model that was left
     if (answer.error) {
-      this.words.talk(false);
-      this.mounted?.view.outbox.wait(false);
+      this.side.settle(true);
       return this.trouble(answer.error);
     }
     if (answer.kind === "open") {
@@ -207,61 +138,21 @@ class LivePage {
       this.about = answer.about;
       this.root.dataset.fast = String(answer.about.fast);
       this.run();
-    } else if (answer.kind === "say") this.hearWord(answer);
+    } else if (answer.kind === "say") this.text.hearWord(answer);
     else this.paint(answer);
   }
 
-  hearWord({ done, said, text }) {
-    if (done) return this.run();
-    this.answer = said;
-    this.words.say(text);
-  }
-
-  paint({ message, tokens, cut, longest, next, said, ms }) {
-    const both = this.about.kind === "encoder-decoder";
+  paint(answer) {
     this.trouble("");
-    if (this.mounted) this.mounted.update({ message });
-    else this.mountView(message);
-    this.mounted.view.outbox.wait(false); // the answer is here, though it may look as before
-    this.words.show(next, this.about.speaks);
-    this.words.say(both ? "" : said);
-    byId("live-both").hidden = !both;
-    byId("live-said").textContent = both ? said : "";
-    this.stack.value = this.shown.stack;
-    const left = cut ? `; ${cut.toLocaleString("en")} more do not fit` : "";
+    const { ms } = answer;
     const time = ms < 1 ? "under 1 ms" : `${Math.round(ms)} ms`;
-    byId("live-status").textContent = `${tokens} of ${longest} tokens${left} · computed here in ${time}`;
+    byId("live-status").textContent = `${this.side.paint(answer)} · computed here in ${time}`;
     this.root.dataset.ready = String(Number(this.root.dataset.ready ?? 0) + 1);
-  }
-
-  mountView(message) {
-    const root = byId("attnviz-view");
-    this.mounted = mount(root, {
-      message,
-      state: this.shown.state,
-      onState: (state) => {
-        const other = state.whole !== this.shown.state.whole && this.shown.off.length > 0;
-        this.shown = { ...this.shown, state };
-        if (other)
-          this.run(); // heads that are off are off in what one softmax starts from, too
-        else this.note();
-      },
-      onRun: (state) => this.change({ state: structuredClone(state) }),
-    });
-    const { store } = this.mounted.view;
-    this.shown.state = structuredClone(store.state);
-    this.heads.choose(store.state.layer, store.state.head);
-    store.listen(() => this.heads.choose(store.state.layer, store.state.head));
-  }
-
-  leaveView() {
-    this.mounted?.destroy();
-    this.mounted = null;
   }
 
   /** Writes what shows into the address. */
   note() {
-    this.written = writeAddress(this.shown);
+    this.written = writeAddress(this.shown, this.models);
     try {
       history.replaceState(null, "", this.written);
     } catch {

@@ -9,13 +9,13 @@ const LONGEST_NAME = 240; // characters of the text that a picture names
 const ALIGNED = 8; // bytes
 
 /** The parts that stand after a header. */
-class Payload {
+export class Payload {
   constructor() {
     this.parts = [];
     this.length = 0;
   }
 
-  /** Appends arrays back to back and returns where they start. @param {...Float32Array} arrays */
+  /** Appends arrays back to back and returns where they start. @param {...(Float32Array | Uint8Array)} arrays */
   add(...arrays) {
     const start = this.length;
     for (const one of arrays) {
@@ -47,6 +47,11 @@ export function pack(run, { title, name, before = null, stack = "self" }) {
   const payload = new Payload();
   const first = described(run, payload, { title, name, stack });
   const header = { ...first, before: before && described(before, payload, { title, name, stack }), scores: {} };
+  return framed(header, payload);
+}
+
+/** A header and what stands after it as one frame, which core/framing.js reads. @param {Payload} payload */
+export function framed(header, payload) {
   const text = new TextEncoder().encode(JSON.stringify(header));
   const start = 4 + text.length + (-(4 + text.length) & (ALIGNED - 1));
   const bytes = new Uint8Array(start + payload.length);

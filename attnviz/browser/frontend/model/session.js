@@ -1,9 +1,10 @@
-/* session.js: one model at work for the page: a text and what the reader set become the view's message and the numbers
-   beside it. No DOM: it runs in a worker, and in the tests. */
+/* session.js: one model at work for the page: a text or a drawing and what the reader set become the view's message and
+   the numbers beside it. No DOM: it runs in a worker, and in the tests. */
 import { readFrame } from "../core/framing.js";
 import { whole } from "./intervention.js";
 import { kernelOf } from "./kernel.js";
 import { pack } from "./message.js";
+import { answersOf, brightnessOf, packPicture, pixelsOf } from "./picture.js";
 import { drawn, likeliest, probabilities, ranking } from "./sampling.js";
 import { Tokenizer } from "./tokenizer.js";
 import { Transformer } from "./transformer.js";
@@ -24,6 +25,11 @@ const SHOWN = 12; // tokens that could come next
  * @property {[number, number][]} off layer and head of heads that are switched off
  * @property {"self" | "cross" | "encoder"} stack which attention of an encoder-decoder model
  * @property {number} sampling temperature of the next token
+ *
+ * @typedef {object} Pictured what it asks of a model of images
+ * @property {string} drawing a character from 0 to g per cell
+ * @property {[number, number][]} off
+ * @property {number} temperature in every attention row
  */
 
 /** A run was overtaken by a newer one. */
@@ -36,6 +42,8 @@ export class Session {
     this.title = this.name = "";
     /** @type {Tokenizer | null} */
     this.tokenizer = null;
+    /** @type {{reader: import("./picture.js").Reader, classes: string[]} | null} of a model of images */
+    this.picture = null;
     /** @type {Transformer | null} */
     this.model = null;
     this.known = { key: "", run: null };
@@ -44,13 +52,13 @@ export class Session {
   /** Opens a model's file. Errors: one sentence. @param {Uint8Array} bytes */
   open(bytes) {
     const { header, payload } = this.readFile(bytes);
-    const { title, name, config, tokenizer } = header;
-    const read = new Tokenizer(tokenizer); // before anything of the model before it is replaced
+    const { title, name, config, tokenizer, picture } = header;
+    const read = picture ? null : new Tokenizer(tokenizer); // before anything of the model before it is replaced
     const made = new Transformer(config, readWeights(config, payload));
-    Object.assign(this, { title, name, tokenizer: read, model: made });
+    Object.assign(this, { title, name, tokenizer: read, picture, model: made });
     this.known = { key: "", run: null };
-    this.begin = this.tokenizer.role("[BOS]", "<s>", "<bos>", "<|endoftext|>", "[CLS]");
-    this.end = this.tokenizer.role("[EOS]", "</s>", "<eos>", "<|endoftext|>", "[SEP]");
+    this.begin = read?.role("[BOS]", "<s>", "<bos>", "<|endoftext|>", "[CLS]");
+    this.end = read?.role("[EOS]", "</s>", "<eos>", "<|endoftext|>", "[SEP]");
     const { kind, n_layers: layers, n_heads: heads, max_len: longest, head } = config;
     const fast = kernelOf(made.layers[kind === "encoder" ? "encoder" : "decoder"][0].attention.inProj) !== undefined;
     return { title, name, kind, layers, heads, longest, fast, speaks: kind === "decoder" && head === "lm" };
@@ -81,6 +89,24 @@ export class Session {
     const sizes = both ? null : [prompt.length, prompt.length];
     const change = this.changeOf(asked, both ? PLACES[stack] : "all", sizes);
     return both ? this.runBoth(asked, encoding, change, stack) : this.runOne(asked, encoding, prompt, change);
+  }
+
+  /**
+   * The same of a model of images.
+   *
+   * @param {Pictured} asked
+   */
+  async runPicture({ drawing, off, temperature }) {
+    const { n_layers, n_heads } = this.model.config;
+    const brightness = brightnessOf(drawing);
+    const pixels = pixelsOf(brightness, this.picture.reader);
+    const heads = off.filter(([layer, head]) => layer < n_layers && head < n_heads);
+    /** @type {import("./intervention.js").Intervention} */
+    const change = { temperature, headScale: heads.map(([layer, head]) => [layer, head, 0]) };
+    const changes = temperature !== 1 || heads.length > 0;
+    const plain = await this.plain(drawing, pixels, null);
+    const now = changes ? await this.runOn(pixels, null, change) : plain;
+    return { message: packPicture(now, brightness), answers: answersOf(this.picture.classes, plain, now) };
   }
 
   /** @returns {import("./tokenizer.js").Encoding} */

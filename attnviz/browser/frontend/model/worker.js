@@ -48,7 +48,7 @@ async function work(data) {
   try {
     if (kind === "open") tell({ number, kind, about: session.open(data.bytes) });
     if (kind === "run") {
-      const result = await session.run(data.asked);
+      const result = await (session.picture ? session.runPicture(data.asked) : session.run(data.asked));
       tell({ number, kind, ...result, ms: performance.now() - begin }, [result.message.buffer]);
     }
     if (kind === "say") {

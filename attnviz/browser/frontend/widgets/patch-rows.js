@@ -43,3 +43,13 @@ export function patchSentence(model, { layer, head, query }, key, value) {
 
 /** The token that gets most. */
 export const patchStrongest = (row) => row.reduce((best, v, i) => (v > row[best] ? i : best), 0);
+
+/** The picture's text alternative: who looks where, and the three places that get most, as vision/text.py has it. */
+export function patchesInWords(model, { layer, head, query }, row) {
+  const best = [...row.keys()].sort((a, b) => row[b] - row[a] || a - b).slice(0, 3);
+  const shares = best.map((i) => `${patchName(model, i)} ${percent(row[i])}`),
+    most = `${shares.slice(0, -1).join(", ")} and ${shares[shares.length - 1]}`,
+    who = patchName(model, query);
+  if (head === PATCH_ROLLOUT) return `Rollout from the input to layer ${layer}: of ${who}, most goes back to ${most}.`;
+  return `In layer ${layer}, head ${head}, ${who} gives most of its attention to ${most}.`;
+}
