@@ -27,6 +27,7 @@ TABLES = ("position_embeddings", "embed_positions", "wpe")
 WIDTHS = ("intermediate_size", "decoder_ffn_dim", "d_ff", "n_inner", "ffn_dim", "hidden_dim", "dff", "d_inner")
 WHAT = {"text": "a text", "image": "an image", "sound": "a sound"}
 XLNET_SEGMENTS = 3  # whose config names none
+STAGES = {"num_heads": "heads", "num_attention_heads": "heads", "hidden_sizes": "numbers a patch"}  # one a stage
 N_TARGET = 2  # tokens that a decoder is tried on
 ENDS_WITH_TOKENS = {"yolos"}  # types whose special tokens stand after the patches too
 
@@ -60,6 +61,7 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     target: Any = torch.zeros(1, N_TARGET, dtype=torch.long) if both else None
     if both and named_head(type(inner).__name__) not in (None, LM):
         target = source  # these read the text again, and look for its end there
+    _check_even(name, given)
     run, base = Run(None), inner.base_model
     if named_head(type(inner).__name__) == SEVERAL:
         raise ModelError(f"{name} with a head of multiple choice reads several answers at once, not a text alone.")
@@ -111,6 +113,20 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     for caller, seat in zip(run.callers, seats, strict=True):
         by_caller.setdefault(caller, []).append(seat)
     return Explored(config, by_caller, layers, ends, around)
+
+
+def _check_even(name: str, given: Any) -> None:
+    """Errors: ModelError for a model of images whose patches are merged on the way, as Swin's are."""
+    for what, words in STAGES.items():
+        by_stage = getattr(given, what, None)
+        attends = hasattr(given, "num_attention_heads") or hasattr(given, "num_heads")
+        if attends and isinstance(by_stage, list | tuple) and len(set(by_stage)) > 1:
+            by_stage = by_stage[: len(getattr(given, "depths", by_stage))]
+            windows = ", inside windows" * hasattr(given, "window_size")
+            raise ModelError(
+                f"{name} merges its patches from stage to stage ({', '.join(map(str, by_stage))} {words}){windows}: "
+                "its layers have no one grid of patches to show attention on."
+            )
 
 
 def _of_images(name: str, config: HFConfig, pixels: Given, n_tokens: int, inner: Any) -> HFConfig:

@@ -26,6 +26,7 @@ from attnviz.models.hf_faults import one_sentence
 from attnviz.models.hf_heads import CLASSIFICATION, logits_of, second_logits_of
 from attnviz.models.hf_probe import Given, probe, reads
 from attnviz.models.hf_watch import Watch, check_watched
+from attnviz.models.hf_windows import widened
 from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.embeddings import check_ids, patch_names, real_lengths
 from attnviz.nn.encoding import Encoding
@@ -67,6 +68,7 @@ class HFModel(Transformer):
         """
         nn.Module.__init__(self)
         self.inner = inner.eval().requires_grad_(False)
+        watched = widened(inner) or watched
         self._takes = inspect.signature(inner.forward).parameters
         self._watched, self._side = watched, side
         source = probe(inner, side)

@@ -26,9 +26,12 @@ class Change:
     reach: int | None = None  # in self-attention only: that of as many keys as queries
     head: int = 0
     factor: float = 1.0
+    beside: int = 0  # keys on each side of a token, of scores in windows: (B, T, H, 2 · beside + 1), T in whole chunks
 
     def softmax(self, plain: Any, scores: Tensor) -> Tensor:
         """The changed weights of scores that hold the model's mask already."""
+        if self.beside and scores.shape[-1] == 2 * self.beside + 1 and scores.shape[1] % (2 * self.beside) == 0:
+            return self._in_windows(plain, scores)
         queries, keys = scores.shape[-2:]
         scores = scores.float()
         scores = (scores - scores.amax(dim=-1, keepdim=True)) / self.temperature
@@ -39,6 +42,16 @@ class Change:
         factors = torch.ones(scores.shape[1])
         factors[self.head] = self.factor
         return weights * factors[:, None, None]
+
+    def _in_windows(self, plain: Any, scores: Tensor) -> Tensor:
+        """Likewise where each token has the scores of the keys around it alone."""
+        offsets = torch.arange(scores.shape[-1]) - self.beside
+        scores = (scores - scores.amax(dim=-1, keepdim=True)) / self.temperature
+        if self.reach is not None:
+            scores = scores.masked_fill(offsets.abs() > self.reach, -torch.inf)
+        factors = torch.ones(scores.shape[2])
+        factors[self.head] = self.factor
+        return plain(scores, -1) * factors[:, None]
 
 
 @contextmanager

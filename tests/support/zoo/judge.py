@@ -176,6 +176,13 @@ class _Side:
     def generates(self) -> bool:
         return bool(self.reference.can_generate()) and self.outputs.get("logits") is not None
 
+    @property
+    def change(self) -> Change:
+        windows = getattr(self.reference.config, "attention_window", None)  # a number, or one for each layer
+        return (
+            replace(CHANGE, beside=(windows if isinstance(windows, int) else max(windows)) // 2) if windows else CHANGE
+        )
+
     def run(self, given: Any, **more: Any) -> Any:
         target = folders.TARGET if self.both and not self.model.transformer.reads_itself else None
         return self.model.run(given, target, **more)
@@ -205,7 +212,7 @@ class _Side:
 
     def interventions(self) -> str:
         """One run with all of them, against a softmax that does the same."""
-        change, intervention = CHANGE, INTERVENTION
+        change, intervention = self.change, INTERVENTION
         if self.model.transformer.reads_itself:  # both texts are as long: a window would take cross-attention for self
             change, intervention = replace(change, reach=None), replace(intervention, mask=None)
         ours = self.run(self.question, intervention=intervention)
@@ -224,7 +231,7 @@ class _Side:
 
     def screened(self) -> str:
         """The reference's attention changed, and the stream after it put back to what we read: nothing else is left."""
-        with stream.put_back(self.model.transformer, self.trace, self.reference), changed(CHANGE):
+        with stream.put_back(self.model.transformer, self.trace, self.reference), changed(self.change):
             theirs = self.call(self.trace)
         return same_all(self.trace, theirs, "hidden")
 
