@@ -87,4 +87,5 @@ class Visits:
             page.remove_listener(event, note)
         for page, kind, fresh in self.lent:
             self.tabs.leave(page, kind, fresh, self.elsewhere)
-        assert self.trouble == []
+        trouble = "\n".join(self.trouble)
+        assert not trouble, trouble  # no test module: pytest does not write out what is compared
