@@ -118,6 +118,7 @@ def test_the_code_opens(first_look: Page) -> None:
     expect(first_look.locator("[data-testid=stExpander]")).to_contain_text("def depth_sizes")
 
 
+@pytest.mark.nightly
 def test_nothing_scrolls_sideways_or_is_cut_off(first_look: Page) -> None:
     for width in at_widths(first_look):
         assert sideways(first_look) <= 0, width

@@ -95,6 +95,7 @@ def test_the_link_gives_the_same_text_in_a_new_context(visit: Open) -> None:
     expect(again.get_by_role("combobox", name="Layer")).to_have_value("1")  # what nobody drew for a while
 
 
+@pytest.mark.nightly
 def test_tokens_from_strangers_are_text(visit: Open) -> None:
     page = visit(
         "?model=austen&text=%3Cimg+src%3Dx+onerror%3D%22window.hurt%3D1%22%3E%3Cscript%3Ewindow.hurt%3D1%3C%2Fscript%3E"
@@ -104,6 +105,7 @@ def test_tokens_from_strangers_are_text(visit: Open) -> None:
     assert page.locator(".av-writer img").count() == 0
 
 
+@pytest.mark.nightly
 def test_nothing_scrolls_sideways(first_look: Page) -> None:
     for width in at_widths(first_look):
         assert sideways(first_look) <= 0, width

@@ -141,6 +141,7 @@ def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Open, minilm: 
     expect(sentence(page)).to_contain_text("256 of 256 pairs")
 
 
+@pytest.mark.nightly
 def test_painting_from_the_keyboard(visit: Open) -> None:
     page = visit("?mask=painted&token=-1", size=(1440, 1300))
     expect(sentence(page)).to_contain_text("arrow keys and Space")
@@ -197,6 +198,7 @@ def test_a_word_locked_in_one_matrix_is_locked_in_all(visit: Open) -> None:
     assert said[0].split(" gives ")[0] == said[1].replace(" cannot see ", " gives ").split(" gives ")[0]
 
 
+@pytest.mark.nightly
 def test_nothing_scrolls_sideways(first_look: Page) -> None:
     for width in at_widths(first_look):
         assert sideways(first_look) <= 0, width

@@ -64,6 +64,7 @@ def test_the_diagram_from_the_keyboard(visit: Open) -> None:
     expect(total).to_contain_text(f"{sum(p.numel() for p in model.parameters()):,}")
 
 
+@pytest.mark.nightly
 def test_use_it_sets_the_model_of_every_page(visit: Open) -> None:
     page = visit("?shown=tales")
     page.get_by_role("button", name="Use it on every page").click()
@@ -112,6 +113,7 @@ def test_nothing_is_cut_and_nothing_scrolls_sideways(query: str, visit: Open) ->
         assert page.evaluate(CUT) == [], width
 
 
+@pytest.mark.nightly
 def test_what_is_tried_comes_into_view(visit: Open) -> None:
     page = visit("?shown=dates")
     page.get_by_role("button", name="One that reads images").click()

@@ -46,12 +46,21 @@ def type_text(page: Page, text: str) -> None:
     page.wait_for_selector(QUIET)
 
 
-def test_text_model_and_results_stay_on_the_way_over_all_pages(visit: Open) -> None:
+ONE_OF_EACH = {"Models": ("vision",), "Investigate": ("heads",), "Learn": ("softmax",)}
+
+
+@pytest.mark.parametrize(
+    "sections", [ONE_OF_EACH, pytest.param(SECTIONS, marks=pytest.mark.nightly)], ids=["few", "all"]
+)
+def test_text_model_and_results_stay_on_the_way_over_all_pages(
+    visit: Open, sections: dict[str, tuple[str, ...]]
+) -> None:
+    """AppTest goes over all of them for every change (tests/pages/test_shell.py)."""
     page = visit()
     type_text(page, OTHER)
     pick(page, "model", "Austen (4 × 4 heads)")
     page.wait_for_url("**model=austen**")
-    for section, names in SECTIONS.items():
+    for section, names in sections.items():
         for name in names:
             go_to(page, section, name)
             field, sidebar = page.locator(".st-key-text textarea"), page.get_by_test_id("stSidebar")
@@ -164,7 +173,7 @@ def test_the_code_says_the_address(lesson: Open) -> None:
 
 
 def test_a_link_too_long_for_a_code_is_copied_all_the_same(visit: Open) -> None:
-    page = visit()
+    page = visit("?model=scratch:tiny")
     type_text(page, "word " * 390)
     page.get_by_role("button", name="Copy link").click()
     panel = page.get_by_role("dialog", name="Link to this page")
@@ -181,7 +190,7 @@ def test_a_link_too_long_for_a_code_is_copied_all_the_same(visit: Open) -> None:
     expect(panel).to_contain_text("It does not carry your text: a link holds at most 2,000 characters.")
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_the_tools_stand_in_the_header_at_every_width(visit: Open, dark: bool) -> None:
     page = visit(dark=dark)
     row = page.get_by_role("group", name="This page", exact=True)

@@ -48,7 +48,7 @@ def presented(page: Page) -> Page:
 # ---- the presenter form --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+@pytest.mark.parametrize("size", [(1280, 720), pytest.param((1920, 1080), marks=pytest.mark.nightly)])
 def test_one_section_fills_the_screen_in_large_type(lesson: Open, size: tuple[int, int]) -> None:
     page = presented(lesson(size=size))
     for gone in ("stHeader", "stSidebar"):

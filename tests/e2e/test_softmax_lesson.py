@@ -63,6 +63,7 @@ def test_every_other_control(visit: Open) -> None:
     page.wait_for_url("**seed=1**")
 
 
+@pytest.mark.nightly
 def test_a_guess_uncovers_the_curves_and_stays_out_of_the_link(open_app: Open) -> None:
     page = open_app("softmax?revealed=0")
     expect(page.locator(".js-plotly-plot")).to_have_count(5)
@@ -116,6 +117,7 @@ def test_things_to_try_and_the_link_in_another_browser(visit: Open) -> None:
         expect(sentence(again, part)).to_have_text(sentence(page, part).inner_text())
 
 
+@pytest.mark.nightly
 def test_nothing_scrolls_sideways(first_look: Page) -> None:
     beyond = (
         "all => all.map(e => e.getBoundingClientRect()).filter(r => r.right > innerWidth + 1 || r.width < 200).length"

@@ -207,6 +207,7 @@ def test_a_finger_sees_the_sum_under_the_matrices(visit: Open) -> None:
     expect(cell(page, "x:0:2")).to_be_in_viewport()
 
 
+@pytest.mark.nightly
 def test_another_head_keeps_the_place(visit: Open) -> None:
     page = visit("?step=scores&path=scores.0:2:0")
     choose(page, "Head", "1")
@@ -271,6 +272,7 @@ def test_every_row_and_column_is_reached_by_pointer(visit: Open, touch: bool) ->
     expect(cell(page, f"x:0:{middle}")).to_be_visible()
 
 
+@pytest.mark.nightly
 def test_a_layer_down_opens_at_the_same_number(visit: Open, minilm: Model) -> None:
     page = visit("?of=text&layer=3&path=x:10:6")
     number = page.locator(".aw-full b").inner_text()
@@ -284,6 +286,7 @@ def test_a_layer_down_opens_at_the_same_number(visit: Open, minilm: Model) -> No
     expect(page.locator(".aw-crumbs li")).to_have_text("x[10,6]")
 
 
+@pytest.mark.nightly
 def test_all_digits_agree_with_a_calculator(visit: Open, minilm: Model) -> None:
     page = visit("?of=text&layer=3&path=m:10:6")
     expect(page.locator(".aw-note")).to_have_text("Computed with all digits, shown with 4.")
@@ -381,6 +384,7 @@ def test_every_try(visit: Open) -> None:
     expect(page).to_have_url(re.compile("of=text.*step=turn.*model=austen"))
 
 
+@pytest.mark.nightly
 def test_hostile_words_are_only_text(visit: Open) -> None:
     text = "%3Cimg src=x onerror=alert(1)%3E **b** `c` $x$ [l](http://a.b)"
     page = visit(f"?of=text&step=scores&query=1&text={text}")
@@ -390,6 +394,7 @@ def test_hostile_words_are_only_text(visit: Open) -> None:
         page.locator(f'[data-step="{step}"]').click()
 
 
+@pytest.mark.nightly
 def test_one_token(visit: Open) -> None:
     page = visit("?of=text&model=scratch:gpt&text=a&step=softmax")
     for step in page.eval_on_selector_all("[data-step]", "all => all.map((b) => b.dataset.step)"):

@@ -37,6 +37,7 @@ def test_a_chip_moves_the_view_another_token_the_answer_and_a_button_brings_it_b
     expect(sentence(page)).to_contain_text("2021-03-03")
 
 
+@pytest.mark.nightly
 def test_another_source_is_answered_and_its_link_reopens(visit: Open) -> None:
     page = visit()
     box = page.get_by_role("textbox", name="Source")
@@ -63,6 +64,7 @@ def test_the_page_opens_at_its_top_and_what_is_tried_comes_into_view(visit: Open
     expect(matrix).to_be_in_viewport(ratio=0.5)
 
 
+@pytest.mark.nightly
 def test_nothing_scrolls_sideways(first_look: Page) -> None:
     for width in at_widths(first_look):
         assert sideways(first_look) <= 0, width

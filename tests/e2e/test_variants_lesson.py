@@ -99,6 +99,7 @@ def test_measuring_shows_its_progress_and_other_controls_answer(visit: Open, min
     expect(sentence(page, "measured")).to_contain_text("From 1,024 to 2,048 tokens, full attention’s time went from")
 
 
+@pytest.mark.nightly
 def test_the_predictions_hide_their_pictures(open_app: Open) -> None:
     page = open_app("variants?revealed=0")
     for name, option, pictures in (

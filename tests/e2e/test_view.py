@@ -963,7 +963,9 @@ def nothing_is_cut_off_or_overlaps(page: Page, size: tuple[int, int]) -> None:
     assert sticking_out == []
 
 
-@pytest.mark.parametrize(("size", "scale"), [((1280, 720), 1.25), ((1920, 1080), 1.8)])
+@pytest.mark.parametrize(
+    ("size", "scale"), [((1280, 720), 1.25), pytest.param((1920, 1080), 1.8, marks=pytest.mark.nightly)]
+)
 def test_presented_it_grows_and_shows_the_matrix_on_one_screen(
     open_view: Open, message: bytes, size: tuple[int, int], scale: float
 ) -> None:

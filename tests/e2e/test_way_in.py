@@ -163,7 +163,7 @@ def test_the_start_on_a_phone_leaves_the_part_in_view(visit: Open) -> None:
     assert serious(page, "'[data-testid=stMain]'") == []
 
 
-@pytest.mark.parametrize("query", ["?mask=causal", "?text=Hi"])
+@pytest.mark.parametrize("query", [pytest.param("?mask=causal", marks=pytest.mark.nightly), "?text=Hi"])
 def test_a_link_with_settings_is_shown_without_an_invitation(visit: Open, query: str) -> None:
     page = visit(query)
     read(page)
