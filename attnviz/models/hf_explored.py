@@ -100,7 +100,7 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     kind = "encoder-decoder" if both else places[-1]
     attends = layers["decoder" if both else kind]
     whole = len(attends) == counts["decoder" if both else kind]
-    config = _config(inner, kind, run.records[-1], out, len(attends), () if whole else attends)
+    config = _config(inner, kind, run.records, out, len(attends), () if whole else attends)
     if reads(inner) == "image":
         n = states["encoder" if both else places[-1]][-1].shape[1]
         config = _of_images(name, config, source, n, inner)
@@ -246,17 +246,19 @@ def layers_of(n: int) -> str:
 
 
 def _check_alike(name: str, records: list[AttentionTrace]) -> None:
-    """Errors: ModelError unless all layers have the same number of heads, of the same width."""
-    for what, axis in (("numbers of heads", 1), ("widths of a head", 3)):
-        found = sorted({record.q.shape[axis] for record in records})
-        if len(found) > 1:
-            raise ModelError(f"{name} has layers of different {what} ({', '.join(map(str, found))}).")
+    """Errors: ModelError unless all layers have the same number of heads."""
+    found = sorted({record.q.shape[1] for record in records})
+    if len(found) > 1:
+        raise ModelError(f"{name} has layers of different numbers of heads ({', '.join(map(str, found))}).")
 
 
-def _config(inner: Any, kind: str, record: AttentionTrace, out: Any, n: int, attends: tuple[int, ...]) -> HFConfig:
+def _config(
+    inner: Any, kind: str, records: list[AttentionTrace], out: Any, n: int, attends: tuple[int, ...]
+) -> HFConfig:
     given = inner.config
     states = getattr(out, "hidden_states", None) or out.decoder_hidden_states
     head, logits = head_of(type(inner).__name__, out), logits_of(out)
+    record = records[-1]
     heads = record.q.shape[1]
     return HFConfig(
         kind=kind,
@@ -272,7 +274,7 @@ def _config(inner: Any, kind: str, record: AttentionTrace, out: Any, n: int, att
         n_classes=n_classes(head, logits),
         architecture=given.model_type,
         kv_heads=record.kv_heads or heads,
-        width=record.q.shape[3],
+        width=max(one.q.shape[3] for one in records),
         parameters=sum(p.numel() for p in inner.parameters()),
         start_id=_start(inner) if kind == "encoder-decoder" else None,
         segments=getattr(given, "type_vocab_size", XLNET_SEGMENTS) or 0,

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.tokenizers import Tokenizer
@@ -302,6 +303,7 @@ class HFModel(Transformer):
         for layer, (number, record) in enumerate(zip(self._layers.get(place, ()), run.of(place), strict=True)):
             around, like = self._around[Seat(place, layer)], states[number]
             out, mid = (None if point is None else point.of(run, like) for point in (around.out, around.mid))
+            record = _as_wide(record, self.config.width)
             found[number] = (record if out is None else replace(record, out=out), mid)
         return found
 
@@ -313,6 +315,14 @@ class HFModel(Transformer):
         if inputs.is_floating_point():
             return () if self.config.kind == "encoder-decoder" else (self.config.max_len,) * inputs.shape[0]
         return real_lengths("token ids", inputs, check_ids(inputs, self.config), lengths)
+
+
+def _as_wide(record: AttentionTrace, width: int) -> AttentionTrace:
+    """A record with heads of this width, filled up with zeros, which change no product: Gemma 4 has two widths."""
+    missing = width - record.q.shape[3]
+    if not missing:
+        return record
+    return replace(record, **{name: F.pad(getattr(record, name), (0, missing)) for name in ("q", "k", "v", "z")})
 
 
 def after_start(encoding: Encoding, tokenizer: Tokenizer, start: int, longest: int) -> Encoding:

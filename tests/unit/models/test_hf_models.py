@@ -502,3 +502,27 @@ def test_a_folder_without_a_tokenizer_is_refused(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match="No tokenizer could be read"):
         attnviz.load(str(folder))
+
+
+def test_heads_of_two_widths_are_filled_up_with_zeros() -> None:
+    """Gemma 4's layers that see everything have wider heads than those with a window."""
+    from tests.support.zoo import folders
+
+    hf_loading.register()
+    theirs = folders.random_model("Gemma4ForCausalLM")
+    ids = torch.randint(3, 300, (1, 7), generator=torch.Generator().manual_seed(1))
+    expected = theirs(ids, output_attentions=True)
+    ours = copy.deepcopy(theirs)
+    assert hf_loading.attend_as_ours(ours)
+    model = HFModel(ours)
+    trace = model(ids)
+    close(trace.logits, expected.logits, 1e-5)
+    sizes = []
+    for layer, weights in zip(trace.layers, expected.attentions, strict=True):
+        attention = layer.attention
+        assert attention is not None and attention.q.shape[3] == model.config.width == attention.z.shape[3]
+        close(attention.weights, weights, 1e-5)
+        used = [x.abs().amax(dim=(0, 1, 2)).count_nonzero() for x in (attention.q, attention.z)]
+        sizes.append(int(used[0]))
+        assert used[0] == used[1]
+    assert sorted(sizes) == [8, 512]
