@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="write one HTML file: the view of a text, or how a model was trained")
     _add_run_options(report, "the text to run on, or the folder of a model trained here")
     report.add_argument("--out", type=Path, help="the file (attention.html; of a folder: training.html)")
+    report.add_argument("--live", action="store_true", help="the model runs in the page: its text can be changed there")
     report.set_defaults(command=_report)
 
     live = commands.add_parser("live", help="write a page in which a model runs by itself, without a server")
@@ -217,7 +218,9 @@ def _report(options: argparse.Namespace) -> None:
     from attnviz.models import folders
 
     folder, out = Path(options.text or ""), options.out
-    if options.text and folders.is_stored_model(folder):
+    if options.live:
+        page, out = _live_report(options), out or Path("attention.html")
+    elif options.text and folders.is_stored_model(folder):
         if options.target is not None or options.model or options.image or options.sound:
             raise InvalidParameterError("the report of a folder shows its own model on its own example")
         page, out = training_report.html(folder, _change(options)), out or Path("training.html")
@@ -227,6 +230,18 @@ def _report(options: argparse.Namespace) -> None:
         page, out = report.html(_trace(options)), out or Path("attention.html")
     out.write_text(page, encoding="utf-8")
     sys.stdout.write(f"{out} ({len(page) / 1e6:.1f} MB) opens without a network\n")
+
+
+def _live_report(options: argparse.Namespace) -> str:
+    from attnviz.browser import live
+    from attnviz.browser.view_state import ViewState
+
+    change = _change(options)  # checked before the model is loaded
+    if options.target is not None or options.image or options.sound:
+        raise InvalidParameterError("a live report takes a text alone: what the model answers, it answers in the page")
+    _check_no_path(options.text)
+    state = ViewState(temperature=change.temperature, scaled=change.scaled, mask=options.mask or "model", whole=True)
+    return live.report(load(options.model or MODEL), options.text, state)
 
 
 def _live(options: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from attnviz.browser import drawings
 from attnviz.browser.bundle import FOLDER, css, javascript
 from attnviz.browser.framing import frame
+from attnviz.browser.view_state import ViewState
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.figures.palette import DARK, LIGHT
 from attnviz.formatting import counted
@@ -55,6 +56,8 @@ FIRST = {  # what each begins with
 # what the page of an image model begins with, as the app's page of them does
 PICTURE = {"drawing": drawings.FIRST, "layer": 2, "head": 0, "query": 0, "temperature": 1}
 PER_DIGIT = 5  # examples
+RERUN = ViewState(whole=True)  # a change acts in every layer: there is nothing to wait for
+MOST_PARAMETERS = 2_000_000  # of a model whose page a server writes for a visitor
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,14 @@ class Held:
         return known | {"file": self.beside, "bytes": len(self.data), "sha256": digest}
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a page shows first, where its address says nothing else."""
+
+    text: str
+    state: ViewState = RERUN  # of the attention view
+
+
 def model_file(model: Model) -> bytes:
     """A model as the page reads it, its weights rounded to float16.
 
@@ -88,22 +99,21 @@ def model_file(model: Model) -> bytes:
     """
     from safetensors.torch import save
 
-    title = model.info.title
-    if type(model.transformer) is not Transformer:
-        raise ModelError(f"{title} is not one of our own transformers: the live page has no layers of other libraries.")
     header = {
         "format": FORMAT,
         "name": _name(model),
-        "title": title,
-        "config": json.loads(model.transformer.config.to_json()),
         **_reading(model),
+        "title": model.info.title,
+        "config": json.loads(model.transformer.config.to_json()),
     }
     return frame(header) + save(half_weights(model.transformer))
 
 
 def _reading(model: Model) -> dict[str, Any]:
-    """How the model reads: the parts of its tokenizer, or what its pixels are. Errors: ModelError."""
+    """How the model reads: the parts of its tokenizer, or what its pixels are. Errors: as `model_file`."""
     title, reader, config = model.info.title, model.preprocessor, model.transformer.config
+    if type(model.transformer) is not Transformer:
+        raise ModelError(f"{title} is not one of our own transformers: the live page has no layers of other libraries.")
     if isinstance(reader, Preprocessing):
         if (reader.size, reader.channels, config.kind) != (drawings.SIDE, 1, "encoder"):
             size = f"{reader.size} × {reader.size} × {reader.channels}"
@@ -121,6 +131,21 @@ def _reading(model: Model) -> dict[str, Any]:
     return {"tokenizer": tokenizer}
 
 
+def why_not(model: Model) -> str:
+    """Why a server writes no page of this model, in a sentence; "" where it does."""
+    count = model.transformer.config.n_parameters
+    if type(model.transformer) is Transformer and count > MOST_PARAMETERS:
+        return (
+            f"{model.info.title} has {count / 1e6:.1f} million parameters; a page from here holds at most "
+            f"{MOST_PARAMETERS // 1_000_000} million. python -m attnviz live writes larger ones."
+        )
+    try:
+        _reading(model)
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
 def held(model: Model) -> Held:
     """A model for the page, in it. Errors: ModelError."""
     config, name = model.transformer.config, _name(model)
@@ -132,8 +157,12 @@ def held(model: Model) -> Held:
     return Held(name, model.info.title, about, model.reads, first, model_file(model))
 
 
-def html(models: Sequence[Held]) -> str:
-    """The page with these models, the first one open. Errors: InvalidParameterError for none, or two of one name."""
+def html(models: Sequence[Held], start: Start | None = None) -> str:
+    """The page with these models, the first one open. Errors: InvalidParameterError for none, or two of one name.
+
+    Arguments
+        start: what it shows first; the first model's example unless given.
+    """
     names = [one.name for one in models]
     if not names or len(set(names)) < len(names):
         raise InvalidParameterError(f"a live page holds models of different names, at least one, not {names}")
@@ -147,6 +176,7 @@ def html(models: Sequence[Held]) -> str:
         "examples": _examples(),
         "digits": _digits() if draws else [],
         "picture": PICTURE,
+        "start": start and {"text": start.text, "state": start.state.to_dict()},
     }
     return _template().render(
         css=css("widgets/draw.css", "widgets/patches.css", "live/live.css"),
@@ -171,6 +201,17 @@ def default_models(*, single: bool) -> tuple[str, ...]:
 def write_file(path: Path, models: Sequence[Model]) -> int:
     """One file with everything in it; returns its bytes. Errors: ModelError, OSError."""
     return path.write_bytes(html([held(model) for model in models]).encode())
+
+
+def report(model: Model, text: str, state: ViewState) -> str:
+    """A page of one model that opens with a text and settings, and in which both can be changed.
+
+    Errors: ModelError; InvalidParameterError for a text that the model cannot read.
+    """
+    if model.reads != "text":
+        raise ModelError(f"{model.info.title} reads {model.reads}s: python -m attnviz live --model writes its page.")
+    model.encode(text)
+    return html([held(model)], Start(text, state))
 
 
 def write_folder(folder: Path, models: Sequence[Model]) -> int:

@@ -20,7 +20,7 @@ import streamlit as st
 import torch
 
 from attnviz.analysis import measures
-from attnviz.browser import attention_message, report
+from attnviz.browser import attention_message, live, report
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
 from attnviz.models import strangers
@@ -267,13 +267,34 @@ def shortened(name: str, text: str, n_tokens: int) -> tuple[str, int]:
 
 
 def file(kind: str, name: str, text: str, change: Intervention | None, state: ViewState) -> tuple[str, bytes]:
-    """Name and bytes of what only the server can write: "npz", the whole trace, or "html", the view offline."""
+    """Name and bytes of what only the server can write: "npz", the whole trace, "html", the view offline, or "live".
+
+    The last is a page in which the model runs. Errors: ModelError for one that has none, in a sentence.
+    """
     loaded_model = model(name)
+    if kind == "live":
+        return live_page(loaded_model, text, state)
     trace = loaded_model.run(text, intervention=change)
     if kind == "npz":
         return "attnviz.npz", report.npz(trace)
     before = loaded_model.run(text) if trace.intervention else None
     return "attnviz.html", report.html(trace, state=state, before=before).encode()
+
+
+def live_page(model: Model, text: str, state: ViewState) -> tuple[str, bytes]:
+    """Name and bytes of a page in which a model runs. Errors: ModelError for one that has none, in a sentence."""
+    if why := live.why_not(model):
+        raise ModelError(why)
+    if model.info.name.startswith(OWN):  # which nobody else may know, and the page is given to others
+        model = replace(model, info=replace(model.info, name=model.info.title))
+    held = live.held(model)
+    return f"attnviz-live-{held.name}.html", live.html([held], live.Start(text, state)).encode()
+
+
+@store.kept()
+def why_no_live_page(name: str) -> str:
+    """Why there is no page in which a model runs, in a sentence; "" where there is."""
+    return live.why_not(model(name))
 
 
 @lru_cache

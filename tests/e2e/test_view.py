@@ -1039,6 +1039,17 @@ def test_files(open_view: Open, message: bytes, trace: Trace) -> None:
     page.get_by_role("button", name="Save").click()
     page.get_by_role("menuitem", name="NPZ").click()
     assert page.evaluate("exports") == ["npz"]
+    live = page.get_by_role("menuitem", name="A live page of this model")
+    page.get_by_role("button", name="Save").click()
+    expect(live).to_be_hidden()  # of a page that knows of none
+    page.keyboard.press("Escape")
+    for why, pressed in (("It is too large.", ["npz"]), ("", ["npz", "live"])):
+        page.evaluate("why => mounted.update({ noLivePage: why })", why)
+        page.get_by_role("button", name="Save").click()
+        expect(live).to_contain_text(why or "one file")
+        live.click(force=True)
+        assert page.evaluate("exports") == pressed
+        page.keyboard.press("Escape")
 
 
 def svg_texts(page: Page) -> list[str]:

@@ -1,6 +1,9 @@
 """Explore through AppTest: what is sent to the browser is what the library computes, and bad input gets a sentence."""
 
 import inspect
+import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 import attnviz
 from attnviz.browser import attention_message
+from attnviz.browser.view_state import ViewState
+from attnviz.errors import ModelError
 from attnviz.nn import attention, reference
 from attnviz.web import cache, thread
 from attnviz.web.jobs import model_downloads
@@ -308,3 +313,25 @@ def test_a_lessons_settings_outlive_a_run_with_an_old_address() -> None:
     assert page.session_state["softmax.seed"] == 3
     page.step_back(seed=2)
     assert page.session_state["softmax.seed"] == 2
+
+
+def test_a_small_model_has_a_live_page_and_a_large_one_says_why_not() -> None:
+    ((about, _),) = views(opened(model="austen"))
+    assert about["noLivePage"] == ""
+    ((about, _),) = views(opened(model="minilm"))
+    assert about["noLivePage"].startswith("MiniLM has 22.6 million parameters; a page from here holds at most 2")
+    view = ViewState(temperature=0.5, layer=1, whole=True)
+    name, page = cache.file("live", "induction", "Mr Dursley met", None, view)
+    assert name == "attnviz-live-induction.html" and b'id="attnviz-model-induction"' in page
+    settings = json.loads(re.findall(r'id="attnviz-settings">([^<]+)<', page.decode())[0])
+    assert settings["start"] == {"text": "Mr Dursley met", "state": json.loads(json.dumps(view.to_dict()))}
+    with pytest.raises(ModelError, match="at most 2 million"):  # whatever a browser asks for
+        cache.file("live", "minilm", "x", None, view)
+
+
+def test_a_live_page_does_not_carry_the_name_that_nobody_may_guess() -> None:
+    own = replace(
+        loaded("induction"), info=replace(loaded("induction").info, name=f"{cache.OWN}secret", title="Yours 1")
+    )
+    name, page = cache.live_page(own, "a", ViewState())
+    assert name == "attnviz-live-yours-1.html" and b"secret" not in page

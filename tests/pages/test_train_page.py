@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 import threading
 import time
 import zipfile
@@ -16,7 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load as load_tensors
 
+from attnviz.browser import live
+from attnviz.browser.framing import read_frame
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import percent
 from attnviz.models import folders
@@ -349,6 +354,36 @@ def test_the_download_is_the_model(tmp_path: Path) -> None:
     expected = run.model().transformer.state_dict()
     for name, value in found.transformer.state_dict().items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [name if name in ("copy", "digits") else pytest.param(name, marks=pytest.mark.nightly) for name in sorted(TASKS)],
+)
+def test_every_task_has_a_live_page_of_its_model(task: str) -> None:
+    """What the page holds is what was trained, on an example of the task."""
+    app = press(opened("train", **{**SMALL, "task": task, "steps": 2, "length": 40}), "Start")
+    run = app.session_state["training"]
+    assert "A live page (.html)" in [one.proto.label for one in app.get("download_button")]
+    page = state.live_page(run).decode()
+    (held,) = re.findall(r'id="attnviz-model-[a-z0-9-]+">([^<]+)<', page)
+    header, payload = read_frame(base64.b64decode(held))
+    trained = run.model()
+    for name, value in load_tensors(bytes(payload)).items():
+        assert torch.equal(value, trained.transformer.state_dict()[name].half())
+    assert ("picture" in header) == (trained.reads == "image")
+    settings = json.loads(re.findall(r'id="attnviz-settings">([^<]+)<', page)[0])
+    assert bool(settings["start"]["text"].strip()) == (trained.reads == "text")
+    if trained.reads == "text":
+        probe = run.probe[1]
+        assert trained.encode(settings["start"]["text"]).ids == (probe.source or probe).encodings[0].ids
+
+
+def test_a_model_too_large_for_a_live_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_PARAMETERS", 1_000)
+    app = press(opened("train", **SMALL), "Start")
+    assert "A live page (.html)" not in [one.proto.label for one in app.get("download_button")]
+    assert any("a live page from here holds at most" in one.value for one in app.caption)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def choose_state(key: str, state: ViewState) -> None:
 
 
 def requested_file(key: str) -> str | None:
-    """The kind of file ("npz" or "html") that the reader asked for, in the one run that answers it."""
+    """The kind of file ("npz", "html" or "live") that the reader asked for, in the one run that answers it."""
     kind = bridge.reported(key, "export")
     return kind if isinstance(kind, str) else None
 
@@ -66,6 +66,7 @@ def attention_view(
     paint: bool = False,
     reach: int = 0,
     cards: Sequence[Sequence[str]] | None = None,
+    no_live_page: str | None = None,
 ) -> ViewState:
     """Draws the view and returns the reader's choices.
 
@@ -82,6 +83,7 @@ def attention_view(
         height: of the compact form's matrix with its labels, at most so many px; 460 by default.
         reach: offers to look into a cell on other pages, which show so many tokens: `asked` says into which.
         cards: what each head is for in a sentence, by layer and head; the view leads to the page of heads.
+        no_live_page: why there is no page in which the model runs, in a sentence; "": the view offers to save it.
         paint: the compact form opens for painting a mask: `mask` is "painted", whatever `state` says.
     """
     if compact and paint:
@@ -93,6 +95,7 @@ def attention_view(
         "live": live,
         "reach": reach,
         "cards": cards,
+        "noLivePage": no_live_page,
     }
     about["message"] = len(message)
     if compact:

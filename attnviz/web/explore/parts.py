@@ -26,7 +26,13 @@ def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
     kind = attention_view.requested_file(state.KEY)
     file = None if kind is None else cache.file(kind, inputs.model, inputs.text, shown.change, shown.view)
     attention_view.attention_view(
-        shown.run.message, shown.view, key=state.KEY, file=file, reach=LONGEST, cards=state.cards(inputs.model)
+        shown.run.message,
+        shown.view,
+        key=state.KEY,
+        file=file,
+        reach=LONGEST,
+        cards=state.cards(inputs.model),
+        no_live_page=cache.why_no_live_page(inputs.model),
     )
     st.caption(text.CAVEAT)
     shell.write_link(inputs, shown.view.to_query())

@@ -115,6 +115,17 @@ def after(run: Run) -> None:
         "application/zip",
         on_click="ignore",
     )
+    if state.has_live_page(run):
+        st.download_button(
+            "A live page (.html)",
+            lambda: state.live_page(run),
+            f"attnviz-live-{run.config.task}.html",
+            "text/html",
+            on_click="ignore",
+            help="One file in which this model runs, without a server: open it from disk, type, and look",
+        )
+    else:
+        st.caption(text.too_large_for_a_page(run.probe[1].config.n_parameters))
     reads, used = cache.reads(run.probe[1].config), st.session_state.get(state.USED)
     page, label, parameter = PAGES[reads]
     if reads == "text" and used == st.session_state["model"]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from attnviz.browser import live
 from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.nn.config import POSITIONS
 from attnviz.training import loop
@@ -199,6 +200,24 @@ def best_head(run: Run) -> tuple[int, int]:
     """The layer and head that the trained model misses most."""
     assert run.first is not None and run.probe is not None
     return heads.looked_at(-1, run.heads, heads.moved(run.first, run.probe[1]))
+
+
+def has_live_page(run: Run) -> bool:
+    """Whether the app writes a page in which the trained model runs."""
+    assert run.probe is not None
+    return run.probe[1].config.n_parameters <= live.MOST_PARAMETERS
+
+
+def live_page(run: Run) -> bytes:
+    """The page in which the trained model runs, on a text of its task. Errors: ModelError, OSError."""
+    trained = run.model()
+    first = ""
+    if trained.reads == "text":
+        trace = run.probe[1] if run.probe else None
+        assert trace is not None
+        encodings = (trace.source or trace).encodings
+        first = trained.tokenizer.decode(list(encodings[0].ids))
+    return live.html([live.held(trained)], live.Start(first)).encode()
 
 
 def zipped(run: Run) -> bytes:

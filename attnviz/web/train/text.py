@@ -6,6 +6,7 @@ from collections.abc import Callable
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from attnviz.browser import live
 from attnviz.formatting import counted, minutes, ordinal, percent
 from attnviz.nn.positions import SCHEMES, described
 from attnviz.training.loop import TrainConfig
@@ -157,3 +158,11 @@ def upload(name: str, corpus: str) -> str:
     """Which text a training reads, where there is a file beside the field."""
     n_bytes = len(corpus.encode())
     return f"Trains on {name} ({n_bytes:,} bytes), not on the text in the field. The link does not carry it."
+
+
+def too_large_for_a_page(n_parameters: int) -> str:
+    """Why there is no page in which the trained model runs."""
+    return (
+        f"The model has {n_parameters / 1e6:.1f} million parameters; a live page from here holds at most "
+        f"{live.MOST_PARAMETERS // 1_000_000} million. Download it: python -m attnviz live writes larger ones."
+    )

@@ -300,6 +300,29 @@ def test_models_that_the_page_cannot_run_are_refused(tmp_path: Path, capsys: pyt
         live.html([one, one])
 
 
+def test_a_live_report_opens_as_asked_and_its_text_can_be_changed(
+    page: Page, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, text = tmp_path / "report.html", "The fox saw <b>me</b>."
+    change = ["--temperature", "0.5", "--unscaled", "--mask", "causal"]
+    assert main(["report", "--live", text, "--model", "tales", *change, "--out", str(path)]) == 0
+    assert "opens without a network" in capsys.readouterr().out
+    page.goto(path.as_uri())
+    page.wait_for_selector("#attnviz-live[data-ready]")
+    assert page.get_by_role("textbox", name="Text", exact=True).input_value() == text
+    asked = Intervention(temperature=0.5, scaled=False, mask="causal")
+    assert np.abs(table(page) - weights(load("tales").run(text, intervention=asked), 0, 0)).max() <= 1e-4
+    before = paints(page)
+    page.get_by_role("textbox", name="Text", exact=True).fill(TEXT)
+    settled(page, before)
+    assert np.abs(table(page) - weights(load("tales").run(TEXT, intervention=asked), 0, 0)).max() <= 1e-4
+    for more in (["--model", "digits"], ["--model", "dates", "--target", "1997"], ["--model", "bergamot-en-pt"]):
+        assert main(["report", "--live", text, *more, "--out", str(tmp_path / "no.html")]) == 1
+        assert "live" in capsys.readouterr().err and not (tmp_path / "no.html").exists()
+    with pytest.raises(SystemExit):
+        main(["report", "--live"])
+
+
 LINK = """
 const { viewQuery, viewFromQuery } = live_link;
 give(inputs.map((state) => ({ query: viewQuery(state), back: viewFromQuery(viewQuery(state)) })));

@@ -59,14 +59,23 @@ function serverActions(onExport) {
   ];
 }
 
+/** Says of an entry whether there is a page in which this model runs, or why not. @param {View} view */
+function syncLivePage({ noLivePage }, entry) {
+  entry.hidden = noLivePage === null;
+  entry.setAttribute("aria-disabled", String(!!noLivePage));
+  entry.querySelector("small").textContent = noLivePage || "one file: type, and the model runs in it";
+}
+
 /** The button and its list. @param {View} view */
 export function saveMenu(view) {
   const open = (on) => {
+    syncLivePage(view, livePage);
     list.hidden = !on;
     button.setAttribute("aria-expanded", String(on));
   };
   const item = ([title, gloss, run]) => {
-    const onclick = () => {
+    const onclick = (e) => {
+      if (e.currentTarget.getAttribute("aria-disabled") === "true") return;
       open(false);
       button.focus();
       run();
@@ -84,13 +93,16 @@ export function saveMenu(view) {
     return el("button", { type: "button", tabindex: "-1", ...checked, onclick }, text);
   });
   const parts = el("div", { class: "av-parts", role: "group", "aria-label": "Picture of" }, choices);
-  const items = [...choices, ...saveActions(view, () => part).map(item)];
+  const entries = saveActions(view, () => part).map(item);
+  const livePage = item(["A live page of this model, HTML", "", () => view.onExport("live")]);
+  if (view.onExport) entries.push(livePage);
+  const all = [...choices, ...entries];
   const label = el("span", { class: "av-parts-name", "aria-hidden": "true" }, "Picture of");
   const list = el("div", { role: "menu", "aria-label": "Save as", hidden: true });
-  list.append(label, parts, ...items.slice(choices.length));
+  list.append(label, parts, ...entries);
   const onclick = () => {
     open(list.hidden);
-    if (!list.hidden) items[0].focus();
+    if (!list.hidden) all[0].focus();
   };
   const attributes = { type: "button", class: "av-button", "aria-haspopup": "menu", "aria-expanded": "false", onclick };
   const button = el("button", attributes, "Save …");
@@ -103,6 +115,7 @@ export function saveMenu(view) {
     }
     if (!step || list.hidden) return;
     e.preventDefault();
+    const items = all.filter((one) => !one.hidden);
     items[(items.indexOf(e.target) + step + items.length) % items.length].focus();
   };
   const onfocusout = (e) => {

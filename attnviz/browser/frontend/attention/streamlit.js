@@ -1,6 +1,6 @@
 /* streamlit.js: the view as a Streamlit component (components v2).
-   The data is a frame: {state, question, compact, live, reach, cards, message: its length, file: {name, number, at,
-   bytes}}, then the message, then a file to save. */
+   The data is a frame: {state, question, compact, live, reach, cards, noLivePage, message: its length, file: {name,
+   number, at, bytes}}, then the message, then a file to save. */
 import { bytesOf, component } from "../core/bridge.js";
 import { download } from "../core/download.js";
 import { readFrame } from "../core/framing.js";
@@ -22,7 +22,7 @@ function saveFile(entry, { file, payload }) {
 export default component(".av-root", {
   mount(root, data, tell) {
     const given = readData(data),
-      { message, state, question, compact, live, reach, cards } = given;
+      { message, state, question, compact, live, reach, cards, noLivePage } = given;
     const view = mount(root, {
       message,
       state,
@@ -34,6 +34,7 @@ export default component(".av-root", {
       onAsk: reach ? (question) => tell.trigger("ask", question) : null,
       reach,
       cards,
+      noLivePage,
     });
     const entry = { view, file: 0 };
     saveFile(entry, given);
@@ -41,8 +42,8 @@ export default component(".av-root", {
   },
   update(entry, data) {
     const given = readData(data),
-      { message, state, compact, cards } = given;
-    entry.view.update({ message, state, compact, cards });
+      { message, state, compact, cards, noLivePage } = given;
+    entry.view.update({ message, state, compact, cards, noLivePage });
     saveFile(entry, given);
   },
   destroy: (entry) => entry.view.destroy(),

@@ -35,6 +35,7 @@ import { Zoom } from "./zoom.js";
  * @property {((question: import("./cell-actions.js").Question) => void) | null} [onAsk] for what another page shows
  *   of a cell
  * @property {string[][] | null} [cards] what each head is for, by layer and head, where the page knows
+ * @property {string | null} [noLivePage] why the server writes no page in which the model runs; "" where it does
  * @property {number} [reach] how many tokens of a text the other pages show
  */
 
@@ -55,6 +56,7 @@ export class AttentionView {
     this.onAsk = options.onAsk && ((question) => (this.outbox.flush(), options.onAsk(question)));
     this.reach = options.reach ?? 0;
     this.cards = options.cards ?? null;
+    this.noLivePage = options.noLivePage ?? null;
     this.store = new Store({ model: unpack(message), state, compact: compact !== null, live: !!options.onRun });
     this.shown = new Shown(this.store);
     this.asking = new Asking(this.store, this.shown);
@@ -122,7 +124,8 @@ export class AttentionView {
   /* ---- from the page around ------------------------------------------------------------- */
 
   /** A new message or a state that the page chose. What the view itself sent does not come back in. */
-  update({ message = null, state = null, compact = null, cards = this.cards }) {
+  update({ message = null, state = null, compact = null, cards = this.cards, noLivePage = this.noLivePage }) {
+    this.noLivePage = noLivePage;
     if (JSON.stringify(cards) !== JSON.stringify(this.cards)) {
       this.cards = cards;
       this.frames.mark("ask");

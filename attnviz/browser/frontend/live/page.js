@@ -13,13 +13,13 @@ import { TextSide } from "./text-side.js";
 const jsonOf = (id) => JSON.parse(byId(id).textContent);
 
 export class LivePage {
-  constructor({ models, examples, digits, picture }) {
+  constructor({ models, examples, digits, picture, start }) {
     /** @type {import("./model-files.js").Offered[]} */
     this.models = models;
     this.root = byId("attnviz-live");
     this.about = null; // the open model
-    const state = { ...structuredClone(DEFAULTS), whole: true };
-    const first = { model: models[0].name, text: models[0].text, stack: "self", off: [], state, picture };
+    const { text, state } = start ?? { text: models[0].text, state: { ...structuredClone(DEFAULTS), whole: true } };
+    const first = { model: models[0].name, text, stack: "self", off: [], state, picture };
     this.first = /** @type {import("./address.js").Shown} */ (first);
     this.shown = readAddress(location.hash, this.first, models);
     this.model = byId("live-model");
