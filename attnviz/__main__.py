@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from attnviz import Intervention, Trace, catalogue, load
+from attnviz import Intervention, Model, Trace, catalogue, load
 from attnviz.analysis import comparison_command, evidence_command, measures, patching_command
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError, check_installed
 from attnviz.formatting import percent
@@ -18,7 +18,7 @@ from attnviz.generation import run_command
 from attnviz.inputs.assets import APP
 from attnviz.training import loop as training
 from attnviz.training.tasks import TASKS
-from attnviz.training.tasks.texts import MOST_BYTES, unwrapped
+from attnviz.training.tasks.texts import of_file, unwrapped
 
 MODEL = "minilm"
 FORMS = ("attnviz", "transformers")  # as `models.export` knows them, which is imported when it is needed
@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="write one HTML file: the view of a text, or how a model was trained")
     _add_run_options(report, "the text to run on, or the folder of a model trained here")
     report.add_argument("--out", type=Path, help="the file (attention.html; of a folder: training.html)")
+    report.add_argument("--investigate", action="store_true", help="with what each head is for, and why it says so")
+    shown = "with --investigate: heads that have a card, such as 1.9,3.2, before those that tell most"
+    report.add_argument("--heads", default="", metavar="LAYER.HEAD,…", help=shown)
     report.add_argument("--live", action="store_true", help="the model runs in the page: its text can be changed there")
     report.set_defaults(command=_report)
 
@@ -218,7 +221,9 @@ def _report(options: argparse.Namespace) -> None:
     from attnviz.models import folders
 
     folder, out = Path(options.text or ""), options.out
-    if options.live:
+    if options.investigate or options.heads:
+        page, out = _investigation(options), out or Path("investigation.html")
+    elif options.live:
         page, out = _live_report(options), out or Path("attention.html")
     elif options.text and folders.is_stored_model(folder):
         if options.target is not None or options.model or options.image or options.sound:
@@ -230,6 +235,16 @@ def _report(options: argparse.Namespace) -> None:
         page, out = report.html(_trace(options)), out or Path("attention.html")
     out.write_text(page, encoding="utf-8")
     sys.stdout.write(f"{out} ({len(page) / 1e6:.1f} MB) opens without a network\n")
+
+
+def _investigation(options: argparse.Namespace) -> str:
+    from attnviz.analysis import investigation
+    from attnviz.browser import investigation_report
+
+    heads = investigation.heads_in(options.heads)  # checked before the model is loaded
+    if options.live or not options.investigate:
+        raise InvalidParameterError("--heads is of --investigate, whose file is not --live")
+    return investigation_report.command(*_ran(options), heads)
 
 
 def _live_report(options: argparse.Namespace) -> str:
@@ -262,7 +277,7 @@ def _live(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     from attnviz.training import command as workshop
 
-    text = None if options.text is None else "\n\n".join(map(_text, options.text))
+    text = None if options.text is None else "\n\n".join(map(of_file, options.text))
     settings = dict(workshop.setting(pair) for pair in options.set)
     workshop.run(
         training.preset(options.task, options.preset, **settings),
@@ -273,17 +288,6 @@ def _train(options: argparse.Namespace) -> None:
         command=[part for part in sys.argv[1:] if part != "--resume"],
         keep=options.keep,  # resumed, it is the same one
     )
-
-
-def _text(path: Path) -> str:
-    """What a file holds. Errors: InvalidParameterError if it is too long, or is no text."""
-    if (size := path.stat().st_size) > MOST_BYTES:  # before it is read
-        raise InvalidParameterError(f"{path.name} has {size:,} bytes; at most {MOST_BYTES:,} are trained on")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise InvalidParameterError(f"{path.name} is no text in UTF-8: byte {byte:#04x} at {error.start:,}") from None
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -301,6 +305,10 @@ def _change(options: argparse.Namespace) -> Intervention:
 
 
 def _trace(options: argparse.Namespace) -> Trace:
+    return _ran(options)[1]
+
+
+def _ran(options: argparse.Namespace) -> tuple[Model, Trace]:
     change = _change(options)  # checked before the model is loaded
     name, text = options.model, options.text
     if options.image and options.sound:
@@ -309,7 +317,8 @@ def _trace(options: argparse.Namespace) -> Trace:
         name, text = text, None  # run digits --image seven.png
     if text is not None:
         _check_no_path(text)
-    return run_command.trace(load(name or MODEL), text, options, change)
+    model = load(name or MODEL)
+    return model, run_command.trace(model, text, options, change)
 
 
 def _check_no_path(text: str) -> None:

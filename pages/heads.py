@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from attnviz.analysis import cards_text
 from attnviz.web import shell
-from attnviz.web.heads import parts, state, text
+from attnviz.web.heads import parts, state
 from attnviz.web.lesson import Lesson
 
 shell.ensure()
@@ -21,11 +22,12 @@ def heads() -> None:
     parts.judged_on(lesson, inputs)
     shown = state.shown(lesson, inputs)
     with sentence:
-        lesson.sentence(text.summary(shown.title, shown.cards.roles.names, shown.where))
+        lesson.sentence(cards_text.summary(shown.title, shown.cards.roles.names, shown.where))
     parts.overview(lesson, shown)
     parts.chooser(lesson, shown)
     parts.card(lesson, shown)
     parts.reads_from(lesson, shown)
+    parts.keep(shown)
     parts.tries(lesson)
     lesson.write_link(inputs)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attnviz import Model, load
-from attnviz.analysis import cards, cards_file, roles
+from attnviz.analysis import cards, cards_file, cards_text, roles
 from attnviz.formatting import percent
 from attnviz.web.heads import text
 from tests.pages.driver import SENTENCE, Page, charts, header, numbers, opened, values, views
@@ -55,7 +55,7 @@ def test_the_card_says_share_interval_and_chance(page: Page) -> None:
     said = f"; {score} of the other attention goes there (95\u202f% interval {low} to"
     assert said in page.prose and f"even attention: {chance})" in page.prose
     assert rows(page, "All measures of this head")[0] == [
-        [text.MEASURES["previous"]],
+        [cards_text.MEASURES["previous"]],
         [score],
         [f"{low} – {high}"],
         [chance],
@@ -102,7 +102,7 @@ def test_the_score_is_split_over_what_wrote_it(page: Page) -> None:
 def test_on_the_readers_text(minilm: Model) -> None:
     app = opened("heads", on="text", layer=3, head=3)
     found = cards.of_trace(minilm, minilm.run(SENTENCE))
-    assert app.sentence == text.summary("MiniLM", found.roles.names, "your text")
+    assert app.sentence == cards_text.summary("MiniLM", found.roles.names, "your text")
     assert any("It has 14 tokens to judge heads on" in one.value for one in app.caption)
     examples = rows(app, "Examples, the best first")
     assert [row[1] for row in examples] == [[percent(one.share)] for one in found.examples[3][3]]
@@ -153,3 +153,15 @@ def test_what_a_stranger_asks_for_is_bounded() -> None:
     app = opened("heads", layer=400, head=99, across="nonsense", on="everything", example=77)
     assert app.link == {"layer": "5", "head": "11"}
     json.dumps(app.prose)
+
+
+def test_the_page_to_keep_has_the_chosen_head_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    from attnviz.web.heads import state
+
+    written: list[Any] = []
+    make = state.page_to_keep
+    monkeypatch.setattr(state, "page_to_keep", lambda shown: written.append(make(shown)) or written[-1])
+    opened("heads", model="austen", layer=2, head=1)
+    kept = written[-1]().decode()
+    assert kept.index("<h3>Layer 2, head 1</h3>") < kept.index("<h3>", kept.index("<h3>") + 1)
+    assert "What does " in kept and "sweep.csv" in kept

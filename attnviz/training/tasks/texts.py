@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -205,6 +206,17 @@ def _broken(text: str) -> list[str]:
     """
     ends = [run.end() for run in LONG_RUN.finditer(text)]
     return [text[start:end] for start, end in pairwise([0, *ends, len(text)]) if start < end]
+
+
+def of_file(path: Path) -> str:
+    """What a file holds. Errors: OSError, and InvalidParameterError if it is too long, or is no text."""
+    if (size := path.stat().st_size) > MOST_BYTES:  # before it is read
+        raise InvalidParameterError(f"{path.name} has {size:,} bytes; at most {MOST_BYTES:,} are trained on")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise InvalidParameterError(f"{path.name} is no text in UTF-8: byte {byte:#04x} at {error.start:,}") from None
 
 
 def unwrapped(text: str) -> str:

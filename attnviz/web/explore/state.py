@@ -8,13 +8,13 @@ from typing import Any, NoReturn
 
 import streamlit as st
 
+from attnviz.analysis import cards_text
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.intervention import Intervention
 from attnviz.web import cache, shell, thread
 from attnviz.web.components import attention_view
 from attnviz.web.heads import state as heads
-from attnviz.web.heads import text as heads_text
 from attnviz.web.settings_link import from_query, to_query
 
 KEY = "explore"  # of the view
@@ -80,9 +80,9 @@ def cards(model: str) -> list[list[str]] | None:
     stored = heads.judged(model)
     if stored is None:
         return None
-    found, where = stored.cards.roles, heads_text.judged_on(len(stored.texts), stored.is_sample)
+    found, where = stored.cards.roles, cards_text.judged_on(len(stored.texts), stored.is_sample)
     return [
-        [heads_text.short(found, layer, head, where) for head in range(len(row))]
+        [cards_text.short(found, layer, head, where) for head in range(len(row))]
         for layer, row in enumerate(found.names)
     ]
 

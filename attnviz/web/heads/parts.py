@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from attnviz import figures
-from attnviz.analysis import attribution, cards, roles
+from attnviz.analysis import attribution, cards, cards_text, roles
 from attnviz.analysis.attribution import Part
 from attnviz.analysis.cards import Example
 from attnviz.errors import InvalidParameterError, ModelError
@@ -69,17 +69,17 @@ def overview(lesson: Lesson[Settings], shown: Shown) -> None:
         lesson.picture(
             figures.role_map(names, chosen, shell.palette()),
             title="What each head is for",
-            alt=text.summary(shown.title, names, shown.where),
+            alt=cards_text.summary(shown.title, names, shown.where),
             data=lambda: _everything(shown),
             file="heads",
             points=True,
         )
-        st.caption(text.LEGEND)
+        st.caption(cards_text.LEGEND)
         if (n_words := int(shown.cards.roles.queries[-1])) < roles.LEAST_QUERIES:
-            st.caption(text.too_few(n_words))
+            st.caption(cards_text.too_few(n_words))
     with right:
         across, up = lesson.settings().across, lesson.settings().up
-        titles = text.MEASURES[across], text.MEASURES[up]
+        titles = cards_text.MEASURES[across], cards_text.MEASURES[up]
         lesson.picture(
             figures.head_scatter(_array(shown, across), _array(shown, up), names, titles, chosen, shell.palette()),
             title=f"{titles[0][0].upper()}{titles[0][1:]} against {titles[1]}",
@@ -89,7 +89,7 @@ def overview(lesson: Lesson[Settings], shown: Shown) -> None:
             points=True,
         )
         for column, field, title in zip(st.columns(2), ("across", "up"), ("Across", "Up"), strict=True):
-            column.selectbox(title, roles.MEASURES, key=lesson.key(field), format_func=text.MEASURES.__getitem__)
+            column.selectbox(title, roles.MEASURES, key=lesson.key(field), format_func=cards_text.MEASURES.__getitem__)
 
 
 def _array(shown: Shown, measure: str) -> np.ndarray:
@@ -135,18 +135,17 @@ def card(lesson: Lesson[Settings], shown: Shown) -> None:
     """What the head does, how sure that is, its examples, and what is lost without it."""
     found = shown.cards.roles
     lesson.section(f"Layer {shown.layer}, head {shown.head}")
-    lesson.sentence(text.card(found, shown.layer, shown.head, shown.where), part="card")
+    lesson.sentence(cards_text.card(found, shown.layer, shown.head, shown.where), part="card")
     left, right = st.columns([3, 2], gap="large")
     with left:
         _examples(lesson, shown)
     with right:
         rows = [(measure, _measured(shown, number)) for number, measure in enumerate(roles.MEASURES)]
         table("All measures of this head", _COLUMNS, rows, key=MEASURES)
-        st.caption(text.SHARES if len(shown.texts) > 1 else text.SHARES_HERE)
+        st.caption(cards_text.SHARES if len(shown.texts) > 1 else cards_text.SHARES_HERE)
     lost = shown.cards.lost
-    lesson.sentence(
-        text.CANNOT_LOSE if lost is None else text.lost(lost, shown.layer, shown.head, shown.where), part="lost"
-    )
+    cost = cards_text.CANNOT_LOSE if lost is None else cards_text.lost(lost, shown.layer, shown.head, shown.where)
+    lesson.sentence(cost, part="lost")
 
 
 _COLUMNS = (("Looks at", ""), ("share", "number"), ("95\u202f% interval", "number"), ("chance", "number"))
@@ -156,7 +155,7 @@ def _measured(shown: Shown, number: int) -> list[tuple[str]]:
     found = shown.cards.roles
     place = number, shown.layer, shown.head
     score, low, high, chance = (float(one[place]) for one in (found.score, found.low, found.high, found.chance))
-    name = text.MEASURES[roles.MEASURES[number]]
+    name = cards_text.MEASURES[roles.MEASURES[number]]
     if score != score:
         return [(name,), ("–",), ("",), ("",)]
     return [
@@ -171,7 +170,7 @@ def _examples(lesson: Lesson[Settings], shown: Shown) -> None:
     """The best and the typical ones: one of them is chosen, and opens in Explore."""
     examples = shown.examples
     if not examples:
-        st.text(text.NO_EXAMPLE)
+        st.text(cards_text.NO_EXAMPLE)
         return
     if lesson.settings().example >= len(examples):
         lesson.choose(example=0)
@@ -198,7 +197,7 @@ def _row(shown: Shown, one: Example) -> list[tuple[str, ...]]:
     by_query = len(shown.texts) == 1
     start = labels[one.query] if by_query else source if len(source) <= 70 else source[:69] + "…"
     cell = f"{labels[one.query]} → {labels[one.key]}"
-    return [(start, text.rank(one, by_query=by_query)), (percent(one.share),), (cell,), (percent(one.weight),)]
+    return [(start, cards_text.rank(one, by_query=by_query)), (percent(one.share),), (cell,), (percent(one.weight),)]
 
 
 def reads_from(lesson: Lesson[Settings], shown: Shown) -> None:
@@ -211,28 +210,41 @@ def reads_from(lesson: Lesson[Settings], shown: Shown) -> None:
     try:
         found = state.score_parts(shown.inputs.model, source, shown.layer, shown.head, one.query, one.key)
     except (InvalidParameterError, ModelError) as error:
-        st.text(f"{text.NOT_SPLIT}{error}.")
+        st.text(f"{cards_text.NOT_SPLIT}{error}.")
         return
     by_key, by_query = (_parts(found.parts, terms.tolist()) for terms in (found.by_key, found.by_query))
     labels = state.encoding(shown.inputs.model, source).labels
     query, key = labels[one.query], labels[one.key]
-    lesson.sentence(text.reads(query, key, found.score, one.weight, by_key), part="reads")
+    lesson.sentence(cards_text.reads(query, key, found.score, one.weight, by_key), part="reads")
     sides = ((f"Written into the key “{key}”", by_key), (f"Written into the query “{query}”", by_query))
     for number, (column, (title, parts)) in enumerate(zip(st.columns(2, gap="large"), sides, strict=True)):
         largest = sorted(parts, key=lambda part: -abs(part[1]))[:NAMED]
         others = found.score - sum(term for _, term in largest) - found.added
-        rows = [(str(n), ((str(part),), (text.signed(term),))) for n, (part, term) in enumerate(largest)]
+        rows = [(str(n), ((str(part),), (cards_text.signed(term),))) for n, (part, term) in enumerate(largest)]
         if len(parts) > NAMED:
-            rows.append(("rest", ((f"{len(parts) - NAMED} others together",), (text.signed(others),))))
+            rows.append(("rest", ((f"{len(parts) - NAMED} others together",), (cards_text.signed(others),))))
         if found.added:
-            rows.append(("added", (("what positions add to scores",), (text.signed(found.added),))))
+            rows.append(("added", (("what positions add to scores",), (cards_text.signed(found.added),))))
         with column:
             table(title, ((title, ""), ("of the score", "number")), rows, key=f"heads-reads-{number}")
-    st.caption(text.SPLIT)
+    st.caption(cards_text.SPLIT)
 
 
 def _parts(parts: tuple[Part, ...], terms: list[float]) -> list[tuple[Part, float]]:
     return list(zip(parts, terms, strict=True))
+
+
+def keep(shown: Shown) -> None:
+    """The page to keep: this head's card first, and all else that is asked of the model on the reader's text."""
+    st.download_button(
+        "Save as one page (.html)",
+        state.page_to_keep(shown),
+        "attnviz-investigation.html",
+        "text/html",
+        on_click="ignore",
+        key="heads-keep",
+        help=text.KEEP,
+    )
 
 
 def tries(lesson: Lesson[Settings]) -> None:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from attnviz.analysis import attribution, cards, cards_file, roles
+from attnviz.analysis import attribution, cards, cards_file, cards_text, investigation, roles
 from attnviz.analysis.cards import Cards, Example
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.sample import sample
 from attnviz.nn.encoding import Encoding
 from attnviz.web import cache, shell, store
-from attnviz.web.heads import text
 from attnviz.web.lesson import Lesson
 
 JUDGED_ON = ("sample", "text")
@@ -59,7 +58,7 @@ class Shown:
     @property
     def where(self) -> str:
         """What the heads were judged on."""
-        return text.judged_on(len(self.texts), self.is_sample)
+        return cards_text.judged_on(len(self.texts), self.is_sample)
 
 
 def shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
@@ -111,6 +110,21 @@ def on_text(model: str, source: str) -> Cards:
 def score_parts(model: str, source: str, layer: int, head: int, query: int, key: int) -> attribution.ScoreParts:
     """Where the score of one cell comes from. Errors: as `attribution.score_parts`, and as `cache.trace`."""
     return attribution.score_parts(cache.model(model).transformer, cache.trace(model, source), layer, head, query, key)
+
+
+def page_to_keep(shown: Shown) -> Callable[[], bytes]:
+    """What writes the file; it is called when the reader asks for it, away from the session."""
+    model, trace = cache.model(shown.inputs.model), cache.trace(shown.inputs.model, shown.inputs.text)
+    stored = judged(shown.inputs.model) if len(shown.texts) > 1 else None
+    heads = [(shown.layer, shown.head)]
+
+    def write() -> bytes:
+        from attnviz.browser import investigation_report  # not for the first look, which keeps nothing
+
+        found = investigation.investigate(model, trace, stored=stored, chosen=heads)
+        return investigation_report.html(found).encode()
+
+    return write
 
 
 def encoding(model: str, source: str) -> Encoding:

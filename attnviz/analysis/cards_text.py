@@ -1,0 +1,169 @@
+"""What the numbers of a model's heads say, in sentences: for pages, and for files to keep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from attnviz.analysis import roles
+from attnviz.analysis.attribution import Part
+from attnviz.analysis.cards import Example, Lost
+from attnviz.formatting import number, percent
+
+DOES = {
+    "previous": "looks at the token just before",
+    "next": "looks at the token just after",
+    "local": "looks at most two tokens away",
+    "same": "looks at the word itself",
+    "duplicate": "looks at other places of the same token",
+    "induction": "looks at what followed the same token elsewhere",
+    "punctuation": "looks at punctuation",
+    "sink": "rests on the first token and special ones",
+    "uniform": "looks at all tokens alike",
+}
+MEASURES = {
+    "previous": "token just before",
+    "next": "token just after",
+    "local": "at most two away",
+    "same": "itself",
+    "duplicate": "same token elsewhere",
+    "induction": "what followed the same token",
+    "punctuation": "punctuation",
+    "sink": "first and special tokens",
+    "uniform": "evenness (entropy)",
+}
+LEGEND = (
+    "Blue: by place (previous, next, local, same). Amber: by content (duplicate, induction). Green: signs. Grey: at "
+    "rest (sink, uniform). Empty: no role that the numbers support."
+)
+SHARES = (
+    "A share is of the attention that does not rest on the first token and special ones; chance is what even "
+    "attention would give. Shares of “same token” and “what followed” come from random words said twice."
+)
+SHARES_HERE = (
+    "A share is of the attention that does not rest on the first token and special ones; chance is what even "
+    "attention would give. Intervals are over the words of this one text: another text may say something else."
+)
+CANNOT_LOSE = "What is lost without it cannot be told: the layers of this model do not run one by one here."
+NOT_SPLIT = "What it reads from cannot be told apart here: "
+NO_EXAMPLE = "No word here has anything for this head to look at."
+SPLIT = (
+    "The score is q·k/√d before softmax, as the sum of what each part of the model wrote into the two words, the norms "
+    "taken as this run computed them."
+)
+
+
+def judged_on(n_texts: int, is_sample: bool) -> str:
+    """What heads were judged on."""
+    if n_texts == 1:
+        return "your text"
+    return f"{n_texts} texts in ten languages" if is_sample else f"{n_texts} texts of its own kind"
+
+
+def summary(title: str, names: Sequence[Sequence[str]], where: str) -> str:
+    """How many heads have a role, and which."""
+    named = Counter(name for row in names for name in row if name)
+    total = sum(map(len, names))
+    if not named:
+        return (
+            f"On {where} the numbers support a role for none of {title}’s {total} heads: what each gives, and how far "
+            "that is from a role, stands below."
+        )
+    listed = ", ".join(f"{count} {name}" for name, count in named.most_common())
+    return f"On {where}, {sum(named.values())} of {title}’s {total} heads have a role: {listed}."
+
+
+def card(found: roles.Roles, layer: int, head: int, where: str) -> str:
+    """What a head does, how sure that is, and what chance would give."""
+    name = found.names[layer][head]
+    start = f"Layer {layer}, head {head} "
+    if not name:
+        return start + _no_role(found, layer, head, where)
+    place = (roles.MEASURES.index(name), layer, head)
+    score, low, high, chance, at_work = (
+        float(one[place]) for one in (found.score, found.low, found.high, found.chance, found.at_work)
+    )
+    between = f"95\u202f% interval {percent(low)} to {percent(high)}"
+    if name == "uniform":
+        return f"{start}{DOES[name]}: {percent(score)} of the largest entropy there could be ({between}), on {where}."
+    share = f"{percent(score)} of {{}} goes there ({between}; even attention: {percent(chance)}), on {where}."
+    if name == "sink":
+        return f"{start}{DOES[name]}: {share.format('its attention')}"
+    if name == "same":
+        return f"{start}{DOES[name]}: {share.format('what does not rest on the first token and special ones')}"
+    rest = f"{percent(1 - at_work)} of its attention rests on the first token and special ones"
+    return f"{start}{DOES[name]}. {rest}; {share.format('the other attention')}"
+
+
+def short(found: roles.Roles, layer: int, head: int, where: str) -> str:
+    """The same in half a line, for beside the head's picture."""
+    name = found.names[layer][head]
+    if not name:
+        return f"Layer {layer}, head {head} has no role that the numbers support, on {where}."
+    place = (roles.MEASURES.index(name), layer, head)
+    score, low, high, chance = (float(one[place]) for one in (found.score, found.low, found.high, found.chance))
+    even = "" if name == "uniform" else f"; even attention: {percent(chance)}"
+    of = "" if name in ("sink", "uniform") else " of what does not rest"
+    sure = f"{percent(score)}{of} ({percent(low)} to {percent(high)}{even})"
+    return f"Layer {layer}, head {head} {DOES[name]}: {sure}, on {where}."
+
+
+def _no_role(found: roles.Roles, layer: int, head: int, where: str) -> str:
+    rest = float(found.score[roles.SHARES.index("sink"), layer, head])
+    shares = slice(0, roles.SHARES.index("sink"))
+    if int(found.queries[-1]) < roles.LEAST_QUERIES:
+        return f"has no role on {where}. {too_few(int(found.queries[-1]))}"
+    best = int(found.evidence[shares, layer, head].argmax())
+    if float(found.evidence[best, layer, head]) == 0:
+        return f"has no role on {where}: it gives nothing more than even attention would."
+    score, chance = (float(one[best, layer, head]) for one in (found.score, found.chance))
+    name = roles.SHARES[best]
+    return (
+        f"has no role that the numbers support, on {where}. The closest is “{name}”: {percent(score)} of what does "
+        f"not rest, where even attention would give {percent(chance)}; a role takes {percent(roles.LEAST_SHARE)}"
+        f"{f', and the head rests {percent(rest)} of the time' if rest > 1 - roles.LEAST_AT_WORK else ''}."
+    )
+
+
+def too_few(n_words: int) -> str:
+    """That a text is too short to judge heads on."""
+    words = f"{n_words} token{'' if n_words == 1 else 's'}"
+    return f"It has {words} to judge heads on: a role other than sink or uniform takes {roles.LEAST_QUERIES}."
+
+
+def rank(one: Example, *, by_query: bool) -> str:
+    """Where an example stands among all."""
+    if one.rank == 1:
+        return "best"
+    if one.rank == 0.5:
+        return "typical"
+    return f"stronger {'at' if by_query else 'in'} {percent(1 - one.rank)} of the {'words' if by_query else 'texts'}"
+
+
+def lost(without: Lost, layer: int, head: int, where: str) -> str:
+    """What is lost without a head, beside all others."""
+    moved = float(without.moved[layer, head])
+    others = without.moved.flatten()
+    less = int((others < moved).sum())
+    low, high = (percent(float(one[layer, head])) for one in (without.low, without.high))
+    over = f" (95\u202f% interval {low} to {high})"
+    texts = where if without.n_texts == 1 else f"{without.n_texts} of these texts"
+    return (
+        f"Without this head the final vectors move by {percent(moved)} of their norm, on {texts}"
+        f"{over if without.n_texts > 1 else ''}. Of the {len(others) - 1} other heads {less} matter less."
+    )
+
+
+def reads(query: str, key: str, score: float, weight: float, by_key: Sequence[tuple[Part, float]]) -> str:
+    """Which part of the model the key owes most of a score to."""
+    part, term = max(by_key, key=lambda one: one[1])
+    return (
+        f"In this example “{query}” gives {percent(weight)} to “{key}”, by a score of {number(score)}. What speaks "
+        f"most for it in “{key}” was written by: {part}, {signed(term)}."
+    )
+
+
+def signed(value: float) -> str:
+    """A term of a sum."""
+    text = number(value)
+    return text if text.startswith("−") else f"+{text}"

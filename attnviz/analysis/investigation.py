@@ -1,0 +1,269 @@
+"""All that is asked of a model and a text at once, for a file to keep: what each head is for, and why it says so.
+
+    cards      every head's role, over many texts where they were judged on such, else on this one
+    chosen     the most telling heads, and what the score of each one's best example was written by
+    sweep      what becomes of the prediction without each head
+    logits     which part of the model wrote the prediction's logit
+    evidence   attention and cause: seven measures of every token
+
+What a model does not allow is in `missing`, by name, with the reason in words; all the rest is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor
+
+from attnviz.analysis import (
+    ablation,
+    attribution,
+    cards,
+    cards_text,
+    evidence,
+    outcomes,
+    patching,
+    predictions,
+    roles,
+    sites,
+)
+from attnviz.analysis.attribution import LogitParts, ScoreParts
+from attnviz.analysis.cards import Cards, Example
+from attnviz.analysis.cards_file import Stored
+from attnviz.analysis.evidence import Evidence
+from attnviz.analysis.outcomes import Lead
+from attnviz.analysis.predictions import Prediction
+from attnviz.analysis.sites import Site
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.nn.trace import Trace
+
+if TYPE_CHECKING:
+    from attnviz.models.model import Model
+
+T = TypeVar("T")
+CHOSEN = 6  # heads that have a card where none is asked for
+Head = tuple[int, int]  # layer, head
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What became of one number without each head."""
+
+    sites: tuple[Site, ...]
+    values: Tensor  # (P, H): the outcome, or how far the final vectors moved
+    base: float | None  # the outcome of the run as it was; None where `values` are distances
+    outcome: Lead | None
+
+    @property
+    def effects(self) -> Tensor:
+        """(P, H): by how much the outcome changed."""
+        return self.values if self.base is None else self.values - self.base
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A head's best example, and what its score was written by."""
+
+    example: Example
+    labels: tuple[str, ...]  # of the example's text
+    parts: ScoreParts
+
+
+@dataclass(frozen=True, eq=False)
+class Investigation:
+    """What is known; see the top of this module."""
+
+    title: str  # of the model
+    trace: Trace
+    asked: Trace  # the same, with a token hidden where the model fills such in
+    hidden: int | None
+    prediction: Prediction | None
+    predicted: str  # its name: a token's or a class's, "" of an embedding
+    cards: Cards | None
+    texts: tuple[str, ...]  # that the heads were judged on
+    where: str
+    chosen: tuple[Head, ...]
+    readings: Mapping[Head, Reading]
+    sweep: Sweep | None
+    logits: LogitParts | None
+    evidence: Evidence | None
+    missing: Mapping[str, str]
+
+
+def investigate(
+    model: Model,
+    trace: Trace,
+    *,
+    stored: Stored | None = None,
+    chosen: Sequence[Head] = (),
+    each: Callable[[str], None] = lambda part: None,
+) -> Investigation:
+    """All that a model allows of one run of it.
+
+    Arguments
+        stored: its cards over many texts; without them, and in a run that was changed, heads are judged on its text.
+        chosen: the heads whose cards are wanted, before those that tell most; those that are not there are left out.
+        each: told what is worked out next.
+
+    Errors: none for what a model does not allow: that is in `missing`.
+    """
+    missing: dict[str, str] = {}
+    changed = trace.intervention is not None and not trace.intervention.changes_nothing
+
+    def tried(name: str, title: str, make: Callable[[], T]) -> T | None:
+        each(title)
+        try:
+            return make()
+        except (InvalidParameterError, ModelError) as error:
+            missing[name] = str(error)
+            return None
+
+    kept = None if changed else stored
+    found = kept.cards if kept else tried("cards", "the heads’ roles", lambda: _cards(model, trace))
+    texts = kept.texts if kept else (trace.encodings[0].text,) if trace.encodings else ()
+    asked, hidden = trace, None
+    if fills_in(model, trace):
+        asked, hidden = _hiding_one(model, trace)
+    swept = tried("sweep", "each head switched off", lambda: _sweep(model, asked, hidden))
+    heads = _chosen(found, swept, chosen)
+    readings = {}
+    if found is not None:
+        for head in heads:
+            read = tried("readings", "what heads read from", lambda: _reading(model, trace, found, texts, head))  # noqa: B023
+            if read is not None:
+                readings[head] = read
+    prediction = tried("prediction", "the prediction", lambda: predictions.predicted(asked, position=hidden))
+    if prediction is None:
+        missing["logits"] = missing["evidence"] = missing["prediction"]
+        parts = measured = None
+    else:
+        parts = tried("logits", "who wrote the prediction", lambda: _logits(model, asked, prediction))
+        measured = tried("evidence", "attention and cause", lambda: evidence.gathered(model, asked, prediction))
+    return Investigation(
+        model.info.title,
+        trace,
+        asked,
+        hidden,
+        prediction,
+        _name(model, prediction),
+        found,
+        texts,
+        cards_text.judged_on(len(texts), kept is not None and kept.is_sample),
+        heads,
+        readings,
+        swept,
+        parts,
+        measured,
+        missing,
+    )
+
+
+def heads_in(written: str) -> tuple[Head, ...]:
+    """Heads as a command line names them, "1.9,3.2": layer and head, from 0. Errors: InvalidParameterError."""
+    heads = []
+    for one in filter(None, map(str.strip, written.split(","))):
+        layer, _, head = one.partition(".")
+        if not (layer.isdecimal() and head.isdecimal()):
+            raise InvalidParameterError(f"“{one[:40]}” is no head: name its layer and its head, such as 1.9")
+        heads.append((int(layer), int(head)))
+    return tuple(heads)
+
+
+def fills_in(model: Model, trace: Trace) -> bool:
+    """Whether a model predicts hidden tokens instead of next ones."""
+    has_tokens = trace.logits is not None and trace.logits.dim() == 3
+    return (
+        has_tokens and trace.source is None and trace.config.kind == "encoder" and model.tokenizer.mask_id is not None
+    )
+
+
+def _cards(model: Model, trace: Trace) -> Cards:
+    if model.reads != "text":
+        raise InvalidParameterError(f"{model.info.title} reads {model.reads}s, and roles are of models that read text")
+    return cards.of_trace(model, trace)
+
+
+def _hiding_one(model: Model, trace: Trace) -> tuple[Trace, int | None]:
+    """The run with the last word of the text hidden, and where that stands; the run itself where it has no word."""
+    encoding = trace.encodings[0]
+    words = [
+        i for i, special in enumerate(encoding.special) if not special and any(map(str.isalnum, encoding.labels[i]))
+    ]
+    if not words:
+        return trace, None
+    ids = list(encoding.ids)
+    assert model.tokenizer.mask_id is not None  # as `fills_in` has seen to
+    ids[words[-1]] = model.tokenizer.mask_id
+    return model.run(ids, intervention=trace.intervention), words[-1]
+
+
+def _sweep(model: Model, trace: Trace, hidden: int | None) -> Sweep:
+    places = sites.sites(trace)
+    if trace.logits is None:
+        rows = [ablation.moved(trace.final[0], one.final) for one in ablation.each_head(model.transformer, trace)]
+        return Sweep(places, torch.stack(rows).double(), None, None)
+    if trace.source is not None:
+        usual = outcomes.usual(trace, trace)
+        assert isinstance(usual, Lead)  # it has logits
+        outcome = usual
+    else:
+        about = predictions.predicted(trace, position=hidden)
+        assert about.target is not None
+        outcome = Lead(about.target, None, about.rows[0])
+    patching.check(model.transformer, trace, "zero", None)
+    rows = [row.values for row in patching.heads(model.transformer, trace, outcome, "zero")]
+    return Sweep(places, torch.stack(rows).double(), patching.base(model.transformer, trace, outcome), outcome)
+
+
+def _logits(model: Model, trace: Trace, prediction: Prediction) -> LogitParts:
+    if prediction.target is None:
+        raise InvalidParameterError(f"{model.info.title} predicts nothing: it has no logits to split")
+    return attribution.logit_parts(model.transformer, trace, prediction.rows[0], prediction.target)
+
+
+def _chosen(found: Cards | None, swept: Sweep | None, wanted: Sequence[Head]) -> tuple[Head, ...]:
+    """The heads asked for; then of each role the one with most evidence for it, and those that are missed most."""
+    if found is None:
+        return ()
+    n_layers, n_heads = found.roles.score.shape[1:]
+    there = tuple(dict.fromkeys((y, x) for y, x in wanted if 0 <= y < n_layers and 0 <= x < n_heads))
+    best: dict[str, tuple[float, Head]] = {}
+    for layer, row in enumerate(found.roles.names):
+        for head, name in enumerate(row):
+            if name:
+                number = roles.MEASURES.index(name)
+                proof = found.roles.low if name == "uniform" else found.roles.evidence
+                one = float(proof[number, layer, head]), (layer, head)
+                best[name] = max(best.get(name, one), one)
+    order = [name for name in roles.MEASURES if name in best and name not in ("sink", "uniform")]
+    telling = [best[name][1] for name in order]
+    if swept is not None and swept.values.shape == (n_layers, n_heads):
+        costly = swept.effects.abs().nan_to_num(0.0).flatten().argsort(descending=True).tolist()
+    elif found.lost is not None:
+        costly = found.lost.moved.flatten().argsort(descending=True).tolist()
+    else:
+        costly = list(range(n_layers * n_heads))
+    more = [divmod(place, n_heads) for place in costly[:CHOSEN]]
+    return tuple(dict.fromkeys((*there, *telling, *more)))[:CHOSEN]
+
+
+def _reading(model: Model, trace: Trace, found: Cards, texts: Sequence[str], head: Head) -> Reading | None:
+    examples = found.examples[head[0]][head[1]]
+    if not examples:
+        return None
+    best = examples[0]
+    run = trace if len(texts) == 1 else model.run(texts[best.text])
+    parts = attribution.score_parts(model.transformer, run, *head, best.query, best.key)
+    return Reading(best, run.encodings[0].labels, parts)
+
+
+def _name(model: Model, prediction: Prediction | None) -> str:
+    if prediction is None or prediction.target is None:
+        return ""
+    if prediction.kind == "class":
+        known = prediction.target < len(model.classes)
+        return model.classes[prediction.target] if known else f"class {prediction.target}"
+    return model.tokenizer.encoding([prediction.target]).labels[0]

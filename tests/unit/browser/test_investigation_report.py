@@ -1,0 +1,171 @@
+"""An investigation to keep: what stands in the file is what the library computes, and no text becomes HTML."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from attnviz import InvalidParameterError, Model, load
+from attnviz.__main__ import main
+from attnviz.analysis import cards_file, cards_text, investigation, roles
+from attnviz.browser import investigation_report
+from attnviz.formatting import percent
+
+TEXT = '=1 <img src=x onerror="hacked=1"></script>'
+
+
+class Tags(HTMLParser):
+    """Every tag of a page with its attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def tables(page: str) -> dict[str, list[list[str]]]:
+    """The CSV files that a page holds, by name."""
+    links = [about for tag, about in Tags(page).tags if tag == "a" and "download" in about]
+    found = {}
+    for about in links:
+        data = str(about["href"]).removeprefix("data:text/csv;charset=utf-8;base64,")
+        found[str(about["download"])] = list(csv.reader(io.StringIO(base64.b64decode(data).decode())))
+    return found
+
+
+@pytest.fixture(scope="module")
+def austen() -> Model:
+    return load("austen")
+
+
+@pytest.fixture(scope="module")
+def found(austen: Model) -> investigation.Investigation:
+    return investigation.investigate(austen, austen.run(TEXT), stored=cards_file.shipped("austen"), chosen=[(2, 1)])
+
+
+@pytest.fixture(scope="module")
+def page(found: investigation.Investigation) -> str:
+    return investigation_report.html(found)
+
+
+def test_every_table_is_there_with_the_numbers_of_the_library(found: investigation.Investigation, page: str) -> None:
+    assert found.missing == {} and found.cards is not None and found.sweep is not None
+    files = tables(page)
+    known = found.cards.roles
+    lines = files["roles.csv"]
+    assert len(lines) == 1 + known.score.numel()
+    for layer, head, name, measure, score, *_ in lines[1:]:
+        assert name == known.names[int(layer)][int(head)]
+        assert float(score or "nan") == pytest.approx(
+            float(known.of(measure)[int(layer), int(head)]), abs=1e-4, nan_ok=True
+        )
+    sweep = {(int(y), int(x)): float(change) for _, y, x, _, change in files["sweep.csv"][1:]}
+    assert sweep[2, 1] == pytest.approx(float(found.sweep.effects[2, 1]), rel=1e-4, abs=1e-4)
+    assert found.logits is not None and found.evidence is not None and found.sweep.base is not None
+    terms = [float(term) for _, term in files["attribution.csv"][1:]]
+    assert sum(terms) == pytest.approx(found.sweep.base, abs=1e-3)  # the parts add up to the logit that the sweep is of
+    rows = files["attention-and-cause.csv"]
+    assert [float(row[rows[0].index("erasure")]) for row in rows[1:]] == pytest.approx(
+        found.evidence.values["erasure"].tolist(), rel=1e-4, abs=1e-5
+    )
+    assert {"rank-correlations.csv", "examples-2-1.csv", "measures-2-1.csv", "reads-from-2-1.csv"} <= set(files)
+
+
+def test_the_chosen_head_comes_first_and_then_those_that_tell_most(
+    found: investigation.Investigation, page: str
+) -> None:
+    assert found.chosen[0] == (2, 1) and len(set(found.chosen)) == investigation.CHOSEN
+    assert found.cards is not None
+    names = found.cards.roles.names
+    assert {name for row in names for name in row if name} - {"sink", "uniform"} <= {
+        names[y][x] for y, x in found.chosen
+    }
+    assert cards_text.card(found.cards.roles, 2, 1, found.where) in page.replace("&#39;", "'")
+
+
+def test_text_stays_text(page: str) -> None:
+    tags = Tags(page).tags
+    assert [about for tag, about in tags if tag == "img"] == []
+    assert len([tag for tag, about in tags if tag == "script" and about.get("type") == "module"]) == 1
+    assert len([tag for tag, _ in tags if tag == "script"]) == 3  # the view, its settings and its message
+    assert [name for _, about in tags for name in about if name.startswith("on")] == []
+    cells = [cell for table in tables(page).values() for row in table for cell in row]
+    assert [cell for cell in cells if cell.startswith(("=", "+", "@"))] == []
+
+
+def test_what_cannot_be_said_is_said(tmp_path: Path) -> None:
+    tiny = load("scratch:tiny")
+    for model, trace, said in (
+        (tiny, tiny.run("a"), ("no rank correlation of fewer than 4", "It has 1 token to judge heads on")),
+        (load("dates"), load("dates").run("1 May 2021", "2"), ("Roles cannot be said here", "no one row of tokens")),
+    ):
+        made = investigation_report.html(investigation.investigate(model, trace))
+        assert all(one in made for one in said) and "NaN" not in Tags(made).rawdata and 'id="sweep"' in made
+
+
+def test_an_image_has_all_but_roles() -> None:
+    digits = load("digits")
+    made = investigation.investigate(digits, digits.run(np.eye(8, dtype=np.float32)[None]))
+    assert set(made.missing) == {"cards"} and made.sweep is not None and made.logits is not None
+    assert "Digits reads images, and roles are of models that read text" in investigation_report.html(made)
+
+
+def test_a_model_without_logits_has_distances(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "kept.html"
+    main(["report", "The cat sat.", "--investigate", "--model", "minilm", "--heads", "1.9", "--out", str(out)])
+    assert "opens without a network" in capsys.readouterr().out
+    page, stored = out.read_text("utf-8"), cards_file.shipped("minilm")
+    assert stored is not None and "it has no logits to split" in page
+    number = roles.MEASURES.index("previous")
+    assert percent(float(stored.cards.roles.score[number, 1, 9])) in page and "Layer 1, head 9" in page
+    assert all(0 <= float(row[-1]) < 2 for row in tables(page)["sweep.csv"][1:])
+
+
+@pytest.mark.parametrize("written", ["1", "one.two", "1.9;2"])
+def test_a_head_is_named_by_layer_and_head(written: str) -> None:
+    with pytest.raises(InvalidParameterError, match="is no head"):
+        investigation.heads_in(written)
+    assert investigation.heads_in("1.9, 3.2") == ((1, 9), (3, 2))
+
+
+@pytest.fixture
+def offline(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(offline=True, viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    opened, trouble = context.new_page(), []
+    opened.on("console", lambda message: message.type in ("error", "warning") and trouble.append(message.text))
+    opened.on("pageerror", lambda error: trouble.append(str(error)))
+    opened.on("request", lambda request: request.url.startswith("http") and trouble.append(request.url))
+    yield opened
+    context.close()
+    assert trouble == []
+
+
+@pytest.mark.nightly
+def test_it_opens_offline(offline: Page, tmp_path: Path, page: str) -> None:
+    file = tmp_path / "kept.html"
+    file.write_text(page, "utf-8")
+    offline.goto(file.as_uri())
+    offline.wait_for_selector("#attnviz-view[data-ready=true]")
+    assert offline.evaluate("window.hacked") is None
+    expect(offline.get_by_role("heading", name="What is each head for?")).to_be_visible()
+    with offline.expect_download() as saving:
+        offline.get_by_role("link", name="sweep.csv").click()
+    saved = Path(saving.value.path()).read_text("utf-8")
+    assert list(csv.reader(io.StringIO(saved))) == tables(page)["sweep.csv"]
+    for size, dark in (((1440, 900), "light"), ((390, 844), "dark")):
+        offline.set_viewport_size({"width": size[0], "height": size[1]})
+        offline.emulate_media(color_scheme=dark)  # type: ignore[arg-type]
+        assert offline.evaluate("document.documentElement.scrollWidth - innerWidth") == 0
+    assert re.search(r"Layer 2, head 1", offline.locator(".inv article").first.inner_text())
