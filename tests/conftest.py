@@ -22,9 +22,10 @@ os.environ.setdefault("STREAMLIT_CLIENT_SHOW_ERROR_DETAILS", "full")  # no test 
 torch.set_num_threads(1)
 # The same examples in every run of the same tests: Hypothesis also draws numbers from the modules that
 # are imported so far, so `-n 2` or `-k` may bring other ones. What only one of them shows goes into its test as an
-# @example. `pytest --hypothesis-profile=explore` draws new ones, and more of them.
+# @example. `.ci/run --all` draws twice as many (nightly), and `pytest --hypothesis-profile=explore` new ones.
 shared = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("attnviz", max_examples=40, derandomize=True, **shared)
+settings.register_profile("attnviz", max_examples=20, derandomize=True, **shared)
+settings.register_profile("nightly", max_examples=40, derandomize=True, **shared)
 settings.register_profile("explore", max_examples=400, **shared)
 settings.load_profile("attnviz")
 

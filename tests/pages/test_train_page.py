@@ -35,7 +35,7 @@ from attnviz.web.jobs.training_runs import Run
 from attnviz.web.train import corpus, curves, heads, state
 from attnviz.web.train.state import Settings
 from tests.pages.driver import Page, charts, components, numbers, opened
-from tests.support.hostile_texts import HOSTILE
+from tests.support.hostile_texts import EVERY_FOURTH
 
 SMALL: dict[str, Any] = {
     "task": "copy",
@@ -574,7 +574,7 @@ def test_a_loss_that_runs_away_is_said_and_what_was_set_stays() -> None:
     assert app.session_state["train.learning_rate"] == 10.0 and "Start" in labels(app)
 
 
-@pytest.mark.parametrize("text", HOSTILE[:12])
+@pytest.mark.parametrize("text", EVERY_FOURTH[:12])
 def test_a_strangers_text_is_shown_as_text(text: str) -> None:
     app = opened("train", task="language", corpus=(text + " ") * 3)
     assert not app.exception

@@ -1,5 +1,7 @@
 """Token strings that strangers could type: markup, code, formulas, controls, the world's scripts, nothing."""
 
+import pytest
+
 HOSTILE = [
     "",
     " ",
@@ -90,3 +92,6 @@ HOSTILE = [
     "<|endoftext|>",
     "<s>",
 ]
+
+# The same for tests that run once for each: one of four for every change, among them markup; all at night.
+EVERY_FOURTH = [text if i % 4 == 0 else pytest.param(text, marks=pytest.mark.nightly) for i, text in enumerate(HOSTILE)]

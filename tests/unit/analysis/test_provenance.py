@@ -29,6 +29,7 @@ from attnviz.browser.provenance_message import BLOCK, WHOLE, columns, pack
 from attnviz.errors import InvalidParameterError
 from attnviz.nn import reference
 from attnviz.web.step_by_step.state import STEPS
+from tests.support.examples import examples
 from tests.support.hostile_texts import HOSTILE
 from tests.support.node import run_node
 
@@ -72,7 +73,7 @@ def check(one: Provenance, name: str, row: int, col: int) -> None:
             assert one[factor.cell[0]].at(*factor.cell[1:]) == factor.value or math.isnan(factor.value)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.data())
 def test_the_terms_of_any_cell_make_the_cell(data: Any) -> None:
     name = data.draw(st.sampled_from(MODELS))
@@ -183,7 +184,7 @@ EDITS = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(EDITS, st.sampled_from(["own", "causal", "none"]))
 def test_numpy_gets_the_same_for_any_edited_weights(edits: dict[tuple[str, int, int], str], mask: str) -> None:
     text = ",".join(f"{name}.{row}.{col}:{value}" for (name, row, col), value in edits.items())

@@ -18,6 +18,7 @@ from attnviz.nn.config import ModelConfig, preset
 from attnviz.nn.layers import TransformerEncoderLayer
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
+from tests.support.examples import examples
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "post": {},
@@ -253,7 +254,7 @@ sizes = st.tuples(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 9), 
 
 
 @given(sizes)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_principal_components_are_those_of_a_singular_value_decomposition(size: tuple[int, int, int, int]) -> None:
     states = cloud(*size)
     found = residual.drift(states)

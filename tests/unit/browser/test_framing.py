@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnviz.browser.framing import ALIGNED, Payload, frame, read_frame
+from tests.support.examples import examples
 from tests.support.node import run_node
 
 PLAIN = st.recursive(
@@ -41,7 +42,7 @@ def written(header: dict[str, Any], parts: list[bytes]) -> tuple[bytes, list[int
     return frame(header, payload), places
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(HEADERS, PARTS)
 def test_what_is_written_is_read_in_python_and_in_the_browser(header: dict[str, Any], parts: list[bytes]) -> None:
     message, places = written(header, parts)

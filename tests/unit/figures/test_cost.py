@@ -15,7 +15,7 @@ from attnviz.figures.cost import Line
 from attnviz.figures.implied_matrices import COLUMNS
 from attnviz.figures.theme import apart
 from attnviz.formatting import duration, memory_size
-from tests.support.hostile_texts import HOSTILE
+from tests.support.hostile_texts import EVERY_FOURTH
 
 MATRICES = [(f"kind {i}", f"{i} off", np.random.default_rng(i).dirichlet(np.ones(5), 5)) for i in range(6)]
 LABELS = ["[CLS]", "the", "<b>cat", "the", "[SEP]"]
@@ -61,7 +61,7 @@ def test_tiles_have_their_titles_and_colours_keep_their_meaning() -> None:
     assert figure.layout.yaxis.scaleanchor == "x" and figure.layout.yaxis.autorange == "reversed"
 
 
-@pytest.mark.parametrize("label", HOSTILE)
+@pytest.mark.parametrize("label", EVERY_FOURTH)
 def test_a_strangers_token_is_never_markup(label: str) -> None:
     figure = implied_matrices(MATRICES[:1], [label] * 5, LIGHT)
     names = [*figure.data[0].x, *figure.data[0].y]

@@ -19,6 +19,7 @@ from PIL import Image, ImageFile
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.images import MAX_BYTES, MAX_PIXELS, Preprocessing, frames, read
+from tests.support.examples import examples
 from tests.support.parity import close
 
 GREY = Preprocessing(8, 1, 8)
@@ -176,7 +177,7 @@ def test_other_formats_are_refused(form: str) -> None:
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["PNG", "JPEG"]), st.integers(1, 20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_flipped_bytes_give_an_image_or_a_sentence(seed: int, form: str, count: int) -> None:
     data = bytearray(file(picture(), form))
     drawn = np.random.default_rng(seed)
@@ -190,7 +191,7 @@ def test_flipped_bytes_give_an_image_or_a_sentence(seed: int, form: str, count: 
 
 
 @given(st.integers(0, 2000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_truncated_files_are_refused(kept: int) -> None:
     data = file(picture())
     refused(lambda: read(data[: min(kept, len(data) - 30)]), "PNG or JPEG")

@@ -16,6 +16,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.tokenizers import MAX_CHARACTERS, Tokenizer
 from attnviz.inputs.words import byte_alphabet, readable, word_of_characters
 from attnviz.nn.encoding import Encoding
+from tests.support.examples import examples
 
 TIRED = "The animal didn't cross the street because it was too tired."
 CORPUS = [
@@ -84,7 +85,7 @@ def test_minilm_gives_the_ids_tokens_and_offsets_of_transformers(minilm, referen
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_minilm_gives_the_ids_of_transformers_on_any_text(minilm, reference, text):
     if not any(name in text for name in reference.all_special_tokens):
         assert list(minilm.encode(text).ids) == reference(text, truncation=False)["input_ids"]
@@ -161,7 +162,7 @@ any_text = st.text(max_size=80) | st.lists(
 @example(text="\x00")
 @example(text="\U0010ffff\ufffe\ufeff\u2028")
 @example(text="👨\u200d👩\u200d👧 e\u0301 \u202e\u200b")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_round_trip_of_any_unicode(kind, text):
     tokenizer = OWN[kind]
     encoding = tokenizer.encode(text)
@@ -171,7 +172,7 @@ def test_round_trip_of_any_unicode(kind, text):
 
 @own
 @given(text=any_text, max_length=st.integers(3, 12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_offsets_words_and_labels_of_any_unicode(kind, text, max_length):
     tokenizer = OWN[kind]
     for encoding in (tokenizer.encode(text), tokenizer.encode(text, max_length)):

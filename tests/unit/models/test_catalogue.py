@@ -641,7 +641,7 @@ def answers_half() -> socket.socket:
     return server
 
 
-@pytest.mark.parametrize("kind", ["refused", "offline", "silent", "half"])
+@pytest.mark.parametrize("kind", ["refused", "offline", "silent", pytest.param("half", marks=pytest.mark.nightly)])
 def test_a_hub_out_of_reach_is_told_within_ten_seconds(kind: str, tmp_path, monkeypatch) -> None:
     """Four kinds of dead network, each behind the real huggingface_hub; the rest still works."""
     from huggingface_hub import constants

@@ -17,6 +17,7 @@ from torch import nn
 
 from attnviz import DTypeError, Intervention, InvalidParameterError, Mask, MultiheadAttention, ShapeError
 from attnviz.nn.positions import rope
+from tests.support.examples import examples
 from tests.support.parity import close, gradients, random_mask, same_gradients, scramble
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched")  # torch's, on bool with float masks
@@ -65,7 +66,7 @@ def cases(draw):
     return ours, theirs, inputs, masks
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(cases(), st.booleans())
 def test_outputs_weights_and_gradients_are_torchs(case, average: bool) -> None:
     """Every case in float64 too, where each gradient is held on its own."""
@@ -98,7 +99,7 @@ def same(ours: nn.Module, theirs: nn.Module, inputs: list[torch.Tensor], masks: 
         close(a / largest, b / largest)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(cases())
 def test_output_without_weights_is_torchs(case) -> None:
     """need_weights=False takes torch's fused and, in eval mode without gradients, its fast path."""
@@ -128,7 +129,7 @@ def test_self_attention_is_torchs_fast_path(masked: bool, need_weights: bool) ->
         close(weights, reference[1])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(cases())
 def test_forward_is_the_trace(case) -> None:
     ours, _, inputs, masks = case

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from attnviz import DTypeError, Intervention, InvalidParameterError, ModelConfig, ShapeError, Trace, Transformer, preset
 from attnviz.nn import positions
 from attnviz.nn.config import PRESETS
+from tests.support.examples import examples
 from tests.support.parity import close, scramble
 
 SMALL = {"vocab_size": 13, "max_len": 8, "d_model": 8, "n_heads": 2, "n_layers": 2, "d_ff": 6}
@@ -213,7 +214,7 @@ def cases(draw):
     return model, seed, lengths, goals, change
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(cases())
 def test_every_run_is_that_of_a_second_implementation(case) -> None:
     """All kinds, norms, activations, positions and heads, padded batches, and every field of Intervention."""
@@ -263,7 +264,7 @@ def test_a_config_survives_json(config: ModelConfig) -> None:
     assert hash(ModelConfig.from_json(config.to_json())) == hash(config)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(configs())
 def test_n_parameters_is_the_count_of_the_built_model(config: ModelConfig) -> None:
     assert config.n_parameters == sum(p.numel() for p in Transformer(config).parameters())

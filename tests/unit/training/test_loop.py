@@ -19,6 +19,7 @@ from attnviz.training.config import ENTRY
 from attnviz.training.loop import TrainConfig, Training, batch_loss, initialise, optimizer_for, preset, train
 from attnviz.training.schedules import SCHEDULES
 from attnviz.training.tasks import IGNORED, TASKS
+from tests.support.examples import examples
 
 TINY = {"d_model": 16, "n_heads": 2, "n_layers": 1, "batch": 4, "steps": 6, "warmup": 2, "eval_every": 3}
 
@@ -368,7 +369,7 @@ def test_a_bad_setting_is_refused_with_its_numbers(changes: dict, words: list[st
         schedule=st.sampled_from(sorted(SCHEDULES)),
     )
 )
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_settings_survive_json(config: TrainConfig) -> None:
     assert TrainConfig.from_json(config.to_json()) == config
 

@@ -17,6 +17,7 @@ from attnviz.training.tasks.batch import Batch
 from attnviz.training.tasks.dates import FORMATS, MONTHS, N_DAYS, day, ordinal, written
 from attnviz.training.tasks.sequences import repeated
 from attnviz.training.tasks.texts import MOST_BYTES, unwrapped
+from tests.support.examples import examples
 
 SEEDS = st.integers(0, 2**32)
 TEXT = "The cat sat on the mat, and the dog slept by the door. " * 60
@@ -120,7 +121,7 @@ def test_ordinals() -> None:
 
 
 @given(SEEDS, st.integers(8, 80))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_what_repeats_repeats_and_only_that_is_asked(seed: int, length: int) -> None:
     alphabet = torch.arange(5, 400)
     batch = repeated(6, length, alphabet, 1, generator(seed))
