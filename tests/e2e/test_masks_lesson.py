@@ -10,7 +10,19 @@ from attnviz.analysis import causality
 from attnviz.analysis.measures import relative_change
 from attnviz.browser.painted_cells import read_cells
 from attnviz.formatting import percent, points
-from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, query_of, seen, sentence, sideways, visiting, write
+from tests.e2e.driver import (
+    QUIET,
+    SENTENCE,
+    Open,
+    at_widths,
+    query_of,
+    seen,
+    sentence,
+    sideways,
+    still,
+    visiting,
+    write,
+)
 
 
 def ready(page: Page) -> None:
@@ -133,6 +145,8 @@ def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Open, minilm: 
     assert f"changed by {it}" in words and f"the average token’s by {mean}" in words
     again = visit(link)
     assert sentence(again).inner_text() == words
+    page.mouse.move(5, 5)  # what tells of the cell pointed at goes, and the buttons find their place
+    still(page)
     page.get_by_role("button", name="Undo").click()
     expect(sentence(page)).to_contain_text("256 of 256 pairs")
     page.get_by_role("button", name="Let “it” look at nothing").click()
