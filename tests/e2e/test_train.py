@@ -50,7 +50,7 @@ def test_a_training_from_start_to_use(visit: Open) -> None:
     reach(page, 5)
     expect(page.locator(CURVES)).to_be_visible()
     before, seen = max(points(page)), steps(page)
-    reach(page, seen + 20)
+    reach(page, seen + 5)
     page.wait_for_function(  # the chart follows the sentence
         "([selector, before]) => document.querySelector(selector).data[0].x.at(-1) > before",
         arg=[CURVES, before],
@@ -61,7 +61,7 @@ def test_a_training_from_start_to_use(visit: Open) -> None:
     expect(page.get_by_role("heading", name="Who may look at whom?")).to_be_visible()
     page.get_by_text("Train", exact=True).first.click()
     page.get_by_role("menuitem", name="Watch attention form", exact=True).click()
-    reach(page, left + 20)
+    reach(page, left + 5)
     button(page, "Pause").click()
     expect(page.locator(SENTENCE)).to_contain_text("Paused at step")
     paused = steps(page)
