@@ -130,6 +130,26 @@ def test_a_text_is_typed_a_head_switched_off_a_mask_painted_and_the_numbers_are_
         expect(about).to_contain_text(part)
 
 
+def test_typing_writes_the_address_once_it_rests(page: Page, file: Path) -> None:
+    """Browsers refuse pages that write it at every key."""
+    go(page, file)
+    page.wait_for_timeout(400)
+    page.evaluate(
+        """async () => {
+          const area = document.getElementById("live-text"), write = history.replaceState.bind(history);
+          window.written = 0;
+          history.replaceState = (...given) => { window.written += 1; write(...given); };
+          for (let n = 1; n <= 12; n++) {
+            area.value = "The old fox saw a bird.".slice(0, n + 8);
+            area.dispatchEvent(new Event("input"));
+            await new Promise((done) => setTimeout(done, 20));
+          }
+        }"""
+    )
+    page.wait_for_function("() => location.hash.includes('The+old+fox+saw+a+bi')")
+    assert page.evaluate("written") <= 3
+
+
 def test_what_comes_next_and_what_is_said(page: Page, file: Path) -> None:
     model, text = load("induction"), "Mr Dursley met Mrs Potts. Mr Dursley met"
     go(page, file, model="induction", text=text)

@@ -151,7 +151,7 @@ def test_a_digit_is_drawn_in_the_page_and_a_head_switched_off(page_of_digits: Pa
     page.keyboard.press("Home")
     page.keyboard.press("Space")
     page.get_by_role("button", name="Switch this head off").click()
-    page.wait_for_function("location.hash.includes('off=2.0') && !location.hash.includes('drawing=0000')")
+    page.wait_for_function("() => location.hash.includes('off=2.0') && !location.hash.includes('drawing=0000')")
     drawing = page.evaluate("new URLSearchParams(location.hash.slice(1)).get('drawing')")
     assert drawing.startswith("8")  # by keyboard
     expected = seen(state.Settings(drawing=drawing, off="2.0"))
@@ -171,7 +171,7 @@ def test_a_digit_is_drawn_in_the_page_and_a_head_switched_off(page_of_digits: Pa
     expect(page.locator("#live-patches")).to_be_hidden()
     page.get_by_label("Model", exact=True).select_option("Digits")
     expect(page.get_by_role("button", name="Switch this head off")).to_be_visible()
-    assert drawing == page.evaluate("new URLSearchParams(location.hash.slice(1)).get('drawing')")
+    page.wait_for_function("drawing => location.hash.includes(drawing)", arg=drawing)
     trace = load("digits").run(seen(state.Settings(drawing=drawing)).pixels, intervention=Intervention())
     expect(page.locator("#live-answer")).to_contain_text(percent(float(trace.logits.softmax(-1).max())))  # type: ignore[union-attr]
     assert serious(page) == [] and trouble == []

@@ -10,6 +10,8 @@ import { modelBytes } from "./model-files.js";
 import { PictureSide } from "./picture-side.js";
 import { TextSide } from "./text-side.js";
 
+const NOTE_PAUSE = 200; // ms after the last change: addresses are slow to write, and browsers refuse many a second
+
 const jsonOf = (id) => JSON.parse(byId(id).textContent);
 
 export class LivePage {
@@ -18,6 +20,7 @@ export class LivePage {
     this.models = models;
     this.root = byId("attnviz-live");
     this.about = null; // the open model
+    this.noting = 0; // the timer of the address
     const { text, state } = start ?? { text: models[0].text, state: { ...structuredClone(DEFAULTS), whole: true } };
     const first = { model: models[0].name, text, stack: "self", off: [], state, picture };
     this.first = /** @type {import("./address.js").Shown} */ (first);
@@ -35,6 +38,7 @@ export class LivePage {
     this.picture = models.some(({ reads }) => reads === "image") ? new PictureSide(this, digits) : null;
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => readTheme(this.root));
     addEventListener("hashchange", () => this.arrive());
+    addEventListener("pagehide", () => this.write());
     readTheme(this.root);
   }
 
@@ -150,8 +154,14 @@ export class LivePage {
     this.root.dataset.ready = String(Number(this.root.dataset.ready ?? 0) + 1);
   }
 
-  /** Writes what shows into the address. */
+  /** Writes what shows into the address, once nothing has changed for a moment. */
   note() {
+    clearTimeout(this.noting);
+    this.noting = setTimeout(() => this.write(), NOTE_PAUSE);
+  }
+
+  write() {
+    clearTimeout(this.noting);
     this.written = writeAddress(this.shown, this.models);
     try {
       history.replaceState(null, "", this.written);

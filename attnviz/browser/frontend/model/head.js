@@ -10,9 +10,10 @@ import { product } from "./matrix.js";
  * @param {import("./transformer.js").Config} config
  * @param {Float32Array} final T × C
  * @param {number} length real tokens
+ * @param {boolean} last of a language model only those of the last token: 1 × V
  * @returns {Float32Array | null}
  */
-export function logitsOf(weights, config, final, length) {
+export function logitsOf(weights, config, final, length, last) {
   const { d_model: c, head, n_classes, vocab_size } = config;
   if (!head) return null;
   const row = (t) => final.subarray(t * c, (t + 1) * c);
@@ -23,8 +24,8 @@ export function logitsOf(weights, config, final, length) {
   }
   if (head === "classification")
     return scored(row(config.kind === "encoder" ? 0 : length - 1), "head.out", 1, n_classes);
-  const n = final.length / c;
-  let x = final;
+  let x = last ? row(final.length / c - 1) : final;
+  const n = x.length / c;
   if (config.head_transform)
     x = layerNorm(
       activate(scored(x, "head.dense", n, c), config.activation),

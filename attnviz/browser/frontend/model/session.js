@@ -167,7 +167,7 @@ export class Session {
 
   /** @returns {Promise<import("./transformer.js").Trace>} */
   async runOn(ids, target, intervention) {
-    const running = this.model.running(ids, target, { intervention });
+    const running = this.model.running(ids, target, { intervention, last: true });
     for (;;) {
       const { done, value } = running.next();
       if (done) return /** @type {import("./transformer.js").Trace} */ (value);

@@ -42,7 +42,7 @@ import { alibiSlopes, checkScheme } from "./positions.js";
  * @property {Config} config
  * @property {import("./layers.js").LayerRun[]} layers
  * @property {Float32Array} final T × C, after the last norm
- * @property {Float32Array | null} logits
+ * @property {Float32Array | null} logits T × V of a language model, or of its last token alone
  * @property {number} soFar tokens, with those that ran before
  * @property {number | null} length real tokens where some are padding
  * @property {Required<import("./intervention.js").Intervention> | null} intervention
@@ -54,6 +54,7 @@ import { alibiSlopes, checkScheme } from "./positions.js";
  * @property {import("./intervention.js").Intervention | null} [intervention]
  * @property {number | null} [length] real tokens; the rest is padding
  * @property {number | null} [targetLength]
+ * @property {boolean} [last] logits of the last token alone
  */
 
 export class Transformer {
@@ -91,14 +92,14 @@ export class Transformer {
    * @param {RunOptions} options
    * @returns {Generator<undefined, Trace>}
    */
-  *running(inputs, target, { intervention = null, length = null, targetLength = null }) {
+  *running(inputs, target, { intervention = null, length = null, targetLength = null, last = false }) {
     const { kind } = this.config;
     if ((target !== null) !== (kind === "encoder-decoder"))
       throw new Error(`a model of kind ${kind} ${target === null ? "needs" : "has no use for"} a target`);
     const change = whole(intervention, this.config);
-    if (kind !== "encoder-decoder") return yield* this.runStack(kind, inputs, change, { length });
+    if (kind !== "encoder-decoder") return yield* this.runStack(kind, inputs, change, { length, last });
     const source = yield* this.runStack("encoder", inputs, change, { length });
-    return yield* this.runStack("decoder", target, change, { length: targetLength, source });
+    return yield* this.runStack("decoder", target, change, { length: targetLength, source, last });
   }
 
   /**
@@ -113,7 +114,7 @@ export class Transformer {
   }
 
   /** One stack on one text. @returns {Generator<undefined, Trace>} */
-  *runStack(place, inputs, change, { length = null, source = null, past = null }) {
+  *runStack(place, inputs, change, { length = null, source = null, past = null, last = false }) {
     const { config, weights } = this;
     const { d_model: c, norm_eps } = config;
     const start = past ? past.soFar : 0;
@@ -145,7 +146,7 @@ export class Transformer {
     }
     const final = config.final_norm ? layerNorm(x, weights.norm(`${place}.norm`), norm_eps, c) : x;
     const speaks = place === "decoder" || config.kind === "encoder";
-    const logits = speaks ? logitsOf(weights, config, final, length ?? n) : null;
+    const logits = speaks ? logitsOf(weights, config, final, length ?? n, last) : null;
     return { config, layers, final, logits, soFar: start + n, length: padded, intervention: change, source };
   }
 }
