@@ -61,7 +61,8 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     target: Any = torch.zeros(1, N_TARGET, dtype=torch.long) if both else None
     if both and named_head(type(inner).__name__) not in (None, LM):
         target = source  # these read the text again, and look for its end there
-    _check_even(name, given)
+    if reads(inner) == "image":
+        _check_even(name, given)
     run, base = Run(None), inner.base_model
     if named_head(type(inner).__name__) == SEVERAL:
         raise ModelError(f"{name} with a head of multiple choice reads several answers at once, not a text alone.")

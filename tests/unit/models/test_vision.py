@@ -242,3 +242,14 @@ def test_text_and_images_are_not_mixed(given, words) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         ModelConfig(**given)
     assert all(word in str(caught.value) for word in words)
+
+
+def test_a_pyramid_of_patches_is_refused_for_what_it_is():
+    from attnviz.errors import ModelError
+    from attnviz.models.hf_model import HFModel
+    from tests.support.zoo import folders
+
+    with pytest.raises(
+        ModelError, match=r"swinv2 merges its patches from stage to stage \(3, 6 heads\), inside windows"
+    ):
+        HFModel(folders.random_model("Swinv2ForImageClassification"))
