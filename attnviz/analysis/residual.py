@@ -298,7 +298,9 @@ def untrained(
     final = nn.LayerNorm(d_model, **options) if norm_first else None
     generator = torch.Generator().manual_seed(seed)
     with torch.inference_mode(False):  # inside a caller's inference mode too, tensors that gradients can reach
-        encoder = TransformerEncoder(layer, depth, final).to_empty(device="cpu").eval()
+        encoder = TransformerEncoder(layer, depth, final).eval()
+        empty = {name: torch.empty(x.shape, dtype=x.dtype) for name, x in encoder.state_dict().items()}
+        encoder.load_state_dict(empty, assign=True)  # to_empty() would import sympy: 0.5 s, 30 MB
         x = torch.randn(1, n_tokens, d_model, generator=generator, dtype=dtype)
         targets = torch.randint(n_classes, (n_tokens,), generator=generator)
         readout = nn.init.xavier_normal_(torch.empty(n_classes, d_model, dtype=dtype), generator=generator)

@@ -15,7 +15,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from attnviz.inputs.temporary import remove_left_folders
-from attnviz.web import metrics, shell
+from attnviz.web import allocator, metrics, shell
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFileManager, UploadedFileRec
@@ -41,6 +41,7 @@ def harden() -> None:
         if id(server) in _hardened:
             return
         _hardened.add(id(server))
+    allocator.return_large_blocks()
     remove_left_folders()
     limit_messages()
     limit_uploads(server.uploaded_file_mgr)

@@ -177,10 +177,17 @@ def test_the_measured_variants_fit_every_length_and_number_of_heads() -> None:
 
 
 @pytest.mark.nightly
-def test_counting_does_not_load_torchs_compiler() -> None:
-    """It takes a second and 100 MB, on a server that may have 700."""
+@pytest.mark.parametrize(
+    "work",
+    [
+        "from attnviz.analysis.cost import peak_bytes; peak_bytes(lambda: torch.ones(3) + 1);",
+        "from attnviz.analysis.residual import untrained; untrained(2, True, 0);",
+    ],
+)
+def test_nothing_loads_torchs_compiler(work: str) -> None:
+    """It takes a second and 100 MB, on a server that may have 700; sympy alone, half a second and 30 MB."""
     code = (
-        "import sys, torch; from attnviz.analysis.cost import peak_bytes; peak_bytes(lambda: torch.ones(3) + 1);"
+        f"import sys, torch; {work}"
         "print('sympy' in sys.modules, 'torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

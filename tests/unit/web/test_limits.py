@@ -65,7 +65,21 @@ def test_a_small_host_gets_small_shares(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("ATTNVIZ_MEMORY_BYTES", "690000000")
     read = limits.read()
     shares = (read.store_bytes, read.models_bytes, read.own_models_bytes, read.own_models_share)
-    assert shares == (57_500_000, 172_500_000, 86_250_000, 21_562_500)
+    assert shares == (57_500_000, 115_000_000, 57_500_000, 14_375_000)
+
+
+@pytest.mark.parametrize("memory_bytes", [690_000_000, 1_000_000_000, 2_700_000_000, 64_000_000_000])
+def test_all_shares_and_the_process_fit_the_memory(monkeypatch: pytest.MonkeyPatch, memory_bytes: int) -> None:
+    monkeypatch.setenv("ATTNVIZ_MEMORY_BYTES", str(memory_bytes))
+    read = limits.read()
+    shares = read.store_bytes + read.models_bytes + read.own_models_bytes
+    assert limits.PROCESS_BYTES + shares <= memory_bytes
+    assert limits.too_much(read) == ""
+
+
+def test_what_does_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTNVIZ_MEMORY_BYTES", "600000000")
+    assert "has 572\N{NARROW NO-BREAK SPACE}MiB: lower models_bytes" in limits.too_much(limits.read())
 
 
 def test_the_memory_is_the_container_s_where_it_has_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,22 @@
+"""How the C library gives memory back: at once, for what is as large as a run's tensors.
+
+glibc maps a large block by itself and returns it when it is freed, but takes every freed one of up to 32 MB as a sign
+to serve the next ones from its heaps. These only shrink from their ends: what one run took stays with the process.
+Source: mallopt(3), M_MMAP_THRESHOLD.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+M_MMAP_THRESHOLD = -3
+LARGE_BYTES = 1_000_000  # smaller ones come from the heaps, where they cost no page faults
+
+
+def return_large_blocks() -> bool:
+    """Keeps glibc from raising that size for this process; whether it does. No other C library has this fault."""
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and mallopt(M_MMAP_THRESHOLD, LARGE_BYTES) == 1
