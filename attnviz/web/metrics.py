@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from streamlit import runtime
 
-from attnviz.web import cache
+from attnviz.web import allocator, cache
 from attnviz.web.limits import LIMITS
 from attnviz.web.store import STORE
 
@@ -41,6 +41,7 @@ def run(what: str) -> Iterator[None]:
         raise
     finally:
         RUNS.labels(what).observe(time.perf_counter() - began)
+        allocator.run_ended()
 
 
 class Held(Collector):

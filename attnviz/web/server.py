@@ -41,7 +41,8 @@ def harden() -> None:
         if id(server) in _hardened:
             return
         _hardened.add(id(server))
-    allocator.return_large_blocks()
+    if allocator.return_large_blocks():
+        allocator.keep_trimmed()
     remove_left_folders()
     limit_messages()
     limit_uploads(server.uploaded_file_mgr)

@@ -186,10 +186,7 @@ def test_the_measured_variants_fit_every_length_and_number_of_heads() -> None:
 )
 def test_nothing_loads_torchs_compiler(work: str) -> None:
     """It takes a second and 100 MB, on a server that may have 700; sympy alone, half a second and 30 MB."""
-    code = (
-        f"import sys, torch; {work}"
-        "print('sympy' in sys.modules, 'torch._dynamo' in sys.modules)"
-    )
+    code = f"import sys, torch; {work}print('sympy' in sys.modules, 'torch._dynamo' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
 
