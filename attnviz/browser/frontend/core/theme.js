@@ -15,6 +15,15 @@ export function luminance(rgb) {
  * 256 colours through the given steps: as CSS, as little-endian pixels, and whether black text reads better on them.
  */
 export function makeLut(steps) {
+  const name = steps.join();
+  if (!madeLuts.has(name)) madeLuts.set(name, lutOf(steps));
+  return madeLuts.get(name);
+}
+
+/** @type {Map<string, ReturnType<typeof lutOf>>} by their steps: views read their theme at every new message */
+const madeLuts = new Map();
+
+function lutOf(steps) {
   const stops = steps.map(themeRgb),
     n = stops.length - 1;
   const u32 = new Uint32Array(256),
