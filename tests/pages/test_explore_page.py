@@ -16,6 +16,7 @@ from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
 from attnviz.nn import attention, reference
 from attnviz.web import cache, thread
+from attnviz.web.components import attention_view
 from attnviz.web.jobs import model_downloads
 from tests.pages.driver import ROOT, SENTENCE, Page, components, header, opened, views
 from tests.support.models import loaded
@@ -327,6 +328,15 @@ def test_a_small_model_has_a_live_page_and_a_large_one_says_why_not() -> None:
     assert settings["start"] == {"text": "Mr Dursley met", "state": json.loads(json.dumps(view.to_dict()))}
     with pytest.raises(ModelError, match="at most 2 million"):  # whatever a browser asks for
         cache.file("live", "minilm", "x", None, view)
+
+
+def test_a_live_page_asked_of_a_model_that_has_none_leaves_the_page_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention_view, "requested_file", lambda _: "live")
+    app = opened(model="minilm")
+    ((about, _),) = views(app)
+    assert not app.exception and "file" not in about
+    ((about, _),) = views(opened(model="induction"))
+    assert about["file"]["name"] == "attnviz-live-induction.html"
 
 
 def test_a_live_page_does_not_carry_the_name_that_nobody_may_guess() -> None:

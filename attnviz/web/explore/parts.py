@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
     """The view of all heads, with the file that the reader asked for in it; it writes the page's link."""
-    kind = attention_view.requested_file(state.KEY)
+    kind, why_no_live_page = attention_view.requested_file(state.KEY), cache.why_no_live_page(inputs.model)
+    if kind == "live" and why_no_live_page:  # asked of the model before, or by no menu of ours
+        kind = None
     file = None if kind is None else cache.file(kind, inputs.model, inputs.text, shown.change, shown.view)
     attention_view.attention_view(
         shown.run.message,
@@ -32,7 +34,7 @@ def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
         file=file,
         reach=LONGEST,
         cards=state.cards(inputs.model),
-        no_live_page=cache.why_no_live_page(inputs.model),
+        no_live_page=why_no_live_page,
     )
     st.caption(text.CAVEAT)
     shell.write_link(inputs, shown.view.to_query())
