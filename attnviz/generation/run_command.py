@@ -8,8 +8,8 @@ from typing import Any
 
 from attnviz.errors import InvalidParameterError
 from attnviz.generation import sampling
+from attnviz.models.hf_spoken import TASKS
 from attnviz.models.model import Model
-from attnviz.models.spoken import TASKS
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 

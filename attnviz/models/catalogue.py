@@ -38,6 +38,7 @@ from attnviz.models.folder_tokenizers import tokenizer_of
 from attnviz.models.folders import licence
 from attnviz.models.hf_heads import classes_of
 from attnviz.models.hf_model import HFModel
+from attnviz.models.hf_spoken import spoken_start
 from attnviz.models.marian import INFOS, installed, load_marian
 from attnviz.models.marian import PACKAGE as TRANSLATORS_PACKAGE
 from attnviz.models.model import Model, ModelInfo, placed
@@ -53,7 +54,6 @@ from attnviz.models.safetensors_io import (
     unfilled,
 )
 from attnviz.models.scratch import SCRATCH_VOCAB
-from attnviz.models.spoken import spoken_start
 from attnviz.nn.config import PRESETS, ModelConfig, preset
 from attnviz.nn.transformer import Transformer
 

@@ -322,7 +322,8 @@ def _as_wide(record: AttentionTrace, width: int) -> AttentionTrace:
     missing = width - record.q.shape[3]
     if not missing:
         return record
-    return replace(record, **{name: F.pad(getattr(record, name), (0, missing)) for name in ("q", "k", "v", "z")})
+    q, k, v, z = (F.pad(x, (0, missing)) for x in (record.q, record.k, record.v, record.z))
+    return replace(record, q=q, k=k, v=v, z=z)
 
 
 def after_start(encoding: Encoding, tokenizer: Tokenizer, start: int, longest: int) -> Encoding:

@@ -15,7 +15,7 @@ from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import Hearing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.decoding_rules import DecodingRules
-from attnviz.models.spoken import SpokenStart
+from attnviz.models.hf_spoken import SpokenStart
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
