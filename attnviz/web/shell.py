@@ -187,6 +187,15 @@ def write_link(inputs: Inputs, settings: Mapping[str, str]) -> None:
         st.query_params.from_dict(link)
 
 
+def tell_too_long(key: str, what: str) -> None:
+    """Under a field of a lesson: that it holds more than `TYPED` characters, so that the page is without it."""
+    if (length := len(st.session_state.get(key) or "")) > TYPED:
+        notice(
+            f"{what} has {length:,} characters; at most {TYPED:,} can be read. It stays in its field for you to "
+            "shorten. Until then this page is without it."
+        )
+
+
 def fits_link(text: str) -> bool:
     """Whether a link carries a text that was typed."""
     return len(text) <= LONGEST_LINK

@@ -185,3 +185,11 @@ def test_a_thing_to_try_brings_its_model_and_text() -> None:
     assert (app.session_state["model"], app.session_state["text"]) == ("induction", KEYS)
     assert any("layer 0, head 4 off" in about["compact"]["title"] for about, _ in views(app))
     assert (app.link["off_layer"], app.link["layer"], app.link["head"]) == ("0", "1", "3")
+
+
+def test_another_text_that_is_too_long_is_said_and_stays() -> None:
+    app = opened("compare")
+    app.session_state["compare.other"] = typed = "a" * 100_001
+    app.run()
+    assert "The other text has 100,001 characters; at most 100,000 can be read. It stays in its field" in app.prose
+    assert app.session_state["compare.other"] == typed

@@ -194,3 +194,11 @@ def test_what_a_stranger_asks_for_is_bounded() -> None:
         place="nowhere",
     )
     assert (app.link["layer"], app.link["head"]) == ("1", "4") and app.session_state["what_if.how"] == "patch"
+
+
+def test_another_text_that_is_too_long_is_said_and_stays() -> None:
+    app = opened("what_if")
+    app.session_state["what_if.other"] = typed = "a" * 100_001
+    app.run()
+    assert "The other text has 100,001 characters; at most 100,000 can be read. It stays in its field" in app.prose
+    assert app.session_state["what_if.other"] == typed

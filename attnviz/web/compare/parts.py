@@ -49,6 +49,7 @@ def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     match settings.kind:
         case "text":
             st.text_input("The other text", key=lesson.key("other"), placeholder="Yours with one word exchanged")
+            shell.tell_too_long(lesson.key("other"), "The other text")
         case "change":
             _change(lesson, settings, inputs.model)
         case _:

@@ -70,7 +70,8 @@ def begin(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     lesson.fit(layer=len(trace.layers), head=trace.config.n_heads)
     lesson.fit(off_layer=len(trace.layers), off_head=trace.config.n_heads)
     settings = lesson.settings()
-    if settings.kind == "text" and not settings.other and (other := presets.partner(inputs.model, inputs.text)):
+    empty = not st.session_state.get(lesson.key("other"))  # one that is too long stays for its reader to shorten
+    if settings.kind == "text" and empty and (other := presets.partner(inputs.model, inputs.text)):
         lesson.choose(other=other)
     if settings.kind == "model":
         offered = alike(inputs.model)

@@ -31,7 +31,7 @@ def begin(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     place = [cell.get("y"), cell.get("x")] if cell else about[:2] if isinstance(about, list) else []
     if len(place) == 2 and all(type(one) is int and 0 <= one <= 512 for one in place):
         st.session_state["what-if:clicked"] = tuple(place)
-    if not lesson.settings().other and (other := presets.partner(inputs.model, inputs.text)):
+    if not st.session_state.get(lesson.key("other")) and (other := presets.partner(inputs.model, inputs.text)):
         lesson.choose(other=other)
 
 
@@ -42,6 +42,8 @@ def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     columns[0].text_input("The other text", key=lesson.key("other"), placeholder="Yours with one word exchanged")
     if two:
         columns[1].text_input("Answer so far", key=lesson.key("answer"))
+        shell.tell_too_long(lesson.key("answer"), "The answer")
+    shell.tell_too_long(lesson.key("other"), "The other text")
     st.segmented_control(
         "Every head, one at a time", state.HOWS, key=lesson.key("how"), format_func=text.HOWS.__getitem__, required=True
     )
