@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
 
-from attnviz.analysis import ablation, roles
+from attnviz.analysis import ablation, loss_cost, roles
 from attnviz.errors import InvalidParameterError
 from attnviz.nn.checks import check_sizes
 from attnviz.nn.trace import Trace
@@ -46,6 +46,17 @@ class Lost:
     low: Tensor  # (L, H) 95 % interval of the mean; as `moved` for one text
     high: Tensor
     n_texts: int
+    cost: Cost | None = None  # None of a model that predicts no tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Cost:
+    """By how many nats per token a model's loss grows when a head is switched off, as `loss_cost` has it."""
+
+    base: float  # its loss with all heads, the mean over the texts
+    more: Tensor  # (L, H) mean over the texts
+    low: Tensor  # (L, H) 95 % interval of the mean; as `more` for one text
+    high: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +66,7 @@ class Cards:
     roles: roles.Roles
     examples: tuple[tuple[tuple[Example, ...], ...], ...]  # by layer and head, the best first
     lost: Lost | None  # None where layers cannot be run one by one
+    wakes: tuple[tuple[Example | None, ...], ...] = ()  # where each head rests least, of those that rest
 
 
 def of_model(model: Model, texts: Sequence[str], *, each: Callable[[], None] | None = None, seed: int = 0) -> Cards:
@@ -69,15 +81,16 @@ def of_model(model: Model, texts: Sequence[str], *, each: Callable[[], None] | N
         counts.append(roles.counted(trace))
         shares.append(_shares(counts[-1]).sum(dim=1))  # (2, K, LH)
         cells.append(_strongest(trace))
-        if number % step == 0 and (moved := _moved(model, trace)) is not None:
-            swept.append(moved)
+        if number % step == 0 and (one := _swept(model, trace)) is not None:
+            swept.append(one)
         if each is not None:
             each()
     found = roles.with_probes(model, roles.summed(counts, seed), seed)
     hit, whole = torch.stack(shares, dim=1)  # each (texts, K, LH)
     strongest = tuple(torch.stack(one) for one in zip(*cells, strict=True))
     units = torch.arange(len(texts))
-    return Cards(found, _examples(found, hit, whole, units, strongest), _lost(swept))
+    examples, wakes = (_examples(found, hit, whole, units, strongest, awake) for awake in (False, True))
+    return Cards(found, examples, _lost(swept), _first(wakes))
 
 
 def of_trace(model: Model, trace: Trace) -> Cards:
@@ -86,9 +99,10 @@ def of_trace(model: Model, trace: Trace) -> Cards:
     found = roles.summed([counted])
     hit, whole = _shares(counted)  # (T, K, LH)
     strongest = _strongest(trace, by_query=True)
-    moved = _moved(model, trace)
+    swept = _swept(model, trace)
     units = torch.zeros(len(hit), dtype=torch.long)
-    return Cards(found, _examples(found, hit, whole, units, strongest), _lost([] if moved is None else [moved]))
+    examples, wakes = (_examples(found, hit, whole, units, strongest, awake) for awake in (False, True))
+    return Cards(found, examples, _lost([] if swept is None else [swept]), _first(wakes))
 
 
 # ---- examples --------------------------------------------------------------------------------------------
@@ -133,21 +147,28 @@ def _strongest(trace: Trace, *, by_query: bool = False) -> tuple[Tensor, Tensor,
 
 
 def _examples(
-    found: roles.Roles, hit: Tensor, whole: Tensor, units: Tensor, strongest: tuple[Tensor, ...]
+    found: roles.Roles, hit: Tensor, whole: Tensor, units: Tensor, strongest: tuple[Tensor, ...], awake: bool
 ) -> tuple[tuple[tuple[Example, ...], ...], ...]:
-    """Of every head those at `RANKS`; `units` (U,) is whose text each of U shares (U, K, LH) is."""
+    """Of every head those at `RANKS`; `units` (U,) is whose text each of U shares (U, K, LH) is.
+
+    `awake`: of all that does not rest, for heads that rest.
+    """
     n_heads = found.score.shape[2]
     return tuple(
         tuple(
-            tuple(_ranked(_kind(name), layer * n_heads + head, hit, whole, units, strongest))
+            tuple(_ranked(_kind(name, awake), layer * n_heads + head, hit, whole, units, strongest))
             for head, name in enumerate(row)
         )
         for layer, row in enumerate(found.names)
     )
 
 
-def _kind(name: str) -> int:
-    return KINDS.index("" if name == "uniform" else name)
+def _first(wakes: Sequence[Sequence[Sequence[Example]]]) -> tuple[tuple[Example | None, ...], ...]:
+    return tuple(tuple(next(iter(head), None) for head in layer) for layer in wakes)
+
+
+def _kind(name: str, awake: bool) -> int:
+    return KINDS.index("" if name == "uniform" or (awake and name == "sink") else name)
 
 
 def _ranked(
@@ -170,19 +191,32 @@ def _ranked(
 # ---- without the head --------------------------------------------------------------------------------------
 
 
-def _moved(model: Model, trace: Trace) -> Tensor | None:
-    """(L, H), or None where the layers cannot be run one by one."""
+Swept: TypeAlias = tuple[Tensor, "tuple[float, Tensor] | None"]  # how far vectors move, and the loss with its growth
+
+
+def _swept(model: Model, trace: Trace) -> Swept | None:
+    """Of every head (L, H), or None where the layers cannot be run one by one."""
     try:
-        swept = [ablation.moved(trace.final[0], one.final) for one in ablation.each_head(model.transformer, trace)]
+        moved = [ablation.moved(trace.final[0], one.final) for one in ablation.each_head(model.transformer, trace)]
+        return torch.stack(moved), loss_cost.of_text(model, trace)
     except InvalidParameterError:  # a model that another library computes
         return None
-    return torch.stack(swept)
 
 
-def _lost(swept: Sequence[Tensor]) -> Lost | None:
+def _lost(swept: Sequence[Swept]) -> Lost | None:
     if not swept:
         return None
-    moved = torch.stack(list(swept)).double()
-    mean = moved.mean(dim=0)
-    half = 1.96 * moved.std(dim=0) / len(moved) ** 0.5 if len(moved) > 1 else torch.zeros_like(mean)
-    return Lost(mean, (mean - half).clamp_min(0), mean + half, len(moved))
+    mean, half = _mean([moved for moved, _ in swept])
+    costs = [cost for _, cost in swept if cost is not None]
+    cost = None
+    if costs:
+        more, wide = _mean([one for _, one in costs])
+        cost = Cost(sum(base for base, _ in costs) / len(costs), more, more - wide, more + wide)
+    return Lost(mean, (mean - half).clamp_min(0), mean + half, len(swept), cost)
+
+
+def _mean(each: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The mean over texts, and half of its 95 % interval: 0 of one text."""
+    all_ = torch.stack(list(each)).double()
+    mean = all_.mean(dim=0)
+    return mean, 1.96 * all_.std(dim=0) / len(all_) ** 0.5 if len(all_) > 1 else torch.zeros_like(mean)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from attnviz.analysis import roles
-from attnviz.analysis.cards import Cards, Example, Lost
+from attnviz.analysis.cards import Cards, Cost, Example, Lost
 from attnviz.errors import InvalidParameterError
 from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.sample import sample
@@ -57,11 +57,15 @@ def write(path: Path, model: Model, texts: Sequence[str], cards: Cards) -> None:
         "queries": found.queries.tolist(),
         **{name: _rounded(getattr(found, name)) for name in TENSORS},
         "examples": [[[_plain(one) for one in head] for head in layer] for layer in cards.examples],
+        "wakes": [[None if one is None else _plain(one) for one in layer] for layer in cards.wakes],
         "lost": None,
     }
     if lost is not None:
         about["lost"] = {name: _rounded(getattr(lost, name)) for name in ("moved", "low", "high")}
         about["lost"]["n_texts"] = lost.n_texts
+        if lost.cost is not None:
+            about["lost"]["cost"] = {name: _rounded(getattr(lost.cost, name)) for name in ("more", "low", "high")}
+            about["lost"]["cost"]["base"] = round(lost.cost.base, DIGITS)
     lines = (
         f"{json.dumps(name)}:{json.dumps(about[name], separators=(',', ':'), ensure_ascii=False)}" for name in about
     )
@@ -80,8 +84,15 @@ def read(path: Path) -> Stored:
     lost = about["lost"]
     if lost is not None:
         moved, low, high = (_tensor(lost[name]) for name in ("moved", "low", "high"))
-        lost = Lost(moved, low, high, lost["n_texts"])
-    return Stored(Cards(found, examples, lost), texts, about["texts"] is None, about["model"])
+        lost = Lost(moved, low, high, lost["n_texts"], _cost(lost.get("cost")))
+    wakes = tuple(tuple(None if one is None else Example(*one) for one in layer) for layer in about.get("wakes", ()))
+    return Stored(Cards(found, examples, lost, wakes), texts, about["texts"] is None, about["model"])
+
+
+def _cost(about: dict[str, Any] | None) -> Cost | None:
+    if about is None:
+        return None
+    return Cost(about["base"], *(_tensor(about[name]) for name in ("more", "low", "high")))
 
 
 def fingerprint(model: Model) -> str:

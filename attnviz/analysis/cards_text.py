@@ -154,6 +154,32 @@ def lost(without: Lost, layer: int, head: int, where: str) -> str:
     )
 
 
+def cost(without: Lost, layer: int, head: int, where: str) -> str:
+    """What a head's removal costs in nats per token; "" where the model has no loss."""
+    if without.cost is None:
+        return ""
+    more, low, high = (float(one[layer, head]) for one in (without.cost.more, without.cost.low, without.cost.high))
+    texts = where if without.n_texts == 1 else f"{without.n_texts} of these texts"
+    if without.n_texts > 1 and low <= 0 <= high:
+        less = "no change that could not be chance"
+    else:
+        less = "better without it" if more < 0 else "worse without it"
+    over = f" (95\u202f% interval {signed(low, 3)} to {signed(high, 3)})" if without.n_texts > 1 else ""
+    return (
+        f"What its removal costs: {signed(more, 3)} nats per predicted token{over}, {less}; with all heads the loss is "
+        f"{number(without.cost.base)}, on {texts}."
+    )
+
+
+def wakes(one: Example, query: str, key: str, name: str) -> str:
+    """The text on which a head does most: of one without a role, or that rests, the one where it rests least."""
+    does = f"{percent(one.share)} of its attention does not rest"
+    if name not in ("", "sink", "uniform"):
+        does = f"{percent(one.share)} of what counts goes where its role says"
+    cell = f"“{query}” gives {percent(one.weight)} to “{key}”"
+    return f"The text that wakes it most, of those it was judged on: here {does}, and {cell}."
+
+
 def reads(query: str, key: str, score: float, weight: float, by_key: Sequence[tuple[Part, float]]) -> str:
     """Which part of the model the key owes most of a score to."""
     part, term = max(by_key, key=lambda one: one[1])
@@ -163,7 +189,7 @@ def reads(query: str, key: str, score: float, weight: float, by_key: Sequence[tu
     )
 
 
-def signed(value: float) -> str:
-    """A term of a sum."""
-    text = number(value)
+def signed(value: float, digits: int = 2) -> str:
+    """A term of a sum, or a change."""
+    text = number(value, digits)
     return text if text.startswith("−") else f"+{text}"

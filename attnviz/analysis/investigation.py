@@ -125,7 +125,7 @@ def investigate(
     found = kept.cards if kept else tried("cards", "the heads’ roles", lambda: _cards(model, trace))
     texts = kept.texts if kept else (trace.encodings[0].text,) if trace.encodings else ()
     asked, hidden = trace, None
-    if fills_in(model, trace):
+    if predictions.fills_in(model, trace):
         asked, hidden = _hiding_one(model, trace)
     swept = tried("sweep", "each head switched off", lambda: _sweep(model, asked, hidden))
     heads = _chosen(found, swept, chosen)
@@ -172,14 +172,6 @@ def heads_in(written: str) -> tuple[Head, ...]:
     return tuple(heads)
 
 
-def fills_in(model: Model, trace: Trace) -> bool:
-    """Whether a model predicts hidden tokens instead of next ones."""
-    has_tokens = trace.logits is not None and trace.logits.dim() == 3
-    return (
-        has_tokens and trace.source is None and trace.config.kind == "encoder" and model.tokenizer.mask_id is not None
-    )
-
-
 def _cards(model: Model, trace: Trace) -> Cards:
     if model.reads != "text":
         raise InvalidParameterError(f"{model.info.title} reads {model.reads}s, and roles are of models that read text")
@@ -195,7 +187,7 @@ def _hiding_one(model: Model, trace: Trace) -> tuple[Trace, int | None]:
     if not words:
         return trace, None
     ids = list(encoding.ids)
-    assert model.tokenizer.mask_id is not None  # as `fills_in` has seen to
+    assert model.tokenizer.mask_id is not None  # as `predictions.fills_in` has seen to
     ids[words[-1]] = model.tokenizer.mask_id
     return model.run(ids, intervention=trace.intervention), words[-1]
 

@@ -11,7 +11,7 @@ Explainability for Unsupervised Models", section 2.1. At the run itself it is â€
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from torch import Tensor
 from attnviz.errors import InvalidParameterError
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
+
+if TYPE_CHECKING:
+    from attnviz.models.model import Model
 
 Kind = Literal["token", "class", "embedding"]
 
@@ -64,6 +67,14 @@ def _read_by_classifier(trace: Trace, n: int) -> tuple[int, ...]:
     if getattr(trace.config, "head", None) == "distillation":
         return 0, 1
     return (0,) if trace.config.kind == "encoder" else (n - 1,)
+
+
+def fills_in(model: Model, trace: Trace) -> bool:
+    """Whether a model predicts hidden tokens instead of next ones."""
+    has_tokens = trace.logits is not None and trace.logits.dim() == 3
+    return (
+        has_tokens and trace.source is None and trace.config.kind == "encoder" and model.tokenizer.mask_id is not None
+    )
 
 
 def of_run(prediction: Prediction, trace: Trace, *, batch: int = 0, along: Tensor | None = None) -> float:

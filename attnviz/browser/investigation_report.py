@@ -161,6 +161,7 @@ def _card(found: Investigation, head: Head) -> dict[str, Any]:
         "measures": measures,
         "examples": _examples(found, head),
         "lost": cards_text.CANNOT_LOSE if lost is None else cards_text.lost(lost, layer, number_, found.where),
+        "cost": "" if lost is None else cards_text.cost(lost, layer, number_, found.where),
         "reads": _reads(found, head),
     }
 

@@ -71,7 +71,7 @@ def test_an_example_opens_in_explore_with_the_same_number(page: Page, minilm: Mo
     stored = cards_file.shipped("minilm")
     assert stored is not None
     best = stored.cards.examples[1][9][0]
-    (link,) = page.get("page_link")
+    link = page.get("page_link")[0]
     query = dict(part.split("=", 1) for part in link.proto.query_string.split("&"))
     assert (query["layer"], query["head"], query["q"], query["k"]) == ("1", "9", str(best.query), str(best.key))
     weight = minilm.run(stored.texts[best.text]).layers[1].attention.weights[0, 9, best.query, best.key]
@@ -165,3 +165,23 @@ def test_the_page_to_keep_has_the_chosen_head_first(monkeypatch: pytest.MonkeyPa
     kept = written[-1]().decode()
     assert kept.index("<h3>Layer 2, head 1</h3>") < kept.index("<h3>", kept.index("<h3>") + 1)
     assert "What does " in kept and "sweep.csv" in kept
+
+
+def test_the_text_that_wakes_a_head_opens_with_the_same_number() -> None:
+    stored = cards_file.shipped("austen")
+    assert stored is not None and stored.cards.lost is not None and stored.cards.lost.cost is not None
+    app = opened("heads", model="austen", layer=3, head=1)
+    one = stored.cards.wakes[3][1]
+    assert one is not None
+    links = [dict(part.split("=", 1) for part in link.proto.query_string.split("&")) for link in app.get("page_link")]
+    assert (links[1]["layer"], links[1]["head"], links[1]["q"], links[1]["k"]) == (
+        "3",
+        "1",
+        str(one.query),
+        str(one.key),
+    )
+    weights = load("austen").run(stored.texts[one.text]).layers[3].attention.weights
+    written = " ".join(one.value for one in app.text)
+    assert f"gives {percent(float(weights[0, 1, one.query, one.key]))} to" in written
+    assert f"{percent(one.share)} of its attention does not rest" in written
+    assert "What its removal costs: " in app.prose and "nats per predicted token" in app.prose

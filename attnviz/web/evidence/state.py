@@ -39,12 +39,6 @@ class Settings:
             raise InvalidParameterError("target, position or layer is out of range")
 
 
-def fills_in(model: Model, trace: Trace) -> bool:
-    """Whether a model predicts hidden tokens instead of next ones."""
-    has_tokens = trace.logits is not None and trace.logits.dim() == 3
-    return has_tokens and trace.config.kind == "encoder" and model.tokenizer.mask_id is not None
-
-
 def run(name: str, source: str, hidden: int | None) -> Trace:
     """A text's run, one of its tokens hidden or none. Errors: as `Model.run`."""
     return cache.trace(name, source) if hidden is None else _hiding(name, source, hidden)
@@ -54,7 +48,7 @@ def run(name: str, source: str, hidden: int | None) -> Trace:
 def _hiding(name: str, source: str, hidden: int) -> Trace:
     model = cache.model(name)
     ids = list(cache.trace(name, source).encodings[0].ids)
-    assert model.tokenizer.mask_id is not None  # as `fills_in` has seen to
+    assert model.tokenizer.mask_id is not None  # as `predictions.fills_in` has seen to
     ids[hidden] = model.tokenizer.mask_id
     return model.run(ids)
 
@@ -101,7 +95,7 @@ def shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
 def _shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
     model, whole = cache.model(inputs.model), cache.trace(inputs.model, inputs.text)
     hidden = None
-    if fills_in(model, whole):
+    if predictions.fills_in(model, whole):
         hidden = lesson.follow_token("position", whole.encodings[0].labels, whole.encodings[0].special, noun="")
     lesson.fit(layer=len(whole.layers))
     settings = lesson.settings()

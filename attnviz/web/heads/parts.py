@@ -146,6 +146,9 @@ def card(lesson: Lesson[Settings], shown: Shown) -> None:
     lost = shown.cards.lost
     cost = cards_text.CANNOT_LOSE if lost is None else cards_text.lost(lost, shown.layer, shown.head, shown.where)
     lesson.sentence(cost, part="lost")
+    if lost is not None and lost.cost is not None:
+        lesson.sentence(cards_text.cost(lost, shown.layer, shown.head, shown.where), part="cost")
+    _wakes(shown)
 
 
 _COLUMNS = (("Looks at", ""), ("share", "number"), ("95\u202f% interval", "number"), ("chance", "number"))
@@ -181,14 +184,7 @@ def _examples(lesson: Lesson[Settings], shown: Shown) -> None:
     columns = (("Example", ""), ("share", "number"), ("strongest", ""), ("weight", "number"))
     rows = [(offered[number], _row(shown, one)) for number, one in enumerate(examples)]
     table("Examples, the best first", columns, rows, key=EXAMPLES, chosen=str(now))
-    one = examples[now]
-    query = {"model": shown.inputs.model, "text": shown.texts[one.text]}
-    place = {"layer": shown.layer, "head": shown.head, "q": one.query, "k": one.key}
-    st.page_link(
-        "pages/explore.py",
-        label="Open this example in Explore",
-        query_params=query | {k: str(v) for k, v in place.items()},
-    )
+    _opens(shown, examples[now], "Open this example in Explore")
 
 
 def _row(shown: Shown, one: Example) -> list[tuple[str, ...]]:
@@ -198,6 +194,26 @@ def _row(shown: Shown, one: Example) -> list[tuple[str, ...]]:
     start = labels[one.query] if by_query else source if len(source) <= 70 else source[:69] + "…"
     cell = f"{labels[one.query]} → {labels[one.key]}"
     return [(start, cards_text.rank(one, by_query=by_query)), (percent(one.share),), (cell,), (percent(one.weight),)]
+
+
+def _wakes(shown: Shown) -> None:
+    """A text that wakes the head, where many were tried, and the way to it."""
+    wakes = shown.cards.wakes
+    one = wakes[shown.layer][shown.head] if wakes and len(shown.texts) > 1 else None
+    if one is None:
+        return
+    source = shown.texts[one.text]
+    labels = state.encoding(shown.inputs.model, source).labels
+    name = shown.cards.roles.names[shown.layer][shown.head]
+    st.text(cards_text.wakes(one, labels[one.query], labels[one.key], name))
+    st.text(f"“{source}”")
+    _opens(shown, one, "Open the text that wakes it in Explore")
+
+
+def _opens(shown: Shown, one: Example, label: str) -> None:
+    query = {"model": shown.inputs.model, "text": shown.texts[one.text]}
+    place = {"layer": shown.layer, "head": shown.head, "q": one.query, "k": one.key}
+    st.page_link("pages/explore.py", label=label, query_params=query | {k: str(v) for k, v in place.items()})
 
 
 def reads_from(lesson: Lesson[Settings], shown: Shown) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from attnviz import Intervention, InvalidParameterError, Model, Trace, load
-from attnviz.analysis import ablation, cards, cards_file, roles
+from attnviz.analysis import ablation, cards, cards_file, cards_text, roles
 from attnviz.analysis.cards import Cards
 from attnviz.inputs.sample import sample
 
@@ -93,12 +94,71 @@ def test_what_is_lost_is_the_sweep_and_over_texts_its_mean(austen: Model, made: 
     alone = cards.of_trace(austen, trace).lost
     assert alone is not None and torch.equal(alone.moved, torch.stack(swept).double())
     assert torch.equal(alone.low, alone.moved) and torch.equal(alone.high, alone.moved)
-    several = cards._lost([torch.tensor([[0.1, 0.4]]), torch.tensor([[0.3, 0.4]])])
-    assert several is not None
+    several = cards._lost([(torch.tensor([[0.1, 0.4]]), None), (torch.tensor([[0.3, 0.4]]), None)])
+    assert several is not None and several.cost is None
     half = 1.96 * 0.2 / 2**0.5 / 2**0.5  # of 0.1 and 0.3
     torch.testing.assert_close(several.moved, torch.tensor([[0.2, 0.4]]).double())
     torch.testing.assert_close(several.low, torch.tensor([[0.2 - half, 0.4]]).double().clamp_min(0), atol=1e-6, rtol=0)
     torch.testing.assert_close(several.high, torch.tensor([[0.2 + half, 0.4]]).double(), atol=1e-6, rtol=0)
+
+
+def test_the_cost_is_the_loss_of_a_run_without_the_head(austen: Model, made: Cards) -> None:
+    trace = austen.run(TEXTS[0])
+    found = cards.of_trace(austen, trace).lost
+    assert found is not None and found.cost is not None and trace.logits is not None
+    goal = torch.tensor(trace.encodings[0].ids[1:])
+    base = F.cross_entropy(trace.logits[0, :-1], goal)
+    assert found.cost.base == pytest.approx(float(base), abs=1e-5)
+    for layer, head in ((1, 3), (3, 0)):
+        changed = austen.run(TEXTS[0], intervention=Intervention(head_scale=((layer, head, 0.0),))).logits
+        assert changed is not None
+        worse = float(F.cross_entropy(changed[0, :-1], goal) - base)
+        assert float(found.cost.more[layer, head]) == pytest.approx(worse, abs=1e-4)
+    assert made.lost is not None and made.lost.cost is not None
+    assert bool((made.lost.cost.low < made.lost.cost.more).all())
+
+
+def test_of_a_model_that_fills_in_the_cost_is_of_hidden_tokens() -> None:
+    tales = load("tales")
+    text = cards_file.shipped("tales").texts[0]  # type: ignore[union-attr]
+    trace = tales.run(text)
+    found = cards.of_trace(tales, trace).lost
+    encoding = trace.encodings[0]
+    hidden = [i for i, special in enumerate(encoding.special) if not special][3::7]
+    ids = [tales.tokenizer.mask_id if i in hidden else one for i, one in enumerate(encoding.ids)]
+    goal = torch.tensor([encoding.ids[i] for i in hidden])
+    losses = [
+        F.cross_entropy(tales.run(ids, intervention=change).logits[0, hidden], goal)  # type: ignore[index,arg-type]
+        for change in (None, Intervention(head_scale=((1, 1, 0.0),)))
+    ]
+    assert found is not None and found.cost is not None
+    assert found.cost.base == pytest.approx(float(losses[0]), abs=1e-5)
+    assert float(found.cost.more[1, 1]) == pytest.approx(float(losses[1] - losses[0]), abs=1e-4)
+
+
+def test_where_there_is_no_loss_none_is_said() -> None:
+    tiny = load("scratch:tiny")
+    for text in ("The cat sat.", "a"):
+        found = cards.of_trace(tiny, tiny.run(text)).lost
+        assert found is not None and found.cost is None and cards_text.cost(found, 0, 0, "your text") == ""
+
+
+def test_the_text_that_wakes_a_head_is_the_one_where_it_does_most(austen: Model, made: Cards) -> None:
+    assert made.wakes[1][3] == made.examples[1][3][0]  # it has a role: the best example
+    places = [(y, x) for y, row in enumerate(made.roles.names) for x, name in enumerate(row) if name in ("sink", "")]
+    assert places
+    for layer, head in places[:3]:
+        shares = []
+        for text in TEXTS:
+            trace = austen.run(text)
+            w = trace.layers[layer].attention.weights[0, head].double()
+            rows = [i for i in asked(trace) if i > 1]
+            special = trace.encodings[0].special
+            rests = [j for j in range(len(special)) if j == 0 or special[j]]
+            shares.append(1 - float(w[rows][:, rests].sum() / w[rows].sum()))
+        one = made.wakes[layer][head]
+        assert one is not None and one.share == pytest.approx(shares[one.text], abs=0.02)
+        assert shares[one.text] == pytest.approx(max(shares), abs=0.02)
 
 
 def test_a_file_gives_back_what_was_written(tmp_path: Path, austen: Model, made: Cards) -> None:
@@ -109,6 +169,11 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path, austen: Model, made:
     torch.testing.assert_close(back.cards.roles.score, made.roles.score, atol=6e-5, rtol=0, equal_nan=True)
     assert back.cards.lost is not None and made.lost is not None
     torch.testing.assert_close(back.cards.lost.moved.double(), made.lost.moved, atol=6e-5, rtol=0)
+    assert back.cards.lost.cost is not None and made.lost.cost is not None
+    torch.testing.assert_close(back.cards.lost.cost.more.double(), made.lost.cost.more, atol=6e-5, rtol=0)
+    assert [[one and one.text for one in row] for row in back.cards.wakes] == [
+        [one and one.text for one in row] for row in made.wakes
+    ]
     one, other = back.cards.examples[1][3][0], made.examples[1][3][0]
     assert replace(one, share=0, weight=0) == replace(other, share=0, weight=0)
 
