@@ -176,4 +176,4 @@ def test_a_digit_is_drawn_in_the_page_and_a_head_switched_off(page_of_digits: Pa
     expect(page.locator("#live-answer")).to_contain_text(percent(float(trace.logits.softmax(-1).max())))  # type: ignore[union-attr]
     assert serious(page) == [] and trouble == []
     page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")  # once it has been laid out anew
