@@ -307,11 +307,18 @@ def model_names() -> dict[str, str]:
     """The models that run on one text alone, name → title with its size; this session's own ones first."""
     own_infos = [one.info for one in own_models().values() if reads(one.transformer.config) == "text"]
     shared = [info for info in shared_infos() if info.family not in ("Encoder-decoder", "Vision")]
-    return {
-        info.name: f"{info.title} ({info.n_layers} × {info.n_heads} heads)"
-        for info in (*own_infos, *shared)
-        if info.name != "scratch:test"
-    }
+    return {info.name: sized(info) for info in (*own_infos, *shared) if info.name != "scratch:test"}
+
+
+def title(name: str) -> str:
+    """What a model is called in lists and in the line about a page, with its size; its name where it is in no list."""
+    listed = {one.info.name: one.info for one in own_models().values()} | {info.name: info for info in shared_infos()}
+    return sized(listed[name]) if name in listed else name
+
+
+def sized(info: ModelInfo) -> str:
+    """A model's title with its size."""
+    return f"{info.title} ({info.n_layers} × {info.n_heads} heads)"
 
 
 def reads(config: ModelConfig) -> str:

@@ -190,7 +190,7 @@ class Lesson(Generic[T]):
                 f"This page shows the first {LONGEST} tokens of your text; {left_out:,} more are left out here, "
                 "not in the sidebar."
             )
-        self._reads = cache.model_names().get(given.model, given.model), text
+        self._reads = cache.title(given.model), text
         return shell.Inputs(given.model, text)
 
     # ---- the parts of a lesson ---------------------------------------------------------------

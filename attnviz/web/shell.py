@@ -222,7 +222,6 @@ def sidebar(page: str) -> None:
     if page in OWN_INPUTS:
         state.update({key: state[key] for key in ("text", "model")})  # or Streamlit forgets what it does not draw
         return
-    titles = cache.model_names()
     reloads.tell_anew(("text", "model"))
     with st.sidebar:
         st.subheader("attnviz", anchor=False)
@@ -240,14 +239,14 @@ def sidebar(page: str) -> None:
         for text, why in examples().values():
             if text == state["text"]:
                 st.caption(why)
-        options = list(titles)
+        options = list(cache.model_names())
         if state["model"] not in options:
             options.append(state["model"])
         st.selectbox(
             "Model",
             options,
             key="model",
-            format_func=lambda name: titles.get(name, name),
+            format_func=cache.title,
             accept_new_options=True,
             help="Or type hf:org/name: a model of any architecture from the Hugging Face hub",
         )
@@ -272,7 +271,7 @@ def page_tools(page: str, pages: Sequence[str]) -> None:
     text, model = st.session_state["text"], st.session_state["model"] or "minilm"
     about, left_out = "", []
     if page not in OWN_INPUTS:
-        about = f"{cache.model_names().get(model, model)} · “{shortened(text)}”"
+        about = f"{cache.title(model)} · “{shortened(text)}”"
         if len(text) > LONGEST_LINK:
             left_out.append(f"It does not carry your text: a link holds at most {LONGEST_LINK:,} characters.")
         if model.startswith(cache.OWN):

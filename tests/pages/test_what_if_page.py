@@ -202,3 +202,9 @@ def test_another_text_that_is_too_long_is_said_and_stays() -> None:
     app.run()
     assert "The other text has 100,001 characters; at most 100,000 can be read. It stays in its field" in app.prose
     assert app.session_state["what_if.other"] == typed
+
+
+def test_a_model_of_two_texts_stands_in_the_sidebar_by_its_title() -> None:
+    app = opened("what_if", model="dates", text="1 May 2021")
+    (chosen,) = [one for one in app.sidebar.selectbox if one.label == "Model"]
+    assert chosen.value == "dates" and chosen.options[-1] == "Dates (1 × 4 heads)"

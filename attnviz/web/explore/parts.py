@@ -73,7 +73,7 @@ def downstream(inputs: shell.Inputs, shown: state.Shown) -> None:
         figures.downstream_lines(moved, labels, token, shell.palette()),
         title="How far the change carries",
         alt=sentence,
-        says=text.picture_line(cache.model_names().get(inputs.model, inputs.model), inputs.text, shown.change),
+        says=text.picture_line(cache.title(inputs.model), inputs.text, shown.change),
         data=lambda: _table(moved, labels),
         file="downstream",
         key="downstream",

@@ -74,7 +74,7 @@ def sidebar() -> shell.Inputs:
 def sources() -> dict[str, str]:
     """The numbers that can be walked through, by value of `Settings.of`."""
     model = sidebar().model
-    title = cache.model_names().get(model, model).split(" (")[0]
+    title = cache.title(model).split(" (")[0]
     return {"hand": "By hand: 4 numbers a word", "text": f"Your text in {title}"}
 
 
