@@ -114,14 +114,14 @@ def score_parts(model: str, source: str, layer: int, head: int, query: int, key:
 
 def page_to_keep(shown: Shown) -> Callable[[], bytes]:
     """What writes the file; it is called when the reader asks for it, away from the session."""
-    model, trace = cache.model(shown.inputs.model), cache.trace(shown.inputs.model, shown.inputs.text)
+    model, source = cache.model(shown.inputs.model), shown.inputs.text
     stored = judged(shown.inputs.model) if len(shown.texts) > 1 else None
     heads = [(shown.layer, shown.head)]
 
     def write() -> bytes:
         from attnviz.browser import investigation_report  # not for the first look, which keeps nothing
 
-        found = investigation.investigate(model, trace, stored=stored, chosen=heads)
+        found = investigation.investigate(model, model.run(source), stored=stored, chosen=heads)
         return investigation_report.html(found).encode()
 
     return write
