@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from attnviz.web import course, shell
+from attnviz.web import course, page_style, shell
 
 shell.ensure()
 st.title("Where do I begin?", anchor=False)
-with st.container(key="lesson-sentence-main"):
+with st.container(key=page_style.key("lesson-sentence", "main")):
     st.text(course.summary())
 course.table()

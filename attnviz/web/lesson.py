@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import streamlit as st
 
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.web import cache, prediction, reloads, shell, thread
+from attnviz.web import cache, page_style, prediction, reloads, shell, thread
 from attnviz.web.components.chart import chart
 from attnviz.web.components.in_view import in_view
 from attnviz.web.settings_link import accept, from_query, to_query
@@ -201,7 +201,7 @@ class Lesson(Generic[T]):
 
     def sentence(self, text: str, part: str = "main") -> None:
         """What the numbers say now, under the question or a section's title. Not interpreted; `part` names it."""
-        with st.container(key=f"lesson-sentence-{part}"):
+        with st.container(key=page_style.key("lesson-sentence", part)):
             st.text(text)
 
     def section(self, title: str) -> None:
@@ -231,19 +231,23 @@ class Lesson(Generic[T]):
 
     def veil(self, name: str, height: int) -> None:
         """The place of what is hidden until the guess, as high (px) as it will be, so that nothing moves."""
-        prediction.veil(f"{self.name}-{name}", height)
+        prediction.veil(name, height)
 
     def picture(
         self, figure: go.Figure, *, title: str, alt: str, data: Numbers, file: str, key: str = "", points: bool = False
     ) -> None:
         """A figure under a title that states its point, with its data as CSV; kept, it tells model, text, settings."""
         says = settings_text(st.session_state.get(self.kept, self.first), *self._reads)
-        place = f"lesson-picture-{key or file}"
+        place = page_style.key("lesson-picture", key or file)
         chart(figure, title=title, alt=alt, says=says, data=data, file=file, key=place, points=points)
 
     def in_view(self, place: str = "") -> None:
         """Marks the place above what things to try change: choosing one of them brings it into view."""
-        in_view(st.session_state.get(self._tried(place), 0), key=f"{self.name}-in-view{place}")
+        in_view(
+            st.session_state.get(self._tried(place), 0),
+            page_style.key("in-view", place),
+            key=f"{self.name}-in-view{place}",
+        )
 
     def _tried(self, place: str) -> str:
         """Where it is kept how often things to try were chosen that change what stands below a place."""
@@ -262,7 +266,7 @@ class Lesson(Generic[T]):
             place: of what they change, as for `in_view`, where a page has several.
         """
         kept = {*keeps, *self.follows, *self._followed}
-        with st.container(key=f"lesson-tries-{first}" if first else "lesson-tries", horizontal=True):
+        with st.container(key=page_style.key("lesson-tries", str(first) if first else ""), horizontal=True):
             st.text("Try")
             for number, one in enumerate(tries, first):
                 st.button(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from attnviz.web import shell
+from attnviz.web import page_style, shell
 from attnviz.web.components import course_view
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def ask(page: str, name: str, question: Question, *, everywhere: bool = False) -
     answered = _answers(page).get(name)
     guess = answered.guess if answered is not None and answered.question == question else ""
     key = f"{page}.quiz.{name}"
-    with st.container(key=f"lesson-predict-{name}"):
+    with st.container(key=page_style.key("lesson-predict", name)):
         st.session_state[key] = guess or None
         st.pills(
             shell.escaped(asks),
@@ -76,7 +76,7 @@ def ask(page: str, name: str, question: Question, *, everywhere: bool = False) -
             on_change=_take_guess,
             args=(page, name, question, everywhere),
         )
-        with st.container(key=f"lesson-verdict-{name}", horizontal=True, vertical_alignment="center"):
+        with st.container(key=page_style.key("lesson-verdict", name), horizontal=True, vertical_alignment="center"):
             st.text(_verdict(question, guess) if revealed else "Guess, and the answer shows.")
             st.button(
                 "Ask me again" if revealed else "Show me",
@@ -86,13 +86,13 @@ def ask(page: str, name: str, question: Question, *, everywhere: bool = False) -
                 args=(page, name, question, everywhere),
             )
             if is_answered(page):
-                course_view.mark_done(page, key=f"lesson-done-{name}")
+                course_view.mark_done(page, key=page_style.key("lesson-done", name))
     return revealed
 
 
 def veil(name: str, height: int) -> None:
     """The place of what is hidden, as high as it will be (px), so that nothing moves when it comes."""
-    with st.container(key=f"lesson-veil-{name}", height=height, border=False):
+    with st.container(key=page_style.key("lesson-veil", name), height=height, border=False):
         st.text("Hidden until you have guessed.")
 
 

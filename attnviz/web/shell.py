@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache as remember
 from functools import wraps
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import streamlit as st
@@ -20,7 +19,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from attnviz import figures
 from attnviz.errors import ModelError
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.web import cache, metrics, reloads
+from attnviz.web import cache, metrics, page_style, reloads
 from attnviz.web.components import page_tools as tools
 from attnviz.web.page_end import end_page, end_run
 from attnviz.web.settings_text import shortened
@@ -218,7 +217,7 @@ def link_to(inputs: Inputs, settings: Mapping[str, str]) -> dict[str, str]:
 def sidebar(page: str) -> None:
     """Model, text and examples, shared by all pages that read them; the others have no sidebar."""
     state = st.session_state
-    st.html(Path(__file__).with_name("page.css"))
+    st.html(page_style.style_sheet())
     if page in OWN_INPUTS:
         state.update({key: state[key] for key in ("text", "model")})  # or Streamlit forgets what it does not draw
         return
@@ -340,8 +339,13 @@ def escaped(text: str) -> str:
 def notice(sentence: str) -> None:
     """Something went wrong: marked by a bar at its side, not by a colour. The text is not interpreted."""
     st.session_state["notices"] = number = st.session_state.get("notices", 0) + 1  # a page may have several
-    with st.container(key=f"shell-notice-{number}"):
+    key = f"shell-notice-{number}"
+    with st.container(key=key):
         st.text(sentence)
+        st.html(
+            f"<style>.st-key-{key} {{ border-left: 3px solid currentColor; padding-left: 0.75rem }}"
+            f".st-key-{key} .stText {{ max-width: 46em; white-space: pre-wrap }}</style>"
+        )
 
 
 def refuse(sentence: str) -> NoReturn:

@@ -94,7 +94,7 @@ def test_every_mask_and_every_control(visit: Open, minilm: Model) -> None:
 def test_the_predictions_the_leak_test_and_the_padded_batch(visit: Open, minilm: Model) -> None:
     page = visit("?revealed=0")
     for name in ("outputs", "leak"):
-        expect(page.locator(f".st-key-lesson-veil-masks-{name}")).to_contain_text("Hidden until you have guessed")
+        expect(page.locator(f".st-key-lesson-veil-{name}")).to_contain_text("Hidden until you have guessed")
     press(page, "those of the last third")
     expect(page.locator(".st-key-lesson-predict-thirds")).to_contain_text("you said “those of the last third”, it is")
     press(page, "only its own and later ones")

@@ -71,7 +71,7 @@ def test_every_control_moves_what_it_says(visit: Open) -> None:
 
 def test_a_guess_uncovers_the_bars(open_app: Open) -> None:
     page = open_app("positions?revealed=0", still=True)
-    expect(page.locator(".st-key-lesson-veil-positions-shuffled")).to_contain_text("Hidden until you have guessed")
+    expect(page.locator(".st-key-lesson-veil-shuffled")).to_contain_text("Hidden until you have guessed")
     question = page.locator(".st-key-lesson-predict-shuffled")
     page.wait_for_selector(QUIET)
     still(page)  # the page's styles come a little after its words

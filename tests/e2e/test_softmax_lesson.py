@@ -67,7 +67,7 @@ def test_every_other_control(visit: Open) -> None:
 def test_a_guess_uncovers_the_curves_and_stays_out_of_the_link(open_app: Open) -> None:
     page = open_app("softmax?revealed=0")
     expect(page.locator(".js-plotly-plot")).to_have_count(5)
-    expect(page.locator(".st-key-lesson-veil-softmax-curves")).to_contain_text("Hidden until you have guessed")
+    expect(page.locator(".st-key-lesson-veil-curves")).to_contain_text("Hidden until you have guessed")
     page.get_by_role("radio", name="It gains").or_(page.get_by_role("button", name="It gains")).first.click()
     expect(page.locator(".st-key-lesson-predict-sharper")).to_contain_text("squares every weight")
     expect(page.locator(".js-plotly-plot")).to_have_count(6)

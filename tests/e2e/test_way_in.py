@@ -259,6 +259,22 @@ def test_nothing_of_the_page_is_changed_and_words_in_fields_are_left_alone(visit
     assert {"layer", "layers"} & {word.lower() for word in marked} and not chips  # where it stands first
 
 
+def test_words_are_marked_where_one_looks(visit_softmax: Open) -> None:
+    """The browser paints whatever is marked at every change of the page: what is far from the window is not."""
+    page = visit_softmax("?text=Two+birds+sing.")
+    read(page)
+    marks = """() => [...CSS.highlights.get('attnviz-term')].map(({startContainer}) => {
+      const {top, bottom} = startContainer.parentElement.getBoundingClientRect();
+      return bottom > -240 && top < innerHeight + 240;
+    })"""
+    assert page.evaluate(marks) and all(page.evaluate(marks))
+    above = page.evaluate("[...CSS.highlights.get('attnviz-term')].length")
+    page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, main.scrollHeight / 2)")
+    page.wait_for_function(f"() => {{ const near = ({marks})(); return near.length && near.every(Boolean); }}")
+    page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 0)")
+    page.wait_for_function(f"[...CSS.highlights.get('attnviz-term')].length === {above}")
+
+
 # ---- the glossary and the lessons -----------------------------------------------------------------------
 
 

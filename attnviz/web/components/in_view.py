@@ -14,7 +14,7 @@ _mount = bridge.component(
 )
 
 
-def in_view(number: int, *, key: str) -> None:
+def in_view(number: int, place: str, *, key: str) -> None:
     """Marks the place, which takes no room; it is brought into view whenever `number` is another than before."""
-    with st.container(key=f"in-view-{key}"):
+    with st.container(key=place):
         _mount(data={"number": number}, key=key)

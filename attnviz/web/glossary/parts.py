@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from attnviz.web import course
+from attnviz.web import course, page_style
 from attnviz.web.components import glossary_view
 from attnviz.web.glossary import state, text
 
@@ -20,7 +20,7 @@ def words(page: str) -> None:
 def every_term() -> None:
     """The page: all terms, to be searched."""
     st.title("What does this word mean?", anchor=False)
-    with st.container(key="lesson-sentence-main"):
+    with st.container(key=page_style.key("lesson-sentence", "main")):
         st.text(text.summary(len(state.entries())))
     glossary_view.glossary_view(_listed(), key="glossary")
 

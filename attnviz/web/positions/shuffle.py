@@ -14,7 +14,7 @@ from attnviz import figures
 from attnviz.analysis import word_order
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.encoding import Encoding
-from attnviz.web import cache, prediction, shell
+from attnviz.web import cache, page_style, prediction, shell
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.positions import state, text
 from attnviz.web.positions.state import LARGEST, Settings
@@ -114,7 +114,7 @@ def _next_seed(lesson: Lesson[Settings], seed: int) -> None:
 def _both_texts(encoding: Encoding, order: Sequence[int]) -> None:
     texts = {"before": encoding.labels, "after": [encoding.labels[i] for i in order]}
     for name, labels in texts.items():
-        with st.container(horizontal=True, gap="small", key=f"positions-text-{name}"):
+        with st.container(horizontal=True, gap="small", key=page_style.key("positions-text", name)):
             st.text(name, width="content")
             st.text(" ".join(labels), width="stretch")
 

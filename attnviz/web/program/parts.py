@@ -23,6 +23,7 @@ FORMULA = r"""\begin{aligned}
 &\text{count: weight of the start}=\frac{1}{1+n}\\
 &\text{apply: } \mathrm{ReLU}\Big(\sum_{i=1}^{m} x_i-(m-1)\Big)=1 \text{ only if all } m \text{ values are there}
 \end{aligned}"""
+MOST_TABLES = 8  # of a head whose select has many conditions
 SOURCE = (
     "The language: Weiss et al. 2021, “Thinking Like Transformers” (RASP). Into weights: Lindner et al. 2023, “Tracr”. "
     "Each value of each name is one direction of the residual stream. There are no LayerNorms. Of several keys a score "
@@ -147,7 +148,8 @@ def weights(lesson: Lesson[Settings], shown: Outcome) -> None:
     """What the chosen head's weights ask for, a picture for each condition."""
     lesson.sentence(text.about_head(shown), part="head")
     tables = state.asked(shown)
-    for number, (column, table) in enumerate(zip(st.columns(max(2, len(tables))), tables, strict=False)):
+    drawn = tables[:MOST_TABLES]
+    for number, (column, table) in enumerate(zip(st.columns(max(2, len(drawn))), drawn, strict=False)):
         title = text.table_title(table.query_name, table.key_name)
         data = pd.DataFrame(table.scores, index=table.queries, columns=table.keys).reset_index(names="query")
         with column:
@@ -158,6 +160,8 @@ def weights(lesson: Lesson[Settings], shown: Outcome) -> None:
                 data=data,
                 file=f"program-{number}",
             )
+    if len(tables) > MOST_TABLES:
+        st.caption(f"The first {MOST_TABLES} of {len(tables)} conditions are drawn.")
 
 
 def tries(lesson: Lesson[Settings]) -> None:

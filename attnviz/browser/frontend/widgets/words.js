@@ -3,7 +3,8 @@
 
    Nothing of the page is changed: the words are marked by a highlight of the browser, and found again under the
    pointer by their place. Places are kept as numbers: the browser would move every live range at every change of the
-   page, and a chart makes thousands. */
+   page, and a chart makes thousands. And only what is in the window, or close to it, is marked: at every change of the
+   page the browser paints anew whatever has a mark. */
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
 import { findTerms, termFinder } from "../core/term-finder.js";
@@ -14,8 +15,10 @@ const MARK = "attnviz-term";
 const MARK_CSS = `::highlight(${MARK}) { text-decoration: underline dotted 1px; text-underline-offset: 3px }`;
 const REST = 300; // ms after which the page is read again
 const POINT = 300; // ms that the pointer rests on a word before it is explained
+const AROUND = 240; // px over and under the window in which words are marked before they come into it
 
 /** @typedef {{node: Text, start: number, end: number, entry: number, control: boolean}} Mark */
+/** @typedef {{holder: Element, range: StaticRange}} First */
 
 class Words {
   constructor(root, { entries }, tell) {
@@ -28,7 +31,11 @@ class Words {
     /** @type {Map<Element, Mark[]>} */
     this.marks = new Map(); // by the element that holds the word
     this.listed = null; // the terms of the list
-    this.waiting = this.pointing = 0;
+    /** @type {First[]} */
+    this.first = []; // of each term the first place where it can be marked
+    /** @type {First[]} */
+    this.marked = []; // those of them that are in the window
+    this.waiting = this.pointing = this.marking = 0;
     this.card = new TermCard(({ term }) => tell.trigger("go", { term }));
     this.list = el("div", { class: "list", role: "group", "aria-label": "Words on this page. Arrow keys move." });
     root.replaceChildren(el("p", {}, "Words on this page"), this.list, this.card.node);
@@ -58,7 +65,11 @@ class Words {
     on("pointermove", (event) => event.pointerType !== "touch" && this.point(event));
     on("click", (event) => this.press(event));
     on("keydown", (event) => event.key === "Escape" && this.card.hide());
-    on("scroll", () => this.follow());
+    on("scroll", () => {
+      this.follow();
+      this.markSoon();
+    });
+    window.addEventListener("resize", () => this.markSoon(), { signal });
     on("av-drawn", () => this.readSoon());
     this.list.addEventListener("keydown", (event) => this.move(event));
     this.list.addEventListener("focusout", () => this.card.leave());
@@ -80,7 +91,7 @@ class Words {
   read() {
     const seen = new Set(); // the entries that stand on the page
     const marked = new Set();
-    const first = []; // of each one the first place where it can be marked
+    this.first = [];
     this.marks = new Map();
     visitTexts(this.page, {
       skip: this.root.getRootNode().host ?? this.root,
@@ -94,11 +105,12 @@ class Words {
           this.marks.set(holder, [...(this.marks.get(holder) ?? []), { node, start, end, entry, control }]);
           if (control || text.token || text.title || marked.has(entry) || !isVisible(holder)) continue;
           marked.add(entry);
-          first.push(new StaticRange({ startContainer: node, startOffset: start, endContainer: node, endOffset: end }));
+          const range = { startContainer: node, startOffset: start, endContainer: node, endOffset: end };
+          this.first.push({ holder, range: new StaticRange(range) });
         }
       },
     });
-    this.highlight(first);
+    this.mark();
     this.show(this.entries.filter((_, i) => seen.has(i)));
   }
 
@@ -110,9 +122,20 @@ class Words {
     return places;
   }
 
-  highlight(ranges) {
+  markSoon() {
+    this.marking ||= requestAnimationFrame(() => {
+      this.marking = 0;
+      if (this.root.isConnected) this.mark();
+    });
+  }
+
+  /** Marks the words in the window, if they are others than before. */
+  mark() {
     if (!window.Highlight) return; // the words are explained all the same
-    this.highlighted = new Highlight(...ranges);
+    const marked = this.first.filter(({ holder }) => isNear(holder));
+    if (marked.length === this.marked.length && marked.every((one, i) => isSame(one, this.marked[i]))) return;
+    this.marked = marked;
+    this.highlighted = new Highlight(...marked.map(({ range }) => range));
     CSS.highlights.set(MARK, this.highlighted);
   }
 
@@ -207,6 +230,7 @@ class Words {
     this.observer.disconnect();
     clearTimeout(this.waiting);
     clearTimeout(this.pointing);
+    cancelAnimationFrame(this.marking);
     if (window.Highlight && CSS.highlights.get(MARK) === this.highlighted) CSS.highlights.delete(MARK);
     document.adoptedStyleSheets = document.adoptedStyleSheets.filter((sheet) => sheet !== this.sheet);
   }
@@ -225,6 +249,18 @@ function rectsOf({ node, start, end }) {
 function isVisible(element) {
   const { width, height } = element.getBoundingClientRect();
   return width > 1 && height > 1;
+}
+
+/** Whether two marks are at one place of one text. @param {First} one @param {First} other */
+function isSame({ range: one }, { range: other }) {
+  const places = (range) => [range.startContainer, range.startOffset, range.endOffset];
+  return places(one).every((part, i) => part === places(other)[i]);
+}
+
+/** Whether an element is in the window, or close to it. @param {Element} element */
+function isNear(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return bottom > -AROUND && top < window.innerHeight + AROUND;
 }
 
 export default component(".aw-words", {

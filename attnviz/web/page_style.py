@@ -1,0 +1,60 @@
+"""The style sheet of the pages, and the names of the places that it gives a form to.
+
+Streamlit writes a place's key into its class, `st-key-lesson-sentence-main`. A selector for a part of a class would
+find all sentences, and cost half of what a browser works out about styles: it asks it anew of every element whose class
+changes, and Streamlit changes hundreds at every turn of a control. So `page.css` says `.any-lesson-sentence`, which
+stands for the list of the whole classes.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+_QUESTIONS = (  # and what hides an answer until the guess
+    *("thirds", "leak", "outputs", "sharper", "row", "curves", "shuffled", "branches", "depth", "pairs", "cache"),
+    *("sink", "form", "off", "order", "ink", "hidden", "matters"),
+)
+_NAMES: dict[str, tuple[str, ...]] = {
+    "lesson-sentence": (
+        *("main", "agreement", "attention", "beams", "beyond", "branches", "cache", "card", "cells", "chosen", "depth"),
+        *("drift", "encoding", "first", "head", "hidden", "how", "kept", "leak", "lost", "measured", "most", "norm"),
+        *("offset", "orders", "padding", "parts", "places", "programs", "reads", "repair", "sampling", "saturation"),
+        *("sharpness", "sink", "start", "starved", "temperatures", "variance", "wakes"),
+    ),
+    "lesson-picture": (
+        *("row", "temperature", "sampling", "variance", "saturation", "gradient", "masks", "leak", "padding"),
+        *("positions-shuffle", "positions-shuffle-others", "positions-encoding", "positions-waves"),
+        *("positions-similarity", "positions-offset", "positions-places", "positions-beyond", "block-pre"),
+        *("block-post", "layernorm", "hidden-units", "branches", "drift", "gradients", "stream", "variants"),
+        *("variants-errors", "variants-seconds", "variants-bytes", "variants-cache", "temperatures", "sink"),
+        *("sink-loss", "hidden-word", "replay", "training", "heads", "two-measures", "what-if-heads"),
+        *("what-if-stream", "what-if-agreement", "compare", "evidence", "space"),
+        *(f"program-{number}" for number in range(8)),
+    ),
+    "lesson-predict": _QUESTIONS,
+    "lesson-verdict": _QUESTIONS,
+    "lesson-veil": _QUESTIONS,
+    "lesson-done": _QUESTIONS,
+    "lesson-tries": ("", "1", "2"),
+    "in-view": ("", "temperatures", "depth", "cache"),
+    "positions-text": ("before", "after"),
+}
+
+
+def key(kind: str, name: str = "") -> str:
+    """The key of a place of a kind; a name that `page.css` would not find is an AssertionError."""
+    assert name in _NAMES[kind], f"{kind} {name}: add the name in {__name__}"
+    return f"{kind}-{name}" if name else kind
+
+
+@cache
+def style_sheet() -> str:
+    """`page.css` as an element of HTML, with the whole classes in it."""
+    text = Path(__file__).with_name("page.css").read_text()
+    return f"<style>{re.sub(r'[.]any-([a-z-]+)', lambda kind: _classes(kind[1]), text)}</style>"
+
+
+def _classes(kind: str) -> str:
+    return f":is({', '.join(f'.st-key-{key(kind, name)}' for name in _NAMES[kind])})"

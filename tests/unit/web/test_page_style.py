@@ -1,0 +1,27 @@
+"""The style sheet of the pages: what it calls by kind becomes whole classes, and no selector looks into a class."""
+
+import re
+
+import pytest
+
+from attnviz.web import page_style
+
+
+def test_a_kind_of_place_becomes_the_classes_of_all_of_them():
+    sheet = page_style.style_sheet()
+    assert not re.search(r"[.]any-[a-z]", sheet)
+    assert ".stHorizontalBlock:is(.st-key-lesson-tries, .st-key-lesson-tries-1, .st-key-lesson-tries-2)" in sheet
+    assert ".st-key-lesson-sentence-main" in sheet and ".st-key-lesson-picture-row" in sheet
+
+
+def test_on_screen_no_selector_looks_for_a_part_of_a_class():
+    """The browser would ask it of every element whose class changes: half of what it works out about styles."""
+    on_screen = page_style.style_sheet().partition("@media print")[0]
+    assert not re.findall(r"\[class[*^$|~]=[^]]*\]", on_screen)
+
+
+def test_a_name_without_a_form_is_told_at_once():
+    assert page_style.key("lesson-sentence", "main") == "lesson-sentence-main"
+    assert page_style.key("lesson-tries") == "lesson-tries"
+    with pytest.raises(AssertionError, match="lesson-sentence nowhere: add the name in"):
+        page_style.key("lesson-sentence", "nowhere")
