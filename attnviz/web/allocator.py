@@ -11,8 +11,10 @@ import ctypes
 import sys
 import threading
 import time
+from typing import Any
 
 M_MMAP_THRESHOLD = -3
+SMALL_HOST = 1_000_000_000  # bytes of memory, with less of which memory goes before time
 EVERY = 2.0  # seconds between two times
 LARGE_BYTES = 1_000_000  # smaller ones come from the heaps, where they cost no page faults
 
@@ -20,16 +22,19 @@ _ended = threading.Event()
 
 
 def return_large_blocks() -> bool:
-    """Keeps glibc from raising that size for this process; whether it does. No other C library has this fault."""
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    """Keeps glibc from raising that size for this process; whether it does. No other C library has this fault.
+
+    It costs the page faults of every large block: runs of 500 tokens take a tenth to two thirds longer, of 120 none.
+    """
+    mallopt = _of_glibc("mallopt")
     return mallopt is not None and mallopt(M_MMAP_THRESHOLD, LARGE_BYTES) == 1
 
 
 def keep_trimmed() -> None:
     """Gives back what lies free within the heaps after runs have ended, for as long as the process lives."""
-    trim = ctypes.CDLL(None).malloc_trim
+    trim = _of_glibc("malloc_trim")
+    if trim is None:
+        return
 
     def watch() -> None:
         while True:
@@ -44,3 +49,8 @@ def keep_trimmed() -> None:
 def run_ended() -> None:
     """Says that there may be something to give back."""
     _ended.set()
+
+
+def _of_glibc(name: str) -> Any:
+    """A function of the C library's; None where it has none of that name."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None

@@ -16,6 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from attnviz.inputs.temporary import remove_left_folders
 from attnviz.web import allocator, metrics, shell
+from attnviz.web.limits import LIMITS
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFileManager, UploadedFileRec
@@ -41,8 +42,9 @@ def harden() -> None:
         if id(server) in _hardened:
             return
         _hardened.add(id(server))
-    if allocator.return_large_blocks():
-        allocator.keep_trimmed()
+    if LIMITS.memory_bytes < allocator.SMALL_HOST:
+        allocator.return_large_blocks()
+    allocator.keep_trimmed()
     remove_left_folders()
     limit_messages()
     limit_uploads(server.uploaded_file_mgr)
