@@ -22,7 +22,7 @@ from attnviz.formatting import memory_size
 PREFIX = "ATTNVIZ_"
 CONFIG = f"{PREFIX}CONFIG"  # names the file
 CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # version 2, version 1
-PROCESS_BYTES = 450_000_000  # of a server whose readers were on all pages, without models and results
+PROCESS_BYTES = 490_000_000  # of a server after one reader on all pages, less its models and results
 UNKNOWN_MEMORY = 4_000_000_000  # of a machine that does not say
 
 Count = Annotated[int, Field(ge=1)]
@@ -56,16 +56,16 @@ class Limits(BaseSettings):
         default_factory=machine_memory, description="memory for the server (the container's limit, or the machine's)"
     )
     store_bytes: Number = Field(
-        default_factory=_part(12, 50_000_000, 200_000_000),
-        description="memory for results that all sessions share (a twelfth of memory_bytes, 50 to 200 MB)",
+        default_factory=_part(14, 50_000_000, 200_000_000),
+        description="memory for results that all sessions share (a fourteenth of memory_bytes, 50 to 200 MB)",
     )
     models_bytes: Number = Field(
-        default_factory=_part(6, 100_000_000, 1_000_000_000),
-        description="memory for the models that all sessions share (a sixth of memory_bytes, 100 MB to 1 GB)",
+        default_factory=_part(7, 100_000_000, 1_000_000_000),
+        description="memory for the models that all sessions share (a seventh of memory_bytes, 100 MB to 1 GB)",
     )
     own_models_bytes: Number = Field(
-        default_factory=_part(12, 50_000_000, 1_000_000_000),
-        description="memory for those of single sessions, together (a twelfth of memory_bytes, 50 MB to 1 GB)",
+        default_factory=_part(14, 50_000_000, 1_000_000_000),
+        description="memory for those of single sessions, together (a fourteenth of memory_bytes, 50 MB to 1 GB)",
     )
     own_models_share: Number = Field(
         default_factory=lambda known: known.get("own_models_bytes", 0) // 4,

@@ -65,7 +65,7 @@ def test_a_small_host_gets_small_shares(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("ATTNVIZ_MEMORY_BYTES", "690000000")
     read = limits.read()
     shares = (read.store_bytes, read.models_bytes, read.own_models_bytes, read.own_models_share)
-    assert shares == (57_500_000, 115_000_000, 57_500_000, 14_375_000)
+    assert shares == (50_000_000, 100_000_000, 50_000_000, 12_500_000)
 
 
 @pytest.mark.parametrize("memory_bytes", [690_000_000, 1_000_000_000, 2_700_000_000, 64_000_000_000])
