@@ -3,7 +3,7 @@
 import streamlit as st
 
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.web import callbacks, course, page_end, server, shell
+from attnviz.web import callbacks, course, page_end, page_style, server, shell
 from attnviz.web.glossary import parts as glossary
 
 st.set_page_config(
@@ -49,7 +49,9 @@ sections = {
     ],
 }
 page = st.navigation(sections, position="top", expanded=True)  # on a phone all of it stands in the sidebar
-shell.mark_section(next(name for name, pages_in_it in sections.items() if page in pages_in_it), list(sections))
+section = next(name for name, pages_in_it in sections.items() if page in pages_in_it)
+if mark := page_style.section_mark(section, list(sections)):
+    st.html(mark)
 course.go_on()
 shell.restore_link(page.url_path)
 shell.sidebar(page.url_path)

@@ -9,6 +9,7 @@ stands for the list of the whole classes.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -54,6 +55,20 @@ def style_sheet() -> str:
     """`page.css` as an element of HTML, with the whole classes in it."""
     text = Path(__file__).with_name("page.css").read_text()
     return f"<style>{re.sub(r'[.]any-([a-z-]+)', lambda kind: _classes(kind[1]), text)}</style>"
+
+
+def section_mark(section: str, sections: Sequence[str]) -> str:
+    """Marks the section of the menu that the page is in: Streamlit marks the page only in the list that drops down.
+
+    Arguments
+        section: the page's, one of `sections`; "" for a page that has its own place in the menu, which needs no mark.
+    """
+    if not section:
+        return ""
+    return (
+        f'<style>[data-testid="stTopNav"] > :nth-child({sections.index(section) + 1}) '
+        '[data-testid="stTopNavSection"] { background: rgb(146 164 200 / 25%); font-weight: 600; }</style>'
+    )
 
 
 def _classes(kind: str) -> str:

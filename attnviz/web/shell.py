@@ -251,20 +251,6 @@ def sidebar(page: str) -> None:
         )
 
 
-def mark_section(section: str, sections: Sequence[str]) -> None:
-    """Marks the section of the menu that the page is in: Streamlit marks the page only in the list that drops down.
-
-    Arguments
-        section: the page's, one of `sections`; "" for a page that has its own place in the menu.
-    """
-    if section:
-        place = sections.index(section) + 1
-        st.html(
-            f'<style>[data-testid="stTopNav"] > :nth-child({place}) [data-testid="stTopNavSection"] '
-            "{ background: rgb(146 164 200 / 25%); font-weight: 600; }</style>"
-        )
-
-
 def page_tools(page: str, pages: Sequence[str]) -> None:
     """The link of the page, its presenter form and print: above what the page draws, which may end early."""
     text, model = st.session_state["text"], st.session_state["model"] or "minilm"
