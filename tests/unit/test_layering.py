@@ -182,7 +182,7 @@ def test_what_would_run_a_strangers_code_is_never_written(pattern):
 def test_modules_and_pages_stay_as_short_as_contributing_says():
     """CONTRIBUTING.md, "Style": a module that is longer is two."""
     scripts = (PACKAGE / "browser" / "frontend").rglob("*.js")
-    most = {file: 350 for file in sources()} | {file: 300 for file in scripts}
-    most |= {file: 60 for file in (ROOT / "pages").glob("*.py")}
+    most = dict.fromkeys(sources(), 350) | dict.fromkeys(scripts, 300)
+    most |= dict.fromkeys((ROOT / "pages").glob("*.py"), 60)
     lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in most}
     assert {str(file.relative_to(ROOT)): lengths[file] for file in most if lengths[file] > most[file]} == {}
