@@ -15,7 +15,7 @@ Cell = tuple[str, int, int]  # matrix, row, column
 _mount = bridge.component(
     "attnviz_walk",
     "provenance/streamlit.js",
-    f'<div class="aw-root"></div>{bridge.NO_SCRIPT}',
+    f'<div class="aw-root" data-bare></div>{bridge.NO_SCRIPT}',
     bundle.css("provenance/view.css"),
 )
 

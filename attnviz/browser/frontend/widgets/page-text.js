@@ -20,14 +20,15 @@ const CONTROLS = new Set(["BUTTON", "A", "LABEL", "SUMMARY"]);
  * @property {Text} node
  * @property {boolean} token its words are the reader's own
  * @property {boolean} control a press on it does something else
- * @property {boolean} title it is the page's question, in large letters
+ * @property {boolean} bare it is not marked: the page's question, and a view of hundreds of numbers (`data-bare`), which
+ *   the browser would paint anew at every change of the page
  * @property {boolean} drawn it stands in a picture, where nothing can be marked
  *
- * @typedef {{token: boolean, control: boolean, title: boolean, drawn: boolean}} Place
+ * @typedef {{token: boolean, control: boolean, bare: boolean, drawn: boolean}} Place
  */
 
 /** @type {Place} */
-const ANYWHERE = { token: false, control: false, title: false, drawn: false };
+const ANYWHERE = { token: false, control: false, bare: false, drawn: false };
 
 /** @param {Element} element */
 const isLeftOut = (element) => LEFT_OUT.has(element.tagName) || element.matches("[hidden], [data-plain], .katex");
@@ -36,7 +37,7 @@ const isLeftOut = (element) => LEFT_OUT.has(element.tagName) || element.matches(
 const placeIn = (element, place) => ({
   token: place.token || element.tagName === "BDI",
   control: place.control || CONTROLS.has(element.tagName),
-  title: place.title || element.tagName === "H1",
+  bare: place.bare || element.tagName === "H1" || element.hasAttribute("data-bare"),
   drawn: place.drawn || element.tagName === "svg",
 });
 

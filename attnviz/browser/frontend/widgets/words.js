@@ -103,7 +103,7 @@ class Words {
           const { node, control } = text,
             holder = node.parentElement;
           this.marks.set(holder, [...(this.marks.get(holder) ?? []), { node, start, end, entry, control }]);
-          if (control || text.token || text.title || marked.has(entry) || !isVisible(holder)) continue;
+          if (control || text.token || text.bare || marked.has(entry) || !isVisible(holder)) continue;
           marked.add(entry);
           const range = { startContainer: node, startOffset: start, endContainer: node, endOffset: end };
           this.first.push({ holder, range: new StaticRange(range) });
