@@ -22,7 +22,7 @@ from attnviz.training.tasks.texts import of_file, unwrapped
 
 MODEL = "minilm"
 FORMS = ("attnviz", "transformers")  # as `models.export` knows them, which is imported when it is needed
-BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page", "generate", "live", "load")
+BENCHMARKS = ("forward", "app", "view", "lessons", "training", "train_page", "generate", "heads", "live", "load")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,14 +6,15 @@
 
 A score is the attention on such cells over all attention of the head, as TransformerLens's `detect_head` computes it:
 Σ A_ij P_ij / Σ A_ij, P being 1 where the pattern holds. `previous_token`, `duplicate_token` and `induction` score a
-trace; `probe` a model, on random tokens said twice, of which nothing but their order can be known.
+trace, `scores` by all three; `probe` a model, on random tokens said twice, of which nothing but their order can be
+known.
 Source: Olsson et al. 2022, "In-context Learning and Induction Heads", appendix; TransformerLens, head_detector.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from attnviz.nn.trace import Trace
 
 Kind = Literal["previous-token", "duplicate-token", "induction"]
 Measure = Literal["mul", "abs"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def previous_token(
@@ -83,25 +85,50 @@ def score(
 
     Errors: InvalidParameterError for a trace of no known tokens, ShapeError for a pattern of another size.
     """
+    return scores(trace, (kind,), ids=ids, first=first, itself=itself, measure=measure)[0]
+
+
+def scores(
+    trace: Trace,
+    kinds: Sequence[Kind | Tensor] = KINDS,
+    *,
+    ids: Sequence[Sequence[int]] | None = None,
+    first: bool = True,
+    itself: bool = True,
+    measure: Measure = "mul",
+) -> Tensor:
+    """`score` of several kinds (K, L, H), for which the attention is taken from the trace once.
+
+    Arguments and errors: as for `score`; InvalidParameterError for no kind.
+    """
     if measure not in ("mul", "abs"):
         raise InvalidParameterError(f"measure={measure!r} is neither 'mul' nor 'abs'")
+    check_sizes(kinds=len(kinds))
     texts = [encoding.ids for encoding in trace.encodings] if ids is None else [tuple(one) for one in ids]
     if len(texts) != trace.final.shape[0]:
         raise InvalidParameterError(
             f"the trace has {trace.final.shape[0]} texts, but tokens of {len(texts)}: give ids=…"
         )
     n_layers, n_heads = len(trace.layers), trace.config.n_heads
-    scores = torch.full((len(texts), n_layers, n_heads), torch.nan, dtype=torch.float64)
-    for b, text in enumerate(texts):
-        n = trace.lengths[b] if trace.lengths else len(text)
-        wanted = pattern(kind, text[:n]).to(trace.final.device) if isinstance(kind, str) else kind
-        if wanted.shape != (n, n):
-            raise ShapeError(f"the pattern is {tuple(wanted.shape)}, but the text has {n} tokens")
-        for i, layer in enumerate(trace.layers):
-            if layer.attention is not None:
-                weights = layer.attention.weights[b, :, :n, :n].double()
-                scores[b, i] = _fit(weights, wanted.double(), first, itself, measure).cpu()
-    return scores.mean(dim=0).float()
+    found = torch.full((len(texts), len(kinds), n_layers, n_heads), torch.nan, dtype=torch.float64)
+    lengths = [trace.lengths[b] if trace.lengths else len(text) for b, text in enumerate(texts)]
+    wanted = [_wanted(kinds, text, n).to(trace.final.device) for text, n in zip(texts, lengths, strict=True)]
+    for i, layer in enumerate(trace.layers):
+        if layer.attention is not None:
+            weights = layer.attention.weights
+            for b, n in enumerate(lengths):
+                fit = _fit(weights[b, :, :n, :n].double(), wanted[b], first, itself, measure)
+                found[b, :, i] = fit.cpu()
+    return found.mean(dim=0).float()
+
+
+def _wanted(kinds: Sequence[Kind | Tensor], text: Sequence[int], n: int) -> Tensor:
+    """The patterns of a text of n tokens: (K, T, T). Errors: ShapeError for one of another size."""
+    patterns = [pattern(kind, text[:n]) if isinstance(kind, str) else kind for kind in kinds]
+    for one in patterns:
+        if one.shape != (n, n):
+            raise ShapeError(f"the pattern is {tuple(one.shape)}, but the text has {n} tokens")
+    return torch.stack([one.double() for one in patterns])
 
 
 def pattern(kind: Kind, ids: Sequence[int]) -> Tensor:
@@ -119,15 +146,17 @@ def pattern(kind: Kind, ids: Sequence[int]) -> Tensor:
 
 
 def _fit(weights: Tensor, wanted: Tensor, first: bool, itself: bool, measure: Measure) -> Tensor:
-    """(H, T, T) and (T, T) → (H,)."""
-    counts = torch.ones_like(wanted)
+    """(H, T, T) and (K, T, T) → (K, H)."""
+    counts = torch.ones_like(wanted[0])
     if not first:
         counts[:, 0] = 0
     if not itself:
         counts.fill_diagonal_(0)
     if measure == "mul":
-        return (weights * wanted * counts).sum((1, 2)) / (weights * counts).sum((1, 2))
-    return 1 - ((weights - wanted).abs() * counts).sum((1, 2)) / len(wanted)
+        masks = torch.cat((wanted * counts, counts[None]))  # what counts in all, last
+        sums = masks.flatten(1) @ weights.flatten(1).T  # (K + 1, H)
+        return sums[:-1] / sums[-1]
+    return 1 - ((weights - wanted[:, None]).abs() * counts).sum((2, 3)) / len(counts)
 
 
 def probe(

@@ -102,7 +102,7 @@ def test_a_batch_is_the_mean_of_its_texts_without_padding() -> None:
     close(whole, torch.stack(alone).mean(0), 1e-6)
 
 
-def test_functions_by_name_are_score() -> None:
+def test_functions_by_name_and_all_at_once_are_score() -> None:
     ids = [[5, 6, 5, 6]]
     trace = run(ids, kind="encoder")
     assert torch.equal(
@@ -112,6 +112,8 @@ def test_functions_by_name_are_score() -> None:
     assert torch.equal(
         heads.induction(trace, ids=ids, itself=False), heads.score(trace, "induction", ids=ids, itself=False)
     )
+    together = torch.stack([heads.score(trace, kind, ids=ids) for kind in KINDS])
+    close(heads.scores(trace, ids=ids), together, 1e-7)
     everywhere = heads.score(trace, torch.ones(4, 4), ids=ids)
     close(everywhere, torch.ones(2, 2), 1e-6)
 
