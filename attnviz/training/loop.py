@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,15 @@ class Step:
 class Training:
     """A model being trained, its optimizer and its place in the run; `steps()` goes on from there."""
 
-    def __init__(self, config: TrainConfig, text: str | None = None) -> None:
-        """`text` is what a task on text trains on; without it, the app's examples. Errors: InvalidParameterError."""
+    def __init__(
+        self, config: TrainConfig, text: str | None = None, between: Callable[[], object] = lambda: None
+    ) -> None:
+        """`text` is what a task on text trains on; without it, the app's examples. Errors: InvalidParameterError.
+
+        `between` is called again and again as a text is read, and may raise to end that.
+        """
         self.config = config
-        self.task = TASKS[config.task].of(config.length, config.vocab_size, config.repeats, text)
+        self.task = TASKS[config.task].of(config.length, config.vocab_size, config.repeats, text, between)
         self.model = Transformer(config.model(**self.task.model_fields), torch.Generator().manual_seed(config.seed))
         initialise(self.model, torch.Generator().manual_seed(config.seed))
         if not config.attention_dropout:
@@ -164,14 +169,14 @@ class Training:
         checkpoints.save(path, self.model, self.optimizer, about)
 
     @classmethod
-    def resume(cls, path: Path, text: str | None = None) -> Training:
+    def resume(cls, path: Path, text: str | None = None, between: Callable[[], object] = lambda: None) -> Training:
         """Goes on from a checkpoint, bit for bit, on the same text as before.
 
         Errors: ModelError if it is no whole checkpoint, of another architecture, or of other data.
         """
         about, tensors = checkpoints.load(path)
         try:
-            training = cls(TrainConfig.of(about["config"]), text)
+            training = cls(TrainConfig.of(about["config"]), text, between)
             restored = (about["done"], about["smoothed"], about["best"], about["since_best"])
             training.learning = list(about.get("learning", []))
             if training.config.induction_warmup and restored[0] > training.config.induction_warmup_at:

@@ -18,6 +18,7 @@ from attnviz.errors import InvalidParameterError, ModelError, TrainingError
 from attnviz.training import checkpoints
 from attnviz.training.loop import Step, TrainConfig, Training, preset, train
 from attnviz.training.tasks import TASKS
+from attnviz.training.tasks.texts import Language
 from attnviz.web.jobs import priority, training_limits, training_queue, training_runs
 from attnviz.web.jobs.training_runs import Run
 
@@ -357,3 +358,47 @@ def test_a_session_has_one_run_and_sees_no_other() -> None:
     other.session_state["go"] = True
     other.run()
     assert other.session_state["training"] is not run and len(training_queue.running) == 2
+
+
+@pytest.mark.parametrize(("wish", "status"), [(Run.stop, "stopped"), (Run.pause, "paused")])
+def test_what_is_still_being_prepared_can_be_ended(
+    wish: Callable[[Run], None], status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a text in three pieces none is cut into tokens after the wish; what was ended begins anew."""
+    read: list[int] = []
+    content = Language._content
+
+    def counted(task: Language, text: str) -> list[int]:
+        read.append(len(text))
+        if len(read) == 2:
+            wish(run)
+        return content(task, text)
+
+    monkeypatch.setattr(Language, "_content", counted)
+    config = preset(
+        "language", d_model=16, n_heads=2, n_layers=1, d_ff=16, length=8, batch=4, steps=4, warmup=1, vocab_size=300
+    )
+    run = Run(config, "The cat sat. " * 10_000, lambda: True)
+    run.go_on()
+    run.wait()
+    assert (run.status, run.error, run.done, len(read)) == (status, "", 0, 2)
+    assert not training_queue.running and run.probe is None
+    run.go_on()
+    run.wait()
+    assert (run.status, run.done) == ("done", 4)
+
+
+def test_a_wish_ends_the_counting_of_a_text_too() -> None:
+    """Before the tokenizer is trained: the exception passes through its library."""
+    asked = 0
+
+    def present() -> bool:
+        nonlocal asked
+        asked += 1
+        run.stop()
+        return True
+
+    run = Run(preset("language", length=8, steps=4, warmup=1, vocab_size=300), "The cat sat. " * 10_000, present)
+    run.go_on()
+    run.wait()
+    assert (run.status, run.error, asked, run.probe) == ("stopped", "", 1, None)

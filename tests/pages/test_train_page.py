@@ -302,6 +302,21 @@ def test_who_stops_before_the_first_step_reads_so(monkeypatch: pytest.MonkeyPatc
     assert "Done after 16 steps" in press(app, "Continue").prose
 
 
+def test_who_stops_while_it_is_prepared_reads_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Run._open
+
+    def stopped_at_once(run: Run) -> Training:
+        run.stop()
+        run._keep_preparing()
+        return begun(run)
+
+    monkeypatch.setattr(Run, "_open", stopped_at_once)
+    app = press(opened("train", **SMALL), "Start")
+    assert "Stopped before the first step." in app.prose and not charts(app)
+    monkeypatch.setattr(Run, "_open", begun)
+    assert "Done after 16 steps" in press(app, "Continue").prose
+
+
 def test_a_paused_run_can_be_stopped_and_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     at_step(monkeypatch, 5, Run.pause)
     app = press(press(opened("train", **SMALL), "Start"), "Stop")

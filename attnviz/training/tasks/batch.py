@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -71,8 +71,18 @@ class Task(ABC):
     fingerprint: str  # equal for equal data: a checkpoint goes on only on its own
 
     @classmethod
-    def of(cls, length: int, vocab_size: int, repeats: float, text: str | None) -> Task:
-        """The task with examples of `length` tokens; the rest is for tasks on text. Errors: InvalidParameterError."""
+    def of(
+        cls,
+        length: int,
+        vocab_size: int,
+        repeats: float,
+        text: str | None,
+        between: Callable[[], object] = lambda: None,
+    ) -> Task:
+        """The task with examples of `length` tokens; the rest is for tasks on text: `between` is called as it is read.
+
+        Errors: InvalidParameterError, and whatever `between` raises to end the reading.
+        """
         return cls(length)  # type: ignore[call-arg]
 
     @property

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -47,18 +47,33 @@ class Language(Task):
     start, end = "[BOS]", None
 
     @classmethod
-    def of(cls, length: int, vocab_size: int, repeats: float, text: str | None) -> Language:
-        return cls(length, vocab_size, repeats, text)
+    def of(
+        cls,
+        length: int,
+        vocab_size: int,
+        repeats: float,
+        text: str | None,
+        between: Callable[[], object] = lambda: None,
+    ) -> Language:
+        return cls(length, vocab_size, repeats, text, between)
 
-    def __init__(self, length: int, vocab_size: int, repeats: float, text: str | None = None) -> None:
+    def __init__(
+        self,
+        length: int,
+        vocab_size: int,
+        repeats: float,
+        text: str | None = None,
+        between: Callable[[], object] = lambda: None,
+    ) -> None:
         text = example_text() if text is None else text
         size = len(text.encode("utf-8", "replace"))
         if size > MOST_BYTES:
             raise InvalidParameterError(f"The text has {size:,} bytes; at most {MOST_BYTES:,} are trained on.")
-        self.tokenizer = Tokenizer.train_bpe(pieces(text), vocab_size, start=self.start, end=self.end)
+        parts = pieces(text)
+        self.tokenizer = Tokenizer.train_bpe(_watched(parts, between), vocab_size, start=self.start, end=self.end)
         self.length = self.max_len = length
         self.repeats = repeats
-        ids = [i for piece in pieces(text) for i in self._content(piece)]
+        ids = [i for piece in _watched(parts, between) for i in self._content(piece)]
         cut = max(int(HELD_OUT * len(ids)), length + 1)
         if len(ids) < 3 * cut:
             raise InvalidParameterError(
@@ -152,8 +167,15 @@ class Masked(Language):
     start, end = "[CLS]", "[SEP]"  # type: ignore[assignment]
     SHARE = 0.15  # of the tokens are asked for: 80 % of these hidden, 10 % another token, 10 % as they are
 
-    def __init__(self, length: int, vocab_size: int, repeats: float, text: str | None = None) -> None:
-        super().__init__(length - 2, vocab_size, 0.0, text)
+    def __init__(
+        self,
+        length: int,
+        vocab_size: int,
+        repeats: float,
+        text: str | None = None,
+        between: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(length - 2, vocab_size, 0.0, text, between)
         self.max_len = length
         self.sep = self.tokenizer.encode("a").ids[-1]
 
@@ -197,6 +219,13 @@ def pieces(text: str, size: int = 50_000) -> list[str]:
     if not text.strip():
         raise InvalidParameterError("The text is empty: there is nothing to train on.")
     return [part for i in range(0, len(text), size) for part in _broken(text[i : i + size])]
+
+
+def _watched(parts: list[str], between: Callable[[], object]) -> Iterator[str]:
+    """The parts, with a call of `between` before each: it ends the reading by what it raises."""
+    for part in parts:
+        between()
+        yield part
 
 
 def _broken(text: str) -> list[str]:

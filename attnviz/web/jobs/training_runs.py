@@ -58,6 +58,7 @@ class Run:
         self._looked = self._asked = 0.0  # when, last, at the probe, and for the session
         self._training: Training | None = None
         self._journal = command.Log()
+        self._written = 0  # the step whose model was last written: before the first there is nothing to write
         self._folder: tempfile.TemporaryDirectory[str] | None = None  # goes when the run is forgotten
         self._thread = threading.Thread(target=self._work)
 
@@ -97,7 +98,10 @@ class Run:
         self._request = self._request or "pause"
 
     def stop(self) -> None:
-        """Ends the training after the step under way, and writes the model; one that waits leaves the line."""
+        """Ends the training after the step under way, and writes the model; one that waits leaves the line.
+
+        Where the model of the last step is written, or there was no step, preparing ends too.
+        """
         if training_queue.leave(self):
             return
         self._request = "stop"
@@ -157,6 +161,8 @@ class Run:
             self.status = "running"
             self._train(self._training)
             ended = self._close()
+        except _Ended:
+            ended = "paused" if self._request == "pause" else "stopped"
         except _Unsaved as error:
             ended, self.error = "paused", str(error)
         except (TrainingError, InvalidParameterError, ModelError) as error:
@@ -172,8 +178,14 @@ class Run:
     def _open(self) -> Training:
         """The training from the start, or from its checkpoint."""
         if self._checkpoint.exists():
-            return Training.resume(self._checkpoint, self.corpus)
-        return Training(self.config, self.corpus)
+            return Training.resume(self._checkpoint, self.corpus, self._keep_preparing)
+        return Training(self.config, self.corpus, self._keep_preparing)
+
+    def _keep_preparing(self) -> None:
+        """Between the pieces of a text. Errors: _Ended, once somebody asks for an end that needs nothing written."""
+        self._check_session()
+        if self._request == "pause" or (self._request and self._written == self.done):
+            raise _Ended
 
     def _train(self, training: Training) -> None:
         """Steps, one turn each, giving way to the pages between them."""
@@ -239,8 +251,13 @@ class Run:
         self.heads = head_losses(trained.model, trained.task)
         title = f"{self.config.task} after {trained.done:,} steps"
         command.write(trained, self._journal, self._model, title, command_line(self.config))
+        self._written = self.done
         self._training = None  # its weights are rounded now: going on starts from the checkpoint
         return "done" if finished else "stopped"
+
+
+class _Ended(Exception):
+    """Somebody asked for the end while the training was still being prepared."""
 
 
 class _Unsaved(Exception):
