@@ -128,16 +128,20 @@ def _header(file: Path) -> dict[str, Any]:
 
 
 def read_safetensors(path: Path, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Tensor]:
-    """All tensors of a safetensors file, or of all in a folder. Errors: ModelError in one sentence."""
+    """All tensors of a safetensors file, or of all in a folder. Errors: ModelError in one sentence.
+
+    A mapping is given back when none of its tensors is left: those that `build` copies have one of their own.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     tensors: dict[str, Tensor] = {}
     for file in weight_files(path, max_bytes):
         try:
-            tensors |= load_file(file)
+            copied, kept = load_file(file), load_file(file)  # a mapping each; neither takes memory before it is read
         except (SafetensorError, OSError, ValueError) as error:
             raise ModelError(f"{file.name} is not a whole safetensors file: {error}.") from None
+        tensors |= {name: copied[name] if _is_laid_out(x) else x for name, x in kept.items()}
     return tensors
 
 
@@ -206,7 +210,11 @@ def _laid_out(x: Tensor) -> Tensor:
 
     MKL multiplies a few hundred tokens by such a matrix in 0.6 to 0.8 of the time (taller ones: slower).
     """
-    return x.t().contiguous().t() if x.dim() == 2 and x.shape[0] <= x.shape[1] else x
+    return x.t().contiguous().t() if _is_laid_out(x) else x
+
+
+def _is_laid_out(x: Tensor) -> bool:
+    return x.dim() == 2 and x.shape[0] <= x.shape[1]
 
 
 def report(what: str, names: set[str]) -> None:

@@ -477,3 +477,23 @@ def test_a_model_is_built_without_torchs_compiler() -> None:
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert said.strip() == "False"
     assert all(x.is_meta for x in unfilled(bert_config(CONFIG)).parameters())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_what_was_copied_out_of_a_file_is_not_kept_in_memory_as_the_file_too(tmp_path: Path) -> None:
+    """Of a wide matrix, which a model copies, and a tall one, which it does not, 8 MB each."""
+    file = tmp_path / "model.safetensors"
+    save_file({"wide": torch.ones(1000, 2000), "tall": torch.ones(2000, 1000)}, file)
+    weights = read_safetensors(file)
+    assert all(x.sum() == 2_000_000 for x in weights.values())  # reads all of both
+    assert resident_of(file) > 15_000
+    kept = weights["tall"]
+    del weights
+    assert 7_000 < resident_of(file) < 9_000 and kept.sum() == 2_000_000
+
+
+def resident_of(file: Path) -> int:
+    """kB of a file's mappings that are in this process's memory."""
+    lines = Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines()
+    starts = [i for i, line in enumerate(lines) if line.endswith(str(file))]
+    return sum(next(int(line.split()[1]) for line in lines[i:] if line.startswith("Rss:")) for i in starts)
