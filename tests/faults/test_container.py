@@ -79,6 +79,10 @@ def test_its_steps_run_as_a_user_without_rights_on_files_that_cannot_be_written(
     image, temporary, port = fresh / "image", fresh / "tmp", free_port()
     said = dict(instructions())
     copied(image)
+    run = [word.replace("/app", str(image / "app")) for word in shlex.split(said["RUN"])]
+    assert run[0] == "/venv/bin/python"
+    subprocess.run([sys.executable, *run[1:]], check=True, timeout=PATIENCE)
+    assert list((image / "app" / "attnviz" / "__pycache__").glob("*.pyc"))
     temporary.mkdir()
     temporary.chmod(0o777)  # --tmpfs /tmp
     for path in (image, *image.rglob("*")):

@@ -50,7 +50,9 @@ def resident_after(how: str, size: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc, and glibc's malloc")
-@pytest.mark.parametrize(("how", "size"), [("returned", 2_000_000), ("trimmed", 100_000)])
+@pytest.mark.parametrize(
+    ("how", "size"), [("returned", 2_000_000), pytest.param("trimmed", 100_000, marks=pytest.mark.nightly)]
+)
 def test_freed_blocks_leave_the_process(how: str, size: int) -> None:
     assert resident_after("kept", size) > 38e6
     assert resident_after(how, size) < 25e6
