@@ -402,3 +402,13 @@ def test_a_wish_ends_the_counting_of_a_text_too() -> None:
     run.go_on()
     run.wait()
     assert (run.status, run.error, asked, run.probe) == ("stopped", "", 1, None)
+
+
+def test_a_double_click_on_continue_takes_one_place() -> None:
+    run = started(replace(TINY, steps=10_000, eval_every=10_000), at=5, act=Run.pause)
+    run.wait()
+    run.go_on()
+    began = run._thread
+    run.go_on()
+    assert training_queue.running == [run] and not training_queue.waiting
+    assert run.status in ("preparing", "running") and run._thread is began
