@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,9 +113,13 @@ def encoding_heatmap(
 
 
 def wave_lines(lines: Mapping[str, ArrayLike], palette: Palette, *, x: str, y: str, first: int = 0) -> go.Figure:
-    """Lines over the positions from `first` on, such as dimensions, named at their right end. Each line is (n,)."""
+    """Lines over the positions from `first` on, such as dimensions, named at their right end. Each line is (n,).
+
+    Those that the four colours do not reach for begin the colours anew, dashed.
+    """
     series = {name: np.asarray(line, dtype=float) for name, line in lines.items()}
-    colours = dict(zip(series, palette.categories, strict=False))
+    looks = product(("solid", "dash", "dot"), palette.categories)
+    drawn_in = dict(zip(series, looks, strict=False))
     n = max(map(len, series.values()))
     traces = [
         {
@@ -123,13 +128,13 @@ def wave_lines(lines: Mapping[str, ArrayLike], palette: Palette, *, x: str, y: s
             "y": line,
             "mode": "lines",
             "name": name,
-            "line": {"color": colours[name], "width": 2},
+            "line": {"color": drawn_in[name][1], "dash": drawn_in[name][0], "width": 2},
             "hovertemplate": "%{fullData.name}<br>position %{x}: %{y:.3f}<extra></extra>",
         }
         for name, line in series.items()
     ]
     reach = float(np.ptp(np.concatenate(list(series.values())))) or 1.0
-    ends = [(float(line[-1]), name, colours[name]) for name, line in series.items()]
+    ends = [(float(line[-1]), name, drawn_in[name][1]) for name, line in series.items()]
     layout = {
         "annotations": end_notes(first + n - 1, ends, reach),
         "xaxis": _STILL | {"title": {"text": x}, "range": [-0.5, first + n - 0.5], "automargin": False},

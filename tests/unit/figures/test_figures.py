@@ -60,3 +60,12 @@ def test_the_charts_library_is_the_one_that_plotly_checks_for() -> None:
     assert hashlib.sha256(ours.read_bytes()).hexdigest() == published
     for kind in DRAWN:
         assert f'moduleType:"trace",name:"{kind}"' in source, kind
+
+
+def test_lines_beyond_the_four_colours_are_told_apart_by_dashes() -> None:
+    """A fifth positional encoding is a fifth line on the page Positions."""
+    lines = {f"line {number}": [0.0, number] for number in range(9)}
+    drawn = figures.wave_lines(lines, figures.LIGHT, x="position", y="gap").data
+    assert [list(one.y) for one in drawn] == list(lines.values())
+    looks = [(one.line.color, one.line.dash) for one in drawn]
+    assert len(set(looks)) == 9 and [dash for _, dash in looks[:5]] == ["solid"] * 4 + ["dash"]
