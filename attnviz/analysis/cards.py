@@ -89,8 +89,9 @@ def of_model(model: Model, texts: Sequence[str], *, each: Callable[[], None] | N
     hit, whole = torch.stack(shares, dim=1)  # each (texts, K, LH)
     strongest = tuple(torch.stack(one) for one in zip(*cells, strict=True))
     units = torch.arange(len(texts))
-    examples, wakes = (_examples(found, hit, whole, units, strongest, awake) for awake in (False, True))
-    return Cards(found, examples, _lost(swept), _first(wakes))
+    examples = _examples(found, hit, whole, units, strongest)
+    wakes = _wakes(found, examples, hit, whole, units, strongest)
+    return Cards(found, examples, _lost(swept), wakes)
 
 
 def of_trace(model: Model, trace: Trace) -> Cards:
@@ -101,8 +102,9 @@ def of_trace(model: Model, trace: Trace) -> Cards:
     strongest = _strongest(trace, by_query=True)
     swept = _swept(model, trace)
     units = torch.zeros(len(hit), dtype=torch.long)
-    examples, wakes = (_examples(found, hit, whole, units, strongest, awake) for awake in (False, True))
-    return Cards(found, examples, _lost([] if swept is None else [swept]), _first(wakes))
+    examples = _examples(found, hit, whole, units, strongest)
+    wakes = _wakes(found, examples, hit, whole, units, strongest)
+    return Cards(found, examples, _lost([] if swept is None else [swept]), wakes)
 
 
 # ---- examples --------------------------------------------------------------------------------------------
@@ -147,28 +149,42 @@ def _strongest(trace: Trace, *, by_query: bool = False) -> tuple[Tensor, Tensor,
 
 
 def _examples(
-    found: roles.Roles, hit: Tensor, whole: Tensor, units: Tensor, strongest: tuple[Tensor, ...], awake: bool
+    found: roles.Roles, hit: Tensor, whole: Tensor, units: Tensor, strongest: tuple[Tensor, ...]
 ) -> tuple[tuple[tuple[Example, ...], ...], ...]:
-    """Of every head those at `RANKS`; `units` (U,) is whose text each of U shares (U, K, LH) is.
-
-    `awake`: of all that does not rest, for heads that rest.
-    """
+    """Of every head those at `RANKS`; `units` (U,) is whose text each of U shares (U, K, LH) is."""
     n_heads = found.score.shape[2]
     return tuple(
         tuple(
-            tuple(_ranked(_kind(name, awake), layer * n_heads + head, hit, whole, units, strongest))
+            tuple(_ranked(_kind(name), layer * n_heads + head, hit, whole, units, strongest))
             for head, name in enumerate(row)
         )
         for layer, row in enumerate(found.names)
     )
 
 
-def _first(wakes: Sequence[Sequence[Sequence[Example]]]) -> tuple[tuple[Example | None, ...], ...]:
-    return tuple(tuple(next(iter(head), None) for head in layer) for layer in wakes)
+def _wakes(
+    found: roles.Roles,
+    examples: Sequence[Sequence[Sequence[Example]]],
+    hit: Tensor,
+    whole: Tensor,
+    units: Tensor,
+    strongest: tuple[Tensor, ...],
+) -> tuple[tuple[Example | None, ...], ...]:
+    """Of a head that rests on sinks where it rests least, of another its best example. Arguments as for `_examples`."""
+    n_heads, at_work = found.score.shape[2], KINDS.index("")
+    return tuple(
+        tuple(
+            next(_ranked(at_work, layer * n_heads + head, hit, whole, units, strongest), None)
+            if name == "sink"
+            else next(iter(examples[layer][head]), None)
+            for head, name in enumerate(row)
+        )
+        for layer, row in enumerate(found.names)
+    )
 
 
-def _kind(name: str, awake: bool) -> int:
-    return KINDS.index("" if name == "uniform" or (awake and name == "sink") else name)
+def _kind(name: str) -> int:
+    return KINDS.index("" if name == "uniform" else name)
 
 
 def _ranked(

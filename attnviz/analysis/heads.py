@@ -117,7 +117,7 @@ def scores(
         if layer.attention is not None:
             weights = layer.attention.weights
             for b, n in enumerate(lengths):
-                fit = _fit(weights[b, :, :n, :n].double(), wanted[b], first, itself, measure)
+                fit = _fit(weights[b, :, :n, :n].float(), wanted[b], first, itself, measure)
                 found[b, :, i] = fit.cpu()
     return found.mean(dim=0).float()
 
@@ -128,7 +128,7 @@ def _wanted(kinds: Sequence[Kind | Tensor], text: Sequence[int], n: int) -> Tens
     for one in patterns:
         if one.shape != (n, n):
             raise ShapeError(f"the pattern is {tuple(one.shape)}, but the text has {n} tokens")
-    return torch.stack([one.double() for one in patterns])
+    return torch.stack([one.float() for one in patterns])
 
 
 def pattern(kind: Kind, ids: Sequence[int]) -> Tensor:
@@ -154,9 +154,10 @@ def _fit(weights: Tensor, wanted: Tensor, first: bool, itself: bool, measure: Me
         counts.fill_diagonal_(0)
     if measure == "mul":
         masks = torch.cat((wanted * counts, counts[None]))  # what counts in all, last
-        sums = masks.flatten(1) @ weights.flatten(1).T  # (K + 1, H)
+        by_query = weights.transpose(0, 1) @ masks.permute(1, 2, 0)  # (T, H, K + 1)
+        sums = by_query.sum(dim=0, dtype=torch.float64).T  # single precision within a row, double over rows
         return sums[:-1] / sums[-1]
-    return 1 - ((weights - wanted[:, None]).abs() * counts).sum((2, 3)) / len(counts)
+    return 1 - ((weights - wanted[:, None]).abs() * counts).sum((2, 3), dtype=torch.float64) / len(counts)
 
 
 def probe(

@@ -8,7 +8,7 @@ Three ratios on the same causal models and texts, of processor time with one thr
     one run     from tokens: one run of the model, whose attention all kinds share
     as called   from tokens: ours as before, theirs as `detect_head` is called on a text, with a run for every kind
 
-The model that both run is ours: whoever installs TransformerLens would time its model too. Where it is not installed,
+The model that both run is ours, so that detectors are compared, not models. Where TransformerLens is not installed,
 what its `detect_head` (version 4.3) does is worked out here in its steps: a pattern per kind, then head by head.
 """
 
@@ -64,7 +64,7 @@ def by_itself(weights: Sequence[Tensor], ids: Tensor, kind: str) -> Tensor:
     cfg = SimpleNamespace(device="cpu", n_ctx=10_000, dtype=torch.float32, **sizes)
     model: Any = SimpleNamespace(cfg=cfg, to_tokens=lambda _: ids[None])
     cache: Any = {("pattern", layer, "attn"): one for layer, one in enumerate(weights)}
-    found: Tensor = detect_head(model, "", kind.replace("-", "_") + "_head", cache=cache)  # type: ignore[arg-type]
+    found: Tensor = detect_head(model, "", kind.replace("-", "_") + "_head", cache=cache)
     return found
 
 
@@ -84,7 +84,7 @@ def measured(transformer: Any, n_tokens: int, detect: Callable[..., Tensor]) -> 
 
     def fit(weights: list[Tensor]) -> Tensor:
         wanted = heads._wanted(heads.KINDS, text[0], n_tokens)
-        return torch.stack([heads._fit(one.double(), wanted, True, True, "mul") for one in weights], dim=1)
+        return torch.stack([heads._fit(one, wanted, True, True, "mul") for one in weights], dim=1)
 
     def theirs(weights: Callable[[], list[Tensor]]) -> Tensor:
         return torch.stack([detect(weights(), ids, kind) for kind in heads.KINDS])
