@@ -243,11 +243,8 @@ class Lesson(Generic[T]):
 
     def in_view(self, place: str = "") -> None:
         """Marks the place above what things to try change: choosing one of them brings it into view."""
-        in_view(
-            st.session_state.get(self._tried(place), 0),
-            page_style.key("in-view", place),
-            key=f"{self.name}-in-view{place}",
-        )
+        name = f"{self.name}-{place}" if place else self.name
+        in_view(st.session_state.get(self._tried(place), 0), key=page_style.key("in-view", name))
 
     def _tried(self, place: str) -> str:
         """Where it is kept how often things to try were chosen that change what stands below a place."""

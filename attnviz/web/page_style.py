@@ -39,7 +39,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "lesson-veil": _QUESTIONS,
     "lesson-done": _QUESTIONS,
     "lesson-tries": ("", "1", "2"),
-    "in-view": ("", "temperatures", "depth", "cache"),
+    "in-view": (
+        *("compare", "encoder_block", "evidence", "generate", "generate-temperatures", "heads", "models", "program"),
+        *("space", "translate", "variants", "vision", "what_if"),
+    ),
     "positions-text": ("before", "after"),
 }
 

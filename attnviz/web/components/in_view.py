@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from attnviz.web.components import bridge
 
 _mount = bridge.component(
@@ -14,7 +12,6 @@ _mount = bridge.component(
 )
 
 
-def in_view(number: int, place: str, *, key: str) -> None:
+def in_view(number: int, *, key: str) -> None:
     """Marks the place, which takes no room; it is brought into view whenever `number` is another than before."""
-    with st.container(key=place):
-        _mount(data={"number": number}, key=key)
+    _mount(data={"number": number}, key=key)
