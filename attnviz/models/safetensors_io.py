@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import mmap
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from attnviz.nn.transformer import Transformer
 MAX_FILE_BYTES = 4_000_000_000
 MAX_JSON_BYTES = 50_000_000
 MAX_HEADER_BYTES = 10_000_000  # of a safetensors file: what is in it, a hundred bytes a tensor
+PIECE = 8 << 20  # bytes of a file that are hashed at a time
 BYTES_PER_NUMBER = 4  # in memory, where all weights are float32
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
@@ -146,15 +145,15 @@ def read_safetensors(path: Path, max_bytes: int = MAX_FILE_BYTES) -> dict[str, T
 
 
 def sha256(file: Path) -> str:
-    """In one call on the whole file, which leaves Python's lock to others; in pieces it would wait for it at each."""
+    """In large pieces: a mapped file would count whole to the process, small ones wait for Python's lock at each."""
+    digest, piece = hashlib.sha256(), memoryview(bytearray(PIECE))
     try:
-        with file.open("rb") as data:
-            if not os.fstat(data.fileno()).st_size:  # an empty file cannot be mapped
-                return hashlib.sha256().hexdigest()
-            with mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-                return hashlib.sha256(whole).hexdigest()
+        with file.open("rb", buffering=0) as data:
+            while n_read := data.readinto(piece):
+                digest.update(piece[:n_read])
     except OSError as error:
         raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
+    return digest.hexdigest()
 
 
 def class_names(given: dict[str, Any], n_classes: int) -> tuple[str, ...]:
