@@ -11,6 +11,7 @@ import ctypes
 import sys
 import threading
 import time
+from functools import cache
 from typing import Any
 
 M_MMAP_THRESHOLD = -3
@@ -30,8 +31,12 @@ def return_large_blocks() -> bool:
     return mallopt is not None and mallopt(M_MMAP_THRESHOLD, LARGE_BYTES) == 1
 
 
+@cache
 def keep_trimmed() -> None:
-    """Gives back what lies free within the heaps after runs have ended, for as long as the process lives."""
+    """Gives back what lies free within the heaps after runs have ended, for as long as the process lives.
+
+    One thread does that for the whole process, however often this is called: tests of pages start many servers.
+    """
     trim = _of_glibc("malloc_trim")
     if trim is None:
         return

@@ -263,16 +263,18 @@ def test_words_are_marked_where_one_looks(visit_softmax: Open) -> None:
     """The browser paints whatever is marked at every change of the page: what is far from the window is not."""
     page = visit_softmax("?text=Two+birds+sing.")
     read(page)
-    marks = """() => [...CSS.highlights.get('attnviz-term')].map(({startContainer}) => {
+    marks = """[...CSS.highlights.get('attnviz-term') ?? []].map(({startContainer}) => {
       const {top, bottom} = startContainer.parentElement.getBoundingClientRect();
-      return bottom > -240 && top < innerHeight + 240;
+      return bottom > -250 && top < innerHeight + 250;
     })"""
-    assert page.evaluate(marks) and all(page.evaluate(marks))
-    above = page.evaluate("[...CSS.highlights.get('attnviz-term')].length")
+    near = f"() => {{ const marks = {marks}; return marks.length && marks.every(Boolean); }}"
+    page.wait_for_function(near)
+    above = page.evaluate(f"{marks}.length")
     page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, main.scrollHeight / 2)")
-    page.wait_for_function(f"() => {{ const near = ({marks})(); return near.length && near.every(Boolean); }}")
+    page.wait_for_function(near)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop > 500")
     page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 0)")
-    page.wait_for_function(f"[...CSS.highlights.get('attnviz-term')].length === {above}")
+    page.wait_for_function(f"{marks}.length === {above}")
 
 
 # ---- the glossary and the lessons -----------------------------------------------------------------------

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from attnviz.web import allocator
 
 # Blocks of 20 MB, made and freed, raise the size from which glibc maps a block by itself; then every second of many
 # is freed, which from a heap gives nothing back.
@@ -56,3 +59,10 @@ def resident_after(how: str, size: int) -> int:
 def test_freed_blocks_leave_the_process(how: str, size: int) -> None:
     assert resident_after("kept", size) > 38e6
     assert resident_after(how, size) < 25e6
+
+
+def test_one_thread_trims_for_the_whole_process() -> None:
+    """Every server that tests of pages start asks for it; 650 threads once took their turns at the heaps."""
+    for _ in range(3):
+        allocator.keep_trimmed()
+    assert sum(one.name == "attnviz allocator" for one in threading.enumerate()) <= 1

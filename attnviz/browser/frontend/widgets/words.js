@@ -15,7 +15,7 @@ const MARK = "attnviz-term";
 const MARK_CSS = `::highlight(${MARK}) { text-decoration: underline dotted 1px; text-underline-offset: 3px }`;
 const REST = 300; // ms after which the page is read again
 const POINT = 300; // ms that the pointer rests on a word before it is explained
-const AROUND = 240; // px over and under the window in which words are marked before they come into it
+const AROUND = "240px 0px"; // over and under the window words are marked before they come into it
 
 /** @typedef {{node: Text, start: number, end: number, entry: number, control: boolean}} Mark */
 /** @typedef {{holder: Element, range: StaticRange}} First */
@@ -35,7 +35,10 @@ class Words {
     this.first = []; // of each term the first place where it can be marked
     /** @type {First[]} */
     this.marked = []; // those of them that are in the window
-    this.waiting = this.pointing = this.marking = 0;
+    this.near = new Set(); // the elements that hold words and are in the window, or close to it
+    this.watched = new Set(); // all elements that hold such a first place
+    this.sight = new IntersectionObserver((seen) => this.see(seen), { root: this.page, rootMargin: AROUND });
+    this.waiting = this.pointing = 0;
     this.card = new TermCard(({ term }) => tell.trigger("go", { term }));
     this.list = el("div", { class: "list", role: "group", "aria-label": "Words on this page. Arrow keys move." });
     root.replaceChildren(el("p", {}, "Words on this page"), this.list, this.card.node);
@@ -65,11 +68,7 @@ class Words {
     on("pointermove", (event) => event.pointerType !== "touch" && this.point(event));
     on("click", (event) => this.press(event));
     on("keydown", (event) => event.key === "Escape" && this.card.hide());
-    on("scroll", () => {
-      this.follow();
-      this.markSoon();
-    });
-    window.addEventListener("resize", () => this.markSoon(), { signal });
+    on("scroll", () => this.follow());
     on("av-drawn", () => this.readSoon());
     this.list.addEventListener("keydown", (event) => this.move(event));
     this.list.addEventListener("focusout", () => this.card.leave());
@@ -110,6 +109,7 @@ class Words {
         }
       },
     });
+    this.watch();
     this.mark();
     this.show(this.entries.filter((_, i) => seen.has(i)));
   }
@@ -122,17 +122,27 @@ class Words {
     return places;
   }
 
-  markSoon() {
-    this.marking ||= requestAnimationFrame(() => {
-      this.marking = 0;
-      if (this.root.isConnected) this.mark();
-    });
+  /** Asks to be told when an element that holds a first place comes close to the window, and when it goes. */
+  watch() {
+    const holders = new Set(this.first.map(({ holder }) => holder));
+    for (const one of this.watched) {
+      if (holders.has(one)) continue;
+      this.sight.unobserve(one);
+      this.near.delete(one);
+    }
+    for (const one of holders) if (!this.watched.has(one)) this.sight.observe(one);
+    this.watched = holders;
+  }
+
+  see(seen) {
+    for (const { target, isIntersecting } of seen) this.near[isIntersecting ? "add" : "delete"](target);
+    this.mark();
   }
 
   /** Marks the words in the window, if they are others than before. */
   mark() {
     if (!window.Highlight) return; // the words are explained all the same
-    const marked = this.first.filter(({ holder }) => isNear(holder));
+    const marked = this.first.filter(({ holder }) => this.near.has(holder));
     if (marked.length === this.marked.length && marked.every((one, i) => isSame(one, this.marked[i]))) return;
     this.marked = marked;
     this.highlighted = new Highlight(...marked.map(({ range }) => range));
@@ -230,7 +240,7 @@ class Words {
     this.observer.disconnect();
     clearTimeout(this.waiting);
     clearTimeout(this.pointing);
-    cancelAnimationFrame(this.marking);
+    this.sight.disconnect();
     if (window.Highlight && CSS.highlights.get(MARK) === this.highlighted) CSS.highlights.delete(MARK);
     document.adoptedStyleSheets = document.adoptedStyleSheets.filter((sheet) => sheet !== this.sheet);
   }
@@ -255,12 +265,6 @@ function isVisible(element) {
 function isSame({ range: one }, { range: other }) {
   const places = (range) => [range.startContainer, range.startOffset, range.endOffset];
   return places(one).every((part, i) => part === places(other)[i]);
-}
-
-/** Whether an element is in the window, or close to it. @param {Element} element */
-function isNear(element) {
-  const { top, bottom } = element.getBoundingClientRect();
-  return bottom > -AROUND && top < window.innerHeight + AROUND;
 }
 
 export default component(".aw-words", {
