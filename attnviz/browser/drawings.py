@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from attnviz.errors import InvalidParameterError
-from attnviz.training.tasks import digits
 
+DIGITS = 10
 SIDE, INK = 8, 16  # as the data that the bundled model was trained on
 CHARACTERS = "0123456789abcdefg"  # a cell's ink
 EMPTY = "0" * SIDE**2
@@ -31,6 +31,8 @@ def write(ink: Tensor) -> str:
 
 def held_out() -> dict[str, int]:
     """The digits of the test split, which no bundled model was trained on: drawing → what its writer meant."""
+    from attnviz.training.tasks import digits  # a server's first page brings no training along
+
     pictures, labels = digits.splits()["test"]
     ink = ((pictures[:, 0] + 1) * digits.INK / 2).round().long()
     return {write(one): int(label) for one, label in zip(ink, labels, strict=True)}
@@ -38,5 +40,5 @@ def held_out() -> dict[str, int]:
 
 def examples(meant: dict[str, int], per_digit: int) -> list[tuple[int, str]]:
     """The first so many drawings of each digit, in rows of 0 to 9: (digit, drawing)."""
-    of_each = [[drawing for drawing, label in meant.items() if label == digit] for digit in range(digits.N_CLASSES)]
+    of_each = [[drawing for drawing, label in meant.items() if label == digit] for digit in range(DIGITS)]
     return [(digit, drawings[i]) for i in range(per_digit) for digit, drawings in enumerate(of_each)]

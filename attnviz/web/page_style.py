@@ -19,10 +19,11 @@ _QUESTIONS = (  # and what hides an answer until the guess
 )
 _NAMES: dict[str, tuple[str, ...]] = {
     "lesson-sentence": (
-        *("main", "agreement", "attention", "beams", "beyond", "branches", "cache", "card", "cells", "chosen", "depth"),
-        *("drift", "encoding", "first", "head", "hidden", "how", "kept", "leak", "lost", "measured", "most", "norm"),
-        *("offset", "orders", "padding", "parts", "places", "programs", "reads", "repair", "sampling", "saturation"),
-        *("sharpness", "sink", "start", "starved", "temperatures", "variance", "wakes"),
+        *("main", "agreement", "attention", "beams", "beyond", "branches", "cache", "card", "cells", "chosen"),
+        *("cost", "depth", "drift", "encoding", "first", "head", "hidden", "how", "kept", "leak", "lost"),
+        *("measured", "most", "norm", "offset", "orders", "padding", "parts", "places", "programs", "reads"),
+        *("repair", "sampling", "saturation", "sharpness", "sink", "start", "starved", "temperatures"),
+        *("variance", "wakes"),
     ),
     "lesson-picture": (
         *("row", "temperature", "sampling", "variance", "saturation", "gradient", "masks", "leak", "padding"),

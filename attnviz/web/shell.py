@@ -241,11 +241,12 @@ def sidebar(page: str) -> None:
         options = list(cache.model_names())
         if state["model"] not in options:
             options.append(state["model"])
+        titles = {name: cache.title(name) for name in options}
         st.selectbox(
             "Model",
             options,
             key="model",
-            format_func=cache.title,
+            format_func=lambda name: titles.get(name, name),
             accept_new_options=True,
             help="Or type hf:org/name: a model of any architecture from the Hugging Face hub",
         )

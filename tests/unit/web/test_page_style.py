@@ -1,10 +1,14 @@
 """The style sheet of the pages: what it calls by kind becomes whole classes, and no selector looks into a class."""
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 
 from attnviz.web import page_style
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_kind_of_place_becomes_the_classes_of_all_of_them():
@@ -25,3 +29,19 @@ def test_a_name_without_a_form_is_told_at_once():
     assert page_style.key("lesson-tries") == "lesson-tries"
     with pytest.raises(AssertionError, match="lesson-sentence nowhere: add the name in"):
         page_style.key("lesson-sentence", "nowhere")
+
+
+def test_every_place_that_a_page_names_is_listed():
+    kinds = {"sentence": ("lesson-sentence", "part"), "picture": ("lesson-picture", "file")}
+    kinds |= {name: (f"lesson-{name}", "") for name in ("predict", "veil")}
+    found = set()
+    for file in (ROOT / "attnviz" / "web").rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text())):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in kinds):
+                continue
+            kind, keyword = kinds[call.func.attr]
+            named = [one.value for one in call.keywords if one.arg == keyword] if keyword else call.args[:1]
+            found |= {(kind, one.value) for one in named if isinstance(one, ast.Constant)}
+    assert len(found) > 60
+    for kind, name in found:
+        page_style.key(kind, name)
