@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -51,8 +52,9 @@ def harden() -> None:
     metrics.serve()
 
 
+@cache
 def limit_messages() -> None:
-    """From now on a session hears only what a visitor may say."""
+    """From now on a session hears only what a visitor may say: set once for the process, whose servers share it."""
     from streamlit.runtime.app_session import AppSession
 
     AppSession.handle_backmsg = _only_heard(AppSession.handle_backmsg)  # type: ignore[method-assign, assignment]
