@@ -20,8 +20,8 @@ const CONTROLS = new Set(["BUTTON", "A", "LABEL", "SUMMARY"]);
  * @property {Text} node
  * @property {boolean} token its words are the reader's own
  * @property {boolean} control a press on it does something else
- * @property {boolean} bare it is not marked: the page's question, and a view of hundreds of numbers (`data-bare`), which
- *   the browser would paint anew at every change of the page
+ * @property {boolean} bare it is not marked: the page's question, and a view of hundreds of numbers (`data-bare`),
+ *   which the browser would paint anew at every change of the page
  * @property {boolean} drawn it stands in a picture, where nothing can be marked
  *
  * @typedef {{token: boolean, control: boolean, bare: boolean, drawn: boolean}} Place
