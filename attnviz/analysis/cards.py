@@ -78,9 +78,10 @@ def of_model(model: Model, texts: Sequence[str], *, each: Callable[[], None] | N
     step = max(1, len(texts) // SWEPT)
     for number, text in enumerate(texts):
         trace = model.run(text)
-        counts.append(roles.counted(trace))
+        read = roles.Text.of(trace, 0)
+        counts.append(roles.counts_of([read]))
         shares.append(_shares(counts[-1]).sum(dim=1))  # (2, K, LH)
-        cells.append(_strongest(trace))
+        cells.append(_strongest(read))
         if number % step == 0 and (one := _swept(model, trace)) is not None:
             swept.append(one)
         if each is not None:
@@ -96,10 +97,11 @@ def of_model(model: Model, texts: Sequence[str], *, each: Callable[[], None] | N
 
 def of_trace(model: Model, trace: Trace) -> Cards:
     """The cards of a model on one text that it was run on: an example is a query. Errors: as for `roles.of_trace`."""
-    counted = roles.counted(trace)
+    read = roles.Text.of(trace, 0)
+    counted = roles.counts_of([read])
     found = roles.summed([counted])
     hit, whole = _shares(counted)  # (T, K, LH)
-    strongest = _strongest(trace, by_query=True)
+    strongest = _strongest(read, by_query=True)
     swept = _swept(model, trace)
     units = torch.zeros(len(hit), dtype=torch.long)
     examples = _examples(found, hit, whole, units, strongest)
@@ -121,16 +123,15 @@ def _shares(counted: roles.Counts) -> Tensor:
     return parts.transpose(1, 2)
 
 
-def _strongest(trace: Trace, *, by_query: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+def _strongest(text: roles.Text, *, by_query: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """The strongest cell of each kind, of the text or of every query: its query, key and weight.
 
     Each (K, LH), or (T, K, LH) by query.
     """
-    kinds, weights = roles.Text.of(trace, 0), roles.weights_of(trace, 0).flatten(0, 1)  # (LH, T, T)
-    n = len(kinds.tokens)
+    weights, n = text.weights.flatten(0, 1), len(text.tokens)  # (LH, T, T)
     itself = torch.eye(n, dtype=torch.bool)
-    masks = [wanted & kinds.asks[:, None] for _, wanted, _ in kinds.cells()]
-    masks.append(kinds.visible & ~kinds.rests & ~itself & kinds.asks[:, None])
+    masks = [wanted & text.asks[:, None] for _, wanted, _ in text.cells()]
+    masks.append(text.visible & ~text.rests & ~itself & text.asks[:, None])
     queries, keys, values = [], [], []
     for mask in masks:
         kept = weights.masked_fill(~mask, -1.0)

@@ -194,7 +194,7 @@ def repeated(model: Model, length: int = 25, n_texts: int = 4, seed: int = 0) ->
     tokenizer, config = model.tokenizer, model.transformer.config
     if 1 + 2 * length > config.max_len:
         raise InvalidParameterError(f"1 + 2 · {length} tokens are more than the model's {config.max_len}")
-    special = {i for i, one in tokenizer.library.get_added_tokens_decoder().items() if one.special}
+    special = set(tokenizer.special_ids.values())
     plain = torch.tensor([i for i in range(min(tokenizer.vocab_size, config.vocab_size)) if i not in special])
     generator = torch.Generator().manual_seed(seed)
     drawn = plain[torch.randint(len(plain), (n_texts, length + 1), generator=generator)]

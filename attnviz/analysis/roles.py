@@ -17,7 +17,7 @@ Source: Olsson et al. 2022, appendix, for previous, duplicate and induction; Cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -164,9 +164,10 @@ def _probed(model: Model, seed: int) -> Iterator[Counts]:
 def _words(model: Model) -> list[int]:
     """Ids of tokens of two letters or more."""
     tokenizer, size = model.tokenizer, model.transformer.config.vocab_size
-    special = {i for i, one in tokenizer.library.get_added_tokens_decoder().items() if one.special}
-    texts = {i: tokenizer.decode([i]).strip() for i in range(min(tokenizer.vocab_size, size)) if i not in special}
-    return [i for i, text in texts.items() if len(text) > 1 and text.isalpha()]
+    special = set(tokenizer.special_ids.values())
+    ids = [i for i in range(min(tokenizer.vocab_size, size)) if i not in special]
+    texts = map(str.strip, tokenizer.decode_each(ids))
+    return [i for i, text in zip(ids, texts, strict=True) if len(text) > 1 and text.isalpha()]
 
 
 # ---- one run -----------------------------------------------------------------------------------------------
@@ -174,18 +175,25 @@ def _words(model: Model) -> list[int]:
 
 def counted(trace: Trace, ids: Sequence[Sequence[int]] | None = None) -> Counts:
     """What one run has to say, query by query. Errors: InvalidParameterError for what is no text read alone."""
+    return counts_of(Text.of(trace, text, ids) for text in range(trace.final.shape[0]))
+
+
+def counts_of(texts: Iterable[Text]) -> Counts:
+    """What some texts have to say, query by query."""
     parts, units = [], []
-    for text in range(trace.final.shape[0]):
-        parts.append(_of_text(trace, text, Text.of(trace, text, ids)))
-        units.append(torch.full((parts[-1][0].shape[1],), text))
+    for number, text in enumerate(texts):
+        parts.append(_of_text(text))
+        units.append(torch.full((len(text.tokens),), number))
+        shape = text.weights.shape[:2]
     hit, whole, even, counts = (torch.cat([part[field] for part in parts], dim=1) for field in range(4))
-    return Counts(hit, whole, even, counts, torch.cat(units), (len(trace.layers), trace.config.n_heads))
+    return Counts(hit, whole, even, counts, torch.cat(units), (shape[0], shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """Which cells of one text are of which kind."""
+    """Which cells of one text are of which kind, and what every head gives them."""
 
+    weights: Tensor  # (L, H, T, T) float32
     tokens: Tensor  # (T,) ids
     asks: Tensor  # (T,) bool: the queries that are judged, all but special ones and the first
     visible: Tensor  # (T, T) bool: what some head may see
@@ -213,7 +221,8 @@ class Text:
             visible = keep[text].any(dim=0)
         first = torch.arange(n) == 0
         rests = (special | first)[None, :] & ~torch.eye(n, dtype=torch.bool)
-        return cls(tokens, ~special & ~first, visible, rests, signs)
+        weights = torch.stack([layer.attention.weights[text, :, :n, :n].float() for layer in trace.layers])
+        return cls(weights, tokens, ~special & ~first, visible, rests, signs)
 
     def cells(self) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Of each of `SHARES` the cells where such a head looks, and those that its share is of: bool (T, T)."""
@@ -226,26 +235,20 @@ class Text:
             yield measure, wanted & among, among
 
 
-def weights_of(trace: Trace, text: int) -> Tensor:
-    """The attention of all heads on one text of a run: (L, H, T, T), float32."""
-    n = trace.lengths[text]
-    return torch.stack([layer.attention.weights[text, :, :n, :n].float() for layer in trace.layers])
-
-
-def _of_text(trace: Trace, text: int, kinds: Text) -> tuple[Tensor, ...]:
-    """The four sums of `Counts` for one text of a run."""
-    weights = weights_of(trace, text)
+def _of_text(text: Text) -> tuple[Tensor, ...]:
+    """The four sums of `Counts` for one text."""
+    weights = text.weights
     hits, whole, even, counts = [], [], [], []
-    for _, wanted, among in kinds.cells():
+    for _, wanted, among in text.cells():
         hits.append((weights * wanted).sum(dim=-1).flatten(0, 1).T)  # (T, LH)
         whole.append((weights * among).sum(dim=-1).flatten(0, 1).T)
         even.append(wanted.sum(dim=-1) / among.sum(dim=-1).clamp_min(1))
-        counts.append(wanted.any(dim=-1) & kinds.asks & (among.sum(dim=-1) > 1))
-    most = kinds.visible.sum(dim=-1).float().log()
+        counts.append(wanted.any(dim=-1) & text.asks & (among.sum(dim=-1) > 1))
+    most = text.visible.sum(dim=-1).float().log()
     hits.append(torch.special.entr(weights).sum(dim=-1).flatten(0, 1).T)
     whole.append(most[:, None].expand_as(hits[0]))
-    even.append(torch.full((len(kinds.tokens),), torch.nan))
-    counts.append(kinds.asks & (most > 0))
+    even.append(torch.full((len(text.tokens),), torch.nan))
+    counts.append(text.asks & (most > 0))
     return torch.stack(hits), torch.stack(whole), torch.stack(even), torch.stack(counts)
 
 

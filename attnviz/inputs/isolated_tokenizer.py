@@ -69,6 +69,11 @@ class IsolatedReader:
         """As `Reader.decode`. Errors: as `encode`."""
         return str(self._ask("decode", list(ids), skip_special))
 
+    def decode_each(self, ids: Sequence[int]) -> list[str]:
+        """As `Reader.decode_each`. Errors: as `encode`."""
+        texts: list[str] = self._ask("decode_each", list(ids))
+        return texts
+
     def names(self, ids: Sequence[int]) -> list[str | None]:
         """As `Reader.names`. Errors: as `encode`."""
         names: list[str | None] = self._ask("names", list(ids))

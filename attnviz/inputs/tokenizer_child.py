@@ -88,6 +88,11 @@ class Reader:
         text: str = self.library.decode(list(ids), skip_special_tokens=skip_special)
         return text
 
+    def decode_each(self, ids: Sequence[int]) -> list[str]:
+        """The text of each id by itself."""
+        texts: list[str] = self.library.decode_batch([[i] for i in ids], skip_special_tokens=True)
+        return texts
+
     def names(self, ids: Sequence[int]) -> list[str | None]:
         """The tokens of ids; None where there is none."""
         return [self.library.id_to_token(i) for i in ids]
@@ -176,7 +181,7 @@ def limit(memory: int) -> None:
 
 def answer(reader: Reader, call: str, arguments: list[Any]) -> Any:
     """One call of a `Reader`, as it came in a message."""
-    if call not in ("about", "encode", "encode_pair", "decode", "names", "to_json"):
+    if call not in ("about", "encode", "encode_pair", "decode", "decode_each", "names", "to_json"):
         raise ValueError(call)
     return getattr(reader, call)(*arguments)
 

@@ -139,6 +139,10 @@ class Tokenizer:
                 raise InvalidParameterError(f"id {i} is outside the vocabulary of {self.vocab_size}")
         return _asked("This tokenizer cannot write these ids", lambda: self._reader.decode(ids, skip_special))
 
+    def decode_each(self, ids: Sequence[int]) -> list[str]:
+        """The text of each id by itself; "" of special ones. Errors: ModelError."""
+        return _asked("This tokenizer cannot write these ids", lambda: self._reader.decode_each(ids))
+
     def encoding(self, ids: Sequence[int]) -> Encoding:
         """Ids as they are, with their text: what a model said, which `encode` might cut into other pieces.
 

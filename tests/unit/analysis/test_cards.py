@@ -14,6 +14,7 @@ from attnviz import Intervention, InvalidParameterError, Model, Trace, load
 from attnviz.analysis import ablation, cards, cards_file, cards_text, roles
 from attnviz.analysis.cards import Cards
 from attnviz.inputs.sample import sample
+from attnviz.inputs.tokenizers import Tokenizer
 
 TEXTS = sample()[:12]
 
@@ -54,6 +55,13 @@ def test_roles_are_those_of_the_roles_module(austen: Model, made: Cards) -> None
     expected = roles.of_model(austen, TEXTS)
     for name in ("score", "low", "high", "chance", "at_work"):
         assert torch.equal(getattr(made.roles, name).nan_to_num(9), getattr(expected, name).nan_to_num(9)), name
+
+
+def test_of_a_strangers_model_the_roles_are_the_same(austen: Model) -> None:
+    """Its tokenizer runs in a process of its own, which is asked for the words of the probes too."""
+    tokenizer = Tokenizer.from_str(austen.tokenizer.to_json(), isolated=True)
+    found = cards.of_model(replace(austen, preprocessor=tokenizer), TEXTS[:2]).roles
+    assert torch.equal(found.score.nan_to_num(), roles.of_model(austen, TEXTS[:2]).score.nan_to_num())
 
 
 def test_examples_of_a_local_head_are_the_texts_by_their_share(austen: Model, made: Cards) -> None:

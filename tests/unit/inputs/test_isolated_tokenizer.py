@@ -65,6 +65,7 @@ def test_it_reads_and_writes_as_in_this_process(minilm: tuple[Tokenizer, Tokeniz
     assert there.encode(text, 5) == here.encode(text, 5)
     ids = here.encode(text).ids
     assert there.decode(ids) == here.decode(ids) and there.encoding(ids) == here.encoding(ids)
+    assert there.decode_each(ids) == here.decode_each(ids) == [here.decode([i]) for i in ids]
     for name in ("vocab_size", "pad_id", "unk_id", "mask_id", "cls_id", "sep_id", "bos_id", "eos_id"):
         assert getattr(there, name) == getattr(here, name)
 
