@@ -111,4 +111,4 @@ def numbers(*traces: Trace, batch: int = 0) -> np.ndarray:
 
     for trace in traces:
         walk(trace)
-    return np.concatenate([x.detach().float().numpy().ravel() for x in parts])
+    return np.concatenate([x.detach().numpy().ravel() for x in parts])
