@@ -10,9 +10,8 @@ shell.ensure()
 lesson = Lesson("space", state.Settings(), follows=("layer", "head"))
 
 
-@shell.fragment
-def space() -> None:
-    """The points, and what is near the chosen one."""
+def space(timed: bool) -> None:
+    """The points, and what is near the chosen one; `timed` says whether this fragment has a clock."""
     parts.take_click(lesson)
     lesson.question("What is near what?")
     sentence = st.container()
@@ -30,6 +29,7 @@ def space() -> None:
         parts.neighbours(shown)
     parts.tries(lesson)
     lesson.write_link(inputs)
+    parts.run_on(timed)
 
 
 @shell.fragment
@@ -38,5 +38,6 @@ def behind() -> None:
     parts.behind(lesson)
 
 
-space()
+clock = state.is_placing()
+shell.fragment(space, run_every=parts.TICK if clock else None)(clock)
 behind()

@@ -11,14 +11,15 @@ Geometric Framework for Nonlinear Dimensionality Reduction". The last two are sc
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attnviz.analysis import space_child
 from attnviz.errors import InvalidParameterError, check_installed
 from attnviz.models.model import Model
 from attnviz.nn.checks import check_sizes
@@ -26,9 +27,8 @@ from attnviz.nn.trace import Trace
 
 How = Literal["pca", "tsne", "neighbours"]
 HOWS: tuple[How, ...] = ("pca", "tsne", "neighbours")
+NAMES: dict[How, str] = {"pca": "PCA", "tsne": "t-SNE", "neighbours": "Isomap"}
 LEAST = 5  # points that t-SNE and Isomap take
-PERPLEXITY = 15.0  # how many neighbours t-SNE thinks of, where there are three times as many points
-NEIGHBOURS = 8  # of each point in Isomap's graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +54,22 @@ def placed(points: Tensor, how: How = "pca", dims: int = 2, *, seed: int = 0) ->
     x = points.detach().double()
     if how == "pca":
         return principal(x, dims)
-    if len(x) < LEAST:
-        raise InvalidParameterError(f"{len(x)} points: {how} takes at least {LEAST}")
+    check_bent(len(x), how)
+    found = space_child.tsne(x.numpy(), dims, seed) if how == "tsne" else space_child.isomap(x.numpy(), dims)
+    return bent(found)
+
+
+def check_bent(n: int, how: How) -> None:
+    """Errors: as `placed`, for n points by t-SNE or Isomap."""
+    if n < LEAST:
+        raise InvalidParameterError(f"{n} points: {NAMES[how]} takes at least {LEAST}")
     check_installed("This way of placing points", "sklearn")
-    found = _tsne(x, dims, seed) if how == "tsne" else _isomap(x, dims)
-    return Places(found - found.mean(dim=0), ())
+
+
+def bent(found: np.ndarray) -> Places:
+    """What t-SNE or Isomap found, with its middle at 0."""
+    places = torch.from_numpy(found).double()
+    return Places(places - places.mean(dim=0), ())
 
 
 def principal(x: Tensor, dims: int) -> Places:
@@ -76,23 +87,6 @@ def principal(x: Tensor, dims: int) -> Places:
     total = float(variance.sum())
     shares = (variance / total if total else torch.zeros_like(variance)).tolist()
     return Places(places, (*shares[:dims], *[0.0] * (dims - n)))
-
-
-def _tsne(x: Tensor, dims: int, seed: int) -> Tensor:
-    from sklearn.manifold import TSNE
-
-    perplexity = min(PERPLEXITY, (len(x) - 1) / 3)
-    made = TSNE(dims, perplexity=perplexity, init="random", random_state=seed, max_iter=1000)
-    return torch.from_numpy(made.fit_transform(x.float().numpy())).double()
-
-
-def _isomap(x: Tensor, dims: int) -> Tensor:
-    from sklearn.manifold import Isomap
-
-    made = Isomap(n_neighbors=min(NEIGHBOURS, len(x) - 1), n_components=dims, eigen_solver="dense")
-    with warnings.catch_warnings():  # groups that no neighbour connects are joined by their shortest gap, as they say
-        warnings.simplefilter("ignore")
-        return torch.from_numpy(made.fit_transform(x.numpy())).double()
 
 
 def turned(places: Tensor, degrees: float) -> tuple[Tensor, Tensor]:

@@ -93,6 +93,22 @@ class Store:
                 del self._making[key]
             done.set()
 
+    def peek(self, name: str, arguments: Hashable) -> Any:
+        """The result of `name` on these arguments; None if it is not there."""
+        with self._lock:
+            entry = self._entries.get((name, arguments))
+            if entry is None:
+                return None
+            entry.asked += 1
+            self._hits[name] += 1
+            self._value(entry)
+            return entry.value
+
+    def put(self, name: str, arguments: Hashable, value: Any, seconds: float) -> None:
+        """Keeps a result that was made elsewhere in so many seconds; one that is there already stays."""
+        if self.peek(name, arguments) is None:
+            self._keep((name, arguments), Entry(value, n_bytes(value), max(LEAST_SECONDS, seconds)))
+
     def clear(self, name: str | None = None) -> None:
         """Forgets all, or all results of one function."""
         with self._lock:

@@ -113,7 +113,7 @@ def test_three_dimensions_are_turned_and_a_click_chooses(page: Page, minilm: Mod
     [
         ({"model": "digits"}, "Digits reads images"),
         ({"model": "dates"}, "reads two texts"),
-        ({"text": "a", "how": "tsne"}, "3 points: tsne takes at least 5. Choose another way above"),
+        ({"text": "a", "how": "tsne"}, "3 points: t-SNE takes at least 5. Choose another way above"),
         ({"text": "a", "model": "austen", "what": "heads"}, "The query of “a” scores the key of"),
         ({"layer": 99, "head": 99, "what": "heads", "by": "nonsense"}, "scores the key of"),
         ({"layer": 6, "by": "weight"}, "Nearest to “it”"),
@@ -126,10 +126,29 @@ def test_what_cannot_be_shown_is_said(fields: dict[str, Any], said: str) -> None
         assert len(app.get("button_group")) >= 3  # another way can be chosen
 
 
+def test_a_placing_is_cancelled_and_begun_anew() -> None:
+    """What it takes seconds for is loaded first; meanwhile all else is there, and the way of placing can be changed."""
+    app = opened("space", how="tsne", layer=2)
+    assert [bar.proto.text for bar in app.get("progress")] == ["scikit-learn is on its way …"]
+    assert not charts(app) and len(rows(app)) == 8 and "Nearest to “it”" in app.sentence
+    placing = app.session_state["space:placing"]
+    app.press("Cancel")
+    assert placing.status == "cancelled" and not app.get("progress")
+    assert "Cancelled: the points have no places yet." in app.sentences
+    app.press("Place them")
+    again = app.session_state["space:placing"]
+    assert again is not placing and again.active and app.get("progress")
+    app.choose(how="pca")
+    assert again.status == "cancelled" and charts(app) and not app.get("progress")
+
+
 @pytest.mark.nightly  # scikit-learn takes seconds to import
 @pytest.mark.parametrize("how", ["tsne", "neighbours"])
 def test_other_ways_place_the_points_as_the_library_does(minilm: Model, how: Any) -> None:
     app = opened("space", how=how, layer=1)
+    if app.get("progress"):
+        app.session_state["space:placing"].wait(60)
+        app.run()
     expected = space.placed(minilm.run(SENTENCE).layers[1].resid_pre[0], how).places.tolist()
     assert [drawn(app)[i, "circle"] for i in range(16)] == [pytest.approx(one, abs=1e-2) for one in expected]
     assert "of the variance" not in app.sentence

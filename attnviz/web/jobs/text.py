@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attnviz.formatting import file_size
 
+PLACING_BROKE = "What places the points ended before it was done; this machine may be short of memory."
+
 
 def download_progress(done: int, total: int) -> str:
     """Beside the bar: bytes of a download; total is 0 before the hub has answered."""
@@ -15,3 +17,17 @@ def download_ended(status: str, repo: str, error: str) -> str:
     if status == "cancelled":
         return f"The download of {repo} was cancelled; what has come stays, and it would go on from there."
     return error if status == "failed" else ""
+
+
+def placing(number: int, steps: int | None, of: int, is_counted: bool) -> str:
+    """Beside the bar: how many placings are before this one, or how many steps it has taken."""
+    if number:
+        return f"{number} before you: points are placed one after the other …"
+    if not is_counted:
+        return "Isomap is at work; it does not say how far it is …"
+    return "scikit-learn is on its way …" if steps is None else f"{steps} of {of} steps …"
+
+
+def placing_failed(why: str) -> str:
+    """A placing that the library ended."""
+    return f"These points cannot be placed this way ({why})."

@@ -6,12 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from attnviz import figures
-from attnviz.analysis import space
+from attnviz.analysis import space, space_child
 from attnviz.figures.space import Dot
 from attnviz.formatting import number, percent
 from attnviz.web import shell
 from attnviz.web.components.chart import clicked
 from attnviz.web.components.table import choice, table
+from attnviz.web.jobs import text as job_text
+from attnviz.web.jobs.placings import Placing
 from attnviz.web.lesson import LONGEST, Lesson, Try
 from attnviz.web.space import state, text
 from attnviz.web.space.shown import KINDS, Asked, Shown
@@ -30,6 +32,7 @@ SOURCE = (
 )
 MOST_NAMED = 40  # points that are all named
 NEAREST = "space-nearest"
+TICK = 0.4  # seconds
 
 
 def take_click(lesson: Lesson[Settings]) -> None:
@@ -49,7 +52,7 @@ def controls(lesson: Lesson[Settings], shown: Asked) -> None:
         "Show", state.WHATS, key=lesson.key("what"), format_func=text.WHATS.__getitem__, required=True
     )
     middle.segmented_control(
-        "Placed by", space.HOWS, key=lesson.key("how"), format_func=text.HOWS.__getitem__, required=True
+        "Placed by", space.HOWS, key=lesson.key("how"), format_func=space.NAMES.__getitem__, required=True
     )
     right.segmented_control(
         "In", (2, 3), key=lesson.key("dims"), format_func={2: "a plane", 3: "3-D"}.__getitem__, required=True
@@ -70,8 +73,30 @@ def controls(lesson: Lesson[Settings], shown: Asked) -> None:
         st.select_slider("Turn it", state.TURNS, key=lesson.key("turn"), format_func="{}°".format)
 
 
+def run_on(timed: bool) -> None:
+    """Sets the page's clock while points are placed, last on the page; `timed`: whether it has one."""
+    if state.is_placing() != timed:
+        st.rerun()  # the whole page, for that is where a fragment's clock is set
+
+
+def _bar(placing: Placing) -> None:
+    """How far the placing is, where the picture will be."""
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    if placing.active:
+        counted = placing.how == "tsne"
+        said = job_text.placing(placing.number, placing.steps, space_child.STEPS, counted)
+        left.progress((placing.steps or 0) / space_child.STEPS, said)
+        right.button("Cancel", on_click=state.cancel, key="space-cancel")
+    else:
+        left.text(text.CANCELLED if placing.status == "cancelled" else placing.error)
+        right.button("Place them", on_click=state.again, key="space-again")
+
+
 def picture(lesson: Lesson[Settings], shown: Shown) -> None:
     """All points."""
+    if shown.placed is None:
+        _bar(state.mine())
+        return
     turn = lesson.settings().turn
     lesson.picture(
         figures.dots(_dots(shown, turn), shown.chosen, text.axes(shown, turn), shell.palette()),
@@ -172,4 +197,4 @@ def tries(lesson: Lesson[Settings]) -> None:
 
 def behind(lesson: Lesson[Settings]) -> None:
     """The formula and the code."""
-    lesson.behind(FORMULA, SOURCE, space.principal, space._tsne, space._isomap, space.nearest)
+    lesson.behind(FORMULA, SOURCE, space.principal, space_child.tsne, space_child.isomap, space.nearest)

@@ -70,9 +70,15 @@ class Shown(Asked):
 
     points: tuple[Point, ...]
     vectors: Tensor  # (N, D)
-    places: Places
+    placed: Places | None  # None while they are being placed
     weights: Tensor | None  # (n,) what the chosen token gives each token of the text, in the chosen head
     neighbours: tuple[Neighbour, ...]
+
+    @property
+    def places(self) -> Places:
+        """Where they are, once they are placed."""
+        assert self.placed is not None
+        return self.placed
 
     @property
     def chosen(self) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, cast, get_args
 
+import streamlit as st
 import torch
 
 from attnviz.analysis import space
@@ -13,6 +14,8 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
+from attnviz.web.jobs import placings
+from attnviz.web.jobs.placings import Placing
 from attnviz.web.lesson import Lesson
 from attnviz.web.space.shown import Asked, Colour, Neighbour, Point, Shown, What
 
@@ -22,6 +25,8 @@ SAMPLE = 300  # rows of the embedding table beside the text's own and the chosen
 NEAR = 8
 SEEDS = 10_000
 TURNS = tuple(range(0, 360, 15))
+BENT, JOB = "space.state.bent", "space:placing"  # what the store has of all sessions, and what this one waits for
+AT_ONCE = 0.4  # seconds that a page waits before it draws a bar
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,45 @@ def straight(name: str, source: str, what: What, layer: int, head: int, token: i
     return space.placed(vectors(name, source, what, layer, head, token, seed), "pca", dims)
 
 
-@store.kept("Placing the points …")
-def bent(
-    name: str, source: str, what: What, layer: int, head: int, token: int, seed: int, dims: int, how: How
-) -> Places:
-    """t-SNE or Isomap of the points, which take longer."""
-    return space.placed(vectors(name, source, what, layer, head, token, seed), how, dims, seed=seed)
+def bent(place: tuple[Any, ...], dims: int, how: How) -> Places | None:
+    """t-SNE or Isomap of the points `vectors(*place)`; None while they are being placed, beside the page.
+
+    Errors: as `space.placed`.
+    """
+    key, state = (*place, dims, how), st.session_state
+    if (known := store.STORE.peek(BENT, key)) is not None:
+        return cast(Places, known)
+    if state.get(f"{JOB}:of") != key:
+        cancel()
+        points = vectors(*place).detach().double().numpy()
+        state[JOB], state[f"{JOB}:of"] = placings.begin(points, how, dims, seed=place[-1]), key
+        state[JOB].wait(AT_ONCE)
+    placing: Placing = state[JOB]
+    if placing.places is not None:
+        store.STORE.put(BENT, key, placing.places, placing.seconds)
+    return placing.places
+
+
+def mine() -> Placing:
+    """The session's placing, under way or ended."""
+    placing: Placing = st.session_state[JOB]
+    return placing
+
+
+def cancel() -> None:
+    """Ends the session's placing, if one is under way."""
+    if (placing := st.session_state.get(JOB)) is not None:
+        placing.cancel()
+
+
+def again() -> None:
+    """Lets the next run place the points anew."""
+    st.session_state.pop(f"{JOB}:of", None)
+
+
+def is_placing() -> bool:
+    """Whether the session's points are being placed now."""
+    return JOB in st.session_state and st.session_state[JOB].active
 
 
 def asked(lesson: Lesson[Settings], inputs: shell.Inputs) -> Asked:
@@ -137,7 +175,9 @@ def _shown(ask: Asked) -> Shown:
     about = {"tokens": (ask.layer, 0, 0), "heads": (ask.layer, ask.head, 0), "table": (0, 0, ask.token)}[ask.what]
     place = (ask.model, ask.text, ask.what, *about, ask.seed)  # and nothing more: what stays need not be placed anew
     found = vectors(*place)
-    places = straight(*place, ask.dims) if ask.how == "pca" else bent(*place, ask.dims, ask.how)
+    if ask.how == "pca":
+        cancel()
+    places = straight(*place, ask.dims) if ask.how == "pca" else bent(place, ask.dims, ask.how)
     weights = None
     if ask.layer < ask.n_layers:
         weights = trace.layers[ask.layer].attention.weights[0, ask.head, ask.token, : len(ask.labels)]
@@ -146,7 +186,7 @@ def _shown(ask: Asked) -> Shown:
         **vars(ask),
         points=points,
         vectors=found,
-        places=places,
+        placed=places,
         weights=weights,
         neighbours=_neighbours(trace, ask, found, points),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnviz.analysis.space import How
+from attnviz.analysis.space import NAMES, How
 from attnviz.formatting import listed, number, percent
 from attnviz.web.space.shown import Colour, Shown, What
 
@@ -11,7 +11,6 @@ WHATS: dict[What, str] = {
     "heads": "Queries and keys",
     "table": "Embedding table",
 }
-HOWS: dict[How, str] = {"pca": "PCA", "tsne": "t-SNE", "neighbours": "Isomap"}
 COLOURS: dict[Colour, str] = {
     "token": "kind of token",
     "position": "position",
@@ -38,6 +37,7 @@ OF_TABLE = (
     "Nearest is by the angle, among all rows of the table; the picture shows the text’s tokens, these neighbours and "
     "300 rows drawn by the seed."
 )
+CANCELLED = "Cancelled: the points have no places yet."
 KINDS = "Blue: words. Amber: pieces that go on with a word. Green: signs. Grey: special tokens."
 AMOUNTS: dict[Colour, str] = {
     "token": "",
@@ -112,7 +112,7 @@ def title(shown: Shown) -> str:
 def alternative(shown: Shown) -> str:
     """The picture for who cannot see it."""
     shapes = " Circles are queries, diamonds keys." if shown.what == "heads" else ""
-    start = f"{len(shown.points)} points by {HOWS[shown.how]}, coloured by {COLOURS[shown.by]}."
+    start = f"{len(shown.points)} points by {NAMES[shown.how]}, coloured by {COLOURS[shown.by]}."
     return f"{start}{shapes} {sentence(shown)}"
 
 

@@ -103,8 +103,8 @@ def test_a_sample_of_the_embedding_table(austen: Model) -> None:
     [
         ({"how": "umap"}, "'umap' is not one of pca, tsne, neighbours"),
         ({"dims": 4}, "dims=4 is neither 2 nor 3"),
-        ({"how": "tsne"}, "4 points: tsne takes at least 5"),
-        ({"how": "neighbours"}, "4 points: neighbours takes at least 5"),
+        ({"how": "tsne"}, "4 points: t-SNE takes at least 5"),
+        ({"how": "neighbours"}, "4 points: Isomap takes at least 5"),
     ],
 )
 def test_what_cannot_be_placed_is_said(arguments: dict[str, object], said: str) -> None:
