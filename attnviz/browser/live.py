@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from attnviz.browser import drawings
 from attnviz.browser.bundle import FOLDER, css, javascript
 from attnviz.browser.framing import frame
@@ -92,8 +94,10 @@ class Start:
     state: ViewState = RERUN  # of the attention view
 
 
-def model_file(model: Model) -> bytes:
+def model_file(model: Model, *, exact: bool = False) -> bytes:
     """A model as the page reads it, its weights rounded to float16.
+
+    `exact`: under its own name, and with float32 weights where float16 would round them.
 
     Errors: ModelError for one whose layers or tokenizer the page does not have, or whose images cannot be drawn there.
     """
@@ -101,12 +105,16 @@ def model_file(model: Model) -> bytes:
 
     header = {
         "format": FORMAT,
-        "name": _name(model),
+        "name": model.info.name if exact else _name(model),
         **_reading(model),
         "title": model.info.title,
         "config": json.loads(model.transformer.config.to_json()),
     }
-    return frame(header) + save(half_weights(model.transformer))
+    weights = half_weights(model.transformer)
+    if exact:
+        full = model.transformer.state_dict()
+        weights = {name: x if torch.equal(x.float(), full[name]) else full[name].float() for name, x in weights.items()}
+    return frame(header) + save(weights)
 
 
 def _reading(model: Model) -> dict[str, Any]:

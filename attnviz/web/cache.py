@@ -292,6 +292,12 @@ def live_page(model: Model, text: str, state: ViewState) -> tuple[str, bytes]:
 
 
 @store.kept()
+def model_for_view(name: str) -> bytes:
+    """A model as the attention view runs it by itself. Errors: ModelError for one that has no live page."""
+    return live.model_file(model(name), exact=True)
+
+
+@store.kept()
 def why_no_live_page(name: str) -> str:
     """Why there is no page in which a model runs, in a sentence; "" where there is."""
     return live.why_not(model(name))

@@ -30,7 +30,8 @@ def policy(host: str = "") -> str:
     sockets = f" ws://{host} wss://{host}" if host else ""
     parts = {
         "default-src": "'none'",
-        "script-src": " ".join(["'self'", "blob:", *_inline_scripts()]),  # components are blobs
+        # components are blobs; the model that runs in the browser multiplies in WebAssembly
+        "script-src": " ".join(["'self'", "blob:", "'wasm-unsafe-eval'", *_inline_scripts()]),
         "style-src": "'self' 'unsafe-inline'",
         "img-src": "'self' data: blob:",
         "font-src": "'self' data:",

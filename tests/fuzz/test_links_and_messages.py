@@ -93,7 +93,7 @@ def test_views_that_a_browser_reports(seconds: float) -> None:
 
 
 REPORTS = [
-    {"view": ViewState().to_dict(), "number": 1},
+    {"view": ViewState().to_dict() | {"here": "austen"}, "number": 1, "model": True},
     {"ask": dataclasses.asdict(attention_view.Question())},
     {"walk": dataclasses.asdict(provenance_view.ProvenanceState()), "layer": {"layer": 1, "cell": "x:0:0"}},
     {"look": dataclasses.asdict(patch_view.Look())},
@@ -115,6 +115,8 @@ def test_messages_of_components(seconds: float, monkeypatch: pytest.MonkeyPatch)
         assert isinstance(attention_view.current_state(KEY, ViewState()), ViewState)
         assert isinstance(attention_view.asked(KEY), attention_view.Question | None)
         assert isinstance(attention_view.requested_file(KEY), str | None)
+        assert attention_view.wants_model(KEY) in (True, False)
+        assert attention_view.runs(KEY, "austen") in (True, False)
         assert isinstance(patch_view.reported(KEY), patch_view.Look | None)
         provenance_view.reported(KEY)
         provenance_view.wanted_layer(KEY)

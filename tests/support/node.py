@@ -30,6 +30,7 @@ MODULES = {
     "scores": "attention/scores.js",
     "asking": "attention/store.js attention/shown.js attention/asking.js",
     "files": "attention/export.js",
+    "own_runs": "attention/own-runs.js",
     "read": "provenance/read.js",
     "terms": "provenance/terms.js",
     "grid": "provenance/grid.js",

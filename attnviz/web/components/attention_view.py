@@ -34,6 +34,25 @@ def requested_file(key: str) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
+def wants_model(key: str) -> bool:
+    """Whether the view `key` asks for the model, to run it by itself; in the one run that answers it."""
+    return bridge.reported(key, "model") is True
+
+
+def runs(key: str, model: str) -> bool:
+    """Whether the view `key` runs this model by itself: it then needs no message of a run with a change."""
+    return bridge.reported_fields(key, "view").get("here") == model
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """A model that the view can run by itself, once it has asked for it and got it."""
+
+    name: str
+    text: str  # that it runs on
+    file: bytes | None = None  # from `attnviz.browser.live.model_file`, in answer to `wants_model`
+
+
 @dataclass(frozen=True)
 class Question:
     """A cell that the reader wants to look into on another page."""
@@ -67,6 +86,7 @@ def attention_view(
     reach: int = 0,
     cards: Sequence[Sequence[str]] | None = None,
     no_live_page: str | None = None,
+    runnable: Runnable | None = None,
 ) -> ViewState:
     """Draws the view and returns the reader's choices.
 
@@ -84,6 +104,7 @@ def attention_view(
         reach: offers to look into a cell on other pages, which show so many tokens: `asked` says into which.
         cards: what each head is for in a sentence, by layer and head; the view leads to the page of heads.
         no_live_page: why there is no page in which the model runs, in a sentence; "": the view offers to save it.
+        runnable: what the view runs the whole model with in the browser, if it can; else the server's message counts.
         paint: the compact form opens for painting a mask: `mask` is "painted", whatever `state` says.
     """
     if compact and paint:
@@ -106,14 +127,25 @@ def attention_view(
     if file is not None:
         number, at = bridge.next_file(key), payload.add(file[1])
         about["file"] = {"name": file[0], "number": number, "at": at, "bytes": len(file[1])}
+    about["runnable"] = None if runnable is None else _placed(runnable, payload)
     _mount(
         data=frame(about, payload),
         key=key,
         on_view_change=lambda: None,
         on_export_change=lambda: None,
         on_ask_change=lambda: None,
+        on_model_change=lambda: None,
     )
     return current_state(key, state)
+
+
+def _placed(runnable: Runnable, payload: Payload) -> dict[str, Any]:
+    """What the view knows of a model, and where in the payload it lies with the program that runs it."""
+    about: dict[str, Any] = {"name": runnable.name, "text": runnable.text, "file": None}
+    if runnable.file is not None:
+        parts = {"worker": bundle.javascript("model/worker.js").encode(), "model": runnable.file}
+        about["file"] = {name: (payload.add(part), len(part)) for name, part in parts.items()}
+    return about
 
 
 def _shown(key: str) -> ViewState | None:

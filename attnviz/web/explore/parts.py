@@ -27,14 +27,20 @@ def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
     if kind == "live" and why_no_live_page:  # asked of the model before, or by no menu of ours
         kind = None
     file = None if kind is None else cache.file(kind, inputs.model, inputs.text, shown.change, shown.view)
+    runnable = None
+    if not why_no_live_page:
+        wanted = attention_view.wants_model(state.KEY)
+        model = cache.model_for_view(inputs.model) if wanted else None
+        runnable = attention_view.Runnable(inputs.model, inputs.text, model)
     attention_view.attention_view(
-        shown.run.message,
+        shown.message,
         shown.view,
         key=state.KEY,
         file=file,
         reach=LONGEST,
         cards=state.cards(inputs.model),
         no_live_page=why_no_live_page,
+        runnable=runnable,
     )
     st.caption(text.CAVEAT)
     shell.write_link(inputs, shown.view.to_query())

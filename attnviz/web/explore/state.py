@@ -29,6 +29,7 @@ class Shown:
     view: ViewState
     change: Intervention | None  # to the whole model, if the reader asked for one
     run: cache.Run  # with the change
+    message: bytes  # for the view: of this run, or of the one without a change where the view runs the model by itself
 
 
 def run(inputs: shell.Inputs) -> Shown:
@@ -39,8 +40,10 @@ def run(inputs: shell.Inputs) -> Shown:
         view = chosen_view(inputs, plain.labels).clamp(plain.n_layers, plain.n_heads, plain.n_tokens)
         change = view.to_intervention() if view.whole else None
         if change is None or change.changes_nothing:
-            return Shown(view, change, plain)
-        return Shown(view, change, cache.run(inputs.model, inputs.text, change))
+            return Shown(view, change, plain, plain.message)
+        changed = cache.run(inputs.model, inputs.text, change)
+        message = (plain if attention_view.runs(KEY, inputs.model) else changed).message
+        return Shown(view, change, changed, message)
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(str(error))
 

@@ -4,7 +4,7 @@ import { stateText } from "./store.js";
 import { isChanged } from "./selectors.js";
 
 const SEND_AFTER = 250; // ms after the last change: a drag is one change
-const SEND_SOON = 60; // if a run is waited for
+const SEND_SOON = 60; // if a run is waited for that the page's server makes
 const PATIENCE = 15_000; // ms that a run may take
 
 export class Outbox {
@@ -13,7 +13,7 @@ export class Outbox {
    * @param {object} options
    * @param {Partial<import("./state.js").State> | null} [options.given] what the page gave at the start
    * @param {((state: import("./state.js").State) => void) | null} [options.onState]
-   * @param {((state: import("./state.js").State) => void) | null} [options.onRun]
+   * @param {((state: import("./state.js").State) => boolean | void) | null} [options.onRun]
    * @param {() => void} options.onLate when a run does not come
    */
   constructor(store, { given, onState, onRun, onLate }) {
@@ -22,6 +22,7 @@ export class Outbox {
     this.onRun = onRun;
     this.onLate = onLate;
     this.given = given && stateText(given);
+    this.elsewhere = false; // whether the run that is waited for rests on what is sent
     this.held = false; // while a stroke is painted: all of it is one change
     this.sent = JSON.stringify(store.state);
     this.sending = 0;
@@ -30,7 +31,8 @@ export class Outbox {
 
   send() {
     clearTimeout(this.sending);
-    if (!this.held) this.sending = setTimeout(() => this.flush(), this.store.pending ? SEND_SOON : SEND_AFTER);
+    if (!this.held)
+      this.sending = setTimeout(() => this.flush(), this.store.pending && this.elsewhere ? SEND_SOON : SEND_AFTER);
   }
 
   flush() {
@@ -49,6 +51,12 @@ export class Outbox {
     return news;
   }
 
+  /** Tells the page the state once more. */
+  again() {
+    this.sent = "";
+    this.flush();
+  }
+
   /** The state is the page's own. */
   agree() {
     this.sent = JSON.stringify(this.store.state);
@@ -60,7 +68,7 @@ export class Outbox {
     if (!store.state.whole) return void this.wait(false);
     if (!isChanged(store) && !store.model.before) return;
     this.wait(true);
-    this.onRun(store.state);
+    this.elsewhere = this.onRun(store.state) !== true;
   }
 
   wait(pending) {

@@ -29,8 +29,8 @@ import { Zoom } from "./zoom.js";
  * @property {import("./compact.js").Compact | null} [compact] the small form for lessons
  * @property {((state: State) => void) | null} [onState] called 250 ms after the last choice (60 ms if a run is waited
  *   for)
- * @property {((state: State) => void) | null} [onRun] called at once when the whole model shall run with a change;
- *   without it the view offers no rerun
+ * @property {((state: State) => boolean | void) | null} [onRun] called at once when the whole model shall run with a
+ *   change, and says whether it answers by itself; without it the view offers no rerun
  * @property {((kind: string) => void) | null} [onExport] for exports that need the server
  * @property {((question: import("./cell-actions.js").Question) => void) | null} [onAsk] for what another page shows
  *   of a cell
@@ -229,7 +229,8 @@ export class AttentionView {
   }
 }
 
-function sameBytes(a, b) {
+/** @param {Uint8Array} a @param {Uint8Array} b */
+export function sameBytes(a, b) {
   if (a === b) return true;
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;

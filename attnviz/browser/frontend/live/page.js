@@ -5,7 +5,7 @@ import { byId, el } from "../core/dom.js";
 import { printWhenAsked } from "../core/paper.js";
 import { readTheme } from "../core/theme.js";
 import { readAddress, writeAddress } from "./address.js";
-import { Desk } from "./desk.js";
+import { Desk } from "../model/desk.js";
 import { modelBytes } from "./model-files.js";
 import { PictureSide } from "./picture-side.js";
 import { TextSide } from "./text-side.js";

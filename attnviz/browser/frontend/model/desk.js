@@ -9,8 +9,8 @@ export class Desk {
     this.number = 0;
     this.onAnswer = onAnswer;
     // a worker of its own file would not start from file://
-    const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    this.worker = new Worker(address);
+    this.address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    this.worker = new Worker(this.address);
     this.worker.onmessage = ({ data }) => this.answer(data);
     this.worker.onerror = () => onAnswer({ kind: "run", error: "The model has stopped. Open the page anew." });
   }
@@ -24,6 +24,11 @@ export class Desk {
   /** What was asked is not wanted any more. */
   forget() {
     this.number += 1;
+  }
+
+  stop() {
+    this.worker.terminate();
+    URL.revokeObjectURL(this.address);
   }
 
   answer(data) {
