@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from attnviz.web import shell
+from attnviz.web import pacing, shell
 from attnviz.web.lesson import Lesson
 from attnviz.web.step_by_step import parts, state, text
 
@@ -26,6 +26,7 @@ def page() -> None:
     with summary:
         lesson.sentence(text.in_short(shown.provenance, shown.head, shown.row, shown.traced))
     parts.view(lesson, shown)
+    pacing.breathe("step_by_step", shown.beside)
     parts.tries(lesson)
     parts.formula()
     parts.hidden_word(lesson, shown)

@@ -11,6 +11,7 @@ from tests.e2e.driver import QUIET, Open, at_widths, pick, query_of, seen, sente
 
 DIAL = ".st-key-softmax-temperature-dial input[type=range]"
 SECOND_DIAL = ".st-key-softmax-temperature-dialsampling input[type=range]"
+DRAWN = re.compile("js-plotly-plot")
 
 
 def ready(page: Page) -> None:
@@ -47,6 +48,18 @@ def test_the_picture_follows_the_dial_while_it_moves_and_from_the_keyboard(visit
     page.keyboard.press("Home")
     expect(sentence(page)).to_contain_text("At τ = 0.05,")
     expect(page.locator(DIAL)).to_have_attribute("aria-valuetext", "0.05")
+
+
+def test_charts_out_of_sight_wait_for_a_moment_of_rest(open_app: Open) -> None:
+    never = "window.requestIdleCallback = () => 1"
+    page = open_app("softmax", prepare=lambda page: page.add_init_script(never))
+    row, variance = (page.locator(f".st-key-lesson-picture-{name} .av-chart-plot") for name in ("row", "variance"))
+    expect(row).to_have_class(DRAWN)
+    page.wait_for_selector(QUIET)
+    pick(page, "softmax-head", "5")
+    expect(variance).not_to_have_class(DRAWN)
+    variance.scroll_into_view_if_needed()
+    expect(variance).to_have_class(DRAWN)
 
 
 @pytest.mark.nightly

@@ -14,6 +14,7 @@ from attnviz.analysis.provenance.worked_example import by_hand
 from tests.e2e.driver import QUIET, SENTENCE, Open, at_widths, query_of, seen, visiting
 
 ROOT = "[...document.querySelectorAll('*')].map((e) => e.shadowRoot).find((s) => s?.querySelector('.aw'))"
+FROM_THE_TOP = "e => e.getBoundingClientRect().top + document.querySelector('.stMain').scrollTop"
 ATTENTION = ("x", "q", "k", "v", "split", "scores", "scaled", "mask", "softmax", "values", "concat", "out")
 STEPS = (*ATTENTION, "r", "m", "h", "a", "f", "s", "y")  # of the example, and of MiniLM after its first layer
 
@@ -157,6 +158,15 @@ def test_hover_previews_and_leaves(hand: Page) -> None:
 
 
 @pytest.mark.nightly
+def test_what_stands_below_keeps_its_place(hand: Page) -> None:
+    tops = []
+    for step in ("m", "concat", "x"):  # the highest of them first
+        go(hand, step)
+        hand.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
+        tops.append(hand.locator(".st-key-lesson-tries").evaluate(FROM_THE_TOP))
+    assert tops == tops[:1] * 3
+
+
 def test_a_weight_is_changed_and_everything_after_it(visit: Open) -> None:
     page = visit("?step=q")
     cell(page, "W_Q:1:0").click()

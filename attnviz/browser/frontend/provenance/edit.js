@@ -2,6 +2,7 @@
 import { el } from "../core/dom.js";
 import { cellName, symbolText } from "./names.js";
 import { shownCell } from "./read.js";
+import { parseCell } from "./path.js";
 
 const PLAIN_NUMBER = /^[+-]?(\d{1,9}(\.\d{0,9})?|\.\d{1,9})(e[+-]?\d{1,3})?$/i,
   LONGEST = 40,
@@ -68,7 +69,7 @@ function judge(view, key, input, note) {
   input.setAttribute("aria-invalid", String(Boolean(found.error)));
   note.classList.toggle("bad", Boolean(found.error));
   note.textContent = found.error
-    ? `${found.error} ${symbolName(provenance, key)} stays ${shownCell(provenance, ...view.parse(key))} until then.`
+    ? `${found.error} ${symbolName(provenance, key)} stays ${shownCell(provenance, ...parseCell(key))} until then.`
     : "";
   return found.error ? null : found;
 }

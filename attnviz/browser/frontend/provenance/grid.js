@@ -33,18 +33,21 @@ export function axisLabel(provenance, axis, i) {
 }
 
 /**
- * Background and text colour of a number, by its matrix: shares on the sequential scale, all else on the diverging
- * one.
+ * The scale of a finite number and its place on it, by its matrix: shares on the sequential scale, all else on the
+ * diverging one.
  */
-export function cellColours(theme, m, v) {
-  if (!Number.isFinite(v)) return [theme.sunken, theme.ink2];
-  if (m.name.startsWith("weights.")) {
-    const i = lutIndex(v, "sqrt");
-    return [theme.lut.css[i], onColour(theme.lut, i)];
-  }
+function placeOnScale(theme, m, v) {
+  if (m.name.startsWith("weights.")) return { lut: theme.lut, i: lutIndex(v, "sqrt") };
   const { most } = spread(m),
     i = most ? Math.round(127.5 + (divergingIndex(v / most, "sqrt") - 127.5) * STRONGEST) : 128;
-  return [theme.div.css[i], onColour(theme.div, i)];
+  return { lut: theme.div, i };
+}
+
+/** Background and text colour of a number. */
+export function cellColours(theme, m, v) {
+  if (!Number.isFinite(v)) return [theme.sunken, theme.ink2];
+  const { lut, i } = placeOnScale(theme, m, v);
+  return [lut.css[i], onColour(lut, i)];
 }
 
 /** How many rows or columns of each axis an item shows. */
@@ -242,14 +245,16 @@ export function paintThumb(canvas, theme, m, from, to) {
     g = canvas.getContext("2d");
   canvas.width = w;
   canvas.height = h;
-  const image = g.createImageData(w, h);
+  const image = g.createImageData(w, h),
+    pixels = new Uint32Array(image.data.buffer);
   for (let y = 0; y < h; y++)
     for (let x = 0; x < w; x++) {
       const r = Math.floor((y * m.rows) / h),
         c = from + Math.floor((x * (to - from)) / w),
         v = m.values[r * m.stored + c - m.first];
-      if (Number.isFinite(v))
-        image.data.set([...cellColours(theme, m, v)[0].match(/\d+/g).map(Number), 255], 4 * (y * w + x));
+      if (!Number.isFinite(v)) continue;
+      const { lut, i } = placeOnScale(theme, m, v);
+      pixels[y * w + x] = lut.u32[i];
     }
   g.putImageData(image, 0, 0);
 }

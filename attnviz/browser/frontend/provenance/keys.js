@@ -1,5 +1,6 @@
 /* keys.js: the keyboard on the steps, the matrices and the terms, and the marks of what takes part. */
 import { rolesOf } from "./term_table.js";
+import { parseCell } from "./path.js";
 
 const CELL_ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const plainKey = (e) => !e.altKey && !e.ctrlKey && !e.metaKey;
@@ -19,7 +20,7 @@ export function stepKeys(view, e) {
 export function gridKeys(view, e) {
   const td = e.target.closest("[data-cell]");
   if (!td || !plainKey(e)) return;
-  const cell = view.parse(td.dataset.cell);
+  const cell = parseCell(td.dataset.cell);
   if (e.key === "Enter" || e.key === " ") {
     e.preventDefault();
     return view.choose(cell);
@@ -143,7 +144,7 @@ export function markParts(view, cell) {
 function markRun(view, { name, r, c, role }) {
   const found = [];
   for (const [key, td] of view.cells) {
-    const at = view.parse(key);
+    const at = parseCell(key);
     if (at[0] === name && (r === null || at[1] === r) && (c === null || at[2] === c)) found.push(td);
   }
   if (!found.length) return;

@@ -1,6 +1,7 @@
 /* page.js: the elements of the step-by-step view, and which of the reader's hands reaches which of its methods. */
 import { el } from "../core/dom.js";
 import { gridKeys, panelKeys, stepKeys } from "./keys.js";
+import { parseCell } from "./path.js";
 
 /** Puts the page into the view's root, with what the reader's hands do; returns its nodes. */
 export function buildPage(view) {
@@ -50,7 +51,7 @@ export function buildPage(view) {
   n.stage.addEventListener("click", (e) => {
     const gap = e.target.closest?.("[data-gap]")?.dataset.gap.split(":");
     if (gap) view.open(gap[0], Number(gap[1]));
-    else if (cellAt(e)) view.choose(view.parse(cellAt(e)));
+    else if (cellAt(e)) view.choose(parseCell(cellAt(e)));
   });
   for (const event of ["pointerover", "focusin", "click"])
     n.trace.addEventListener(event, (e) => view.showFull(e.target.closest?.("[data-full]")?.dataset.full));

@@ -58,3 +58,12 @@ export function staying(focus, before, provenance) {
   const same = before && before.model === provenance.model && String(before.labels) === String(provenance.labels);
   return same && "model" in focus ? { model: focus.model } : {};
 }
+
+/**
+ * A cell from "matrix:row:column".
+ * @returns {[string, number, number]}
+ */
+export function parseCell(key) {
+  const [name, r, c] = key.split(":");
+  return [name, +r, +c];
+}

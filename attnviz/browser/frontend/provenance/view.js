@@ -1,5 +1,6 @@
 /* view.js: the step-by-step view: which step, which number, how deep it has been traced. Runs without the server. */
 import { el } from "../core/dom.js";
+import { keepHeight } from "../core/keep-height.js";
 import { readTheme, watchTheme } from "../core/theme.js";
 import { drawFoot, editText } from "./edit.js";
 import { matrixFigure } from "./grid.js";
@@ -7,7 +8,7 @@ import { markParts } from "./keys.js";
 import { withSymbols } from "./names.js";
 import { buildPage } from "./page.js";
 import { panelNodes, spokenCell } from "./panel.js";
-import { firstCell, firstFocus, inHead, ownerHead, staying } from "./path.js";
+import { firstCell, firstFocus, inHead, ownerHead, parseCell, staying } from "./path.js";
 import { cellExists, isElsewhere, readProvenance } from "./read.js";
 import { stepSentence, stepTitle } from "./sentences.js";
 import { stageOf, stepOf, stepsOf } from "./steps.js";
@@ -40,6 +41,7 @@ export class ProvenanceView {
     root.classList.add("av", "aw");
     this.theme = readTheme(root);
     this.node = buildPage(this);
+    this.height = keepHeight(root);
     this.read(message, state);
     this.resize = new ResizeObserver(() => this.fit());
     this.resize.observe(root);
@@ -56,6 +58,7 @@ export class ProvenanceView {
   read(message, state) {
     const before = this.provenance;
     if (message) this.provenance = readProvenance(message);
+    if (this.provenance.size !== before?.size) this.height.forget(); // a shorter text needs less room
     const { provenance } = this;
     this.steps = stepsOf(provenance);
     if (state) this.take(state);
@@ -187,15 +190,10 @@ export class ProvenanceView {
     if (key === this.previewed) return;
     this.previewed = key;
     if (this.root.getRootNode().activeElement?.matches("input")) return; // what is being typed stays
-    this.mark(key ? [this.parse(key)] : this.state.path);
+    this.mark(key ? [parseCell(key)] : this.state.path);
   }
 
   // ---- what the reader does -----------------------------------------------------------------------
-
-  parse(key) {
-    const [name, r, c] = key.split(":");
-    return [name, +r, +c];
-  }
 
   go(step) {
     this.state.step = step;
@@ -290,6 +288,7 @@ export class ProvenanceView {
     this.report(); // what waits to be told: a rerun may take the view away within the pause
     this.unwatch();
     this.resize.disconnect();
+    this.height.stop();
   }
 }
 

@@ -11,17 +11,46 @@ import { savePicture } from "./chart-picture.js";
 
 const CHART_CONFIG = { displayModeBar: false, showTips: false };
 
+const NEAR = 0.25; // heights of the window, above and below it
+const LATEST = 500; // ms after which a chart out of sight is drawn although the browser is busy
+
 const waitingCharts = new Set();
 let drawingCharts = false;
+let waitingForRest = 0;
+
+/** Knows of each chart whether the reader sees it, or nearly. Until it has looked, a chart counts as seen. */
+const sight = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) /** @type {any} */ (target).avSeen = isIntersecting;
+    if (waitingCharts.size) drawInTurn();
+  },
+  { rootMargin: `${100 * NEAR}% 0%` },
+);
+/** Safari has no idle callback. */
+const whenIdle = (act) =>
+  window.requestIdleCallback ? requestIdleCallback(act, { timeout: LATEST }) : Number(setTimeout(act, LATEST));
+const isSeen = (chart) => chart.root.avSeen !== false;
 
 /** Draws what has changed, a chart per frame: the first one need not wait for the others. */
 function drawSoon(chart) {
   waitingCharts.add(chart);
-  if (!drawingCharts) drawNext();
+  drawInTurn();
 }
 
-async function drawNext() {
-  const [chart] = waitingCharts;
+/** What the reader sees is drawn first; the rest when the browser has nothing else to do. */
+function drawInTurn() {
+  if (drawingCharts) return;
+  const seen = [...waitingCharts].find(isSeen);
+  if (seen) drawNow(seen);
+  else
+    waitingForRest ||= whenIdle(() => {
+      waitingForRest = 0;
+      const [chart] = waitingCharts;
+      if (chart && !drawingCharts) drawNow(chart);
+    });
+}
+
+async function drawNow(chart) {
   waitingCharts.delete(chart);
   drawingCharts = true;
   try {
@@ -33,7 +62,7 @@ async function drawNext() {
   requestAnimationFrame(() =>
     setTimeout(() => {
       drawingCharts = false;
-      if (waitingCharts.size) drawNext();
+      if (waitingCharts.size) drawInTurn();
     }),
   );
 }
@@ -107,6 +136,7 @@ export default component(".av-chart", {
     addEventListener("av-paper", chart.forPaper);
     chart.resize = new ResizeObserver(() => drawSoon(chart));
     chart.resize.observe(chart.plot);
+    sight.observe(root);
     update(chart, data);
     return chart;
   },
@@ -114,6 +144,8 @@ export default component(".av-chart", {
   destroy(chart) {
     chart.gone = true;
     chart.resize.disconnect();
+    sight.unobserve(chart.root);
+    waitingCharts.delete(chart);
     removeEventListener("av-scale", chart.again);
     removeEventListener("av-paper", chart.forPaper);
     Promise.resolve(chart.work).finally(() => chart.plotly?.purge(chart.plot)); // not while it is still drawn

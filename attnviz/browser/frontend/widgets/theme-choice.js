@@ -4,6 +4,9 @@ import { appRoot } from "../core/served.js";
 
 const THEME_KEY = "stActiveTheme-";
 
+/** @type {Map<string, string>} what has been copied, by its key in this tab: most clicks change nothing */
+const copied = new Map();
+
 /** Copies the choice of this tab to the paths of all pages. */
 function shareTheme(pages) {
   const opened = new URL(performance.getEntriesByType("navigation")[0].name).pathname;
@@ -11,6 +14,8 @@ function shareTheme(pages) {
   for (const [key, choice] of Object.entries(localStorage)) {
     const version = key.slice(THEME_KEY.length + opened.length);
     if (key !== THEME_KEY + opened + version || !/^-v\d+$/.test(version)) continue;
+    if (copied.get(key) === choice) continue;
+    copied.set(key, choice);
     for (const page of pages) localStorage.setItem(THEME_KEY + new URL(page, root).pathname + version, choice);
   }
 }
