@@ -74,6 +74,7 @@ def effect_map(
     tilted: dict[str, Any] = {} if not columns else {"tickangle": -45 if n_columns > 8 else 0}
     layout: dict[str, Any] = {
         "margin": {"t": 48},
+        "meta": {"columns": n_columns},
         "plot_bgcolor": palette.sunken,
         "xaxis": {
             **STILL,

@@ -24,6 +24,7 @@ MODULES = {
     "reports": "core/reports.js",
     "contract": "core/contract.js",
     "term_finder": "core/term-finder.js",
+    "chart_figure": "widgets/chart-figure.js",
     "start_place": "widgets/start-place.js",
     "unpack": "attention/unpack.js",
     "maths": "attention/exponentials.js attention/items.js attention/masks.js attention/maths.js attention/entropy.js",

@@ -57,18 +57,20 @@ def controls(lesson: Lesson[Settings], shown: Asked) -> None:
     right.segmented_control(
         "In", (2, 3), key=lesson.key("dims"), format_func={2: "a plane", 3: "3-D"}.__getitem__, required=True
     )
-    columns = st.columns(5, gap="medium")
-    with columns[0]:
+    columns = iter(st.columns(5, gap="medium"))
+    with next(columns):
         lesson.token_box("Token", "token", shown.labels)
-    columns[1].selectbox("Colour", state.COLOURS, key=lesson.key("by"), format_func=text.COLOURS.__getitem__)
+    next(columns).selectbox("Colour", state.COLOURS, key=lesson.key("by"), format_func=text.COLOURS.__getitem__)
     if shown.what != "table" or shown.needs_head:
         last = shown.n_layers + (shown.what == "tokens" and not shown.needs_head)
         names = {shown.n_layers: "after the last"}
-        columns[2].selectbox("Layer", range(last), key=lesson.key("layer"), format_func=lambda i: names.get(i, str(i)))
+        next(columns).selectbox(
+            "Layer", range(last), key=lesson.key("layer"), format_func=lambda i: names.get(i, str(i))
+        )
     if shown.needs_head:
-        columns[3].selectbox("Head", range(shown.n_heads), key=lesson.key("head"))
+        next(columns).selectbox("Head", range(shown.n_heads), key=lesson.key("head"))
     if shown.how == "tsne" or shown.what == "table":
-        columns[4].number_input("Seed", 0, state.SEEDS - 1, step=1, key=lesson.key("seed"))
+        next(columns).number_input("Seed", 0, state.SEEDS - 1, step=1, key=lesson.key("seed"))
     if shown.dims == 3:
         st.select_slider("Turn it", state.TURNS, key=lesson.key("turn"), format_func="{}°".format)
 

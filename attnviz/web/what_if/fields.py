@@ -14,7 +14,8 @@ from attnviz.web.what_if.state import Settings
 
 def pairs(lesson: Lesson[Settings]) -> None:
     """Pairs of texts whose effect was measured."""
-    lesson.tries(*(Try(one.label, one.settings, text=one.text, model=one.model) for one in presets.PRESETS))
+    with st.container(key="what-if-pairs"):
+        lesson.tries(*(Try(one.label, one.settings, text=one.text, model=one.model) for one in presets.PRESETS))
 
 
 def begin(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from attnviz import figures
 from tests.support.hostile_texts import EVERY_FOURTH
+from tests.support.node import run_node
 
 EFFECTS = np.array([[0.25, -1.0], [0.0, np.nan]])
 WRITTEN = [["+0.25", "−1.00"], ["0", "not run yet"]]
@@ -47,6 +48,14 @@ def test_a_small_effect_stays_pale_where_the_whole_is_known() -> None:
 def test_nothing_known_yet_is_drawn() -> None:
     figure = figures.effect_map(np.full((1, 2), np.nan), [["", ""]], figures.LIGHT, rows=["layer 0"])
     assert list(figure.data[0].z[0]) == [None, None]
+
+
+def test_numbers_that_would_run_into_each_other_stay_out_of_the_cells() -> None:
+    """12 heads on a phone; the cells and their colours stay."""
+    effects = np.linspace(-1, 1, 12)[None]
+    figure = figures.effect_map(effects, [["−1.2 %"] * 12], figures.LIGHT, rows=["layer 0"])
+    script = "give([358, 512].map((width) => chart_figure.figureAt(inputs, width, 1).data.map((one) => one.type)))"
+    assert run_node(script, inputs=figure.to_json()) == [["heatmap"], ["heatmap", "scatter"]]
 
 
 @pytest.mark.parametrize("label", EVERY_FOURTH)

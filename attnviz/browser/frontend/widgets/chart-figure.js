@@ -2,6 +2,9 @@
 
 const CELLS = Infinity; // no cells that have to stay square
 
+/** What a number in a cell takes of its width, in pixels. */
+const WRITTEN = 36;
+
 /** A size of plotly's is of type or of marks only below these names. */
 const SCALED = {
   size: (parent) => /font$/.test(parent) || parent === "marker",
@@ -29,7 +32,8 @@ function enlarged(part, scale, parent = "") {
 }
 
 /**
- * A figure at a width; one of square cells is no taller than they then are (layout.meta.aspect: height / width).
+ * A figure at a width; one of square cells is no taller than they then are (layout.meta.aspect: height / width), and
+ * numbers that would run into each other stay out of cells (layout.meta.columns: cells in a row).
  * @param {string} json
  * @param {number} width In pixels.
  * @param {number} scale
@@ -40,6 +44,7 @@ export function figureAt(json, width, scale, tallest = 0) {
     { data, layout } = scale === 1 ? figure : enlarged(figure, scale);
   const { l, r, t, b } = layout.margin,
     cells = layout.meta?.aspect ? (width - l - r) * layout.meta.aspect : CELLS;
+  const crowded = layout.meta?.columns && (width - l - r) / layout.meta.columns < WRITTEN * scale;
   const height = Math.min(tallest || figure.layout.height * scale, Math.ceil(cells + t + b));
-  return { data, layout: { ...layout, width, height } };
+  return { data: crowded ? data.filter(({ mode }) => mode !== "text") : data, layout: { ...layout, width, height } };
 }
