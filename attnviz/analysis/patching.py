@@ -26,12 +26,14 @@ from attnviz.analysis import sites
 from attnviz.analysis.outcomes import Loss, Outcome
 from attnviz.analysis.sites import Ends, Place, Site
 from attnviz.errors import InvalidParameterError
+from attnviz.models.hf_model import HFModel
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
 
 How: TypeAlias = Literal["zero", "mean", "uniform", "patch", "freeze"] | float
 NEEDS_OTHER = ("patch", "freeze")
 NAMES = ("zero", "mean", "uniform", *NEEDS_OTHER)
+CLOSE = 1e-2  # of its norm that a final vector may be off where a stream is exchanged whole: half precision rounds
 MOST = 1 << 24  # numbers of the final vectors of one batch: more versions than that run one batch after another
 
 
@@ -58,11 +60,11 @@ def check(model: Transformer, trace: Trace, how: How, other: Trace | None, batch
         raise InvalidParameterError(f"how={how!r} is not one of {', '.join(NAMES)}, nor a number")
     if not isinstance(how, str) and not (torch.tensor(float(how)).isfinite()):
         raise InvalidParameterError(f"how={how} is not finite")
-    sites.check(model, trace, batch)
+    sites.check(model, trace, batch, elsewhere=True)
     if isinstance(how, str) and how in NEEDS_OTHER and other is None:
         raise InvalidParameterError(f"how={how!r} needs the run of another text")
     if other is not None:
-        sites.check(model, other, batch)
+        sites.check(model, other, batch, elsewhere=True)
         _check_pair(trace, other, batch)
 
 
@@ -76,9 +78,9 @@ def _check_pair(trace: Trace, other: Trace, batch: int) -> None:
 
 def base(model: Transformer, trace: Trace, outcome: Outcome, *, batch: int = 0) -> float:
     """The outcome of a run as it is. Errors: as `check`, and as the outcome."""
-    sites.check(model, trace, batch)
+    sites.check(model, trace, batch, elsewhere=True)
     with torch.inference_mode():
-        return float(outcome(Ends(model, trace.final[batch : batch + 1, : trace.lengths[batch]]))[0])
+        return float(outcome(Ends.of(model, trace, batch))[0])
 
 
 def heads(
@@ -109,7 +111,7 @@ def heads(
             moved = (new != z).flatten(1).any(dim=1)
             values = torch.full((len(z),), unchanged, dtype=z.dtype, device=z.device)
             parts = [
-                outcome(_heads_changed(model, trace, site, some, (new - z)[some], batch))
+                outcome(_heads_changed(model, trace, site, some, new, batch))
                 for some in _some(moved, z.shape[1] * _width(model, outcome))
             ]
             if parts:
@@ -137,6 +139,8 @@ def stream(
     here, there = sites.side(trace, where), sites.side(other, where)
     n = here.lengths[batch]
     for layer in range(len(here.layers)):
+        if isinstance(model, HFModel):
+            _check_enters(model, trace, other, where, layer, batch)
         with torch.inference_mode():
             x, new = here.layers[layer].resid_pre[batch, :n], there.layers[layer].resid_pre[batch, :n]
             moved = (x != new).any(dim=1)
@@ -149,6 +153,17 @@ def stream(
             if parts:
                 values[moved] = torch.cat(parts)
         yield StreamRow(layer, values)
+
+
+def _check_enters(model: HFModel, trace: Trace, other: Trace, place: Place, layer: int, batch: int) -> None:
+    """Errors: InvalidParameterError unless a stream that is exchanged whole leads to where the other run came."""
+    there = sites.side(other, place)
+    with torch.inference_mode():
+        x = there.layers[layer].resid_pre[batch : batch + 1, : there.lengths[batch]]
+        found = sites.after_layer(model, trace, place, layer, x, batch=batch).final
+        wanted = Ends.of(model, other, batch).final
+    if float((found - wanted).norm()) > CLOSE * float(wanted.norm()):
+        raise InvalidParameterError(f"the stream of {trace.title or 'this model'} has other ways into layer {layer}")
 
 
 def everything(model: Transformer, trace: Trace, other: Trace, *, layer: int = 0, batch: int = 0) -> Ends:
@@ -215,11 +230,15 @@ def head_weights(model: Transformer, site: Site) -> Tensor:
     return weight.unflatten(1, (module.num_heads, module.head_dim)).permute(1, 2, 0)
 
 
-def _heads_changed(model: Transformer, trace: Trace, site: Site, some: Tensor, by: Tensor, batch: int) -> Ends:
-    """The run's ends for some heads (h,), each of whose z has become another `by` (h, T, D)."""
-    out = sites.record(trace, site).out
+def _heads_changed(model: Transformer, trace: Trace, site: Site, some: Tensor, new: Tensor, batch: int) -> Ends:
+    """The run's ends for some heads (h,), each with its own of `new` (H, T, D), alone."""
+    z, out = _z(trace, site, batch), sites.record(trace, site).out
+    if isinstance(model, HFModel):
+        versions = z.repeat(len(some), 1, 1, 1)
+        versions[torch.arange(len(some)), some] = new[some]
+        return sites.elsewhere(model, trace, z={site: versions}, batch=batch)
     assert out is not None
-    changed = out[batch, : by.shape[1]] + by @ head_weights(model, site)[some]
+    changed = out[batch, : z.shape[1]] + (new - z)[some] @ head_weights(model, site)[some]
     return sites.after_attention(model, trace, site, changed, batch=batch)
 
 
@@ -230,8 +249,9 @@ def _some(moved: Tensor, size: int) -> list[Tensor]:
 
 
 def _width(model: Transformer, outcome: Outcome) -> int:
-    """How many numbers a token of a version takes: of a loss, logits."""
-    return max(model.config.d_model, model.config.vocab_size if isinstance(outcome, Loss) else 0)
+    """How many numbers a token of a version takes: of a loss, logits, which another library computes in any case."""
+    writes = model.config.vocab_size if isinstance(outcome, Loss) or isinstance(model, HFModel) else 0
+    return max(model.config.d_model, writes)
 
 
 def _z(trace: Trace, site: Site, batch: int) -> Tensor:

@@ -19,6 +19,7 @@ from attnviz.analysis import patching, sites
 from attnviz.analysis.outcomes import Outcome
 from attnviz.analysis.patching import How
 from attnviz.analysis.sites import Site
+from attnviz.models.hf_model import HFModel
 from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
@@ -64,17 +65,24 @@ def slopes(model: Transformer, trace: Trace, outcome: Outcome, *, batch: int = 0
 
     Errors: as `sites.check`, and as the outcome.
     """
-    sites.check(model, trace, batch)
+    sites.check(model, trace, batch, elsewhere=True)
     wanted = sites.sites(trace)
-    place = wanted[0].place
-    first = sites.side(trace, place)
     records: dict[Site, AttentionTrace] = {}
     with torch.inference_mode(mode=False), torch.enable_grad():
-        n = first.lengths[batch]
-        x = first.layers[0].resid_pre[batch : batch + 1, :n].clone().requires_grad_()
-        ends = sites.after_layer(model, _plain(trace), place, 0, x, batch=batch, records=records)
+        places = dict.fromkeys(site.place for site in wanted if site.place != "cross")
+        begins = {Site(place, 0): _begin(sites.side(trace, place), batch) for place in places}
+        if isinstance(model, HFModel):
+            ends = sites.elsewhere(model, trace, streams=begins, batch=batch, records=records)
+        else:
+            (first, x), *_ = begins.items()
+            ends = sites.after_layer(model, _plain(trace), first.place, 0, x, batch=batch, records=records)
         found = torch.autograd.grad(outcome(ends).sum(), [records[site].z for site in wanted])
     return {site: slope[0].detach() for site, slope in zip(wanted, found, strict=True)}
+
+
+def _begin(trace: Trace, batch: int) -> Tensor:
+    """What goes into the first layer, as the root of a graph: (1, T, C)."""
+    return trace.layers[0].resid_pre[batch : batch + 1, : trace.lengths[batch]].clone().requires_grad_()
 
 
 def _plain(trace: Trace) -> Trace:

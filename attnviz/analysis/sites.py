@@ -1,12 +1,13 @@
 """The places of a run where heads write, and the rest of the run from there on, for many versions at once.
 
 A model that reads one text has one place per layer. One that reads two has its encoder's layers, and two places in
-each layer of its decoder: attention to its own words, and to the encoder's ("cross").
+each layer of its decoder: attention to its own words, and to the encoder's ("cross"). Our own models are run on from
+a place; of one that another library computes the whole runs again, with that place exchanged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -14,6 +15,9 @@ from torch import Tensor, nn
 
 from attnviz.analysis.provenance.steps import schemes
 from attnviz.errors import InvalidParameterError
+from attnviz.models import hf_exchange
+from attnviz.models.hf_attention import Seat
+from attnviz.models.hf_model import HFModel
 from attnviz.nn import positions
 from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.layers import TransformerDecoderLayer, TransformerEncoderLayer
@@ -38,30 +42,48 @@ class Ends:
 
     model: Transformer
     final: Tensor  # (B, T, C)
+    computed: Tensor | None = None  # the logits of all tokens, of a model that another library computes
+
+    @classmethod
+    def of(cls, model: Transformer, trace: Trace, batch: int = 0) -> Ends:
+        """What one text of a run came to, as one version."""
+        final = trace.final[batch : batch + 1, : trace.lengths[batch]]
+        if not isinstance(model, HFModel) or trace.logits is None:
+            return cls(model, final)
+        rows = trace.logits[batch : batch + 1]
+        return cls(model, final, rows[:, : trace.lengths[batch]] if rows.dim() == 3 else rows)
 
     def logits(self, at: Sequence[int] | None = None) -> Tensor:
         """(B, P, V) at some tokens, all by default; of a classifier (B, n_classes), whatever is asked for.
 
         Errors: InvalidParameterError for a model without logits.
         """
-        if self.model.head is None:
+        if self.computed is not None:
+            return self.computed if at is None or self.computed.dim() < 3 else self.computed[:, list(at)]
+        if isinstance(self.model, HFModel) or self.model.head is None:
             raise InvalidParameterError("this model has no logits: measure what becomes of its final vectors")
         final = self.final if at is None or self.model.config.head != "lm" else self.final[:, list(at)]
         found: Tensor = cast(Any, self.model.head)(final, (final.shape[1],) * len(final))
         return found
 
 
-def check(model: Transformer, trace: Trace, batch: int) -> None:
-    """Errors: InvalidParameterError unless a text of a trace can be run on from any of its layers."""
-    if not isinstance(model, Transformer) or not hasattr(model, "embed"):
-        raise InvalidParameterError(f"{trace.title or 'this model'} is not made of our layers: none can be run alone")
+def check(model: Transformer, trace: Trace, batch: int, *, elsewhere: bool = False) -> None:
+    """Errors: InvalidParameterError unless a text of a trace can be run on from any of its layers.
+
+    `elsewhere`: a model that another library computes will do, where its whole run can be repeated with an exchange.
+    """
+    title = trace.title or "this model"
+    if not elsewhere if isinstance(model, HFModel) else not hasattr(model, "embed"):
+        raise InvalidParameterError(f"{title} is not made of our layers: none can be run alone")
+    if isinstance(model, HFModel) and (reason := hf_exchange.why_not(model, trace)):
+        raise InvalidParameterError(f"{title} {reason}")
     if not 0 <= batch < len(trace.lengths):
         raise InvalidParameterError(f"batch={batch}, but the trace holds {len(trace.lengths)} texts (from 0)")
     if trace.n_so_far != trace.final.shape[1]:
         raise InvalidParameterError(
             f"here are {trace.final.shape[1]} of {trace.n_so_far} tokens: a whole run is needed"
         )
-    for site in sites(trace):
+    for site in () if isinstance(model, HFModel) else sites(trace):
         reads = trace.source is not None and site.place != "encoder"
         kind: type = TransformerDecoderLayer if reads else TransformerEncoderLayer
         if type(block(model, site)) is not kind:
@@ -149,12 +171,38 @@ def after_layer(
     n, width = own.lengths[batch], own.config.d_model
     if x.dim() != 3 or x.shape[1:] != (n, width):
         raise InvalidParameterError(f"x is (B, {n}, {width}) for this text, not {tuple(x.shape)}")
+    if isinstance(model, HFModel):
+        return elsewhere(model, trace, streams={Site(place, layer): x}, batch=batch, records=records)
     reads = place == "decoder" and trace.source is not None
     final = _stack(model, trace, place, layer, x, _memory(trace, batch, len(x)) if reads else None, records)
     if place == "encoder" and trace.source is not None:
         start = trace.layers[0].resid_pre[batch : batch + 1, : trace.lengths[batch]].expand(len(x), -1, -1)
         final = _stack(model, trace, "decoder", 0, start, final, records)
     return Ends(model, final)
+
+
+def elsewhere(
+    model: HFModel,
+    trace: Trace,
+    *,
+    z: Mapping[Site, Tensor] | None = None,
+    streams: Mapping[Site, Tensor] | None = None,
+    batch: int = 0,
+    records: dict[Site, AttentionTrace] | None = None,
+) -> Ends:
+    """The whole run again of a model that another library computes, with an exchange.
+
+    Arguments
+        z: what the heads of some sites put out instead, (B, H, T, D).
+        streams: what goes into the layers of some sites instead, (B, T, C).
+
+    Errors: as `hf_exchange.exchanged`.
+    """
+    heads, layers = ({Seat(site.place, site.layer): x for site, x in (given or {}).items()} for given in (z, streams))
+    found = hf_exchange.exchanged(model, trace, z=heads, streams=layers, batch=batch)
+    if records is not None:
+        records |= {Site(cast(Place, seat.place), seat.layer): record for seat, record in found.records.items()}
+    return Ends(model, found.final, found.logits)
 
 
 def _stack(

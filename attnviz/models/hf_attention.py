@@ -52,6 +52,9 @@ class Run:
     kept: dict[tuple[int, int | str | None], list[Tensor]] = field(default_factory=dict)  # see hf_stream
     masks: dict[int, tuple[Tensor, Mask, Tensor | None]] = field(default_factory=dict)
     start: int = 0  # of the decoder's tokens, where those before are remembered
+    exchanged: Mapping[Seat, Tensor] = field(default_factory=dict)  # what heads put out instead: see hf_exchange
+    streams: Mapping[tuple[int, int], Tensor] = field(default_factory=dict)  # a layer's id and call → its stream
+    entered: dict[int, int] = field(default_factory=dict)  # a layer's id → calls so far, where streams are exchanged
 
     def mask(self, given: Tensor | None, q: Tensor, k: Tensor, seat: Seat | None) -> tuple[Mask, Tensor | None]:
         """A mask as it is given, and what it adds to the scores; worked out once for all layers that share it."""
@@ -124,6 +127,8 @@ def attention(
     options |= {"softcap": softcap, "sinks": s_aux}
     change = run.change(seat)
     trace = attend(query, k, v, **(options if change is None else changed(options, change, query)))
+    if seat is not None and (other := run.exchanged.get(seat)) is not None:
+        trace = replace(trace, z=other[..., : trace.z.shape[-1]])
     run.record(replace(trace, kv_heads=key.shape[1]) if shared > 1 else trace, seat, caller)
     return trace.z.transpose(1, 2).contiguous(), None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from attnviz.errors import ModelError
 from attnviz.models import hf_stream
 from attnviz.models.hf_attention import RUN, Run, Seat
 from attnviz.models.hf_config import HFConfig
+from attnviz.models.hf_exchange import exchange
 from attnviz.models.hf_faults import one_sentence
 from attnviz.models.hf_heads import LM, SEVERAL, head_of, logits_of, n_classes, named_head, second_of
 from attnviz.models.hf_probe import Given, patch_side, reads, text_number
@@ -47,6 +49,7 @@ class Explored:
     layers: dict[str, tuple[int, ...]]  # by place, the numbers of the layers that attend
     ends: dict[str, int]  # by place, the id of the module whose output is the last layer's
     around: dict[Seat, hf_stream.Around]  # what can be read around each attention
+    blocks: dict[Seat, tuple[int, int]]  # the layer that each is in: its module's id, and which call of it
 
 
 def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | None:
@@ -113,7 +116,22 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     by_caller: dict[int, list[Seat]] = {}
     for caller, seat in zip(run.callers, seats, strict=True):
         by_caller.setdefault(caller, []).append(seat)
-    return Explored(config, by_caller, layers, ends, around)
+    return Explored(config, by_caller, layers, ends, around, _blocks(seats, run))
+
+
+def _blocks(seats: tuple[Seat, ...], run: Run) -> dict[Seat, tuple[int, int]]:
+    """The layer of each attention, whose stream can be exchanged from now on; cross-attention has its decoder's."""
+    blocks: dict[Seat, tuple[int, int]] = {}
+    calls: Counter[int] = Counter()
+    modules = {id(block[0]): block[0] for block in run.blocks if block is not None}
+    for module in modules.values():
+        if exchange not in module._forward_pre_hooks.values():  # a tower shares its layers with the whole model
+            module.register_forward_pre_hook(exchange, with_kwargs=True)
+    for seat, block in zip(seats, run.blocks, strict=True):
+        if block is not None and seat.place != "cross":
+            blocks[seat] = id(block[0]), calls[id(block[0])]
+            calls[id(block[0])] += 1
+    return blocks
 
 
 def _check_even(name: str, given: Any) -> None:

@@ -71,7 +71,7 @@ class HFModel(Transformer):
         self.inner = inner.eval().requires_grad_(False)
         watched = widened(inner) or watched
         self._takes = inspect.signature(inner.forward).parameters
-        self._watched, self._side = watched, side
+        self.watched, self._side = watched, side
         source = probe(inner, side)
         try:
             found = explored(inner, self._call, source)
@@ -81,12 +81,12 @@ class HFModel(Transformer):
             source = probe(inner, n=LONGER)  # some cannot read three tokens
             found = explored(inner, self._call, source)
         if found is None and not watched:  # a class that asks nobody for its attention, whatever its config says
-            self._watched = watched = True
+            self.watched = watched = True
             found = explored(inner, self._call, source)
         if found is None:
             raise ModelError(OWN_ATTENTION.format(inner.config.model_type))
-        self.config, self._seats, self._layers, self._ends = found.config, found.seats, found.layers, found.ends
-        self._around = found.around
+        self.config, self.seats, self._layers, self._ends = found.config, found.seats, found.layers, found.ends
+        self._around, self.blocks = found.around, found.blocks
         if self.config.head == CLASSIFICATION and getattr(inner.config, "pad_token_id", None) is None:
             inner.config.pad_token_id = -1  # without one, transformers takes no batch
         if watched:
@@ -102,10 +102,10 @@ class HFModel(Transformer):
         from attnviz.models import hf_loading  # which makes models of this class
 
         check_pickled(self.inner, self.config.architecture)
-        return hf_loading.made_again, (without_hooks(self.inner), self._side, self._watched)
+        return hf_loading.made_again, (without_hooks(self.inner), self._side, self.watched)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> HFModel:
-        return HFModel(copy.deepcopy(without_hooks(self.inner), memo), self._side, watched=self._watched)
+        return HFModel(copy.deepcopy(without_hooks(self.inner), memo), self._side, watched=self.watched)
 
     @property
     def n_segments(self) -> int:
@@ -146,8 +146,8 @@ class HFModel(Transformer):
         goal = real if target is None else self._real(target, target_lengths)
         place = "decoder" if config.kind != "encoder" else "encoder"
         known = {"encoder": real, place: goal, "cross": real}
-        run = Run(self._seats, {where: n for where, n in known.items() if n}, intervention)
-        out = self._within(run, inputs, real, target, goal, types)
+        run = Run(self.seats, {where: n for where, n in known.items() if n}, intervention)
+        out = self.within(run, inputs, real, target, goal, types)
         names = ("encoder_hidden_states", "decoder_hidden_states") if target is not None else ("", "hidden_states")
         logits = logits_of(out)
         if config.head == CLASSIFICATION and isinstance(inputs, Tensor) and min(goal) < max(goal):
@@ -170,12 +170,12 @@ class HFModel(Transformer):
     @cached_property
     def remembers(self) -> bool:
         """Whether `step` works here; else each token takes a run on all tokens before it."""
-        return not self._watched and hf_cache.steps_as_it_runs(self)
+        return not self.watched and hf_cache.steps_as_it_runs(self)
 
     def step(self, ids: Tensor, past: Trace) -> Trace:
         """As `Transformer.step`: the new tokens, with the keys and values of `past`."""
         start, batch = past.n_so_far, ids.shape[0]
-        run = Run(self._seats, {}, past.intervention, start=start)
+        run = Run(self.seats, {}, past.intervention, start=start)
         ones = torch.ones(batch, start + ids.shape[1], dtype=torch.long, device=ids.device)
         given: dict[str, Any] = {"past_key_values": hf_cache.remembered(past), "use_cache": True, "return_dict": True}
         given["output_hidden_states"] = True
@@ -190,7 +190,7 @@ class HFModel(Transformer):
         states = out.hidden_states if past.source is None else out.decoder_hidden_states
         return self._trace(run, "decoder", states, (ids.shape[1],) * batch, past.source, logits_of(out))
 
-    def _within(
+    def within(
         self,
         run: Run,
         inputs: Given,
@@ -199,6 +199,7 @@ class HFModel(Transformer):
         goal: tuple[int, ...],
         types: Tensor | None,
     ) -> Any:
+        """The other library's forward pass in a run. Errors: ModelError in a sentence where it stops."""
         with one_sentence(f"A model of the type {self.config.architecture}", "stops on this input", self.inner):
             return self._call(run, inputs, real, target, goal, types)
 
@@ -217,10 +218,10 @@ class HFModel(Transformer):
         """
         rows: list[Tensor] = []
         for i, (n, m) in enumerate(zip(real, goal, strict=True)):
-            run = Run(self._seats, {}, intervention)
+            run = Run(self.seats, {}, intervention)
             kinds = None if types is None else types[i : i + 1, :n]
             asked = None if target is None else target[i : i + 1, :m]
-            logits = logits_of(self._within(run, inputs[i : i + 1, :n], (n,), asked, (m,), kinds))
+            logits = logits_of(self.within(run, inputs[i : i + 1, :n], (n,), asked, (m,), kinds))
             assert logits is not None
             rows.append(logits)
         return torch.cat(rows)
@@ -264,7 +265,7 @@ class HFModel(Transformer):
     def _under(self, run: Run, given: dict[str, Any], batch: int) -> Any:
         token = RUN.set(run)
         try:
-            if not self._watched:
+            if not self.watched:
                 return self.inner(**given)
             with Watch(batch):
                 return self.inner(**given)

@@ -277,6 +277,9 @@ def _cells_of(shown: Shown, y: int, x: int) -> Sequence[tuple[str]]:
 def _removed(lesson: Lesson[Settings], shown: Shown) -> None:
     """The chosen head's cells: blocked before softmax, and cut after it."""
     exp, site = shown.exp, shown.found.sites[shown.row]
+    if not state.runs_on(exp.model):
+        st.text(text.WHOLE_RUNS)
+        return
     removed = sweep.cells(exp, site, shown.head)
     queries, keys = sweep.cell_labels(exp, site)
     rows = [
@@ -322,9 +325,9 @@ def agreement(lesson: Lesson[Settings], shown: Shown) -> None:
             )
     with right:
         st.header("Does the model repair itself?", anchor=False)
-        repair = sweep.repair(shown.exp)
+        repair = sweep.repair(shown.exp) if state.runs_on(shown.exp.model) else None
         if repair is None:
-            st.text(text.NEEDS_LEAD)
+            st.text(text.NEEDS_LEAD if state.runs_on(shown.exp.model) else text.NOT_SPLIT)
             return
         site = found.sites[shown.row]
         lesson.sentence(text.repaired(repair, site.layer, shown.head), part="repair")

@@ -8,6 +8,8 @@ from attnviz.analysis import outcomes, patching
 from attnviz.analysis.outcomes import Lead, Likeness, Outcome, Probability
 from attnviz.analysis.patching import How
 from attnviz.errors import InvalidParameterError
+from attnviz.models import hf_exchange
+from attnviz.models.hf_model import HFModel
 from attnviz.models.model import Model
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.trace import Trace
@@ -75,10 +77,18 @@ def is_pair_model(name: str) -> bool:
 
 
 def check_layers(name: str) -> None:
-    """Errors: InvalidParameterError for a model of another library's, whose layers cannot be run one by one."""
+    """Errors: InvalidParameterError for a model whose heads nobody can change one by one."""
     model = cache.model(name)
-    if not hasattr(model.transformer, "embed"):  # which of one of the hub's raises such an error itself
+    if isinstance(model.transformer, HFModel):
+        if reason := hf_exchange.why_not(model.transformer):
+            raise InvalidParameterError(f"{model.info.title} {reason}")
+    elif not hasattr(model.transformer, "embed"):
         raise InvalidParameterError(f"{model.info.title} is not made of our layers: none can be run alone")
+
+
+def runs_on(name: str) -> bool:
+    """Whether a model's layers are ours, which run on from a place: of others the whole is run again."""
+    return not isinstance(cache.model(name).transformer, HFModel)
 
 
 def measures(name: str) -> tuple[str, ...]:

@@ -57,6 +57,10 @@ CELLS = (
 )
 NO_CELLS = "No cell of this head reaches what is measured."
 NEEDS_LEAD = "Self-repair is told of a logit difference, in a model that reads one text: measure that to see it."
+WHOLE_RUNS = (
+    "Another library’s model: its whole run is repeated for every change, and its single cells are not removed."
+)
+NOT_SPLIT = "Self-repair is told from what each head itself writes into a logit, which cannot be read in this model."
 COSTS = "It costs one run forward and one back."
 STREAM = (
     "Each cell: the residual stream into that layer at that token is the other text’s, and all after it runs again. "

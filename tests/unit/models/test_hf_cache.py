@@ -31,7 +31,7 @@ def test_steps_give_what_a_whole_run_gives(name: str) -> None:
     if not model.remembers:
         # attention looked at from outside, or in some layers, or of keys made of a narrow vector, which is remembered;
         # or beside another state
-        assert model._watched or model.config.attends or name.startswith(("Deepseek", "FalconH1")), name
+        assert model.watched or model.config.attends or name.startswith(("Deepseek", "FalconH1")), name
         return
     ids, source = torch.randint(3, 60, (2, 14)), torch.randint(3, 60, (2, 7))
     before = (source,) if model.config.kind == "encoder-decoder" else ()
