@@ -305,7 +305,7 @@ class HFModel(Transformer):
             around, like = self._around[Seat(place, layer)], states[number]
             out, mid = (None if point is None else point.of(run, like) for point in (around.out, around.mid))
             record = _as_wide(record, self.config.width)
-            found[number] = (record if out is None else replace(record, out=out), mid)
+            found[number] = (record if out is None else record.with_results(record.z, out), mid)
         return found
 
     def _real(self, inputs: Given, lengths: Sequence[int] | None) -> tuple[int, ...]:

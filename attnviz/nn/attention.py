@@ -10,7 +10,7 @@ pass itself can run torch's fused kernel.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -116,6 +116,12 @@ class AttentionTrace:
         scores = (scores - top.masked_fill(starved, 0.0)) / self.temperature  # top first: no overflow at τ → 0
         return scores.masked_fill(starved, 0.0).softmax(dim=-1).masked_fill(starved, 0.0)
 
+    def with_results(self, z: Tensor, out: Tensor | None) -> AttentionTrace:
+        """The same record with what came out: as `dataclasses.replace`, which takes five times as long."""
+        record = object.__new__(AttentionTrace)
+        vars(record).update(vars(self), z=z, out=out)
+        return record
+
 
 def attend(
     q: Tensor,
@@ -179,7 +185,7 @@ def attend(
         softcap=softcap,
         sinks=sinks,
     )
-    return replace(trace, z=attended(trace, dropout))
+    return trace.with_results(attended(trace, dropout), None)
 
 
 def attended(trace: AttentionTrace, dropout: float, weights: Tensor | None = None) -> Tensor:

@@ -302,8 +302,7 @@ class MultiheadAttention(nn.Module):
         z = attended(trace, self.dropout if self.training else 0.0, weights)
         sides = (z.permute(2, 0, 1, 3) if sequence_first else z.transpose(1, 2)).flatten(2)
         out = self.out_proj(sides)
-        rows = out.transpose(0, 1) if sequence_first else out  # and no `replace`, which takes three times as long
-        return AttentionTrace(q, k, v, z, rows, full, bias, alibi, scale, temperature, head_scale), out, weights
+        return trace.with_results(z, out.transpose(0, 1) if sequence_first else out), out, weights
 
     def _heads(self, sequence_first: bool, *inputs: Tensor) -> Sequence[Tensor]:
         """x W + b for query, key and value, or for the query alone, cut into heads: (B, H, T or S, D) each."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -101,5 +101,5 @@ def attention_trace(recording: Recording) -> AttentionTrace:
     if out is None or out is recording.returned:
         return trace
     if out.dim() == 2:
-        return replace(trace, out=out[None])
-    return replace(trace, out=out if recording.batch_first else out.transpose(0, 1))
+        return trace.with_results(trace.z, out[None])
+    return trace.with_results(trace.z, out if recording.batch_first else out.transpose(0, 1))
