@@ -23,6 +23,7 @@ def generate(
     length_penalty: float | None = None,
     language: str | None = None,
     task: str | None = None,
+    timestamps: bool | None = None,
 ) -> Completion:
     """What a decoder says after a text, or an encoder-decoder model in answer to it (or to an image or a sound).
 
@@ -34,12 +35,13 @@ def generate(
             `beam_search.beam`.
         language, task: of Whisper: what is spoken ("de", "german"), and whether to "transcribe" or "translate" it, as
             `Model.speaking`; found out, and as its folder says, by default.
+        timestamps: of Whisper: whether the answer says when its parts begin and end; None: as its folder says.
 
     Returns the new tokens' ids and text, and whether the model ended by itself.
     Errors: InvalidParameterError for a model that predicts no next token, a text that leaves no room, or beams that
     are to be drawn. `sampling.tokens` gives the tokens one by one, each with the run behind it.
     """
-    model = model.speaking(language, task)
+    model = model.speaking(language, task, timestamps)
     draws = temperature is not None or bool(top_k) or top_p != 1
     if n_beams != 1:
         if draws:

@@ -17,9 +17,11 @@ from torch import Tensor
 
 from attnviz.errors import InvalidParameterError
 from attnviz.generation.rules import ruled
+from attnviz.generation.spoken_times import timed
 from attnviz.models.decoding_rules import DecodingRules
 from attnviz.models.hf_model import HFModel
 from attnviz.models.hf_probe import Given
+from attnviz.models.hf_spoken import Times
 from attnviz.models.model import Model
 from attnviz.nn.checks import check_index, check_sizes, check_temperature
 from attnviz.nn.intervention import Intervention
@@ -91,10 +93,11 @@ class Prompt:
     ends: tuple[int, ...]  # the tokens that end a text
     longest: int  # tokens of the decoder at most
     rules: DecodingRules = field(default_factory=DecodingRules)  # the model's own
+    times: Times | None = None  # which tokens are times, where an answer is to have some
 
     def ruled(self, scores: Tensor, answers: Sequence[Sequence[int]]) -> Tensor:
         """Scores of the next token of each answer, (N, V), under the model's rules."""
-        return ruled(
+        scores = ruled(
             scores,
             [(*self.start, *answer) for answer in answers],
             self.rules,
@@ -102,6 +105,7 @@ class Prompt:
             n_prompt=len(self.start),
             longest=self.longest,
         )
+        return scores if self.times is None else timed(scores, answers, self.times)
 
     def within(self, n_tokens: int) -> Prompt:
         """The same for an answer of at most so many tokens."""
@@ -139,7 +143,8 @@ def prompt(model: Model, text: Any) -> Prompt:
         source = model.given(text)
         if model.spoken is not None:
             rules = replace(rules, forced=())  # which stand in the prompt
-        return Prompt(source, model.begins(source), ends, config.max_len, rules)
+        times = None if model.spoken is None else model.spoken.times(ends)
+        return Prompt(source, model.begins(source), ends, config.max_len, rules, times)
     encoding = model.encode(text)
     ids = list(encoding.ids)
     if not ids:

@@ -1,4 +1,4 @@
-"""How an answer of Whisper begins: a start, a language, what is to be done, and that no times are written.
+"""How an answer of Whisper begins: a start, a language, what is to be done, and whether times are written.
 
 The language and the task are tokens (Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision",
 section 2.3). Which are put before an answer is worked out as in transformers' generate, from generation_config.json; a
@@ -7,7 +7,7 @@ language that nobody names is the likeliest after the start token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,15 @@ TASKS = ("transcribe", "translate")
 
 
 @dataclass(frozen=True)
+class Times:
+    """Which tokens of a vocabulary are times; all of them stand at its end."""
+
+    begin: int  # the token of 0.00 s
+    end: int  # the token that ends a text, before which no special token stands
+    latest: int | None = None  # how many steps after 0.00 s an answer may begin at most
+
+
+@dataclass(frozen=True)
 class SpokenStart:
     """What generation_config.json says of it, and what was asked for. Ids are tokens'."""
 
@@ -32,6 +41,20 @@ class SpokenStart:
     forced: tuple[int | None, ...] = ()  # after the start, in older folders; None: the language is to be found out
     language: str | None = None
     task: str | None = None
+    timestamps: bool = False  # whether an answer says when its parts begin and end
+    latest: int | None = None  # how many steps of time an answer begins after at most
+
+    def timed(self, timestamps: bool) -> SpokenStart:
+        """The same with times in its answers, or without. Errors: InvalidParameterError."""
+        if timestamps and self.no_timestamps is None:
+            raise InvalidParameterError(f"The {FILE} of this model names no no_timestamps_token_id: it writes no times")
+        return replace(self, timestamps=timestamps)
+
+    def times(self, ends: Sequence[int]) -> Times | None:
+        """What tokens of an answer are times, if it is to have some."""
+        if not self.timestamps or self.no_timestamps is None or not ends:
+            return None
+        return Times(self.no_timestamps + 1, ends[0], self.latest)
 
     def asked(self, language: str | None, task: str | None) -> SpokenStart:
         """The same with a language (a code or an English name) or a task. Errors: InvalidParameterError."""
@@ -65,8 +88,8 @@ class SpokenStart:
             ids.append(self.tasks[self.task])
         elif self.language is not None and self.tasks:
             ids.append(self.tasks["transcribe"])
-        if self.no_timestamps is not None and ids[-1] != self.no_timestamps:
-            ids.append(self.no_timestamps)
+        if self.no_timestamps is not None and (ids[-1] == self.no_timestamps) == self.timestamps:
+            ids = ids[:-1] if self.timestamps else [*ids, self.no_timestamps]
         return tuple(token for token in ids if token is not None)
 
     def _language_id(self, language: str) -> int:
@@ -111,16 +134,20 @@ def spoken_start(folder: Path, shape: ModelConfig) -> SpokenStart | None:
         raise wrong("forced_decoder_ids") from None
     if places and places[0][0] == 1 and [place for place, _ in places] != list(range(1, len(places) + 1)):
         raise wrong("forced_decoder_ids")
-    last = given.get("no_timestamps_token_id")
+    last, latest = given.get("no_timestamps_token_id"), given.get("max_initial_timestamp_index")
+    timestamps = given.get("return_timestamps") or False
+    if not isinstance(timestamps, bool):
+        raise wrong("return_timestamps")
     start = SpokenStart(
         languages,
         tasks,
         None if last is None else token("no_timestamps_token_id", last),
         given.get("is_multilingual", True) is not False,
         tuple(one for _, one in places) if places and places[0][0] == 1 else (),
+        latest=None if latest is None else token("max_initial_timestamp_index", latest),
     )
     language, task = given.get("language"), given.get("task")
     try:
-        return start.asked(language, task) if language or task else start
+        return start.asked(language or None, task or None).timed(timestamps)
     except InvalidParameterError as error:
         raise ModelError(f"{FILE} of {folder.name} cannot be used: {error}.") from None

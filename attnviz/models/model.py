@@ -195,16 +195,18 @@ class Model:
             raise InvalidParameterError(f"text and image are {len(ids)} tokens, more than the model's {most}")
         return inputs, [self.illustrated.encoding(ids, self.tokenizer)]
 
-    def speaking(self, language: str | None = None, task: str | None = None) -> Model:
+    def speaking(self, language: str | None = None, task: str | None = None, timestamps: bool | None = None) -> Model:
         """The same model, told the language that it hears and what to do: "transcribe", or "translate" into English.
 
+        `timestamps`: whether its answers say when their parts begin and end; None: as its folder says.
         Errors: InvalidParameterError for a model that can be told no such thing.
         """
-        if language is None and task is None:
+        if language is None and task is None and timestamps is None:
             return self
         if self.spoken is None:
             raise InvalidParameterError(f"{self.info.title} is told no language and no task: it is no Whisper")
-        return replace(self, spoken=self.spoken.asked(language, task))
+        spoken = self.spoken.asked(language, task)
+        return replace(self, spoken=spoken if timestamps is None else spoken.timed(timestamps))
 
     def begins(self, inputs: Tensor | Mapping[str, Tensor]) -> tuple[int, ...]:
         """The tokens before a decoder's answer to `inputs`. Errors: InvalidParameterError if there are none."""

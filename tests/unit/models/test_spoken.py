@@ -90,6 +90,38 @@ def test_what_is_told_and_said_is_that_of_transformers(
     assert list(ours.ids) == expected[: len(ours.ids)] and len(expected) - len(ours.ids) in (0, int(ours.ended))
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        MULTILINGUAL,
+        MULTILINGUAL | {"max_initial_timestamp_index": 3, "return_timestamps": True},
+        MULTILINGUAL | {"suppress_tokens": [5, 260], "begin_suppress_tokens": [17, 281]},
+        MULTILINGUAL | {"eos_token_id": 270},  # a text may end between two times
+        ENGLISH,
+    ],
+)
+def test_times_are_those_of_transformers(
+    fields: dict[str, Any], beams: int, folder: Path, theirs: Any, monkeypatch: Any
+) -> None:
+    from transformers import GenerationConfig
+
+    model = told(folder, **fields)
+    monkeypatch.setattr(theirs, "generation_config", GenerationConfig.from_pretrained(folder))
+    features = model.given(folders.sound())["input_features"]
+    begins = model.speaking(timestamps=True).begins(model.given(folders.sound()))
+    with folders.quietly(), torch.no_grad():
+        said = theirs.generate(
+            features, max_new_tokens=12, num_beams=beams, return_timestamps=True, force_unique_generate_call=True
+        )[0].tolist()
+    asked = None if fields["return_timestamps"] else True  # the folder says so by itself
+    ours = attnviz.generate(model, folders.sound(), 12, n_beams=beams, timestamps=asked)
+    expected = said[len(begins) :]
+    assert tuple(said[: len(begins)]) == begins and 265 not in begins
+    assert list(ours.ids) == expected[: len(ours.ids)] and len(expected) - len(ours.ids) in (0, int(ours.ended))
+    assert ours.ids[0] > 265 and any(token < 265 for token in ours.ids)
+
+
 def test_a_target_stands_after_what_the_model_is_told(folder: Path, theirs: Any) -> None:
     told(folder, **MULTILINGUAL)
     model = attnviz.load(str(folder), language="german", task="translate")
@@ -114,8 +146,11 @@ def test_what_a_model_cannot_be_told_is_a_sentence(folder: Path) -> None:
         told(folder).speaking("en")
     with pytest.raises(InvalidParameterError, match="hears one language only"):
         told(folder, **ENGLISH).speaking("en")
-    with pytest.raises(InvalidParameterError, match="is no Whisper"):
-        attnviz.load("austen").speaking("en")
+    with pytest.raises(InvalidParameterError, match="names no no_timestamps_token_id: it writes no times"):
+        attnviz.generate(told(folder), folders.sound(), N, timestamps=True)
+    for asked in ({"language": "en"}, {"timestamps": True}):
+        with pytest.raises(InvalidParameterError, match="is no Whisper"):
+            attnviz.load("austen").speaking(**asked)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +160,8 @@ def test_what_a_model_cannot_be_told_is_a_sentence(folder: Path) -> None:
         {"lang_to_id": ["en"]},
         {"task_to_id": {"translate": "x"}},
         {"no_timestamps_token_id": -1},
+        {"return_timestamps": "yes"},
+        {"max_initial_timestamp_index": -1},
         {"forced_decoder_ids": [[1, 5], [3, 6]]},
         {"forced_decoder_ids": [[1, 10**9]]},
     ],
