@@ -53,8 +53,8 @@ export class AskBar {
     const { items } = this.shown;
     if (this.listed !== items) {
       this.listed = items;
-      this.from.replaceChildren(...tokenOptions(items.queries.list));
-      this.to.replaceChildren(...tokenOptions(items.keys.list));
+      offer(this.from, tokenNames(items.queries.list));
+      offer(this.to, tokenNames(items.keys.list));
     }
     const locked = this.choices.locked();
     this.from.value = String(locked?.queries[0] ?? "");
@@ -136,9 +136,21 @@ export class AskBar {
 }
 
 /** Tokens by name; equal ones with their position. */
-function tokenOptions(list) {
+function tokenNames(list) {
   const count = new Map();
   for (const item of list) count.set(item.label, (count.get(item.label) ?? 0) + 1);
   const name = (item, i) => plainLabel(item) + (count.get(item.label) > 1 ? ` · ${i}` : "");
-  return [el("option", { value: "" }, "any"), ...list.map((item, i) => el("option", { value: i }, name(item, i)))];
+  return list.map(name);
+}
+
+/** Makes "any" and these names the options of a list; of a text that is being typed, most are there. */
+function offer(list, names) {
+  const { options } = list;
+  if (!options.length) list.append(el("option", { value: "" }, "any"));
+  while (options.length > names.length + 1) list.remove(options.length - 1);
+  names.forEach((name, i) => {
+    const option = options[i + 1];
+    if (!option) list.append(el("option", { value: i }, name));
+    else if (option.textContent !== name) option.textContent = name;
+  });
 }

@@ -18,6 +18,8 @@ export class Chips {
     this.ids = [];
     this.tints = new Float64Array(0);
     this.built = null; // the items that the chips are of
+    /** @type {Word[]} of a single row */
+    this.words = [];
   }
 
   /** The chips of the items that show, if they are not there already. */
@@ -25,41 +27,55 @@ export class Chips {
     const { items } = this.shown;
     if (this.built === items) return;
     this.built = items;
-    this.chips = [];
-    this.ids = [];
     const { model } = this.store;
     const box = this.screen.node.chips;
     const keep = box.scrollTop;
-    const queries = this.row(items.queries.list, "q");
-    box.replaceChildren(...(items.keys === items.queries ? queries : this.twoRows(queries, items.keys.list)));
+    const one = items.keys === items.queries;
+    const words = wordsOf(items.queries.list);
+    const same = one ? this.sameWords(words) : 0;
+    const chips = words.slice(0, same).reduce((n, { items }) => n + items.length, 0);
+    this.chips.length = this.ids.length = chips;
+    const tints = this.tints.subarray(0, chips);
+    const queries = words.slice(same).map((word) => this.wordNode(word, "q"));
+    if (same) {
+      while (box.childNodes.length > same) box.lastChild.remove();
+      box.append(...queries);
+    } else box.replaceChildren(...(one ? queries : this.twoRows(queries, items.keys.list)));
+    this.words = one ? words : [];
     box.classList.toggle("av-dense", Math.max(model.T, model.S) > CROWDED);
     box.dir = model.dir;
     box.classList.remove("av-fade");
     if (box.scrollHeight > box.clientHeight + 4) box.classList.add("av-fade");
     box.scrollTop = keep;
     this.tints = new Float64Array(this.chips.length).fill(-1);
+    this.tints.set(tints);
+  }
+
+  /** How many words, from the first, have their chips already: of a text that is being typed, most. */
+  sameWords(words) {
+    let n = 0;
+    while (n < words.length && n < this.words.length && words[n].key === this.words[n].key) n++;
+    return n;
   }
 
   twoRows(queries, keys) {
     const name = (text) => el("span", { class: "av-side" }, text);
     const line = el("span", { style: "flex-basis:100%;height:0" });
-    return [name("query (looks)"), ...queries, line, name("key (is seen)"), ...this.row(keys, "k")];
+    return [
+      name("query (looks)"),
+      ...queries,
+      line,
+      name("key (is seen)"),
+      ...wordsOf(keys).map((word) => this.wordNode(word, "k")),
+    ];
   }
 
-  /** Chips in groups, the pieces of a word together. */
-  row(list, side) {
-    let word = null;
-    let last = null;
-    const words = [];
-    list.forEach((item, i) => {
-      if (!word || item.sp || item.w === null || item.w !== last) words.push((word = el("span", { class: "av-word" })));
-      last = item.sp ? null : item.w;
-      const chip = chipOf(item, i, side);
-      word.append(chip);
-      this.chips.push(chip);
-      this.ids.push(side === "q" ? i : -1 - i);
-    });
-    return words;
+  /** The chips of a word's pieces. @param {Word} word */
+  wordNode({ first, items }, side) {
+    const chips = items.map((item, n) => chipOf(item, first + n, side));
+    this.chips.push(...chips);
+    this.ids.push(...chips.map((_, n) => (side === "q" ? first + n : -1 - first - n)));
+    return el("span", { class: "av-word" }, chips);
   }
 
   /** Colours the chips; touches only those that changed. */
@@ -141,6 +157,25 @@ export class Chips {
     chip.setAttribute("aria-pressed", String(lock));
     chip.tabIndex = entry ? 0 : -1;
   }
+}
+
+/**
+ * The pieces of a word, from item `first` on; the key says all that its chips show.
+ *
+ * @typedef {{first: number, items: import("./items.js").Items["queries"]["list"], key: string}} Word
+ */
+
+/** @returns {Word[]} */
+function wordsOf(list) {
+  const words = [];
+  let last = null;
+  list.forEach((item, i) => {
+    if (!words.length || item.sp || item.w === null || item.w !== last) words.push({ first: i, items: [], key: "" });
+    last = item.sp ? null : item.w;
+    words[words.length - 1].items.push(item);
+  });
+  for (const word of words) word.key = JSON.stringify([word.items.map((item) => [plainLabel(item), !!item.sp])]);
+  return words;
 }
 
 function chipOf(item, i, side) {

@@ -1,6 +1,7 @@
 /* frames.js: when to paint. What has changed is marked and painted in the next frame; while a slider or the pointer
    moves, what stands beside the matrix follows in turn, one part per frame. */
 
+const AT_WORK = 60; // ms for which a touch leaves almost nothing for what is not in view
 const SETTLED = 200; // ms after its last change a slider counts as still
 const IDLE_BUDGET = 40; // ms of each frame that may go into heads that are not in view: while nobody touches anything,
 const FRAME_BUDGET = 7; // shortly after,
@@ -35,6 +36,14 @@ export class Frames {
     });
   }
 
+  /** Paints at once what would wait for the next frame. */
+  now() {
+    if (!this.request) return;
+    cancelAnimationFrame(this.request);
+    this.request = 0;
+    this.run();
+  }
+
   /** What is to be painted now. */
   take() {
     const { dirty } = this;
@@ -56,11 +65,16 @@ export class Frames {
     this.touched = performance.now();
   }
 
+  /** A new run is here, and more may follow, as while a text is typed. */
+  arrive() {
+    this.touched = Math.max(this.touched, performance.now() - AT_WORK);
+  }
+
   /** How many ms of this frame may go into what is not in view; 0 where the hand goes first, as with `heavy` work. */
   budget(heavy) {
     const idle = performance.now() - this.touched;
     if (heavy && idle < 120) return 0;
-    return idle > 300 ? IDLE_BUDGET : idle > 60 ? FRAME_BUDGET : DRAG_BUDGET;
+    return idle > 300 ? IDLE_BUDGET : idle >= AT_WORK ? FRAME_BUDGET : DRAG_BUDGET;
   }
 
   /**

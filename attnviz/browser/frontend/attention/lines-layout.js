@@ -16,11 +16,16 @@ function linesFlat(g, theme, list, size, pitch) {
 /** Two columns of tokens (or two rows when `horizontal`), queries first; `rtl` starts rows at the right. */
 export function layoutLines(g, w, h, queries, keys, theme, { horizontal, rtl, values }) {
   const size = 14,
-    widest = (list) =>
-      list.reduce((m, t) => {
-        g.font = tokenFont(theme, t, size, true);
-        return Math.max(m, textWidth(g, t.label.slice(0, 60)));
-      }, 16);
+    widest = (list) => {
+      let most = 16,
+        font = "";
+      for (const t of list) {
+        const own = tokenFont(theme, t, size, true);
+        if (own !== font) g.font = font = own; // which costs more than a width that is known
+        most = Math.max(most, textWidth(g, t.label.slice(0, 60)));
+      }
+      return most;
+    };
   const lay = { w, h, nq: queries.length, nk: keys.length, size, horizontal, rtl };
   if (horizontal) {
     const pitch = (n) => Math.min(56, (w - 16) / n),
@@ -48,7 +53,7 @@ export function layoutLines(g, w, h, queries, keys, theme, { horizontal, rtl, va
       most = w * 0.3;
     lay.number = number;
     lay.labelQ = Math.min(most, 8 + widest(queries));
-    lay.labelK = Math.min(most, 8 + widest(keys));
+    lay.labelK = keys === queries ? lay.labelQ : Math.min(most, 8 + widest(keys));
     lay.a0 = lay.labelQ + 12 + (number ? 6 : 0);
     lay.a1 = w - lay.labelK - 12 - number;
     lay.top = 26;

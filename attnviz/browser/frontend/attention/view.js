@@ -147,6 +147,9 @@ export class AttentionView {
     this.screen.readTheme();
     this.page.measure();
     this.compute();
+    if (!other) return;
+    this.frames.arrive();
+    this.frames.now(); // a run took its time already: its picture does not wait for a frame
   }
 
   /** @param {Uint8Array} message */

@@ -29,14 +29,16 @@ const ROOT_HALF = Math.sqrt(0.5);
 const ROOT_2_BY_PI = Math.sqrt(2 / Math.PI);
 
 /**
- * The error function, off by at most 1.5e-7, which float32 does not tell from 1. Abramowitz and Stegun 1964, 7.1.26.
+ * The error function, off by at most 3e-7, without an exponential. Abramowitz and Stegun 1964, 7.1.28.
  *
  * @param {number} x
  */
 function erf(x) {
-  const t = 1 / (1 + 0.3275911 * Math.abs(x));
-  const series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-  const value = 1 - series * Math.exp(-x * x);
+  const a = Math.abs(x);
+  const high = 0.0001520143 + a * (0.0002765672 + a * 0.0000430638);
+  let power = 1 + a * (0.0705230784 + a * (0.0422820123 + a * (0.0092705272 + a * high)));
+  for (let i = 0; i < 4; i++) power *= power; // to the sixteenth
+  const value = 1 - 1 / power;
   return x < 0 ? -value : value;
 }
 

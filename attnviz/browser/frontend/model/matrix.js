@@ -20,14 +20,21 @@ import { kernelOf } from "./kernel.js";
  */
 export function product(x, w, b, n, m, k, out = new Float32Array(n * m), near = w) {
   const fullColumns = m - (m % 4);
-  const give = (from, rows, values) => {
-    for (let i = 0; i < rows; i++)
-      for (let j = 0, at = (from + i) * m, v = i * fullColumns; j < fullColumns; j++)
-        out[at + j] = values[v + j] + (b ? b[j] : 0);
-  };
+  const give = (from, rows, values) => takeRows(values, fullColumns, b, from, rows, m, out);
   if (!kernelOf(near)?.product(x, w, n, m, k, give)) blocks(x, w, b, n, m, k, out);
   for (let j = fullColumns; j < m; j++) for (let i = 0; i < n; i++) out[i * m + j] = dot(x, w, b, i, j, k);
   return out;
+}
+
+/** Rows of the kernel's sums, each of `columns` numbers, with b added. */
+function takeRows(values, columns, b, from, rows, m, out) {
+  if (!b && columns === m) return out.set(values.subarray(0, rows * m), from * m);
+  for (let i = 0; i < rows; i++) {
+    const at = (from + i) * m,
+      v = i * columns;
+    if (b) for (let j = 0; j < columns; j++) out[at + j] = values[v + j] + b[j];
+    else for (let j = 0; j < columns; j++) out[at + j] = values[v + j];
+  }
 }
 
 /** All full blocks of four columns. */

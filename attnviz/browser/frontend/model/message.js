@@ -111,7 +111,11 @@ function layerOf(attention, payload, masks, change) {
   };
 }
 
-const allFinite = (x, h, size) => x.subarray(h * size, (h + 1) * size).every(Number.isFinite);
+function allFinite(x, h, size) {
+  let sum = 0;
+  for (let i = h * size; i < (h + 1) * size; i++) sum += x[i] * 0; // NaN and ∞ become NaN, and stay it
+  return sum === 0;
+}
 
 /** A text as a picture names it: on one line, and of a long one the beginning. */
 function beginning(text) {

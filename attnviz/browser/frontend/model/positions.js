@@ -23,6 +23,25 @@ export function sinusoidal(start, n, c) {
   return table;
 }
 
+/** The newest table of angles: every layer of a run turns by the same. */
+let turns = { key: "", cos: new Float32Array(0), sin: new Float32Array(0) };
+
+/** cos and sin of p / base^(2i/D), position by position. */
+function turnsOf(n, d, start) {
+  const key = [n, d, start].join();
+  if (turns.key === key) return turns;
+  const half = d / 2;
+  const [cos, sin] = [new Float32Array(n * half), new Float32Array(n * half)];
+  for (let i = 0; i < half; i++) {
+    const frequency = BASE ** -((2 * i) / d);
+    for (let t = 0; t < n; t++) {
+      cos[t * half + i] = Math.cos((start + t) * frequency);
+      sin[t * half + i] = Math.sin((start + t) * frequency);
+    }
+  }
+  return (turns = { key, cos, sin });
+}
+
 /**
  * Turns each pair (x[2i], x[2i+1]) at position p by the angle p / base^(2i/D), in place. Su et al. 2021, section 3.2.2.
  *
@@ -33,18 +52,14 @@ export function sinusoidal(start, n, c) {
  * @param {number} start the first position
  */
 export function rotate(x, heads, n, d, start) {
-  for (let t = 0; t < n; t++)
-    for (let i = 0; i < d; i += 2) {
-      const angle = (start + t) * BASE ** -(i / d);
-      const cos = Math.fround(Math.cos(angle)),
-        sin = Math.fround(Math.sin(angle));
-      for (let h = 0; h < heads; h++) {
-        const at = (h * n + t) * d + i;
-        const even = x[at],
-          odd = x[at + 1];
-        x[at] = even * cos - odd * sin;
-        x[at + 1] = even * sin + odd * cos;
-      }
+  const { cos, sin } = turnsOf(n, d, start);
+  const pairs = (n * d) / 2;
+  for (let h = 0; h < heads; h++)
+    for (let pair = 0, at = h * n * d; pair < pairs; pair++, at += 2) {
+      const even = x[at],
+        odd = x[at + 1];
+      x[at] = even * cos[pair] - odd * sin[pair];
+      x[at + 1] = even * sin[pair] + odd * cos[pair];
     }
 }
 

@@ -38,5 +38,13 @@ export function drawn(p, random) {
 
 /** The n likeliest, first the most. @param {Float64Array} p @param {number} n @returns {number[]} */
 export function ranking(p, n) {
-  return [...p.keys()].sort((a, b) => p[b] - p[a] || a - b).slice(0, n);
+  const first = [];
+  for (let i = 0; i < p.length; i++) {
+    if (first.length === n && p[i] <= p[first[n - 1]]) continue;
+    let at = first.length;
+    while (at && p[first[at - 1]] < p[i]) at--;
+    first.splice(at, 0, i);
+    if (first.length > n) first.pop();
+  }
+  return first;
 }
