@@ -24,6 +24,7 @@ def heads() -> None:
     with sentence:
         lesson.sentence(cards_text.summary(shown.title, shown.cards.roles.names, shown.where))
     parts.overview(lesson, shown)
+    parts.known(shown)
     parts.chooser(lesson, shown)
     parts.card(lesson, shown)
     parts.reads_from(lesson, shown)

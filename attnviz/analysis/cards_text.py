@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from attnviz.analysis import roles
+from attnviz.analysis import copying, roles
 from attnviz.analysis.attribution import Part
 from attnviz.analysis.cards import Example, Lost
 from attnviz.formatting import number, percent
@@ -46,6 +46,10 @@ SHARES_HERE = (
 )
 CANNOT_LOSE = "What is lost without it cannot be told: the layers of this model do not run one by one here."
 NOT_SPLIT = "What it reads from cannot be told apart here: "
+KNOWN = (
+    "Right: how often the largest of the head’s weights is on the token that is known to be meant. By place: the best "
+    "rule that knows only positions. The head was chosen on other texts than it was measured on."
+)
 NO_EXAMPLE = "No word here has anything for this head to look at."
 SPLIT = (
     "The score is q·k/√d before softmax, as the sum of what each part of the model wrote into the two words, the norms "
@@ -169,6 +173,17 @@ def cost(without: Lost, layer: int, head: int, where: str) -> str:
         f"What its removal costs: {signed(more, 3)} nats per predicted token{over}, {less}; with all heads the loss is "
         f"{number(without.cost.base)}, on {texts}."
     )
+
+
+def copies(score: float, head_dim: int) -> str:
+    """How far a head copies what it looks at, by its OV circuit."""
+    chance = copying.by_chance(head_dim)
+    if abs(score) <= chance:
+        does = "it neither makes what it looks at likelier nor less likely, beyond chance"
+    else:
+        does = "what it looks at becomes likelier" if score > 0 else "what it looks at becomes less likely"
+    within = f"random weights stay within ±{number(chance)} in 95\u202f% of cases"
+    return f"Copying, by the eigenvalues of its OV circuit: {signed(score)} of at most ±1: {does} ({within})."
 
 
 def wakes(one: Example, query: str, key: str, name: str) -> str:

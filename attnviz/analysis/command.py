@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnviz.analysis import ablation, cards_file, roles
+from attnviz.analysis import ablation, cards_file, copying, known_answers, roles
 from attnviz.analysis import cards as all_cards
 from attnviz.errors import InvalidParameterError
-from attnviz.formatting import percent
+from attnviz.formatting import number, percent
 from attnviz.inputs.sample import sample
 
 if TYPE_CHECKING:
@@ -50,16 +50,25 @@ def investigate(
     for title in ("layer", "head"):
         table.add_column(title, justify="right")
     table.add_column("role")
-    for title in ("share", "95 % interval", "chance", "without it"):
+    copied = copying.scores_if_read(model.transformer)
+    for title in ("share", "95 % interval", "chance", "without it", *(() if copied is None else ("copies",))):
         table.add_column(title, justify="right", no_wrap=True)
     for layer, row in enumerate(found.names):
         for head, name in enumerate(row):
             if name or everything:
-                table.add_row(
-                    str(layer), str(head), name or "–", *_evidence(found, layer, head, name), lost[layer][head]
-                )
+                last = (lost[layer][head], *(() if copied is None else (number(float(copied[layer, head])),)))
+                table.add_row(str(layer), str(head), name or "–", *_evidence(found, layer, head, name), *last)
     out.print(table)
     out.print(_summary(found, len(read), own=bool(texts)))
+    if copied is not None:
+        chance = number(copying.by_chance(model.transformer.config.head_dim))
+        out.print(f"“Copies”: eigenvalues of the OV circuit, −1 … 1; random weights stay within ±{chance} (95 %).")
+    for one in known_answers.of_model(model.info.name):
+        low, high = map(percent, one.interval)
+        rules = f"by place {percent(one.by_place)}, by chance {percent(one.by_chance)}"
+        out.print(
+            f"{one.what}: layer {one.layer}, head {one.head} is right {percent(one.score)} ({low} – {high}; {rules})."
+        )
     if csv is not None:
         with csv.open("w", newline="", encoding="utf-8") as file:
             writer = csv_files.writer(file)
@@ -106,8 +115,8 @@ def _summary(found: roles.Roles, n_texts: int, *, own: bool) -> str:
 def _rows(found: roles.Roles) -> Iterator[tuple[object, ...]]:
     for layer, row in enumerate(found.names):
         for head, name in enumerate(row):
-            for number, measure in enumerate(roles.MEASURES):
-                place = (number, layer, head)
+            for which, measure in enumerate(roles.MEASURES):
+                place = (which, layer, head)
                 values = (found.score, found.low, found.high, found.chance, found.at_work)
                 numbers = [f"{float(x[place]):.4f}" for x in values]
-                yield layer, head, name, measure, *numbers, int(found.queries[number])
+                yield layer, head, name, measure, *numbers, int(found.queries[which])

@@ -23,6 +23,7 @@ from attnviz.analysis import (
     attribution,
     cards,
     cards_text,
+    copying,
     evidence,
     outcomes,
     patching,
@@ -90,6 +91,7 @@ class Investigation:
     sweep: Sweep | None
     logits: LogitParts | None
     evidence: Evidence | None
+    copying: Tensor | None  # (L, H): how far each head copies
     missing: Mapping[str, str]
 
 
@@ -157,6 +159,7 @@ def investigate(
         swept,
         parts,
         measured,
+        copying.scores_if_read(model.transformer),
         missing,
     )
 

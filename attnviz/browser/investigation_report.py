@@ -154,13 +154,14 @@ def _card(found: Investigation, head: Head) -> dict[str, Any]:
             for m, name in enumerate(roles.MEASURES)
         ],
     )
-    lost = found.cards.lost
+    lost, copied = found.cards.lost, found.copying
     return {
         "title": f"Layer {layer}, head {number_}",
         "sentence": cards_text.card(known, layer, number_, found.where),
         "measures": measures,
         "examples": _examples(found, head),
         "lost": cards_text.CANNOT_LOSE if lost is None else cards_text.lost(lost, layer, number_, found.where),
+        "copies": "" if copied is None else cards_text.copies(float(copied[head]), found.trace.config.head_dim),
         "cost": "" if lost is None else cards_text.cost(lost, layer, number_, found.where),
         "reads": _reads(found, head),
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attnviz import Model, load
-from attnviz.analysis import cards, cards_file, cards_text, roles
+from attnviz.analysis import cards, cards_file, cards_text, copying, known_answers, roles
 from attnviz.formatting import percent
 from attnviz.web.heads import text
 from tests.pages.driver import SENTENCE, Page, charts, header, numbers, opened, values, views
@@ -153,6 +153,19 @@ def test_what_a_stranger_asks_for_is_bounded() -> None:
     app = opened("heads", layer=400, head=99, across="nonsense", on="everything", example=77)
     assert app.link == {"layer": "5", "head": "11"}
     json.dumps(app.prose)
+
+
+def test_where_answers_are_known_the_best_heads_stand_and_can_be_chosen(page: Page) -> None:
+    app, label = opened("heads", model="tales"), "The best head for each question whose answer is known"
+    found = known_answers.of_model("tales")
+    assert [row[:3] for row in rows(app, label)] == [
+        [[one.what], [f"layer {one.layer}, head {one.head}"], [percent(one.score)]] for one in found
+    ]
+    app.session_state["heads-known"] = {"chosen": {"key": "2", "number": 1}}
+    assert app.run().link == {"model": "tales", "head": "0"}  # of layer 1, where the page begins
+    copied = float(copying.scores(load("tales").transformer)[1, 0])
+    assert f"Copying, by the eigenvalues of its OV circuit: {cards_text.signed(copied)} of at most ±1" in app.prose
+    assert "OV circuit" not in page.prose and "known" not in str(values(page, "attnviz_table"))
 
 
 def test_the_page_to_keep_has_the_chosen_head_first(monkeypatch: pytest.MonkeyPatch) -> None:

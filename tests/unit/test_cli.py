@@ -436,3 +436,7 @@ def test_investigate_names_heads_with_their_evidence(capsys, tmp_path):
     assert "duplicate" in said and "4 heads have a role on 3 texts" in " ".join(said.split())
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("layer,head,role,measure,score") and len(lines) == 1 + 4 * 9
+    assert main(["investigate", "The dog near the cats licks the ball.", "--model", "tales", "--all"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "verb → noun: layer 1, head 1 is right 99.6\u202f% (99\u202f% – 99.9\u202f%; by place 55\u202f%" in said
+    assert "copies" in said and "random weights stay within ±0.09 (95 %)" in said

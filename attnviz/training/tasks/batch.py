@@ -53,6 +53,7 @@ class Role:
     score: float  # how often it is right, 0 to 1
     by_place: float  # what the best rule reaches that knows only positions
     by_chance: float  # what picking at random reaches
+    n: int  # answers on "test" that do not hang together
 
 
 class Task(ABC):

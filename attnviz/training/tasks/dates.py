@@ -137,7 +137,8 @@ class Dates(Task):
             layer, head = divmod(int(on_validation[span].mean(dim=0).argmax()), on_validation.shape[2])
             score = float(on_test[span, layer, head].mean())
             place, chance = float(by_place[span].mean()), float(by_chance[span].mean())
-            roles.append(Role(f"cross-attention: {part} → where it stands", layer, head, score, place, chance))
+            what = f"cross-attention: {part} → where it stands"
+            roles.append(Role(what, layer, head, score, place, chance, N_HELD_OUT))  # a date's digits hang together
             at += len(digits)
         return roles
 

@@ -144,7 +144,8 @@ class Tales(Task):
         for i, name in enumerate(RELATIONS):
             layer, head = divmod(int(on_validation[i].argmax()), on_validation.shape[2])
             by_place, by_chance = place_and_chance(sentences, name)
-            roles.append(Role(f"{name} → noun", layer, head, float(on_test[i, layer, head]), by_place, by_chance))
+            n, score = sum(link.relation == name for one in sentences for link in one.links), on_test[i, layer, head]
+            roles.append(Role(f"{name} → noun", layer, head, float(score), by_place, by_chance, n))
         return roles
 
     def example(self) -> tuple[str, str | None]:

@@ -7,13 +7,13 @@ import pandas as pd
 import streamlit as st
 
 from attnviz import figures
-from attnviz.analysis import attribution, cards, cards_text, roles
+from attnviz.analysis import attribution, cards, cards_text, known_answers, roles
 from attnviz.analysis.attribution import Part
 from attnviz.analysis.cards import Example
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.inputs.sample import sample
-from attnviz.web import shell
+from attnviz.web import cache, shell
 from attnviz.web.components.chart import clicked
 from attnviz.web.components.table import choice, table
 from attnviz.web.heads import state, text
@@ -29,7 +29,8 @@ SOURCE = (
     "3; Xiao et al. 2024. A role is said where the low end of the 95 % interval is at least 50 %, at least a quarter "
     "of the attention does not rest, and at least 20 words were judged. What is lost: Michel et al. 2019."
 )
-EXAMPLES, MEASURES = "heads-examples", "heads-measures"
+EXAMPLES, MEASURES, KNOWN = "heads-examples", "heads-measures", "heads-known"
+INTERVAL = "95\u202f% interval"
 NAMED = 6  # parts of a score
 
 
@@ -92,6 +93,37 @@ def overview(lesson: Lesson[Settings], shown: Shown) -> None:
             column.selectbox(title, roles.MEASURES, key=lesson.key(field), format_func=cards_text.MEASURES.__getitem__)
 
 
+def known(shown: Shown) -> None:
+    """The best heads of a model whose task knows the answers; nothing of others."""
+    found = known_answers.of_model(shown.inputs.model)
+    if not found:
+        return
+    place = shown.layer, shown.head
+    chosen = next((str(n) for n, one in enumerate(found) if (one.layer, one.head) == place), "")
+    st.header("Where the answers are known", anchor=False)
+    columns = (
+        ("From → to", ""),
+        ("head", ""),
+        *((title, "number") for title in ("right", INTERVAL, "by place", "chance")),
+    )
+    rows = [
+        (
+            str(number),
+            [
+                (one.what,),
+                (f"layer {one.layer}, head {one.head}",),
+                (percent(one.score),),
+                (" – ".join(map(percent, one.interval)),),
+                (percent(one.by_place),),
+                (percent(one.by_chance),),
+            ],
+        )
+        for number, one in enumerate(found)
+    ]
+    table("The best head for each question whose answer is known", columns, rows, key=KNOWN, chosen=chosen)
+    st.caption(cards_text.KNOWN)
+
+
 def _array(shown: Shown, measure: str) -> np.ndarray:
     found: np.ndarray = shown.cards.roles.of(measure).numpy()
     return found
@@ -122,6 +154,9 @@ def take_click(lesson: Lesson[Settings]) -> None:
     place = [cell.get("y"), cell.get("x")] if cell else about[:2] if isinstance(about, list) else []
     if len(place) == 2 and all(type(one) is int and 0 <= one <= 512 for one in place):
         lesson.choose(layer=place[0], head=place[1], example=0)
+    answered = known_answers.of_model(st.session_state["model"])
+    if (row := choice(KNOWN, map(str, range(len(answered))))) is not None:
+        lesson.choose(layer=answered[int(row)].layer, head=answered[int(row)].head, example=0)
 
 
 def chooser(lesson: Lesson[Settings], shown: Shown) -> None:
@@ -148,10 +183,16 @@ def card(lesson: Lesson[Settings], shown: Shown) -> None:
     lesson.sentence(cost, part="lost")
     if lost is not None and lost.cost is not None:
         lesson.sentence(cards_text.cost(lost, shown.layer, shown.head, shown.where), part="cost")
+    if (copied := state.copying_scores(shown.inputs.model)) is not None:
+        score, width = (
+            float(copied[shown.layer, shown.head]),
+            cache.model(shown.inputs.model).transformer.config.head_dim,
+        )
+        st.text(cards_text.copies(score, width))
     _wakes(shown)
 
 
-_COLUMNS = (("Looks at", ""), ("share", "number"), ("95\u202f% interval", "number"), ("chance", "number"))
+_COLUMNS = (("Looks at", ""), ("share", "number"), (INTERVAL, "number"), ("chance", "number"))
 
 
 def _measured(shown: Shown, number: int) -> list[tuple[str]]:

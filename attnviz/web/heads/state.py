@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
+import torch
 
-from attnviz.analysis import attribution, cards, cards_file, cards_text, investigation, roles
+from attnviz.analysis import attribution, cards, cards_file, cards_text, copying, investigation, roles
 from attnviz.analysis.cards import Cards, Example
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.sample import sample
@@ -104,6 +105,12 @@ def _shipped(name: str) -> cards_file.Stored | None:
 def on_text(model: str, source: str) -> Cards:
     """The cards of one text. Errors: as `cards.of_trace`, and as `cache.trace`."""
     return cards.of_trace(cache.model(model), cache.trace(model, source))
+
+
+@store.kept()
+def copying_scores(model: str) -> torch.Tensor | None:
+    """How far each head copies: (L, H); None where that cannot be read."""
+    return copying.scores_if_read(cache.model(model).transformer)
 
 
 @store.kept()

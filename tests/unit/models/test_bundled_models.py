@@ -47,6 +47,7 @@ def test_its_heads_do_what_the_card_says(name: str) -> None:
     assert bool(roles) == (name != "induction")
     for role, stated in zip(roles, log.get("heads", []), strict=True):
         assert (role.what, role.layer, role.head) == (stated["what"], stated["layer"], stated["head"])
+        assert role.n == stated["n"]
         for number in ("score", "by_place", "by_chance"):
             assert getattr(role, number) == pytest.approx(stated[number], rel=1e-5)
         assert f"| {role.what} | layer {role.layer}, head {role.head} | {role.score:.1%} |" in card
