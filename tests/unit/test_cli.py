@@ -438,5 +438,5 @@ def test_investigate_names_heads_with_their_evidence(capsys, tmp_path):
     assert lines[0].startswith("layer,head,role,measure,score") and len(lines) == 1 + 4 * 9
     assert main(["investigate", "The dog near the cats licks the ball.", "--model", "tales", "--all"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "verb → noun: layer 1, head 1 is right 99.6\u202f% (99\u202f% – 99.9\u202f%; by place 55\u202f%" in said
+    assert "verb → noun: layer 1, head 1 is right 99.6 % (99 % – 99.9 %; by place 55 %" in said
     assert "copies" in said and "random weights stay within ±0.09 (95 %)" in said
