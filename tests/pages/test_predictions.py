@@ -69,11 +69,14 @@ def answers(question: Question) -> list[str]:
     return sentences + [one for one in NUMBER.findall(question.because) if one not in given]
 
 
+POWER = "\N{NO-BREAK SPACE}10[\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ONE}-\N{SUPERSCRIPT NINE}]"  # 2.4 × 10⁻⁶ is not 2.4 ×
+
+
 def holds_nothing_that_answers(page: Page, asked: Asked, text: str) -> None:
     strings = [string.replace(text, "") for string in written(page)]
     for name, question in asked.questions.items():
         for answer in answers(question):
-            told = [string for string in strings if re.search(rf"(?<![\d.,]){re.escape(answer)}", string)]
+            told = [string for string in strings if re.search(rf"(?<![\d.,]){re.escape(answer)}(?!{POWER})", string)]
             assert not told, f"{name}: {answer!r} stands in {told[0][:300]!r}"
         if " " in question.truth.strip():
             others = [one for one in question.options if one != question.truth]
