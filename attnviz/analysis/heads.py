@@ -113,51 +113,68 @@ def scores(
     found = torch.full((len(texts), len(kinds), n_layers, n_heads), torch.nan, dtype=torch.float64)
     lengths = [trace.lengths[b] if trace.lengths else len(text) for b, text in enumerate(texts)]
     wanted = [_wanted(kinds, text, n).to(trace.final.device) for text, n in zip(texts, lengths, strict=True)]
+    masks = [_masks(one, first, itself) for one in wanted]
     for i, layer in enumerate(trace.layers):
         if layer.attention is not None:
             weights = layer.attention.weights
             for b, n in enumerate(lengths):
-                fit = _fit(weights[b, :, :n, :n].float(), wanted[b], first, itself, measure)
+                fit = _fit(weights[b, :, :n, :n].float(), masks[b], wanted[b] if measure == "abs" else None)
                 found[b, :, i] = fit.cpu()
     return found.mean(dim=0).float()
 
 
 def _wanted(kinds: Sequence[Kind | Tensor], text: Sequence[int], n: int) -> Tensor:
     """The patterns of a text of n tokens: (K, T, T). Errors: ShapeError for one of another size."""
-    patterns = [pattern(kind, text[:n]) if isinstance(kind, str) else kind for kind in kinds]
+    same = _same(text[:n]) if any(isinstance(kind, str) for kind in kinds) else None  # which kinds share
+    patterns = [pattern(kind, text[:n], same) if isinstance(kind, str) else kind for kind in kinds]
     for one in patterns:
         if one.shape != (n, n):
             raise ShapeError(f"the pattern is {tuple(one.shape)}, but the text has {n} tokens")
     return torch.stack([one.float() for one in patterns])
 
 
-def pattern(kind: Kind, ids: Sequence[int]) -> Tensor:
-    """Where a head of a kind looks, as (T, T): 1 for a pair of query and key, else 0. Errors: InvalidParameterError."""
-    tokens = torch.tensor(tuple(ids))
-    n = len(tokens)
+def pattern(kind: Kind, ids: Sequence[int], same: Tensor | None = None) -> Tensor:
+    """Where a head of a kind looks, as (T, T): 1 for a pair of query and key, else 0.
+
+    `same`: where the query's token stood before, if that is known. Errors: InvalidParameterError.
+    """
+    found = torch.zeros(len(ids), len(ids))
     if kind == "previous-token":
-        return torch.ones(n, n).tril(-1).triu(-1)
-    same = (tokens[:, None] == tokens[None, :]).float().tril(-1)
+        found.diagonal(-1).fill_(1)
+        return found
+    same = _same(ids) if same is None else same
     if kind == "duplicate-token":
         return same
     if kind == "induction":
-        return torch.cat((torch.zeros(n, 1), same[:, :-1]), dim=1).tril()
+        found[:, 1:] = same[:, :-1]
+        return found
     raise InvalidParameterError(f"kind={kind!r} is not one of previous-token, duplicate-token, induction")
 
 
-def _fit(weights: Tensor, wanted: Tensor, first: bool, itself: bool, measure: Measure) -> Tensor:
-    """(H, T, T) and (K, T, T) → (K, H)."""
+def _same(ids: Sequence[int]) -> Tensor:
+    """Where the query's token stood before: (T, T)."""
+    tokens = torch.tensor(tuple(ids))
+    return (tokens[:, None] == tokens[None, :]).float().tril_(-1)
+
+
+def _masks(wanted: Tensor, first: bool, itself: bool) -> Tensor:
+    """Where a pattern holds, of the cells that count; and those cells, last: (K + 1, T, T)."""
     counts = torch.ones_like(wanted[0])
     if not first:
         counts[:, 0] = 0
     if not itself:
         counts.fill_diagonal_(0)
-    if measure == "mul":
-        masks = torch.cat((wanted * counts, counts[None]))  # what counts in all, last
-        by_query = weights.transpose(0, 1) @ masks.permute(1, 2, 0)  # (T, H, K + 1)
-        sums = by_query.sum(dim=0, dtype=torch.float64).T  # single precision within a row, double over rows
-        return sums[:-1] / sums[-1]
-    return 1 - ((weights - wanted[:, None]).abs() * counts).sum((2, 3), dtype=torch.float64) / len(counts)
+    return torch.cat((wanted * counts, counts[None]))
+
+
+def _fit(weights: Tensor, masks: Tensor, wanted: Tensor | None = None) -> Tensor:
+    """(H, T, T) and (K + 1, T, T) → (K, H): the share, or by the distance from patterns that are given, (K, T, T)."""
+    if wanted is not None:
+        distance = (weights - wanted[:, None]).abs() * masks[-1]
+        return 1 - distance.sum((2, 3), dtype=torch.float64) / masks.shape[1]
+    by_query = weights.transpose(0, 1) @ masks.permute(1, 2, 0)  # (T, H, K + 1)
+    sums = by_query.sum(dim=0, dtype=torch.float64).T  # single precision within a row, double over rows
+    return sums[:-1] / sums[-1]
 
 
 def probe(

@@ -83,8 +83,8 @@ def measured(transformer: Any, n_tokens: int, detect: Callable[..., Tensor]) -> 
         return [layer.attention.weights[0] for layer in run().layers]
 
     def fit(weights: list[Tensor]) -> Tensor:
-        wanted = heads._wanted(heads.KINDS, text[0], n_tokens)
-        return torch.stack([heads._fit(one, wanted, True, True, "mul") for one in weights], dim=1)
+        masks = heads._masks(heads._wanted(heads.KINDS, text[0], n_tokens), True, True)
+        return torch.stack([heads._fit(one, masks) for one in weights], dim=1)
 
     def theirs(weights: Callable[[], list[Tensor]]) -> Tensor:
         return torch.stack([detect(weights(), ids, kind) for kind in heads.KINDS])
