@@ -20,6 +20,8 @@ from tests.support.models import loaded
 
 MINILM = loaded("minilm")
 IDS = MINILM.encode(SENTENCE).ids
+FIRST = ("none", "learned")  # what the sentence is about: nothing, and what the model was made with
+OTHERS = tuple(scheme for scheme in positions.SCHEMES if scheme not in FIRST)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def first() -> Page:
 
 def test_the_bars_are_the_shuffle_test(first: Page) -> None:
     drawn = word_order.word_order(MINILM.encode(SENTENCE).words, 0)
-    for picture, schemes in enumerate([("none", "learned"), ("sinusoidal", "rope", "alibi")]):
+    for picture, schemes in enumerate([FIRST, OTHERS]):
         (bars,) = charts(first)[picture]["data"]
         shown = np.array([float(moved) for _, moved in bars["customdata"]]).reshape(len(schemes), len(IDS))
         heights, bases = numbers(bars["y"]).reshape(shown.shape), numbers(bars["base"]).reshape(shown.shape)
@@ -231,19 +233,22 @@ def test_a_heads_score_depends_on_the_place_but_with_rope_and_alibi(head: int) -
     transformer = MINILM.transformer
     x = {s: transformer.embed(torch.full((1, 128), IDS[10]), None, s) for s in ("sinusoidal", "learned")}
     attention = transformer.encoder["layers"][0].self_attn
-    lines = charts(app)[6]["data"]
-    assert [line["name"] for line in lines] == ["Sinusoidal", "Learned", "RoPE", "ALiBi"]
+    drawn = charts(app)[6]["data"]
+    assert [line["name"] for line in drawn] == [positions.described(key).name for key in positions.SCHEMES[1:]]
+    lines = dict(zip(positions.SCHEMES[1:], drawn, strict=True))
     with torch.inference_mode():
-        for line, scheme in zip(lines, ("sinusoidal", "learned"), strict=False):
+        for scheme in ("sinusoidal", "learned"):
+            line = lines[scheme]
             run = attention.trace_batch_first(x[scheme])
             scores = (run.q[0, head] @ run.k[0, head].T) / 32**0.5
             expected = [float(scores[p, p - 1] - scores[p, p - 3]) for p in range(3, 128)]
             assert numbers(line["x"]).tolist() == list(range(3, 128))
             assert numbers(line["y"]) == pytest.approx(expected, abs=1e-3)
             assert f"({number(min(expected))} to {number(max(expected))})" in app.prose
-    assert max(np.ptp(numbers(line["y"])) for line in lines[:2]) > 1 > 1e-4 > np.ptp(numbers(lines[2]["y"]))
-    assert np.ptp(numbers(lines[3]["y"])) == 0
-    assert numbers(lines[3]["y"])[0] == pytest.approx(2 * float(positions.alibi_slopes(12)[head]))
+    spread = {scheme: np.ptp(numbers(line["y"])) for scheme, line in lines.items()}
+    assert max(spread["sinusoidal"], spread["learned"]) > 1 > 1e-4 > spread["rope"]
+    assert spread["alibi"] == 0
+    assert numbers(lines["alibi"]["y"])[0] == pytest.approx(2 * float(positions.alibi_slopes(12)[head]))
     assert "It is the same at every place with RoPE" in app.prose and "Yes: wherever they stand" in app.prose
 
 

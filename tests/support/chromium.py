@@ -16,7 +16,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Playwright
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60  # seconds that a server has to start
+PATIENCE = 60  # seconds that a server has to start, and to end
 # Every new window would load 400 files for the popup of its address bar, in the very second in which its page loads.
 # Chromium reads the last list only, so that of Playwright is repeated.
 WITHOUT = [
@@ -93,7 +93,11 @@ def serve(
         yield Server(address, time.perf_counter() - begin, server.pid)
     finally:
         server.terminate()
-        server.wait(10)
+        try:
+            server.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            raise
 
 
 def _healthy(address: str) -> bool:
