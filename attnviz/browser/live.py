@@ -32,6 +32,7 @@ from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.catalogue import minilm_folder
 from attnviz.models.folders import half_weights
 from attnviz.models.model import Model
+from attnviz.nn.positions import described
 from attnviz.nn.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ READ = {
     "pre_tokenizer": ("none", "Sequence", "ByteLevel", "BertPreTokenizer"),
     "post_processor": ("none", "TemplateProcessing", "ByteLevel"),
 }
+POSITIONS = ("none", "sinusoidal", "learned", "rope", "alibi")  # that frontend/model/positions.js computes
 MODELS = ("austen", "tales", "induction", "dates", "digits")  # that the page holds unless others are asked for
 LARGE = 8_000_000  # bytes of a model from which it stands beside the page of a folder
 FIRST = {  # what each begins with
@@ -122,6 +124,9 @@ def _reading(model: Model) -> dict[str, Any]:
     title, reader, config = model.info.title, model.preprocessor, model.transformer.config
     if type(model.transformer) is not Transformer:
         raise ModelError(f"{title} is not one of our own transformers: the live page has no layers of other libraries.")
+    if config.positions not in POSITIONS:
+        scheme = described(config.positions).plural
+        raise ModelError(f"{title} has {scheme}, which the live page does not compute in the reader's browser.")
     if isinstance(reader, Preprocessing):
         if (reader.size, reader.channels, config.kind) != (drawings.SIDE, 1, "encoder"):
             size = f"{reader.size} × {reader.size} × {reader.channels}"

@@ -48,6 +48,7 @@ MODULES = {
     "live_picture": "live/picture-text.js widgets/patch-rows.js",
     "session": "model/session.js",
     "tokens": "model/tokenizer.js model/token-columns.js",
+    "model_positions": "model/positions.js",
     "model": "model/transformer.js model/weights.js model/attention.js model/matrix.js model/functions.js",
 }
 

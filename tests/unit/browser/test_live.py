@@ -308,6 +308,15 @@ def test_the_page_may_load_nothing_and_send_nothing() -> None:
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", text.partition("<script")[0])
 
 
+def test_positions_that_the_page_does_not_compute_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_node("give([...model_positions.SCHEMES])") == list(live.POSITIONS)
+    monkeypatch.setattr(live, "POSITIONS", ("none", "rope"))
+    assert live.why_not(load("austen")) == ""
+    assert live.why_not(load("induction")).startswith("Induction has ALiBi, which the live page does not compute")
+    with pytest.raises(ModelError, match="has ALiBi, which"):
+        live.held(load("induction"))
+
+
 def test_models_that_the_page_cannot_run_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["live", "--single", str(tmp_path / "x.html"), "--model", "scratch:bert-tiny", "minilm", "x"]) == 1
     assert capsys.readouterr().err and not list(tmp_path.iterdir())

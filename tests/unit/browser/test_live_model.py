@@ -16,8 +16,8 @@ from safetensors.torch import save
 from torch.nn import functional as F
 
 from attnviz import Intervention, load
+from attnviz.browser import live
 from attnviz.nn.config import ModelConfig
-from attnviz.nn.positions import SCHEMES
 from attnviz.nn.transformer import Transformer
 from tests.support.live import in_page, numbers, weights_of
 from tests.support.node import NodeError, run_node
@@ -135,7 +135,8 @@ def test_steps_go_on_from_remembered_keys_and_values(kind: str, positions: str) 
 
 @st.composite
 def configs(draw: st.DrawFn) -> ModelConfig:
-    kind, positions = draw(st.sampled_from(("encoder", "decoder", "encoder-decoder"))), draw(st.sampled_from(SCHEMES))
+    kind = draw(st.sampled_from(("encoder", "decoder", "encoder-decoder")))
+    positions = draw(st.sampled_from(live.POSITIONS))
     n_heads, flags = draw(st.integers(1, 4)), {name: draw(st.booleans()) for name in FLAGS}
     head = draw(st.sampled_from((None, "lm", "classification")))
     given: dict[str, Any] = {

@@ -60,6 +60,7 @@ import { alibiSlopes, checkScheme } from "./positions.js";
 export class Transformer {
   /** @param {Config} config @param {import("./weights.js").Weights} weights */
   constructor(config, weights) {
+    checkScheme(config.positions, config);
     this.config = config;
     this.weights = weights;
     this.layers = { encoder: this.stack("encoder"), decoder: this.stack("decoder") };
