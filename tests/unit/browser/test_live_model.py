@@ -275,6 +275,12 @@ def test_the_activations_are_torchs(name: str) -> None:
     assert apart(found, expected.numpy()) <= 1e-6
 
 
+def test_the_error_function_is_near_to_that_of_float64() -> None:
+    x = [0.0, *np.linspace(-7, 7, 4001).tolist(), 1e-300, 1e300]
+    found = run_node("give(inputs.map(model.erf))", inputs=x)
+    assert np.abs(np.array(found) - torch.special.erf(torch.tensor(x, dtype=torch.float64)).numpy()).max() <= 1e-9
+
+
 READ = "model.readWeights(inputs, message); give('read')"
 SMALL = ModelConfig(d_model=8, n_heads=2, d_ff=8, vocab_size=5, max_len=4, n_layers=1)
 

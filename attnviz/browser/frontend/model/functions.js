@@ -28,17 +28,32 @@ export function layerNorm(x, norm, eps, c) {
 const ROOT_HALF = Math.sqrt(0.5);
 const ROOT_2_BY_PI = Math.sqrt(2 / Math.PI);
 
+const STEP = 1 / 128;
+const FAR = 6; // from which on float64 has 1
+const NODES = Array.from({ length: FAR / STEP + 1 }, (_, i) => i * STEP);
+const SLOPES = Float64Array.from(NODES, (x) => (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x));
+const VALUES = Float64Array.from(NODES, (x, i) => SLOPES[i] * seriesOf(x));
+
+/** erf(x) / erf'(x) = Σ 2ⁿ x²ⁿ⁺¹ / (1 · 3 · … · (2n + 1)). Abramowitz and Stegun 1964, 7.1.6. */
+function seriesOf(x) {
+  let sum = 0;
+  for (let n = 0, term = x; term > 1e-17 * sum; n++, term *= (2 * x * x) / (2 * n + 1)) sum += term;
+  return sum;
+}
+
 /**
- * The error function, off by at most 3e-7, without an exponential. Abramowitz and Stegun 1964, 7.1.28.
+ * The error function within 1e-9, by the third-order Taylor series around the nearest node: an exponential per number
+ * would take longer.
  *
  * @param {number} x
  */
-function erf(x) {
+export function erf(x) {
   const a = Math.abs(x);
-  const high = 0.0001520143 + a * (0.0002765672 + a * 0.0000430638);
-  let power = 1 + a * (0.0705230784 + a * (0.0422820123 + a * (0.0092705272 + a * high)));
-  for (let i = 0; i < 4; i++) power *= power; // to the sixteenth
-  const value = 1 - 1 / power;
+  if (a >= FAR) return Math.sign(x);
+  const i = (a / STEP + 0.5) | 0,
+    node = i * STEP,
+    h = a - node;
+  const value = VALUES[i] + SLOPES[i] * h * (1 - h * (node - (h * (2 * node * node - 1)) / 3));
   return x < 0 ? -value : value;
 }
 
