@@ -90,6 +90,7 @@ GUIDES = [name for name in NAMES if name.startswith("docs/how-to/")] + ["docs/ar
 def source() -> str:
     """Everything that a guide may name."""
     files = [path for top in ("attnviz", "pages", "tests") for path in (ROOT / top).rglob("*.*")]
+    files = [path for path in files if "node_modules" not in path.parts]
     files = [path for path in files if path.suffix in (".py", ".js", ".css")] + [ROOT / "app.py"]
     return "\n".join(path.read_text(encoding="utf-8") for path in files)
 

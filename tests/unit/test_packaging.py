@@ -64,7 +64,8 @@ def metadata(installed) -> Message:
 
 def files(folder: Path) -> set[str]:
     paths = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    return {path.as_posix() for path in paths if not any("cache" in part for part in path.parent.parts)}
+    unlisted = ("cache", "node_modules")  # what git ignores, too
+    return {path.as_posix() for path in paths if not any(name in part for name in unlisted for part in path.parts[:-1])}
 
 
 def test_wheel_holds_all_that_the_checkout_has(installed):
