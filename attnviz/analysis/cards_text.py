@@ -135,6 +135,12 @@ def too_few(n_words: int) -> str:
     return f"It has {words} to judge heads on: a role other than sink or uniform takes {roles.LEAST_QUERIES}."
 
 
+def interval(low: float, high: float) -> str:
+    """An interval in a table; one number where both ends are written alike."""
+    ends = percent(low), percent(high)
+    return ends[0] if ends[0] == ends[1] else " – ".join(ends)
+
+
 def rank(one: Example, *, by_query: bool) -> str:
     """Where an example stands among all."""
     if one.rank == 1:

@@ -137,7 +137,7 @@ def _measured(found: Investigation, measure: int, head: Head) -> tuple[Cell, Cel
     if math.isnan(score):
         return Cell("–"), Cell(""), Cell("")
     even = "" if math.isnan(chance) else percent(chance)
-    return Cell(percent(score)), Cell(f"{percent(low)} – {percent(high)}"), Cell(even)
+    return Cell(percent(score)), Cell(cards_text.interval(low, high)), Cell(even)
 
 
 def _card(found: Investigation, head: Head) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_a_click_on_the_map_opens_a_card_and_its_example_in_explore(visit: Open,
     labels = trace.encodings[0].labels
     expect(page.locator(".av-say")).to_contain_text(f"In layer 2, head 9, {labels[one.query]} gives {weight}")
     expect(page.locator(".av-role")).to_contain_text("Layer 2, head 9 looks at other places of the same token")
-    page.locator(".av-role button").click()  # and back to its card
+    page.locator(".av-role").get_by_role("button", name="Its card").click()  # and back to its card
     expect(page.get_by_role("heading", name="Layer 2, head 9")).to_be_visible()
 
 

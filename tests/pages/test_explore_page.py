@@ -254,6 +254,20 @@ def test_a_cell_opens_the_lesson_about_it(app: Page, about: str) -> None:
     assert app.session_state["thread"].query == thread.word_at(labels, 3)
 
 
+@pytest.mark.parametrize(
+    ("about", "name", "said"),
+    [("head", "heads", "Layer 2, head 4 "), ("off", "what_if", "Switched off, the cosine with")],
+)
+def test_what_a_head_is_for_and_what_becomes_without_it(app: Page, about: str, name: str, said: str) -> None:
+    app.text_area(key="text").set_value("Birds sing at noon.").run()
+    asked = {"about": about, "layer": 2, "head": 4, "query": 0, "key": 0, "mask": "model", "temperature": "1"}
+    app.session_state["explore"] = {"view": {"layer": 2, "head": 4}, "ask": asked}
+    app.run()
+    assert any(sentence.startswith(said) for sentence in app.sentences), app.sentences
+    assert (app.session_state[f"{name}.layer"], app.session_state[f"{name}.head"]) == (2, 4)
+    assert app.session_state["text"] == "Birds sing at noon."
+
+
 @pytest.mark.parametrize("asked", [{"about": "trace"}, {"about": "/etc"}, "trace", {"layer": -1, "query": 10**9}])
 def test_a_question_that_is_none_is_not_heard(app: Page, asked: Any) -> None:
     whole = {"about": "x", "layer": 0, "head": 0, "query": 0, "key": 0, "mask": "model", "temperature": "1"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -168,6 +169,14 @@ def test_where_answers_are_known_the_best_heads_stand_and_can_be_chosen(page: Pa
     assert "OV circuit" not in page.prose and "known" not in str(values(page, "attnviz_table"))
 
 
+def test_the_card_leads_to_a_run_without_the_head(page: Page) -> None:
+    (link,) = (one for one in page.get("page_link") if one.proto.label.startswith("Switch it off"))
+    query = dict(parse_qsl(link.proto.query_string))
+    assert query == {"model": "minilm", "how": "zero", "layer": "1", "head": "9", "text": SENTENCE}
+    assert "Switched off, the cosine with the other text is" in opened("what_if", **query).prose
+    assert [percent(1e-4)] in (row[2] for row in rows(page, "All measures of this head"))  # both ends are written alike
+
+
 def test_the_page_to_keep_has_the_chosen_head_first(monkeypatch: pytest.MonkeyPatch) -> None:
     from attnviz.web.heads import state
 
@@ -187,6 +196,7 @@ def test_the_text_that_wakes_a_head_opens_with_the_same_number() -> None:
     one = stored.cards.wakes[3][1]
     assert one is not None
     links = [dict(part.split("=", 1) for part in link.proto.query_string.split("&")) for link in app.get("page_link")]
+    links = [link for link in links if "q" in link]  # those to Explore
     assert (links[1]["layer"], links[1]["head"], links[1]["q"], links[1]["k"]) == (
         "3",
         "1",

@@ -57,7 +57,7 @@ class Runnable:
 class Question:
     """A cell that the reader wants to look into on another page."""
 
-    about: str = ""  # "trace" its number, what "temperature" does to its row, or what its "head" is for
+    about: str = ""  # "trace" its number, what "temperature" does to its row, what its "head" is for, or that one "off"
     layer: int = 0
     head: int = 0
     query: int = 0

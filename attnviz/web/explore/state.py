@@ -58,6 +58,11 @@ def open_lesson() -> None:
     if asked.about == "head":
         thread.choose(layer=asked.layer, head=asked.head)
         _open("heads", heads.Settings(), where, seen.inputs)
+    if asked.about == "off":
+        from attnviz.web.what_if import state as what_if  # not when the app starts
+
+        thread.choose(layer=asked.layer, head=asked.head)
+        _open("what_if", what_if.Settings(), where | {"how": "zero"}, seen.inputs)
     query, key = _word(seen.labels, asked.query), _word(seen.labels, asked.key)
     thread.choose(layer=asked.layer, head=asked.head, query=query, key=key)
     if asked.about == "trace":

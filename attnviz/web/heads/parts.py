@@ -113,7 +113,7 @@ def known(shown: Shown) -> None:
                 (one.what,),
                 (f"layer {one.layer}, head {one.head}",),
                 (percent(one.score),),
-                (" – ".join(map(percent, one.interval)),),
+                (cards_text.interval(*one.interval),),
                 (percent(one.by_place),),
                 (percent(one.by_chance),),
             ],
@@ -181,6 +181,10 @@ def card(lesson: Lesson[Settings], shown: Shown) -> None:
     lost = shown.cards.lost
     cost = cards_text.CANNOT_LOSE if lost is None else cards_text.lost(lost, shown.layer, shown.head, shown.where)
     lesson.sentence(cost, part="lost")
+    inputs = shown.inputs
+    query = {"model": inputs.model, "how": "zero", "layer": str(shown.layer), "head": str(shown.head)}
+    whole = {"text": inputs.text} if shell.fits_link(inputs.text) else {}
+    st.page_link("pages/what_if.py", label="Switch it off on your text: What if?", query_params=query | whole)
     if lost is not None and lost.cost is not None:
         lesson.sentence(cards_text.cost(lost, shown.layer, shown.head, shown.where), part="cost")
     if (copied := state.copying_scores(shown.inputs.model)) is not None:
@@ -205,7 +209,7 @@ def _measured(shown: Shown, number: int) -> list[tuple[str]]:
     return [
         (name,),
         (percent(score),),
-        (f"{percent(low)} – {percent(high)}",),
+        (cards_text.interval(low, high),),
         ("" if chance != chance else percent(chance),),
     ]
 

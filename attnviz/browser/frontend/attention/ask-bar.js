@@ -35,8 +35,9 @@ export class AskBar {
     row.append(el("label", {}, "from ", this.from), el("label", {}, "to ", this.to), this.colour.node);
     this.listed = null;
     this.card = el("span");
-    const more = el("button", { type: "button", class: "av-link", onclick: () => this.openCard() }, "Its card");
-    this.role = el("p", { class: "av-role" }, this.card, " ", more);
+    const link = (about, label) =>
+      el("button", { type: "button", class: "av-link", onclick: () => this.open(about) }, label);
+    this.role = el("p", { class: "av-role" }, this.card, " ", link("head", "Its card"), link("off", "Without it"));
     return el("section", { class: "av-ask", "aria-label": "Ask every head" }, row, this.answer, this.role);
   }
 
@@ -63,10 +64,13 @@ export class AskBar {
     this.colour.sync();
   }
 
-  /** Opens the page of heads on the one in view. */
-  openCard() {
+  /**
+   * Opens the card of the head in view, or what becomes of the run without it.
+   * @param {"head" | "off"} about
+   */
+  open(about) {
     const { layer, head } = this.store.state;
-    this.view.onAsk({ about: "head", layer, head, query: 0, key: 0, mask: "model", temperature: "1" });
+    this.view.onAsk({ about, layer, head, query: 0, key: 0, mask: "model", temperature: "1" });
   }
 
   /** What the head in view is for, where the page knows. */
