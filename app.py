@@ -3,8 +3,7 @@
 import streamlit as st
 
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.web import callbacks, course, page_end, page_style, server, shell
-from attnviz.web.glossary import parts as glossary
+from attnviz.web import first_paint
 
 st.set_page_config(
     page_title="attnviz",
@@ -13,9 +12,6 @@ st.set_page_config(
     initial_sidebar_state=264,
     menu_items={"About": "attnviz: an interactive laboratory for transformer attention."},  # also: light or dark
 )
-shell.mark_ready()
-server.harden()
-callbacks.guard()
 pages = APP.parent / "pages"
 sections = {
     "": [st.Page(pages / "explore.py", title="Explore", default=True)],
@@ -49,6 +45,14 @@ sections = {
     ],
 }
 page = st.navigation(sections, position="top", expanded=True)  # on a phone all of it stands in the sidebar
+first_paint.until_loaded(page)
+
+from attnviz.web import callbacks, course, page_end, page_style, server, shell  # noqa: E402  with torch
+from attnviz.web.glossary import parts as glossary  # noqa: E402
+
+shell.mark_ready()
+server.harden()
+callbacks.guard()
 section = next(name for name, pages_in_it in sections.items() if page in pages_in_it)
 if mark := page_style.section_mark(section, list(sections)):
     st.html(mark)

@@ -99,6 +99,12 @@ class Trace:
             f"heads, {self.final.shape[0]} × {self.final.shape[1]} tokens)"
         )
 
+    def _repr_html_(self) -> str:
+        """The attention view in a notebook, without Streamlit."""
+        import attnviz  # the wing that draws stands above this one, and builds on it: only notebooks need it
+
+        return attnviz.browser.report.notebook(self)
+
 
 def joined(runs: Sequence[Trace]) -> Trace:
     """One trace of all tokens, from a run and the steps after it: as if the model had run once on the whole.

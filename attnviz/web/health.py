@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from attnviz.models.catalogue import load
+import attnviz
 
 MODEL = "scratch:test"
 TEXT = "Is anybody there?"
@@ -38,7 +38,7 @@ def check() -> Answer:
         if began - _last.at < FRESH:
             return _last
         try:
-            weights = load(MODEL).run(TEXT).layers[0].attention.weights
+            weights = attnviz.load(MODEL).run(TEXT).layers[0].attention.weights
             fine = bool(((weights.sum(-1) - 1).abs() < 1e-4).all())
         except Exception:  # whatever it is, the server is not well
             fine = False

@@ -169,13 +169,14 @@ def patching(out: Console) -> None:
 
 
 def imports(out: Console) -> None:
-    """`import attnviz` against `import torch`, each in a fresh process."""
+    """`from attnviz import load` and `import attnviz` against `import torch`, each in a fresh process."""
 
     def fresh(code: str) -> Callable[[], object]:
         return lambda: subprocess.run([sys.executable, "-c", code], check=True)
 
-    ours, torchs = rounds([fresh("import attnviz"), fresh("import torch")], 9)
-    out.print(f"import attnviz: {statistics.median(ours):.2f} s, {ratio(ours, torchs):.2f} × import torch (≤ 1.15)")
+    alone, ours, torchs = rounds([fresh("import attnviz"), fresh("from attnviz import load"), fresh("import torch")], 9)
+    for code, seconds in (("from attnviz import load", ours), ("import attnviz", alone)):
+        out.print(f"{code}: {statistics.median(seconds):.2f} s, {ratio(seconds, torchs):.2f} × import torch (≤ 1.15)")
 
 
 def loading(out: Console) -> None:

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.support.chromium import ROOT, free_port, launch, serve
-from tests.support.readers import Answer, Reader
+from tests.support.readers import Answer, Reader, done
 
 LESSONS = ("step_by_step", "softmax", "masks", "positions", "encoder_block", "variants")
 PAGES = ("", *sorted({path.stem for path in (ROOT / "pages").glob("*.py")} - {"explore"}))
@@ -259,19 +259,19 @@ def on_default(sizes: Sizes) -> Iterator[Row]:
     """All rows on a server without any settings."""
     with watched() as server:
         for part in DEFAULT:
-            yield asyncio.run(part(server, sizes))  # type: ignore[arg-type]
+            yield done(part(server, sizes))  # type: ignore[arg-type]
         yield memory(server, "by default", 900)
     with watched() as server:
-        yield asyncio.run(sequence(server, sizes))
+        yield done(sequence(server, sizes))
 
 
 def on_smallest_host(sizes: Sizes) -> Iterator[Row]:
     """The same work on a server that is told it has the memory of the smallest host."""
     with watched(memory_bytes=str(SMALLEST_HOST)) as server:
         for part in DEFAULT:
-            done = asyncio.run(part(server, sizes))  # type: ignore[arg-type]
-            done.name = f"smallest host: {done.name}"
-            yield done
+            row = done(part(server, sizes))  # type: ignore[arg-type]
+            row.name = f"smallest host: {row.name}"
+            yield row
         yield memory(server, "smallest host", 690)
 
 

@@ -143,7 +143,7 @@ def test_the_start_survives_a_new_text_and_another_model(visit: Open) -> None:
     field.fill("Back again")
     field.press("Control+Enter")
     expect(page.locator(".av-chips")).to_contain_text("again")
-    assert page.locator(".as-card, .as-begin").count() == 2  # mounted again with the view
+    expect(page.locator(".as-card, .as-begin")).to_have_count(2)  # mounted again with the view
 
 
 def test_the_start_on_a_phone_leaves_the_part_in_view(visit: Open) -> None:

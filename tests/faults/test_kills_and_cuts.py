@@ -20,7 +20,7 @@ from attnviz.inputs.temporary import remove_left_folders
 from attnviz.models.catalogue import load_archive
 from tests.benchmarks.bench_load import watched
 from tests.support.chromium import ROOT
-from tests.support.readers import Reader
+from tests.support.readers import Reader, done
 
 nightly = pytest.mark.nightly
 EXPORTS = """
@@ -128,7 +128,7 @@ def test_a_connection_that_is_cut_fifty_times_leaves_no_session_and_no_failure()
                 assert not (await reader.open("")).error
                 assert not (await reader.type("Is it still there?")).error
 
-    asyncio.run(go())
+    done(go())
 
 
 def test_no_clock_that_can_be_set_back_is_read() -> None:

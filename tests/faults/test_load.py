@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.benchmarks import bench_load
 from tests.benchmarks.bench_load import Row, Sizes
-from tests.support.readers import Answer, Reader
+from tests.support.readers import Answer, Reader, done
 
 pytestmark = [pytest.mark.e2e, pytest.mark.nightly]
 
@@ -42,7 +40,7 @@ def test_an_error_on_a_page_is_counted() -> None:
                 await reader.open("")
                 return nowhere, await reader.type("  ")  # the page says what to do, and ends
 
-    nowhere, blank = asyncio.run(go())
+    nowhere, blank = done(go())
     assert nowhere.error == "no such page" and "did not come to its end" in blank.error
 
 

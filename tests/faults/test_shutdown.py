@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from attnviz.web.farewell import SENTENCE
 from tests.support.chromium import ROOT, free_port
-from tests.support.readers import Reader
+from tests.support.readers import Reader, done
 
 pytestmark = [pytest.mark.e2e, pytest.mark.nightly]
 SOON = 15.0  # seconds; a step of a training may be under way
@@ -63,7 +63,7 @@ def test_readers_are_told_before_the_connection_ends(number: signal.Signals) -> 
                 assert not answers(address)
                 return told, time.monotonic() - began
 
-    told, seconds = asyncio.run(go())
+    told, seconds = done(go())
     assert told == SENTENCE and seconds < SOON
 
 
@@ -85,7 +85,7 @@ def test_a_training_comes_to_its_end_with_whole_files(tmp_path: Path, monkeypatc
                 server.terminate()
                 server.wait(SOON)
 
-    asyncio.run(go())
+    done(go())
     for checkpoint in checkpoints():  # the folder is for this server only: it may be gone
         assert load_file(checkpoint)
 

@@ -325,7 +325,8 @@ def test_the_command_of_a_run_is_one_that_the_command_line_reads() -> None:
     from attnviz import __main__
     from attnviz.training import command
 
-    options = __main__._parser().parse_args(training_runs.command_line(TINY))
+    words = training_runs.command_line(TINY)
+    options = __main__.parser_for(words).parse_args(words)
     assert preset(options.task, options.preset, **dict(command.setting(pair) for pair in options.set)) == TINY
     assert training_runs.command_line(preset("copy")) == ["train", "copy"]
 

@@ -10,17 +10,26 @@ from __future__ import annotations
 import asyncio
 import time
 import urllib.parse
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+T = TypeVar("T")
 PATIENCE = 120.0  # seconds that a run may take
 TEXT = "text"  # key of the field in the sidebar
+
+
+def done(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, in a thread apart: this one may hold the loop of a browser that another test drives."""
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(asyncio.run, work).result()
 
 
 @dataclass(frozen=True)

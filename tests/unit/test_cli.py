@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnviz import Model, Transformer, __main__, catalogue, load, preset
+from attnviz import Model, Transformer, catalogue, commands, load, preset
 from attnviz.__main__ import main
 from attnviz.analysis import measures
 from attnviz.formatting import percent
@@ -50,7 +50,7 @@ def loaded(minilm, monkeypatch) -> list[str]:
         asked.append(name)
         return minilm
 
-    monkeypatch.setattr(__main__, "load", load)
+    monkeypatch.setattr(commands, "load", load)
     return asked
 
 
@@ -139,7 +139,7 @@ def test_what_the_user_types_is_neither_markup_nor_control(loaded, capsys) -> No
 
 def test_a_models_title_is_no_markup(minilm, monkeypatch, capsys) -> None:
     odd = replace(minilm, info=replace(minilm.info, title="a[/b]c [red]x"))
-    monkeypatch.setattr(__main__, "load", lambda name: odd)
+    monkeypatch.setattr(commands, "load", lambda name: odd)
     assert main(["run", "a b"]) == 0
     assert "a[/b]c [red]x: 6 layers" in capsys.readouterr().out
 
@@ -256,7 +256,7 @@ def test_serve_becomes_streamlit_on_the_app_with_its_options(monkeypatch) -> Non
 def test_an_encoder_decoder_says_what_it_needs(minilm, monkeypatch, capsys) -> None:
     config = preset("test", kind="encoder-decoder", vocab_size=30_522)
     model = Model(minilm.info, Transformer(config).eval(), minilm.tokenizer)
-    monkeypatch.setattr(__main__, "load", lambda name: model)
+    monkeypatch.setattr(commands, "load", lambda name: model)
     assert main(["run", "a b"]) == 1
     assert "target" in capsys.readouterr().err
 

@@ -72,7 +72,9 @@ def _exists(dotted: str) -> bool:
 
 def _names(file: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    late = [one for node in body if isinstance(node, ast.If) for one in node.body]  # under TYPE_CHECKING
+    for node in [*body, *late]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 WINGS = ("analysis", "browser", "figures", "generation", "inputs", "models", "nn", "training")
 
 
-HEAVY = ("transformers", "sklearn", "streamlit", "plotly", "pandas", "tokenizers", "huggingface_hub")
+HEAVY = ("torch", "transformers", "sklearn", "streamlit", "plotly", "pandas", "tokenizers", "huggingface_hub")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,27 @@ def test_all_that_is_promised_is_there() -> None:
     assert set(WINGS) <= set(attnviz.__all__)
     for wing in WINGS:
         assert getattr(attnviz, wing) is importlib.import_module(f"attnviz.{wing}")
+
+
+def test_type_checkers_see_what_is_imported_late() -> None:
+    """The names under TYPE_CHECKING are those that `__getattr__` knows, from the same modules."""
+    (typing,) = (node for node in ast.parse(inspect.getsource(attnviz)).body if isinstance(node, ast.If))
+    seen = {
+        alias.name: one.module.removeprefix("attnviz").removeprefix(".")
+        for one in typing.body
+        if isinstance(one, ast.ImportFrom) and one.module
+        for alias in one.names
+    }
+    assert seen == attnviz._HOMES | dict.fromkeys(WINGS, "")
+    eager = {"InvalidParameterError", "ShapeError", "DTypeError", "ModelError"}
+    assert set(attnviz.__all__) == set(seen) | eager and set(attnviz.__all__) <= set(dir(attnviz))
+    for name, home in attnviz._HOMES.items():
+        assert getattr(attnviz, name) is getattr(importlib.import_module(f"attnviz.{home}"), name)
+
+
+def test_help_names_what_there_is() -> None:
+    told = pydoc.plaintext.document(attnviz)
+    assert [name for name in attnviz.__all__ if name not in told] == []
 
 
 def test_generate_is_greedy_drawn_or_searched() -> None:

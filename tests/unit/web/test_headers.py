@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import runpy
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from attnviz.inputs.assets import APP
-from attnviz.web import headers
+from attnviz.web import empty_page, headers
+from tests.support.readers import done
 
 
 def sent(host: bytes, there: list[tuple[bytes, bytes]] = []) -> dict[str, str]:  # noqa: B006 -- not changed
@@ -24,8 +23,7 @@ def sent(host: bytes, there: list[tuple[bytes, bytes]] = []) -> dict[str, str]: 
         messages.append(message)
 
     answer = headers.Headers(app)({"type": "http", "headers": [(b"host", host)]}, None, send)
-    with ThreadPoolExecutor(1) as apart:  # this thread may hold the loop of a browser that another test drives
-        apart.submit(asyncio.run, answer).result()
+    done(answer)
     return {name.decode(): value.decode() for name, value in messages[0]["headers"]}
 
 
@@ -50,5 +48,5 @@ def test_what_an_answer_says_itself_stays() -> None:
 
 def test_serve_puts_them_around_the_app() -> None:
     app = runpy.run_path(str(APP.with_name("serve.py")))["app"]
-    assert [one.cls for one in app._user_middleware] == [headers.Headers]
+    assert [one.cls for one in app._user_middleware] == [headers.Headers, empty_page.EmptyPage]
     assert app._script_path == APP

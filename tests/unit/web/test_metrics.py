@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streamlit.runtime.runtime import Runtime
 from streamlit.runtime.session_manager import SessionManager
 
+import attnviz
 from attnviz.web import health, metrics
 from attnviz.web.store import STORE
 
@@ -87,8 +88,8 @@ def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unasked")
 def test_health_runs_a_model_once_for_many_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    loads, load = [], health.load
-    monkeypatch.setattr(health, "load", lambda name: loads.append(name) or load(name))
+    loads, load = [], attnviz.load
+    monkeypatch.setattr(attnviz, "load", lambda name: loads.append(name) or load(name))
     assert [health.check().status for _ in range(20)] == [200] * 20
     assert loads == [health.MODEL]
 
@@ -98,5 +99,5 @@ def test_a_server_that_cannot_run_a_model_is_not_well(monkeypatch: pytest.Monkey
     def out_of_memory(name: str) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(health, "load", out_of_memory)
+    monkeypatch.setattr(attnviz, "load", out_of_memory)
     assert health.check().status == 503
