@@ -6,10 +6,20 @@ translators. `folders` is our own form on disk, `zip_upload` and `hf_download` b
 its weights, `anatomy` takes a model apart, `export` writes it in other forms.
 """
 
-from attnviz.models.catalogue import load, load_archive
-from attnviz.models.model import Model, ModelInfo
+from typing import TYPE_CHECKING
+
 from attnviz.submodules import on_demand
 
-__all__ = ["Model", "ModelInfo", "load", "load_archive"]
+if TYPE_CHECKING:
+    from attnviz.models.catalogue import load, load_archive
+    from attnviz.models.model import Model, ModelInfo
+else:
+    _HOMES = {
+        "Model": "model",
+        "ModelInfo": "model",
+        "load": "catalogue",
+        "load_archive": "catalogue",
+    }
+    __getattr__, __dir__ = on_demand(__name__, __path__, _HOMES)
 
-__getattr__, __dir__ = on_demand(__name__, __path__)
+__all__ = ["Model", "ModelInfo", "load", "load_archive"]

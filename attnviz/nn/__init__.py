@@ -7,17 +7,40 @@ computed, which `recording` brings out of modules that are called as modules). `
 differently; `reference` is the same in NumPy, written to be read. Imports nothing of ours but errors and checks.
 """
 
-from attnviz.nn.attention import AttentionTrace, attend
-from attnviz.nn.config import ModelConfig, preset
-from attnviz.nn.encoding import Encoding
-from attnviz.nn.intervention import Intervention
-from attnviz.nn.layers import LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer
-from attnviz.nn.masks import Mask
-from attnviz.nn.multihead import MultiheadAttention
-from attnviz.nn.stacks import TransformerDecoder, TransformerEncoder
-from attnviz.nn.trace import Trace
-from attnviz.nn.transformer import Transformer
+from typing import TYPE_CHECKING
+
 from attnviz.submodules import on_demand
+
+if TYPE_CHECKING:
+    from attnviz.nn.attention import AttentionTrace, attend
+    from attnviz.nn.config import ModelConfig, preset
+    from attnviz.nn.encoding import Encoding
+    from attnviz.nn.intervention import Intervention
+    from attnviz.nn.layers import LayerTrace, TransformerDecoderLayer, TransformerEncoderLayer
+    from attnviz.nn.masks import Mask
+    from attnviz.nn.multihead import MultiheadAttention
+    from attnviz.nn.stacks import TransformerDecoder, TransformerEncoder
+    from attnviz.nn.trace import Trace
+    from attnviz.nn.transformer import Transformer
+else:
+    _HOMES = {
+        "AttentionTrace": "attention",
+        "Encoding": "encoding",
+        "Intervention": "intervention",
+        "LayerTrace": "layers",
+        "Mask": "masks",
+        "ModelConfig": "config",
+        "MultiheadAttention": "multihead",
+        "Trace": "trace",
+        "Transformer": "transformer",
+        "TransformerDecoder": "stacks",
+        "TransformerDecoderLayer": "layers",
+        "TransformerEncoder": "stacks",
+        "TransformerEncoderLayer": "layers",
+        "attend": "attention",
+        "preset": "config",
+    }
+    __getattr__, __dir__ = on_demand(__name__, __path__, _HOMES)
 
 __all__ = [
     "AttentionTrace",
@@ -36,5 +59,3 @@ __all__ = [
     "attend",
     "preset",
 ]
-
-__getattr__, __dir__ = on_demand(__name__, __path__)

@@ -28,6 +28,7 @@ STYLE = """<style>
 _log = logging.getLogger(__name__)
 _asked = threading.Event()
 _loaded = threading.Event()
+_loading = threading.Lock()
 
 
 def html(title: str, form: str = "") -> str:
@@ -57,11 +58,12 @@ def _draw(page: StreamlitPage) -> None:
 
 
 def load() -> None:
-    """Imports what pages need, torch among it."""
-    from attnviz.web import server  # noqa: F401  with all that pages share
-    from attnviz.web.explore import parts  # noqa: F401  and the first page
+    """Imports what pages need, torch among it; one thread does, and the others wait for it."""
+    with _loading:
+        from attnviz.web import server  # noqa: F401  with all that pages share
+        from attnviz.web.explore import parts  # noqa: F401  and the first page
 
-    _loaded.set()
+        _loaded.set()
 
 
 def begin() -> None:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 import attnviz
+from attnviz.web import first_paint
 
 MODEL = "scratch:test"
 TEXT = "Is anybody there?"
@@ -38,6 +39,7 @@ def check() -> Answer:
         if began - _last.at < FRESH:
             return _last
         try:
+            first_paint.load()
             weights = attnviz.load(MODEL).run(TEXT).layers[0].attention.weights
             fine = bool(((weights.sum(-1) - 1).abs() < 1e-4).all())
         except Exception:  # whatever it is, the server is not well

@@ -9,6 +9,7 @@ import pydoc
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,20 +57,30 @@ def test_all_that_is_promised_is_there() -> None:
         assert getattr(attnviz, wing) is importlib.import_module(f"attnviz.{wing}")
 
 
-def test_type_checkers_see_what_is_imported_late() -> None:
-    """The names under TYPE_CHECKING are those that `__getattr__` knows, from the same modules."""
-    (typing,) = (node for node in ast.parse(inspect.getsource(attnviz)).body if isinstance(node, ast.If))
+ERRORS = {"InvalidParameterError", "ShapeError", "DTypeError", "ModelError"}
+
+
+@pytest.mark.parametrize("package", [attnviz, attnviz.nn, attnviz.models, attnviz.figures])
+def test_type_checkers_see_what_is_imported_late(package: Any) -> None:
+    """The names under TYPE_CHECKING are those that `__getattr__` knows, from the same modules.
+
+    None is imported with the package: two threads that import a module and its package would see half of one.
+    """
+    tree = ast.parse(inspect.getsource(package))
+    (typing,) = (node for node in tree.body if isinstance(node, ast.If))
     seen = {
-        alias.name: one.module.removeprefix("attnviz").removeprefix(".")
+        alias.name: f"{one.module}.".removeprefix(f"{package.__name__}.").removesuffix(".")
         for one in typing.body
         if isinstance(one, ast.ImportFrom) and one.module
         for alias in one.names
     }
-    assert seen == attnviz._HOMES | dict.fromkeys(WINGS, "")
-    eager = {"InvalidParameterError", "ShapeError", "DTypeError", "ModelError"}
-    assert set(attnviz.__all__) == set(seen) | eager and set(attnviz.__all__) <= set(dir(attnviz))
-    for name, home in attnviz._HOMES.items():
-        assert getattr(attnviz, name) is getattr(importlib.import_module(f"attnviz.{home}"), name)
+    top = package is attnviz
+    assert seen == package._HOMES | (dict.fromkeys(WINGS, "") if top else {})
+    assert set(package.__all__) == set(seen) | (ERRORS if top else set()) and set(package.__all__) <= set(dir(package))
+    for name, home in package._HOMES.items():
+        assert getattr(package, name) is getattr(importlib.import_module(f"{package.__name__}.{home}"), name)
+    eager = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert eager <= {"typing", "attnviz.submodules", *(["attnviz.errors"] if top else [])}
 
 
 def test_help_names_what_there_is() -> None:
