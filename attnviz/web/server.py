@@ -104,9 +104,14 @@ def limit_uploads(files: UploadedFileManager) -> None:
             if everybody + len(file.data) > MAX_UPLOAD_BYTES:
                 metrics.REFUSED.labels("upload").inc()
                 raise HTTPException(503, "Others are sending files. Try again soon.")
-            add(session_id, file)
+            add(session_id, file._replace(name=printable(file.name)))
 
     files.add_file = add_file  # type: ignore[attr-defined]
+
+
+def printable(name: str) -> str:
+    """A file's name without what no browser sends: with a NUL in it Streamlit would end every run of the session."""
+    return "".join(one for one in name if one.isprintable()) or "file"
 
 
 def forget(file: Any) -> None:

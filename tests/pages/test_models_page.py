@@ -232,10 +232,15 @@ def test_a_bad_upload_is_a_sentence_and_the_page_stays(data: bytes, says: str) -
     assert app.session_state["models.shown"] == "tales" and cache.OWN not in str(list(rows(app)))
 
 
-@pytest.mark.parametrize("name", [name for name in HOSTILE[::5] if "\0" not in name])
+CONTROLS = [name for name in HOSTILE if any(ord(character) < 32 for character in name)]
+
+
+@pytest.mark.parametrize("name", sorted({name.replace("\0", "") for name in (*HOSTILE[::5], *CONTROLS)}))
 def test_a_hostile_file_name_is_only_text(name: str) -> None:
     app = upload(opened("models"), f"{name}.zip", zipped("induction"))
     assert not app.exception and not refused(app)
+    (model,) = app.session_state["own models"].values()
+    assert model.info.title.isprintable()
 
 
 def test_uploads_of_all_sessions_have_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from attnviz.web import server
+from tests.support.hostile_texts import HOSTILE
 
 
 class Session:
@@ -87,3 +88,15 @@ def test_files_of_all_sessions_are_bounded_and_there_is_room_again(files: Memory
     assert [send(files, session, "1", 1000) for session in "abc"] == [204, 204, 503]
     files.remove_session_files("a")
     assert send(files, "c", "1", 1000) == 204
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if any(ord(one) < 32 for one in name)])
+def test_a_files_name_has_no_control_characters(files: MemoryUploadedFileManager, name: str) -> None:
+    """A NUL ended every run of the session: Streamlit refuses it where it reads the field, before the page."""
+    assert send(files, "a", f"{name}.zip", 1) == 204
+    (kept,) = files.file_storage["a"].values()
+    assert kept.name.isprintable() and kept.name.endswith(".zip") and kept.file_id == f"{name}.zip"
+
+
+def test_a_name_of_control_characters_alone_is_a_name() -> None:
+    assert server.printable("\0\x1f") == "file" and server.printable("Größe 1.zip") == "Größe 1.zip"
