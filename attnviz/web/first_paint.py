@@ -14,7 +14,8 @@ from html import escape
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from attnviz.web import page_style
+from attnviz.web import allocator, page_style
+from attnviz.web.limits import LIMITS
 
 ALONE = 1.0  # seconds that a server has to itself to answer its first reader
 POLITE = 0.0005  # seconds after which it gets Python's lock: to send one file it asks for it many times
@@ -68,6 +69,8 @@ def load() -> None:
 
 def begin() -> None:
     """Makes what the first reader waits for beside the server, while the browser still loads Streamlit itself."""
+    if LIMITS.memory_bytes < allocator.SMALL_HOST:
+        allocator.return_large_blocks()  # before there are threads
     threading.Thread(target=_make_ready, name="attnviz first paint", daemon=True).start()
 
 

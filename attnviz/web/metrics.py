@@ -19,6 +19,7 @@ from streamlit import runtime
 
 from attnviz.web import allocator, cache
 from attnviz.web.limits import LIMITS
+from attnviz.web.line import LINE
 from attnviz.web.store import STORE
 
 _log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class Held(Collector):
         trainings.add_metric(["running"], len(training_queue.running))
         trainings.add_metric(["waiting"], len(training_queue.waiting))
         yield trainings
+        yield GaugeMetricFamily("attnviz_waiting_runs", "Runs that wait in line.", value=LINE.n_waiting)
         if runtime.exists():
             yield GaugeMetricFamily("attnviz_sessions", "Browsers connected.", value=_n_sessions())
 

@@ -6,6 +6,8 @@ import time
 
 import streamlit as st
 
+from attnviz.web import line
+
 BREATH = 0.1  # seconds: a browser takes them to draw two figures
 SLICE = 0.005
 
@@ -25,6 +27,7 @@ def breathe(name: str, shown: object) -> None:
     if before is None or before == shown:
         return
     end = time.monotonic() + BREATH
-    while time.monotonic() < end:
-        time.sleep(SLICE)
-        st.session_state.get(key)  # where Streamlit looks whether the reader has moved on
+    with line.aside():
+        while time.monotonic() < end:
+            time.sleep(SLICE)
+            st.session_state.get(key)  # where Streamlit looks whether the reader has moved on

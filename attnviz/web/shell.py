@@ -19,7 +19,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from attnviz import figures
 from attnviz.errors import ModelError
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.web import cache, metrics, page_style, reloads
+from attnviz.web import cache, line, metrics, page_style, reloads
 from attnviz.web.components import page_tools as tools
 from attnviz.web.page_end import end_page, end_run
 from attnviz.web.settings_text import shortened
@@ -137,7 +137,7 @@ def guarded(draw: Callable[[], T], what: str = "page") -> T | None:
     With `client.showErrorDetails = "full"`, for whoever develops it, the traceback is on the page.
     """
     try:
-        with metrics.run(what):
+        with metrics.run(what), line.place():
             return draw()
     except Exception:
         if st.get_option("client.showErrorDetails") != "none":

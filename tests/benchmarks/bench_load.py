@@ -107,13 +107,17 @@ class Row:
             self.errors.append(answer.error)
 
     @property
+    def most(self) -> float:
+        """Seconds that 95 % of the runs took at most."""
+        return sorted(self.seconds)[min(len(self.seconds) - 1, int(0.95 * len(self.seconds)))]
+
+    @property
     def measured(self) -> str:
         """Median and 95 % of the seconds, unless the row says something else."""
         if self.says or not self.seconds:
             return self.says
-        ordered = sorted(self.seconds)
-        most = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
-        return f"{statistics.median(ordered) * 1e3:,.0f} / {most * 1e3:,.0f} ms, {len(ordered):,} runs"
+        median, n = statistics.median(self.seconds), len(self.seconds)
+        return f"{median * 1e3:,.0f} / {self.most * 1e3:,.0f} ms, {n:,} runs"
 
 
 def sentence(chance: random.Random) -> str:
@@ -155,6 +159,31 @@ async def lessons(server: Watched, sizes: Sizes) -> Row:
     """Everybody on a lesson."""
     row = Row(f"{sizes.readers} readers over all lessons, every 4 s, {sizes.lessons:g} s", "≤ 250 / 1,000 ms")
     return await many(row, server, LESSONS, sizes.readers, 4.0, sizes.lessons)
+
+
+async def beside(server: Watched, sizes: Sizes) -> Row:
+    """Light readers, alone and beside one who reads as much as fits on every lesson, without a pause."""
+    alone, both = Row("", ""), Row("", "")
+    readers = max(2, sizes.readers // 3)
+    await many(alone, server, [""], readers, 2.0, sizes.opened_for)
+    ended = asyncio.Event()
+
+    async def reads_much() -> None:
+        chance = random.Random(0)
+        async with Reader(server.address) as reader:
+            while not ended.is_set():
+                both.errors += [error] if (error := (await reader.open(chance.choice(["", *LESSONS]))).error) else []
+                answer = await reader.type(" ".join(sentence(chance) for _ in range(40)))  # 512 tokens and more
+                both.errors += [answer.error] if answer.error else []
+
+    heavy = asyncio.create_task(reads_much())
+    await many(both, server, [""], readers, 2.0, sizes.opened_for)
+    ended.set()
+    await heavy
+    row = Row(f"{readers} readers on Explore, beside one who reads 512 tokens on every page", "95 % ≤ 2 × without")
+    row.seconds, row.errors = both.seconds, [*alone.errors, *both.errors]
+    row.says = f"{alone.measured}; beside him {both.measured}: {both.most / alone.most:.1f} ×"
+    return row
 
 
 async def arrivals(server: Watched, sizes: Sizes) -> Row:
@@ -252,7 +281,7 @@ def cold() -> Row:
 
 
 Part = Callable[[Watched, Sizes], Awaitable[Row]]
-DEFAULT: tuple[Part, ...] = (explore, lessons, arrivals, opened, mixed)
+DEFAULT: tuple[Part, ...] = (explore, lessons, beside, arrivals, opened, mixed)
 
 
 def on_default(sizes: Sizes) -> Iterator[Row]:
