@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -19,6 +18,9 @@ from attnviz.web.components import attention_view
 from attnviz.web.components.chart import clicked
 from attnviz.web.components.table import choice, table
 from attnviz.web.lesson import Lesson, Try
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMULA = r"""\begin{aligned}
 &\Delta_{ij}=B_{\pi(i)\pi(j)}-A_{ij}\\
@@ -158,6 +160,8 @@ def difference(lesson: Lesson[Settings], shown: Shown) -> None:
 
 
 def _numbers(shown: Shown) -> pd.DataFrame:
+    import pandas as pd
+
     found, (in_a, in_b) = shown.found, shown.labels
     return pd.DataFrame(
         [

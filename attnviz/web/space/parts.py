@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from attnviz import figures
@@ -18,6 +19,9 @@ from attnviz.web.lesson import LONGEST, Lesson, Try
 from attnviz.web.space import state, text
 from attnviz.web.space.shown import KINDS, Asked, Shown
 from attnviz.web.space.state import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMULA = r"""\begin{aligned}
 &X-\bar X=USV^\top\\
@@ -141,6 +145,8 @@ def _dots(shown: Shown, turn: int) -> list[Dot]:
 
 
 def _numbers(shown: Shown) -> pd.DataFrame:
+    import pandas as pd
+
     axes = {name: shown.places.places[:, i].tolist() for i, name in enumerate("xyz"[: shown.dims])}
     return pd.DataFrame(
         {

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -14,6 +13,7 @@ from attnviz.analysis import cell_removal, outcomes, patching, patching_gradient
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.web import shell
+from attnviz.web.components.chart import data_table
 from attnviz.web.components.table import table
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
@@ -143,7 +143,7 @@ def maps(lesson: Lesson[Settings], shown: Shown) -> None:
             ),
             title=f"Every head: {unit}",
             alt=f"Layers by heads: {_strongest_words(shown)}",
-            data=lambda: _heads(shown),
+            data=lambda: data_table(_heads(shown))(),
             file="what-if-heads",
             points=True,
         )
@@ -167,7 +167,7 @@ def maps(lesson: Lesson[Settings], shown: Shown) -> None:
             ),
             title=f"The stream, a layer and a token at a time: {way}",
             alt=f"Layers by tokens: {_stream_words(shown, effects)}",
-            data=lambda: _stream(shown, effects),
+            data=lambda: data_table(_stream(shown, effects))(),
             file="what-if-stream",
         )
         st.caption(text.STREAM)
@@ -202,9 +202,9 @@ def _stream_words(shown: Shown, effects: np.ndarray) -> str:
     )
 
 
-def _heads(shown: Shown) -> pd.DataFrame:
+def _heads(shown: Shown) -> list[dict[str, object]]:
     found = shown.found
-    rows = [
+    return [
         {
             "place": site.place,
             "layer": site.layer,
@@ -217,16 +217,14 @@ def _heads(shown: Shown) -> pd.DataFrame:
         for y, site in enumerate(found.sites)
         for head in range(found.heads.shape[1])
     ]
-    return pd.DataFrame(rows)
 
 
-def _stream(shown: Shown, effects: np.ndarray) -> pd.DataFrame:
-    rows = [
+def _stream(shown: Shown, effects: np.ndarray) -> list[dict[str, object]]:
+    return [
         {"layer": layer, "position": place, "token": label, "effect": effects[layer, place]}
         for layer in range(len(effects))
         for place, label in enumerate(shown.labels)
     ]
-    return pd.DataFrame(rows)
 
 
 def chooser(lesson: Lesson[Settings], shown: Shown) -> None:
@@ -319,7 +317,7 @@ def agreement(lesson: Lesson[Settings], shown: Shown) -> None:
                 ),
                 title="Each head: exact, and by its gradient",
                 alt=text.agreement(how_well),
-                data=lambda: _heads(shown).assign(by_gradient=approximate.flatten()),
+                data=lambda: data_table(_heads(shown))().assign(by_gradient=approximate.flatten()),
                 file="what-if-agreement",
                 points=True,
             )
