@@ -44,7 +44,7 @@ def test_the_picture_follows_the_dial_while_it_moves_and_from_the_keyboard(visit
     expect(sentence(page)).to_contain_text("At τ = 20,")
     page.keyboard.press("ArrowLeft")
     expect(sentence(page)).to_contain_text("At τ = 18,")
-    expect(page.locator(SECOND_DIAL)).to_have_attribute("aria-valuetext", "18")  # it stood at 0.05, where Home is nothing
+    expect(page.locator(SECOND_DIAL)).to_have_attribute("aria-valuetext", "18")  # at 0.05 Home would do nothing
     page.locator(SECOND_DIAL).focus()
     page.keyboard.press("Home")
     expect(sentence(page)).to_contain_text("At τ = 0.05,")
