@@ -10,9 +10,10 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from attnviz import Intervention, Model, load
-from tests.e2e.driver import QUIET, Open, visiting
+from tests.e2e.driver import QUIET, Open, visiting, write
 
 TEXT = "It is a truth universally acknowledged, that a single man is in want of a wife."
+OTHER = "The man was in want of a wife and said so."
 QUERY = f"?model=austen&layer=2&head=1&whole=1&temp=0.5&text={quote(TEXT)}"
 CARRIES = "How far the change carries"
 NO_WORKER = "window.Worker = class { constructor() { throw new Error('no worker'); } };"
@@ -67,8 +68,8 @@ def weights(page: Page) -> np.ndarray:
     return np.array([[float(x) for x in row[1:]] for row in rows[1:]])
 
 
-def expected(model: Model, change: Intervention) -> np.ndarray:
-    return model.run(TEXT, intervention=change).layers[2].attention.weights[0, 1].numpy()
+def expected(model: Model, change: Intervention, text: str = TEXT) -> np.ndarray:
+    return model.run(text, intervention=change).layers[2].attention.weights[0, 1].numpy()
 
 
 def set_temperature(page: Page, value: str) -> None:
@@ -109,6 +110,11 @@ def test_without_the_server_the_model_runs_here_with_the_same_numbers(visit: Ope
     page.wait_for_selector(QUIET)
     assert "temp=2" in page.url and "whole=1" in page.url
     np.testing.assert_allclose(weights(page), expected(austen, both), atol=1e-4)
+    write(page, OTHER)  # of which the server sends the run as trained: this view makes the change
+    expect(page.locator(".av-chips")).to_contain_text("said")
+    page.wait_for_selector(QUIET)
+    at_rest(page)
+    np.testing.assert_allclose(weights(page), expected(austen, both, OTHER), atol=1e-4)
     again = visit(page.url)  # the link, in a page whose server runs it
     np.testing.assert_allclose(weights(again), weights(page), atol=1e-4)
 
