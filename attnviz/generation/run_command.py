@@ -22,11 +22,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", help=f"the decoder's text, {whose}")
     parser.add_argument("--language", help="what Whisper hears, such as de or german; else it finds out")
     parser.add_argument("--task", choices=TASKS, help="of Whisper: write down what is said, or put it into English")
+    parser.add_argument("--timestamps", action="store_true", help="of Whisper: when each part begins and ends, too")
 
 
 def trace(model: Model, text: str | None, options: argparse.Namespace, change: Intervention) -> Trace:
     """Errors: InvalidParameterError for what the model does not read."""
-    model = model.speaking(options.language, options.task)
+    model = model.speaking(options.language, options.task, options.timestamps or None)
     if options.sound:
         if text is not None or model.reads != "sound":
             with_text = " with a text" * bool(text)

@@ -176,11 +176,14 @@ def test_a_config_that_means_nothing_is_refused_in_a_sentence(fields: dict[str, 
 def test_the_command_line_tells_it_and_lets_it_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, sound = told(folder, **MULTILINGUAL), folders.sound()
     file = SimpleNamespace(read_bytes=lambda: sound)  # samples, for which nothing need be installed
-    asked = argparse.Namespace(sound=file, image=None, target=None, language="pt", task=None)
+    asked = argparse.Namespace(sound=file, image=None, target=None, language="pt", task=None, timestamps=False)
     said = attnviz.generate(model, sound, language="pt").ids
     trace = run_command.trace(model, None, asked, attnviz.Intervention())
     assert trace.encodings[0].ids == (2, 262, 263, 265, *said) and trace.source is not None
-    asked.target = "A cat"
+    asked.timestamps = True
+    timed = attnviz.generate(model, sound, language="pt", timestamps=True).ids
+    assert run_command.trace(model, None, asked, attnviz.Intervention()).encodings[0].ids == (2, 262, 263, *timed)
+    asked.timestamps, asked.target = False, "A cat"
     assert run_command.trace(model, None, asked, attnviz.Intervention()).encodings[0].ids[:4] == (2, 262, 263, 265)
     assert main(["run", "austen", "--model", "austen", "--language", "pt"]) == 1
     assert "is no Whisper" in capsys.readouterr().err
