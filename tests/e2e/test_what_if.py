@@ -26,6 +26,7 @@ def test_a_click_on_the_map_chooses_a_head_and_a_change_changes_the_sentences(vi
         "layer 1, head 3 does most: the lead of “salt” over “star” goes from"
     )
     plot = picture(page, "what-if-heads").locator(".nsewdrag").first
+    plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] * 4.5 / 5, box["y"] + box["height"] * 0.5 / 2)  # layer 0, head 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,19 @@ def test_a_sweep_goes_on_in_slices_and_can_be_cancelled(monkeypatch: pytest.Monk
     while "what-if:running" in app.session_state:
         app.run()
     assert "layer 2, head 1 does most" in app.prose and text.CANCELLED not in app.prose
+
+
+def test_the_chosen_head_stands_beside_the_one_that_does_most() -> None:
+    app = opened("what_if", model="minilm", text="Birds sing at noon.", how="zero", layer=2, head=4)
+    assert app.sentence.startswith("Of 72 heads, switched off, layer ")  # a text is like itself: that is not said
+    found, after = app.prose, "Switched off, the cosine with the text as it was is "
+    change = re.search(after + r"[\d.]+ instead of 1.000 \((.+?)\). By size that is number (\d+) of 72 heads", found)
+    assert change is not None
+    own = f"The chosen one, layer 2, head 4, changes it by {change[1]}: number {change[2]} of 72 by size."
+    assert own in app.sentences
+    most = re.search(r"switched off, layer (\d+), head (\d+) does most", app.sentence)
+    assert most is not None
+    assert "The chosen one" not in app.choose(layer=int(most[1]), head=int(most[2])).prose
 
 
 def test_what_a_stranger_asks_for_is_bounded() -> None:

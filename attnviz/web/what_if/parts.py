@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
@@ -18,8 +17,9 @@ from attnviz.web.components.table import table
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
 from attnviz.web.what_if import state, sweep, text
-from attnviz.web.what_if.state import Experiment, Settings
-from attnviz.web.what_if.sweep import JOB, Found
+from attnviz.web.what_if.shown import Shown
+from attnviz.web.what_if.state import Settings
+from attnviz.web.what_if.sweep import JOB
 
 FORMULA = r"""\begin{aligned}
 \text{effect}&=m(z_h\leftarrow z_h')-m\\
@@ -31,44 +31,6 @@ SOURCE = (
 )
 STRONGEST = 5  # heads in the table
 TICK = 0.3  # seconds
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """What all parts below the fields read."""
-
-    exp: Experiment
-    found: Found
-    row: int  # of the chosen head
-    head: int
-    rows: tuple[str, ...]  # names of the map's
-    name: str  # of what is measured, in a sentence
-    labels: tuple[str, ...]  # of the text that the map of the stream is over
-    alone: bool  # one stack
-
-    @property
-    def whole(self) -> float:
-        """By how much the other text's outcome differs; NaN without one."""
-        return self.found.other - self.found.base
-
-    @property
-    def is_way(self) -> bool:
-        """Whether the two runs differ so that it shows: else there is no share of a way to tell."""
-        values = (text.value(self.exp.measure, one) for one in (self.found.base, self.found.other))
-        return bool(np.isfinite(self.whole)) and len(set(values)) == 2
-
-    @property
-    def in_shares(self) -> bool:
-        """Whether the heads' effects are told as shares of the way to the other text."""
-        return self.exp.how in patching.NEEDS_OTHER and self.is_way
-
-    def written(self, effect: float) -> str:
-        """An effect in a cell: as a share of the way, where there is a way."""
-        if np.isnan(effect):
-            return "not run yet"
-        if self.in_shares:
-            return text.share(effect, self.whole)
-        return text.change(self.exp.measure, effect)
 
 
 def shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
@@ -96,13 +58,16 @@ def shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
 def summary(lesson: Lesson[Settings], shown: Shown) -> None:
     """What the two runs come to, and which head does most."""
     found, exp = shown.found, shown.exp
-    lesson.sentence(text.measured(exp.measure, shown.name, found.base, found.other))
+    if exp.other or exp.measure != "likeness":  # a text is like itself
+        lesson.sentence(text.measured(exp.measure, shown.name, found.base, found.other))
     if np.isfinite(found.heads).any():
-        y, x = np.unravel_index(int(np.nanargmax(np.abs(found.effects))), found.heads.shape)
-        where = text.head(found.sites[y], int(x), alone=shown.alone)
-        after = float(found.heads[y, x])
-        sizes = exp.measure, shown.name, exp.how, exp.factor, where, int(np.isfinite(found.heads).sum())
-        lesson.sentence(text.summary(*sizes, found.base, after, found.other), part="most")
+        y, x = map(int, np.unravel_index(int(np.nanargmax(np.abs(found.effects))), found.heads.shape))
+        where, n_heads = text.head(found.sites[y], x, alone=shown.alone), int(np.isfinite(found.heads).sum())
+        sizes = exp.measure, shown.name, exp.how, exp.factor, where, n_heads
+        lesson.sentence(text.summary(*sizes, found.base, float(found.heads[y, x]), found.other), part="most")
+        own = float(found.effects[shown.row, shown.head])
+        if (shown.row, shown.head) != (y, x) and np.isfinite(own):
+            st.text(text.chosen(exp.measure, shown.where, own, shown.rank, n_heads))
 
 
 def run_on(timed: bool) -> None:
@@ -242,11 +207,9 @@ def chooser(lesson: Lesson[Settings], shown: Shown) -> None:
 def one_head(lesson: Lesson[Settings], shown: Shown) -> None:
     """The chosen head, beside those that do most; and its strongest cells, each removed in two ways."""
     found, exp = shown.found, shown.exp
-    lesson.section(_capital(text.head(found.sites[shown.row], shown.head, alone=shown.alone)))
+    lesson.section(f"{shown.where[:1].upper()}{shown.where[1:]}")
     after = float(found.heads[shown.row, shown.head])
-    sizes = np.nan_to_num(np.abs(found.effects))
-    rank = 1 + int((sizes > sizes[shown.row, shown.head]).sum())
-    values = exp.measure, shown.name, exp.how, exp.factor, found.base, after, rank, int(found.heads.size)
+    values = exp.measure, shown.name, exp.how, exp.factor, found.base, after, shown.rank, int(found.heads.size)
     lesson.sentence(text.one_head(*values), part="head")
     left, right = st.columns(2, gap="large")
     with left:
@@ -258,10 +221,6 @@ def one_head(lesson: Lesson[Settings], shown: Shown) -> None:
         table("The heads whose change does most", columns, rows, key="what-if-strongest")
     with right:
         _removed(lesson, shown)
-
-
-def _capital(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _cells_of(shown: Shown, y: int, x: int) -> Sequence[tuple[str]]:
@@ -327,8 +286,7 @@ def agreement(lesson: Lesson[Settings], shown: Shown) -> None:
         if repair is None:
             st.text(text.NEEDS_LEAD if state.runs_on(shown.exp.model) else text.NOT_SPLIT)
             return
-        site = found.sites[shown.row]
-        lesson.sentence(text.repaired(repair, site.layer, shown.head), part="repair")
+        lesson.sentence(text.repaired(repair, found.sites[shown.row].layer, shown.head), part="repair")
         st.text(text.most_repaired(repair))
 
 

@@ -141,6 +141,11 @@ def summary(
     )
 
 
+def chosen(measure: str, where: str, effect: float, rank: int, n_heads: int) -> str:
+    """What the chosen head's change does, beside the one that does most."""
+    return f"The chosen one, {where}, changes it by {change(measure, effect)}: number {rank} of {n_heads} by size."
+
+
 def one_head(measure: str, name: str, how: str, factor: float, base: float, after: float, rank: int, n: int) -> str:
     """What the chosen head's change does."""
     does = DOES.get(how, f"times {factor:g}")
