@@ -88,6 +88,7 @@ def add_to(commands: Commands) -> None:
     bench.add_argument("what", nargs="?", choices=BENCHMARKS, help="one benchmark; without it: forward and app")
     bench.add_argument("--against", metavar="FOLDER", help="lessons: another checkout, measured by turns with this one")
     bench.add_argument("--long", action="store_true", help="load: as long as its table says, hours in all")
+    bench.add_argument("--middle", action="store_true", help="load: as many readers, in a quarter of an hour")
     bench.add_argument("--minutes", metavar="N", help="load: of mixed use on each of its servers, with --long (120)")
     bench.set_defaults(command=_bench)
 
@@ -275,11 +276,11 @@ def _bench(options: argparse.Namespace) -> int:
         sys.stderr.write("attnviz: the benchmarks are part of the source checkout, not of the installed package\n")
         return 1
     sys.path.insert(0, str(folder.parents[1]))  # the benchmarks share tests/support/chromium.py
-    if (options.long or options.minutes) and options.what != "load":
-        raise InvalidParameterError("--long and --minutes are of bench load")
+    if (options.long or options.middle or options.minutes) and options.what != "load":
+        raise InvalidParameterError("--long, --middle and --minutes are of bench load")
     further = {"--against": options.against, "--minutes": options.minutes}
     sys.argv = ["bench", *(word for name, value in further.items() if value for word in (name, value))]
-    sys.argv += ["--long"] if options.long else []
+    sys.argv += [f"--{size}" for size in ("long", "middle") if getattr(options, size)]
     for name in [options.what] if options.what else BENCHMARKS[:2]:
         runpy.run_path(str(folder / f"bench_{name}.py"), run_name="__main__")
     return 0

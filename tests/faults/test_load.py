@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 
 from tests.benchmarks import bench_load
@@ -30,6 +33,18 @@ def test_many_readers_see_no_error_and_leave_nothing() -> None:
     *measured, memory, sequence = rows
     assert all(row.seconds for row in (*measured, sequence))
     assert int(memory.says.split(" MB")[0].replace(",", "")) <= 900, memory.says
+
+
+def test_a_server_told_of_the_smallest_host_sees_no_error_either() -> None:
+    rows = list(bench_load.on_smallest_host(replace(SIZES, mixed=8)))
+    assert {row.name: row.errors for row in rows if row.errors} == {}
+
+
+def test_a_cold_process_shows_what_is_coming_before_the_view() -> None:
+    with ThreadPoolExecutor(1) as apart:  # this thread may hold the loop of a browser that another test drives
+        says = apart.submit(bench_load.cold).result().says
+    paint, view = map(float, says.removesuffix(" s").split(" / "))
+    assert 0 < paint < view
 
 
 def test_an_error_on_a_page_is_counted() -> None:
