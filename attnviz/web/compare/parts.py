@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -18,9 +19,6 @@ from attnviz.web.components import attention_view
 from attnviz.web.components.chart import clicked
 from attnviz.web.components.table import choice, table
 from attnviz.web.lesson import Lesson, Try
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMULA = r"""\begin{aligned}
 &\Delta_{ij}=B_{\pi(i)\pi(j)}-A_{ij}\\
@@ -160,8 +158,6 @@ def difference(lesson: Lesson[Settings], shown: Shown) -> None:
 
 
 def _numbers(shown: Shown) -> pd.DataFrame:
-    import pandas as pd
-
     found, (in_a, in_b) = shown.found, shown.labels
     return pd.DataFrame(
         [

@@ -37,17 +37,6 @@ _mount = bridge.component(
 )
 
 
-def data_table(*args: Any, **options: Any) -> Callable[[], pd.DataFrame]:
-    """A table as of `pandas.DataFrame`, made where somebody saves it: pandas takes 70 MB."""
-
-    def make() -> pd.DataFrame:
-        import pandas as pd
-
-        return pd.DataFrame(*args, **options)
-
-    return make
-
-
 def csv_text(table: pd.DataFrame) -> str:
     """A table as CSV in which no text begins a formula."""
     columns = {name: x.map(csv_cell) if x.dtype.kind not in "biufc" else x for name, x in table.items()}

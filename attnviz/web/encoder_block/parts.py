@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -13,15 +14,11 @@ from attnviz.formatting import numbers, percent
 from attnviz.nn import reference
 from attnviz.nn.layers import TransformerEncoderLayer
 from attnviz.web import shell
-from attnviz.web.components.chart import data_table
 from attnviz.web.components.dial import dial
 from attnviz.web.encoder_block import state, text
 from attnviz.web.encoder_block.state import Run, Settings
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.pacing import breathe
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMULA = r"""\begin{aligned}
 \text{post-norm}\enspace x &\leftarrow \mathrm{LN}\bigl(x + \mathrm{Sublayer}(x)\bigr) \\
@@ -66,7 +63,7 @@ def diagrams(lesson: Lesson[Settings], run: Run, token: int, layer: int) -> None
                 figures.block_diagram(lengths, pre, widest, shell.palette()),
                 title=f"{name} ({whose})",
                 alt=text.stages(run.labels[token], layer, lengths),
-                data=data_table(lengths.items(), columns=["stage", "norm"]),
+                data=partial(pd.DataFrame, lengths.items(), columns=["stage", "norm"]),
                 file=f"block-{'pre' if pre else 'post'}",
             )
 
@@ -93,7 +90,7 @@ def norm(lesson: Lesson[Settings], run: Run) -> None:
         figures.norm_rows(list(rows.items()), shell.palette()),
         title=text.standardised(step.standard),
         alt=text.moments(rows),
-        data=data_table({**rows, "γ": step.gain, "β": step.shift}),
+        data=lambda: pd.DataFrame({**rows, "γ": step.gain, "β": step.shift}),
         file="layernorm",
     )
     lesson.write_link(run.inputs)
@@ -113,7 +110,7 @@ def hidden_units(lesson: Lesson[Settings], run: Run) -> None:
         figures.activation_curves(residual.activations(into.min(), into.max()), activation, into, shell.palette()),
         title=text.switched_on(off, run.title, activation),
         alt=f"Curves of ReLU and GELU over a histogram of {len(into)} hidden units, {percent(off)} of them below 0.",
-        data=data_table({"into": into, "out": out}),
+        data=lambda: pd.DataFrame({"into": into, "out": out}),
         file="hidden-units",
     )
 
@@ -139,7 +136,7 @@ def additions(lesson: Lesson[Settings], run: Run) -> None:
         figures.branch_bars(shares, token, labels[token], shell.palette()),
         title=f"Bars: mean of all {len(labels)} tokens. Diamonds: “{labels[token]}”",
         alt=text.shares(**means),
-        data=data_table({**means, **of_token}),
+        data=lambda: pd.DataFrame({**means, **of_token}),
         file="branches",
     )
 
@@ -163,8 +160,6 @@ def drift(lesson: Lesson[Settings], run: Run) -> None:
 
 def drift_table(plane: residual.Drift, labels: tuple[str, ...]) -> pd.DataFrame:
     """Layer, token and place in the plane: a row per layer and token."""
-    import pandas as pd
-
     layer, position = np.indices(plane.points.shape[:2]).reshape(2, -1)
     table = {"layers passed": layer, "position": position, "token": [labels[i] for i in position]}
     return pd.DataFrame(table | {f"direction {i}": plane.points[layer, position, i] for i in (0, 1)})
@@ -230,7 +225,7 @@ def depth_lines(
         figures.depth_lines(post, pre, *axes, shell.palette()),
         title=title,
         alt=f"Post-norm {numbers(post)}; pre-norm {numbers(pre)}.",
-        data=data_table({axes[0]: range(len(post)), "post-norm": post, "pre-norm": pre}),
+        data=lambda: pd.DataFrame({axes[0]: range(len(post)), "post-norm": post, "pre-norm": pre}),
         file=name,
     )
 

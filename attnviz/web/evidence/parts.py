@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -16,9 +16,6 @@ from attnviz.web.evidence import state, text
 from attnviz.web.evidence.shown import Shown
 from attnviz.web.evidence.state import Settings
 from attnviz.web.lesson import Lesson, Try
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMULA = r"""\begin{aligned}
 &\text{erasure}_j=f(x)-f(x\text{ without }j)\\
@@ -120,8 +117,6 @@ def picture(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:
 
 
 def _numbers(shown: Shown, methods: list[Method]) -> pd.DataFrame:
-    import pandas as pd
-
     columns: dict[str, list[float]] = {one: shown.found.values[one].tolist() for one in methods}
     compared = [position in shown.found.own for position in range(len(shown.labels))]
     return pd.DataFrame({"position": range(len(shown.labels)), "token": shown.labels, "compared": compared, **columns})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 import torch
 
@@ -14,7 +15,6 @@ from attnviz.generation import sampling
 from attnviz.nn.transformer import Transformer
 from attnviz.web import shell
 from attnviz.web.components.attention_view import attention_view
-from attnviz.web.components.chart import data_table
 from attnviz.web.components.dial import dial
 from attnviz.web.components.generation_view import Candidate, Chip, writer
 from attnviz.web.generate import state, text
@@ -22,9 +22,6 @@ from attnviz.web.generate.scene import Scene
 from attnviz.web.generate.state import Opening, Settings
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.temperatures import MARKS, TEMPERATURES
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 N_CANDIDATES = 10
 AT_ONCE = 20  # tokens
@@ -150,7 +147,7 @@ def temperatures(lesson: Lesson[Settings], settings: Settings, scene: Scene) -> 
         st.caption("Top k and top p cut the list above, from which a token is drawn at random.")
     with right:
         three = (likeliest.plain, likeliest.inside, likeliest.outside)
-        data = data_table({"token": labels, **dict(zip(("plain", "attention", "output"), three, strict=True))})
+        data = pd.DataFrame({"token": labels, **dict(zip(("plain", "attention", "output"), three, strict=True))})
         inside, outside = settings.inside, settings.outside
         figure = figures.token_dots(
             labels,
@@ -222,8 +219,6 @@ def sink_shares(lesson: Lesson[Settings], sink: sinks.Sink) -> None:
 
 def shares_table(shares: torch.Tensor) -> pd.DataFrame:
     """Layer, head, share: a row per head."""
-    import pandas as pd
-
     n_layers, n_heads = shares.shape
     cells = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
     return pd.DataFrame(
@@ -239,7 +234,7 @@ def sink_losses(lesson: Lesson[Settings], sink: sinks.Sink, labels: tuple[str, .
         figures.paired_bars(labels, before, after, names, "nats", palette, first=2),
         title=text.loss_title(sink),
         alt=text.loss_title(sink),
-        data=data_table({"token": labels, "loss": before, "loss_without_first": after}),
+        data=pd.DataFrame({"token": labels, "loss": before, "loss_without_first": after}),
         file="sink-loss",
     )
 

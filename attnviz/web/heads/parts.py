@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -20,9 +19,6 @@ from attnviz.web.components.table import choice, table
 from attnviz.web.heads import state, text
 from attnviz.web.heads.state import Settings, Shown
 from attnviz.web.lesson import Lesson, Try
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMULA = r"""\begin{aligned}
 \text{share}&=\frac{\sum A_{ij}\,[\,ij \text{ is such a cell}\,]}{\sum A_{ij}}\\
@@ -135,8 +131,6 @@ def _array(shown: Shown, measure: str) -> np.ndarray:
 
 def _everything(shown: Shown) -> pd.DataFrame:
     """Every measure of every head: a row each."""
-    import pandas as pd
-
     found = shown.cards.roles
     rows = [
         {

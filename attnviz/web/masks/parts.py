@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import replace
 
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -16,7 +17,6 @@ from attnviz.nn.encoding import Encoding
 from attnviz.nn.masks import Mask
 from attnviz.web import shell, thread
 from attnviz.web.components import attention_view
-from attnviz.web.components.chart import data_table
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.masks import patterns, state, text
 from attnviz.web.masks.state import Effect, Exchange, Padding, Settings
@@ -93,7 +93,7 @@ def outputs(lesson: Lesson[Settings], settings: Settings, effect: Effect, *, hid
     change, labels = effect.change, effect.labels
     title = text.outputs_title(change, labels)
     figure = figures.token_bars([("", change)], labels, shell.palette(), marked=settings.token)
-    data = data_table({"position": range(len(change)), "token": labels, "relative_change": change})
+    data = pd.DataFrame({"position": range(len(change)), "token": labels, "relative_change": change})
     lesson.picture(figure, title=title, alt=f"{title}.", data=data, file="masks")
 
 
@@ -140,7 +140,7 @@ def leak(lesson: Lesson[Settings], exchange: Exchange, *, hides: bool) -> None:
     open_, closed = (one.change[-1].tolist() for one in (exchange.open, exchange.closed))
     rows = [("Without a mask", open_), ("With the causal mask", closed)]
     figure = figures.token_bars(rows, labels, shell.palette(), marked=exchange.position, zero=causality.TOLERANCE)
-    data = data_table({"position": range(len(labels)), "token": labels, "without_mask": open_, "causal": closed})
+    data = pd.DataFrame({"position": range(len(labels)), "token": labels, "without_mask": open_, "causal": closed})
     lesson.picture(figure, title=title, alt=f"Change of each output. {title}.", data=data, file="leak")
 
 
@@ -177,7 +177,7 @@ def against_alone(lesson: Lesson[Settings], padding: Padding) -> None:
         return
     rows = [("Without the padding mask", bare), ("With it", masked)]
     figure = figures.token_bars(rows, labels, shell.palette(), zero=causality.ROUNDING)
-    data = data_table({"position": range(len(labels)), "token": labels, "unmasked": bare, "masked": masked})
+    data = pd.DataFrame({"position": range(len(labels)), "token": labels, "unmasked": bare, "masked": masked})
     title = "How much each output differs from that of the text alone"
     lesson.picture(figure, title=title, alt=f"{title}.", data=data, file="padding")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -16,15 +16,10 @@ from attnviz.nn import positions, reference
 from attnviz.nn.config import ModelConfig
 from attnviz.web import cache, shell
 from attnviz.web.components import attention_view
-from attnviz.web.components.chart import data_table
 from attnviz.web.components.dial import dial
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.positions import shuffle, state, text
 from attnviz.web.positions.state import Copies, Settings, Table
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from torch import Tensor
 
 OUTLINED = 64  # dimensions: of more, a chosen one is too thin to outline, and the picture need not be sent again
 FORMULAS = tuple(
@@ -132,7 +127,7 @@ def _heatmap(lesson: Lesson[Settings], table: Table, index: int) -> None:
         share=table.by_head,
         marked=table.columns(index) if table.values.shape[1] <= OUTLINED else (),
     )
-    data = partial(_by_position, table.values)
+    data = pd.DataFrame(table.values.numpy()).rename_axis("position").reset_index()
     lesson.picture(figure, title=title, alt=title, data=data, file="positions-encoding")
 
 
@@ -142,7 +137,7 @@ def _waves(lesson: Lesson[Settings], table: Table, index: int) -> None:
     title = text.wave_title(scheme, index, values)
     y = "bias" if table.by_head else "value"
     figure = figures.wave_lines(lines, shell.palette(), x=_axis(table), y=y)
-    data = data_table({"position": range(len(values)), **lines})
+    data = pd.DataFrame({"position": range(len(values)), **lines})
     lesson.picture(figure, title=title, alt=title, data=data, file="positions-waves")
 
 
@@ -165,7 +160,7 @@ def similarity(lesson: Lesson[Settings], table: Table, head: int) -> None:
             figures.similarity_heatmap(cosine.numpy(), shell.palette(), share=table.by_head),
             title=f"Every position beside every other: {measure}",
             alt=f"Matrix of {n} × {n} positions, {measure}. {sentence}",
-            data=partial(_by_position, cosine),
+            data=pd.DataFrame(cosine.numpy()).rename_axis("position").reset_index(),
             file="positions-similarity",
         )
     with right:
@@ -176,7 +171,7 @@ def similarity(lesson: Lesson[Settings], table: Table, head: int) -> None:
             title=text.band_title(spread),
             alt=sentence,
             file="positions-offset",
-            data=data_table({"offset": range(n), **{name: line.numpy() for name, line in columns.items()}}),
+            data=pd.DataFrame({"offset": range(n), **{name: line.numpy() for name, line in columns.items()}}),
         )
 
 
@@ -205,7 +200,7 @@ def places(lesson: Lesson[Settings], copies: Copies) -> None:
             figures.wave_lines(lines, shell.palette(), x="position of the copy that looks", y="gap", first=3),
             title="The gap: score of the copy 1 before, minus that of the copy 3 before",
             alt=text.places(gaps, copies.label, copies.head),
-            data=data_table({"position": range(3, 3 + n), **lines}),
+            data=pd.DataFrame({"position": range(3, 3 + n), **lines}),
             file="positions-places",
         )
 
@@ -229,7 +224,7 @@ def distance(lesson: Lesson[Settings], copies: Copies) -> None:
             figures.distance_rows(scores, titles, limit, shell.palette()),
             title="Score q·k/√d against the distance; shaded: beyond the longest text that the model reads",
             alt=". ".join(titles.values()),
-            data=data_table({"distance": range(longest), **data}),
+            data=pd.DataFrame({"distance": range(longest), **data}),
             file="positions-beyond",
         )
         st.caption(text.without_positions(curves.scores["none"], head))
@@ -261,10 +256,3 @@ def _functions() -> list[Callable[..., Any]]:
     told = [positions.described(name) for name in positions.SCHEMES]
     made_of = [f for scheme in told for f in (scheme.table, scheme.rates, scheme.slopes, scheme.bias) if f is not None]
     return list(dict.fromkeys([positions.learned, positions.rope, positions.turn, *made_of, positions.alibi_bias]))
-
-
-def _by_position(values: Tensor) -> pd.DataFrame:
-    """Numbers, a row for each position."""
-    import pandas as pd
-
-    return pd.DataFrame(values.numpy()).rename_axis("position").reset_index()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -14,7 +15,6 @@ from attnviz.analysis import word_order
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.encoding import Encoding
 from attnviz.web import cache, page_style, prediction, shell
-from attnviz.web.components.chart import data_table
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.positions import state, text
 from attnviz.web.positions.state import LARGEST, Settings
@@ -102,7 +102,7 @@ def _bars(
         figures.moved_bars(change, titles, encoding.labels, shell.palette()),
         title=title,
         alt=alt,
-        data=data_table({"position": range(len(encoding)), "token": encoding.labels, **change}),
+        data=pd.DataFrame({"position": range(len(encoding)), "token": encoding.labels, **change}),
         file=file,
     )
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import html
-from functools import partial
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -18,9 +17,6 @@ from attnviz.web.lesson import Lesson, Try
 from attnviz.web.program import state, text
 from attnviz.web.program.state import OWN, Outcome, Settings
 from attnviz.web.temperatures import MARKS, TEMPERATURES
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMULA = r"""\begin{aligned}
 &\text{score}(q,k)=s\cdot\big[\text{the condition holds}\big],\qquad s \text{ so large that softmax chooses}\\
@@ -155,12 +151,13 @@ def weights(lesson: Lesson[Settings], shown: Outcome) -> None:
     drawn = tables[:MOST_TABLES]
     for number, (column, table) in enumerate(zip(st.columns(max(2, len(drawn))), drawn, strict=False)):
         title = text.table_title(table.query_name, table.key_name)
+        data = pd.DataFrame(table.scores, index=table.queries, columns=table.keys).reset_index(names="query")
         with column:
             lesson.picture(
                 figures.score_table(table.scores, table.queries, table.keys, shell.palette()),
                 title=title,
                 alt=f"{title}: a table of {len(table.queries)} by {len(table.keys)} scores.",
-                data=partial(_scores, table),
+                data=data,
                 file=f"program-{number}",
             )
     if len(tables) > MOST_TABLES:
@@ -181,10 +178,3 @@ def behind(lesson: Lesson[Settings]) -> None:
     """The formula and the code."""
     lesson.sentence(text.HOW, part="how")
     lesson.behind(FORMULA, SOURCE, compiler._Writer._head, compiler._Writer._count, compiler._Writer._apply)
-
-
-def _scores(table: state.Asked) -> pd.DataFrame:
-    """A condition's scores, a row for each query."""
-    import pandas as pd
-
-    return pd.DataFrame(table.scores, index=table.queries, columns=table.keys).reset_index(names="query")

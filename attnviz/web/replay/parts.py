@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -11,7 +12,6 @@ from attnviz.training import snapshots
 from attnviz.training.tasks import sequences
 from attnviz.web import shell
 from attnviz.web.components import attention_view
-from attnviz.web.components.chart import data_table
 from attnviz.web.components.dial import dial
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.replay import curves as over_steps
@@ -88,7 +88,7 @@ def curves(lesson: Lesson[Settings], now: Moment) -> None:
     replay, without = now.replay, state.all_without() if now.settings.off else None
     panels, step = over_steps.panels(replay, without), replay.steps[now.at]
     figure = figures.training_curves(panels, shell.palette(), last=replay.steps[-1], marked=step, height=CURVES)
-    title, data = text.title(replay, without), data_table(over_steps.columns(replay, without))
+    title, data = text.title(replay, without), pd.DataFrame(over_steps.columns(replay, without))
     alt = f"{title}. {text.sentence(replay, now.at, now.without)}"
     lesson.picture(figure, title=title, alt=alt, data=data, file="replay")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -9,7 +10,6 @@ from attnviz.analysis import scaling
 from attnviz.nn import attention, reference
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell
-from attnviz.web.components.chart import data_table
 from attnviz.web.components.dial import dial
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.softmax import state, text
@@ -55,7 +55,7 @@ def bars(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
         lesson.veil("row", 54 + 24 * min(row.allowed, text.MOST_BARS) + AROUND)
         return
     figure = figures.weight_bars(*text.bars(row), shell.palette())
-    data = data_table(
+    data = pd.DataFrame(
         {
             "position": range(len(row.labels)),
             "token": row.labels,
@@ -74,7 +74,7 @@ def curves(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
         return
     now = (row.temperature, row.tokens[1], row.tops[1])
     figure = figures.temperature_curves(TEMPERATURES, row.curve_tokens, row.curve_tops, now, row.ends, shell.palette())
-    data = data_table({"tau": TEMPERATURES, "tokens": row.curve_tokens, "top_weight": row.curve_tops})
+    data = pd.DataFrame({"tau": TEMPERATURES, "tokens": row.curve_tokens, "top_weight": row.curve_tops})
     lesson.picture(figure, title=text.curves_title(row), alt=text.curves_alt(row), data=data, file="temperature")
 
 
@@ -98,13 +98,13 @@ def sampling(lesson: Lesson[Settings], inputs: shell.Inputs, settings: Settings)
         sentence = text.carried_sentence(effect, settings.temperature)
         title = text.carried_title(settings.temperature)
         figure = figures.carried_lines(effect, shell.palette())
-        data = data_table({"layer": range(len(effect)), "change": effect})
+        data = pd.DataFrame({"layer": range(len(effect)), "change": effect})
     else:
         names, trained = state.token_names(inputs.model, effect.ids), cache.model(inputs.model).info.trained
         sentence = text.next_sentence(effect, names, settings.temperature, trained)
         title = text.next_title(cache.trace(inputs.model, inputs.text), settings.query)
         figure = figures.token_dots(names, effect.plain, effect.inside, effect.outside, shell.palette())
-        data = data_table(
+        data = pd.DataFrame(
             {"token": names, "tau_1": effect.plain, "in_attention": effect.inside, "on_output": effect.outside}
         )
     lesson.sentence(sentence, part="sampling")
@@ -136,14 +136,14 @@ def variance(lesson: Lesson[Settings], inputs: shell.Inputs, seed: int, measured
         )
         heads = text.heads_sentence(trace, variances, cache.model(inputs.model).info.title)
         title = "The variance of q·k grows with dₖ; divided by √dₖ it stays at 1"
-        lesson.picture(figure, title=title, alt=heads, data=data_table(measured), file="variance")
+        lesson.picture(figure, title=title, alt=heads, data=pd.DataFrame(measured), file="variance")
         st.text(heads)
 
 
 def saturation(lesson: Lesson[Settings], measured: tuple[scaling.Saturation, ...]) -> None:
     """What the softmax does to products that are too large."""
     lesson.sentence(text.saturation_sentence(measured[-1], state.KEYS, state.gradient_gains()), part="saturation")
-    widths, data = [one.width for one in measured], data_table(measured)
+    widths, data = [one.width for one in measured], pd.DataFrame(measured)
     left, right = st.columns(2, gap="large")
     with left:
         plain, scaled = [one.top for one in measured], [one.top_scaled for one in measured]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -19,9 +18,6 @@ from attnviz.web.lesson import LONGEST, Lesson, Try
 from attnviz.web.space import state, text
 from attnviz.web.space.shown import KINDS, Asked, Shown
 from attnviz.web.space.state import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMULA = r"""\begin{aligned}
 &X-\bar X=USV^\top\\
@@ -145,8 +141,6 @@ def _dots(shown: Shown, turn: int) -> list[Dot]:
 
 
 def _numbers(shown: Shown) -> pd.DataFrame:
-    import pandas as pd
-
     axes = {name: shown.places.places[:, i].tolist() for i, name in enumerate("xyz"[: shown.dims])}
     return pd.DataFrame(
         {

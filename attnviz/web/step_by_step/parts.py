@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
 from attnviz.nn import attention, reference
 from attnviz.web import shell
-from attnviz.web.components.chart import data_table
 from attnviz.web.components.provenance_view import ProvenanceState, provenance_view
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.step_by_step import state, text, weights
@@ -95,7 +95,7 @@ def hidden_word(lesson: Lesson[Settings], shown: Shown) -> None:
         figures.paired_bars(provenance.labels, before, after, names, "% of attention", shell.palette()),
         title=title,
         alt=f"{title}. {because}",
-        data=data_table({"token": provenance.labels, "weight": hiding.before, "weight_hidden": hiding.after}),
+        data=pd.DataFrame({"token": provenance.labels, "weight": hiding.before, "weight_hidden": hiding.after}),
         file="hidden-word",
     )
 

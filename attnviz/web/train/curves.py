@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from attnviz.figures import Curve, Panel
 from attnviz.training.tasks import TASKS
 from attnviz.web.jobs.training_runs import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 WINDOW = 20  # a twentieth of the steps is what the loss is smoothed over
 POINTS = 300  # of a curve: more would not be seen
@@ -86,8 +84,6 @@ def thinned(n: int, most: int = POINTS) -> range:
 
 def table(run: Run) -> pd.DataFrame:
     """Every step with its numbers; metrics where they were measured."""
-    import pandas as pd
-
     steps = list(run.steps)
     names = ("number", "loss", "smoothed", "learning_rate", "grad_norm", "tokens_per_second")
     columns: dict[str, Any] = {name: [getattr(step, name) for step in steps] for name in names}

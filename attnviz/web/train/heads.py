@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
 from attnviz.browser import attention_message
 from attnviz.nn.trace import Trace
 from attnviz.training.head_losses import HeadLosses
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def stack(trace: Trace) -> str:
@@ -32,8 +28,6 @@ def moved(before: Trace, now: Trace) -> np.ndarray:
 
 def table(weights: np.ndarray) -> pd.DataFrame:
     """Every weight of (L, H, T, S) in a row of its own."""
-    import pandas as pd
-
     layer, head, query, key = (axis.ravel() for axis in np.indices(weights.shape))
     return pd.DataFrame({"layer": layer, "head": head, "query": query, "key": key, "weight": weights.ravel()})
 

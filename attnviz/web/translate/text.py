@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from attnviz.formatting import percent
 from attnviz.generation.beam_search import Beam
 from attnviz.web.translate.answer import ALIGNING, Answer
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 STACKS = {
     "cross": "Cross-attention: answer on source",
@@ -157,8 +155,6 @@ def score(beam: Beam) -> str:
 
 def beams_table(beams: list[Beam]) -> pd.DataFrame:
     """Score and text of every beam, best first."""
-    import pandas as pd
-
     return pd.DataFrame(
         {
             "mean log p": [score(beam) for beam in beams],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -12,7 +13,6 @@ from attnviz.analysis import cell_removal, outcomes, patching, patching_gradient
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.web import shell
-from attnviz.web.components.chart import data_table
 from attnviz.web.components.table import table
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
@@ -108,7 +108,7 @@ def maps(lesson: Lesson[Settings], shown: Shown) -> None:
             ),
             title=f"Every head: {unit}",
             alt=f"Layers by heads: {_strongest_words(shown)}",
-            data=lambda: data_table(_heads(shown))(),
+            data=lambda: _heads(shown),
             file="what-if-heads",
             points=True,
         )
@@ -132,7 +132,7 @@ def maps(lesson: Lesson[Settings], shown: Shown) -> None:
             ),
             title=f"The stream, a layer and a token at a time: {way}",
             alt=f"Layers by tokens: {_stream_words(shown, effects)}",
-            data=lambda: data_table(_stream(shown, effects))(),
+            data=lambda: _stream(shown, effects),
             file="what-if-stream",
         )
         st.caption(text.STREAM)
@@ -167,9 +167,9 @@ def _stream_words(shown: Shown, effects: np.ndarray) -> str:
     )
 
 
-def _heads(shown: Shown) -> list[dict[str, object]]:
+def _heads(shown: Shown) -> pd.DataFrame:
     found = shown.found
-    return [
+    rows = [
         {
             "place": site.place,
             "layer": site.layer,
@@ -182,14 +182,16 @@ def _heads(shown: Shown) -> list[dict[str, object]]:
         for y, site in enumerate(found.sites)
         for head in range(found.heads.shape[1])
     ]
+    return pd.DataFrame(rows)
 
 
-def _stream(shown: Shown, effects: np.ndarray) -> list[dict[str, object]]:
-    return [
+def _stream(shown: Shown, effects: np.ndarray) -> pd.DataFrame:
+    rows = [
         {"layer": layer, "position": place, "token": label, "effect": effects[layer, place]}
         for layer in range(len(effects))
         for place, label in enumerate(shown.labels)
     ]
+    return pd.DataFrame(rows)
 
 
 def chooser(lesson: Lesson[Settings], shown: Shown) -> None:
@@ -276,7 +278,7 @@ def agreement(lesson: Lesson[Settings], shown: Shown) -> None:
                 ),
                 title="Each head: exact, and by its gradient",
                 alt=text.agreement(how_well),
-                data=lambda: data_table(_heads(shown))().assign(by_gradient=approximate.flatten()),
+                data=lambda: _heads(shown).assign(by_gradient=approximate.flatten()),
                 file="what-if-agreement",
                 points=True,
             )
