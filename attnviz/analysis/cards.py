@@ -6,7 +6,7 @@ head look as if it did one thing only. Over many texts an example is a text; of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -69,8 +69,15 @@ class Cards:
     wakes: tuple[tuple[Example | None, ...], ...] = ()  # where each head rests least, of those that rest
 
 
-def of_model(model: Model, texts: Sequence[str], *, each: Callable[[], None] | None = None, seed: int = 0) -> Cards:
+def of_model(model: Model, texts: Sequence[str], *, seed: int = 0) -> Cards:
     """The cards of a model over many texts, in one pass. Arguments and errors: as for `roles.of_model`."""
+    *_, made = judging(model, texts, seed=seed)
+    assert isinstance(made, Cards)
+    return made
+
+
+def judging(model: Model, texts: Sequence[str], *, seed: int = 0) -> Generator[int | Cards, None, None]:
+    """The same a text at a time: yields the number of texts that were read, after each, and at last the cards."""
     check_sizes(texts=len(texts))
     if model.reads != "text":
         raise InvalidParameterError(f"{model.info.title} reads {model.reads}s; roles are of models that read text")
@@ -84,15 +91,14 @@ def of_model(model: Model, texts: Sequence[str], *, each: Callable[[], None] | N
         cells.append(_strongest(read))
         if number % step == 0 and (one := _swept(model, trace)) is not None:
             swept.append(one)
-        if each is not None:
-            each()
+        yield number + 1
     found = roles.with_probes(model, roles.summed(counts, seed), seed)
     hit, whole = torch.stack(shares, dim=1)  # each (texts, K, LH)
     strongest = tuple(torch.stack(one) for one in zip(*cells, strict=True))
     units = torch.arange(len(texts))
     examples = _examples(found, hit, whole, units, strongest)
     wakes = _wakes(found, examples, hit, whole, units, strongest)
-    return Cards(found, examples, _lost(swept), wakes)
+    yield Cards(found, examples, _lost(swept), wakes)
 
 
 def of_trace(model: Model, trace: Trace) -> Cards:

@@ -41,7 +41,11 @@ def investigate(
     read = tuple(texts) or sample()
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Running the texts", total=len(read))
-        made = all_cards.of_model(model, read, each=lambda: progress.advance(task))
+        for step in all_cards.judging(model, read):
+            if isinstance(step, all_cards.Cards):
+                made = step
+            else:
+                progress.advance(task)
     found = made.roles
     if cards is not None:
         cards_file.write(cards, model, read, made)

@@ -13,6 +13,7 @@ from attnviz import Model, load
 from attnviz.analysis import cards, cards_file, cards_text, copying, known_answers, roles
 from attnviz.formatting import percent
 from attnviz.web.heads import text
+from attnviz.web.jobs import slices
 from tests.pages.driver import SENTENCE, Page, charts, header, numbers, opened, values, views
 
 
@@ -146,7 +147,15 @@ def test_a_model_without_cards_is_judged_on_demand(monkeypatch: pytest.MonkeyPat
     few = sample.sample()[:12]
     for module in ("attnviz.web.heads.state", "attnviz.web.heads.parts"):
         monkeypatch.setattr(f"{module}.sample", lambda: few)
-    app = opened("heads", model="scratch:tiny").press("Judge them on 12 texts")
+    app = opened("heads", model="scratch:tiny")
+    monkeypatch.setattr(slices, "SECONDS", 0.0)  # a text at a time
+    app.press("Judge them on 12 texts")
+    assert app.get("progress") and text.NOT_JUDGED in app.prose
+    app.press("Cancel")
+    assert not app.get("progress") and text.NOT_JUDGED in app.prose
+    app.press("Judge them on 12 texts")
+    while app.get("progress"):
+        app.run()
     assert app.sentence.startswith("On 12 texts") and text.NOT_JUDGED not in app.prose
 
 

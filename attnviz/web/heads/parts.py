@@ -18,6 +18,7 @@ from attnviz.web.components.chart import clicked
 from attnviz.web.components.table import choice, table
 from attnviz.web.heads import state, text
 from attnviz.web.heads.state import Settings, Shown
+from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson, Try
 
 FORMULA = r"""\begin{aligned}
@@ -31,6 +32,7 @@ SOURCE = (
 )
 EXAMPLES, MEASURES, KNOWN = "heads-examples", "heads-measures", "heads-known"
 INTERVAL = "95\u202f% interval"
+TICK = 0.1  # seconds between two slices of judging
 NAMED = 6  # parts of a score
 
 
@@ -42,23 +44,30 @@ def judged_on(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     )
     if lesson.settings().on == "text" or state.judged(inputs.model) is not None:
         return
-    place = st.empty()
-    with place.container():
-        st.text(text.NOT_JUDGED)
-        wanted = st.button(f"Judge them on {len(sample())} texts", key="heads-judge")
-    if wanted:
-        bar, done = place.progress(0.0, f"Running {len(sample())} texts …"), 0
+    timed = state.is_judging(inputs.model)
+    shell.fragment(_judging, run_every=TICK if timed else None)(inputs.model, timed)
 
-        def each() -> None:
-            nonlocal done
-            done += 1
-            bar.progress(done / len(sample()), f"Running text {done} of {len(sample())} …")
 
-        try:
-            state.judge(inputs.model, each)
-        except (InvalidParameterError, ModelError) as error:
-            shell.refuse(str(error))
-        place.empty()
+def _judging(model: str, timed: bool) -> None:
+    """The way to have them judged on many texts: a part that runs again by itself (`timed`) until that is done."""
+    n_texts, running = len(sample()), state.is_judging(model)
+    if running != timed:
+        st.rerun()  # the whole page, for that is where a fragment's clock is set
+    st.text(text.NOT_JUDGED)
+    if not running:
+        start, key = state.start_judging, "heads-judge"
+        st.button(f"Judge them on {n_texts} texts", on_click=start, args=(model,), key=key)
+        return
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    bar = left.empty()
+    right.button("Cancel", on_click=slices.cancel, args=(state.JOB,), key="heads-judge-cancel")
+    try:
+        done = state.judge_on(model)
+    except (InvalidParameterError, ModelError) as error:
+        shell.refuse(str(error))
+    bar.progress(done / n_texts, f"Text {done} of {n_texts} …")
+    if not slices.running(state.JOB):
+        st.rerun()
 
 
 def overview(lesson: Lesson[Settings], shown: Shown) -> None:

@@ -14,11 +14,13 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.sample import sample
 from attnviz.nn.encoding import Encoding
 from attnviz.web import cache, shell, store
+from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
 
 JUDGED_ON = ("sample", "text")
 JUDGED = "heads:judged"  # cards that this session had made, by model
 MOST_JUDGED = 3
+JOB = "heads:judging"  # the sample, in slices
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,31 @@ def judged(name: str) -> cards_file.Stored | None:
     return made.get(name) or _shipped(name)
 
 
-def judge(name: str, each: Callable[[], None]) -> None:
-    """Judges a model's heads on the sample. Errors: as `cards.of_model`."""
-    made = st.session_state.setdefault(JUDGED, {})
-    found = cards.of_model(cache.model(name), sample(), each=each)
-    while len(made) >= MOST_JUDGED:
-        made.pop(next(iter(made)))
-    made[name] = cards_file.Stored(found, sample(), True, "")
+def start_judging(name: str) -> None:
+    """Begins to judge a model's heads on the sample."""
+    slices.start(JOB, cards.judging(cache.model(name), sample()))
+    st.session_state[f"{JOB}:of"] = name
+
+
+def is_judging(name: str) -> bool:
+    """Whether this model's heads are being judged."""
+    return slices.running(JOB) and st.session_state[f"{JOB}:of"] == name
+
+
+def judge_on(name: str) -> int:
+    """Judges on for a moment; how many texts are done. Errors: as `cards.of_model`; then it is over."""
+    try:
+        slices.advance(JOB)
+    except (InvalidParameterError, ModelError):
+        slices.cancel(JOB)
+        raise
+    done = slices.done(JOB) or []
+    if done and isinstance(done[-1], Cards):
+        made = st.session_state.setdefault(JUDGED, {})
+        while len(made) >= MOST_JUDGED:
+            made.pop(next(iter(made)))
+        made[name] = cards_file.Stored(done.pop(), sample(), True, "")
+    return len(done)
 
 
 @store.kept()
