@@ -59,13 +59,13 @@ def _judging(model: str, timed: bool) -> None:
         st.button(f"Judge them on {n_texts} texts", on_click=start, args=(model,), key=key)
         return
     left, right = st.columns([4, 1], vertical_alignment="center")
-    bar = left.empty()
+    done = state.texts_judged()
+    left.progress(done / n_texts, f"Text {done} of {n_texts} …")
     right.button("Cancel", on_click=slices.cancel, args=(state.JOB,), key="heads-judge-cancel")
     try:
-        done = state.judge_on(model)
+        state.judge_on(model)
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(str(error))
-    bar.progress(done / n_texts, f"Text {done} of {n_texts} …")
     if not slices.running(state.JOB):
         st.rerun()
 

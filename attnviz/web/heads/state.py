@@ -100,8 +100,13 @@ def is_judging(name: str) -> bool:
     return slices.running(JOB) and st.session_state[f"{JOB}:of"] == name
 
 
-def judge_on(name: str) -> int:
-    """Judges on for a moment; how many texts are done. Errors: as `cards.of_model`; then it is over."""
+def texts_judged() -> int:
+    """On how many texts they have been."""
+    return len(slices.done(JOB) or ())
+
+
+def judge_on(name: str) -> None:
+    """Judges on for a moment. Errors: as `cards.of_model`; then it is over."""
     try:
         slices.advance(JOB)
     except (InvalidParameterError, ModelError):
@@ -113,7 +118,6 @@ def judge_on(name: str) -> int:
         while len(made) >= MOST_JUDGED:
             made.pop(next(iter(made)))
         made[name] = cards_file.Stored(done.pop(), sample(), True, "")
-    return len(done)
 
 
 @store.kept()
