@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -323,7 +324,7 @@ def main() -> None:
         table.add_column(title, justify="right" if title == "errors" else "left")
     out.print("Many readers. What each row measured, as it comes:")
     rows = [cold()]
-    for row in (*on_default(sizes), *on_smallest_host(sizes)):
+    for row in chain(on_default(sizes), on_smallest_host(sizes)):
         rows.append(row)
         out.print(f"  {row.name}: {row.measured}", *row.errors[:3], markup=False)
     for row in rows:
