@@ -19,7 +19,8 @@ from attnviz.nn.intervention import Intervention, changed_mask
 from attnviz.nn.masks import Mask
 
 # What transformers hands to an attention beside queries, keys, values and mask, and what changes nothing here.
-IGNORED = {"dropout", "sliding_window", "position_ids", "cache_position", "past_key_values", "position_embeddings"}
+IGNORED = {"dropout", "sliding_window", "position_ids", "cache_position", "position_embeddings"}
+IGNORED |= {"cache", "past_key_values"}
 IGNORED |= {"logits_to_keep"}  # of the whole model, passed on to every part
 IGNORED |= {"output_hidden_states", "output_attentions"}
 FORBIDS = -9e3  # what is added to a score and is lower leaves a weight of 0: -10,000, or a dtype's lowest number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -11,7 +12,13 @@ from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.trace import Trace
 
 PROBED = 12  # tokens on which a model shows whether its steps give what a whole run gives
+NAMES = ("cache", "past_key_values")  # of a forward's argument: since transformers 5.24, and before
 CLOSE = 1e-3  # of the largest logit: float32 is off by a hundredth of it
+
+
+def name_in(takes: Collection[str]) -> str | None:
+    """What a forward that takes these arguments calls its cache; None if it takes none."""
+    return next((name for name in NAMES if name in takes), None)
 
 
 def remembered(past: Trace) -> Any:
@@ -37,7 +44,7 @@ def steps_as_it_runs(model: Any) -> bool:
     n = min(PROBED, config.max_len)
     if config.head != "lm" or config.kind == "encoder" or config.attends or config.reads != "text" or n < 3:
         return False
-    if "past_key_values" not in model.takes:
+    if name_in(model.takes) is None:
         return False
     device = next(model.parameters()).device
     ids = (torch.arange(n, device=device)[None] * 7 + 3) % config.vocab_size

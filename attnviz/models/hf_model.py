@@ -177,7 +177,9 @@ class HFModel(Transformer):
         start, batch = past.n_so_far, ids.shape[0]
         run = Run(self.seats, {}, past.intervention, start=start)
         ones = torch.ones(batch, start + ids.shape[1], dtype=torch.long, device=ids.device)
-        given: dict[str, Any] = {"past_key_values": hf_cache.remembered(past), "use_cache": True, "return_dict": True}
+        cache = hf_cache.name_in(self.takes)
+        assert cache is not None  # else this model does not remember
+        given: dict[str, Any] = {cache: hf_cache.remembered(past), "use_cache": True, "return_dict": True}
         given["output_hidden_states"] = True
         if past.source is None:
             given |= {"input_ids": ids, "attention_mask": ones}
