@@ -186,7 +186,8 @@ export class ProvenanceView {
       });
   }
 
-  preview(key) {
+  preview(pointed) {
+    const key = pointed === this.state.path.at(-1).join(":") ? null : pointed; // that one is shown already
     if (key === this.previewed) return;
     this.previewed = key;
     if (this.root.getRootNode().activeElement?.matches("input")) return; // what is being typed stays

@@ -18,7 +18,7 @@ const waitingCharts = new Set();
 let drawingCharts = false;
 let waitingForRest = 0;
 
-/** Knows of each chart whether the reader sees it, or nearly. Until it has looked, a chart counts as seen. */
+/** Knows of each chart whether the reader sees it, or nearly: from the first frame after it came. */
 const sight = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) /** @type {any} */ (target).avSeen = isIntersecting;
@@ -29,7 +29,6 @@ const sight = new IntersectionObserver(
 /** Safari has no idle callback. */
 const whenIdle = (act) =>
   window.requestIdleCallback ? requestIdleCallback(act, { timeout: LATEST }) : Number(setTimeout(act, LATEST));
-const isSeen = (chart) => chart.root.avSeen !== false;
 
 /** Draws what has changed, a chart per frame: the first one need not wait for the others. */
 function drawSoon(chart) {
@@ -40,13 +39,12 @@ function drawSoon(chart) {
 /** What the reader sees is drawn first; the rest when the browser has nothing else to do. */
 function drawInTurn() {
   if (drawingCharts) return;
-  const seen = [...waitingCharts].find(isSeen);
-  if (seen) drawNow(seen);
-  else
+  const next = (seen) => [...waitingCharts].find((chart) => chart.root.avSeen === seen);
+  if (next(true)) drawNow(next(true));
+  else if (next(false))
     waitingForRest ||= whenIdle(() => {
       waitingForRest = 0;
-      const [chart] = waitingCharts;
-      if (chart && !drawingCharts) drawNow(chart);
+      if (next(false) && !drawingCharts) drawNow(next(false));
     });
 }
 
