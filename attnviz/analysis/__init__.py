@@ -13,6 +13,6 @@ vectors on a plane. `causality` exchanges a word and looks who notices, `word_or
 and temperature, `residual` about the stream between layers, `variants` and `cost` about other kinds of attention.
 """
 
-from attnviz.submodules import on_demand
+from attnviz import on_demand
 
 __getattr__, __dir__ = on_demand(__name__, __path__)

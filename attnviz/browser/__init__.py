@@ -8,6 +8,6 @@ into one script. `framing` is the one binary form of all messages, `contract` wr
 from Python. Nothing here imports Streamlit.
 """
 
-from attnviz.submodules import on_demand
+from attnviz import on_demand
 
 __getattr__, __dir__ = on_demand(__name__, __path__)

@@ -6,7 +6,7 @@ carry their units.
 
 from typing import TYPE_CHECKING
 
-from attnviz.submodules import on_demand
+from attnviz import on_demand
 
 if TYPE_CHECKING:
     from attnviz.figures.block import block_diagram

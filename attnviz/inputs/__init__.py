@@ -4,6 +4,6 @@
 `assets` says where the files lie that come with the package.
 """
 
-from attnviz.submodules import on_demand
+from attnviz import on_demand
 
 __getattr__, __dir__ = on_demand(__name__, __path__)

@@ -8,7 +8,7 @@ its weights, `anatomy` takes a model apart, `export` writes it in other forms.
 
 from typing import TYPE_CHECKING
 
-from attnviz.submodules import on_demand
+from attnviz import on_demand
 
 if TYPE_CHECKING:
     from attnviz.models.catalogue import load, load_archive

@@ -9,7 +9,7 @@ differently; `reference` is the same in NumPy, written to be read. Imports nothi
 
 from typing import TYPE_CHECKING
 
-from attnviz.submodules import on_demand
+from attnviz import on_demand
 
 if TYPE_CHECKING:
     from attnviz.nn.attention import AttentionTrace, attend

@@ -4,6 +4,6 @@
 keep the weights on the way, `induction_warmup` helps a head form, and `command` is `python -m attnviz train`.
 """
 
-from attnviz.submodules import on_demand
+from attnviz import on_demand
 
 __getattr__, __dir__ = on_demand(__name__, __path__)

@@ -180,6 +180,11 @@ def test_what_would_run_a_strangers_code_is_never_written(pattern):
     assert not hits, "\n".join(hits)
 
 
+def test_the_package_is_a_table_of_contents():
+    entries = [one.name for one in PACKAGE.iterdir() if one.name != "__pycache__"]
+    assert len(entries) <= 15, sorted(entries)
+
+
 def test_modules_and_pages_stay_as_short_as_contributing_says():
     """CONTRIBUTING.md, "Style": a module that is longer is two."""
     scripts = (PACKAGE / "browser" / "frontend").rglob("*.js")

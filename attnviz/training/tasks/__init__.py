@@ -8,7 +8,7 @@ tales                  hidden words in sentences of a small grammar           ta
 digits                 handwritten digits of 8 × 8 pixels, vision             digits.py
 """
 
-from attnviz.submodules import on_demand
+from attnviz import on_demand
 from attnviz.training.tasks.batch import IGNORED, Batch, Role, Task
 from attnviz.training.tasks.dates import Dates
 from attnviz.training.tasks.digits import Digits
