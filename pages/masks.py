@@ -3,6 +3,7 @@
 import streamlit as st
 
 from attnviz.web import shell
+from attnviz.web.at_once import at_once
 from attnviz.web.masks import parts, state, text
 
 shell.ensure()
@@ -13,10 +14,10 @@ lesson, inputs = state.open_lesson()
 def who_may_look() -> None:
     """The mask, one head before and after it, and what became of the outputs."""
     settings = state.adopt(lesson, inputs)
-    effect = state.effect(settings, inputs)
+    effect, asked = at_once(lambda: state.effect(settings, inputs), lambda: state.prediction(inputs))
     lesson.question("Who may look at whom?")
     sentence = st.container()
-    hides = not parts.prediction(lesson, inputs) and settings.mask == state.asked_mask(inputs)
+    hides = not parts.prediction(lesson, asked) and settings.mask == state.asked_mask(inputs)
     with sentence:
         lesson.sentence(text.summary(settings, effect, hides=hides))
     parts.controls(lesson, settings, effect)

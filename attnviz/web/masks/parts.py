@@ -29,9 +29,8 @@ MOST_PADS = 16  # of [PAD] drawn one by one
 # ---- the mask and what it does -----------------------------------------------------------------------
 
 
-def prediction(lesson: Lesson[Settings], inputs: shell.Inputs) -> bool:
+def prediction(lesson: Lesson[Settings], asked: state.Asked) -> bool:
     """Whose outputs a mask changes more; whether the page may show it."""
-    asked = state.prediction(inputs.model, inputs.text, state.asked_mask(inputs))
     return asked is None or lesson.predict("thirds", *asked)
 
 

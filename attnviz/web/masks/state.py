@@ -25,6 +25,9 @@ from attnviz.web.masks import patterns, text
 VIEWS = ("before", "after", "change")  # the matrices, each under the key "masks-…"
 PASSED = "masks:passed"  # what they were last told to show
 INPUTS = "masks:inputs"  # what the tokens in the settings are tokens of
+Asked = (
+    tuple[str, list[str], str, str] | None
+)  # a question as `Lesson.predict` takes it; None: neither is clearly right
 LONGEST_WORD = 40  # characters of what is put in the place of a word: more is no token of a vocabulary
 OTHER_TEXTS = ("Birds sing at dawn.", "Yes.")  # the rest of the padded batch
 
@@ -173,12 +176,17 @@ def asked_mask(inputs: shell.Inputs) -> str:
     return "none" if cache.model(inputs.model).transformer.config.kind == "decoder" else "causal"
 
 
+def prediction(inputs: shell.Inputs) -> Asked:
+    """Which outputs change more under the mask that the reader is asked about."""
+    return _prediction(inputs.model, inputs.text, asked_mask(inputs))
+
+
 @store.kept()
-def prediction(name: str, text_: str, mask: str) -> tuple[str, list[str], str, str] | None:
-    """Which outputs change more under a mask: as `Lesson.predict` takes it; None where neither clearly does."""
-    return text.thirds(
-        cache.trace(name, text_), cache.trace(name, text_, Intervention(mask=cast(MaskName, mask))), mask
-    )
+def _prediction(name: str, text_: str, mask: str) -> Asked:
+    masked = cache.trace(
+        name, text_, Intervention(mask=cast(MaskName, mask))
+    )  # first: the effect begins with the other one
+    return text.thirds(cache.trace(name, text_), masked, mask)
 
 
 # ---- the exchange of a word --------------------------------------------------------------------------
