@@ -177,11 +177,11 @@ def test_a_date_is_answered_and_each_attention_shown(page: Page, file: Path) -> 
     assert address(page)["stack"] == "encoder"
 
 
-@pytest.mark.parametrize("options", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}], ids=str)
+@pytest.mark.parametrize("options", [{"color_scheme": "dark"}, {"viewport": {"width": 320, "height": 640}}], ids=str)
 def test_axe_finds_nothing_serious_and_nothing_runs_over(browser: Browser, file: Path, options: dict[str, Any]) -> None:
     context = browser.new_context(offline=True, **options)
     page = context.new_page()
-    go(page, file, model="induction", text="Mr Dursley met", off="0.1", q="2")
+    go(page, file, model="induction", text="Mr Dursley met", off="0.1", q="2", k="1", whole="1", temp="0.5")
     assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     context.close()
