@@ -381,3 +381,11 @@ def test_links_are_those_of_the_app() -> None:
     ]
     script = "give(inputs.map((query) => live_link.viewFromQuery(query)))"
     assert run_node(script, inputs=bad) == json.loads(json.dumps([ViewState().to_dict()] * len(bad)))
+
+
+def test_a_link_without_a_text_shows_one_that_its_model_reads() -> None:
+    models = [{"name": name, "reads": "text", "text": live.FIRST[name]} for name in ("austen", "dates")]
+    script = """give(inputs.texts.map((text) => live_link.readAddress(
+      "#model=dates", { model: "austen", text, stack: "self" }, inputs.models).text))"""
+    texts = [live.FIRST["austen"], "what a visitor wrote"]
+    assert run_node(script, inputs={"models": models, "texts": texts}) == [live.FIRST["dates"], texts[1]]

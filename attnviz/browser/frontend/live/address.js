@@ -25,6 +25,12 @@ const LONGEST_OFF = 200; // heads
  * @typedef {import("./model-files.js").Offered[]} Models
  */
 
+/** The text to show of a model; one that nobody wrote gives way to that model's own. @param {Models} models */
+export function textFor(model, text, models) {
+  const own = models.find(({ name }) => name === model)?.text;
+  return own && models.some((one) => one.text === text) ? own : text;
+}
+
 const ofImages = (models, model) => models.find(({ name }) => name === model)?.reads === "image";
 
 /**
@@ -47,7 +53,7 @@ export function readAddress(hash, first, models) {
   if (ofImages(models, shown.model)) return { ...shown, picture: readPicture(query, first.picture) };
   return {
     ...shown,
-    text: (query.text ?? first.text).slice(0, LONGEST_TEXT),
+    text: (query.text ?? textFor(shown.model, first.text, models)).slice(0, LONGEST_TEXT),
     stack: /** @type {any} */ (["self", "cross", "encoder"].find((name) => name === query.stack) ?? first.stack),
     state: viewFromQuery(query),
   };

@@ -2,6 +2,7 @@
    next. */
 import { mount } from "../attention/view.js";
 import { byId, el } from "../core/dom.js";
+import { textFor } from "./address.js";
 import { HeadsOff } from "./heads-off.js";
 import { NextWords } from "./next-words.js";
 
@@ -81,10 +82,10 @@ export class TextSide {
 
   /* ---- what the page does ------------------------------------------------------------------- */
 
-  /** What is left of the settings for another model; a text that nobody wrote becomes that model's example. */
-  turnTo({ text }) {
-    const untouched = this.page.models.some((one) => one.text === this.page.shown.text);
-    return { text: untouched ? text : this.page.shown.text, stack: "self", state: this.withoutCells() };
+  /** What is left of the settings for another model. */
+  turnTo({ name }) {
+    const text = textFor(name, this.page.shown.text, this.page.models);
+    return { text, stack: "self", state: this.withoutCells() };
   }
 
   /** Takes what shall be shown. */
