@@ -358,6 +358,25 @@ give(inputs.map((state) => ({ query: viewQuery(state), back: viewFromQuery(viewQ
 """
 
 
+WORKERS = {
+    "none": "delete window.Worker",
+    "one that does not start": """window.Worker = class {
+      constructor() { setTimeout(() => this.onerror(new Event("error"))); }
+      postMessage() {}
+    }""",
+}
+
+
+@pytest.mark.parametrize("worker", WORKERS.values(), ids=WORKERS)
+def test_a_browser_that_gives_no_worker_is_told_of_in_a_sentence(page: Page, file: Path, worker: str) -> None:
+    page.add_init_script(worker)
+    page.goto(file.as_uri())
+    trouble = page.locator("#live-trouble")
+    expect(trouble).to_contain_text("worker")
+    page.get_by_label("Model", exact=True).select_option("Induction")  # which must not take the sentence away
+    expect(trouble).to_contain_text("worker")
+
+
 def test_links_are_those_of_the_app() -> None:
     states = [
         ViewState(),

@@ -12,6 +12,8 @@ import { TextSide } from "./text-side.js";
 
 const NOTE_PAUSE = 200; // ms after the last change: addresses are slow to write, and browsers refuse many a second
 
+const NO_WORKER = "This browser gives the page no worker, and the model cannot run without one.";
+
 const jsonOf = (id) => JSON.parse(byId(id).textContent);
 
 export class LivePage {
@@ -43,11 +45,10 @@ export class LivePage {
   }
 
   async start() {
-    this.turn();
     try {
       this.desk = new Desk(byId("attnviz-worker").textContent, (answer) => this.hear(answer));
     } catch {
-      return this.trouble("This browser gives the page no worker, and the model cannot run without one.");
+      this.desk = null;
     }
     await this.open();
   }
@@ -107,7 +108,8 @@ export class LivePage {
     this.about = null;
     byId("live-choose").hidden = true;
     this.turn();
-    this.trouble("");
+    this.trouble(this.desk ? "" : NO_WORKER);
+    if (!this.desk) return;
     const bar = byId("live-progress");
     bar.hidden = offered.file === null;
     try {
@@ -132,7 +134,7 @@ export class LivePage {
   }
 
   hear(answer) {
-    if (!this.about && answer.kind !== "open") return; // of the model that was left
+    if (!this.about && !["open", "failed"].includes(answer.kind)) return; // of the model that was left
     if (answer.error) {
       this.side.settle(true);
       return this.trouble(answer.error);

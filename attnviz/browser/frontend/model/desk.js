@@ -1,5 +1,7 @@
 /* desk.js: the page's side of the worker: what is asked, and the answers to the newest question. */
 
+const FAILED = "The browser has not started the model’s worker, or has ended it. Open the page anew.";
+
 export class Desk {
   /**
    * @param {string} source of the worker
@@ -12,11 +14,13 @@ export class Desk {
     this.address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     this.worker = new Worker(this.address);
     this.worker.onmessage = ({ data }) => this.answer(data);
-    this.worker.onerror = () => onAnswer({ kind: "run", error: "The model has stopped. Open the page anew." });
+    this.failed = false;
+    this.worker.onerror = () => this.fail();
   }
 
   /** @param {any} question @param {Transferable[]} [given] */
   ask(question, given = []) {
+    if (this.failed) return this.fail();
     this.number += 1;
     this.worker.postMessage({ number: this.number, ...question }, given);
   }
@@ -29,6 +33,12 @@ export class Desk {
   stop() {
     this.worker.terminate();
     URL.revokeObjectURL(this.address);
+  }
+
+  /** The browser did not start the worker, or has ended it: nothing that is asked will be answered. */
+  fail() {
+    this.failed = true;
+    this.onAnswer({ kind: "failed", error: FAILED });
   }
 
   answer(data) {
