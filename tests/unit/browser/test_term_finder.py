@@ -29,6 +29,8 @@ def found(text: str, signs_only: bool = False) -> list[tuple[str, str]]:
         ("Heads and layers; queries, keys, values", [("Heads", "head"), ("layers", "layer"), ("queries", "query"),
                                                       ("keys", "key"), ("values", "value")]),
         ("attention weights, a sink", [("attention weights", "weight"), ("sink", "attention sink")]),
+        ("Attention\nweights of masks", [("Attention\nweights", "weight"), ("masks", "mask")]),
+        ("[CLS][SEP] “[CLS]” _head head_", [("[CLS]", "[CLS]"), ("[SEP]", "[SEP]"), ("[CLS]", "[CLS]")]),
         ("LayerNorm, layernorm", [("LayerNorm", "LayerNorm")]),
         ("ahead monkey tokenizers", [("tokenizers", "tokenizer")]),
         ("τ = 2, √dₖ, q·k", [("τ", "temperature"), ("√dₖ", "√dₖ"), ("q·k", "q·k")]),

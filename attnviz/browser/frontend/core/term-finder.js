@@ -11,33 +11,46 @@
  * @property {string} pattern a regular expression, or ""
  *
  * @typedef {{start: number, end: number, entry: number}} Place
- * @typedef {{pattern: RegExp, entries: number[], signs: boolean[]}} Finder
+ * @typedef {{entry: number, sign: boolean}} Known
+ * @typedef {{all: RegExp, known: Map<string, Known>, signs: {entry: number, pattern: RegExp}[]}} Finder
  */
+
+const BEFORE = "(?<![\\p{L}\\p{N}_])"; // no word goes on here
+const AFTER = "(?![\\p{L}\\p{N}_])";
 
 const escapeSign = (/** @type {string} */ text) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 
 const isSign = (/** @type {string} */ spelling) => spelling.startsWith("[");
 
-function spellingSource(/** @type {string} */ spelling) {
-  const whole = escapeSign(spelling).replace(/ /g, "\\s");
-  if (isSign(spelling)) return whole;
-  const first = spelling[0];
-  const plain = /^[a-z]/.test(spelling) && !/[·_]/.test(spelling);
-  const either = plain ? `[${first}${first.toUpperCase()}]${whole.slice(1)}(?:e?s)?` : whole;
-  return `(?<![\\p{L}\\p{N}_])${either}(?![\\p{L}\\p{N}_])`;
+/** How a spelling may be written. */
+function writtenAs(/** @type {string} */ spelling) {
+  if (!/^[a-z]/.test(spelling) || /[·_]/.test(spelling)) return [spelling];
+  const capital = spelling[0].toUpperCase() + spelling.slice(1);
+  return ["", "s", "es"].flatMap((ending) => [spelling + ending, capital + ending]);
 }
 
-/** What finds the entries' terms. @param {Entry[]} entries @returns {Finder} */
+/**
+ * What finds the entries' terms. One expression finds them all, and a table tells which one it was: groups, or a look
+ * around at each term, would make the browser compile for a tenth of a second.
+ * @param {Entry[]} entries
+ * @returns {Finder}
+ */
 export function termFinder(entries) {
-  const spellings = entries.flatMap(({ term, also, pattern }, entry) => [
-    ...[term, ...also].map((text) => ({ entry, source: spellingSource(text), sign: isSign(text), long: text.length })),
-    ...(pattern ? [{ entry, source: pattern, sign: true, long: 0 }] : []),
-  ]);
-  spellings.sort((a, b) => b.long - a.long); // "attention weight" before "attention"
+  const spellings = entries.flatMap(({ term, also }, entry) => [term, ...also].map((text) => ({ text, entry })));
+  spellings.sort((a, b) => b.text.length - a.text.length); // "attention weight" before "attention"
+  const known = new Map();
+  for (const { text, entry } of spellings)
+    for (const one of writtenAs(text)) if (!known.has(one)) known.set(one, { entry, sign: isSign(text) });
+  const written = [...known.keys()].sort((a, b) => b.length - a.length);
+  const sources = (/** @type {string[]} */ texts) => texts.map((text) => escapeSign(text).replace(/ /g, "\\s"));
+  const patterns = entries.map(({ pattern }) => pattern);
+  const words = `${BEFORE}(?:${sources(written.filter((text) => !isSign(text))).join("|")})${AFTER}`;
   return {
-    pattern: new RegExp(spellings.map(({ source }) => `(${source})`).join("|"), "gu"),
-    entries: spellings.map(({ entry }) => entry),
-    signs: spellings.map(({ sign }) => sign),
+    all: new RegExp([...sources(written.filter(isSign)), ...patterns.filter(Boolean), words].join("|"), "gu"),
+    known,
+    signs: patterns.flatMap((pattern, entry) =>
+      pattern ? [{ entry, pattern: new RegExp(`^(?:${pattern})$`, "u") }] : [],
+    ),
   };
 }
 
@@ -48,15 +61,15 @@ export function termFinder(entries) {
  * @param {boolean} [signsOnly] in a token of the reader's text
  * @returns {Place[]}
  */
-export function findTerms({ pattern, entries, signs }, text, signsOnly = false) {
+export function findTerms({ all, known, signs }, text, signsOnly = false) {
   /** @type {Place[]} */
   const places = [];
-  for (const match of text.matchAll(pattern)) {
-    const which = match.findIndex((group, i) => i > 0 && group !== undefined) - 1,
-      end = match.index + match[0].length;
-    const quoted = text[match.index - 1] === "“" && text[end] === "”";
-    if (!signs[which] && (signsOnly || quoted)) continue;
-    places.push({ start: match.index, end, entry: entries[which] });
+  for (const { 0: written, index: start } of text.matchAll(all)) {
+    const end = start + written.length;
+    const term = known.get(written.replace(/\s/g, " "));
+    const { entry } = term ?? signs.find(({ pattern }) => pattern.test(written));
+    const quoted = text[start - 1] === "“" && text[end] === "”";
+    if (!term || term.sign || !(signsOnly || quoted)) places.push({ start, end, entry });
   }
   return places;
 }
