@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import numpy as np
@@ -246,59 +243,6 @@ def test_a_folder_has_large_models_beside_it(tmp_path: Path, browser: Browser, m
     page.wait_for_selector("#attnviz-live[data-ready]")
     assert page.locator("#live-trouble").is_hidden()
     context.close()
-
-
-LEAVE = """() => {
-  const text = document.getElementById("live-text"), model = document.getElementById("live-model");
-  text.value = "The fox";
-  text.dispatchEvent(new Event("input"));
-  model.value = "tales";
-  model.dispatchEvent(new Event("change"));
-}"""
-
-
-class Counted(SimpleHTTPRequestHandler):
-    """Any static host: files of a folder, the requests counted with their answers."""
-
-    answers: ClassVar[list[tuple[str, int]]] = []
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        self.answers.append((self.path, int(code)))
-
-    def end_headers(self) -> None:
-        self.send_header("Cache-Control", "no-cache")  # the browser asks each time whether there is something newer
-        super().end_headers()
-
-
-def test_a_second_visit_asks_a_static_host_for_nothing_but_whether_it_is_new(
-    tmp_path: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "LARGE", 200_000)
-    live.write_folder(tmp_path, [load("induction"), load("tales")])
-    host = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Counted, directory=str(tmp_path)))
-    threading.Thread(target=host.serve_forever, daemon=True).start()
-    context = browser.new_context()
-    visits = []
-    for _ in range(2):
-        Counted.answers.clear()
-        page = context.new_page()
-        page.goto(f"http://127.0.0.1:{host.server_port}/#model=tales&text=The+old+fox")
-        page.wait_for_selector("#attnviz-live[data-ready]")
-        page.get_by_role("textbox", name="Text").fill("The old fox saw a bird.")
-        expect(page.locator(".av-chip")).to_have_count(len(load("tales").encode("The old fox saw a bird.")))
-        visits.append(list(Counted.answers))
-        page.close()
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"http://127.0.0.1:{host.server_port}/#model=induction&text=Mr+Dursley")
-    page.wait_for_selector("#attnviz-live[data-ready]")
-    page.evaluate(LEAVE)  # while an answer of the first model is under way
-    expect(page.locator(".av-chip")).to_have_text(list(load("tales").encode("The fox").labels))
-    assert errors == [] and page.locator("#live-trouble").is_hidden()
-    context.close()
-    host.shutdown()
-    assert visits[0] == [("/", 200), ("/models/tales.attnviz", 200)]
-    assert visits[1] == [("/", 304), ("/models/tales.attnviz", 304)]
 
 
 def test_the_page_may_load_nothing_and_send_nothing() -> None:

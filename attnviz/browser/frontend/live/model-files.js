@@ -39,11 +39,11 @@ async function checked(bytes, { title, bytes: size, sha256 }) {
   return bytes;
 }
 
-/** Downloads a file, of which the size is known. */
-async function fetched({ file, title, bytes: size }, onProgress) {
+/** Downloads a file, of which the size is known. @param {Offered} offered */
+async function fetched({ file, title, bytes: size, sha256 }, onProgress) {
   let response;
   try {
-    response = await fetch(file);
+    response = await fetch(`${file}?${sha256.slice(0, 16)}`); // of a newer page, never an older file from the cache
   } catch {
     throw new Error(`${title} could not be fetched: the page has no way to ${file}. Choose the file below.`);
   }
