@@ -6,7 +6,6 @@ from importlib.util import find_spec
 EXTRAS = {
     "streamlit": ("streamlit", "app"),
     "plotly": ("plotly", "app"),
-    "pandas": ("pandas", "app"),
     "PIL": ("pillow", "app"),
     "pydantic_settings": ("pydantic-settings", "app"),
     "prometheus_client": ("prometheus-client", "app"),

@@ -24,7 +24,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    check_installed("The app", "streamlit", "plotly", "pandas", "PIL", "pydantic_settings")
+    check_installed("The app", "streamlit", "plotly", "PIL", "pydantic_settings")
     from attnviz.web import limits
 
     if options.show_limits:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +16,7 @@ from attnviz.browser.attention_message import one_layer
 from attnviz.formatting import number, percent, scientific
 from attnviz.nn import positions
 from attnviz.nn.transformer import Transformer
+from attnviz.web.components import bridge
 from attnviz.web.lesson import Lesson
 from attnviz.web.positions.text import GUESSES
 from tests.pages.driver import SENTENCE, Page, beginning, chart_titles, charts, numbers, opened, values, views
@@ -279,6 +283,18 @@ def test_each_thing_to_try_sets_the_page_up() -> None:
         assert told in app.prose + " ".join(chart_titles(app)), i
     again = opened("positions", **app.link)
     assert again.prose == app.prose and chart_titles(again) == chart_titles(app)
+
+
+def test_the_pictures_can_be_saved_as_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "reported", lambda key, name: True if name == "csv" else None)
+    sent = [chart["file"] for chart in values(opened("positions"), "attnviz_chart")]
+    files = {name: list(csv.reader(io.StringIO(text, newline=""))) for name, text, _ in sent}
+    names, *rows = files["attnviz-positions-encoding.csv"]
+    assert names == ["position", *map(str, range(384))] and [row[0] for row in rows] == [
+        str(i) for i in range(len(rows))
+    ]
+    assert rows[0][1:5] == ["0.0", "1.0", "0.0", "1.0"]  # sin 0, cos 0
+    assert all(len(row) == len(table[0]) > 1 for table in files.values() for row in table)
 
 
 def test_the_link_restores_everything() -> None:

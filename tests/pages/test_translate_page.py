@@ -18,7 +18,7 @@ from attnviz.generation.sampling import prompt, say, whole
 from attnviz.models.model import Model
 from attnviz.web.translate import state, text
 from attnviz.web.translate.answer import MAX_NEW_TOKENS, Answer
-from tests.pages.driver import Page, header, opened, views, writer
+from tests.pages.driver import Page, header, opened, values, views, writer
 from tests.support.models import loaded
 
 DATE = "the 3rd of March 2021"
@@ -105,10 +105,10 @@ def test_another_token_is_gone_on_from(app: Page, dates: Model) -> None:
 
 def test_beams_are_the_librarys(app: Page, dates: Model) -> None:
     app.choose(beams=8)
-    table = app.table[0].value.map(lambda cell: cell.replace("\\", ""))  # what Markdown reads as written
+    cells = [[cell[0] for cell in row["cells"]] for row in values(app, "attnviz_table")[0]["rows"]]
     found = beam(dates, DATE, 8, MAX_NEW_TOKENS)
-    assert table["answer"].tolist() == [one.text + ("" if one.ended else " …") for one in found]
-    assert table["mean log p"].tolist() == ["> −0.001", *(f"−{-one.score:.3f}" for one in found[1:])]
+    assert [row[2] for row in cells] == [one.text + ("" if one.ended else " …") for one in found]
+    assert [row[0] for row in cells] == ["> −0.001", *(f"−{-one.score:.3f}" for one in found[1:])]
     assert any("with a mean log p of more than −0.001 per token" in text.value for text in app.text)
 
 

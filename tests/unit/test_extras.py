@@ -53,9 +53,9 @@ def test_every_extra_is_declared_with_its_packages():
 def test_the_sentence_names_what_for_which_package_and_which_extra(monkeypatch):
     hide(monkeypatch, "plotly")
     check_installed("Nothing")
-    check_installed("A table", "pandas")
+    check_installed("A picture", "PIL")
     with pytest.raises(MissingPackageError) as caught:
-        check_installed("A figure", "pandas", "plotly")
+        check_installed("A figure", "PIL", "plotly")
     assert str(caught.value) == 'A figure needs the package plotly: pip install "attnviz[app]".'
     assert isinstance(caught.value, attnviz.ModelError) and isinstance(caught.value, ImportError)
 
@@ -140,7 +140,7 @@ def test_a_translator_names_its_extra(monkeypatch):
         attnviz.load("bergamot-en-pt")
 
 
-@pytest.mark.parametrize("module", ["streamlit", "plotly", "pandas", "PIL"])
+@pytest.mark.parametrize("module", ["streamlit", "plotly", "PIL"])
 def test_serve_names_the_extra_instead_of_a_traceback(module, monkeypatch, capsys):
     hide(monkeypatch, module)
     assert main(["serve"]) == 1

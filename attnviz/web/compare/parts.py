@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -16,7 +15,7 @@ from attnviz.web.compare import state, text
 from attnviz.web.compare.shown import Shown
 from attnviz.web.compare.state import Settings
 from attnviz.web.components import attention_view
-from attnviz.web.components.chart import clicked
+from attnviz.web.components.chart import Table, clicked, of_rows
 from attnviz.web.components.table import choice, table
 from attnviz.web.lesson import Lesson, Try
 
@@ -157,24 +156,22 @@ def difference(lesson: Lesson[Settings], shown: Shown) -> None:
     st.caption(" ".join(filter(None, (shell.escaped(text.only(shown)), text.COLOURS))))
 
 
-def _numbers(shown: Shown) -> pd.DataFrame:
+def _numbers(shown: Shown) -> Table:
     found, (in_a, in_b) = shown.found, shown.labels
-    return pd.DataFrame(
-        [
-            {
-                "query": in_a[query[0]],
-                "query_a": query[0],
-                "query_b": query[1],
-                "key": in_b[key[1]],
-                "key_a": key[0],
-                "key_b": key[1],
-                "a": float(found.a[y, x]),
-                "b": float(found.b[y, x]),
-                "difference": float(found.difference[y, x]),
-            }
-            for y, query in enumerate(found.pairs)
-            for x, key in enumerate(found.pairs)
-        ]
+    return of_rows(
+        {
+            "query": in_a[query[0]],
+            "query_a": query[0],
+            "query_b": query[1],
+            "key": in_b[key[1]],
+            "key_a": key[0],
+            "key_b": key[1],
+            "a": float(found.a[y, x]),
+            "b": float(found.b[y, x]),
+            "difference": float(found.difference[y, x]),
+        }
+        for y, query in enumerate(found.pairs)
+        for x, key in enumerate(found.pairs)
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import streamlit as st
 
 from attnviz.browser import bundle
@@ -13,10 +16,10 @@ from attnviz.inputs.assets import ASSETS
 from attnviz.web.components import bridge
 
 if TYPE_CHECKING:
-    import pandas as pd
     import plotly.graph_objects as go
 
-    Numbers: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
+Table: TypeAlias = Mapping[str, Iterable[Any]]  # columns of one length by name
+Numbers: TypeAlias = Table | Callable[[], Table]
 
 # plotly.js's own build for flat charts: a third of the one in plotly's package, so that the first chart of a visit
 # stands a second earlier. Declaring a component is how Streamlit serves a folder.
@@ -37,10 +40,27 @@ _mount = bridge.component(
 )
 
 
-def csv_text(table: pd.DataFrame) -> str:
-    """A table as CSV in which no text begins a formula."""
-    columns = {name: x.map(csv_cell) if x.dtype.kind not in "biufc" else x for name, x in table.items()}
-    return table.assign(**columns).rename(columns=csv_cell).to_csv(index=False)
+def csv_text(table: Table) -> str:
+    """A table as CSV in which no text begins a formula; a number that is not known is an empty cell.
+
+    Without pandas, which would take a server 70 MB for it.
+    """
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(map(csv_cell, table))
+    columns = [np.asarray(column) if hasattr(column, "__array__") else column for column in table.values()]
+    writer.writerows([_known(csv_cell(cell)) for cell in row] for row in zip(*columns, strict=True))
+    return written.getvalue()
+
+
+def _known(cell: Any) -> Any:
+    return "" if cell is None or cell != cell else cell  # only NaN differs from itself
+
+
+def of_rows(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """A table of rows that have the same fields."""
+    listed = list(rows)
+    return {name: [row[name] for row in listed] for name in listed[0]} if listed else {}
 
 
 def chart(

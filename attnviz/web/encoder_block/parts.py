@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -14,6 +13,7 @@ from attnviz.formatting import numbers, percent
 from attnviz.nn import reference
 from attnviz.nn.layers import TransformerEncoderLayer
 from attnviz.web import shell
+from attnviz.web.components.chart import Table
 from attnviz.web.components.dial import dial
 from attnviz.web.encoder_block import state, text
 from attnviz.web.encoder_block.state import Run, Settings
@@ -63,7 +63,7 @@ def diagrams(lesson: Lesson[Settings], run: Run, token: int, layer: int) -> None
                 figures.block_diagram(lengths, pre, widest, shell.palette()),
                 title=f"{name} ({whose})",
                 alt=text.stages(run.labels[token], layer, lengths),
-                data=partial(pd.DataFrame, lengths.items(), columns=["stage", "norm"]),
+                data={"stage": lengths.keys(), "norm": lengths.values()},
                 file=f"block-{'pre' if pre else 'post'}",
             )
 
@@ -90,7 +90,7 @@ def norm(lesson: Lesson[Settings], run: Run) -> None:
         figures.norm_rows(list(rows.items()), shell.palette()),
         title=text.standardised(step.standard),
         alt=text.moments(rows),
-        data=lambda: pd.DataFrame({**rows, "γ": step.gain, "β": step.shift}),
+        data={**rows, "γ": step.gain, "β": step.shift},
         file="layernorm",
     )
     lesson.write_link(run.inputs)
@@ -110,7 +110,7 @@ def hidden_units(lesson: Lesson[Settings], run: Run) -> None:
         figures.activation_curves(residual.activations(into.min(), into.max()), activation, into, shell.palette()),
         title=text.switched_on(off, run.title, activation),
         alt=f"Curves of ReLU and GELU over a histogram of {len(into)} hidden units, {percent(off)} of them below 0.",
-        data=lambda: pd.DataFrame({"into": into, "out": out}),
+        data={"into": into, "out": out},
         file="hidden-units",
     )
 
@@ -136,7 +136,7 @@ def additions(lesson: Lesson[Settings], run: Run) -> None:
         figures.branch_bars(shares, token, labels[token], shell.palette()),
         title=f"Bars: mean of all {len(labels)} tokens. Diamonds: “{labels[token]}”",
         alt=text.shares(**means),
-        data=lambda: pd.DataFrame({**means, **of_token}),
+        data={**means, **of_token},
         file="branches",
     )
 
@@ -158,11 +158,11 @@ def drift(lesson: Lesson[Settings], run: Run) -> None:
     )
 
 
-def drift_table(plane: residual.Drift, labels: tuple[str, ...]) -> pd.DataFrame:
+def drift_table(plane: residual.Drift, labels: tuple[str, ...]) -> Table:
     """Layer, token and place in the plane: a row per layer and token."""
     layer, position = np.indices(plane.points.shape[:2]).reshape(2, -1)
-    table = {"layers passed": layer, "position": position, "token": [labels[i] for i in position]}
-    return pd.DataFrame(table | {f"direction {i}": plane.points[layer, position, i] for i in (0, 1)})
+    table: dict[str, Any] = {"layers passed": layer, "position": position, "token": [labels[i] for i in position]}
+    return table | {f"direction {i}": plane.points[layer, position, i] for i in (0, 1)}
 
 
 @shell.fragment
@@ -225,7 +225,7 @@ def depth_lines(
         figures.depth_lines(post, pre, *axes, shell.palette()),
         title=title,
         alt=f"Post-norm {numbers(post)}; pre-norm {numbers(pre)}.",
-        data=lambda: pd.DataFrame({axes[0]: range(len(post)), "post-norm": post, "pre-norm": pre}),
+        data={axes[0]: range(len(post)), "post-norm": post, "pre-norm": pre},
         file=name,
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
 from attnviz.analysis import agreement, erasure, evidence, flow, gradients
 from attnviz.analysis.evidence import METHODS, Method
 from attnviz.web import cache, shell
+from attnviz.web.components.chart import Table
 from attnviz.web.components.table import table
 from attnviz.web.evidence import state, text
 from attnviz.web.evidence.shown import Shown
@@ -116,10 +116,11 @@ def picture(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:
             st.caption(text.complete(shown.found.integrated))
 
 
-def _numbers(shown: Shown, methods: list[Method]) -> pd.DataFrame:
-    columns: dict[str, list[float]] = {one: shown.found.values[one].tolist() for one in methods}
+def _numbers(shown: Shown, methods: list[Method]) -> Table:
     compared = [position in shown.found.own for position in range(len(shown.labels))]
-    return pd.DataFrame({"position": range(len(shown.labels)), "token": shown.labels, "compared": compared, **columns})
+    return {"position": range(len(shown.labels)), "token": shown.labels, "compared": compared} | {
+        one: shown.found.values[one] for one in methods
+    }
 
 
 def agreements(lesson: Lesson[Settings], shown: Shown) -> None:

@@ -13,12 +13,12 @@ from attnviz import figures
 from attnviz.nn import attention, reference
 from attnviz.web import cache, course, shell
 from attnviz.web.components import attention_view, start_view
-from attnviz.web.components.chart import chart
+from attnviz.web.components.chart import Table, chart
 from attnviz.web.explore import state, text
 from attnviz.web.lesson import LONGEST
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
@@ -86,11 +86,11 @@ def downstream(inputs: shell.Inputs, shown: state.Shown) -> None:
     )
 
 
-def _table(moved: Sequence[Sequence[float]], labels: Sequence[str]) -> pd.DataFrame:
+def _table(moved: Sequence[Sequence[float]], labels: Sequence[str]) -> Table:
     """The change of each token's vector, relative to its norm: a row per layer."""
-    import pandas as pd  # not for the first look, which has no table
-
-    return pd.DataFrame(moved, columns=[f"{i} {label}" for i, label in enumerate(labels)]).rename_axis("layer")
+    by_token = zip(*moved, strict=True)
+    columns = {f"{i} {label}": column for i, (label, column) in enumerate(zip(labels, by_token, strict=True))}
+    return {"layer": range(len(moved)), **columns}
 
 
 def behind() -> None:

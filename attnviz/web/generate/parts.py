@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 import torch
 
@@ -15,6 +14,7 @@ from attnviz.generation import sampling
 from attnviz.nn.transformer import Transformer
 from attnviz.web import shell
 from attnviz.web.components.attention_view import attention_view
+from attnviz.web.components.chart import Table
 from attnviz.web.components.dial import dial
 from attnviz.web.components.generation_view import Candidate, Chip, writer
 from attnviz.web.generate import state, text
@@ -147,7 +147,7 @@ def temperatures(lesson: Lesson[Settings], settings: Settings, scene: Scene) -> 
         st.caption("Top k and top p cut the list above, from which a token is drawn at random.")
     with right:
         three = (likeliest.plain, likeliest.inside, likeliest.outside)
-        data = pd.DataFrame({"token": labels, **dict(zip(("plain", "attention", "output"), three, strict=True))})
+        data = {"token": labels, **dict(zip(("plain", "attention", "output"), three, strict=True))}
         inside, outside = settings.inside, settings.outside
         figure = figures.token_dots(
             labels,
@@ -217,13 +217,11 @@ def sink_shares(lesson: Lesson[Settings], sink: sinks.Sink) -> None:
     )
 
 
-def shares_table(shares: torch.Tensor) -> pd.DataFrame:
+def shares_table(shares: torch.Tensor) -> Table:
     """Layer, head, share: a row per head."""
     n_layers, n_heads = shares.shape
     cells = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
-    return pd.DataFrame(
-        {"layer": [a for a, _ in cells], "head": [b for _, b in cells], "share": shares.flatten().tolist()}
-    )
+    return {"layer": [a for a, _ in cells], "head": [b for _, b in cells], "share": shares.flatten()}
 
 
 def sink_losses(lesson: Lesson[Settings], sink: sinks.Sink, labels: tuple[str, ...]) -> None:
@@ -234,7 +232,7 @@ def sink_losses(lesson: Lesson[Settings], sink: sinks.Sink, labels: tuple[str, .
         figures.paired_bars(labels, before, after, names, "nats", palette, first=2),
         title=text.loss_title(sink),
         alt=text.loss_title(sink),
-        data=pd.DataFrame({"token": labels, "loss": before, "loss_without_first": after}),
+        data={"token": labels, "loss": before, "loss_without_first": after},
         file="sink-loss",
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -14,7 +13,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.inputs.sample import sample
 from attnviz.web import cache, shell
-from attnviz.web.components.chart import clicked
+from attnviz.web.components.chart import Table, clicked, of_rows
 from attnviz.web.components.table import choice, table
 from attnviz.web.heads import state, text
 from attnviz.web.heads.state import Settings, Shown
@@ -138,7 +137,7 @@ def _array(shown: Shown, measure: str) -> np.ndarray:
     return found
 
 
-def _everything(shown: Shown) -> pd.DataFrame:
+def _everything(shown: Shown) -> Table:
     """Every measure of every head: a row each."""
     found = shown.cards.roles
     rows = [
@@ -153,7 +152,7 @@ def _everything(shown: Shown) -> pd.DataFrame:
         for head, name in enumerate(row)
         for number, measure in enumerate(roles.MEASURES)
     ]
-    return pd.DataFrame(rows)
+    return of_rows(rows)
 
 
 def take_click(lesson: Lesson[Settings]) -> None:

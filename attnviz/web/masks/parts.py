@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from dataclasses import replace
 
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -92,7 +91,7 @@ def outputs(lesson: Lesson[Settings], settings: Settings, effect: Effect, *, hid
     change, labels = effect.change, effect.labels
     title = text.outputs_title(change, labels)
     figure = figures.token_bars([("", change)], labels, shell.palette(), marked=settings.token)
-    data = pd.DataFrame({"position": range(len(change)), "token": labels, "relative_change": change})
+    data = {"position": range(len(change)), "token": labels, "relative_change": change}
     lesson.picture(figure, title=title, alt=f"{title}.", data=data, file="masks")
 
 
@@ -139,7 +138,7 @@ def leak(lesson: Lesson[Settings], exchange: Exchange, *, hides: bool) -> None:
     open_, closed = (one.change[-1].tolist() for one in (exchange.open, exchange.closed))
     rows = [("Without a mask", open_), ("With the causal mask", closed)]
     figure = figures.token_bars(rows, labels, shell.palette(), marked=exchange.position, zero=causality.TOLERANCE)
-    data = pd.DataFrame({"position": range(len(labels)), "token": labels, "without_mask": open_, "causal": closed})
+    data = {"position": range(len(labels)), "token": labels, "without_mask": open_, "causal": closed}
     lesson.picture(figure, title=title, alt=f"Change of each output. {title}.", data=data, file="leak")
 
 
@@ -176,7 +175,7 @@ def against_alone(lesson: Lesson[Settings], padding: Padding) -> None:
         return
     rows = [("Without the padding mask", bare), ("With it", masked)]
     figure = figures.token_bars(rows, labels, shell.palette(), zero=causality.ROUNDING)
-    data = pd.DataFrame({"position": range(len(labels)), "token": labels, "unmasked": bare, "masked": masked})
+    data = {"position": range(len(labels)), "token": labels, "unmasked": bare, "masked": masked}
     title = "How much each output differs from that of the text alone"
     lesson.picture(figure, title=title, alt=f"{title}.", data=data, file="padding")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
+import torch
 
 from attnviz import figures
 from attnviz.analysis import word_order
@@ -127,7 +127,7 @@ def _heatmap(lesson: Lesson[Settings], table: Table, index: int) -> None:
         share=table.by_head,
         marked=table.columns(index) if table.values.shape[1] <= OUTLINED else (),
     )
-    data = pd.DataFrame(table.values.numpy()).rename_axis("position").reset_index()
+    data = by_position(table.values)
     lesson.picture(figure, title=title, alt=title, data=data, file="positions-encoding")
 
 
@@ -137,8 +137,13 @@ def _waves(lesson: Lesson[Settings], table: Table, index: int) -> None:
     title = text.wave_title(scheme, index, values)
     y = "bias" if table.by_head else "value"
     figure = figures.wave_lines(lines, shell.palette(), x=_axis(table), y=y)
-    data = pd.DataFrame({"position": range(len(values)), **lines})
+    data = {"position": range(len(values)), **lines}
     lesson.picture(figure, title=title, alt=title, data=data, file="positions-waves")
+
+
+def by_position(values: torch.Tensor) -> dict[str, Any]:
+    """A table of a matrix: a row per position, a column per column."""
+    return {"position": range(len(values)), **{str(i): column for i, column in enumerate(values.T)}}
 
 
 def _axis(table: Table) -> str:
@@ -160,7 +165,7 @@ def similarity(lesson: Lesson[Settings], table: Table, head: int) -> None:
             figures.similarity_heatmap(cosine.numpy(), shell.palette(), share=table.by_head),
             title=f"Every position beside every other: {measure}",
             alt=f"Matrix of {n} × {n} positions, {measure}. {sentence}",
-            data=pd.DataFrame(cosine.numpy()).rename_axis("position").reset_index(),
+            data=by_position(cosine),
             file="positions-similarity",
         )
     with right:
@@ -171,7 +176,7 @@ def similarity(lesson: Lesson[Settings], table: Table, head: int) -> None:
             title=text.band_title(spread),
             alt=sentence,
             file="positions-offset",
-            data=pd.DataFrame({"offset": range(n), **{name: line.numpy() for name, line in columns.items()}}),
+            data={"offset": range(n), **columns},
         )
 
 
@@ -200,7 +205,7 @@ def places(lesson: Lesson[Settings], copies: Copies) -> None:
             figures.wave_lines(lines, shell.palette(), x="position of the copy that looks", y="gap", first=3),
             title="The gap: score of the copy 1 before, minus that of the copy 3 before",
             alt=text.places(gaps, copies.label, copies.head),
-            data=pd.DataFrame({"position": range(3, 3 + n), **lines}),
+            data={"position": range(3, 3 + n), **lines},
             file="positions-places",
         )
 
@@ -224,7 +229,7 @@ def distance(lesson: Lesson[Settings], copies: Copies) -> None:
             figures.distance_rows(scores, titles, limit, shell.palette()),
             title="Score q·k/√d against the distance; shaded: beyond the longest text that the model reads",
             alt=". ".join(titles.values()),
-            data=pd.DataFrame({"distance": range(longest), **data}),
+            data={"distance": range(longest), **data},
             file="positions-beyond",
         )
         st.caption(text.without_positions(curves.scores["none"], head))

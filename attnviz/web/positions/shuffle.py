@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -102,7 +101,7 @@ def _bars(
         figures.moved_bars(change, titles, encoding.labels, shell.palette()),
         title=title,
         alt=alt,
-        data=pd.DataFrame({"position": range(len(encoding)), "token": encoding.labels, **change}),
+        data={"position": range(len(encoding)), "token": encoding.labels, **change},
         file=file,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-import pandas as pd
+import numpy as np
 import streamlit as st
 
 from attnviz import figures
@@ -151,7 +151,7 @@ def weights(lesson: Lesson[Settings], shown: Outcome) -> None:
     drawn = tables[:MOST_TABLES]
     for number, (column, table) in enumerate(zip(st.columns(max(2, len(drawn))), drawn, strict=False)):
         title = text.table_title(table.query_name, table.key_name)
-        data = pd.DataFrame(table.scores, index=table.queries, columns=table.keys).reset_index(names="query")
+        data = {"query": table.queries, **dict(zip(map(str, table.keys), np.transpose(table.scores), strict=True))}
         with column:
             lesson.picture(
                 figures.score_table(table.scores, table.queries, table.keys, shell.palette()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -88,7 +87,7 @@ def curves(lesson: Lesson[Settings], now: Moment) -> None:
     replay, without = now.replay, state.all_without() if now.settings.off else None
     panels, step = over_steps.panels(replay, without), replay.steps[now.at]
     figure = figures.training_curves(panels, shell.palette(), last=replay.steps[-1], marked=step, height=CURVES)
-    title, data = text.title(replay, without), pd.DataFrame(over_steps.columns(replay, without))
+    title, data = text.title(replay, without), over_steps.columns(replay, without)
     alt = f"{title}. {text.sentence(replay, now.at, now.without)}"
     lesson.picture(figure, title=title, alt=alt, data=data, file="replay")
 

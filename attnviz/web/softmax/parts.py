@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from dataclasses import asdict
+
 import streamlit as st
 
 from attnviz import figures
@@ -10,6 +11,7 @@ from attnviz.analysis import scaling
 from attnviz.nn import attention, reference
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell
+from attnviz.web.components.chart import Table, of_rows
 from attnviz.web.components.dial import dial
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.softmax import state, text
@@ -55,15 +57,13 @@ def bars(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
         lesson.veil("row", 54 + 24 * min(row.allowed, text.MOST_BARS) + AROUND)
         return
     figure = figures.weight_bars(*text.bars(row), shell.palette())
-    data = pd.DataFrame(
-        {
-            "position": range(len(row.labels)),
-            "token": row.labels,
-            "score": row.scores.tolist(),
-            "weight_at_1": row.weights[0].tolist(),
-            f"weight_at_{row.temperature:g}": row.weights[1].tolist(),
-        }
-    )
+    data = {
+        "position": range(len(row.labels)),
+        "token": row.labels,
+        "score": row.scores,
+        "weight_at_1": row.weights[0],
+        f"weight_at_{row.temperature:g}": row.weights[1],
+    }
     lesson.picture(figure, title=text.row_title(row), alt=text.row_sentence(row), data=data, file="row")
 
 
@@ -74,7 +74,7 @@ def curves(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
         return
     now = (row.temperature, row.tokens[1], row.tops[1])
     figure = figures.temperature_curves(TEMPERATURES, row.curve_tokens, row.curve_tops, now, row.ends, shell.palette())
-    data = pd.DataFrame({"tau": TEMPERATURES, "tokens": row.curve_tokens, "top_weight": row.curve_tops})
+    data = {"tau": TEMPERATURES, "tokens": row.curve_tokens, "top_weight": row.curve_tops}
     lesson.picture(figure, title=text.curves_title(row), alt=text.curves_alt(row), data=data, file="temperature")
 
 
@@ -98,15 +98,13 @@ def sampling(lesson: Lesson[Settings], inputs: shell.Inputs, settings: Settings)
         sentence = text.carried_sentence(effect, settings.temperature)
         title = text.carried_title(settings.temperature)
         figure = figures.carried_lines(effect, shell.palette())
-        data = pd.DataFrame({"layer": range(len(effect)), "change": effect})
+        data: Table = {"layer": range(len(effect)), "change": effect}
     else:
         names, trained = state.token_names(inputs.model, effect.ids), cache.model(inputs.model).info.trained
         sentence = text.next_sentence(effect, names, settings.temperature, trained)
         title = text.next_title(cache.trace(inputs.model, inputs.text), settings.query)
         figure = figures.token_dots(names, effect.plain, effect.inside, effect.outside, shell.palette())
-        data = pd.DataFrame(
-            {"token": names, "tau_1": effect.plain, "in_attention": effect.inside, "on_output": effect.outside}
-        )
+        data = {"token": names, "tau_1": effect.plain, "in_attention": effect.inside, "on_output": effect.outside}
     lesson.sentence(sentence, part="sampling")
     controls, picture = st.columns([236, 904], gap="large")
     with controls:
@@ -136,14 +134,14 @@ def variance(lesson: Lesson[Settings], inputs: shell.Inputs, seed: int, measured
         )
         heads = text.heads_sentence(trace, variances, cache.model(inputs.model).info.title)
         title = "The variance of q·k grows with dₖ; divided by √dₖ it stays at 1"
-        lesson.picture(figure, title=title, alt=heads, data=pd.DataFrame(measured), file="variance")
+        lesson.picture(figure, title=title, alt=heads, data=of_rows(map(asdict, measured)), file="variance")
         st.text(heads)
 
 
 def saturation(lesson: Lesson[Settings], measured: tuple[scaling.Saturation, ...]) -> None:
     """What the softmax does to products that are too large."""
     lesson.sentence(text.saturation_sentence(measured[-1], state.KEYS, state.gradient_gains()), part="saturation")
-    widths, data = [one.width for one in measured], pd.DataFrame(measured)
+    widths, data = [one.width for one in measured], of_rows(map(asdict, measured))
     left, right = st.columns(2, gap="large")
     with left:
         plain, scaled = [one.top for one in measured], [one.top_scaled for one in measured]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -10,7 +9,7 @@ from attnviz.analysis import space, space_child
 from attnviz.figures.space import Dot
 from attnviz.formatting import number, percent
 from attnviz.web import shell
-from attnviz.web.components.chart import clicked
+from attnviz.web.components.chart import Table, clicked
 from attnviz.web.components.table import choice, table
 from attnviz.web.jobs import text as job_text
 from attnviz.web.jobs.placings import Placing
@@ -140,18 +139,16 @@ def _dots(shown: Shown, turn: int) -> list[Dot]:
     ]
 
 
-def _numbers(shown: Shown) -> pd.DataFrame:
-    axes = {name: shown.places.places[:, i].tolist() for i, name in enumerate("xyz"[: shown.dims])}
-    return pd.DataFrame(
-        {
-            "token": [one.name for one in shown.points],
-            "position": pd.array([one.position for one in shown.points], dtype="Int64"),
-            "part": ["key" if one.is_key else "query" if shown.what == "heads" else "vector" for one in shown.points],
-            "kind": [KINDS[one.kind] for one in shown.points],
-            **axes,
-            "norm": shown.norms.tolist(),
-        }
-    )
+def _numbers(shown: Shown) -> Table:
+    axes = {name: shown.places.places[:, i] for i, name in enumerate("xyz"[: shown.dims])}
+    return {
+        "token": [one.name for one in shown.points],
+        "position": [one.position for one in shown.points],
+        "part": ["key" if one.is_key else "query" if shown.what == "heads" else "vector" for one in shown.points],
+        "kind": [KINDS[one.kind] for one in shown.points],
+        **axes,
+        "norm": shown.norms,
+    }
 
 
 def neighbours(shown: Shown) -> None:

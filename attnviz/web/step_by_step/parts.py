@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -95,7 +94,7 @@ def hidden_word(lesson: Lesson[Settings], shown: Shown) -> None:
         figures.paired_bars(provenance.labels, before, after, names, "% of attention", shell.palette()),
         title=title,
         alt=f"{title}. {because}",
-        data=pd.DataFrame({"token": provenance.labels, "weight": hiding.before, "weight_hidden": hiding.after}),
+        data={"token": provenance.labels, "weight": hiding.before, "weight_hidden": hiding.after},
         file="hidden-word",
     )
 

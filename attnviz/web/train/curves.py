@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from attnviz.figures import Curve, Panel
 from attnviz.training.tasks import TASKS
@@ -82,12 +81,13 @@ def thinned(n: int, most: int = POINTS) -> range:
     return range((n - 1) % every, n, every) if n else range(0)
 
 
-def table(run: Run) -> pd.DataFrame:
+def table(run: Run) -> dict[str, list[Any]]:
     """Every step with its numbers; metrics where they were measured."""
     steps = list(run.steps)
-    names = ("number", "loss", "smoothed", "learning_rate", "grad_norm", "tokens_per_second")
-    columns: dict[str, Any] = {name: [getattr(step, name) for step in steps] for name in names}
+    names = ("loss", "smoothed", "learning_rate", "grad_norm", "tokens_per_second")
+    columns: dict[str, list[Any]] = {"step": [step.number for step in steps]}
+    columns |= {name: [getattr(step, name) for step in steps] for name in names}
     metrics = {step.number: step.metrics or {} for step in list(run.evaluations)}
     for name in ["loss", *measured(run)] if metrics else []:
         columns[f"held_out_{name}"] = [metrics.get(step.number, {}).get(name) for step in steps]
-    return pd.DataFrame(columns).rename(columns={"number": "step"})
+    return columns

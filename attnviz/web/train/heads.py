@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from attnviz.browser import attention_message
 from attnviz.nn.trace import Trace
@@ -26,10 +25,10 @@ def moved(before: Trace, now: Trace) -> np.ndarray:
     return share
 
 
-def table(weights: np.ndarray) -> pd.DataFrame:
+def table(weights: np.ndarray) -> dict[str, np.ndarray]:
     """Every weight of (L, H, T, S) in a row of its own."""
     layer, head, query, key = (axis.ravel() for axis in np.indices(weights.shape))
-    return pd.DataFrame({"layer": layer, "head": head, "query": query, "key": key, "weight": weights.ravel()})
+    return {"layer": layer, "head": head, "query": query, "key": key, "weight": weights.ravel()}
 
 
 def most_changed(moved: np.ndarray) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from attnviz.nn.layers import TransformerDecoderLayer
 from attnviz.web import shell
 from attnviz.web.components.attention_view import attention_view
 from attnviz.web.components.generation_view import Candidate, Chip, writer
+from attnviz.web.components.table import table
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.translate import state, text
 from attnviz.web.translate.answer import ALIGNING, Answer
@@ -149,7 +150,8 @@ def beams(lesson: Lesson[Settings], answer: Answer) -> None:
     lesson.sentence(text.beams_sentence(greedy, best, settings.beams), part="beams")
     st.segmented_control("Beams", state.BEAMS, key=lesson.key("beams"), required=True)
     alt = f"The best {len(best)} answers, each with its mean log p per token"
-    st.table(text.beams_table(best).map(shell.escaped), border="horizontal", hide_index=True, alt=alt)
+    columns = (("mean log p", "number"), ("tokens", "number"), ("answer", ""))
+    table(alt, columns, text.beams_rows(best), key="translate-beams")
 
 
 def tries(lesson: Lesson[Settings], answer: Answer) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-import pandas as pd
-
 from attnviz.formatting import percent
 from attnviz.generation.beam_search import Beam
 from attnviz.web.translate.answer import ALIGNING, Answer
@@ -153,12 +151,7 @@ def score(beam: Beam) -> str:
     return f"−{-beam.score:.3f}" if beam.score < -0.0005 else "> −0.001"
 
 
-def beams_table(beams: list[Beam]) -> pd.DataFrame:
-    """Score and text of every beam, best first."""
-    return pd.DataFrame(
-        {
-            "mean log p": [score(beam) for beam in beams],
-            "tokens": [str(len(beam.ids)) for beam in beams],
-            "answer": [beam.text + ("" if beam.ended else " …") for beam in beams],
-        }
-    )
+def beams_rows(beams: list[Beam]) -> list[tuple[str, tuple[tuple[str], ...]]]:
+    """Score, number of tokens and text of every beam, best first, as a table's rows."""
+    cells = [(score(beam), str(len(beam.ids)), beam.text + ("" if beam.ended else " …")) for beam in beams]
+    return [(str(place), tuple((one,) for one in row)) for place, row in enumerate(cells)]

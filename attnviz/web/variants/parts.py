@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -13,6 +12,7 @@ from attnviz.analysis import cost, variants
 from attnviz.analysis.linear_attention import linear
 from attnviz.figures.cost import Line
 from attnviz.web import cache, shell
+from attnviz.web.components.chart import of_rows
 from attnviz.web.components.dial import dial
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson, Try
@@ -66,14 +66,12 @@ def matrices(lesson: Lesson[Settings], run: Run, survey: HeadSurvey) -> None:
         figures.implied_matrices(tiles, run.labels, shell.palette()),
         title=f"The weights of each way in layer {layer}, head {head}; a row is one token looking",
         alt=". ".join(f"{name}: {note}" for name, note, _ in tiles),
-        data=pd.DataFrame(
-            {
-                "variant": np.repeat([name for name, _, _ in tiles], n * n),
-                "query": np.tile(i.ravel(), len(tiles)),
-                "key": np.tile(j.ravel(), len(tiles)),
-                "weight": weights.ravel(),
-            }
-        ),
+        data={
+            "variant": np.repeat([name for name, _, _ in tiles], n * n),
+            "query": np.tile(i.ravel(), len(tiles)),
+            "key": np.tile(j.ravel(), len(tiles)),
+            "weight": weights.ravel(),
+        },
         file="variants",
     )
 
@@ -86,7 +84,7 @@ def errors(lesson: Lesson[Settings], survey: HeadSurvey) -> None:
         figures.error_dots(list(off.items()), survey.head, even[survey.head].item(), shell.palette()),
         title=text.across_heads(survey.variants, survey.layer),
         alt=text.largest_errors(off),
-        data=pd.DataFrame({"head": range(len(even)), **off}),
+        data={"head": range(len(even)), **off},
         file="variants-errors",
     )
 
@@ -165,9 +163,10 @@ def costs(lesson: Lesson[Settings], lines: text.Lines, unit: str) -> None:
         figures.cost_lines(drawn, unit, shell.palette()),
         title=title,
         alt=f"{title}. Both axes are logarithmic, with lines of growth by n and by n².",
-        data=pd.DataFrame(
-            [(name, n, amount) for name, by_length in amounts.items() for n, amount in by_length.items()],
-            columns=["variant", "tokens", unit],
+        data=of_rows(
+            {"variant": name, "tokens": n, unit: amount}
+            for name, by_length in amounts.items()
+            for n, amount in by_length.items()
         ),
         file=f"variants-{unit}",
     )
@@ -213,9 +212,9 @@ def caches(lesson: Lesson[Settings], context: int) -> None:
         figures.cache_dots(dots, shell.palette()),
         title=f"Cache at {context:,} tokens: filled as published, hollow if no heads shared keys",
         alt=text.cache_sizes(sizes),
-        data=pd.DataFrame(
-            [(*asdict(model).values(), *sizes[model.name]) for model in cost.MODELS],
-            columns=[*asdict(cost.MODELS[0]), "bytes", "bytes_if_unshared"],
+        data=of_rows(
+            asdict(model) | dict(zip(("bytes", "bytes_if_unshared"), sizes[model.name], strict=True))
+            for model in cost.MODELS
         ),
         file="variants-cache",
     )

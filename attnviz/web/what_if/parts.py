@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from attnviz import figures
@@ -13,6 +12,7 @@ from attnviz.analysis import cell_removal, outcomes, patching, patching_gradient
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.web import shell
+from attnviz.web.components.chart import Table, of_rows
 from attnviz.web.components.table import table
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
@@ -167,7 +167,7 @@ def _stream_words(shown: Shown, effects: np.ndarray) -> str:
     )
 
 
-def _heads(shown: Shown) -> pd.DataFrame:
+def _heads(shown: Shown) -> Table:
     found = shown.found
     rows = [
         {
@@ -182,16 +182,16 @@ def _heads(shown: Shown) -> pd.DataFrame:
         for y, site in enumerate(found.sites)
         for head in range(found.heads.shape[1])
     ]
-    return pd.DataFrame(rows)
+    return of_rows(rows)
 
 
-def _stream(shown: Shown, effects: np.ndarray) -> pd.DataFrame:
+def _stream(shown: Shown, effects: np.ndarray) -> Table:
     rows = [
         {"layer": layer, "position": place, "token": label, "effect": effects[layer, place]}
         for layer in range(len(effects))
         for place, label in enumerate(shown.labels)
     ]
-    return pd.DataFrame(rows)
+    return of_rows(rows)
 
 
 def chooser(lesson: Lesson[Settings], shown: Shown) -> None:
@@ -278,7 +278,7 @@ def agreement(lesson: Lesson[Settings], shown: Shown) -> None:
                 ),
                 title="Each head: exact, and by its gradient",
                 alt=text.agreement(how_well),
-                data=lambda: _heads(shown).assign(by_gradient=approximate.flatten()),
+                data=lambda: {**_heads(shown), "by_gradient": approximate.flatten()},
                 file="what-if-agreement",
                 points=True,
             )
