@@ -166,12 +166,17 @@ def receive(source: IO[bytes]) -> bytes:
     return message
 
 
-def limit(memory: int) -> None:
-    """Takes limits upon this process: bytes of memory, no files written, a low priority, and the first to be killed."""
+def give_way() -> None:
+    """A low priority for this process, and the first place where memory runs out and one has to be killed."""
     with contextlib.suppress(OSError, AttributeError):  # not every system has each
         os.nice(10)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
+
+
+def limit(memory: int) -> None:
+    """Takes limits upon this process: bytes of memory, no files written; and it gives way to others."""
+    give_way()
     with contextlib.suppress(ImportError):  # Windows has no such limits: there only time is limited
         import resource
 

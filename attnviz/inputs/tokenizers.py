@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.inputs import tokenizer_child
+from attnviz.inputs import bpe_child, tokenizer_child
 from attnviz.inputs.isolated_tokenizer import IsolatedReader
 from attnviz.inputs.words import byte_alphabet, number_words, readable, without_blanks
 from attnviz.nn.encoding import Encoding
@@ -246,13 +246,27 @@ class Tokenizer:
 
     @classmethod
     def train_bpe(
-        cls, texts: Iterable[str], vocab_size: int, *, start: str | None = "[CLS]", end: str | None = "[SEP]"
+        cls,
+        texts: Iterable[str],
+        vocab_size: int,
+        *,
+        start: str | None = "[CLS]",
+        end: str | None = "[SEP]",
+        between: Callable[[], object] | None = None,
     ) -> Tokenizer:
-        """Byte-level byte-pair encoding (Sennrich et al. 2016; on bytes as in GPT-2, Radford et al. 2019)."""
+        """Byte-level byte-pair encoding (Sennrich et al. 2016; on bytes as in GPT-2, Radford et al. 2019).
+
+        `between`, if given, is called now and then, and ends the training by what it raises: long texts then learn in a
+        process of their own (see `bpe_child`).
+        """
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
         specials = _specials(start, end)
         _check_size(vocab_size, specials)
+        parts = _texts(texts) if between is None else list(_texts(texts))
+        if between is not None and sum(map(len, parts)) >= bpe_child.LONG:
+            how = {"vocab_size": vocab_size, "start": start, "end": end}
+            return cls.from_str(bpe_child.trained(list(parts), between, **how))
         library = Tokenizer(models.BPE())
         library.pre_tokenizer, library.decoder = (
             pre_tokenizers.ByteLevel(add_prefix_space=False),
@@ -264,7 +278,7 @@ class Tokenizer:
             initial_alphabet=sorted(byte_alphabet()),
             show_progress=False,
         )
-        library.train_from_iterator(_texts(texts), trainer)
+        library.train_from_iterator(parts, trainer)
         return cls(_finish(library, start, end))
 
 

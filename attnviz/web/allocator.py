@@ -14,11 +14,15 @@ import time
 from functools import cache
 from typing import Any
 
+from attnviz.web.limits import LIMITS
+
 M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
 ARENAS = 2  # heaps that threads share: each keeps for itself what lies free in it
 SMALL_HOST = 1_000_000_000  # bytes of memory, with less of which memory goes before time
 EVERY = 2.0  # seconds between two times
+EVERY_ON_SMALL_HOST = 0.2
+REST = 9  # times as long as giving back took that nothing is given back: a tenth of one core at most
 LARGE_BYTES = 1_000_000  # smaller ones come from the heaps, where they cost no page faults
 
 _ended = threading.Event()
@@ -45,12 +49,15 @@ def keep_trimmed() -> None:
     if trim is None:
         return
 
+    every = EVERY_ON_SMALL_HOST if LIMITS.memory_bytes < SMALL_HOST else EVERY
+
     def watch() -> None:
         while True:
             _ended.wait()
             _ended.clear()
+            began = time.monotonic()
             trim(0)  # 5 to 70 ms without Python's lock; an allocation waits for its own heap's turn
-            time.sleep(EVERY)
+            time.sleep(max(every, REST * (time.monotonic() - began)))
 
     threading.Thread(target=watch, name="attnviz allocator", daemon=True).start()
 

@@ -70,7 +70,8 @@ class Language(Task):
         if size > MOST_BYTES:
             raise InvalidParameterError(f"The text has {size:,} bytes; at most {MOST_BYTES:,} are trained on.")
         parts = pieces(text)
-        self.tokenizer = Tokenizer.train_bpe(_watched(parts, between), vocab_size, start=self.start, end=self.end)
+        read = _watched(parts, between)
+        self.tokenizer = Tokenizer.train_bpe(read, vocab_size, start=self.start, end=self.end, between=between)
         self.length = self.max_len = length
         self.repeats = repeats
         ids = [i for piece in _watched(parts, between) for i in self._content(piece)]

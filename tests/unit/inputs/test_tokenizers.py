@@ -3,6 +3,7 @@
 import importlib.util
 import random
 import string
+import subprocess
 from itertools import groupby
 from pathlib import Path
 
@@ -615,3 +616,53 @@ def test_any_ids_are_an_encoding(ids: list[int]) -> None:
     assert len(found) == len(ids) == len(found.offsets) == len(found.words)
     assert all(0 <= start <= end <= len(found.text) for start, end in found.offsets)
     assert [start for start, _ in found.offsets] == sorted(start for start, _ in found.offsets)
+
+
+# ---- long texts, whose merging can be ended ----------------------------------------------------------------
+
+
+def letters(n: int) -> list[str]:
+    """Random letters without blanks: what takes the library longest."""
+    chance = random.Random(0)
+    return ["".join(chance.choices("abcdefghij", k=1000)) for _ in range(n // 1000)]
+
+
+def test_a_long_text_learned_elsewhere_gives_the_same_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    here = Tokenizer.train_bpe(letters(200_000), 300, start="[BOS]", end=None)
+    monkeypatch.setattr(subprocess, "Popen", noted := Noted(subprocess.Popen))
+    short = Tokenizer.train_bpe(letters(100_000), 300, between=lambda: asked.append(1))
+    assert not noted.begun and short.vocab_size == 300
+    there = Tokenizer.train_bpe(letters(200_000), 300, start="[BOS]", end=None, between=lambda: asked.append(1))
+    assert len(noted.begun) == 1 and there.to_json() == here.to_json()
+
+
+def test_the_merging_of_a_long_text_is_ended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 MB without blanks is merged for seconds in one call of the library, which nothing interrupts."""
+
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    monkeypatch.setattr(subprocess, "Popen", noted := Noted(subprocess.Popen))
+    with pytest.raises(Stopped):
+        Tokenizer.train_bpe(letters(1_000_000), 4096, between=stop)
+    assert [process.returncode for process in noted.begun] == [-9]
+
+
+def test_what_the_library_says_of_a_long_text_is_a_sentence() -> None:
+    with pytest.raises(InvalidParameterError, match=r"^No tokenizer can be learned from this text: .*surrogate.*\.$"):
+        Tokenizer.train_bpe([*letters(200_000), "\ud800"], 300, between=lambda: None)
+
+
+class Noted:
+    """Notes the processes that begin."""
+
+    def __init__(self, begin: type[subprocess.Popen[bytes]]) -> None:
+        self.begin, self.begun = begin, list[subprocess.Popen[bytes]]()
+
+    def __call__(self, *args: object, **options: object) -> subprocess.Popen[bytes]:
+        self.begun.append(process := self.begin(*args, **options))  # type: ignore[call-overload]
+        return process
