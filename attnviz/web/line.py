@@ -11,15 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import streamlit as st
 
 from attnviz.web.limits import LIMITS
 
-SLOW = 1.0  # seconds of a session's last run, from which on it is among the slow ones
+SLOW = 0.5  # seconds of processor time of a session's last run, from which on it is among the slow ones
 LOOK = 0.25  # seconds between two looks at whether a waiting reader has moved on
 TELL = 2.0  # seconds after which a waiting reader is told
 _SECONDS = "line:seconds"
+
+T = TypeVar("T")
 
 _here = threading.local()
 
@@ -60,8 +63,8 @@ class Line:
             raise
         return ticket
 
-    def leave(self, ticket: Ticket) -> None:
-        """Gives a place back, or leaves the line."""
+    def leave(self, ticket: Ticket | None) -> None:
+        """Gives a place back, or leaves the line; nothing without a ticket."""
         with self._lock:
             for where in (self._waiting, self._inside):
                 if ticket in where:
@@ -89,27 +92,39 @@ def place() -> Iterator[None]:
         return
     state = st.session_state
     _here.ticket = LINE.enter(state.get(_SECONDS, 0.0) > SLOW, _Look())
-    began = time.monotonic()
+    began = time.thread_time()  # its own work: where many read at once, every run takes long by the clock
     try:
         yield
     finally:
         LINE.leave(_here.ticket)
         _here.ticket = None
-        state[_SECONDS] = time.monotonic() - began
+        state[_SECONDS] = time.thread_time() - began
 
 
 @contextmanager
 def aside() -> Iterator[None]:
-    """Around a wait within a run, which needs no place meanwhile."""
+    """Around a wait within a run, which needs no place meanwhile, nor where it ends because its reader has moved on."""
     ticket = getattr(_here, "ticket", None)
     if ticket is None:
         yield
         return
     LINE.leave(ticket)
-    try:
-        yield
-    finally:
-        _here.ticket = LINE.enter(ticket.slow)
+    _here.ticket = None
+    yield
+    _here.ticket = LINE.enter(ticket.slow, _Look())
+
+
+def in_line(make: Callable[[], T]) -> Callable[[], T]:
+    """`make` with a place of a slow one: for what no run of a page makes, such as a file when it is asked for."""
+
+    def made() -> T:
+        ticket = LINE.enter(slow=True)
+        try:
+            return make()
+        finally:
+            LINE.leave(ticket)
+
+    return made
 
 
 class _Look:

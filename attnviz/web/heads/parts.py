@@ -12,7 +12,7 @@ from attnviz.analysis.cards import Example
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.inputs.sample import sample
-from attnviz.web import cache, shell
+from attnviz.web import cache, line, shell
 from attnviz.web.components.chart import Table, clicked, of_rows
 from attnviz.web.components.table import choice, table
 from attnviz.web.heads import state, text
@@ -307,7 +307,7 @@ def keep(shown: Shown) -> None:
     """The page to keep: this head's card first, and all else that is asked of the model on the reader's text."""
     st.download_button(
         "Save as one page (.html)",
-        state.page_to_keep(shown),
+        line.in_line(state.page_to_keep(shown)),
         "attnviz-investigation.html",
         "text/html",
         on_click="ignore",

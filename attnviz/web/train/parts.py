@@ -12,7 +12,7 @@ from attnviz.nn.config import POSITIONS
 from attnviz.nn.trace import Trace
 from attnviz.training import loop, schedules
 from attnviz.training.tasks import TASKS
-from attnviz.web import cache, shell
+from attnviz.web import cache, line, shell
 from attnviz.web.components import attention_view
 from attnviz.web.jobs.training_limits import reads_text
 from attnviz.web.jobs.training_runs import Run
@@ -110,7 +110,7 @@ def after(run: Run) -> None:
     assert run.probe is not None
     st.download_button(
         "Download (.zip)",
-        lambda: state.zipped(run),
+        line.in_line(lambda: state.zipped(run)),
         f"attnviz-{run.config.task}.zip",
         "application/zip",
         on_click="ignore",
@@ -118,7 +118,7 @@ def after(run: Run) -> None:
     if state.has_live_page(run):
         st.download_button(
             "A live page (.html)",
-            lambda: state.live_page(run),
+            line.in_line(lambda: state.live_page(run)),
             f"attnviz-live-{run.config.task}.html",
             "text/html",
             on_click="ignore",
