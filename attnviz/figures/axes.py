@@ -11,7 +11,6 @@ from attnviz.figures.theme import plain
 
 TINY = 1e-300  # stands for 0 on a logarithmic axis
 LONGEST_NAME = 14  # characters of a token beside its bar
-STILL: dict[str, Any] = {"fixedrange": True}  # nothing to zoom into, and a finger scrolls the page
 SHARE_TICKS: dict[str, Any] = {"tickvals": [0, 50, 100], "ticktext": ["0\u202f%", "50\u202f%", "100\u202f%"]}
 
 
@@ -27,7 +26,6 @@ def token_axis(names: Sequence[str], palette: Palette) -> dict[str, Any]:
         "range": [len(names) - 0.4, -0.6],
         "ticklabelstandoff": 6,
         "tickfont": {"size": 14, "color": palette.ink1},
-        **STILL,
     }
 
 
@@ -40,7 +38,6 @@ def log_axis(low: float, high: float, title: str) -> dict[str, Any]:
         "title": {"text": title},
         "tickvals": ticks,
         "ticktext": [decimal(tick) for tick in ticks],
-        **STILL,
     }
 
 

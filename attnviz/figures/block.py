@@ -78,10 +78,9 @@ def block_diagram(lengths: Mapping[str, float], norm_first: bool, widest: float,
     layout = {
         "shapes": shapes,
         "annotations": notes,
-        "dragmode": False,
         "margin": {"l": 0, "r": 0, "t": 8, "b": 0},
-        "xaxis": {"range": [0, 100], "visible": False, "fixedrange": True},
-        "yaxis": {"range": [bottom + 3, -1], "visible": False, "fixedrange": True},
+        "xaxis": {"range": [0, 100], "visible": False},
+        "yaxis": {"range": [bottom + 3, -1], "visible": False},
     }
     return assembled(
         [_plus([joins for *_, joins in plan.branches], palette)], layout, palette, height=round(HEIGHT * (bottom + 4))

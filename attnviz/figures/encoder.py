@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 Array = NDArray[np.float64]
-_STILL: dict[str, Any] = {"fixedrange": True}  # nothing to zoom into, and a finger scrolls the page
 
 
 def branch_colours(palette: Palette) -> dict[str, str]:
@@ -63,10 +62,9 @@ def norm_rows(rows: Sequence[tuple[str, Array]], palette: Palette) -> go.Figure:
         notes.append(note(0, base + 0.46, caption, palette.ink1, 14, "left") | {"xref": "paper"})
     layout = {
         "barmode": "overlay",
-        "dragmode": False,
         "annotations": notes,
-        "xaxis": {"title": {"text": "value of the vector’s numbers"}, **_STILL},
-        "yaxis": {"visible": False, "range": [-0.2, len(rows) - 0.2], **_STILL},
+        "xaxis": {"title": {"text": "value of the vector’s numbers"}},
+        "yaxis": {"visible": False, "range": [-0.2, len(rows) - 0.2]},
     }
     return assembled(traces, layout, palette, height=340)
 
@@ -109,12 +107,11 @@ def activation_curves(
         "line": {"color": palette.ink2, "width": 1},
     }
     layout = {
-        "dragmode": False,
         "shapes": [zero],
         "annotations": _curve_names(curves, trained_with, 0.4 * top, palette),
-        "xaxis": {"title": {"text": "into the hidden unit"}, "range": [low, high], "anchor": "y2", **_STILL},
-        "yaxis": {"title": {"text": "out of it"}, "range": [-0.6, top], "dtick": 1, "domain": [0.48, 1], **_STILL},
-        "yaxis2": {"title": {"text": "units"}, "domain": [0, 0.4], "anchor": "x", **_STILL},
+        "xaxis": {"title": {"text": "into the hidden unit"}, "range": [low, high], "anchor": "y2"},
+        "yaxis": {"title": {"text": "out of it"}, "range": [-0.6, top], "dtick": 1, "domain": [0.48, 1]},
+        "yaxis2": {"title": {"text": "units"}, "domain": [0, 0.4], "anchor": "x"},
     }
     return assembled(traces, layout, palette, height=340)
 
@@ -191,15 +188,13 @@ def branch_bars(shares: Mapping[str, Array], token: int, label: str, palette: Pa
     last, top = len(layers) - 1, 100 * max(float(share.max()) for share in shares.values())
     layout = {
         "barmode": "overlay",
-        "dragmode": False,
         "annotations": end_notes(last + 0.4, ends, top),
         "margin": {"r": 110},
-        "xaxis": {"title": {"text": "layer"}, "dtick": 1 if last < 12 else 2, "range": [-0.5, last + 0.5], **_STILL},
+        "xaxis": {"title": {"text": "layer"}, "dtick": 1 if last < 12 else 2, "range": [-0.5, last + 0.5]},
         "yaxis": {
             "title": {"text": "addition, % of the stream’s norm"},
             "ticksuffix": "\u202f%",
             "rangemode": "tozero",
-            **_STILL,
         },
     }
     return assembled([*bars, *diamonds], layout, palette, height=300)
@@ -254,9 +249,8 @@ def drift_paths(points: Array, shares: Array, labels: Sequence[str], token: int,
         end_note = note(points[-1, i, 0], points[-1, i, 1], plain(_short(labels[i])), colour, size, "left")
         notes.append(end_note | {"xshift": 7, "bgcolor": tint(palette.paper, 0.8), "borderpad": 0})
     names = [f"direction {i}: {100 * share:.0f}\u202f% of the variance" for i, share in enumerate(shares)]
-    bare = {"showticklabels": False, "showgrid": False, **_STILL}
+    bare = {"showticklabels": False, "showgrid": False}
     layout = {
-        "dragmode": False,
         "hovermode": "closest",
         "margin": {"r": 70},
         "annotations": notes,
@@ -298,11 +292,10 @@ def depth_lines(
     last, top = len(post) - 1, 1.1 * max(*post, *pre)
     ends = [(float(values[-1]), name, colour) for name, values, colour in pairs]
     layout = {
-        "dragmode": False,
         "margin": {"r": 84},
         "annotations": end_notes(last, ends, top),
-        "xaxis": {"title": {"text": x_title}, "dtick": 1, "range": [-0.5, last + 0.3], **_STILL},
-        "yaxis": {"title": {"text": y_title}, "range": [0, top], **_STILL},
+        "xaxis": {"title": {"text": x_title}, "dtick": 1, "range": [-0.5, last + 0.3]},
+        "yaxis": {"title": {"text": y_title}, "range": [0, top]},
     }
     return assembled(traces, layout, palette, height=280)
 

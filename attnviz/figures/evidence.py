@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnviz.figures.axes import STILL, token_axis, token_names
+from attnviz.figures.axes import token_axis, token_names
 from attnviz.figures.palette import Palette
 from attnviz.figures.theme import assembled, colour_scale
 
@@ -62,9 +62,7 @@ def measure_columns(
             )
     layout: dict[str, Any] = {
         "margin": {"t": AROUND, "r": SLANTED},
-        "dragmode": False,
         "xaxis": {
-            **STILL,
             "side": "top",
             "tickvals": list(range(len(headings))),
             "ticktext": headings,

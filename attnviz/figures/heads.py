@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnviz.figures.axes import STILL
 from attnviz.figures.palette import Palette
 from attnviz.figures.theme import assembled, ink_on
 
@@ -62,7 +61,7 @@ def role_map(names: Sequence[Sequence[str]], chosen: tuple[int, int], palette: P
     }
     layer, head = chosen
     ring = {"type": "rect", "x0": head - 0.48, "x1": head + 0.48, "y0": layer - 0.46, "y1": layer + 0.46}
-    axis = {"showgrid": False, "zeroline": False, "dtick": 1 if n_heads <= MOST_WRITTEN else 4, **STILL}
+    axis = {"showgrid": False, "zeroline": False, "dtick": 1 if n_heads <= MOST_WRITTEN else 4}
     layout = {
         "margin": {"t": 48},
         "shapes": [{**ring, "line": {"color": palette.ink, "width": 2.25}}],
@@ -117,7 +116,7 @@ def head_scatter(
         for place in shown
         if place == chosen
     ]
-    axis: Mapping[str, Any] = {"range": [-0.04, 1.06], **PERCENT, **STILL}
+    axis: Mapping[str, Any] = {"range": [-0.04, 1.06], **PERCENT}
     layout = {
         "annotations": notes,
         "xaxis": {**axis, "title": {"text": titles[0]}},

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 SIDE = {"l": 64, "r": 92, "t": 16, "b": 44}  # px, the same for pictures that stand above one another
 ROW = 0.62  # of its share of the height that a row fills; the rest holds its title
-_STILL: dict[str, Any] = {"fixedrange": True}  # nothing to zoom into, and a finger scrolls the page
 
 
 def moved_bars(
@@ -47,7 +46,7 @@ def moved_bars(
     ticks = dict.fromkeys(bases.tolist(), "0\u202f%") | dict.fromkeys((bases + ROW / top).tolist(), "100\u202f%")
     crowded = len(labels) > 24
     layout = _rows(titles, list(rows), ticks, palette)
-    layout["xaxis"] = _STILL | {
+    layout["xaxis"] = {
         "tickvals": places,
         "ticktext": [plain(label) for label in labels],
         "tickangle": -90 if crowded else -45,
@@ -85,9 +84,8 @@ def encoding_heatmap(
     step = max(1, half // 3)
     ticks = list(range(width)) if share else [*range(0, half, step), *range(half, width, step)]
     layout = {
-        "xaxis": _STILL | {"title": {"text": columns}, "range": [-0.5, n - 0.5], "automargin": False},
-        "yaxis": _STILL
-        | {
+        "xaxis": {"title": {"text": columns}, "range": [-0.5, n - 0.5], "automargin": False},
+        "yaxis": {
             "title": {"text": rows},
             "range": [width - 0.5, -0.5],
             "showgrid": False,
@@ -107,7 +105,6 @@ def encoding_heatmap(
             for i in marked
         ],
         "margin": SIDE,
-        "dragmode": False,
     }
     return assembled([heat], layout, palette, height=436)
 
@@ -137,10 +134,9 @@ def wave_lines(lines: Mapping[str, ArrayLike], palette: Palette, *, x: str, y: s
     ends = [(float(line[-1]), name, drawn_in[name][1]) for name, line in series.items()]
     layout = {
         "annotations": end_notes(first + n - 1, ends, reach),
-        "xaxis": _STILL | {"title": {"text": x}, "range": [-0.5, first + n - 0.5], "automargin": False},
-        "yaxis": _STILL | {"title": {"text": y}, "nticks": 5, "automargin": False},
+        "xaxis": {"title": {"text": x}, "range": [-0.5, first + n - 0.5], "automargin": False},
+        "yaxis": {"title": {"text": y}, "nticks": 5, "automargin": False},
         "margin": SIDE,
-        "dragmode": False,
     }
     return assembled(traces, layout, palette, height=238)
 
@@ -152,9 +148,8 @@ def similarity_heatmap(matrix: ArrayLike, palette: Palette, *, share: bool = Fal
     heat["colorbar"] |= {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top", "len": 0.6}
     square = {"title": {"text": "position"}, "constrain": "domain"}
     layout = {
-        "xaxis": _STILL | square | {"constraintoward": "left"},
-        "yaxis": _STILL
-        | square
+        "xaxis": square | {"constraintoward": "left"},
+        "yaxis": square
         | {
             "autorange": "reversed",
             "scaleanchor": "x",
@@ -162,7 +157,6 @@ def similarity_heatmap(matrix: ArrayLike, palette: Palette, *, share: bool = Fal
             "constraintoward": "top",
         },
         "margin": {"t": 16},
-        "dragmode": False,
     }
     return assembled([heat], layout, palette, height=460)
 
@@ -186,10 +180,9 @@ def offset_band(mean: ArrayLike, low: ArrayLike, high: ArrayLike, palette: Palet
         },
     ]
     layout = {
-        "xaxis": _STILL | {"title": {"text": "offset in tokens"}, "range": [0, max(1, len(offsets) - 1)]},
-        "yaxis": _STILL | {"title": {"text": y}, "nticks": 6},
+        "xaxis": {"title": {"text": "offset in tokens"}, "range": [0, max(1, len(offsets) - 1)]},
+        "yaxis": {"title": {"text": y}, "nticks": 6},
         "margin": {"t": 16},
-        "dragmode": False,
     }
     return assembled(traces, layout, palette, height=400)
 
@@ -246,7 +239,7 @@ def distance_rows(
             )
     layout["yaxis"] |= {"tickvals": list(ticks), "ticktext": list(ticks.values())}
     marks = [0, *(limit * k for k in range(1, longest // limit + 1))]
-    layout["xaxis"] = _STILL | {
+    layout["xaxis"] = {
         "range": [0, longest],
         "title": {"text": "distance in tokens"},
         "tickvals": marks,
@@ -274,9 +267,7 @@ def _rows(titles: Mapping[str, str], names: Sequence[str], ticks: Mapping[float,
     return {
         "annotations": notes,
         "shapes": [],
-        "dragmode": False,
-        "yaxis": _STILL
-        | {
+        "yaxis": {
             "range": [-0.04, len(names) - 1 + ROW + 0.3],
             "automargin": False,
             "tickvals": list(ticks),

@@ -43,7 +43,7 @@ def head_shares(shares: np.ndarray, palette: Palette) -> go.Figure:
         "ygap": 1,
         "hovertemplate": "layer %{y}, head %{x}: %{customdata:.1f}\u202f%<extra></extra>",
     }
-    axis = {"showgrid": False, "fixedrange": True, "dtick": 1, "zeroline": False}
+    axis = {"showgrid": False, "dtick": 1, "zeroline": False}
     layout = {
         "margin": {"t": 48},
         "xaxis": {**axis, "side": "top", "title": {"text": "head"}, "range": [-0.5, n_heads - 0.5]},

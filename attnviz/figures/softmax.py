@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attnviz.figures.axes import SHARE_TICKS, STILL, decades, decimal, token_axis, token_names
+from attnviz.figures.axes import SHARE_TICKS, decades, decimal, token_axis, token_names
 from attnviz.figures.palette import Palette
 from attnviz.figures.theme import assembled, end_notes
 
@@ -65,7 +65,6 @@ def weight_bars(
             "title": {"text": "of its attention"},
             "showgrid": True,
             "gridcolor": palette.line,
-            **STILL,
         },
     }
     return assembled(traces, layout, palette, height=54 + 24 * len(rows))
@@ -136,14 +135,12 @@ def temperature_curves(
             "title": {"text": "temperature τ"},
             "range": [-1.36, 1.36],
             "anchor": "y2",
-            **STILL,
         },
         "yaxis": {
             "domain": [0.55, 1],
             "range": [0, 1.12 * many],
             "nticks": 5,
             "title": {"text": "effective tokens"},
-            **STILL,
         },
         "yaxis2": {
             "domain": [0, 0.45],
@@ -151,7 +148,6 @@ def temperature_curves(
             "anchor": "x",
             "title": {"text": "largest weight"},
             **SHARE_TICKS,
-            **STILL,
         },
     }
     return assembled(traces, layout, palette, height=400)
@@ -250,7 +246,6 @@ def token_dots(
             "ticktext": [f"{decimal(tick)}\u202f%" for tick in ticks],
             "showgrid": True,
             "gridcolor": palette.line,
-            **STILL,
         },
     }
     return assembled(traces, layout, palette, height=84 + 26 * len(labels))
@@ -280,12 +275,11 @@ def carried_lines(moved: Sequence[float], palette: Palette) -> go.Figure:
     layout = {
         "annotations": end_notes(layers[-1], ends, top),
         "margin": {"r": 110},
-        "xaxis": {"title": {"text": "layer"}, "dtick": 1, "range": [-0.3, len(moved) - 0.7], **STILL},
+        "xaxis": {"title": {"text": "layer"}, "dtick": 1, "range": [-0.3, len(moved) - 0.7]},
         "yaxis": {
             "title": {"text": "change, % of the norm"},
             "ticksuffix": "\u202f%",
             "range": [-0.08 * top, 1.08 * top],
-            **STILL,
         },
     }
     return assembled(traces, layout, palette, height=260)

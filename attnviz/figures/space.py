@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from attnviz.figures.axes import STILL, token_names
+from attnviz.figures.axes import token_names
 from attnviz.figures.palette import Palette
 from attnviz.figures.theme import assembled, plain
 
@@ -70,10 +70,9 @@ def dots(points: Sequence[Dot], chosen: int, axes: tuple[str, str], palette: Pal
             },
         },
     }
-    axis: dict[str, Any] = {**STILL, "showgrid": False, "zeroline": False, "nticks": 5}
+    axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "nticks": 5}
     layout = {
         "margin": {"t": 28, "r": 28},
-        "dragmode": False,
         "xaxis": {**axis, "title": {"text": axes[0]}},
         "yaxis": {**axis, "title": {"text": axes[1]}, "scaleanchor": "x", "scaleratio": 1},
     }

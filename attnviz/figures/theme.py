@@ -37,6 +37,7 @@ def _house(palette: Palette, height: int) -> dict[str, Any]:
         "showgrid": False,
         "zeroline": False,
         "ticks": "",
+        "fixedrange": True,
         "automargin": True,
         "ticklabeloverflow": "allow",  # margins take in all labels; to look for others takes a third of the time
         "tickfont": {"size": 13, "color": palette.ink2},
@@ -50,6 +51,7 @@ def _house(palette: Palette, height: int) -> dict[str, Any]:
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "colorway": palette.categories,
         "bargap": 0.25,
+        "dragmode": False,  # with axes that stay where they are: a finger on a chart scrolls the page
         "showlegend": False,
         "hoverlabel": {
             "bgcolor": palette.ink,

@@ -228,7 +228,7 @@ def head_tiles(weights: np.ndarray, palette: Palette, *, marked: tuple[int, int]
         "hoverongaps": False,
         "hovertemplate": "%{customdata:.1f}\u202f%<extra></extra>",
     }
-    axis = {"showgrid": False, "constrain": "domain", "fixedrange": True}
+    axis = {"showgrid": False, "constrain": "domain"}
     layout = {
         "margin": {"t": ABOVE},
         "xaxis": {

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attnviz.figures.axes import SHARE_TICKS, STILL, TINY, log_axis
+from attnviz.figures.axes import SHARE_TICKS, TINY, log_axis
 from attnviz.figures.palette import Palette
 from attnviz.figures.theme import assembled
 
@@ -99,7 +99,7 @@ def saturation_lines(
             }
         )
         ends.append((shown[-1], name, colour))
-    up = {"range": [0, 108], "title": {"text": "mean top weight"}, **SHARE_TICKS, **STILL}
+    up = {"range": [0, 108], "title": {"text": "mean top weight"}, **SHARE_TICKS}
     layout = {
         "xaxis": _width_axis(widths),
         "margin": {"t": 14, "r": 84},
@@ -144,7 +144,6 @@ def _width_axis(widths: Sequence[int]) -> dict[str, Any]:
         "ticktext": [f"{width:,}" for width in shown],
         "title": {"text": "dₖ, numbers per head"},
         "range": [math.log10(widths[0]) - 0.12, math.log10(widths[-1]) + 0.12],
-        **STILL,
     }
 
 

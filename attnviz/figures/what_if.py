@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnviz.figures.axes import STILL, token_names
+from attnviz.figures.axes import token_names
 from attnviz.figures.palette import Palette
 from attnviz.figures.theme import assembled, colour_scale, ink_on
 
@@ -77,7 +77,6 @@ def effect_map(
         "meta": {"columns": n_columns},
         "plot_bgcolor": palette.sunken,
         "xaxis": {
-            **STILL,
             **tilted,
             "side": "top",
             "title": {"text": across},
@@ -86,7 +85,6 @@ def effect_map(
             "ticktext": names if columns or fits else names[::4],
         },
         "yaxis": {
-            **STILL,
             "showgrid": False,
             "range": [n_rows - 0.5, -0.5],
             "tickvals": list(range(n_rows)),
@@ -134,7 +132,7 @@ def agreement_dots(
             },
         },
     }
-    axis = {"range": ends, "nticks": 5, **STILL}
+    axis = {"range": ends, "nticks": 5}
     layout = {
         "xaxis": {**axis, "title": {"text": "exact effect"}},
         "yaxis": {**axis, "title": {"text": "by its gradient"}},

@@ -10,7 +10,11 @@ from playwright.sync_api import Page, expect
 from attnviz import Model
 from attnviz.analysis import cards_file
 from attnviz.formatting import percent
-from tests.e2e.driver import Open, pick, picture, sentence, serious, sideways, visiting
+from tests.e2e.driver import Open, pick, picture, sentence, serious, sideways, still, visiting
+
+# A busy page: each press is worked on for so long that the page is told of the scroll before it only afterwards.
+BUSY = "addEventListener('pointerdown', () => { for (const t = Date.now(); Date.now() < t + 150;); }, true)"
+TOP = "document.querySelector('[data-testid=stMain]').scrollTop"
 
 
 def ready(page: Page) -> None:
@@ -46,9 +50,25 @@ def test_a_click_on_the_map_opens_a_card_and_its_example_in_explore(visit: Open,
 @pytest.mark.nightly
 def test_it_is_read_on_a_phone_and_by_keyboard(visit: Open) -> None:
     page = visit("", (390, 844))
-    pick(page, "heads-layer", 0)
+    page.evaluate(BUSY)
+    pick(page, "heads-layer", 0)  # which scrolls, and presses at once
     expect(page.get_by_role("heading", name="Layer 0, head 9")).to_be_visible()
     pick(page, "heads-head", 2)
     expect(sentence(page, "card")).to_contain_text("Layer 0, head 2 looks at the token just before")
     assert sideways(page) == 0
     assert serious(page, "'[data-testid=stMain]'") == []
+
+
+@pytest.mark.nightly
+def test_a_finger_on_a_chart_scrolls_the_page(visit: Open) -> None:
+    page = visit("", (390, 844), has_touch=True, is_mobile=True)
+    box = picture(page, "heads").locator(".av-chart-plot").bounding_box()
+    assert box is not None
+    still(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    assert page.evaluate(TOP) == 0
+    finger = page.context.new_cdp_session(page)
+    for kind, moved in (("touchStart", 0), *(("touchMove", 20 * step) for step in range(1, 8))):
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y - moved}]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function(f"{TOP} >= 80")

@@ -186,6 +186,7 @@ def test_every_figure_is_in_the_house_style(palette: figures.Palette) -> None:
         "showgrid": False,
         "zeroline": False,
         "ticks": "",
+        "fixedrange": True,
         "automargin": True,
         "ticklabeloverflow": "allow",
         "tickfont": {"size": 13, "color": palette.ink2},
@@ -194,6 +195,7 @@ def test_every_figure_is_in_the_house_style(palette: figures.Palette) -> None:
     assert found["xaxis"] == {**axis, "title": {**axis["title"], "text": "layer"}}
     assert found["yaxis"] == {**axis, "showgrid": True, "gridcolor": palette.line}
     assert found["yaxis2"] == {**found["yaxis"], "anchor": "x"}
+    assert found["dragmode"] is False  # else a finger on a chart could not scroll the page
     assert found["margin"] == {"l": 8, "r": 8, "t": 34, "b": 8}
     assert found["font"] == {"family": '"Source Sans",system-ui,sans-serif', "size": 14, "color": palette.ink1}
     assert found["paper_bgcolor"] == found["plot_bgcolor"] == "rgba(0,0,0,0)"

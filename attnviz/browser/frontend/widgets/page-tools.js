@@ -4,6 +4,7 @@
    session's own, leftOut: sentences on what the link does not carry, qrcode: path of the library on this server}. */
 import { component } from "../core/bridge.js";
 import { oneEntryPerArrival } from "./address.js";
+import { keepListsOpen } from "./late-scrolls.js";
 import { addressOf, linkPanel } from "./page-link.js";
 import { presenter } from "./presenter.js";
 import { printPage, printWhenAsked } from "../core/paper.js";
@@ -36,6 +37,7 @@ function setUpTab(pages) {
   keepTheme(pages);
   printWhenAsked();
   closeMenuOnceUsed();
+  keepListsOpen();
 }
 
 export default component(".av-tools", {
