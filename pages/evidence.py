@@ -3,22 +3,23 @@
 import streamlit as st
 
 from attnviz.web import shell
-from attnviz.web.evidence import parts, state, text
+from attnviz.web.evidence import parts, state, text, work
 from attnviz.web.lesson import Lesson
 
 shell.ensure()
 lesson = Lesson("evidence", state.Settings(), typed=("typed",))
 
 
-@shell.fragment
-def evidence() -> None:
-    """One prediction, and what each word has to do with it."""
+def evidence(timed: bool) -> None:
+    """One prediction, and what each word has to do with it; `timed`: whether this part has a clock, for long work."""
+    lesson.tell_anew()
     lesson.question("Which words does a prediction depend on?")
     sentence = st.container()
     lesson.in_view()
     inputs = lesson.inputs()
     shown = state.shown(lesson, inputs)
     parts.controls(lesson, shown)
+    parts.erasing(shown)
     hides = not parts.prediction(lesson, shown)
     with sentence:
         lesson.sentence(text.before(shown) if hides else text.verdict(shown))
@@ -29,6 +30,7 @@ def evidence() -> None:
         parts.agreements(lesson, shown)
     parts.tries(lesson)
     lesson.write_link(inputs)
+    work.run_on(timed)
 
 
 @shell.fragment
@@ -37,5 +39,6 @@ def behind() -> None:
     parts.behind(lesson)
 
 
-evidence()
+clock = work.running()
+shell.fragment(evidence, run_every=parts.TICK if clock else None)(clock)
 behind()

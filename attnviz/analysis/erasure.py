@@ -7,6 +7,7 @@ Representation Erasure"; leave-one-out in Jain and Wallace 2019, "Attention is n
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -45,26 +46,36 @@ def erased(
 
     Errors: InvalidParameterError for a model that reads two texts; of another library also without a mask token.
     """
+    return reruns.finished(erasing(model, trace, prediction, how, batch=batch))
+
+
+def erasing(
+    model: Model, trace: Trace, prediction: Prediction, how: Nothing | None = None, *, batch: int = 0
+) -> Generator[int, None, Erasure]:
+    """The same in steps, each the number of tokens that have been erased. Arguments, errors: as for `erased`."""
     before = predictions.of_run(prediction, trace, batch=batch)
     try:
         check_split(model.transformer, trace, 0, batch)
     except InvalidParameterError:
-        return Erasure("mask", before, _by_ids(model, trace, prediction, how, batch))
+        return Erasure("mask", before, (yield from _by_ids(model, trace, prediction, how, batch)))
     how, vector = reruns.nothing(model, trace, how, batch=batch)
     rows = reruns.token_vectors(model.transformer, trace, batch=batch)  # (n, C)
     n, after = len(rows), []
     at_once = max(1, reruns.MOST_TOKENS // n)
-    with torch.inference_mode():
-        for start in range(0, n, at_once):
-            which = torch.arange(start, min(n, start + at_once))
+    for start in range(0, n, at_once):
+        which = torch.arange(start, min(n, start + at_once))
+        with torch.inference_mode():
             versions = rows.repeat(len(which), 1, 1)  # (B, n, C)
             versions[torch.arange(len(which)), which] = vector
             final = reruns.run(model.transformer, trace, versions, batch=batch).final
             after.append(predictions.values(prediction, model.transformer, trace, final, batch=batch).double())
+        yield start + len(which)
     return Erasure(how, before, torch.cat(after))
 
 
-def _by_ids(model: Model, trace: Trace, prediction: Prediction, how: Nothing | None, batch: int) -> Tensor:
+def _by_ids(
+    model: Model, trace: Trace, prediction: Prediction, how: Nothing | None, batch: int
+) -> Generator[int, None, Tensor]:
     """The same of a model whose vectors cannot be exchanged: each token's id is."""
     if model.reads != "text" or not trace.encodings or trace.source is not None:
         raise InvalidParameterError(f"{model.info.title} reads no one text whose tokens can be taken away")
@@ -83,4 +94,5 @@ def _by_ids(model: Model, trace: Trace, prediction: Prediction, how: Nothing | N
         with torch.inference_mode():
             run = model.transformer(model.brought(versions), intervention=trace.intervention)
         after += [predictions.of_run(prediction, run, batch=i, along=along) for i in range(len(which))]
+        yield len(after)
     return torch.tensor(after, dtype=torch.float64)

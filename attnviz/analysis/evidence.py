@@ -13,14 +13,14 @@ units and signs: their orders are compared, by size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from attnviz.analysis import agreement, contributions, erasure, flow, gradients
+from attnviz.analysis import agreement, contributions, erasure, flow, gradients, reruns
 from attnviz.analysis.agreement import Correlation
 from attnviz.analysis.erasure import Erasure
 from attnviz.analysis.gradients import Integrated
@@ -76,10 +76,26 @@ def gathered(
             products their sum.
         how: what stands for a token that is erased, see `reruns.nothing`.
         methods: which measures; integrated gradients take longest.
-        each: told the points of theirs that are done.
+        each: told the tokens that have been erased, the points of integrated gradients that are done.
 
     Errors: InvalidParameterError for a layer that is not there, or a measure that there is not.
     """
+    return reruns.finished(
+        gathering(model, trace, prediction, layer=layer, how=how, methods=methods, batch=batch), each
+    )
+
+
+def gathering(
+    model: Model,
+    trace: Trace,
+    prediction: Prediction,
+    *,
+    layer: int | None = None,
+    how: Nothing | None = None,
+    methods: Collection[Method] = METHODS,
+    batch: int = 0,
+) -> Generator[int, None, Evidence]:
+    """The same in steps, each what `each` is told. Arguments, errors: as for `gathered`."""
     n_layers = len(trace.layers)
     if layer is not None and not 0 <= layer < n_layers:
         raise InvalidParameterError(f"layer {layer} of {n_layers} (counted from 0)")
@@ -87,20 +103,7 @@ def gathered(
         raise InvalidParameterError(f"{unknown[0]!r} is not one of {', '.join(METHODS)}")
     n, rows = trace.lengths[batch], list(prediction.rows)
     which = range(n_layers) if layer is None else (layer,)
-    parts: dict[str, Erasure | Integrated] = {}
-
-    def kept(name: str, found: Erasure | Integrated, values: Tensor) -> Tensor:
-        parts[name] = found
-        return values
-
-    def integrated() -> Tensor:
-        found = gradients.integrated_gradients(model, trace, prediction, how=how, batch=batch, each=each)
-        return kept("integrated", found, found.values)
-
-    def erased() -> Tensor:
-        found = erasure.erased(model, trace, prediction, how, batch=batch)
-        return kept("erasure", found, found.effect)
-
+    erased, integrated = None, None
     ways: dict[Method, Callable[[], Tensor]] = {
         "attention": lambda: torch.stack(
             [trace.layers[i].attention.weights[batch, :, rows, :n].mean(dim=(0, 1)) for i in which]
@@ -113,8 +116,6 @@ def gathered(
         "gradient": lambda: gradients.gradient_attention(model, trace, prediction, batch=batch)[list(which)].sum(
             (0, 1)
         ),
-        "integrated": integrated,
-        "erasure": erased,
     }
     values: dict[Method, Tensor] = {}
     missing: dict[Method, str] = {}
@@ -122,12 +123,19 @@ def gathered(
         if method not in methods:
             continue
         try:
-            values[method] = ways[method]().double()
+            if method == "integrated":
+                integrated = yield from gradients.integrating(model, trace, prediction, how=how, batch=batch)
+                values[method] = integrated.values
+            elif method == "erasure":
+                erased = yield from erasure.erasing(model, trace, prediction, how, batch=batch)
+                values[method] = erased.effect
+            else:
+                values[method] = ways[method]().double()
         except (InvalidParameterError, ModelError) as error:
             missing[method] = str(error)
     special = trace.encodings[batch].special if trace.encodings else (False,) * n
     own = tuple(i for i in range(n) if not special[i])
-    return Evidence(prediction, values, missing, own, parts.get("erasure"), parts.get("integrated"))  # type: ignore[arg-type]
+    return Evidence(prediction, values, missing, own, erased, integrated)
 
 
 def joined(parts: Sequence[Evidence]) -> Evidence:

@@ -10,7 +10,7 @@ Deep Networks", section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +92,19 @@ def integrated_gradients(
 
     Errors: as `attribution.check_split`.
     """
+    return reruns.finished(integrating(model, trace, prediction, steps=steps, how=how, batch=batch), each)
+
+
+def integrating(
+    model: Model,
+    trace: Trace,
+    prediction: Prediction,
+    *,
+    steps: int | None = None,
+    how: Nothing | None = None,
+    batch: int = 0,
+) -> Generator[int, None, Integrated]:
+    """The same in steps, each the number of points that are done. Arguments, errors: as `integrated_gradients`."""
     if steps is not None:
         check_sizes(steps=steps)
     network = model.transformer
@@ -110,7 +123,7 @@ def integrated_gradients(
         for points, weights in _parts(n_steps, len(x)):
             total += _slopes(model, trace, prediction, x, start, points, weights, batch)
             done += len(points)
-            each(done)
+            yield done
         found = Integrated(total, before, baseline, n_steps, how)
         if steps is not None or found.is_complete or 2 * n_steps > MOST_STEPS:
             return found

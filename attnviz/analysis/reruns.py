@@ -8,8 +8,9 @@ set on the model, which sessions share. Derivatives exist where `torch.inference
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ from attnviz.nn.transformer import Transformer
 
 Nothing = Literal["mask", "mean"]
 MOST_TOKENS = 1024  # that run at once
+Step = TypeVar("Step")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,17 @@ class Rerun:
 
     layers: tuple[LayerTrace, ...]  # () where nobody asked for them
     final: Tensor  # (B, n, C)
+
+
+def finished(steps: Generator[Step, None, Result], each: Callable[[Step], object] = lambda step: None) -> Result:
+    """What work in steps comes to; `each` is told every step."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        each(step)
 
 
 def token_vectors(model: Transformer, trace: Trace, *, batch: int = 0) -> Tensor:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from attnviz import Model, load
-from attnviz.analysis import evidence, predictions
+from attnviz.analysis import evidence, predictions, reruns
 from attnviz.analysis.evidence import METHODS, Evidence
 from attnviz.formatting import number
-from attnviz.web.evidence import text
+from attnviz.web import store
+from attnviz.web.evidence import text, work
+from attnviz.web.jobs import slices
 from tests.pages.driver import SENTENCE, Page, charts, numbers, opened, values
 
 NOVEL = "It is a truth universally acknowledged that a single man"
@@ -107,6 +109,40 @@ def test_a_next_token_of_a_layer_with_integrated_gradients_reopens(austen: Model
     pasted = app.choose(typed="truth" * 100)
     assert "has 500 characters" in " ".join(one.value for one in pasted.caption)
     assert pasted.text_input(key="evidence.typed").value == "truth" * 100
+
+
+@pytest.mark.parametrize("method", ["erasure", pytest.param("integrated", marks=pytest.mark.nightly)])
+def test_erasures_and_integrals_go_on_in_slices_and_can_be_cancelled(
+    method: work.Long, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"model": "austen", "text": NOVEL, "integrated": int(method == "integrated")}
+    whole = opened("evidence", **asked).prose
+    store.STORE.clear(work.KEPT)
+    monkeypatch.setattr(reruns, "MOST_TOKENS", 1)  # a token, or a point of the integral, is a step
+    app = opened("evidence", **(asked | {"integrated": 0}))
+    monkeypatch.setattr(slices, "SECONDS", 1e-9)
+    monkeypatch.setattr(work, "AT_ONCE", 1e-9)
+    if method == "erasure":
+        store.STORE.clear(work.KEPT)
+        app = opened("evidence", revealed=0, **asked)
+        assert set(columns(app)) == {"attention"} and f"of {len(columns(app)['attention'])} tokens" in bars(app)
+    else:
+        app.choose(integrated=True)
+        assert "points of the integral …" in bars(app) and "integrated" not in columns(app)
+    app.button(key=f"evidence-cancel-{method}").click().run()
+    assert text.cancelled(method) in app.prose and not app.get("progress") and not app.exception
+    assert text.HEADINGS[method] not in columns(app)
+    app.button(key=f"evidence-again-{method}").click().run()
+    while f"{work.job(method)}:running" in app.session_state:
+        app.run()
+    assert "Guess, and the answer shows" in app.prose or text.HEADINGS[method] in columns(app)
+    assert text.cancelled(method) not in app.prose
+    assert opened("evidence", **asked).prose == whole  # kept for all sessions
+
+
+def bars(app: Page) -> str:
+    """What the bars say."""
+    return " ".join(str(bar.proto) for bar in app.get("progress"))
 
 
 def test_a_hidden_word_is_filled_in() -> None:

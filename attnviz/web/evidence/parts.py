@@ -12,9 +12,10 @@ from attnviz.analysis.evidence import METHODS, Method
 from attnviz.web import cache, shell
 from attnviz.web.components.chart import Table
 from attnviz.web.components.table import table
-from attnviz.web.evidence import state, text
-from attnviz.web.evidence.shown import Shown
+from attnviz.web.evidence import state, text, work
+from attnviz.web.evidence.shown import CANCELLED, WAITS, Shown
 from attnviz.web.evidence.state import Settings
+from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson, Try
 
 FORMULA = r"""\begin{aligned}
@@ -30,15 +31,17 @@ SOURCE = (
     "Wallace 2019; Wiegreffe and Pinter 2019. Embeddings: Crabbé and van der Schaar 2022."
 )
 MOST_OPTIONS = 4
+TICK = 0.3  # seconds between two slices of work
+STOPPED = (WAITS, CANCELLED)
 TALE = "The brother behind the princess always hugs the cats while she is proud and vain."
 
 
 def controls(lesson: Lesson[Settings], shown: Shown) -> None:
     """What is predicted, and the layer."""
     columns = iter(st.columns([2, 2, 2, 3], gap="medium"))
-    if shown.hidden is not None:
+    if shown.of.hidden is not None:
         with next(columns):
-            labels = cache.trace(shown.model, shown.text).encodings[0].labels
+            labels = cache.trace(shown.of.model, shown.of.text).encodings[0].labels
             lesson.token_box("Hidden token", "position", labels)
     if shown.offers:
         by_target = {one.target: text.offered(one) for one in shown.offers}
@@ -50,7 +53,7 @@ def controls(lesson: Lesson[Settings], shown: Shown) -> None:
         next(columns).selectbox(title, options, key=lesson.key("target"), format_func=names.__getitem__)
         if shown.prediction.kind == "token":
             next(columns).text_input("Or type a token", key=lesson.key("typed"), placeholder="truth")
-    n_layers = len(cache.trace(shown.model, shown.text).layers)
+    n_layers = len(cache.trace(shown.of.model, shown.of.text).layers)
     names_of = {state.ALL_LAYERS: "All layers"} | {i: f"Layer {i}" for i in range(n_layers)}
     next(columns).selectbox(
         "Attention, ‖αv‖ and gradient of", list(names_of), key=lesson.key("layer"), format_func=names_of.__getitem__
@@ -64,7 +67,7 @@ def controls(lesson: Lesson[Settings], shown: Shown) -> None:
 def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:
     """Which token matters most; whether the page may show it."""
     if "erasure" not in shown.found.values or len(shown.found.own) < 2:
-        return True
+        return not shown.waits or lesson.revealed("matters")
     truth, seen = shown.strongest("erasure"), shown.strongest("attention")
     sizes = shown.found.values["attention"]
     others = sorted(set(shown.found.own) - {truth, seen}, key=lambda token: -float(sizes[token]))
@@ -80,18 +83,34 @@ def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:
 
 
 def with_integrated(lesson: Lesson[Settings], shown: Shown) -> Shown:
-    """The same with integrated gradients, if they are asked for."""
-    asked = st.toggle("Integrated gradients (takes longer)", key=lesson.key("integrated"))
-    if not asked:
+    """The same with integrated gradients, if they are asked for and done."""
+    if not st.toggle("Integrated gradients (takes longer)", key=lesson.key("integrated")):
+        slices.cancel(work.job("integrated"))
         return shown
-    place = st.empty()
+    found = work.found("integrated", shown.of)
+    bar("integrated", shown, found, gradients.MOST_STEPS)
+    return shown if found is None else replace(shown, found=evidence.joined([shown.found, found]))
 
-    def each(points: int) -> None:
-        place.progress(min(1.0, points / gradients.MOST_STEPS), f"{points} points of the integral …")
 
-    found = state.integrated(shown.model, shown.text, shown.hidden, shown.prediction.target, each)
-    place.empty()
-    return replace(shown, found=evidence.joined([shown.found, found]))
+def erasing(shown: Shown) -> None:
+    """How far the erasures are."""
+    bar("erasure", shown, shown.found.erased or shown.found.missing.get("erasure") not in STOPPED, len(shown.labels))
+
+
+def bar(method: work.Long, shown: Shown, found: object, n: int) -> None:
+    """How far a measure is that was not found yet, of n steps at most; the way to end it, or to begin it again."""
+    if found:
+        return
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    name = work.job(method)
+    if slices.running(name):
+        done = work.done(method)
+        left.progress(min(1.0, done / n), text.progress(method, done, n))
+        right.button("Cancel", on_click=slices.cancel, args=(name,), key=f"evidence-cancel-{method}")
+    else:
+        left.text(text.cancelled(method))
+        again = (method, shown.of)
+        right.button("Run it again", on_click=work.again, args=again, key=f"evidence-again-{method}")
 
 
 def picture(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:
@@ -101,7 +120,9 @@ def picture(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:
     written = {text.HEADINGS[one]: [text.written(one, x) for x in shown.found.values[one].tolist()] for one in methods}
     signed = [text.HEADINGS[one] for one in evidence.SIGNED]
     lesson.picture(
-        figures.measure_columns(values, written, signed, shown.labels, shell.palette(), room=len(shown.found.values)),
+        figures.measure_columns(
+            values, written, signed, shown.labels, shell.palette(), room=len(shown.found.values) + shown.waits
+        ),
         title="Where it looks" if hides else "What each token has to do with the prediction",
         alt=text.alternative(shown, methods),
         data=lambda: _numbers(shown, methods),

@@ -8,6 +8,18 @@ from attnviz.analysis.evidence import Evidence, Method
 from attnviz.analysis.predictions import Prediction
 from attnviz.nn.encoding import Encoding
 
+WAITS, CANCELLED = "it is being worked out", "it was cancelled"  # why a measure is not there
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prediction."""
+
+    model: str  # by name
+    text: str
+    hidden: int | None  # the position of the token that is hidden
+    target: int | None
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -22,13 +34,11 @@ class Offer:
 class Shown:
     """What all parts of the page read."""
 
-    model: str  # by name
-    text: str
+    of: Asked
     title: str  # the model's
     encoding: Encoding  # as the model read it: the hidden token is hidden
     prediction: Prediction
     offers: tuple[Offer, ...]  # the likeliest, and the one that is asked about
-    hidden: int | None  # the position of the token that is hidden
     typed_pieces: tuple[str, ...]  # of what was typed, where that is more than one token
     layer: int | None
     found: Evidence
@@ -37,6 +47,11 @@ class Shown:
     def asked(self) -> Offer | None:
         """The token or class that is asked about; None of an embedding."""
         return next((one for one in self.offers if one.target == self.prediction.target), None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the erasures are under way."""
+        return self.found.missing.get("erasure") == WAITS
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attnviz.analysis import evidence, predictions
 from attnviz.analysis.evidence import Evidence, Method
@@ -12,15 +11,16 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.models.model import Model
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
-from attnviz.web.evidence.shown import Offer, Shown
+from attnviz.web.evidence import work
+from attnviz.web.evidence.shown import CANCELLED, WAITS, Asked, Offer, Shown
+from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
 
 ALL_LAYERS = -1
 LIKELIEST = -1
 OFFERED = 8  # tokens or classes to choose from
 LONGEST_TYPED = 60  # characters: more is no token of a vocabulary
-THROUGH: tuple[Method, ...] = ("rollout", "flow", "erasure")  # all layers, whatever layer is chosen
-INTEGRATED: tuple[Method, ...] = ("integrated",)
+THROUGH: tuple[Method, ...] = ("rollout", "flow")  # all layers, whatever layer is chosen
 OF_LAYER: tuple[Method, ...] = ("attention", "norm", "gradient")
 
 
@@ -39,49 +39,22 @@ class Settings:
             raise InvalidParameterError("target, position or layer is out of range")
 
 
-def run(name: str, source: str, hidden: int | None) -> Trace:
-    """A text's run, one of its tokens hidden or none. Errors: as `Model.run`."""
-    return cache.trace(name, source) if hidden is None else _hiding(name, source, hidden)
+@store.kept("Following attention through the layers …")
+def through(asked: Asked) -> Evidence:
+    """The measures that go through all layers. Errors: as `work.trace_of` and `predictions.predicted`."""
+    trace = work.trace_of(asked)
+    return evidence.gathered(cache.model(asked.model), trace, _prediction(trace, asked), methods=THROUGH)
 
 
 @store.kept()
-def _hiding(name: str, source: str, hidden: int) -> Trace:
-    model = cache.model(name)
-    ids = list(cache.trace(name, source).encodings[0].ids)
-    assert model.tokenizer.mask_id is not None  # as `predictions.fills_in` has seen to
-    ids[hidden] = model.tokenizer.mask_id
-    return model.run(ids)
-
-
-@store.kept("Erasing each token in turn …")
-def through(name: str, source: str, hidden: int | None, target: int | None) -> Evidence:
-    """The measures that go through all layers. Errors: as `run` and `predictions.predicted`."""
-    trace = run(name, source, hidden)
-    return evidence.gathered(cache.model(name), trace, _prediction(trace, target, hidden), methods=THROUGH)
-
-
-@store.kept()
-def of_layer(name: str, source: str, hidden: int | None, target: int | None, layer: int | None) -> Evidence:
+def of_layer(asked: Asked, layer: int | None) -> Evidence:
     """Those of one layer or all. Errors: likewise."""
-    trace = run(name, source, hidden)
-    asked = _prediction(trace, target, hidden)
-    return evidence.gathered(cache.model(name), trace, asked, layer=layer, methods=OF_LAYER)
+    trace = work.trace_of(asked)
+    return evidence.gathered(cache.model(asked.model), trace, _prediction(trace, asked), layer=layer, methods=OF_LAYER)
 
 
-def integrated(name: str, source: str, hidden: int | None, target: int | None, each: Callable[[int], None]) -> Evidence:
-    """Integrated gradients, kept for all sessions; `each` is told the points that are done. Errors: likewise."""
-
-    def make() -> Evidence:
-        trace = run(name, source, hidden)
-        asked = _prediction(trace, target, hidden)
-        return evidence.gathered(cache.model(name), trace, asked, methods=INTEGRATED, each=each)
-
-    made: Evidence = store.STORE.get("evidence.state.integrated", (name, source, hidden, target), make)
-    return made
-
-
-def _prediction(trace: Trace, target: int | None, hidden: int | None) -> Prediction:
-    return predictions.predicted(trace, target, position=hidden)
+def _prediction(trace: Trace, asked: Asked) -> Prediction:
+    return predictions.predicted(trace, asked.target, position=asked.hidden)
 
 
 def shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
@@ -99,29 +72,23 @@ def _shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
         hidden = lesson.follow_token("position", whole.encodings[0].labels, whole.encodings[0].special, noun="")
     lesson.fit(layer=len(whole.layers))
     settings = lesson.settings()
-    trace = run(inputs.model, inputs.text, hidden)
+    trace = work.trace_of(Asked(inputs.model, inputs.text, hidden, None))
     pieces = _pieces(model, settings.typed)
     target, offers = _offers(model, trace, settings, pieces, hidden)
     layer = None if settings.layer == ALL_LAYERS else settings.layer
-    found = evidence.joined(
-        [
-            through(inputs.model, inputs.text, hidden, target),
-            of_layer(inputs.model, inputs.text, hidden, target, layer),
-        ]
-    )
+    asked = Asked(inputs.model, inputs.text, hidden, target)
+    found = evidence.joined([through(asked), of_layer(asked, layer), erased(asked)])
     many = tuple(label for _, label in pieces) if len(pieces) > 1 else ()
-    return Shown(
-        inputs.model,
-        inputs.text,
-        model.info.title,
-        trace.encodings[0],
-        found.prediction,
-        offers,
-        hidden,
-        many,
-        layer,
-        found,
-    )
+    return Shown(asked, model.info.title, trace.encodings[0], found.prediction, offers, many, layer, found)
+
+
+def erased(asked: Asked) -> Evidence:
+    """The erasures; while they are under way, and after Cancel, none, with the reason."""
+    made = work.found("erasure", asked)
+    if made is not None:
+        return made
+    why = WAITS if slices.running(work.job("erasure")) else CANCELLED
+    return replace(through(asked), values={}, missing={"erasure": why})
 
 
 def _pieces(model: Model, typed: str) -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ from attnviz.analysis.agreement import Correlation
 from attnviz.analysis.evidence import Method
 from attnviz.analysis.gradients import Integrated
 from attnviz.formatting import number, percent
-from attnviz.web.evidence.shown import Offer, Shown
+from attnviz.web.evidence.shown import CANCELLED, WAITS, Offer, Shown
 
 NAMES: dict[Method, str] = {
     "attention": "attention",
@@ -48,8 +48,8 @@ def asked(shown: Shown) -> str:
         return f"{shown.title}’s embedding of the text"
     if shown.prediction.kind == "class":
         return f"the class “{offer.name}” ({percent(offer.probability)})"
-    if shown.hidden is not None:
-        return f"“{offer.name}” in the hidden place {shown.hidden} ({percent(offer.probability)})"
+    if shown.of.hidden is not None:
+        return f"“{offer.name}” in the hidden place {shown.of.hidden} ({percent(offer.probability)})"
     return f"“{offer.name}” as the next token ({percent(offer.probability)})"
 
 
@@ -67,7 +67,9 @@ def before(shown: Shown) -> str:
 def verdict(shown: Shown) -> str:
     """What matters most, where the model looks most, and whether the two orders agree."""
     if "erasure" not in shown.found.values:
-        return f"What matters to {asked(shown)} cannot be tried: {shown.found.missing['erasure']}."
+        why = shown.found.missing["erasure"]
+        known = "is not known yet" if why in (WAITS, CANCELLED) else "cannot be tried"
+        return f"What matters to {asked(shown)} {known}: {why}."
     if not shown.found.own:
         return "The text has no token of its own to compare."
     made = shown.found.erased
@@ -179,6 +181,16 @@ def complete(found: Integrated) -> str:
         f"Integrated gradients add up to {signed(float(found.values.sum()))} of {signed(difference)}, the "
         f"difference to the text with every token erased ({found.steps} points; {missed} missed).{right}"
     )
+
+
+def progress(method: Method, done: int, n: int) -> str:
+    """Beside a bar."""
+    return f"{done} of {n} tokens erased …" if method == "erasure" else f"{done} points of the integral …"
+
+
+def cancelled(method: Method) -> str:
+    """After Cancel."""
+    return f"{NAMES[method][:1].upper()}{NAMES[method][1:]}: cancelled, so it is not compared."
 
 
 def pieces(shown: Shown) -> str:

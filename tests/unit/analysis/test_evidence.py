@@ -14,6 +14,7 @@ from torch import nn
 from attnviz import Intervention, InvalidParameterError, Model, ModelConfig, Trace, Transformer, load
 from attnviz.analysis import contributions, erasure, evidence, gradients, predictions, reruns
 from attnviz.analysis.predictions import Prediction
+from attnviz.analysis.reruns import finished
 from attnviz.inputs.tokenizers import Tokenizer
 
 # Two tokens, one head that looks everywhere alike, no norms, no positions, W_V = 1, W_O = diag(1, 3):
@@ -148,7 +149,7 @@ def test_erasing_equals_a_run_with_the_mask_token(tales: Model) -> None:
         again = tales.run(ids).logits
         assert again is not None
         assert float(found.after[token]) == pytest.approx(float(again[0, 5, cast(int, asked.target)]), abs=1e-4)
-    by_ids = erasure._by_ids(tales, trace, asked, None, 0)  # as another library's models are run
+    by_ids = finished(erasure._by_ids(tales, trace, asked, None, 0))  # as another library's models are run
     assert torch.allclose(by_ids, found.after, atol=1e-4)
 
 
@@ -179,7 +180,9 @@ def test_erasing_moves_an_embedding_as_a_run_does() -> None:
     mean = trace.final[0].mean(dim=0)
     moved = model.run(ids).final[0].mean(dim=0) @ mean / mean.norm()
     assert found.how == "mask" and float(found.after[1]) == pytest.approx(float(moved), rel=1e-4)
-    assert torch.allclose(erasure._by_ids(model, trace, predictions.predicted(trace), None, 0), found.after, atol=1e-4)
+    assert torch.allclose(
+        finished(erasure._by_ids(model, trace, predictions.predicted(trace), None, 0)), found.after, atol=1e-4
+    )
 
 
 def test_many_tokens_run_in_parts(tales: Model, monkeypatch: pytest.MonkeyPatch) -> None:
