@@ -79,7 +79,10 @@ class Limits(BaseSettings):
     hub_token: bool = Field(default=False, description="visitors read what this machine's HF_TOKEN may read")
     max_model_bytes: Number = Field(default=600_000_000, description="bytes of a model from the hub")
     max_downloads: Count = Field(default=2, description="downloads at a time")
-    max_upload_bytes: Number = Field(default=200_000_000, description="bytes of an uploaded archive")
+    max_upload_bytes: Number = Field(
+        default=200_000_000,
+        description="bytes of an uploaded archive, and no more than Streamlit's server.maxUploadSize",
+    )
     max_characters: Count = Field(default=100_000, description="characters of a text")
     max_trainings: Number = Field(default=2, description="trainings at a time, which take turns at all cores but one")
     max_steps: Count = Field(default=10_000, description="steps of a training")

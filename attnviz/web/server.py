@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 4_000_000  # of what a browser says at a time: all its fields, each with 100,000 characters at most
 SESSION_UPLOAD_BYTES = 220_000_000  # of files that a session has sent and no page has taken: one archive with a model
-MAX_UPLOAD_BYTES = 500_000_000  # and of all sessions together
+ALL_UPLOADS_BYTES = 500_000_000  # and of all sessions together
 MOST_FILES = 4  # of a session
 IGNORED = ("clear_cache", "set_run_on_save", "load_git_info")  # for who develops an app, not for its visitors
 UNHEARD = "server:unheard"  # bytes of what a session sent and was not heard, until its page has said so
@@ -101,7 +101,7 @@ def limit_uploads(files: UploadedFileManager) -> None:
             if len(others) >= MOST_FILES or mine > SESSION_UPLOAD_BYTES:
                 metrics.REFUSED.labels("upload").inc()
                 raise HTTPException(413, f"At most {MOST_FILES} files of {SESSION_UPLOAD_BYTES:,} bytes are kept.")
-            if everybody + len(file.data) > MAX_UPLOAD_BYTES:
+            if everybody + len(file.data) > ALL_UPLOADS_BYTES:
                 metrics.REFUSED.labels("upload").inc()
                 raise HTTPException(503, "Others are sending files. Try again soon.")
             add(session_id, file._replace(name=printable(file.name)))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from attnviz import web
 from attnviz.web import prediction
 from attnviz.web.prediction import Question
 from tests.pages.driver import SENTENCE, Page, opened, written
 
+WEB = Path(web.__file__).parent
 # A page, the parameters that it is opened with, and the names of its questions.
 READS_NO_TEXT = [
     ("translate", {}),
@@ -17,8 +20,10 @@ READS_NO_TEXT = [
     ("vision", {}),
     ("vision", {"vit": "scratch:vit"}),
     ("replay", {}),
+    ("program", {}),
+    ("program", {"program": "histogram"}),
 ]
-LESSONS = ("softmax", "masks", "positions", "encoder_block", "variants", "generate", "step_by_step")
+LESSONS = ("softmax", "masks", "positions", "encoder_block", "variants", "generate", "step_by_step", "evidence")
 MODELS = ("minilm", "austen", "induction", "scratch:gpt", "scratch:tiny")
 TEXTS = (
     SENTENCE,
@@ -117,7 +122,12 @@ def test_nothing_answers_on_any_model_and_text(page: str, model: str, text: str,
     check(page, asked, text, {"model": model, "text": text})
 
 
-@pytest.mark.parametrize("page", [*LESSONS, "vision", "translate", "replay"])
+def test_every_page_that_asks_stands_in_the_lists_above() -> None:
+    ask = {path.parent.name for path in WEB.glob("*/*.py") if "lesson.predict(" in path.read_text("utf-8")}
+    assert ask == {*LESSONS, *(page for page, _ in READS_NO_TEXT)}
+
+
+@pytest.mark.parametrize("page", [*LESSONS, *dict(READS_NO_TEXT)])
 def test_every_lesson_asks_and_a_guess_stays_out_of_the_link(page: str, asked: Asked) -> None:
     app = opened(page, revealed=0)
     assert asked.questions

@@ -127,6 +127,13 @@ def test_names_that_are_refused(name: str) -> None:
         pack(trace_of(attention()), scores={name: np.zeros((1, 3))})
 
 
+def test_every_name_of_the_browsers_own_scores_is_refused() -> None:
+    trace = trace_of(attention(8), encodings=(TEXT,))
+    for own in run_node(ALL_SCORES, pack(trace)):
+        with pytest.raises(InvalidParameterError, match="scores"):
+            pack(trace, scores={own: np.zeros((1, 3))})
+
+
 def test_the_shape_is_checked() -> None:
     with pytest.raises(ShapeError, match=r"\(3, 1\), not \(L, H\) = \(1, 3\)"):
         pack(trace_of(attention()), scores={"x": np.zeros((3, 1))})

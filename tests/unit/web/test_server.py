@@ -63,7 +63,7 @@ def test_streamlits_sessions_have_what_is_limited() -> None:
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> MemoryUploadedFileManager:
     monkeypatch.setattr(server, "SESSION_UPLOAD_BYTES", 1000)
-    monkeypatch.setattr(server, "MAX_UPLOAD_BYTES", 2500)
+    monkeypatch.setattr(server, "ALL_UPLOADS_BYTES", 2500)
     manager = MemoryUploadedFileManager("/upload")
     server.limit_uploads(manager)
     return manager
