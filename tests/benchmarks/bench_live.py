@@ -4,7 +4,7 @@
 
 A time of a key goes from the input event to the frame that shows the result. In each round the page's key is timed and
 then torch's forward pass of the same text on one thread, so that a busy machine slows both. Medians, the least in
-brackets. The longest task is processor time of the main thread, in which other work on the machine does not count.
+brackets. The work of the main thread is processor time, in which other work on the machine does not count.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import statistics
 import tempfile
 import threading
 import time
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,14 +148,24 @@ def keys(page: Page, model: Model, n: int) -> Keys:
     return Keys(statistics.median(ours[2:]), min(ours[2:]), statistics.median(torchs[2:]), ids[0].shape[1])
 
 
-def longest_task(browser: Browser, page: Page, text: str) -> float:
-    """Ms of processor time of the main thread's longest task while a text is typed."""
-    browser.start_tracing(page=page, categories=["toplevel"])
+def work_while_typing(browser: Browser, page: Page, text: str) -> tuple[float, float]:
+    """Ms of processor time of the main thread while a text is typed: its longest task, the most between two frames."""
+    browser.start_tracing(page=page, categories=["toplevel", "cc"])
     page.evaluate("([text, pause]) => bench.typing(text, pause)", [text, 1000 / KEYS_A_SECOND])
     events = json.loads(browser.stop_tracing())["traceEvents"]
-    main = {(e["pid"], e["tid"]) for e in events if e.get("args", {}).get("name") == "CrRendererMain"}
-    tasks = [e for e in events if e["name"].endswith("RunTask") and (e["pid"], e["tid"]) in main]
-    return float(max(e.get("tdur", 0) for e in tasks)) / 1000
+    names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    drawn = [e for e in events if e["name"] == "ProxyMain::BeginMainFrame"]
+    ((main, _),) = Counter((e["pid"], e["tid"]) for e in drawn).most_common(1)
+    assert names[main] == "CrRendererMain"
+    frames = sorted(e["ts"] for e in drawn if (e["pid"], e["tid"]) == main)
+    between = [0.0] * (len(frames) + 1)
+    longest = 0.0
+    for e in events:
+        if e["name"] == "ThreadControllerImpl::RunTask" and (e["pid"], e["tid"]) == main:
+            took = e.get("tdur", 0) / 1000
+            between[bisect_left(frames, e["ts"])] += took  # the frame's own task begins before it
+            longest = max(longest, took)
+    return longest, max(between)
 
 
 def beside_table(browser: Browser, models: Sequence[tuple[Model, Sequence[int]]]) -> Table:
@@ -216,8 +228,9 @@ def main() -> None:
         )
         row = f"Austen, {KEYS_A_SECOND} keys a second: longest frame"
         table.add_row(row, "64", "≤ 50 ms", f"{longest:.0f} ms", "", "")
-        task = longest_task(browser, page, text_of(bundled[0], 64))
-        table.add_row("the same: longest task of the main thread", "64", "≤ 50 ms", f"{task:.0f} ms", "", "")
+        task, between = work_while_typing(browser, page, text_of(bundled[0], 64))
+        table.add_row("the same: work of the main thread between frames", "64", "≤ 50 ms", f"{between:.0f} ms", "", "")
+        table.add_row("the same: its longest task", "64", "≤ 50 ms", f"{task:.0f} ms", "", "")
         browser.close()
         browser = launch(playwright)
         with serving(Path(folder) / "site") as address:
