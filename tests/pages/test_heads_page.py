@@ -127,11 +127,22 @@ def test_a_head_without_a_role_says_what_is_missing() -> None:
     assert "Layer 5, head 0 has no role that the numbers support" in app.prose and "a role takes 50\u202f%" in app.prose
 
 
+def test_a_model_of_two_texts_shows_where_its_answers_are_known() -> None:
+    app = opened("heads", model="dates", layer=0, head=1)
+    (table,) = values(app, "attnviz_table")
+    rows = [[cell[0] for cell in row["cells"]] for row in table["rows"]]
+    expected = [
+        [one.what, f"layer {one.layer}, head {one.head}", percent(one.score)] for one in known_answers.of_model("dates")
+    ]
+    assert len(rows) == 3 and [row[:3] for row in rows] == expected and table["chosen"] == "0"
+    assert text.OTHERS in app.prose and app.link == {"model": "dates", "layer": "0", "head": "1"}
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"model": "digits"}, "Digits reads images"),
-        ({"model": "dates"}, "reads two texts"),
+        ({"model": "bergamot-en-pt"}, "reads two texts"),
         ({"on": "text", "text": "a"}, "It has 1 token to judge heads on"),
         ({"model": "scratch:tiny"}, text.NOT_JUDGED),
     ],

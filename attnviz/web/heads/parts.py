@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
@@ -9,6 +11,7 @@ from attnviz import figures
 from attnviz.analysis import attribution, cards, cards_text, known_answers, roles
 from attnviz.analysis.attribution import Part
 from attnviz.analysis.cards import Example
+from attnviz.analysis.known_answers import Known
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.inputs.sample import sample
@@ -101,12 +104,30 @@ def overview(lesson: Lesson[Settings], shown: Shown) -> None:
             column.selectbox(title, roles.MEASURES, key=lesson.key(field), format_func=cards_text.MEASURES.__getitem__)
 
 
+def of_two_texts(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
+    """Of a model that reads two texts, which has no roles: its heads whose answers are known. Ends the page."""
+    if cache.model(inputs.model).transformer.config.kind != "encoder-decoder":
+        return
+    found = known_answers.of_model(inputs.model)
+    if not found:
+        shell.one_text(inputs.model)
+    title, settings = cache.title(inputs.model), lesson.settings()
+    lesson.sentence(text.two_texts(title))
+    _known(found, (settings.layer, settings.head))
+    one = next((one for one in found if (one.layer, one.head) == (settings.layer, settings.head)), found[0])
+    query = {"model": inputs.model, "how": "zero", "place": "cross", "layer": str(one.layer), "head": str(one.head)}
+    st.page_link("pages/what_if.py", label=text.without(one.layer, one.head), query_params=query)
+    lesson.write_link(inputs)
+    shell.say(text.OTHERS)
+
+
 def known(shown: Shown) -> None:
     """The best heads of a model whose task knows the answers; nothing of others."""
-    found = known_answers.of_model(shown.inputs.model)
-    if not found:
-        return
-    place = shown.layer, shown.head
+    if found := known_answers.of_model(shown.inputs.model):
+        _known(found, (shown.layer, shown.head))
+
+
+def _known(found: Sequence[Known], place: tuple[int, int]) -> None:
     chosen = next((str(n) for n, one in enumerate(found) if (one.layer, one.head) == place), "")
     st.header("Where the answers are known", anchor=False)
     columns = (

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 NOT_JUDGED = "This model’s heads have not been judged on many texts yet: below they are judged on your text alone."
+OTHERS = "Pick another model in the sidebar for the roles of all heads, and their cards."
 KEEP = (
     "Roles, this head’s card and the most telling ones, every head switched off, who wrote the prediction, attention "
     "and cause, and the attention view of your text: one file, with every table as CSV, that opens without a network."
 )
+
+
+def two_texts(title: str) -> str:
+    """Why a model has no roles, and what is known of it all the same."""
+    return (
+        f"{title} reads two texts; roles are of heads that read one. What its task knows the answers of is told below."
+    )
+
+
+def without(layer: int, head: int) -> str:
+    """The way to What if?"""
+    return f"Switch layer {layer}, head {head} off: What if?"
