@@ -184,6 +184,8 @@ def html(models: Sequence[Held], start: Start | None = None) -> str:
         if re.search(r"</script|<!--", source, re.IGNORECASE):
             raise InvalidParameterError("the page's script contains </script or <!--, which would end it early")
     draws = any(one.reads == "image" for one in models)
+    if start is not None:
+        models = [replace(models[0], text=start.text), *models[1:]]  # an example that it reads
     settings = {
         "models": [one.entry() for one in models],
         "examples": _examples(),

@@ -389,6 +389,7 @@ def test_every_task_has_a_live_page_of_its_model(task: str) -> None:
     assert ("picture" in header) == (trained.reads == "image")
     settings = json.loads(re.findall(r'id="attnviz-settings">([^<]+)<', page)[0])
     assert bool(settings["start"]["text"].strip()) == (trained.reads == "text")
+    assert settings["models"][0]["text"] == settings["start"]["text"]  # an example that the model reads
     if trained.reads == "text":
         probe = run.probe[1]
         assert trained.encode(settings["start"]["text"]).ids == (probe.source or probe).encodings[0].ids

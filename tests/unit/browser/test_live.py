@@ -172,6 +172,12 @@ def test_a_date_is_answered_and_each_attention_shown(page: Page, file: Path) -> 
     settled(page, before)
     expect(page.locator(".av-chip")).to_have_count(len(load("dates").encode("May 3rd, 1997")))
     assert address(page)["stack"] == "encoder"
+    examples = page.get_by_label("Examples")
+    examples.select_option("The tired animal")  # not a date
+    expect(page.locator("#live-said")).not_to_have_text("1997-05-03")
+    examples.select_option("For Dates")
+    expect(page.locator("#live-said")).to_have_text("1997-05-03")
+    expect(examples).to_have_value("0")
 
 
 @pytest.mark.parametrize("options", [{"color_scheme": "dark"}, {"viewport": {"width": 320, "height": 640}}], ids=str)

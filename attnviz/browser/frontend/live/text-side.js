@@ -26,7 +26,9 @@ export class TextSide {
     this.stack = byId("live-stack");
     this.stack.replaceChildren(...STACKS.map(([value, title]) => el("option", { value }, title)));
     this.stack.addEventListener("change", () => this.chooseStack(this.stack.value));
-    this.offer(examples);
+    this.examples = examples;
+    this.example = byId("live-example");
+    this.example.addEventListener("change", () => this.chooseExample(Number(this.example.value)));
     this.heads = new HeadsOff((off) => this.page.change({ off }));
     this.words = new NextWords({
       choose: (id) => this.say([...this.answer, id]),
@@ -39,17 +41,13 @@ export class TextSide {
     byId("live-words").append(this.words.node);
   }
 
-  offer(examples) {
-    const items = [{ name: "Choose one", text: "" }, ...examples];
-    const select = byId("live-example");
-    select.replaceChildren(...items.map(({ name }, i) => el("option", { value: i }, name)));
-    select.addEventListener("change", () => {
-      const { text } = items[Number(select.value)];
-      if (select.value === "0") return;
-      select.value = "0";
-      this.text.value = text;
-      this.type(text);
-    });
+  /** Examples, the model's own first: not every model reads prose. */
+  offer() {
+    const { title, text } = this.page.offered();
+    const known = this.examples.some((one) => one.text === text);
+    this.offers = [...(known ? [] : [{ name: `For ${title}`, text }]), ...this.examples];
+    const names = ["Choose one", ...this.offers.map(({ name }) => name)];
+    this.example.replaceChildren(...names.map((name, i) => el("option", { value: i }, name)));
   }
 
   /* ---- what the visitor does -------------------------------------------------------------- */
@@ -57,6 +55,13 @@ export class TextSide {
   type(text) {
     this.answer = [];
     this.page.change({ text });
+  }
+
+  chooseExample(i) {
+    if (i === 0) return;
+    this.example.value = "0";
+    this.text.value = this.offers[i - 1].text;
+    this.type(this.text.value);
   }
 
   chooseStack(stack) {
@@ -91,6 +96,7 @@ export class TextSide {
   /** Takes what shall be shown. */
   show() {
     const { text, off } = this.page.shown;
+    this.offer();
     if (this.text.value !== text) this.text.value = text;
     this.heads.set(off);
     this.answer = [];
