@@ -26,6 +26,7 @@ MAX_MESSAGE_BYTES = 4_000_000  # of what a browser says at a time: all its field
 SESSION_UPLOAD_BYTES = 220_000_000  # of files that a session has sent and no page has taken: one archive with a model
 ALL_UPLOADS_BYTES = 500_000_000  # and of all sessions together
 MOST_FILES = 4  # of a session
+ABSENT_ON_SMALL_HOST = 32  # sessions that wait two minutes for their browser to come back, a third of a MB each
 IGNORED = ("clear_cache", "set_run_on_save", "load_git_info")  # for who develops an app, not for its visitors
 UNHEARD = "server:unheard"  # bytes of what a session sent and was not heard, until its page has said so
 
@@ -45,11 +46,19 @@ def harden() -> None:
         _hardened.add(id(server))
     if LIMITS.memory_bytes < allocator.SMALL_HOST:
         allocator.return_large_blocks()
+        keep_fewer_absent(server)
     allocator.keep_trimmed()
     remove_left_folders()
     limit_messages()
     limit_uploads(server.uploaded_file_mgr)
     metrics.serve()
+
+
+def keep_fewer_absent(server: Any) -> None:
+    """From now on fewer sessions without a browser wait for it; Streamlit keeps 128, each with what its parts draw."""
+    from streamlit.runtime.memory_session_storage import MemorySessionStorage
+
+    server._session_mgr._session_storage = MemorySessionStorage(maxsize=ABSENT_ON_SMALL_HOST)
 
 
 @cache

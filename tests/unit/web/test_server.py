@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.exceptions import HTTPException
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.runtime import Runtime
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
 from attnviz.web import server
 from tests.support.hostile_texts import HOSTILE
@@ -100,3 +106,14 @@ def test_a_files_name_has_no_control_characters(files: MemoryUploadedFileManager
 
 def test_a_name_of_control_characters_alone_is_a_name() -> None:
     assert server.printable("\0\x1f") == "file" and server.printable("Größe 1.zip") == "Größe 1.zip"
+
+
+def test_on_a_small_host_fewer_sessions_wait_for_their_browser() -> None:
+    files = MemoryUploadedFileManager("")
+    manager = WebsocketSessionManager(MemorySessionStorage(), files, ScriptCache(), None)
+    server.keep_fewer_absent(SimpleNamespace(_session_mgr=manager))
+    for number in range(100):
+        session: Any = SimpleNamespace(id=str(number))
+        manager._session_storage.save(SessionInfo(None, session, 0))
+    assert {one.session.id for one in manager._session_storage.list()} == {str(number) for number in range(68, 100)}
+    assert "_session_mgr" in Runtime.__init__.__code__.co_names
