@@ -13,10 +13,9 @@ import random
 import statistics
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -29,6 +28,7 @@ from tests.support.readers import Answer, Reader, done
 LESSONS = ("step_by_step", "softmax", "masks", "positions", "encoder_block", "variants")
 PAGES = ("", *sorted({path.stem for path in (ROOT / "pages").glob("*.py")} - {"explore"}))
 SMALLEST_HOST = 690_000_000  # bytes of memory
+PROCESSOR = "process_cpu_seconds_total"
 WORDS = "the animal cross street tired wide teacher model because river bank money trophy big small it she he".split()  # noqa: SIM905
 SHORT_WORDS = "it he we so is of to in on at".split()  # noqa: SIM905
 
@@ -64,9 +64,17 @@ class Watched:
 
     def figure(self, name: str) -> float:
         """One of its metrics."""
+        return float(next(line for line in self._lines() if line.startswith(f"{name} ")).split()[1])
+
+    @property
+    def runs(self) -> float:
+        """Of pages and of parts of them, so far."""
+        return sum(float(line.split()[1]) for line in self._lines() if line.startswith("attnviz_run_seconds_count{"))
+
+    def _lines(self) -> list[str]:
         with urllib.request.urlopen(self.figures, timeout=30) as answer:
-            lines = answer.read().decode().splitlines()
-        return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+            lines: list[str] = answer.read().decode().splitlines()
+        return lines
 
     @property
     def megabytes(self) -> float:
@@ -91,7 +99,14 @@ def watched(**limits: str) -> Iterator[Watched]:
     with serve(ROOT / "serve.py", environment=environment | {"ATTNVIZ_METRICS_PORT": str(port)}) as server:
         with urllib.request.urlopen(f"{server.address}/healthz", timeout=60):
             pass
+        done(look(server.address))  # the first run of a page opens the port
         yield Watched(server.address, server.process, f"http://127.0.0.1:{port}/metrics")
+
+
+async def look(address: str) -> None:
+    """One reader comes and goes."""
+    async with Reader(address) as reader:
+        await reader.open("")
 
 
 @dataclass
@@ -103,6 +118,7 @@ class Row:
     seconds: list[float] = field(default_factory=list)  # of each run that a reader waited for
     errors: list[str] = field(default_factory=list)
     says: str = ""  # instead of the seconds
+    cost: str = ""  # of the server, where others' work on the machine makes the seconds long
 
     def take(self, answer: Answer) -> None:
         """Adds a run."""
@@ -284,28 +300,45 @@ def cold() -> Row:
     return row
 
 
-Part = Callable[[Watched, Sizes], Awaitable[Row]]
+Part = Callable[[Watched, Sizes], Coroutine[None, None, Row]]
 DEFAULT: tuple[Part, ...] = (explore, lessons, beside, arrivals, opened, mixed)
+
+
+def counted(part: Part, server: Watched, sizes: Sizes) -> Row:
+    """A row, with the server's processor time for each run of a page and the most memory that it took so far."""
+    seconds, runs = server.figure(PROCESSOR), server.runs
+    row = done(part(server, sizes))
+    seconds, runs = server.figure(PROCESSOR) - seconds, server.runs - runs
+    each = f"{1e3 * seconds / max(1, runs):,.0f} ms of processor time for each of the server’s {runs:,.0f} runs"
+    row.cost = f"{each}; at most {server.most_megabytes:,.0f} MB so far"
+    return row
 
 
 def on_default(sizes: Sizes) -> Iterator[Row]:
     """All rows on a server without any settings."""
     with watched() as server:
         for part in DEFAULT:
-            yield done(part(server, sizes))  # type: ignore[arg-type]
+            yield counted(part, server, sizes)
         yield memory(server, "by default", 900)
     with watched() as server:
-        yield done(sequence(server, sizes))
+        yield counted(sequence, server, sizes)
 
 
 def on_smallest_host(sizes: Sizes) -> Iterator[Row]:
     """The same work on a server that is told it has the memory of the smallest host."""
     with watched(memory_bytes=str(SMALLEST_HOST)) as server:
         for part in DEFAULT:
-            row = done(part(server, sizes))  # type: ignore[arg-type]
+            row = counted(part, server, sizes)
             row.name = f"smallest host: {row.name}"
             yield row
         yield memory(server, "smallest host", 690)
+
+
+def every_row(sizes: Sizes) -> Iterator[Row]:
+    """The table, row by row."""
+    yield cold()
+    yield from on_default(sizes)
+    yield from on_smallest_host(sizes)
 
 
 def main() -> None:
@@ -323,10 +356,17 @@ def main() -> None:
     for title in ("median / 95 %", "wanted", "measured", "errors"):
         table.add_column(title, justify="right" if title == "errors" else "left")
     out.print("Many readers. What each row measured, as it comes:")
-    rows = [cold()]
-    for row in chain(on_default(sizes), on_smallest_host(sizes)):
+    rows = []
+    for row in every_row(sizes):
         rows.append(row)
-        out.print(f"  {row.name}: {row.measured}", *row.errors[:3], markup=False)
+        out.print(
+            f"  {row.name}: {row.measured}",
+            *filter(None, [row.cost]),
+            *row.errors[:3],
+            markup=False,
+            sep="; ",
+            soft_wrap=True,
+        )
     for row in rows:
         table.add_row(row.name, row.wanted, row.measured, str(len(row.errors)))
     out.print(table)
