@@ -13,12 +13,14 @@ from html import escape
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
+from streamlit.runtime.scriptrunner_utils import script_run_context
 
 from attnviz.web import allocator, page_style
 from attnviz.web.limits import LIMITS
 
 ALONE = 1.0  # seconds that a server has to itself to answer its first reader
 POLITE = 0.0005  # seconds after which it gets Python's lock: to send one file it asks for it many times
+THREAD = "attnviz first paint"
 EXPLORE = "Where does each word look?"  # over the page that most begin with
 STYLE = """<style>
 .first-paint { font: 400 1.1875rem/1.5 "Source Serif", Charter, Georgia, serif }
@@ -71,7 +73,9 @@ def begin() -> None:
     """Makes what the first reader waits for beside the server, while the browser still loads Streamlit itself."""
     if LIMITS.memory_bytes < allocator.SMALL_HOST:
         allocator.return_large_blocks()  # before there are threads
-    threading.Thread(target=_make_ready, name="attnviz first paint", daemon=True).start()
+    # Streamlit warns of a thread that asks for the run of a page and has none: this one needs none
+    logging.getLogger(script_run_context.__name__).addFilter(lambda record: record.threadName != THREAD)
+    threading.Thread(target=_make_ready, name=THREAD, daemon=True).start()
 
 
 def sent() -> None:

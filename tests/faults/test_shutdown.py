@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,37 +12,11 @@ from playwright.sync_api import Browser
 from safetensors.torch import load_file
 
 from attnviz.web.farewell import SENTENCE
-from tests.support.chromium import ROOT, free_port
+from tests.support.hosted import answers, served
 from tests.support.readers import Reader, done
 
 pytestmark = [pytest.mark.e2e, pytest.mark.nightly]
 SOON = 15.0  # seconds; a step of a training may be under way
-
-
-@contextmanager
-def served() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """What a container or a unit starts, and its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "attnviz", "serve", "--", "--server.headless=true", f"--server.port={port}"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        until = time.monotonic() + 120
-        while not answers(f"{address}/healthz"):
-            assert time.monotonic() < until and server.poll() is None
-            time.sleep(0.1)
-        yield server, address
-    finally:
-        server.kill()
-        server.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import streamlit as st
@@ -23,6 +25,15 @@ def component(name: str, entry: str, html: str, css: str, *, isolate_styles: boo
     javascript = bundle.javascript(entry)
     mount = st.components.v2.component(name, html=html, css=css, js=javascript, isolate_styles=isolate_styles)
     return lambda *, data, **options: mount(data=without_tables(data), **options)
+
+
+@cache
+def served(name: str, folder: Path) -> str:
+    """Where the browser finds a folder's files, below the app's address; to be called in the run of a page.
+
+    Declaring a component is how Streamlit serves a folder, and outside of a run it declares nothing.
+    """
+    return f"component/{st.components.v1.declare_component(name, path=folder).name}"
 
 
 def without_tables(data: Any) -> Any:

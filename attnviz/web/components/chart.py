@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import streamlit as st
 
 from attnviz.browser import bundle
 from attnviz.formatting import csv_cell
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 
 Table: TypeAlias = Mapping[str, Iterable[Any]]  # columns of one length by name
 Numbers: TypeAlias = Table | Callable[[], Table]
-
-# plotly.js's own build for flat charts: a third of the one in plotly's package, so that the first chart of a visit
-# stands a second earlier. Declaring a component is how Streamlit serves a folder.
-_served = st.components.v1.declare_component("plotly", path=ASSETS / "plotly")
-_LIBRARY = f"component/{_served.name}/plotly-cartesian.min.js"
 
 _mount = bridge.component(
     "attnviz_chart",
@@ -91,7 +85,8 @@ def chart(
         "height": figure.layout.height,
         "saves": data is not None,
         "points": points,
-        "library": _LIBRARY,
+        # plotly.js's own build for flat charts: a third of the one in plotly's package
+        "library": f"{bridge.served('plotly', ASSETS / 'plotly')}/plotly-cartesian.min.js",
     }
     if data is not None and bridge.reported(key, "csv"):
         text = csv_text(data() if callable(data) else data)

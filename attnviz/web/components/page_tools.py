@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import streamlit as st
-
 from attnviz.browser import bundle
 from attnviz.inputs.assets import ASSETS
 from attnviz.web.components import bridge
 
 KEY = "page-tools"
 
-_served = st.components.v1.declare_component("qrcode", path=ASSETS / "qrcode")  # how Streamlit serves a folder
 _mount = bridge.component(
     "attnviz_page_tools",
     "widgets/page-tools.js",
@@ -35,6 +32,6 @@ def page_tools(about: str, pages: Sequence[str], own: Sequence[str], left_out: S
         "pages": list(pages),
         "own": list(own),
         "leftOut": list(left_out),
-        "qrcode": f"component/{_served.name}/qrcode.js",
+        "qrcode": f"{bridge.served('qrcode', ASSETS / 'qrcode')}/qrcode.js",
     }
     _mount(data=data, key=KEY)
