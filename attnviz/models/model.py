@@ -13,6 +13,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.illustrated import Illustrated
 from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.sounds import Hearing
+from attnviz.inputs.token_ids import rows_of, without_padding
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.decoding_rules import DecodingRules
 from attnviz.models.hf_spoken import SpokenStart
@@ -89,8 +90,9 @@ class Model:
     ) -> Trace:
         """Runs the model on one text or a padded batch of texts, and returns everything it computed.
 
-        A text may be its token ids, as they are: a list of numbers, or several, or a tensor. `pair`: a second text for
-        each, which the model reads after the first, with its segments where it knows such (a question and a passage).
+        A text may be its token ids, as they are: a list of numbers, or several, or a tensor; or what a tokenizer of
+        transformers gives, padded on either side. `pair`: a second text for each, which the model reads after the
+        first, with its segments where it knows such (a question and a passage).
         A vision model runs on one image or several (see `Preprocessing.batch`), a speech model on one sound (see
         `attnviz.inputs.sounds.sound`). `target` is the decoder's text in an encoder-decoder model. `image`: of a
         vision-language model, what the one text is about. Errors: InvalidParameterError.
@@ -103,8 +105,6 @@ class Model:
         elif not isinstance(self.preprocessor, Tokenizer):
             inputs = self.given(text)
         else:
-            if target is None and self.transformer.reads_itself:
-                target = text
             encodings = self._encodings(text, pair)
             inputs, lengths = self._pad(encodings)
             types = self._segments(encodings, inputs)
@@ -112,6 +112,8 @@ class Model:
             raise InvalidParameterError(f"a model of kind {self.transformer.config.kind!r} has no use for a target")
         begins = self.begins(inputs) if target is not None and self.spoken else ()
         goals = [] if target is None else [self._goal(one, begins) for one in _texts("target", target)]
+        if target is None and self.transformer.reads_itself:
+            goals = [self.transformer.goal(one, self.tokenizer) for one in encodings]
         target_ids, target_lengths = self._pad(goals) if goals else (None, None)
         inputs, target_ids = self.brought(inputs), self.brought(target_ids)
         with torch.inference_mode():  # here, because every Streamlit run is a new thread
@@ -127,9 +129,11 @@ class Model:
 
     def _encodings(self, text: Any, pair: str | Sequence[str] | None) -> list[Encoding]:
         """Texts, pairs of them, or ids as tokens. Errors: InvalidParameterError."""
-        rows = _ids(text)
+        rows, segments = without_padding(text) if isinstance(text, Mapping) else (rows_of(text), [])
         if rows and pair is None:
-            return [self.tokenizer.encoding(row) for row in rows]
+            read = [self.tokenizer.encoding(row) for row in rows]
+            known = zip(read, segments or [[]] * len(rows), strict=True)
+            return [replace(one, types=tuple(kinds)) if any(kinds) else one for one, kinds in known]
         firsts = _texts("text", text)
         if pair is None:
             return [self.encode(one) for one in firsts]
@@ -255,17 +259,6 @@ def placed(model: Model, device: torch.device | str | None, dtype: torch.dtype |
         said = str(error).strip().partition("\n")[0].rstrip(".")
         raise ModelError(f"{model.info.title} cannot go to device={str(device)!r}: {said[:200]}.") from None
     return model
-
-
-def _ids(given: Any) -> list[list[int]]:
-    """One text's ids, or several texts', as lists; [] for what is none."""
-    if isinstance(given, Tensor):
-        given = given.tolist() if not given.is_floating_point() else None
-    if not isinstance(given, list | tuple) or not given:
-        return []
-    rows = [given] if all(isinstance(i, int) for i in given) else given
-    known = all(isinstance(row, list | tuple) and row and all(isinstance(i, int) for i in row) for row in rows)
-    return [list(row) for row in rows] if known else []
 
 
 def _texts(what: str, given: str | Sequence[str]) -> list[str]:
