@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.attention import AttentionTrace, attend
@@ -151,6 +152,15 @@ def changed(options: dict[str, Any], change: Intervention, q: Tensor) -> dict[st
             factors[head] *= factor
         options["head_scale"] = factors
     return options
+
+
+def as_wide(record: AttentionTrace, width: int) -> AttentionTrace:
+    """A record with heads of this width, filled up with zeros, which change no product: Gemma 4 has two widths."""
+    missing = width - record.q.shape[3]
+    if not missing:
+        return record
+    q, k, v, z = (F.pad(x, (0, missing)) for x in (record.q, record.k, record.v, record.z))
+    return replace(record, q=q, k=k, v=v, z=z)
 
 
 def _described(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.errors import ModelError
-from attnviz.models import hf_stream
+from attnviz.models import hf_refusals, hf_stream
 from attnviz.models.hf_attention import RUN, Run, Seat
 from attnviz.models.hf_config import HFConfig
 from attnviz.models.hf_exchange import exchange
@@ -23,13 +23,11 @@ from attnviz.models.hf_probe import Given, patch_side, reads, text_number
 from attnviz.nn.attention import AttentionTrace
 
 MAX_TOKENS = 2048  # of a text, whatever the model could read
-OWN_ATTENTION = "A model of the type {} has no attention, or attention in code of its own, where nobody else can look."
 LENGTHS = ("max_position_embeddings", "n_positions", "max_target_positions", "max_seq_len", "max_sequence_length")
 TABLES = ("position_embeddings", "embed_positions", "wpe")
 WIDTHS = ("intermediate_size", "decoder_ffn_dim", "d_ff", "n_inner", "ffn_dim", "hidden_dim", "dff", "d_inner")
 WHAT = {"text": "a text", "image": "an image", "sound": "a sound"}
 XLNET_SEGMENTS = 3  # whose config names none
-STAGES = {"num_heads": "heads", "num_attention_heads": "heads", "hidden_sizes": "numbers a patch"}  # one a stage
 N_TARGET = 2  # tokens that a decoder is tried on
 ENDS_WITH_TOKENS = {"yolos"}  # types whose special tokens stand after the patches too
 
@@ -65,11 +63,11 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     if both and named_head(type(inner).__name__) not in (None, LM):
         target = source  # these read the text again, and look for its end there
     if reads(inner) == "image":
-        _check_even(name, given)
+        hf_refusals.check_even(name, given)
     run, base = Run(None), inner.base_model
     if named_head(type(inner).__name__) == SEVERAL:
         raise ModelError(f"{name} with a head of multiple choice reads several answers at once, not a text alone.")
-    fails = f"does not run on {WHAT[reads(inner)]} alone: it stops"
+    fails = f"does not run on {WHAT[reads(inner)]} alone{hf_refusals.needed_too(inner)}: it stops"
     outermost = [module for _, module, _ in _items(inner)]
     base.register_forward_hook(_remember_final)
     with one_sentence(name, fails, inner), _places_known(inner, run), hf_stream.followed(outermost, run) as streams:
@@ -90,7 +88,12 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     }
     if not all(states.values()):
         raise ModelError(f"{name} does not give out its hidden states.")
+    for place, found in states.items():
+        hf_refusals.check_length(name, place, found)
     counts = {place: len(found) - 1 for place, found in states.items()}
+    unseen = next((place for place in counts if place not in places), None)
+    if unseen is not None:
+        raise hf_refusals.hidden(inner, unseen)
     seats, layers = _seats(name, places, run, counts)
     _check_alike(name, run.records)
     ends = {}
@@ -132,20 +135,6 @@ def _blocks(seats: tuple[Seat, ...], run: Run) -> dict[Seat, tuple[int, int]]:
             blocks[seat] = id(block[0]), calls[id(block[0])]
             calls[id(block[0])] += 1
     return blocks
-
-
-def _check_even(name: str, given: Any) -> None:
-    """Errors: ModelError for a model of images whose patches are merged on the way, as Swin's are."""
-    for what, words in STAGES.items():
-        by_stage = getattr(given, what, None)
-        attends = hasattr(given, "num_attention_heads") or hasattr(given, "num_heads")
-        if attends and isinstance(by_stage, list | tuple) and len(set(by_stage)) > 1:
-            by_stage = by_stage[: len(getattr(given, "depths", by_stage))]
-            windows = ", inside windows" * hasattr(given, "window_size")
-            raise ModelError(
-                f"{name} merges its patches from stage to stage ({', '.join(map(str, by_stage))} {words}){windows}: "
-                "its layers have no one grid of patches to show attention on."
-            )
 
 
 def _of_images(name: str, config: HFConfig, pixels: Given, n_tokens: int, inner: Any) -> HFConfig:
@@ -245,23 +234,14 @@ def _seats(
             numbers = tuple(block[1] for block in blocks if block is not None)
             rising = list(numbers) == sorted(set(numbers)) and len(numbers) == places.count(place)
             if not rising or numbers[-1] >= n or place != places[-1] or len(layers) > 0:
-                raise ModelError(
-                    f"{name} shows attention in {places.count(place)} places of its {layers_of(n)} ({place})."
-                )
+                raise hf_refusals.uneven(name, place, places.count(place), n)
         layers[place] = numbers
-    for place in counts:
-        if place not in layers:
-            raise ModelError(f"{name} shows no attention in its {place}.")
     seen: dict[str, int] = {}
     seats = []
     for place in places:
         seats.append(Seat(place, seen.get(place, 0)))
         seen[place] = seen.get(place, 0) + 1
     return tuple(seats), layers
-
-
-def layers_of(n: int) -> str:
-    return "one layer" if n == 1 else f"{n} layers"
 
 
 def _check_alike(name: str, records: list[AttentionTrace]) -> None:

@@ -14,20 +14,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models import hf_cache
-from attnviz.models.hf_attention import RUN, Run, Seat
+from attnviz.models import hf_cache, hf_refusals
+from attnviz.models.hf_attention import RUN, Run, Seat, as_wide
 from attnviz.models.hf_config import HFConfig
 from attnviz.models.hf_copy import check_pickled, without_hooks
-from attnviz.models.hf_explored import OWN_ATTENTION, explored
+from attnviz.models.hf_explored import explored
 from attnviz.models.hf_faults import one_sentence
 from attnviz.models.hf_heads import CLASSIFICATION, logits_of, second_logits_of
 from attnviz.models.hf_probe import Given, probe, reads
 from attnviz.models.hf_watch import Watch, check_watched
-from attnviz.models.hf_windows import widened
+from attnviz.models.hf_windows import check_windows, widened
 from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.embeddings import check_ids, patch_names, real_lengths
 from attnviz.nn.encoding import Encoding
@@ -72,9 +71,18 @@ class HFModel(Transformer):
         watched = widened(inner) or watched
         self._takes = inspect.signature(inner.forward).parameters
         self.watched, self._side = watched, side
+        check_windows(inner)
+        hf_refusals.check_input(inner, reads(inner))
         source = probe(inner, side)
         try:
             found = explored(inner, self._call, source)
+        except hf_refusals.Hidden as hidden:  # some of it stands in code of its own: all of it is watched
+            self.watched = watched = True
+            try:
+                inner.set_attn_implementation("eager")
+                found = explored(inner, self._call, source)
+            except Exception:  # the library's, of a class with no other attention, or ours of one not understood
+                raise hidden from None
         except ModelError:
             if reads(inner) != "text":
                 raise
@@ -84,7 +92,7 @@ class HFModel(Transformer):
             self.watched = watched = True
             found = explored(inner, self._call, source)
         if found is None:
-            raise ModelError(OWN_ATTENTION.format(inner.config.model_type))
+            raise hf_refusals.cannot_attend(inner)
         self.config, self.seats, self._layers, self._ends = found.config, found.seats, found.layers, found.ends
         self._around, self.blocks = found.around, found.blocks
         if self.config.head == CLASSIFICATION and getattr(inner.config, "pad_token_id", None) is None:
@@ -306,7 +314,7 @@ class HFModel(Transformer):
         for layer, (number, record) in enumerate(zip(self._layers.get(place, ()), run.of(place), strict=True)):
             around, like = self._around[Seat(place, layer)], states[number]
             out, mid = (None if point is None else point.of(run, like) for point in (around.out, around.mid))
-            record = _as_wide(record, self.config.width)
+            record = as_wide(record, self.config.width)
             found[number] = (record if out is None else record.with_results(record.z, out), mid)
         return found
 
@@ -318,15 +326,6 @@ class HFModel(Transformer):
         if inputs.is_floating_point():
             return () if self.config.kind == "encoder-decoder" else (self.config.max_len,) * inputs.shape[0]
         return real_lengths("token ids", inputs, check_ids(inputs, self.config), lengths)
-
-
-def _as_wide(record: AttentionTrace, width: int) -> AttentionTrace:
-    """A record with heads of this width, filled up with zeros, which change no product: Gemma 4 has two widths."""
-    missing = width - record.q.shape[3]
-    if not missing:
-        return record
-    q, k, v, z = (F.pad(x, (0, missing)) for x in (record.q, record.k, record.v, record.z))
-    return replace(record, q=q, k=k, v=v, z=z)
 
 
 def after_start(encoding: Encoding, tokenizer: Tokenizer, start: int, longest: int) -> Encoding:

@@ -22,6 +22,22 @@ PADS = "_pad_to_window_size"  # of the models around them: up to whole chunks
 GLOBAL = "some of its tokens have global attention, with keys and values of their own, which is not computed here"
 
 
+BY_ITSELF = {  # classes that give tokens global attention whatever they are given
+    "LongformerForSequenceClassification": "its first token has",
+    "LongformerForQuestionAnswering": "the question's tokens have",
+    "LongformerForMultipleChoice": "the question's tokens have",
+}
+
+
+def check_windows(inner: Any) -> None:
+    """Errors: ModelError for a class some of whose tokens always have global attention."""
+    if (which := BY_ITSELF.get(type(inner).__name__)) is not None:
+        raise ModelError(
+            f"A model of the type {inner.config.model_type} cannot be looked into: {which} global attention, with "
+            "queries, keys and values of their own, which is not computed here. Without its head it gives no token any."
+        )
+
+
 def widened(inner: Any) -> bool:
     """Gives a PreTrainedModel's attention in windows full rows, in each run of ours; by itself it stays as it is.
 

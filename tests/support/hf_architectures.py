@@ -193,14 +193,16 @@ QUICK = (
     "BloomForCausalLM",
     "DebertaV2ForMaskedLM",
 )
-OWN = "attention in code of its own"
 ALL_REACHED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.nightly) for name in REACHED]
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "MambaForCausalLM": ({"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2}, OWN),
-    "DiffLlamaForCausalLM": (GROUPED, "shows attention in 6 places of its 3 layers"),
+    "MambaForCausalLM": (
+        {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2},
+        "its layers mix tokens by state spaces",
+    ),
+    "DiffLlamaForCausalLM": (GROUPED, "attends 6 times in its 3 layers"),
     "FunnelForMaskedLM": (
         {"vocab_size": 64, "d_model": 32, "block_sizes": [2, 2], "n_head": 4, "d_head": 8, "d_inner": 48},
-        "shows attention in 6 places of its 7 layers",
+        "pools its tokens on the way",
     ),
     "BertForMultipleChoice": (DECODER, "reads several answers at once"),
 }

@@ -64,6 +64,13 @@ def test_by_itself_it_is_what_it_was(model: HFModel, theirs: Any, ids: torch.Ten
         close(other(ids).logits, model(ids).logits, 1e-6)
 
 
-def test_tokens_with_global_attention_are_refused_in_a_sentence() -> None:
-    with pytest.raises(ModelError, match="longformer cannot be looked into: some of its tokens have global attention"):
-        HFModel(folders.random_model("LongformerForSequenceClassification"))
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [
+        ("LongformerForSequenceClassification", "its first token has"),
+        ("LongformerForQuestionAnswering", "the question's tokens have"),
+    ],
+)
+def test_tokens_with_global_attention_are_refused_in_a_sentence(name: str, which: str) -> None:
+    with pytest.raises(ModelError, match=f"longformer cannot be looked into: {which} global attention"):
+        HFModel(folders.random_model(name))

@@ -250,6 +250,6 @@ def test_a_pyramid_of_patches_is_refused_for_what_it_is():
     from tests.support.zoo import folders
 
     with pytest.raises(
-        ModelError, match=r"swinv2 merges its patches from stage to stage \(3, 6 heads\), inside windows"
+        ModelError, match=r"swinv2 merges its patches from stage to stage \(3, 6 heads\), and attends inside windows"
     ):
         HFModel(folders.random_model("Swinv2ForImageClassification"))
