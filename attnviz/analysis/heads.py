@@ -6,13 +6,14 @@
 
 A score is the attention on such cells over all attention of the head, as TransformerLens's `detect_head` computes it:
 Σ A_ij P_ij / Σ A_ij, P being 1 where the pattern holds. `previous_token`, `duplicate_token` and `induction` score a
-trace, `scores` by all three; `probe` a model, on random tokens said twice, of which nothing but their order can be
-known.
+trace, `scores` by all three, `detect` straight from tokens; `probe` a model, on random tokens said twice, of which
+nothing but their order can be known.
 Source: Olsson et al. 2022, "In-context Learning and Induction Heads", appendix; TransformerLens, head_detector.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -23,6 +24,7 @@ from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.models.model import Model
 from attnviz.nn.checks import check_sizes
 from attnviz.nn.trace import Trace
+from attnviz.nn.transformer import Transformer
 
 Kind = Literal["previous-token", "duplicate-token", "induction"]
 Measure = Literal["mul", "abs"]
@@ -123,6 +125,30 @@ def scores(
     return found.mean(dim=0).float()
 
 
+def detect(
+    transformer: Transformer,
+    ids: Tensor,
+    kinds: Sequence[Kind | Tensor] = KINDS,
+    *,
+    first: bool = True,
+    itself: bool = True,
+    measure: Measure = "mul",
+) -> Tensor:
+    """`scores` straight from tokens, ids (B, T): one run, without its logits. Other arguments, errors: as `scores`."""
+    with torch.inference_mode():
+        trace = without_logits(transformer)(ids)
+    return scores(trace, kinds, ids=ids.tolist(), first=first, itself=itself, measure=measure)
+
+
+def without_logits(transformer: Transformer) -> Transformer:
+    """The same model, its runs up to the final vectors: no attention depends on logits, a third of GPT-2's run."""
+    if getattr(transformer, "head", None) is None:  # another library's model runs as it is
+        return transformer
+    silent = copy.copy(transformer)
+    silent._modules = {**transformer._modules, "head": None}
+    return silent
+
+
 def _wanted(kinds: Sequence[Kind | Tensor], text: Sequence[int], n: int) -> Tensor:
     """The patterns of a text of n tokens: (K, T, T). Errors: ShapeError for one of another size."""
     same = _same(text[:n]) if any(isinstance(kind, str) for kind in kinds) else None  # which kinds share
@@ -197,7 +223,7 @@ def probe(
     inputs = model.brought(ids)
     with torch.inference_mode():
         target = inputs if model.transformer.config.kind == "encoder-decoder" else None
-        trace = model.transformer(inputs, target)
+        trace = without_logits(model.transformer)(inputs, target)
     return score(trace, kind, ids=ids.tolist(), first=first, itself=itself, measure=measure)
 
 

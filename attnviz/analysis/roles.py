@@ -152,13 +152,14 @@ def _probed(model: Model, seed: int) -> Iterator[Counts]:
     words = torch.tensor(_words(model))
     room = (model.transformer.config.max_len - 1) // 2
     generator = torch.Generator().manual_seed(seed)
+    run = heads.without_logits(model.transformer)
     for number, length in enumerate(min(length, room) for length in PROBES):
         drawn = heads.repeated(model, length, 4, seed + number)
         if len(words) >= 2 * length:
             once = torch.stack([words[torch.randperm(len(words), generator=generator)[:length]] for _ in range(4)])
             drawn[:, 1:] = torch.cat((once, once), dim=1)
         with torch.inference_mode():
-            yield counted(model.transformer(model.brought(drawn)), drawn.tolist())
+            yield counted(run(model.brought(drawn)), drawn.tolist())
 
 
 def _words(model: Model) -> list[int]:

@@ -5,7 +5,7 @@
 Three ratios on the same causal models and texts, of processor time with one thread:
 
     scores      both are given the attention
-    one run     from tokens: one run of the model, whose attention all kinds share
+    one run     from tokens: one run of the model, whose attention all kinds share; ours stops before the logits
     as called   from tokens: ours as before, theirs as `detect_head` is called on a text, with a run for every kind
 
 The model that both run is ours, so that detectors are compared, not models. Where TransformerLens is not installed,
@@ -94,7 +94,7 @@ def measured(transformer: Any, n_tokens: int, detect: Callable[..., Tensor]) -> 
         sides: tuple[Callable[[], Tensor], ...] = (
             lambda: fit(given),
             lambda: theirs(lambda: given),
-            lambda: heads.scores(run(), ids=text),
+            lambda: heads.detect(transformer, ids[None]),
             lambda: (lambda weights: theirs(lambda: weights))(ran()),
             lambda: theirs(ran),
         )
@@ -118,7 +118,7 @@ def main() -> None:
     table = Table(title="Three kinds of heads, theirs / ours", title_justify="left", box=None, pad_edge=False)
     for title in ("model", "heads", "tokens", "our scores", "scores (≥ 3)", "one run", "as called (≥ 3)", "apart by"):
         table.add_column(title, justify="left" if title == "model" else "right")
-    wide = attnviz.preset("gpt", n_layers=12, n_heads=12, d_model=768, d_ff=3072)
+    wide = attnviz.preset("gpt", n_layers=12, n_heads=12, d_model=768, d_ff=3072, vocab_size=50257)
     models = {
         "austen": attnviz.load("austen").transformer,
         "random, of GPT-2's size": attnviz.Transformer(wide, torch.Generator().manual_seed(0)).eval(),

@@ -118,6 +118,19 @@ def test_functions_by_name_and_all_at_once_are_score() -> None:
     close(everywhere, torch.ones(2, 2), 1e-6)
 
 
+def test_scores_from_tokens_are_those_of_a_run_that_goes_on_to_its_logits() -> None:
+    transformer = attnviz.load("austen").transformer
+    ids = torch.randint(1, 400, (2, 12), generator=torch.Generator().manual_seed(3)).repeat(1, 2)
+    whole = transformer(ids)
+    silent = heads.without_logits(transformer)(ids)
+    assert silent.logits is None and torch.equal(silent.final, whole.final)
+    assert whole.logits is not None and transformer.head is not None  # the model itself still speaks
+    found = heads.detect(transformer, ids, itself=False)
+    assert torch.equal(found, heads.scores(whole, ids=ids.tolist(), itself=False))
+    mute = attnviz.load("minilm").transformer
+    assert heads.without_logits(mute) is mute
+
+
 def test_a_model_that_was_trained_for_it_has_an_induction_head() -> None:
     scores = heads.probe(attnviz.load("induction"), "induction", length=8, first=False)
     chance = heads.probe(attnviz.load("scratch:gpt"), "induction", length=8, first=False).max()
