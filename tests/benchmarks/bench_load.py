@@ -1,7 +1,7 @@
 """Many readers at once: how long each waits, how much memory the server takes, and that none of them sees an error.
 
 python -m attnviz bench load           a short form of every row, in about two minutes
-python -m attnviz bench load --middle  as many readers and sessions as the rows say, in a quarter of an hour
+python -m attnviz bench load --middle  as many readers and sessions as the rows say, in about eleven minutes
 python -m attnviz bench load --long    as long as the rows say; mixed use for --minutes (120) on each server
 """
 
@@ -50,7 +50,7 @@ class Sizes:
 
 
 SHORT = Sizes(12, 4, 6, 30, 4, 10, 6, 20, 3, 10)
-MIDDLE = Sizes(60, 60, 45, 200, 30, 30, 60, 200, 10, 50)
+MIDDLE = Sizes(60, 45, 40, 200, 20, 30, 45, 150, 10, 50)
 LONG = Sizes(60, 300, 120, 200, 120, 30, 7_200, 1_000, 10, 100)
 
 
