@@ -18,8 +18,8 @@ def heads() -> None:
     lesson.question("What is each head for?")
     sentence = st.container()
     lesson.in_view()
-    inputs = lesson.inputs(pairs=True)
-    parts.of_two_texts(lesson, inputs)
+    parts.of_two_texts(lesson)
+    inputs = lesson.inputs()
     parts.judged_on(lesson, inputs)
     shown = state.shown(lesson, inputs)
     with sentence:

@@ -104,13 +104,14 @@ def overview(lesson: Lesson[Settings], shown: Shown) -> None:
             column.selectbox(title, roles.MEASURES, key=lesson.key(field), format_func=cards_text.MEASURES.__getitem__)
 
 
-def of_two_texts(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
+def of_two_texts(lesson: Lesson[Settings]) -> None:
     """Of a model that reads two texts, which has no roles: its heads whose answers are known. Ends the page."""
-    if cache.model(inputs.model).transformer.config.kind != "encoder-decoder":
+    inputs = shell.inputs()
+    if (
+        not (found := known_answers.of_model(inputs.model))
+        or cache.model(inputs.model).transformer.config.kind != "encoder-decoder"
+    ):
         return
-    found = known_answers.of_model(inputs.model)
-    if not found:
-        shell.one_text(inputs.model)
     title, settings = cache.title(inputs.model), lesson.settings()
     lesson.sentence(text.two_texts(title))
     _known(found, (settings.layer, settings.head))
