@@ -13,7 +13,7 @@ KEEP = (
 def two_texts(title: str) -> str:
     """Why a model has no roles, and what is known of it all the same."""
     return (
-        f"{title} reads two texts; roles are of heads that read one. What its task knows the answers of is told below."
+        f"{title} reads two texts; roles are of heads that read one. Its best heads, where answers are known, follow."
     )
 
 
