@@ -150,7 +150,7 @@ def beams(lesson: Lesson[Settings], answer: Answer) -> None:
     lesson.sentence(text.beams_sentence(greedy, best, settings.beams), part="beams")
     st.segmented_control("Beams", state.BEAMS, key=lesson.key("beams"), required=True)
     alt = f"The best {len(best)} answers, each with its mean log p per token"
-    columns = (("mean log p", "number"), ("tokens", "number"), ("answer", ""))
+    columns = (("mean log p", ""), ("tokens", "number"), ("answer", ""))
     table(alt, columns, text.beams_rows(best), key="translate-beams")
 
 
