@@ -95,7 +95,7 @@ def test_the_leak_test_is_the_librarys(app: Page, position: int) -> None:
     assert min(rows[0]) > 1e-6
     assert f"With the causal mask {16 - position} do" in app.prose
     assert (
-        "The output before it is identical" if position == 1 else f"The {position} outputs before it are"
+        "The output before it is unchanged" if position == 1 else f"The {position} outputs before it are"
     ) in app.prose
 
 
@@ -137,20 +137,21 @@ def guess(app: Page, name: str, answer: str) -> Page:
 def test_the_predictions_are_judged_by_the_numbers() -> None:
     app = opened("masks", revealed=0)
     assert len(charts(app)) == 1 and "hidden until you have guessed" in app.sentence and "norm" not in app.sentence
-    guess(app, "thirds", "those of the first third")
+    guess(app, "thirds", "Tokens in the first third of the text")
     assert len(charts(app)) == 2 and "of its norm" in app.sentence
     model = loaded("minilm")
     change = relative_change(model.run(SENTENCE), model.run(SENTENCE, intervention=Intervention(mask="causal")))[-1, 0]
     first, last = float(change[:5].mean()), float(change[-5:].mean())
     assert first > 1.5 * last and "✓ Right. An output is made of what its token sees." in app.prose
-    assert "a token of the first third sees 13 tokens fewer on average, one of the last third 2;" in app.prose
+    sees = "tokens in the first third of the text see 13 tokens fewer on average, those in the last third 2 fewer."
+    assert f"Under the causal mask, {sees}" in app.prose
     assert (
-        f"{100 * first:.1f}\u202f% of their norm in the first third, by {100 * last:.1f}\u202f% in the last"
+        f"{100 * first:.1f}\u202f% of their norm in the first third, and by {100 * last:.1f}\u202f% in the last"
         in app.prose
     )
     guess(app, "leak", "all of them")
     assert "Not quite: you said “all of them”, it is “only its own and later ones”." in app.prose
-    assert "The 13 outputs before it are identical; of the 3 from there on, 3 change." in app.prose
+    assert "The 13 outputs before it are unchanged. From position 13 on, 3 of 3 outputs change." in app.prose
     assert len(charts(app)) == 3
 
 

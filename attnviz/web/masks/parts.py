@@ -176,7 +176,7 @@ def against_alone(lesson: Lesson[Settings], padding: Padding) -> None:
     rows = [("Without the padding mask", bare), ("With it", masked)]
     figure = figures.token_bars(rows, labels, shell.palette(), zero=causality.ROUNDING)
     data = {"position": range(len(labels)), "token": labels, "unmasked": bare, "masked": masked}
-    title = "How much each output differs from that of the text alone"
+    title = "How much each output differs from the one without padding"
     lesson.picture(figure, title=title, alt=f"{title}.", data=data, file="padding")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from attnviz.analysis import causality
-from attnviz.formatting import ordinal, percent, scientific, significant
+from attnviz.formatting import counted, ordinal, percent, scientific, significant
 from attnviz.nn.trace import Trace
 from attnviz.web.masks.patterns import allowed
 
@@ -24,7 +24,11 @@ _KINDS = {
     "prefix": "Prefix",
     "painted": "Painted by hand",
 }
-FIRST, LAST, ALIKE = "those of the first third", "those of the last third", "both about alike"
+FIRST, LAST, ALIKE = (
+    "Tokens in the first third of the text",
+    "Tokens in the last third of the text",
+    "Both about the same",
+)
 CLEARLY, HARDLY = 1.5, 1.1  # times as much: from the first on one changes more, up to the second both are alike
 LATER, ALL, NOBODY = "only its own and later ones", "all of them", "none"
 
@@ -141,11 +145,13 @@ def thirds(plain: Trace, changed: Trace, mask: str) -> tuple[str, list[str], str
     truth = ALIKE if more <= HARDLY * less else FIRST if first > last else LAST
     difference = (allowed(changed).int().sum(dim=-1) - allowed(plain).int().sum(dim=-1)).abs().float()
     at_first, at_last = (float(part.mean()) for part in (difference[:size], difference[-size:]))
-    does, sees = ("Forbid the future (causal)", "fewer") if mask == "causal" else ("Take the causal mask away", "more")
+    does, under, sees = "Forbid the future (causal)", "Under the causal mask", "fewer"
+    if mask != "causal":
+        does, under, sees = "Take the causal mask away", "Without the causal mask", "more"
     because = (
-        f"An output is made of what its token sees. {does}, and a token of the first third sees {at_first:.0f} tokens "
-        f"{sees} on average, one of the last third {at_last:.0f}; the outputs change by {_exactly(first)} of their "
-        f"norm in the first third, by {_exactly(last)} in the last."
+        f"An output is made of what its token sees. {under}, tokens in the first third of the text see {at_first:.0f} "
+        f"tokens {sees} on average, those in the last third {at_last:.0f} {sees}. The outputs change by "
+        f"{_exactly(first)} of their norm in the first third, and by {_exactly(last)} in the last."
     )
     if (truth == FIRST) != (at_first > at_last):
         because += " How much a token had looked at them counts too, not only how many they are."
@@ -184,8 +190,8 @@ def who_notices(exchange: Exchange) -> tuple[str, list[str], str, str]:
     truth = ALL if noticed and noticed[0] < at else LATER if noticed else NOBODY
     because = (
         "Under the causal mask no token looks at a later one, in any layer: whatever reaches a token comes from itself "
-        f"and the past. {_earlier_outputs(closed)}; of the {n - at} from there on, {len(noticed)} "
-        f"{'changes' if len(noticed) == 1 else 'change'}."
+        f"and the past. {_earlier_outputs(closed)}. From position {at} on, {len(noticed)} of "
+        f"{counted(n - at, 'output')} {'changes' if len(noticed) == 1 else 'change'}."
     )
     question = f"“{closed.old}” at position {at} becomes “{closed.new}”. With the causal mask, whose outputs change?"
     return question, [LATER, ALL, NOBODY], truth, because
@@ -208,7 +214,7 @@ def _earlier_outputs(closed: causality.ExchangedToken) -> str:
         return "There is no output before it"
     outputs, are = ("The output", "is") if at == 1 else (f"The {at} outputs", "are")
     if worst == 0:
-        return f"{outputs} before it {are} identical"
+        return f"{outputs} before it {are} unchanged"
     return f"{outputs} before it {'changes' if at == 1 else 'change'} by {_size(worst)} at most"
 
 
@@ -239,13 +245,14 @@ def padding(padding: Padding) -> str:
     bare, masked = padding.changes
     middle = (
         f"Without a padding mask, [PAD] takes {percent(taken)} of text {row}’s attention in layer {layer}, head "
-        f"{head}, and the outputs differ from those of the text alone by {percent(sum(bare) / length)} of their norm, "
-        "on average."
+        f"{head}, and on average padding changes a token’s output by {percent(sum(bare) / length)} of its norm."
     )
     if padding.alone.config.kind == "decoder" and taken == 0:
         middle = "[PAD] comes after the text, so the causal mask hides it already, with or without a padding mask."
     worst = max(masked)
-    alike = "identical to those of the text alone" if worst == 0 else f"those of the text alone, within {_size(worst)}"
+    alike = "identical to those without padding"
+    if worst > 0:
+        alike = f"those without padding, to within {_size(worst)} of their norm"
     return (
         f"{start} {middle} With the mask, the columns of [PAD] hold {percent(hidden)}, and the outputs are {alike}. "
         "The rows of [PAD] still look at the text, but nobody reads their outputs."
