@@ -35,6 +35,16 @@ def numbers(values: Iterable[float]) -> str:
     return ", ".join(map(number, values))
 
 
+def difference(before: float, after: float, digits: int = 2) -> str:
+    """The signed difference of two numbers as `number` writes them, for beside them: 0.832 and 0.870 differ by +0.038.
+
+    What is not rounded first would read 0.037 there.
+    """
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return number(after - before, digits)
+    return _signed(_written(after, digits) - _written(before, digits), digits)
+
+
 def significant(value: float) -> str:
     """Three digits, without powers of ten down to 10⁻⁹: 0.0000158, 3.48, 111, 4,190."""
     if value == 0 or not math.isfinite(value):
@@ -98,8 +108,21 @@ def points(change: float) -> str:
     if not math.isfinite(change):
         return "NaN"
     p = 100 * change
-    text = number(p, 1 if abs(p) < 9.95 else 0)
-    return "0" if not text.strip("0.") else text if p < 0 else f"+{text}"
+    return _signed(p, 1 if abs(p) < 9.95 else 0)
+
+
+def shares(before: float, after: float) -> tuple[str, str, str]:
+    """Two shares and their difference in points, which is that of the two as written.
+
+    Whole percents where they give the difference that holds, tenths otherwise: 68 %, 28 % and −40, but 25.6 %, 16.4 %
+    and −9.2, for 26 % and 16 % differ by 10.
+    """
+    texts, change = (percent(before), percent(after)), points(after - before)
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return *texts, change
+    if "." not in "".join(texts) and change == difference(100 * before, 100 * after, 0):
+        return *texts, change
+    return _tenths(before), _tenths(after), difference(100 * before, 100 * after, 1)
 
 
 # ---- amounts -----------------------------------------------------------------------------------------
@@ -152,6 +175,22 @@ def listed(parts: Sequence[str], separator: str = ", ") -> str:
 
 
 # ----
+
+
+def _written(value: float, digits: int) -> float:
+    """A number as `number` rounds it."""
+    return math.copysign(float(_fixed(abs(value), digits)), value)
+
+
+def _signed(value: float, digits: int) -> str:
+    text = number(value, digits)
+    return "0" if not text.strip("0.") else text if value < 0 else f"+{text}"
+
+
+def _tenths(share: float) -> str:
+    """A share with one decimal, but for what `percent` says of nothing and of next to nothing."""
+    p = 100 * share
+    return percent(share) if 0 <= p < 0.1 else f"{number(p, 1)}{NARROW}%"
 
 
 def _fixed(size: float, digits: int) -> str:

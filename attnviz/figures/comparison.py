@@ -21,13 +21,15 @@ MOST_NAMED = 21  # columns whose names stand beside each other on a phone: of mo
 
 
 def difference_map(
-    difference: np.ndarray, labels: Sequence[str], palette: Palette, *, chosen: tuple[int, int] | None = None
+    a: np.ndarray, b: np.ndarray, labels: Sequence[str], palette: Palette, *, chosen: tuple[int, int] | None = None
 ) -> go.Figure:
-    """Differences of weights (N, N), queries by keys: blue where B gives more, red where it gives less.
+    """Differences of two heads' weights (N, N), queries by keys: blue where b gives more, red where it gives less.
 
     `labels`: the N tokens that both have. `chosen`: the cell with a ring.
     """
-    written = [[f"{points(float(one))} points" for one in row] for row in difference]
+    difference = b - a
+    tenths = np.round(b, 3) - np.round(a, 3)  # of a percent, as beside both weights: `formatting.shares`
+    written = [[f"{points(float(one))} points" for one in row] for row in tenths]
     names = token_names(labels)
     figure = effect_map(
         difference, written, palette, rows=names, columns=labels, across="key", full=FULL, chosen=chosen

@@ -23,7 +23,7 @@ visit = visiting("what_if", ready)
 def test_a_click_on_the_map_chooses_a_head_and_a_change_changes_the_sentences(visit: Open) -> None:
     page = visit(PAIR)
     expect(sentence(page, "most")).to_contain_text(
-        "layer 1, head 3 does most: the lead of “salt” over “star” goes from"
+        "layer 1, head 3 matters most when switched off: the lead of “salt” over “star” goes from"
     )
     plot = picture(page, "what-if-heads").locator(".nsewdrag").first
     plot.scroll_into_view_if_needed()
@@ -34,7 +34,7 @@ def test_a_click_on_the_map_chooses_a_head_and_a_change_changes_the_sentences(vi
     page.wait_for_url(re.compile("head=4"))
     page.get_by_role("radio", name="Switch off").click()
     expect(sentence(page, "head")).to_contain_text(
-        "Switched off, the lead of “salt” over “star” is −0.73 instead of 13.55"
+        "With this head switched off, the lead of “salt” over “star” is −0.73 instead of 13.55"
     )
     page.wait_for_url(re.compile("how=zero"))
 
@@ -43,7 +43,9 @@ def test_a_click_on_the_map_chooses_a_head_and_a_change_changes_the_sentences(vi
 def test_a_pair_of_another_model_on_a_phone(visit: Open) -> None:
     page = visit(PAIR, (390, 844))
     page.get_by_role("button", name="Austen: which Mr.?").click()
-    expect(sentence(page, "most")).to_contain_text("layer 2, head 1 does most: the lead of “Darcy” over “Collins”")
+    expect(sentence(page, "most")).to_contain_text(
+        "layer 2, head 1 matters most when given its output on the other text: the lead of “Darcy” over “Collins”"
+    )
     pick(page, "what_if-head", 2)
     expect(page.get_by_role("heading", name="Layer 2, head 2")).to_be_visible()
     assert sideways(page) == 0

@@ -12,7 +12,7 @@ from attnviz import Model, load
 from attnviz.analysis import comparison
 from attnviz.analysis.comparison import Comparison
 from attnviz.browser.view_state import ViewState
-from attnviz.formatting import percent, points
+from attnviz.formatting import percent, points, shares
 from attnviz.nn.intervention import Intervention
 from attnviz.web import shell
 from tests.pages.driver import SENTENCE, Page, charts, header, numbers, opened, values, views
@@ -60,14 +60,15 @@ def test_opens_on_a_pair_whose_it_looks_elsewhere(page: Page, tired_and_wide: Co
     labels = minilm.encode(SENTENCE).labels
     first = comparison.strongest(tired_and_wide)[0]
     moved = percent(float(tired_and_wide.moved.mean()))
+    in_a, in_b, _ = shares(first.a, first.b)
     assert page.sentence == (
-        f"“{labels[first.query[0]]}” gives “{labels[first.key[0]]}” {percent(first.a)} in A and "
-        f"{percent(first.b)} in B, the largest difference. On average {moved} of a token’s attention goes elsewhere."
+        f"“{labels[first.query[0]]}” gives “{labels[first.key[0]]}” {in_a} in A and "
+        f"{in_b} in B, the largest difference. On average {moved} of a token’s attention goes elsewhere."
     )
     a, b = (float(x[IT, ANIMAL]) for x in (tired_and_wide.a, tired_and_wide.b))
     assert a > 0.6 and b < 0.3
     assert f"“it” looks most at “animal” in A ({percent(a)}) and at “[CLS]” in B" in page.prose
-    assert ["“it” (10) looks less at “animal” (2)", percent(a), percent(b), points(b - a)] in rows(page)
+    assert ["“it” (10) looks less at “animal” (2)", *shares(a, b)] in rows(page)
     assert [header(message)["tokens"]["labels"][WIDE_AT] for _, message in views(page)] == ["tired", "wide"]
     assert locked(page) == [([IT], None), ([IT], None)]
     (chart,) = charts(page)
@@ -129,7 +130,8 @@ def test_one_text_under_another_head_or_change(
     app = opened("compare", model="induction", text=KEYS, layer=1, head=3, **fields)
     found = comparison.compare(induction.run(KEYS), (1, 3), induction.run(KEYS, intervention=change), head_b)
     first = comparison.strongest(found)[0]
-    assert f"{percent(first.a)} in A and {percent(first.b)} in B" in app.sentence
+    in_a, in_b, _ = shares(first.a, first.b)
+    assert f"{in_a} in A and {in_b} in B" in app.sentence
     assert len(links(app)) == 2 - (change is not None and bool(change.head_scale))
     if change is not None and change.mask:
         assert (links(app)[1]["mask"], links(app)[1]["whole"]) == ("none", "1")
@@ -145,7 +147,8 @@ def test_another_model_with_the_same_tokens(minilm: Model) -> None:
     assert other.tokenizer.to_json() == minilm.tokenizer.to_json()  # as the page takes it for granted
     found = comparison.compare(minilm.run(SENTENCE), (3, 1), other.run(SENTENCE), (2, 1))
     first = comparison.strongest(found)[0]
-    assert f"{percent(first.a)} in A and {percent(first.b)} in B" in app.sentence
+    in_a, in_b, _ = shares(first.a, first.b)
+    assert f"{in_a} in A and {in_b} in B" in app.sentence
     assert links(app)[1]["model"] == "scratch:bert"
     assert opened("compare", kind="model", model_b="austen").session_state["compare.model_b"] == "scratch:tiny"
 

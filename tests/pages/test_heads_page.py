@@ -193,7 +193,7 @@ def test_the_card_leads_to_a_run_without_the_head(page: Page) -> None:
     (link,) = (one for one in page.get("page_link") if one.proto.label.startswith("Switch it off"))
     query = dict(parse_qsl(link.proto.query_string))
     assert query == {"model": "minilm", "how": "zero", "layer": "1", "head": "9", "text": SENTENCE}
-    assert "Switched off, the cosine with the other text is" in opened("what_if", **query).prose
+    assert "With this head switched off, the cosine with the other text is" in opened("what_if", **query).prose
     assert [percent(1e-4)] in (row[2] for row in rows(page, "All measures of this head"))  # both ends are written alike
 
 

@@ -57,7 +57,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
         ("train", {}, "Pick a task"),
         ("replay", {}, "steps"),
         ("what_if", {"how": "zero"}, "Of 8 heads, switched off, layer "),
-        ("what_if", {"other": "the mat sat on the cat"}, "As the model is, the lead of"),
+        ("what_if", {"other": "the mat sat on the cat"}, "With no head changed, the lead of"),
         ("what_if", {"other": "the mat sat on the cat", "how": "freeze"}, "Attribution patching, one gradient"),
         ("compare", {"kind": "change"}, "the largest difference"),
         ("models", {"shown": NAME}, "models"),

@@ -67,10 +67,12 @@ def test_a_text_that_begins_a_pair_brings_its_other_text() -> None:
     after = torch.stack([row.values for row in patching.heads(model.transformer, here, outcome, other=other)])
     y, x = divmod(int((after - base).abs().argmax()), 12)
     assert (
-        app.sentence == f"As the model is, the cosine with the other text is {number(base, 3)} on your text and 1.000 "
-        "on the other one."
+        app.sentence
+        == f"With no head changed, the cosine with the other text is {number(base, 3)}; 1.000 would be the "
+        "same vector."
     )
-    assert f"layer {y}, head {x} does most: the cosine with the other text goes from {number(base, 3)} to" in app.prose
+    goes = f"the cosine with the other text goes from {number(base, 3)} to"
+    assert f"layer {y}, head {x} matters most when given its output on the other text: {goes}" in app.prose
     maps, stream, dots = charts(app)
     share = (after - base) / (1 - base)
     expected = share.sign() * (share.abs() / max(1.0, float(share.abs().max()))).sqrt()
@@ -85,7 +87,8 @@ def test_the_sentences_are_the_librarys_numbers(page: Page) -> None:
     a, b = (patching.base(model.transformer, one, outcome) for one in (here, other))
     after = torch.stack([row.values for row in patching.heads(model.transformer, here, outcome, other=other)])
     assert (
-        f"layer 2, head 1 does most: the lead of “Darcy” over “Collins” goes from {number(a)} to "
+        "layer 2, head 1 matters most when given its output on the other text: "
+        f"the lead of “Darcy” over “Collins” goes from {number(a)} to "
         f"{number(float(after[2, 1]))}, {percent((float(after[2, 1]) - a) / (b - a))} of the way to the other text’s "
         f"{number(b)}." in page.prose
     )
@@ -135,14 +138,17 @@ def test_a_hidden_word_and_two_texts_are_measured_as_the_library_does() -> None:
 
 def test_what_removal_does_to_the_circuit_stands_there() -> None:
     app = at(next(one for one in PRESETS if one.how == "zero"))
-    assert "layer 1, head 3 does most: the probability of “salt” goes from 98\u202f% to 0.6\u202f%" in app.prose
-    assert "the probability of “salt” is 2.7\u202f% instead of 98\u202f%" in app.prose
+    assert (
+        "layer 1, head 3 matters most when switched off: the probability of “salt” goes from 98\u202f% to 0.6\u202f%"
+        in app.prose
+    )
+    assert "the probability of “salt” is 2.7\u202f% instead of 97.7\u202f%" in app.prose
 
 
 @pytest.mark.parametrize("how", ["freeze", "mean", "uniform", "scale"])
 def test_other_changes(how: str, page: Page) -> None:
     app = page.choose(how=how)
-    assert text.DOES.get(how, "times 0.5") in app.prose and app.link["how"] == how
+    assert text.does_when(how, 0.5) in app.prose and app.link["how"] == how
     page.choose(how="patch")
 
 
@@ -159,7 +165,7 @@ def test_other_changes(how: str, page: Page) -> None:
         ({"model": "scratch:tiny", "text": "a dog", "how": "zero"}, "the cosine with the text as it was is 1.000"),
         ({"model": "digits"}, "Digits reads images"),
         ({"model": "bergamot-en-pt", "text": "a", "other": "b"}, "is not made of our layers"),
-        ({"model": "scratch:tiny", "text": "a", "other": "a"}, "none changes the cosine with the other text so far"),
+        ({"model": "scratch:tiny", "text": "a", "other": "a"}, "visibly changes the cosine with the other text"),
     ],
 )
 def test_what_cannot_be_said_is_said(fields: dict[str, Any], said: str) -> None:
@@ -177,20 +183,20 @@ def test_a_sweep_goes_on_in_slices_and_can_be_cancelled(monkeypatch: pytest.Monk
     app.button(key="what-if-again").click().run()
     while "what-if:running" in app.session_state:
         app.run()
-    assert "layer 2, head 1 does most" in app.prose and text.CANCELLED not in app.prose
+    assert "layer 2, head 1 matters most" in app.prose and text.CANCELLED not in app.prose
 
 
 def test_the_chosen_head_stands_beside_the_one_that_does_most() -> None:
     app = opened("what_if", model="minilm", text="Birds sing at noon.", how="zero", layer=2, head=4)
-    assert app.sentence.startswith("Of 72 heads, switched off, layer ")  # a text is like itself: that is not said
-    found, after = app.prose, "Switched off, the cosine with the text as it was is "
+    assert app.sentence.startswith("Of 72 heads, layer ")  # a text is like itself: that is not said
+    found, after = app.prose, "With this head switched off, the cosine with the text as it was is "
     change = re.search(after + r"[\d.]+ instead of 1.000 \((.+?)\). By size that is number (\d+) of 72 heads", found)
     assert change is not None
-    own = f"The chosen one, layer 2, head 4, changes it by {change[1]}: number {change[2]} of 72 by size."
+    own = f"The chosen head, layer 2, head 4, changes it by {change[1]}: number {change[2]} of 72 by size."
     assert own in app.sentences
-    most = re.search(r"switched off, layer (\d+), head (\d+) does most", app.sentence)
+    most = re.search(r"layer (\d+), head (\d+) matters most when switched off", app.sentence)
     assert most is not None
-    assert "The chosen one" not in app.choose(layer=int(most[1]), head=int(most[2])).prose
+    assert "The chosen head" not in app.choose(layer=int(most[1]), head=int(most[2])).prose
 
 
 def test_what_a_stranger_asks_for_is_bounded() -> None:

@@ -76,6 +76,38 @@ def test_changes_are_signed(change: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "texts"),
+    [
+        (0.684, 0.284, ("68 %", "28 %", f"{MINUS}40")),
+        (0.256, 0.164, ("25.6 %", "16.4 %", f"{MINUS}9.2")),  # 26 % and 16 % differ by 10
+        (0.1449, 0.0489, ("14.5 %", "4.9 %", f"{MINUS}9.6")),
+        (0.1037, 0.3261, ("10.4 %", "32.6 %", "+22.2")),  # 10 % and 33 % differ by 23, not by 22
+        (0.25556, 0.16444, ("25.6 %", "16.4 %", f"{MINUS}9.2")),  # −9.112: the tenths that are shown differ by 9.2
+        (0.0, 0.0, ("0 %", "0 %", "0")),
+        (0.0, 0.9, ("0 %", "90 %", "+90")),
+        (0.0004, 0.25, ("< 0.1 %", "25.0 %", "+25.0")),
+        (math.nan, 0.5, ("NaN", "50 %", "NaN")),
+    ],
+)
+def test_two_shares_differ_by_what_stands_beside_them(before: float, after: float, texts: tuple[str, str, str]) -> None:
+    assert formatting.shares(before, after) == tuple(text.replace(" ", NARROW) for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "digits", "text"),
+    [
+        (0.8324, 0.8696, 3, "+0.038"),  # unrounded, +0.037
+        (1.0, 0.99996, 3, "0"),
+        (-1.254, 2.0, 2, "+3.25"),
+        (2.0, -1.0, 2, f"{MINUS}3.00"),
+        (1.0, math.nan, 2, "NaN"),
+    ],
+)
+def test_a_difference_is_that_of_the_numbers_as_written(before: float, after: float, digits: int, text: str) -> None:
+    assert formatting.difference(before, after, digits) == text
+
+
+@pytest.mark.parametrize(
     ("value", "digits", "text"),
     [
         (0, 2, "0"),

@@ -9,7 +9,7 @@ import streamlit as st
 from attnviz import figures
 from attnviz.analysis import comparison
 from attnviz.errors import InvalidParameterError, ModelError
-from attnviz.formatting import percent, points
+from attnviz.formatting import shares
 from attnviz.web import cache, shell
 from attnviz.web.compare import state, text
 from attnviz.web.compare.shown import Shown
@@ -146,7 +146,7 @@ def difference(lesson: Lesson[Settings], shown: Shown) -> None:
     """Where B gives more or less, on the tokens that both have."""
     found, labels = shown.found, [shown.labels[0][i] for i, _ in shown.found.pairs]
     lesson.picture(
-        figures.difference_map(found.difference.numpy(), labels, shell.palette(), chosen=shown.cell),
+        figures.difference_map(found.a.numpy(), found.b.numpy(), labels, shell.palette(), chosen=shown.cell),
         title="B less A, on the tokens that both have",
         alt=text.alternative(shown),
         data=lambda: _numbers(shown),
@@ -180,7 +180,7 @@ def changes(shown: Shown) -> None:
     if shown.changes:
         columns = [("In B", ""), ("A", "number"), ("B", "number"), ("points", "number")]
         rows = [
-            (_row(one), [(text.change(shown, one),), (percent(one.a),), (percent(one.b),), (points(one.difference),)])
+            (_row(one), [(text.change(shown, one),), *((written,) for written in shares(one.a, one.b))])
             for one in shown.changes
         ]
         table("Largest differences", columns, rows, key=TABLE, chosen=f"{shown.query[0]}.{shown.key[0]}")

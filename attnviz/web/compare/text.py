@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attnviz.analysis.comparison import Change
 from attnviz.browser.intervention_text import intervention_text
-from attnviz.formatting import counted, listed, percent, points
+from attnviz.formatting import counted, listed, percent, shares
 from attnviz.web.compare.shown import Shown, Side
 from attnviz.web.settings_text import shortened
 
@@ -63,10 +63,11 @@ def main(shown: Shown) -> str:
         told = f"none of the {counted(n * n, 'cell')} that both have differs by more than 0.1 points."
         return f"{start}A and B look alike: {told}{_why(shown)}"
     first = shown.changes[0]
+    in_a, in_b, _ = shares(first.a, first.b)
     elsewhere = f"On average {percent(float(shown.found.moved.mean()))} of a token’s attention goes elsewhere."
     return (
-        f"{start}“{_label(shown, first.query[0])}” gives “{_label(shown, first.key[0])}” {percent(first.a)} in A and "
-        f"{percent(first.b)} in B, the largest difference. {elsewhere}"
+        f"{start}“{_label(shown, first.query[0])}” gives “{_label(shown, first.key[0])}” {in_a} in A and "
+        f"{in_b} in B, the largest difference. {elsewhere}"
     )
 
 
@@ -99,9 +100,9 @@ def cell(shown: Shown) -> str:
     place = shown.cell
     if place is None:
         return ""
-    a, b = (float(one[place]) for one in (shown.found.a, shown.found.b))
+    in_a, in_b, by = shares(*(float(one[place]) for one in (shown.found.a, shown.found.b)))
     names = f"“{_label(shown, shown.query[0])}” gives “{_label(shown, shown.key[0])}”"
-    return f"{names} {percent(a)} in A and {percent(b)} in B: {points(b - a)} points."
+    return f"{names} {in_a} in A and {in_b} in B: {by} points."
 
 
 def change(shown: Shown, one: Change) -> str:
@@ -131,7 +132,7 @@ def _named(labels: Sequence[str]) -> str:
 def alternative(shown: Shown) -> str:
     """The difference map for who cannot see it."""
     n = len(shown.found.pairs)
-    told = [f"{change(shown, one)}: {points(one.difference)} points." for one in shown.changes[:3]]
+    told = [f"{change(shown, one)}: {shares(one.a, one.b)[2]} points." for one in shown.changes[:3]]
     return " ".join([f"{n} × {n} cells, B less A.", *told, only(shown)]).strip()
 
 

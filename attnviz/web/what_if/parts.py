@@ -65,9 +65,9 @@ def summary(lesson: Lesson[Settings], shown: Shown) -> None:
         where, n_heads = text.head(found.sites[y], x, alone=shown.alone), int(np.isfinite(found.heads).sum())
         sizes = exp.measure, shown.name, exp.how, exp.factor, where, n_heads
         lesson.sentence(text.summary(*sizes, found.base, float(found.heads[y, x]), found.other), part="most")
-        own = float(found.effects[shown.row, shown.head])
+        own = float(found.heads[shown.row, shown.head])
         if (shown.row, shown.head) != (y, x) and np.isfinite(own):
-            st.text(text.chosen(exp.measure, shown.where, own, shown.rank, n_heads))
+            st.text(text.chosen(exp.measure, shown.where, found.base, own, shown.rank, n_heads))
 
 
 def run_on(timed: bool) -> None:
@@ -141,7 +141,7 @@ def maps(lesson: Lesson[Settings], shown: Shown) -> None:
 def _way(shown: Shown, effect: float) -> str:
     if np.isnan(effect):
         return "not run yet"
-    return text.share(effect, shown.whole) if shown.is_way else text.change(shown.exp.measure, effect)
+    return text.share(effect, shown.whole) if shown.is_way else shown.changed(effect)
 
 
 def _strongest(shown: Shown) -> list[tuple[int, int]]:
@@ -229,8 +229,8 @@ def _cells_of(shown: Shown, y: int, x: int) -> Sequence[tuple[str]]:
     value = float(shown.found.heads[y, x])
     if np.isnan(value):
         return (("–",), ("–",))
-    effect = text.change(shown.exp.measure, value - shown.found.base)
-    return ((text.value(shown.exp.measure, value),), (effect,))
+    _, after, effect = text.compared(shown.exp.measure, shown.found.base, value)
+    return ((after,), (effect,))
 
 
 def _removed(lesson: Lesson[Settings], shown: Shown) -> None:

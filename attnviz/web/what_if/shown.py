@@ -58,4 +58,8 @@ class Shown:
             return "not run yet"
         if self.in_shares:
             return text.share(effect, self.whole)
-        return text.change(self.exp.measure, effect)
+        return self.changed(effect)
+
+    def changed(self, effect: float) -> str:
+        """An effect as a difference of outcomes."""
+        return text.compared(self.exp.measure, self.found.base, self.found.base + effect)[2]

@@ -10,7 +10,7 @@ from attnviz.analysis.cell_removal import Removed
 from attnviz.analysis.patching_gradient import Correlation
 from attnviz.analysis.self_repair import Repair
 from attnviz.analysis.sites import Site
-from attnviz.formatting import MINUS, number, percent, points
+from attnviz.formatting import MINUS, difference, number, percent, points, shares
 
 HOWS = {
     "patch": "The other text’s output",
@@ -21,19 +21,19 @@ HOWS = {
     "scale": "Scale",
 }
 EXPLAINS = {
-    "patch": "Activation patching: the head writes what it writes on the other text; all after it runs again.",
-    "freeze": "The head looks where it looks on the other text, at this text’s own values.",
+    "patch": "Activation patching: the head’s output is taken from the other text’s run; all after it runs again.",
+    "freeze": "The head’s attention is taken from the other text’s run; its values are this text’s own.",
     "zero": "The head writes nothing.",
-    "mean": "The head writes, at every token, what it writes on average over the text.",
-    "uniform": "The head looks at all tokens that it may look at alike.",
+    "mean": "At every token, the head writes its average over the text.",
+    "uniform": "The head gives the same weight to every token that it may look at.",
     "scale": "What the head writes, times this factor: 0 is off, 1 changes nothing.",
 }
 DOES = {
-    "patch": "with what it writes on the other text",
-    "freeze": "looking where it looks on the other text",
+    "patch": "given its output on the other text",
+    "freeze": "given its pattern on the other text",
     "zero": "switched off",
-    "mean": "at its average",
-    "uniform": "looking at all tokens alike",
+    "mean": "set to its average",
+    "uniform": "made uniform",
 }
 MEASURES = {
     "lead": "Logit difference",
@@ -56,11 +56,11 @@ CELLS = (
     "taken away after softmax, and nothing is put in its place."
 )
 NO_CELLS = "No cell of this head reaches what is measured."
-NEEDS_LEAD = "Self-repair is told of a logit difference, in a model that reads one text: measure that to see it."
+NEEDS_LEAD = "Self-repair shows in a logit difference, and only in a model that reads one text."
 WHOLE_RUNS = (
     "Another library’s model: its whole run is repeated for every change, and its single cells are not removed."
 )
-NOT_SPLIT = "Self-repair is told from what each head itself writes into a logit, which cannot be read in this model."
+NOT_SPLIT = "To measure self-repair takes what each head itself writes into a logit: this model does not give that."
 COSTS = "It costs one run forward and one back."
 STREAM = (
     "Each cell: the residual stream into that layer at that token is the other text’s, and all after it runs again. "
@@ -111,6 +111,14 @@ def change(measure: str, x: float) -> str:
     return written if written.startswith(MINUS) else f"+{written}"
 
 
+def compared(measure: str, before: float, after: float) -> tuple[str, str, str]:
+    """Two outcomes and their signed difference, which is that of the two as written."""
+    if measure == "probability":
+        return shares(before, after)
+    digits = 3 if measure == "likeness" else 2
+    return value(measure, before), value(measure, after), difference(before, after, digits)
+
+
 def share(effect: float, whole: float) -> str:
     """How much of the way to the other text an effect goes: a signed share."""
     if not np.isfinite(effect / whole if whole else np.nan):
@@ -121,39 +129,49 @@ def share(effect: float, whole: float) -> str:
 
 def measured(measure: str, name: str, base: float, other: float) -> str:
     """What the two runs come to as they are."""
-    start = f"As the model is, {name} is {value(measure, base)} on your text"
-    return f"{start}." if np.isnan(other) else f"{start} and {value(measure, other)} on the other one."
+    start = f"With no head changed, {name} is {value(measure, base)}"
+    if np.isnan(other):
+        return f"{start} on your text."
+    if measure == "likeness":
+        return f"{start}; {value(measure, other)} would be the same vector."
+    return f"{start} on your text and {value(measure, other)} on the other one."
 
 
 def summary(
     measure: str, name: str, how: str, factor: float, where: str, n_heads: int, base: float, after: float, other: float
 ) -> str:
     """Which head's change does most."""
-    does = DOES.get(how, f"times {factor:g}")
+    does = does_when(how, factor)
     if value(measure, after) == value(measure, base):
-        return f"Of {n_heads} heads, {does}, none changes {name} so far that it shows: it stays {value(measure, base)}."
+        return f"None of {n_heads} heads, when {does}, visibly changes {name}: it stays {value(measure, base)}."
     way = ""
     if not np.isnan(other) and how in ("patch", "freeze") and value(measure, base) != value(measure, other):
         way = f", {share(after - base, other - base)} of the way to the other text’s {value(measure, other)}"
     return (
-        f"Of {n_heads} heads, {does}, {where} does most: {name} goes from {value(measure, base)} to "
+        f"Of {n_heads} heads, {where} matters most when {does}: {name} goes from {value(measure, base)} to "
         f"{value(measure, after)}{way}."
     )
 
 
-def chosen(measure: str, where: str, effect: float, rank: int, n_heads: int) -> str:
+def does_when(how: str, factor: float) -> str:
+    """What is done to a head."""
+    return DOES.get(how, f"multiplied by {factor:g}")
+
+
+def chosen(measure: str, where: str, base: float, after: float, rank: int, n_heads: int) -> str:
     """What the chosen head's change does, beside the one that does most."""
-    return f"The chosen one, {where}, changes it by {change(measure, effect)}: number {rank} of {n_heads} by size."
+    by = compared(measure, base, after)[2]
+    return f"The chosen head, {where}, changes it by {by}: number {rank} of {n_heads} by size."
 
 
 def one_head(measure: str, name: str, how: str, factor: float, base: float, after: float, rank: int, n: int) -> str:
     """What the chosen head's change does."""
-    does = DOES.get(how, f"times {factor:g}")
+    does = does_when(how, factor)
     if np.isnan(after):
-        return f"Has not run yet, {does}."
+        return f"The run with this head {does} is still to come."
+    was, now, by = compared(measure, base, after)
     return (
-        f"{does[0].upper()}{does[1:]}, {name} is {value(measure, after)} instead of {value(measure, base)} "
-        f"({change(measure, after - base)}). By size that is number {rank} of {n} heads."
+        f"With this head {does}, {name} is {now} instead of {was} ({by}). By size that is number {rank} of {n} heads."
     )
 
 
