@@ -34,15 +34,18 @@ MEASURES = {
 }
 LEGEND = (
     "Blue: by place (previous, next, local, same). Amber: by content (duplicate, induction). Green: signs. Grey: at "
-    "rest (sink, uniform). Empty: no role that the numbers support."
+    "rest (sink, uniform). Empty: no clear role."
 )
+RESTS = "the first token, special tokens and the token itself"
 SHARES = (
-    "A share is of the attention that does not rest on the first token and special ones; chance is what even "
-    "attention would give. Shares of “same token” and “what followed” come from random words said twice."
+    "Attention on the first token, on special tokens and on the token itself counts as rest. A share is of the other "
+    "attention (“itself”: of all but the first and special tokens); chance is what even attention would give. "
+    "Shares of “same token” and “what followed” come from random words said twice."
 )
 SHARES_HERE = (
-    "A share is of the attention that does not rest on the first token and special ones; chance is what even "
-    "attention would give. Intervals are over the words of this one text: another text may say something else."
+    "Attention on the first token, on special tokens and on the token itself counts as rest. A share is of the other "
+    "attention (“itself”: of all but the first and special tokens); chance is what even attention would give. "
+    "Intervals are over the words of this one text: another text may say something else."
 )
 CANNOT_LOSE = "What is lost without it cannot be told: the layers of this model do not run one by one here."
 NOT_SPLIT = "What it reads from cannot be told apart here: "
@@ -82,7 +85,7 @@ def card(found: roles.Roles, layer: int, head: int, where: str) -> str:
     name = found.names[layer][head]
     start = f"Layer {layer}, head {head} "
     if not name:
-        return start + _no_role(found, layer, head, where)
+        return _no_role(found, layer, head, where)
     place = (roles.MEASURES.index(name), layer, head)
     score, low, high, chance, at_work = (
         float(one[place]) for one in (found.score, found.low, found.high, found.chance, found.at_work)
@@ -95,7 +98,7 @@ def card(found: roles.Roles, layer: int, head: int, where: str) -> str:
         return f"{start}{DOES[name]}: {share.format('its attention')}"
     if name == "same":
         return f"{start}{DOES[name]}: {share.format('what does not rest on the first token and special ones')}"
-    rest = f"{percent(1 - at_work)} of its attention rests on the first token and special ones"
+    rest = f"{percent(1 - at_work)} of its attention rests on {RESTS}"
     return f"{start}{DOES[name]}. {rest}; {share.format('the other attention')}"
 
 
@@ -103,29 +106,30 @@ def short(found: roles.Roles, layer: int, head: int, where: str) -> str:
     """The same in half a line, for beside the head's picture."""
     name = found.names[layer][head]
     if not name:
-        return f"Layer {layer}, head {head} has no role that the numbers support, on {where}."
+        return f"On {where}, layer {layer}, head {head} has no clear role."
     place = (roles.MEASURES.index(name), layer, head)
     score, low, high, chance = (float(one[place]) for one in (found.score, found.low, found.high, found.chance))
     even = "" if name == "uniform" else f"; even attention: {percent(chance)}"
-    of = "" if name in ("sink", "uniform") else " of what does not rest"
+    of = "" if name in ("sink", "uniform") else " of the attention that does not rest"
     sure = f"{percent(score)}{of} ({percent(low)} to {percent(high)}{even})"
     return f"Layer {layer}, head {head} {DOES[name]}: {sure}, on {where}."
 
 
 def _no_role(found: roles.Roles, layer: int, head: int, where: str) -> str:
+    no_role = f"On {where}, layer {layer}, head {head} has no clear role"
     rest = float(found.score[roles.SHARES.index("sink"), layer, head])
     shares = slice(0, roles.SHARES.index("sink"))
     if int(found.queries[-1]) < roles.LEAST_QUERIES:
-        return f"has no role on {where}. {too_few(int(found.queries[-1]))}"
+        return f"{no_role}. {too_few(int(found.queries[-1]))}"
     best = int(found.evidence[shares, layer, head].argmax())
     if float(found.evidence[best, layer, head]) == 0:
-        return f"has no role on {where}: it gives nothing more than even attention would."
+        return f"{no_role}: it gives nothing more than even attention would."
     score, chance = (float(one[best, layer, head]) for one in (found.score, found.chance))
     name = roles.SHARES[best]
     return (
-        f"has no role that the numbers support, on {where}. The closest is “{name}”: {percent(score)} of what does "
-        f"not rest, where even attention would give {percent(chance)}; a role takes {percent(roles.LEAST_SHARE)}"
-        f"{f', and the head rests {percent(rest)} of the time' if rest > 1 - roles.LEAST_AT_WORK else ''}."
+        f"{no_role}. The closest is “{name}”: {percent(score)} of the attention that does not rest, where even "
+        f"attention would give {percent(chance)}; a role takes {percent(roles.LEAST_SHARE)}."
+        f"{f' The first and special tokens get {percent(rest)}.' if rest > 1 - roles.LEAST_AT_WORK else ''}"
     )
 
 
@@ -194,11 +198,12 @@ def copies(score: float, head_dim: int) -> str:
 
 def wakes(one: Example, query: str, key: str, name: str) -> str:
     """The text on which a head does most: of one without a role, or that rests, the one where it rests least."""
-    does = f"{percent(one.share)} of its attention does not rest"
+    does = f"rests least: {percent(one.share)} of its attention does not rest"
     if name not in ("", "sink", "uniform"):
-        does = f"{percent(one.share)} of what counts goes where its role says"
-    cell = f"“{query}” gives {percent(one.weight)} to “{key}”"
-    return f"The text that wakes it most, of those it was judged on: here {does}, and {cell}."
+        does = f"follows its role most: {percent(one.share)} of the attention that does not rest goes there"
+    return (
+        f"Of the texts that it was judged on, on this one it {does}. “{query}” gives {percent(one.weight)} to “{key}”."
+    )
 
 
 def reads(query: str, key: str, score: float, weight: float, by_key: Sequence[tuple[Part, float]]) -> str:

@@ -256,7 +256,10 @@ def test_a_cell_opens_the_lesson_about_it(app: Page, about: str) -> None:
 
 @pytest.mark.parametrize(
     ("about", "name", "said"),
-    [("head", "heads", "Layer 2, head 4 "), ("off", "what_if", "With this head switched off, the cosine with")],
+    [
+        ("head", "heads", "On 300 texts in ten languages, layer 2, head 4 has no clear role"),
+        ("off", "what_if", "With this head switched off, the cosine with"),
+    ],
 )
 def test_what_a_head_is_for_and_what_becomes_without_it(app: Page, about: str, name: str, said: str) -> None:
     app.text_area(key="text").set_value("Birds sing at noon.").run()

@@ -53,7 +53,7 @@ def test_the_card_says_share_interval_and_chance(page: Page) -> None:
     score, low, high, chance = (percent(float(x[place])) for x in (found.score, found.low, found.high, found.chance))
     assert found.names[1][9] == "previous"
     rest = percent(1 - float(found.at_work[place]))
-    assert f"looks at the token just before. {rest} of its attention rests on the first token and special" in page.prose
+    assert f"looks at the token just before. {rest} of its attention rests on the first token, special" in page.prose
     said = f"; {score} of the other attention goes there (95\u202f% interval {low} to"
     assert said in page.prose and f"even attention: {chance})" in page.prose
     assert rows(page, "All measures of this head")[0] == [
@@ -124,7 +124,7 @@ def test_another_head_example_and_measure_stand_in_the_link() -> None:
 
 def test_a_head_without_a_role_says_what_is_missing() -> None:
     app = opened("heads", layer=5, head=0)
-    assert "Layer 5, head 0 has no role that the numbers support" in app.prose and "a role takes 50\u202f%" in app.prose
+    assert "layer 5, head 0 has no clear role. The closest" in app.prose and "a role takes 50\u202f%" in app.prose
 
 
 def test_a_model_of_two_texts_shows_where_its_answers_are_known() -> None:

@@ -27,11 +27,6 @@ FORMULA = r"""\begin{aligned}
 \text{share}&=\frac{\sum A_{ij}\,[\,ij \text{ is such a cell}\,]}{\sum A_{ij}}\\
 \text{chance}&=\text{the same, } A \text{ even}
 \end{aligned}"""
-SOURCE = (
-    "Previous, duplicate and induction: Olsson et al. 2022, appendix. Sinks and the rest: Clark et al. 2019, section "
-    "3; Xiao et al. 2024. A role is said where the low end of the 95 % interval is at least 50 %, at least a quarter "
-    "of the attention does not rest, and at least 20 words were judged. What is lost: Michel et al. 2019."
-)
 EXAMPLES, MEASURES, KNOWN = "heads-examples", "heads-measures", "heads-known"
 INTERVAL = "95\u202f% interval"
 TICK = 0.1  # seconds between two slices of judging
@@ -282,7 +277,7 @@ def _wakes(shown: Shown) -> None:
     name = shown.cards.roles.names[shown.layer][shown.head]
     st.text(cards_text.wakes(one, labels[one.query], labels[one.key], name))
     st.text(f"“{source}”")
-    _opens(shown, one, "Open the text that wakes it in Explore")
+    _opens(shown, one, "Open this text in Explore")
 
 
 def _opens(shown: Shown, one: Example, label: str) -> None:
@@ -349,4 +344,4 @@ def tries(lesson: Lesson[Settings]) -> None:
 
 def behind(lesson: Lesson[Settings]) -> None:
     """The formula and the code."""
-    lesson.behind(FORMULA, SOURCE, roles.Text.cells, roles.summed, cards._ranked, attribution.score_parts)
+    lesson.behind(FORMULA, text.SOURCE, roles.Text.cells, roles.summed, cards._ranked, attribution.score_parts)

@@ -8,6 +8,11 @@ KEEP = (
     "Roles, this head’s card and the most telling ones, every head switched off, who wrote the prediction, attention "
     "and cause, and the attention view of your text: one file, with every table as CSV, that opens without a network."
 )
+SOURCE = (
+    "Previous, duplicate and induction: Olsson et al. 2022, appendix. Sinks and the rest: Clark et al. 2019, section "
+    "3; Xiao et al. 2024. A role is said where the low end of the 95 % interval is at least 50 %, at least a quarter "
+    "of the attention does not rest, and at least 20 words were judged. What is lost: Michel et al. 2019."
+)
 
 
 def two_texts(title: str) -> str:
