@@ -43,7 +43,10 @@ def counts(config: ModelConfig) -> list[Count]:
 
 
 def _embeddings(config: ModelConfig) -> Count:
-    """Tables with a row of width C for each token, position and segment; of images, a linear map of patches."""
+    """Tables with a row of width C for each token, position and segment; of images, a linear map of patches.
+
+    A LayerNorm on their sum is counted with them, as in the diagram.
+    """
     if config.channels:
         n_pixels = config.channels * config.patch_size**2
         tables = [("KP^2+1", f"{config.channels}·{config.patch_size}^2+1", n_pixels + 1)]
@@ -57,8 +60,10 @@ def _embeddings(config: ModelConfig) -> Count:
     letters, filled = ("+".join(str(table[i]) for table in tables) for i in (0, 1))
     if len(tables) > 1:
         letters, filled = f"({letters})", f"({filled})"
-    c = config.d_model
-    return Count("embeddings", rf"{letters}\,C", f"{filled}·{_n(c)}", sum(table[2] for table in tables) * c)
+    c, norm = config.d_model, config.embed_norm
+    filled = f"{filled}·{_n(c)}" + f"+2·{c}" * norm
+    n = (sum(table[2] for table in tables) + 2 * norm) * c
+    return Count("embeddings", rf"{letters}\,C" + "+2C" * norm, filled, n)
 
 
 def formula(config: ModelConfig) -> str:
@@ -87,7 +92,10 @@ def source(config: ModelConfig) -> str:
     letters += ["T the positions"] * config.scheme.learned + ["G the segments"] * bool(config.n_types)
     letters += ["F the feed-forward width"] * bool(config.d_ff)
     of_layer = "Attention, feed-forward and LayerNorm are" if config.d_ff else "Attention and LayerNorm are"
-    return " ".join([f"{listed(letters)}. {of_layer} counted once, for one layer.", *_papers(config)])
+    counted = f"{listed(letters)}. {of_layer} counted once, for one layer."
+    if config.embed_norm:
+        counted += " The 2C of the embeddings are the LayerNorm after them."
+    return " ".join([counted, *_papers(config)])
 
 
 def _papers(config: ModelConfig) -> list[str]:

@@ -92,11 +92,13 @@ def overview(infos: Sequence[ModelInfo], loaded: Mapping[str, int], budget: int)
     """The sentence under the question."""
     sizes = sorted(info.n_parameters for info in infos)
     trained = sum(info.trained for info in infos)
-    how_many = f"{len(loaded)} {'is' if len(loaded) == 1 else 'are'} loaded" if loaded else "none is loaded yet"
-    memory = f"{how_many}: {file_size(sum(loaded.values()))} of {file_size(budget)}" if loaded else how_many
+    memory = "No model that all readers share is loaded yet"
+    if loaded:
+        memory = f"{counted(len(loaded), 'shared model')} {'is' if len(loaded) == 1 else 'are'} loaded"
+        memory += f": {file_size(sum(loaded.values()))} of {file_size(budget)}"
     return (
         f"{len(infos)} models, {trained} of them trained, from {magnitude(sizes[0])} to {magnitude(sizes[-1])} "
-        f"parameters. Of those that all readers share, {memory}."
+        f"parameters. {memory}."
     )
 
 
