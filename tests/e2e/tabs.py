@@ -7,6 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.support.chromium import ELSEWHERE
+
 
 class Tabs:
     """Browsers as it were, each with a storage and a window of its own; they keep Streamlit's scripts in their cache.
@@ -66,7 +68,7 @@ class Visits:
         kind = f"{self.name} {len(self.lent)} {options}"
         page = self.tabs.take(kind, options, fresh)
         self.lent.append((page, kind, fresh))
-        inside = (self.address, "data:", "blob:")
+        inside = (self.address, self.address.replace("127.0.0.1", ELSEWHERE), "data:", "blob:")
         self._note(page, "pageerror", str)
         self._note(page, "dialog", lambda dialog: f"dialog {dialog.message}")
         self._note(page, "request", lambda r: "" if r.url.startswith(inside) else f"asked for {r.url}")

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.driver import PATIENCE, QUIET, Open, at_widths, pick, query_of, serious, sideways, visiting
+from tests.support.chromium import ELSEWHERE
 
 OTHER = "The dog chased the cat because it ran."
 SECTIONS = {
@@ -26,6 +27,11 @@ def ready(page: Page) -> None:
 
 visit = visiting("", ready)
 lesson = visiting("softmax", ready)
+
+
+def from_elsewhere(app_server: str, path: str) -> str:
+    """A page's address as another computer has it."""
+    return f"{app_server}/{path}".replace("127.0.0.1", ELSEWHERE)
 
 
 def go_to(page: Page, section: str, name: str) -> None:
@@ -128,15 +134,16 @@ def test_a_theme_once_chosen_holds_on_every_page(visit: Open) -> None:
 # ---- the link ----------------------------------------------------------------------------------------
 
 
-def test_the_link_is_copied_and_shown_as_a_code(lesson: Open) -> None:
+def test_the_link_is_copied_and_at_localhost_no_code_is_shown_that_a_phone_could_not_open(lesson: Open) -> None:
     page = lesson("?temperature=0.5&revealed=0", permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy link").click()
     panel = page.get_by_role("dialog", name="Link to this page")
     expect(panel.get_by_role("status")).to_have_text("Copied.")
     link = page.evaluate("navigator.clipboard.readText()")
     assert link == panel.get_by_role("textbox").input_value() and link.endswith("/softmax?temperature=0.5")
-    expect(panel.get_by_role("img", name="The link as a QR code")).to_be_visible()
-    expect(panel).to_contain_text("This address opens on this computer only")
+    expect(panel).to_contain_text("This address works only on this computer, so there is no QR code.")
+    expect(panel).to_contain_text("open the app here under the address that the terminal calls Network URL")
+    expect(panel.get_by_role("img")).to_have_count(0)
     expect(panel.get_by_role("checkbox")).to_be_hidden()  # nothing was revealed
     assert serious(page) == []
     page.keyboard.press("Escape")
@@ -156,13 +163,13 @@ def test_the_link_may_show_what_was_revealed(lesson: Open) -> None:
     expect(again.get_by_role("button", name="Ask me again").first).to_be_visible()
 
 
-@pytest.mark.nightly
-def test_the_code_says_the_address(lesson: Open) -> None:
+def test_the_code_says_the_address(lesson: Open, app_server: str) -> None:
     """Read back from its modules: the finder patterns, and as many modules as its size asks for."""
-    page = lesson()
+    page = lesson(from_elsewhere(app_server, "softmax?revealed=1"))
     page.get_by_role("button", name="Copy link").click()
     code = page.get_by_role("img", name="The link as a QR code")
     code.wait_for()
+    expect(page.get_by_role("dialog", name="Link to this page")).not_to_contain_text("this computer")
     size = int(str(code.get_attribute("viewBox")).split()[2]) - 8
     assert size >= 21 and (size - 21) % 4 == 0
     squares = re.findall(r"M(\d+) (\d+)h1v1h-1z", str(code.locator("path").get_attribute("d")))
@@ -172,8 +179,8 @@ def test_the_code_says_the_address(lesson: Open) -> None:
         assert {(x + 4, y + 4) for x, y in ring} <= dark
 
 
-def test_a_link_too_long_for_a_code_is_copied_all_the_same(visit: Open) -> None:
-    page = visit("?model=scratch:tiny")
+def test_a_link_too_long_for_a_code_is_copied_all_the_same(visit: Open, app_server: str) -> None:
+    page = visit(from_elsewhere(app_server, "?model=scratch:tiny"))
     type_text(page, "word " * 390)
     page.get_by_role("button", name="Copy link").click()
     panel = page.get_by_role("dialog", name="Link to this page")

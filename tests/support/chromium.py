@@ -16,6 +16,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Playwright
 
 ROOT = Path(__file__).parents[2]
+ELSEWHERE = "attnviz.test"  # a name of this machine that is not its own loopback name, as others see a server
 PATIENCE = 60  # seconds that a server has to start, and to end
 # Every new window would load 400 files for the popup of its address bar, in the very second in which its page loads.
 # Chromium reads the last list only, so that of Playwright is repeated.
@@ -45,6 +46,7 @@ ARGS = [
     "--disable-component-update",
     "--disable-sync",
     f"--disable-features={','.join(WITHOUT)}",
+    f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
 ]
 
 
@@ -77,6 +79,7 @@ def serve(
     port = free_port()
     begin = time.perf_counter()
     options = ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
+    options.append(f"--server.corsAllowedOrigins=http://{ELSEWHERE}:{port}")
     server = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", str(script), *options],
         cwd=root,

@@ -9,14 +9,16 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.chromium import ROOT, free_port
+from tests.support.chromium import ELSEWHERE, ROOT, free_port
 
 
 @contextmanager
 def served() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """What a container or a unit starts, once it is healthy, and its address."""
     port = free_port()
-    command = [sys.executable, "-m", "attnviz", "serve", "--", "--server.headless=true", f"--server.port={port}"]
+    options = ["--server.headless=true", f"--server.port={port}"]
+    options.append(f"--server.corsAllowedOrigins=http://{ELSEWHERE}:{port}")
+    command = [sys.executable, "-m", "attnviz", "serve", "--", *options]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:

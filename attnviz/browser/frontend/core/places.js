@@ -7,6 +7,12 @@ export function addressOf(page, query = {}) {
   return (page === "explore" ? "./" : page) + (given && `?${given}`);
 }
 
+/** Whether an address is that of the page on screen, and changes nothing of it. @param {string} address */
+export function isHere(address) {
+  const url = new URL(address, location.href);
+  return url.pathname === location.pathname && !url.search;
+}
+
 /**
  * A link that asks the server for the page, so that the session goes on; with Ctrl, Shift or the middle button it is
  * the browser's.

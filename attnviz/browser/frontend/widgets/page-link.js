@@ -5,7 +5,11 @@ import { library } from "../core/served.js";
 
 const QUIET_MARGIN = 4; // modules of white around a code, as its standard asks
 const LONGEST_CODE = 1000; // characters: a phone reads no finer code from a projector
-const HERE = ["localhost", "127.0.0.1", "[::1]"];
+/** The names that a computer has for itself. */
+const HERE = /^(localhost|.*\.localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\])$/;
+const ELSEWHERE =
+  "For a phone in the same network, open the app here under the address that the terminal calls Network URL, and " +
+  "copy the link there.";
 
 /** The address of the page without what is this reader's own, and without what was revealed or with it. */
 export function addressOf(own, revealed = false) {
@@ -22,9 +26,10 @@ const isAnswered = () => document.querySelector('[class*="st-key-lesson-predict"
 /** What the link does not do, in sentences; `leftOut` are those that the page knows. */
 function linkLimits(leftOut, address) {
   const limits = [...leftOut];
-  if (HERE.includes(location.hostname))
-    limits.push("This address opens on this computer only: a phone needs one of a server that it can reach.");
-  if (address.length > LONGEST_CODE) limits.push("It is too long for a QR code that a phone can read from a screen.");
+  if (HERE.test(location.hostname)) {
+    limits.push("This address works only on this computer, so there is no QR code.", ELSEWHERE);
+  } else if (address.length > LONGEST_CODE)
+    limits.push("It is too long for a QR code that a phone can read from a screen.");
   return limits.join(" ");
 }
 
@@ -71,7 +76,7 @@ async function showLink(panel, revealed) {
   part.limits.textContent = linkLimits(data.leftOut, address);
   part.limits.hidden = !part.limits.textContent;
   part.code.replaceChildren();
-  part.code.hidden = address.length > LONGEST_CODE;
+  part.code.hidden = address.length > LONGEST_CODE || HERE.test(location.hostname);
   part.status.textContent = (await copyText(part.address)) ? "Copied." : "Copy it from the field below.";
   if (!part.code.hidden) part.code.replaceChildren(drawCode(await library(data.qrcode, "qrcode"), address));
 }

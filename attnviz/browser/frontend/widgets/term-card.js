@@ -1,6 +1,6 @@
 /* term-card.js: the small card with a term's sentence, beside the word that it explains. */
 import { el } from "../core/dom.js";
-import { addressOf, placeLink } from "../core/places.js";
+import { addressOf, isHere, placeLink } from "../core/places.js";
 
 const AWAY = 250; // ms that the pointer may need on its way from the word to the card
 const GAP = 6; // px between them
@@ -25,8 +25,10 @@ export class TermCard {
   show(entry, rect, linked = true) {
     this.stay();
     if (this.entry !== entry) {
-      const place = placeLink(addressOf(entry.page, entry.query), () => this.go(entry), `See it on “${entry.title}”`);
-      this.node.replaceChildren(el("b", {}, entry.term), el("span", {}, entry.says), linked ? place : null);
+      const address = addressOf(entry.page, entry.query);
+      const place = placeLink(address, () => this.go(entry), `See it on “${entry.title}”`);
+      const leads = linked && !isHere(address);
+      this.node.replaceChildren(el("b", {}, entry.term), el("span", {}, entry.says), leads ? place : null);
       this.entry = entry;
     }
     this.node.showPopover?.();
