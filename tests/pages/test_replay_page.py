@@ -56,7 +56,7 @@ def test_the_sentence_says_what_the_checkpoint_does(app: Page, past: snapshots.S
         in app.prose
     )
     assert f"second occurrences is {found.again:.2f} nats per word" in app.sentence
-    assert f"which nobody can know, {found.first:.2f}." in app.sentence
+    assert f"which nothing foretells, it is {found.first:.2f}." in app.sentence
     text = state.text_of(0)
     trace = loaded("induction").run(text)
     ids, labels = torch.tensor([trace.encodings[0].ids]), trace.encodings[0].labels

@@ -19,8 +19,8 @@ KINDS = {
 MORE_NAMED = 6  # tokens of one text alone
 ONLY_TEXT = "Type another text above: B is the same head on it."
 COLOURS = (
-    "Blue: B gives more. Red: B gives less. Strongest: the largest difference, of ten points or more. A click chooses "
-    "the cell."
+    "Blue: B gives more. Red: B gives less. A cell stands out the more, the larger the difference; at ten points the "
+    "colour is full, unless one is larger. A click chooses the cell."
 )
 TOKENIZER = (
     "Only models that read text in the same tokens can be laid side by side: the others in the list have vocabularies "

@@ -51,7 +51,7 @@ def way(label: str, layer: int, lengths: Mapping[str, float], norm_first: bool) 
         end = "it leaves with norm" if norm_first else "LayerNorm brings its norm to"
         return f"{enters} {adds}; {end} {after}. {NO_FEED_FORWARD}"
     end = "it leaves with norm" if norm_first else "the second LayerNorm brings its norm to"
-    feeds = f"the feed-forward network one of norm {number(lengths['feed_forward'])}"
+    feeds = f"and the feed-forward network a vector of norm {number(lengths['feed_forward'])}"
     return f"{enters} {adds}, {feeds}; {end} {after}."
 
 

@@ -31,8 +31,8 @@ CAVEAT = (
     "the text and looks what happens; and a text with a word erased may be one that the model never learnt to read."
 )
 COLOURS = (
-    "Colour is the square root of a number’s share of the largest in its column. Blue: much, or for the prediction; "
-    "red: against it. Special tokens are shown and not compared."
+    "A cell stands out the more, the larger its number is beside the largest in its column (square-root scale). Blue: "
+    "a share, or for the prediction; red: against it. Special tokens are shown and not compared."
 )
 ORDERS = (
     "Each measure’s order of the tokens, by size, against that of the erasures. Intervals take tokens for independent, "
@@ -60,8 +60,8 @@ def offered(offer: Offer) -> str:
 
 def before(shown: Shown) -> str:
     """The page's sentence until the guess."""
-    where = "How much attention its tokens get" if shown.prediction.kind == "embedding" else "Where it looks from there"
-    return f"Asked about: {asked(shown)}. {where} stands below. Is that also what matters?"
+    where = "how much attention its tokens get" if shown.prediction.kind == "embedding" else "where the model looks"
+    return f"What matters to {asked(shown)}? Below you see {where}. Are these also the tokens that matter?"
 
 
 def verdict(shown: Shown) -> str:

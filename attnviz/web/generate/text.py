@@ -88,8 +88,8 @@ def ended(scene: Scene) -> str:
 
 TWO_TEMPERATURES = (
     "The attention temperature τ makes every row of attention sharper or more even, so each layer computes other "
-    "vectors. The sampling temperature T changes no vector: it makes the finished probabilities sharper or more even, "
-    "and a token is drawn from them."
+    "vectors. The sampling temperature T changes no vector: it divides the finished logits, so that the probabilities "
+    "become sharper or more even, and a token is drawn from them."
 )
 
 

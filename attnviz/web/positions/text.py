@@ -65,11 +65,11 @@ def order(rows: Mapping[str, word_order.Shuffled], title: str, native: str, exac
 def hidden_order(title: str, native: str, *, causal: bool) -> str:
     """What stands in the place of `order` before the guess, about as long: what is asked, and no number."""
     asks = (
-        "Shuffle the words, and follow each token to its new place: is its output there the one that it had? The "
-        "largest difference of any number will stand here"
+        "Shuffle the words, and follow each token to its new place: is its output there the one that it had? After "
+        "your guess this says how large the largest difference is"
     )
-    mask = ", with the causal mask and without it, beside the mean change in per cent of the norm" if causal else ""
-    return f"{asks}{mask}. Beside it: what the same shuffle does with {title}’s own {WITH[native]}."
+    mask = ", with the causal mask and without it, and by how much of its norm an output changes" if causal else ""
+    return f"{asks}{mask}, and what the same shuffle does with {title}’s own {WITH[native]}."
 
 
 def row_title(name: str, row: word_order.Shuffled, native: str) -> str:
@@ -237,8 +237,8 @@ def band_title(spread: word_order.Spread) -> str:
 def places(gaps: Mapping[str, np.ndarray], label: str, head: int) -> str:
     """Where a head's score depends on the distance only, and where on the place too; gaps (n,) by scheme."""
     start = (
-        f"Many copies of “{label}” stand in a row. How much higher does layer 0, head {head} score the copy 1 before "
-        "than the one 3 before?"
+        f"Many copies of “{label}” stand in a row. The gap is the score that layer 0, head {head} gives the copy 1 "
+        "before, minus that of the copy 3 before."
     )
     if not all(map(len, gaps.values())):
         return f"{start} This model reads too few tokens to tell."
@@ -250,7 +250,7 @@ def places(gaps: Mapping[str, np.ndarray], label: str, head: int) -> str:
         if scheme not in same
     ]:
         parts.append(
-            f"That depends on the place with {listed(other)}: a score multiplies vectors that mix word and position."
+            f"The gap depends on the place with {listed(other)}: a score multiplies vectors that mix word and position."
         )
     if same:
         equal = listed([f"{WITH[scheme]} ({number(float(gap[0]))})" for scheme, gap in same.items()])
@@ -297,8 +297,8 @@ def range_title(name: str, curve: np.ndarray, limit: int) -> str:
     def span(part: np.ndarray) -> str:
         return f"{number(float(part.min()))} to {number(float(part.max()))}"
 
-    beyond = f"beyond {limit:,} {span(curve[limit:])}" if len(curve) > limit else f"undefined beyond {limit:,}"
-    return f"{NAMES[name]}: {span(curve[:limit])}, {beyond}"
+    beyond = f"beyond {limit:,}: {span(curve[limit:])}" if len(curve) > limit else f"undefined beyond {limit:,}"
+    return f"{NAMES[name]}: {span(curve[:limit])}; {beyond}"
 
 
 # ---- numbers in words ----------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 ALL, SOME, NONE = "all of them", "some of them", "none of them"
 NO_HEAD = "This program selects nothing, so it takes no attention head. Use select, aggregate or count in it."
 HOW = (
-    "A head computes a select: each query chooses the keys for which the condition on key and query holds. aggregate "
-    "fetches the chosen key’s value (the last of several), count says how many were chosen. The feed-forward network "
+    "A head computes a select: each query chooses the keys for which the condition on key and query holds. With "
+    "aggregate the head fetches the chosen key’s value (of several, the last one’s); with count it says how many were "
+    "chosen. The feed-forward network "
     "computes everything else, one hidden unit for each combination of values. Lines give names; the last line is "
     "what the transformer says at each letter."
 )

@@ -116,10 +116,11 @@ def matrix(now: Moment, role: str) -> None:
 def tries(lesson: Lesson[Settings], now: Moment) -> None:
     """Checkpoints and words worth a look."""
     replay, settings = now.replay, now.settings
+    forms = replay.steps[max(0, replay.forming - 2)]
     off = "At the end, without layer {}, head {}".format(*replay.previous)
     lesson.tries(
         Try("Before the first step", {"step": 0}),
-        Try("Just before it forms", {"step": replay.steps[max(0, replay.forming - 2)]}),
+        *([Try("Just before it forms", {"step": forms})] if lesson.revealed("form") else []),
         *([Try(off, {"step": replay.steps[-1], "off": True})] if lesson.revealed("off") else []),
         Try("Other words", {"seed": (settings.seed + 1) % state.SEEDS, "step": settings.step, "off": settings.off}),
         keeps=("seed", "token"),

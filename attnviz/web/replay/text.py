@@ -38,7 +38,8 @@ def sentence(replay: Replay, at: int, without: Scores | None) -> str:
     return (
         f"{does} on {FOLLOWED}; layer {first_layer}, head {first_head} puts "
         f"{percent(replay.scored('previous', at))} on the previous word. The loss on the second occurrences is "
-        f"{scores.again:.2f} nats per word; on the first ones, which nobody can know, {scores.first:.2f}."
+        f"{scores.again:.2f} nats per word; on the first occurrences, which nothing foretells, it is "
+        f"{scores.first:.2f}."
     )
 
 

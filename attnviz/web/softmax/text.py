@@ -89,15 +89,15 @@ def row_title(row: Row) -> str:
 
 def bars(row: Row) -> tuple[list[str], list[float], list[float], list[str]]:
     """Labels, weights before and after, and texts of the bars: in the text's order, the lightest of many as one."""
-    before, after = row.weights[0].tolist(), row.weights[1].tolist()
+    weights = row.weights[:2].tolist()
     allowed = row.order
     shown = sorted(allowed if len(allowed) <= MOST_BARS else allowed[: MOST_BARS - 1])
     rest = [i for i in allowed if i not in set(shown)]
     labels = [row.labels[i] for i in shown] + ([f"{len(rest)} others"] if rest else [])
-    columns = [
-        [column[i] for i in shown] + ([sum(column[i] for i in rest)] if rest else []) for column in (before, after)
-    ]
-    texts = [percent(value) if value >= 0.01 else "" for value in columns[1]]
+    columns = [[column[i] for i in shown] + ([sum(column[i] for i in rest)] if rest else []) for column in weights]
+    texts = [percent(after) for after in columns[1]]
+    if row.temperature != 1:  # the longer bar may be the pale one: each number says which it is
+        texts = [f"{percent(before)} → {percent(after)}" for before, after in zip(*columns, strict=True)]
     return labels, columns[0], columns[1], texts
 
 
@@ -160,7 +160,7 @@ def variance_sentence(measured: tuple[scaling.Variance, ...], pairs: int) -> str
     return (
         f"{pairs:,} pairs of random vectors of {last.width:,} numbers each: q·k has variance {last.variance:,.0f}; "
         f"divided by √{last.width:,}, {last.scaled[0]:.2f} (99\u202f% confidence interval {low:.2f} to {high:.2f}). "
-        f"Theory says that the variance is dₖ: at {inside} of {len(measured)} widths that lies in the interval."
+        f"By theory the variance is dₖ: the interval measured contains that at {inside} of {len(measured)} widths."
     )
 
 
