@@ -35,6 +35,7 @@ def ready(page: Page) -> None:
 
 
 lesson = visiting("softmax", ready)
+masks = visiting("masks", ready)
 page_of = visiting("", ready)
 
 
@@ -113,6 +114,44 @@ def test_a_chart_fills_the_screen(lesson: Open) -> None:
     assert chart.evaluate("e => e.getBoundingClientRect().bottom <= innerHeight")
     page.keyboard.press("f")
     page.wait_for_function("!document.fullscreenElement")
+
+
+@pytest.mark.parametrize("name", ["", "masks"])
+def test_a_matrix_fills_the_screen_and_escape_leads_back(page_of: Open, name: str) -> None:
+    page = page_of(name, size=(1280, 720), dark=True)
+    matrix = page.locator(".av-matrix canvas.over").first
+    matrix.hover()
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement")
+    page.locator("[data-whole]").wait_for()
+    still(page)
+    box = matrix.bounding_box()
+    assert box is not None and box["height"] >= 500 and box["y"] + box["height"] <= 720
+    assert page.locator("[data-whole] :is(.av-heads, .av-more, .av-chips)").locator("visible=true").count() == 0
+    colours = "[document.fullscreenElement, document.querySelector('[data-testid=stApp]')]"
+    assert len(set(page.evaluate(f"{colours}.map(e => getComputedStyle(e).backgroundColor)"))) == 1
+    matrix.click(position={"x": box["height"] / 2, "y": box["height"] / 2})  # chooses a cell: no reason to stay
+    page.keyboard.press("Escape")
+    page.wait_for_function("!document.fullscreenElement")
+    expect(page.get_by_test_id("stHeader")).to_be_visible()
+    expect(page.locator(".av-tip").first).to_be_hidden()
+
+
+def test_matrices_grow_with_the_type_and_no_frame_runs_through_the_title(masks: Open) -> None:
+    page = masks(size=(1280, 720))
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("p")
+    page.get_by_role("group", name="Presenting").wait_for()
+    page.get_by_test_id("stMain").focus()
+    assert page.get_by_test_id("stMain").evaluate("e => getComputedStyle(e).outlineStyle") == "none"
+    still(page)
+    view = page.locator(".av-compact").first
+    assert float(view.evaluate("e => getComputedStyle(e).zoom")) == pytest.approx(1.25)
+    cells = [box["width"] for one in page.locator(".av-compact canvas.over").all() if (box := one.bounding_box())]
+    assert min(cells[:3]) >= 0.4 * 1280
+    for name, key in (("The next section", "Page Down"), ("Full screen", "f"), ("Leave", "Esc")):
+        title = page.get_by_role("button", name=name, exact=True).get_attribute("title")
+        assert title is not None and key in title
 
 
 # ---- paper ---------------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ import { listenMatrix } from "./pointer-matrix.js";
 import { stack } from "./screen.js";
 import { headName, headShown, isPainting } from "./selectors.js";
 import { describeHead, sayHead } from "./texts.js";
+import { markWhole } from "./whole.js";
 
 const TALLEST = 460; // px of the matrix with its labels, unless the page says otherwise
 const LEGEND_WIDTH = 236;
 const BESIDE = 560; // px from which the sentence stands beside the legend
+const WHOLE = { least: 700, beside: 280, title: 60, wider: 1.2 }; // px, and times as wide as high: on the whole screen
 
 let compactCount = 0;
 
@@ -39,6 +41,8 @@ export class CompactPage {
     const title = el("h2", {}, n.title, n.info, this.brush.node);
     n.main.append(title, n.note, n.matrix, n.foot, n.live, n.summary);
     screen.root.classList.add("av-compact");
+    const { host } = /** @type {any} */ (screen.root.getRootNode());
+    host?.toggleAttribute("data-av-matrix", true); // the page's style sheet gives it room
     screen.root.replaceChildren(n.main, this.more, n.tip);
     listenMatrix(view, n.matrixOver);
   }
@@ -55,11 +59,27 @@ export class CompactPage {
 
   measure() {
     const { screen } = this.view;
-    const w = Math.round(screen.root.getBoundingClientRect().width) || 400;
+    const { root, theme } = screen;
+    const w = Math.round((root.getBoundingClientRect().width || 400) / theme.scale);
+    root.style.zoom = String(theme.scale); // before a class, all of it is as much larger as the page's type
     screen.kind = "phone"; // here too the picture sets its own height when it is painted
-    screen.ratio = Math.min(4, window.devicePixelRatio || 1);
+    screen.ratio = Math.min(4, (window.devicePixelRatio || 1) * theme.scale);
+    if (markWhole(root)) return this.measureWhole(w);
     stack(screen, w < BESIDE);
     screen.box = { matrix: { w, h: this.compact.height ?? TALLEST }, foot: { w, h: 0 } };
+  }
+
+  /** The matrix as high as the screen, what is said of it beside it or, where there is no room, below. */
+  measureWhole(width) {
+    const { screen } = this.view,
+      { root, theme } = screen;
+    const h = Math.round((innerHeight * 0.94) / theme.scale) - WHOLE.title,
+      beside = width >= WHOLE.least;
+    const w = beside ? Math.round(Math.min(width - WHOLE.beside, h * WHOLE.wider)) : width;
+    root.classList.toggle("av-beside", beside);
+    root.style.setProperty("--whole", `${w}px`);
+    stack(screen, true);
+    screen.box = { matrix: { w, h }, foot: { w: beside ? WHOLE.beside : w, h: 0 } };
   }
 
   /** Only the head in view is ever worked out. */

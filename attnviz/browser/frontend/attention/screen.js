@@ -1,6 +1,7 @@
 /* screen.js: the view's place on the page: its elements, colours and sizes, and where each picture has put its parts.
  */
 import { readTheme } from "../core/theme.js";
+import { markWhole } from "./whole.js";
 
 export class Screen {
   /** @param {HTMLElement} root */
@@ -82,7 +83,8 @@ export function measureParts(screen, width, panel) {
   const heads = width >= 1200 ? 236 : 224;
   const zoom = Number(root.style.zoom) || 1;
   const presented = screen.theme.scale > 1 && kind === "mid";
-  const least = presented ? LEAST_PRESENTED : 560;
+  const whole = markWhole(root);
+  const least = whole ? 0 : presented ? LEAST_PRESENTED : 560;
   const height = Math.round(Math.max(least, Math.min(820, (innerHeight - offsetOf(node.main, root)) / zoom - 60)));
   const lines = presented ? 240 : Math.max(280, Math.min(420, width * 0.27));
   const matrix = Math.min(width - heads - 2 * gap - lines, presented ? height - 40 : height + 10);
@@ -96,7 +98,7 @@ export function measureParts(screen, width, panel) {
   node.legend.style.height = "38px";
   const box = (e) => ({ w: e.clientWidth, h: e.clientHeight });
   const { gridStage, lines: linesStage, why, shareBox, foot } = node;
-  screen.box = {
+  const boxes = {
     grid: box(gridStage),
     matrix: box(node.matrix),
     lines: box(linesStage),
@@ -104,6 +106,9 @@ export function measureParts(screen, width, panel) {
     share: box(shareBox),
     foot: box(foot),
   };
+  // what is out of sight keeps its size
+  const seen = Object.entries(boxes).filter(([name, { w, h }]) => !whole || (w && h) || !screen.box[name]);
+  screen.box = { ...screen.box, ...Object.fromEntries(seen) };
 }
 
 /** @param {Screen} screen */

@@ -195,6 +195,7 @@ export class AttentionView {
   }
 
   onScale() {
+    this.voice.hideTip(); // what it stands at moves away
     this.onTheme();
     this.resize();
   }

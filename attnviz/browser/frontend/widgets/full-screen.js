@@ -29,8 +29,14 @@ function panelInMind() {
 function showWhole(panel) {
   if (!panel) return;
   const changed = () => {
-    if (document.fullscreenElement === panel) panel.style.setProperty("--av-scale", String(presentScale()));
-    else panel.style.removeProperty("--av-scale");
+    const whole = document.fullscreenElement === panel;
+    const app = /** @type {HTMLElement} */ (document.querySelector("[data-testid=stApp]"));
+    panel.style.backgroundColor = whole ? getComputedStyle(app).backgroundColor : "";
+    if (whole) panel.style.setProperty("--av-scale", String(presentScale()));
+    else {
+      panel.style.removeProperty("--av-scale");
+      panel.removeEventListener("fullscreenchange", changed);
+    }
     dispatchEvent(new Event("av-scale"));
   };
   panel.addEventListener("fullscreenchange", changed);

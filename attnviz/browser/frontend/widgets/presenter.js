@@ -79,9 +79,17 @@ function keyActions(form) {
       PageDown: () => turnPage(form, 1),
       PageUp: () => turnPage(form, -1),
       ...(free && { ArrowRight: () => moveTo(form, form.index + 1), ArrowLeft: () => moveTo(form, form.index - 1) }),
-      ...(!document.fullscreenElement && { Escape: () => setPresenting(form, false) }),
+      Escape: () => setPresenting(form, false),
     }),
   };
+}
+
+/** From the whole screen Escape leads back to the page, whatever else it would do there. */
+function leaveScreen(event) {
+  if (event.key !== "Escape" || !document.fullscreenElement) return;
+  event.preventDefault();
+  event.stopPropagation();
+  document.exitFullscreen();
 }
 
 function onKey(form, event) {
@@ -117,6 +125,7 @@ export function presenter(root) {
   };
   const keys = (event) => onKey(form, event),
     resize = () => form.on && setPresenting(form, true);
+  document.addEventListener("keydown", leaveScreen, true); // before the panel hears of it
   document.addEventListener("keydown", keys);
   addEventListener("resize", resize);
   if (sessionStorage.getItem(PRESENTING)) setPresenting(form, true);
@@ -128,6 +137,7 @@ export function presenter(root) {
     fill: fillScreen,
   };
   const destroy = () => {
+    document.removeEventListener("keydown", leaveScreen, true);
     document.removeEventListener("keydown", keys);
     removeEventListener("resize", resize);
     form.watch.disconnect();
