@@ -217,6 +217,21 @@ def test_a_finger_sees_the_sum_under_the_matrices(visit: Open) -> None:
     expect(cell(page, "x:0:2")).to_be_in_viewport()
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_a_traced_number_is_in_the_window_on_arrival_and_a_level_down(visit: Open, size: tuple[int, int]) -> None:
+    page = visit("?of=text&layer=3&head=1&path=scores.1:9:7&step=scores", size=size)
+    heading = page.locator(".aw-trace .aw-cell")
+    expect(heading).to_be_in_viewport(ratio=1)
+    for factor in ("Q:9:", "n:9:", "x:9:"):
+        last = page.locator(f'.aw-trace .aw-f[data-factor^="{factor}"]').last
+        if not last.count():
+            continue
+        last.scroll_into_view_if_needed()
+        last.click()
+        expect(heading).to_be_in_viewport(ratio=1)
+        expect(page.locator(".aw-stage .on").or_(page.locator(".aw-bar h2")).first).to_be_in_viewport()
+
+
 @pytest.mark.nightly
 def test_another_head_keeps_the_place(visit: Open) -> None:
     page = visit("?step=scores&path=scores.0:2:0")
@@ -316,11 +331,27 @@ def test_full_digits_of_what_is_pointed_at(hand: Page) -> None:
     cell(page, "weights.0:1:0").hover()
     assert float(page.locator(".aw-full b").inner_text()) == one["weights.0"].at(1, 0)
     cell(page, "weights.0:1:0").click()
+    in_full = page.locator(".aw-full")
     page.locator(".aw-terms td.num").first.hover()
-    expect(page.locator(".aw-full b")).to_have_text("1")
+    expect(in_full).to_contain_text("In full: the power for scaled[1,0] = 1")
+    page.locator(".aw-trace .aw-f").nth(1).hover()
+    expect(in_full).to_contain_text("In full: scaled[1,1] = ")
     page.locator(".aw-terms tr.part td.num").hover()
     full = one.terms("weights.0", 1, 0)
-    expect(page.locator(".aw-full b")).to_have_text(f"{sum(term.value for term in full.terms):.15g}")
+    expect(in_full).to_contain_text(f"In full: sum = {sum(term.value for term in full.terms):.15g}")
+    page.locator(".aw-what").hover()
+    expect(in_full).to_contain_text("In full: A[1,0] = ")
+
+
+def test_a_product_names_its_factors_and_the_dimension_of_the_head(hand: Page) -> None:
+    page = go(hand, "scores")
+    cell(page, "scores.0:1:2").click()
+    page.locator(".aw-terms td.num").nth(1).hover()
+    expect(page.locator(".aw-full")).to_contain_text("In full: Q[1,1] × K[2,1] = ")
+    choose(page, "Head", "1")
+    expect(page.locator(".aw-what")).to_contain_text("Dimension 0 of the head is column 2 of Q and K.")
+    assert page.locator(".aw-terms th.lab").all_inner_texts() == ["0", "1"]
+    choose(page, "Head", "0")
 
 
 @pytest.mark.nightly

@@ -442,6 +442,18 @@ def test_all_digits_and_few(value: float, single: bool, all_digits: str, few: st
     assert found == [all_digits, few]
 
 
+@pytest.mark.parametrize(("value", "single", "digits"), [(6.973504543, True, 7), (0.1, False, 1), (2 / 3, False, 15)])
+def test_one_number_has_the_same_digits_stored_and_worked_out(value: float, single: bool, digits: int) -> None:
+    stored = float(np.float32(value)) if single else value
+    near = value * (1 + 1e-9) if single else value  # as a product of stored numbers, which has more digits
+    exact, worked = run_node(
+        "give([digits.exact(inputs[0], inputs[2]), digits.worked(inputs[1], inputs[2])]);",
+        inputs=[stored, near, single],
+    )
+    assert len(worked.replace("0.", "").replace(".", "")) >= digits
+    assert worked == exact or (not single and float(worked) == pytest.approx(value, rel=1e-15))
+
+
 def test_all_digits_name_the_number_and_no_other() -> None:
     rng = np.random.default_rng(5)
     numbers = (rng.normal(size=400) * 10.0 ** rng.integers(-7, 7, size=400)).astype(np.float32)

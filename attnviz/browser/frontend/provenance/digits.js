@@ -30,9 +30,11 @@ export function exact(value, single) {
   return rounded(value, most);
 }
 
-/** Of a number that was worked out here from stored ones: as many digits as those have. */
-export const worked = (value, single) =>
-  Number.isFinite(value) ? (value === 0 ? "0" : rounded(value, single ? 9 : 15)) : exact(value, single);
+/** Of a number that was worked out here from stored ones: the digits that it would have if it were stored like them. */
+export function worked(value, single) {
+  if (single) return exact(Math.fround(value), true);
+  return Number.isFinite(value) && value !== 0 ? rounded(value, 15) : exact(value, false);
+}
 
 /** Four digits, or all where they are not more. */
 export const brief = (value) =>

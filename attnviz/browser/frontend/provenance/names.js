@@ -31,6 +31,10 @@ export function withSymbols(text) {
   return text.split(/\b(W_[QKVO12])\b/).map((part, i) => (i % 2 ? symbolNode(part) : part));
 }
 
+/** A name of cells, "W_Q[0,1] × x[1,3]", with its low letters set low. */
+export const nameNodes = (name) =>
+  name.split(/(\p{L}²?_\p{L}?\d*)(?=\[)/u).map((part, i) => (i % 2 ? symbolNode(part) : part));
+
 /** "W_Q[0,1]" with its low letter set low. */
 export function symbolText(text) {
   const [, symbol, place] = /^(.*?)(\[.*)$/.exec(text);

@@ -1,6 +1,7 @@
 /* page.js: the elements of the step-by-step view, and which of the reader's hands reaches which of its methods. */
 import { el } from "../core/dom.js";
 import { gridKeys, panelKeys, stepKeys } from "./keys.js";
+import { showFull } from "./panel.js";
 import { parseCell } from "./path.js";
 
 /** Puts the page into the view's root, with what the reader's hands do; returns its nodes. */
@@ -54,7 +55,7 @@ export function buildPage(view) {
     else if (cellAt(e)) view.choose(parseCell(cellAt(e)));
   });
   for (const event of ["pointerover", "focusin", "click"])
-    n.trace.addEventListener(event, (e) => view.showFull(e.target.closest?.("[data-full]")?.dataset.full));
-  n.trace.addEventListener("pointerleave", () => view.showFull());
+    n.trace.addEventListener(event, (e) => showFull(n.trace, e.target.closest?.("[data-full]")));
+  n.trace.addEventListener("pointerleave", () => showFull(n.trace));
   return n;
 }

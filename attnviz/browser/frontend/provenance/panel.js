@@ -2,7 +2,7 @@
 import { el } from "../core/dom.js";
 import { brief, exact } from "./digits.js";
 import { editor } from "./edit.js";
-import { cellName, isolated, placeOf, symbolNode, symbolText, withSymbols } from "./names.js";
+import { cellName, isolated, nameNodes, placeOf, symbolNode, symbolText, withSymbols } from "./names.js";
 import { cellValue, isRemote, ownerOf, shownCell } from "./read.js";
 import { symbolOf } from "./steps.js";
 import { termTable } from "./term_table.js";
@@ -24,7 +24,7 @@ export function panelNodes(view, path) {
   const nodes = [
     crumbs(view, path),
     title,
-    fullLine(view, exact(value, provenance.single)),
+    fullLine(view, cellName(provenance, cell), exact(value, provenance.single)),
     el("p", { class: "aw-what" }, withSymbols(panelSentence(provenance, cell, found))),
   ];
   if (found.kind === "given") return [...nodes, ...givenNodes(view, cell)];
@@ -32,8 +32,8 @@ export function panelNodes(view, path) {
   return [...nodes, termTable(view, cell, found), ...onwards(view, cell)];
 }
 
-/** All digits of the number that is looked at, in the panel or on the stage; and whether the terms show theirs. */
-function fullLine(view, text) {
+/** All digits of the number that is looked at, under its name; and whether the terms show theirs. */
+function fullLine(view, name, text) {
   const every = el(
     "button",
     {
@@ -44,7 +44,23 @@ function fullLine(view, text) {
     },
     view.everyDigit ? "Fewer digits" : "All digits",
   );
-  return el("p", { class: "aw-full" }, el("span", {}, "In full "), el("b", { "data-own": text }, text), every);
+  const line = el("p", { class: "aw-full" }, "In full: ", el("span", {}), " = ", el("b", {}), every);
+  Object.assign(line.dataset, { name, own: text });
+  writeFull(line, name, text);
+  return line;
+}
+
+function writeFull(line, name, text) {
+  line.querySelector("span").replaceChildren(...nameNodes(name));
+  line.querySelector("b").textContent = text;
+}
+
+/** All digits of a number in the panel, while it is looked at; then again those of the number it is about. */
+export function showFull(trace, pointed) {
+  const line = trace.querySelector(".aw-full");
+  if (!line) return;
+  const { name, full } = pointed?.dataset ?? { name: line.dataset.name, full: line.dataset.own };
+  writeFull(line, name, full);
 }
 
 function crumbs(view, path) {
@@ -89,10 +105,12 @@ function panelSentence(provenance, cell, found) {
         : Math.abs(rule.by * Math.sqrt(provenance.width) - 1) < 1e-6
           ? `The score times 1 ÷ √${provenance.width} = ${brief(rule.by)}.`
           : `The score times ${brief(rule.by)}.`,
-    softmax: () => `e to the power of each score (less the row’s largest); then the share of ${word(c)} in the sum.`,
+    softmax: () =>
+      `e (2.718…) to the power of each score, less the row’s largest; then the share of ${word(c)} in the sum.`,
     mean: () => `The mean of the ${n} numbers of ${word(r)}: their sum, divided by ${n}.`,
     variance: () =>
-      `How far the ${n} numbers of ${word(r)} lie from their mean: the mean of the squared distances (x − μ)².`,
+      `How far the ${n} numbers of ${word(r)} lie from their mean: ` +
+      `the mean of the squared distances (${symbolOf(provenance, rule.of)} − μ)².`,
     norm: () =>
       `The mean of its row taken off, divided by √(σ² + ε), times γ${bias ? ", plus β" : ""}. ` +
       `ε = ${brief(found.eps)} keeps it from a division by 0.`,
@@ -109,7 +127,11 @@ function panelSentence(provenance, cell, found) {
       `${provenance.width} columns each.`,
   }[found.kind];
   if (say) return say();
-  if (name.startsWith("scores.")) return `The query of ${word(r)} times the key of ${word(c)}: ${n} products, added.`;
+  if (name.startsWith("scores.")) {
+    const [query, key] = [symbolOf(provenance, rule.a), symbolOf(provenance, rule.b)],
+      from = rule.start ? ` Dimension 0 of the head is column ${rule.start} of ${query} and ${key}.` : "";
+    return `The query of ${word(r)} times the key of ${word(c)}: ${n} products, added.${from}`;
+  }
   if (/^(z|AV)\./.test(name)) return `Every word’s value, times the share that ${word(r)} gives it, added.`;
   const products = `${(n - bias).toLocaleString("en")} products${bias ? " and a bias" : ""}`,
     row = `Row ${word(r)} of ${symbolOf(provenance, rule.a)}`;

@@ -65,7 +65,7 @@ const SENTENCES = {
         "dividing by it keeps softmax from becoming all or nothing.",
   mask: ({ provenance, head, at }) => maskSentence(provenance, head, at),
   softmax: ({ provenance, head, at, word }) =>
-    `Raise e to each score, then divide by the sum of the row: ${word(at.query)} gives ` +
+    `e (2.718…) to the power of each score, divided by the sum of the row: ${word(at.query)} gives ` +
     `${shareOf(provenance, head, at)} of its attention to ${word(at.key)}.`,
   values: ({ at, word, matrices, head }) =>
     matrices[`AV.${head}`]

@@ -3,6 +3,7 @@ import { el } from "../core/dom.js";
 import { brief, exact, worked } from "./digits.js";
 import { cellName, placeOf } from "./names.js";
 import { cellExists, cellValue } from "./read.js";
+import { symbolOf } from "./steps.js";
 import { grouped } from "./terms.js";
 
 const MINUS_SIGN = " − ";
@@ -30,7 +31,7 @@ export function termTable(view, cell, found) {
         "tr",
         { class: "rest" },
         el("th", { scope: "row", colspan: 2 }, more),
-        numberCell(pen.worked(rest)),
+        numberCell(pen.worked(rest), "the smaller terms"),
         el("td", { class: "bar" }),
       ),
     );
@@ -44,7 +45,7 @@ export function termTable(view, cell, found) {
   );
   const note =
     pen.rounded && !view.everyDigit ? el("p", { class: "aw-note" }, "Computed with all digits, shown with 4.") : null;
-  return el("div", { class: "aw-scroll", tabindex: all ? "0" : null }, table, note);
+  return el("div", {}, table, note);
 }
 
 /** Writes numbers as the reader wants them, and remembers whether one was rounded. */
@@ -61,8 +62,9 @@ function penOf(view) {
   return pen;
 }
 
-const numberCell = ({ text, full }) => el("td", { class: "num", "data-full": full }, text);
-const plain = ({ text, full }) => el("span", { class: "n", "data-full": full }, text);
+// What a number in full is called, stands with it: `name`.
+const numberCell = ({ text, full }, name) => el("td", { class: "num", "data-full": full, "data-name": name }, text);
+const plain = ({ text, full }, name) => el("span", { class: "n", "data-full": full, "data-name": name }, text);
 const sign = (text) => el("span", { class: "x" }, text);
 
 function termRow(view, cell, found, term, most, pen) {
@@ -77,14 +79,32 @@ function termRow(view, cell, found, term, most, pen) {
     { class: chosen ? "chosen" : null },
     el("th", { scope: "row", class: "lab" }, el("bdi", {}, termLabel(provenance, cell, found, term))),
     el("td", {}, el("span", { class: "aw-factors" }, factorNodes(view, cell, found, term, pen))),
-    numberCell(pen.worked(term.value)),
+    numberCell(pen.worked(term.value), termName(provenance, found, term)),
     el("td", { class: "bar", "aria-hidden": "true" }, bar),
   );
+}
+
+/** A term as it is worked out from its cells: Q[9,53] × K[7,53]. */
+function termName(provenance, found, term) {
+  const [first, ...others] = term.factors.map((f) => cellName(provenance, f.cell));
+  switch (term.bias ? "" : found.kind) {
+    case "softmax":
+      return `the power for ${first}`;
+    case "scale":
+    case "rotation":
+      return `${first} × ${brief(term.by)}`;
+    case "variance":
+      return `(${first} − ${others[0]})²`;
+    case "activation":
+      return `${found.function === "relu" ? "ReLU" : "GELU"}(${first})`;
+  }
+  return [first, ...others].join(" × ");
 }
 
 function termLabel(provenance, [name], found, term) {
   if (term.bias) return "bias";
   if (found.kind === "softmax" || /^(z|AV)\./.test(name)) return provenance.tokens[term.k].label;
+  if (name.startsWith("scores.")) return String(term.k - provenance.matrices[name].rule.start); // of the head
   if (["product", "mean", "variance"].includes(found.kind)) return String(term.k);
   if (found.kind === "rotation") return String(term.factors[0].cell[2]);
   const { rule, symbol } = provenance.matrices[term.factors[0].cell[0]] ?? { rule: {} },
@@ -103,12 +123,12 @@ function factorNodes(view, cell, found, term, pen) {
       return [
         sign(found.temperature === 1 ? "e^(" : "e^(("),
         buttons[0],
-        ...(Number.isFinite(found.top) ? [sign(MINUS_SIGN), plain(pen.stored(found.top))] : []),
+        ...(Number.isFinite(found.top) ? [sign(MINUS_SIGN), plain(pen.stored(found.top), "the row’s largest")] : []),
         sign(found.temperature === 1 ? ")" : `) ÷ ${found.temperature})`),
       ];
     case "scale":
     case "rotation":
-      return [buttons[0], sign(" × "), plain(pen.worked(term.by))];
+      return [buttons[0], sign(" × "), plain(pen.worked(term.by), "the factor")];
     case "variance":
       return [sign("("), buttons[0], sign(MINUS_SIGN), buttons[1], sign(")²")];
     case "activation":
@@ -119,25 +139,34 @@ function factorNodes(view, cell, found, term, pen) {
 
 /** LayerNorm in single steps: less the mean, by the spread, times γ, plus β. */
 function normRows(view, cell, found, pen) {
-  const [main, shift] = found.terms,
+  const { provenance } = view,
+    [main, shift] = found.terms,
     [x, mean, variance, gamma] = main.factors.map((f) => factorButton(view, f, "", pen)),
     quotient = found.centred / found.deviation;
-  const row = (label, nodes, value) =>
+  const { rule } = provenance.matrices[cell[0]],
+    less = `${symbolOf(provenance, rule.of)} − μ`,
+    ratio = `(${less}) ÷ spread`;
+  const row = (label, nodes, value, name = label) =>
     el(
       "tr",
       {},
       el("th", { scope: "row", class: "lab" }, label),
       el("td", {}, el("span", { class: "aw-factors" }, nodes)),
-      numberCell(pen.worked(value)),
+      numberCell(pen.worked(value), name),
       el("td", { class: "bar" }),
     );
   const rows = [
-    row("x − μ", [x, sign(MINUS_SIGN), mean], found.centred),
+    row(less, [x, sign(MINUS_SIGN), mean], found.centred),
     row("spread", [sign("√("), variance, sign(` + ${brief(found.eps)})`)], found.deviation),
-    row("÷", [plain(pen.worked(found.centred)), sign(" ÷ "), plain(pen.worked(found.deviation))], quotient),
-    row("× γ", [plain(pen.worked(quotient)), sign(" × "), gamma], main.value),
+    row(
+      "÷",
+      [plain(pen.worked(found.centred), less), sign(" ÷ "), plain(pen.worked(found.deviation), "spread")],
+      quotient,
+      ratio,
+    ),
+    row("× γ", [plain(pen.worked(quotient), ratio), sign(" × "), gamma], main.value, `${ratio} × γ`),
   ];
-  if (shift) rows.push(row("+ β", [factorButton(view, shift.factors[0], "", pen)], shift.value));
+  if (shift) rows.push(row("+ β", [factorButton(view, shift.factors[0], "", pen)], shift.value, "β"));
   return rows;
 }
 
@@ -161,8 +190,9 @@ export function rolesOf(name) {
 
 function factorButton(view, { cell, value }, role, pen) {
   const { provenance } = view,
-    { text, full } = pen.stored(value);
-  if (!cellExists(provenance, cell)) return el("span", { class: role, "data-full": full }, text);
+    { text, full } = pen.stored(value),
+    name = cellName(provenance, cell);
+  if (!cellExists(provenance, cell)) return el("span", { class: role, "data-full": full, "data-name": name }, text);
   return el(
     "button",
     {
@@ -171,8 +201,9 @@ function factorButton(view, { cell, value }, role, pen) {
       tabindex: "-1",
       "data-factor": cell.join(":"),
       "data-full": full,
-      "aria-label": `${cellName(provenance, cell)}, ${placeOf(provenance, cell)}: ${full}. Trace it`,
-      title: `${cellName(provenance, cell)} = ${full}`,
+      "data-name": name,
+      "aria-label": `${name}, ${placeOf(provenance, cell)}: ${full}. Trace it`,
+      title: `${name} = ${full}`,
       onclick: () => view.deeper(cell),
     },
     text,
@@ -188,7 +219,7 @@ function totals(provenance, cell, found, pen) {
       "tr",
       { class: kind },
       el("th", { scope: "row", colspan: 2 }, label),
-      numberCell(number),
+      numberCell(number, kind === "total" ? cellName(provenance, cell) : label),
       el("td", { class: "bar" }),
     );
   if (found.chosen != null) {

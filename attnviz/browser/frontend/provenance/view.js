@@ -4,6 +4,7 @@ import { keepHeight } from "../core/keep-height.js";
 import { readTheme, watchTheme } from "../core/theme.js";
 import { drawFoot, editText } from "./edit.js";
 import { matrixFigure } from "./grid.js";
+import { arriveInSight, bringInSight } from "./in-sight.js";
 import { markParts } from "./keys.js";
 import { withSymbols } from "./names.js";
 import { buildPage } from "./page.js";
@@ -43,6 +44,7 @@ export class ProvenanceView {
     this.node = buildPage(this);
     this.height = keepHeight(root);
     this.read(message, state);
+    this.arrived = state.path.length ? arriveInSight(this) : () => {};
     this.resize = new ResizeObserver(() => this.fit());
     this.resize.observe(root);
     this.unwatch = watchTheme(root, (theme) => {
@@ -121,7 +123,7 @@ export class ProvenanceView {
 
   fit(force) {
     const w = this.root.clientWidth,
-      wide = w >= 940,
+      wide = w >= 900,
       phone = w < 560,
       big = w >= 1240;
     if (!force && wide === this.wide && phone === this.phone && big === this.big) return;
@@ -214,6 +216,7 @@ export class ProvenanceView {
     this.state.path = [cell];
     this.everyTerm = false;
     this.settle();
+    bringInSight(this);
     this.speak(spokenCell(this.provenance, cell));
   }
 
@@ -223,6 +226,7 @@ export class ProvenanceView {
     this.everyTerm = false;
     this.state.step = stepOf(this.provenance, cell[0]);
     this.settle();
+    bringInSight(this);
     this.speak(spokenCell(this.provenance, cell));
   }
 
@@ -232,6 +236,7 @@ export class ProvenanceView {
     this.everyTerm = false;
     this.state.step = stepOf(this.provenance, this.state.path.at(-1)[0]);
     this.settle();
+    bringInSight(this);
     this.speak(spokenCell(this.provenance, this.state.path.at(-1)));
   }
 
@@ -244,12 +249,6 @@ export class ProvenanceView {
     this.everyDigit = every;
     this.mark(this.state.path);
     /** @type {HTMLElement} */ (this.node.trace.querySelector(".aw-full button")).focus({ preventScroll: true });
-  }
-
-  /** All digits of a number in the panel, while it is looked at; then again those of the number it is about. */
-  showFull(digits) {
-    const line = this.node.trace.querySelector(".aw-full b");
-    if (line) line.textContent = digits ?? line.dataset.own;
   }
 
   settle(now = false) {
@@ -287,6 +286,7 @@ export class ProvenanceView {
 
   destroy() {
     this.report(); // what waits to be told: a rerun may take the view away within the pause
+    this.arrived();
     this.unwatch();
     this.resize.disconnect();
     this.height.stop();
