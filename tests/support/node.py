@@ -29,6 +29,7 @@ MODULES = {
     "unpack": "attention/unpack.js",
     "maths": "attention/exponentials.js attention/items.js attention/masks.js attention/maths.js attention/entropy.js",
     "scores": "attention/scores.js",
+    "why": "attention/selectors-why.js",
     "asking": "attention/store.js attention/shown.js attention/asking.js",
     "files": "attention/export.js",
     "own_runs": "attention/own-runs.js",

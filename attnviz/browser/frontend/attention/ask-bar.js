@@ -102,8 +102,16 @@ export class AskBar {
       if (!others) return ["There is no other token that could look at ", key, "."];
       if (!ranked.length) return ["The mask hides ", key, " from every other token."];
       const mean = `, on average over the ${others} other tokens`;
-      const far = this.reachNodes();
-      return [key, " is looked at most by ", ...this.headNodes(ranked), mean, this.chanceText(ranked[0]), ...far];
+      const far = this.reachNodes(key);
+      return [
+        "As a key, ",
+        key,
+        " is looked at most by ",
+        ...this.headNodes(ranked),
+        mean,
+        this.chanceText(ranked[0]),
+        ...far,
+      ];
     }
     const from = question.queries.flatMap((i, n) => [n ? ", " : "", tokenNode(queries.list[i], "q")]);
     if (!ranked.length) return ["These weights are not numbers (NaN)."];
@@ -116,8 +124,7 @@ export class AskBar {
     const { store, asking, choices, heads } = this;
     const { model } = store;
     return ranked.slice(0, MOST_ANSWERS).flatMap((k, n) => {
-      const short = `${layerOf(model, k)}.${headOf(model, k)}`;
-      const name = n ? short : headName(model, k).toLowerCase();
+      const name = headName(model, k).toLowerCase();
       const attributes = { type: "button", class: "av-link", "aria-label": heads.label(k) };
       const button = el("button", { ...attributes, onclick: () => choices.select(k) }, name);
       return [["", ", then ", ", "][Math.min(n, 2)], button, " (", el("b", {}, percent(asking.answers[k].value)), ")"];
@@ -130,12 +137,12 @@ export class AskBar {
     return value > chance ? `; ${even}.` : `: no head gives more than even attention would, ${percent(chance)}.`;
   }
 
-  reachNodes() {
+  reachNodes(key) {
     const reached = this.asking.reached(MOST_REACHED);
     if (!reached.length) return [];
     const list = this.shown.items.queries.list;
     const nodes = reached.flatMap(([i, part], n) => [n ? ", " : "", tokenNode(list[i], "q"), ` ${percent(part)}`]);
-    return [" Through all layers it reaches most: ", ...nodes, " (rollout)."];
+    return [" Through all layers, ", key.cloneNode(true), " reaches most: ", ...nodes, " (rollout)."];
   }
 }
 

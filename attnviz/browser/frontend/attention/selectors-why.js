@@ -14,7 +14,19 @@ import { headOf, headShown, layerOf, settingsOf, sourceOf } from "./selectors.js
  * @property {number} weight
  * @property {ReturnType<typeof explain>} steps
  * @property {(vectors: "q" | "k", c: number) => number} factor a query's or key's number in one dimension
+ * @property {number} column of Q in which the head's dimensions begin
  */
+
+const MOST_DECIMALS = 7; // as many as a number of 32 bits has, or more
+
+const shownValue = (value, decimals) => Number(value.toFixed(decimals));
+
+/** The fewest decimals, `least` or more, with which what is worked out from what is shown is what is shown of it. */
+function decimalsThat(agree, least) {
+  let decimals = least;
+  while (decimals < MOST_DECIMALS && !agree(decimals)) decimals++;
+  return decimals;
+}
 
 /**
  * The pair of tokens behind the cell in focus: of joined words, the pair with the largest weight.
@@ -51,15 +63,18 @@ export function whyOf(at, pair, full) {
     allowed: steps.allowed,
     weight: full[query * S + key],
     steps,
+    column: head * d,
     factor: (vectors, c) => (vectors === "q" ? q[(head * T + query) * d + c] : k[(head * S + key) * d + c]),
   };
 }
 
 /** What stands under the pair: how many products raise the score, or the one under the pointer. @param {Why} why */
-export function whyDetail({ finite, parts, up, factor }, bar) {
+export function whyDetail({ finite, parts, up, factor, column }, bar) {
   if (!finite) return "";
   if (bar === null) return `${up} of ${parts.length} products raise the score`;
-  return `dimension ${bar}: ${number(factor("q", bar))} × ${number(factor("k", bar))} = ${number(parts[bar])}`;
+  const [q, k, product] = [factor("q", bar), factor("k", bar), number(parts[bar])];
+  const n = decimalsThat((n) => number(shownValue(q, n) * shownValue(k, n)) === product, 2);
+  return `dimension ${bar} (column ${column + bar} of Q): ${number(q, n)} × ${number(k, n)} = ${product}`;
 }
 
 /**
@@ -84,17 +99,80 @@ export function whyNote({ weight }, query, key, shown, renormalised) {
   return `${pair}; the matrix shows ${percent(shown)}: ${ways.join(", ")}.`;
 }
 
-/** The way from the sum of the products to the share, as [name, value]. @param {Why} why @returns {string[][]} */
+/**
+ * The way from the sum of the products to the share, as [name, value]; a calculator gets each number from the one shown
+ * before it.
+ *
+ * @param {Why} why
+ * @returns {string[][]}
+ */
 export function whySteps({ steps: at, allowed, weight }, narrow) {
-  const { sum, scale, softcap, capped, sink, bias, score, temperature, logit } = at;
-  const steps = [["sum q·k", number(sum, 1)]];
+  const steps = scoreSteps(at, narrow);
+  for (let i = steps.length - 1; i > 0; i--) {
+    const { value, decimals, by, least, from } = steps[i];
+    const agrees = (worked) => number(worked, decimals) === number(value, decimals);
+    const before = steps[i - 1];
+    steps[i].places = decimalsThat((n) => agrees(from(before.value, shownValue(by, n))), least);
+    const byShown = shownValue(by, steps[i].places);
+    before.decimals = decimalsThat((n) => agrees(from(shownValue(before.value, n), byShown)), before.decimals);
+  }
+  const name = at.sink === null ? "softmax" : "softmax with a sink";
+  const share = [narrow && steps.length > 2 ? name : `${name}: share`, allowed ? percent(weight) : "masked"];
+  return [...steps.map((step) => [step.name(step.places), number(step.value, step.decimals)]), share];
+}
+
+/**
+ * @typedef {object} ScoreStep
+ * @property {(places: number) => string} name
+ * @property {number} value
+ * @property {number} decimals
+ * @property {(before: number, by: number) => number} from makes it of the step before and the number `by`
+ * @property {number} by
+ * @property {number} least of its decimals
+ * @property {number} places its decimals
+ */
+
+/** From the sum to what softmax takes. @returns {ScoreStep[]} */
+function scoreSteps({ sum, scale, softcap, capped, bias, score, temperature, logit }, narrow) {
+  /** @type {ScoreStep[]} */
+  const steps = [{ name: () => "sum q·k", value: sum, decimals: 1, by: 0, least: 0, places: 0, from: null }];
+  const add = (name, value, from, by = 0, least = 0) =>
+    steps.push({ name, value, decimals: 2, by, least, places: 0, from });
   const root = Math.round(1 / scale ** 2);
-  const divided = Math.abs(1 / Math.sqrt(root) - scale) < 1e-6;
-  if (scale !== 1) steps.push([divided ? `÷ √${root}` : `× ${number(scale, 3)}`, number(sum * scale)]);
-  if (softcap !== null) steps.push([`capped at ±${number(softcap)}`, number(capped)]);
-  if (bias) steps.push([bias < 0 ? `− ${number(-bias)} position` : `+ ${number(bias)} position`, number(score)]);
-  if (temperature !== 1) steps.push([narrow ? "÷ temp." : "÷ temperature", number(logit)]);
-  const name = sink === null ? "softmax" : "softmax with a sink";
-  steps.push([narrow && steps.length > 2 ? name : `${name}: share`, allowed ? percent(weight) : "masked"]);
+  const divided = Math.abs(1 / Math.sqrt(root) - scale) < 1e-6 * scale;
+  if (scale !== 1 && divided)
+    add(
+      () => `÷ √${root}`,
+      sum * scale,
+      (v) => v / Math.sqrt(root),
+    );
+  else if (scale !== 1)
+    add(
+      (n) => `× ${number(scale, n)}`,
+      sum * scale,
+      (v, by) => v * by,
+      scale,
+      3,
+    );
+  if (softcap !== null)
+    add(
+      () => `capped at ±${number(softcap)}`,
+      capped,
+      (v) => softcap * Math.tanh(v / softcap),
+    );
+  if (bias)
+    add(
+      (n) => `${bias < 0 ? "−" : "+"} ${number(Math.abs(bias), n)} position`,
+      score,
+      (v, by) => v + by,
+      bias,
+      2,
+    );
+  if (temperature !== 1)
+    add(
+      () => (narrow ? "÷ temp." : "÷ temperature"),
+      logit,
+      (v) => v / temperature,
+    );
   return steps;
 }

@@ -1,7 +1,6 @@
 /* in-sight.js: after a step what is new stands in the window, not above it and not behind the panel. */
 
 const HEADER = 60; // px of the window that the page's header takes
-const ROOM = 12; // px between an edge and what is brought to it
 const ARRIVALS = [0, 150, 500]; // ms after which a page that has just come stands still
 
 /** What of the window shows the tables: under the header, and above the panel where that covers its foot. */

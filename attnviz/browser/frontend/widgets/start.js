@@ -115,8 +115,8 @@ class Start {
   /** What the reader can say now, and where it goes on. */
   lastWords() {
     const [{ page, title, minutes }] = this.data.next;
-    const answer = "One way of looking: a table with a row for each token, which says how much it looks at each other ";
-    const rest = "one. A layer has several heads side by side, and training gave each something else to look for.";
+    const answer = "One way of looking: a table with a row for each token, which says how much it looks at each of the ";
+    const rest = "tokens. A layer has several heads side by side, and training gave each something else to look for.";
     const onward = placeLink(addressOf(page), () => this.goOn(page), `${title}, ${minutes} min`);
     return [
       el(
