@@ -40,8 +40,8 @@ sections = {
         st.Page(pages / "glossary.py", title="Glossary"),
     ],
     "Train": [
-        st.Page(pages / "train.py", title="Watch attention form"),
         st.Page(pages / "replay.py", title="Replay: an induction head"),
+        st.Page(pages / "train.py", title="Watch attention form"),
     ],
 }
 page = st.navigation(sections, position="top", expanded=True)  # on a phone all of it stands in the sidebar

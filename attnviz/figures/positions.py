@@ -63,7 +63,14 @@ def moved_bars_height(rows: int) -> int:
 
 
 def encoding_heatmap(
-    values: ArrayLike, palette: Palette, *, rows: str, columns: str, marked: Sequence[int] = (), share: bool = False
+    values: ArrayLike,
+    palette: Palette,
+    *,
+    rows: str,
+    columns: str,
+    halves: tuple[str, str] = ("even", "odd"),
+    marked: Sequence[int] = (),
+    share: bool = False,
 ) -> go.Figure:
     """A scheme's numbers (n, W): positions from left to right, dimensions from top to bottom.
 
@@ -71,6 +78,7 @@ def encoding_heatmap(
 
     Arguments
         rows, columns: titles of the two axes.
+        halves: what the even and the odd dimensions are.
         marked: dimensions to outline.
         share: the values are biases b ≤ 0 of a score, one row per head in its order; the colour is e^b, what is
             left of a weight, position √.
@@ -86,7 +94,7 @@ def encoding_heatmap(
     layout = {
         "xaxis": {"title": {"text": columns}, "range": [-0.5, n - 0.5], "automargin": False},
         "yaxis": {
-            "title": {"text": rows},
+            "title": {"text": rows if share else f"{rows}: {halves[0]} above, {halves[1]} below"},
             "range": [width - 0.5, -0.5],
             "showgrid": False,
             "automargin": False,

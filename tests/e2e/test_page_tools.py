@@ -15,9 +15,9 @@ SECTIONS = {
     "Models": ("models", "generate", "translate", "vision"),
     "Investigate": ("heads", "what_if", "compare", "evidence", "space"),
     "Learn": ("step_by_step", "softmax", "masks", "positions", "encoder_block", "variants"),
-    "Train": ("train", "replay"),
+    "Train": ("replay", "train"),
 }
-WITHOUT_TEXT = ("translate", "vision", "train", "replay")
+WITHOUT_TEXT = ("translate", "vision", "replay", "train")
 
 
 def ready(page: Page) -> None:

@@ -14,7 +14,7 @@ from tests.pages.driver import SENTENCE, Page, header, opened, values, views
 MODELS = ["models", "generate", "translate", "vision"]
 INVESTIGATE = ["heads", "what_if", "compare", "evidence", "space"]
 LEARN = ["lessons", "step_by_step", "softmax", "masks", "positions", "encoder_block", "variants", "program", "glossary"]
-PAGES = ["explore", *MODELS, *INVESTIGATE, *LEARN, "train", "replay"]
+PAGES = ["explore", *MODELS, *INVESTIGATE, *LEARN, "replay", "train"]
 OTHER = "The dog chased the cat because it ran."
 
 

@@ -12,8 +12,8 @@ from attnviz.web.settings_text import shortened
 
 KINDS = {
     "text": "Another text",
-    "head": "Another layer or head",
-    "change": "The same run, changed",
+    "head": "Another head",
+    "change": "A changed run",
     "model": "Another model",
 }
 MORE_NAMED = 6  # tokens of one text alone

@@ -124,6 +124,7 @@ def _heatmap(lesson: Lesson[Settings], table: Table, index: int) -> None:
         shell.palette(),
         rows={"scores": "head", "turn": "dimension of a head"}.get(positions.described(scheme).acts, "dimension"),
         columns=_axis(table),
+        halves=text.halves(scheme),
         share=table.by_head,
         marked=table.columns(index) if table.values.shape[1] <= OUTLINED else (),
     )

@@ -189,6 +189,14 @@ def line_name(scheme: str, dimension: int) -> str:
     return f"dim {dimension}{waves[told.acts][dimension % 2] if told.rates is not None else ''}"
 
 
+def halves(scheme: str) -> tuple[str, str]:
+    """What a scheme's even and odd dimensions hold."""
+    if described(scheme).rates is None:
+        return "even", "odd"
+    waves = ("sines", "cosines") if described(scheme).acts == "input" else ("cosines", "sines")
+    return f"even ({waves[0]})", f"odd ({waves[1]})"
+
+
 def offsets(scheme: str, spread: word_order.Spread, dots: word_order.Spread, index: int) -> str:
     """Whether similarity depends on the offset only, with the spread that decides it."""
     told = described(scheme)

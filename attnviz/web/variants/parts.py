@@ -87,6 +87,7 @@ def errors(lesson: Lesson[Settings], survey: HeadSurvey) -> None:
         data={"head": range(len(even)), **off},
         file="variants-errors",
     )
+    st.caption(text.dots(survey.head))
 
 
 def heads_to_try(lesson: Lesson[Settings]) -> None:

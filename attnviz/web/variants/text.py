@@ -95,6 +95,11 @@ def across_heads(survey: Survey, layer: int) -> str:
     return f"What suits one head does not suit the next: the {n_heads} heads of layer {layer}"
 
 
+def dots(head: int) -> str:
+    """What the dots of all heads are."""
+    return f"A dot is a head: black is head {head}, pale are the layer’s other heads."
+
+
 def largest_errors(off: Mapping[str, Sequence[float]]) -> str:
     """The largest error of each variant, by name, as a text alternative."""
     largest = ", ".join(f"{name} {percent(max(errors))}" for name, errors in off.items())

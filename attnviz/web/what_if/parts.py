@@ -112,6 +112,7 @@ def maps(lesson: Lesson[Settings], shown: Shown) -> None:
             file="what-if-heads",
             points=True,
         )
+        st.caption(text.IN_SHARES if shown.in_shares else text.COLOURS)
     with right:
         if found.stream is None:
             st.text(text.NO_STREAM)
@@ -135,7 +136,7 @@ def maps(lesson: Lesson[Settings], shown: Shown) -> None:
             data=lambda: _stream(shown, effects),
             file="what-if-stream",
         )
-        st.caption(text.STREAM)
+        st.caption(f"{text.STREAM} {text.IN_SHARES if shown.is_way else text.COLOURS}")
 
 
 def _way(shown: Shown, effect: float) -> str:

@@ -62,6 +62,13 @@ WHOLE_RUNS = (
 )
 NOT_SPLIT = "To measure self-repair takes what each head itself writes into a logit: this model does not give that."
 COSTS = "It costs one run forward and one back."
+COLOURS = (
+    "Blue: more. Red: less. A cell stands out the more, the larger it is beside the largest one (square-root scale)."
+)
+IN_SHARES = (
+    "Blue: towards the other text. Red: away from it. A cell stands out the more, the larger its share is, on a "
+    "square-root scale; the colour is full at 100\u202f%, unless one is larger."
+)
 STREAM = (
     "Each cell: the residual stream into that layer at that token is the other text’s, and all after it runs again. "
     "Tokens at which the two streams are the same are not run: they change nothing."
