@@ -90,7 +90,7 @@ def test_the_sentence_says_the_models_number(open_view: Open, message: bytes, tr
 
 def test_without_a_choice_it_says_what_to_do(open_view: Open, message: bytes) -> None:
     page = open_view(message)
-    assert say(page) == "Point at a word to see where it looks; click to keep it."
+    assert say(page) == "Choose a word to see where it looks."
     why = page.locator(".av-why").inner_text()
     assert why.endswith("Choose a cell to see the products behind its weight.")
 
@@ -141,7 +141,7 @@ def test_hover_previews_click_locks_escape_lets_go(open_view: Open, message: byt
     assert (state_of(page)["queries"], state_of(page)["key"]) == ([6], 8)
     page.keyboard.press("Escape")
     settle(page)
-    assert state_of(page)["queries"] == [] and say(page).startswith("Point at a word")
+    assert state_of(page)["queries"] == [] and say(page).startswith("Choose a word")
 
 
 def test_a_head_is_previewed_and_chosen_in_the_grid(open_view: Open, message: bytes) -> None:

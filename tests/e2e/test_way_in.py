@@ -14,6 +14,7 @@ from tests.e2e.driver import QUIET, Open, serious, visiting
 
 STEPS = ("Tokens", "Layers and heads", "A query looks at keys", "The weight", "What changes it")
 PHONE = (390, 844)
+HEADER = 60  # px of the window that the page's header takes
 
 
 def ready(page: Page) -> None:
@@ -156,7 +157,7 @@ def test_the_start_on_a_phone_leaves_the_part_in_view(visit: Open) -> None:
         card(page, step)
         box, sheet = page.locator(part).bounding_box(), page.locator(".as-card").bounding_box()
         assert box is not None and sheet is not None
-        assert 0 <= box["y"] < sheet["y"], part  # its beginning at least
+        assert HEADER <= box["y"] < sheet["y"], part  # its beginning at least
         assert sheet["x"] >= 0 and sheet["x"] + sheet["width"] <= 390 and sheet["y"] + sheet["height"] <= 844
         if step < 4:
             page.get_by_role("button", name="Next").tap()
@@ -179,6 +180,17 @@ def test_where_the_browser_may_keep_nothing_the_start_works_all_the_same(visit: 
 
 
 # ---- the words --------------------------------------------------------------------------------------
+
+
+def test_a_finger_gets_a_special_token_explained(visit: Open) -> None:
+    page = visit("", PHONE, has_touch=True, is_mobile=True)
+    read(page)
+    page.locator(".av-chip.sp").first.tap()
+    expect(page.locator(".aw-words .aw-card")).to_contain_text("The special token that models like BERT put first")
+    expect(page.locator(".aw-words .aw-card")).not_to_contain_text("null")
+    assert (
+        page.get_by_test_id("stExpandSidebarButton").evaluate("e => getComputedStyle(e, '::after').content") == '"Menu"'
+    )
 
 
 def point_at(page: Page, word: str, holder: str) -> dict[str, float]:

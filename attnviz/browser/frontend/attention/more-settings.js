@@ -24,7 +24,7 @@ const CURVES = [
 export function tokenSwitches(store) {
   const long = (text) => el("span", { class: "av-long" }, text);
   const join = toggle(["Join pieces", long(" into words")], fieldOf(store, "join"));
-  const hide = toggle(["Hide special", long(" tokens")], fieldOf(store, "hide"));
+  const hide = toggle("Hide special tokens", fieldOf(store, "hide"));
   join.node.title = "Keys add up, queries average";
   const sync = () => {
     join.sync();

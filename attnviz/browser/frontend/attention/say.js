@@ -26,7 +26,7 @@ const seesNothing = (scene, q) => scene.allowed !== null && !scene.keys.some((_,
 export function sentence(scene, layer, head) {
   const { a, nk, focus, queries, keys } = scene,
     where = `In layer ${layer}, head ${head}, `;
-  if (focus.q < 0 || focus.k < 0) return ["Point at a word to see where it looks; click to keep it."];
+  if (focus.q < 0 || focus.k < 0) return ["Choose a word to see where it looks."];
   const value = a[focus.q * nk + focus.k];
   if (!Number.isFinite(value))
     return [where, ...sayTokens(queries, [focus.q], "q"), " has weights that are not numbers (NaN)."];

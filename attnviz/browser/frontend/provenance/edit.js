@@ -113,7 +113,7 @@ export function drawFoot(view) {
       {},
       n
         ? `${n} weight${n > 1 ? "s" : ""} changed`
-        : `Click any number to trace it.${provenance.editable ? " Click a weight to change it." : ""}`,
+        : `Choose any number to trace it.${provenance.editable ? " Choose a weight to change it." : ""}`,
     ),
     ...(n ? [undo] : []),
   );

@@ -44,9 +44,9 @@ export const STEPS = [
     says: ({ place }, { layers, heads }) => [
       strong("A head is one way of looking: for every token it says how much that token looks at each of the tokens."),
       ` Every small square is a head. This model has ${count(layers, "layer")} with ${count(heads, "head")} each, `,
-      "and a layer works on what the one before passed on. The large table is the framed one, ",
+      "and a layer works on what the one before passed on. The framed one, ",
       strong(place),
-      ". Press another: same text, another habit.",
+      ", is drawn large on this page. Press another: same text, another habit.",
     ],
   },
   {
@@ -60,8 +60,8 @@ export const STEPS = [
       key("key"),
       ". The stronger a cell’s colour, the more the one looks at the other. ",
       ...(facts.query
-        ? ["Read along the row of ", query(facts.query), "; click any cell to keep it."]
-        : ["Click a cell to keep it."]),
+        ? ["Read along the row of ", query(facts.query), "; choose any cell to keep it."]
+        : ["Choose a cell to keep it."]),
     ],
   },
   {
@@ -79,7 +79,7 @@ export const STEPS = [
             " of its attention: that is a weight, and a row of them adds up to 100\u202f%.",
             ...chain(facts.steps),
           ]
-        : ["Click a cell of the large square: here you see where its weight comes from."],
+        : ["Choose a cell of the large table: here you see where its weight comes from."],
   },
   {
     title: "What changes it",

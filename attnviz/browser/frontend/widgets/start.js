@@ -107,6 +107,7 @@ class Start {
     this.back.hidden = this.at === 0;
     this.skip.hidden = last;
     this.more.replaceChildren(...(last ? this.lastWords() : []));
+    this.takeRow(false); // before what is under it is brought into view
     bringIntoView(view?.querySelector(part), this.isPhone());
     this.show();
     this.heard.textContent = `${this.count.textContent}. ${title}. ${this.says.textContent}`;
@@ -115,8 +116,8 @@ class Start {
   /** What the reader can say now, and where it goes on. */
   lastWords() {
     const [{ page, title, minutes }] = this.data.next;
-    const answer = "One way of looking: a table with a row for each token, which says how much it looks at each of the ";
-    const rest = "tokens. A layer has several heads side by side, and training gave each something else to look for.";
+    const answer = "One way of looking: a table with a row for each token, which says how much it looks at each ";
+    const rest = "of the tokens. A layer has several heads, and training gave each something else to look for.";
     const onward = placeLink(addressOf(page), () => this.goOn(page), `${title}, ${minutes} min`);
     return [
       el(

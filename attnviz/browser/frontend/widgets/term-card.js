@@ -28,7 +28,7 @@ export class TermCard {
       const address = addressOf(entry.page, entry.query);
       const place = placeLink(address, () => this.go(entry), `See it on “${entry.title}”`);
       const leads = linked && !isHere(address);
-      this.node.replaceChildren(el("b", {}, entry.term), el("span", {}, entry.says), leads ? place : null);
+      this.node.replaceChildren(el("b", {}, entry.term), el("span", {}, entry.says), ...(leads ? [place] : []));
       this.entry = entry;
     }
     this.node.showPopover?.();

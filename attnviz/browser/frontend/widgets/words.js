@@ -17,7 +17,7 @@ const REST = 300; // ms after which the page is read again
 const POINT = 300; // ms that the pointer rests on a word before it is explained
 const AROUND = "240px 0px"; // over and under the window words are marked before they come into it
 
-/** @typedef {{node: Text, start: number, end: number, entry: number, control: boolean}} Mark */
+/** @typedef {{node: Text, start: number, end: number, entry: number, control: boolean, token: boolean}} Mark */
 /** @typedef {{holder: Element, range: StaticRange}} First */
 
 class Words {
@@ -99,9 +99,9 @@ class Words {
         for (const { start, end, entry } of this.placesIn(text)) {
           seen.add(entry);
           if (text.drawn) continue;
-          const { node, control } = text,
+          const { node, control, token } = text,
             holder = node.parentElement;
-          this.marks.set(holder, [...(this.marks.get(holder) ?? []), { node, start, end, entry, control }]);
+          this.marks.set(holder, [...(this.marks.get(holder) ?? []), { node, start, end, entry, control, token }]);
           if (control || text.token || text.bare || marked.has(entry) || !isVisible(holder)) continue;
           marked.add(entry);
           const range = { startContainer: node, startOffset: start, endContainer: node, endOffset: end };
@@ -203,7 +203,7 @@ class Words {
       for (const rect of rectsOf(mark))
         if (event.clientX >= rect.left && event.clientX <= rect.right)
           if (event.clientY >= rect.top && event.clientY <= rect.bottom)
-            return { entry: this.entries[mark.entry], rect, control: mark.control };
+            return { entry: this.entries[mark.entry], rect, control: mark.control, token: mark.token };
     return null;
   }
 
@@ -231,7 +231,8 @@ class Words {
     clearTimeout(this.pointing);
     if (event.composedPath().includes(this.root)) return;
     const word = this.wordAt(event);
-    if (word && !word.control) this.card.show(word.entry, word.rect);
+    const tapped = event.pointerType === "touch" && word?.token; // a finger does not hover over a token
+    if (word && (!word.control || tapped)) this.card.show(word.entry, word.rect);
     else this.card.hide();
   }
 
