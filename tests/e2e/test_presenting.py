@@ -46,6 +46,15 @@ def presented(page: Page) -> Page:
     return page
 
 
+def on_paper(page: Page) -> None:
+    """Lays a page out as for its print."""
+    still(page)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.set_viewport_size({"width": SHEET[0], "height": SHEET[1]})
+    page.emulate_media(media="print")
+    still(page)
+
+
 # ---- the presenter form --------------------------------------------------------------------------
 
 
@@ -158,14 +167,10 @@ def test_matrices_grow_with_the_type_and_no_frame_runs_through_the_title(masks: 
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", ["", "masks", "models", "softmax"])
+@pytest.mark.parametrize("name", ["", "masks", "models", "softmax", "heads"])
 def test_nothing_is_cut_on_paper(page_of: Open, name: str) -> None:
     page = page_of(f"{name}?revealed=1" if name else "", size=(1280, 720))
-    still(page)
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    page.set_viewport_size({"width": SHEET[0], "height": SHEET[1]})
-    page.emulate_media(media="print")
-    still(page)
+    on_paper(page)
     assert page.evaluate(BEYOND) == []
     for gone in ("stSidebar", "stHeader", "stButton", "stSelectbox", "stSlider"):
         assert page.get_by_test_id(gone).locator("visible=true").count() == 0, gone
@@ -178,6 +183,19 @@ def test_nothing_is_cut_on_paper(page_of: Open, name: str) -> None:
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert "av-printing" not in page.evaluate("document.documentElement.className")
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+
+
+def test_paper_cuts_no_code_and_leaves_no_room_for_what_is_hidden(page_of: Open) -> None:
+    page = page_of("program?revealed=0", size=(1280, 720))
+    page.locator(".stCode code").first.wait_for()
+    on_paper(page)
+    code = page.locator(".stCode pre").first
+    assert code.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    hidden = page.get_by_text("Hidden until you have guessed.").first
+    room = hidden.locator("xpath=ancestor::*[contains(@class, 'st-key-lesson-veil')]").bounding_box()
+    assert room is not None and room["height"] < 80
+    blocks = page.locator("[data-testid=stMain] [data-testid=stVerticalBlock]")  # flexible ones part from what follows
+    assert set(blocks.evaluate_all("all => all.map(e => getComputedStyle(e).display)")) <= {"block", "none"}
 
 
 # ---- pictures ------------------------------------------------------------------------------------

@@ -85,6 +85,11 @@ export class CompactPage {
   /** Only the head in view is ever worked out. */
   work() {}
 
+  /** For paper: what would come in the next frame. */
+  finish() {
+    this.paint();
+  }
+
   syncControls() {
     this.brush.sync();
   }

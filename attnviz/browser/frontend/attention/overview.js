@@ -33,6 +33,15 @@ export class Overview {
     if (!heads.queue.length && heads.wanted().length) for (const part of ["grid", "controls"]) frames.dirty.add(part);
   }
 
+  /** Works on all of them at once, where nothing can wait. */
+  finish() {
+    const { heads, frames, screen } = this;
+    if (!heads.queue.length || !screen.lay.grid) return;
+    const { ch, cw } = screen.lay.grid;
+    heads.work(Infinity, Math.round(ch * screen.ratio), Math.round(cw * screen.ratio));
+    for (const part of ["thumbs", "controls"]) frames.dirty.add(part);
+  }
+
   /** All heads, laid out anew; true if their pictures have another size now and need to be worked out again. */
   paint() {
     const { store, screen, heads } = this;

@@ -112,6 +112,12 @@ export class FullPage {
     for (const part of ["ask", "grid", "controls"]) frames.dirty.add(part);
   }
 
+  /** For paper: all that would come in later frames. */
+  finish() {
+    this.overview.finish();
+    this.paint();
+  }
+
   syncControls() {
     const { panel, brush, switches, changing, more, orders, ask } = this;
     for (const part of [panel, brush, switches, changing, more, orders, ask]) part.sync();

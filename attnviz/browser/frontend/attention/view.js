@@ -184,6 +184,7 @@ export class AttentionView {
     document.fonts?.addEventListener("loadingdone", () => this.onFonts(), { signal });
     addEventListener("resize", () => this.resize(), { signal });
     addEventListener("av-scale", () => this.onScale(), { signal }); // the page is presented, or not any more
+    addEventListener("av-paper", () => this.page.finish(), { signal }); // it waits for no frame
     root.addEventListener("keydown", (e) => e.key === "Escape" && this.escape(e), { signal });
     for (const kind of ["pointermove", "pointerdown", "keydown"])
       root.addEventListener(kind, () => this.frames.touch(), { passive: true, signal });

@@ -28,15 +28,23 @@ function shrink(view, before) {
   Object.assign(view.style, { width: `${before}px`, zoom: String(room / before) });
 }
 
-/** Until everything has found its place on the sheet. */
+const COMING = "[data-testid=stSkeleton], [data-testid=stApp][data-test-script-state=running]";
+const PATIENCE = 10_000; // ms for what the server still sends
+
+/** Until everything is there and has found its place on the sheet. */
 async function settled() {
-  for (let frame = 0; frame < 20; frame++) await new Promise(requestAnimationFrame);
+  const began = performance.now();
+  for (let frames = 0; frames < 20; frames++) {
+    await new Promise(requestAnimationFrame);
+    if (document.querySelector(COMING) && performance.now() - began < PATIENCE) frames = 0;
+  }
 }
 
 /** Prints the page, or keeps it as a PDF. */
 export async function printPage() {
   layOut(true);
   await settled();
+  dispatchEvent(new Event("av-paper")); // what waits for an idle moment is drawn now
   print();
   setTimeout(() => layOut(false), NO_NEWS);
 }

@@ -10,6 +10,9 @@ export function appRoot() {
   return new URL("../../", script.src);
 }
 
+/** A library that is here already, or undefined. @param {string} name */
+export const libraryHere = (name) => servedTab[name];
+
 /**
  * A library, loaded once for all components of the tab.
  * @param {string} path Below the app's address.

@@ -5,7 +5,7 @@
    "csv"}. */
 import { component } from "../core/bridge.js";
 import { download } from "../core/download.js";
-import { library } from "../core/served.js";
+import { library, libraryHere } from "../core/served.js";
 import { figureAt } from "./chart-figure.js";
 import { savePicture } from "./chart-picture.js";
 
@@ -130,7 +130,7 @@ export default component(".av-chart", {
     chart.tellPoint = ({ x, y, customdata = null }) => tell.trigger("point", { x, y, about: customdata });
     chart.again = () => drawSoon(chart);
     addEventListener("av-scale", chart.again);
-    chart.forPaper = () => chart.plotly && drawChart(chart, chart.plotly); // paper waits for nothing
+    chart.forPaper = () => libraryHere("Plotly") && drawChart(chart, libraryHere("Plotly")); // paper waits for nothing
     addEventListener("av-paper", chart.forPaper);
     chart.resize = new ResizeObserver(() => drawSoon(chart));
     chart.resize.observe(chart.plot);
