@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -252,6 +253,29 @@ def test_a_word_is_explained_on_a_tap_and_leads_to_the_page_that_shows_it(visit_
     page.get_by_role("link", name="See it on “Explore”").tap()
     ready(page)
     expect(page.locator(".av-chips")).to_contain_text("birds")  # the session went on
+
+
+@pytest.mark.nightly
+def test_every_term_stands_on_the_page_that_the_glossary_leads_to(open_app: Open) -> None:
+    """“logit” led to Generate, where it stood in a formula only."""
+    places: dict[tuple[str, str], set[str]] = {}
+    for entry in entries():
+        path = "" if entry.page == "explore" else entry.page
+        places.setdefault((path, urlencode({**entry.query, "revealed": "1"})), set()).add(entry.term)
+    for (path, query), terms in places.items():
+        page = open_app(f"{path}?{query}", size=(1440, 4000))
+        page.wait_for_selector(QUIET)
+        for term in terms:
+            word = page.locator(".aw-words .list button").filter(has_text=re.compile(f"^{re.escape(term)}$"))
+            expect(word, f"{term} on {path}").to_have_count(1)
+
+
+def test_a_card_leads_to_no_page_on_which_it_stands(visit: Open) -> None:
+    page = visit()
+    read(page)
+    page.locator(".aw-words button", has_text="[CLS]").focus()
+    explained(page, "[CLS]")
+    expect(page.locator(".aw-words .aw-card a")).to_have_count(0)
 
 
 def test_nothing_of_the_page_is_changed_and_words_in_fields_are_left_alone(visit: Open) -> None:

@@ -53,7 +53,8 @@ def test_the_card_says_share_interval_and_chance(page: Page) -> None:
     score, low, high, chance = (percent(float(x[place])) for x in (found.score, found.low, found.high, found.chance))
     assert found.names[1][9] == "previous"
     rest = percent(1 - float(found.at_work[place]))
-    assert f"looks at the token just before. {rest} of its attention rests on the first token, special" in page.prose
+    rests = f"{rest} of its attention rests on the first token, special tokens and the token itself;"  # 57 % without it
+    assert f"looks at the token just before. {rests}" in page.prose
     said = f"; {score} of the other attention goes there (95\u202f% interval {low} to"
     assert said in page.prose and f"even attention: {chance})" in page.prose
     assert rows(page, "All measures of this head")[0] == [

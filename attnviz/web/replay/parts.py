@@ -45,7 +45,7 @@ def course(lesson: Lesson[Settings], now: Moment) -> None:
 def steps(lesson: Lesson[Settings], now: Moment) -> None:
     """The dial over the training."""
     dial(
-        "Steps of training (more of them kept early on)",
+        "Training step (checkpoints are closer together early on)",
         now.replay.steps,
         key=lesson.key("step"),
         format_func="{:,}".format,

@@ -97,7 +97,7 @@ def across_heads(survey: Survey, layer: int) -> str:
 
 def dots(head: int) -> str:
     """What the dots of all heads are."""
-    return f"A dot is a head: black is head {head}, pale are the layer’s other heads."
+    return f"A dot is a head: the large ones are head {head}, the pale ones the layer’s other heads."
 
 
 def largest_errors(off: Mapping[str, Sequence[float]]) -> str:

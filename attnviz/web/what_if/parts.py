@@ -136,7 +136,8 @@ def maps(lesson: Lesson[Settings], shown: Shown) -> None:
             data=lambda: _stream(shown, effects),
             file="what-if-stream",
         )
-        st.caption(f"{text.STREAM} {text.IN_SHARES if shown.is_way else text.COLOURS}")
+        scale = text.IN_SHARES if shown.is_way else text.COLOURS
+        st.caption(text.STREAM if shown.is_way == shown.in_shares else f"{text.STREAM} {scale}")
 
 
 def _way(shown: Shown, effect: float) -> str:

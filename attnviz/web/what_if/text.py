@@ -234,6 +234,8 @@ def cells(found: Sequence[Removed], labels: Sequence[str], keys: Sequence[str], 
     if one.heir is None:
         return f"{start}: there is no other key that its weight could go to."
     heir = f"softmax gives its weight to the others, most to “{keys[one.heir]}” ({points(one.gain)} points)"
+    if change(measure, one.cut) == change(measure, one.blocked):
+        return f"{start}, as far as these digits show: {heir}."
     if one.underestimates and one.cut:
         missing = percent(1 - abs(one.blocked) / abs(one.cut))
         return f"{start}. Blocking underestimates it by {missing}: {heir}."
