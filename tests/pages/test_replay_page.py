@@ -42,6 +42,12 @@ def heads(past: snapshots.Snapshots) -> tuple[tuple[int, int], tuple[int, int]]:
     return tuple(divmod(int(x.argmax()), x.shape[1]) for x in (last.previous, last.induction))  # type: ignore[return-value]
 
 
+def test_no_button_tells_when_the_head_forms_before_the_guess(app: Page) -> None:
+    when = "Just before it forms"
+    assert when in [one.label for one in app.button]
+    assert when not in [one.label for one in opened("replay", revealed=0).button]
+
+
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.7, 1.0])
 def test_the_sentence_says_what_the_checkpoint_does(app: Page, past: snapshots.Snapshots, place: float) -> None:
     at = round(place * (len(past.steps) - 1))

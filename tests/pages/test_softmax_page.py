@@ -29,7 +29,11 @@ def test_the_bars_are_attends_weights(app: Page, tau: float) -> None:
     ran = loaded("minilm").run(SENTENCE).layers[3].attention
     before = attnviz.attend(ran.q, ran.k, ran.v).weights[0, 1, 10]
     after = attnviz.attend(ran.q, ran.k, ran.v, temperature=tau).weights[0, 1, 10]
-    pale, blue = charts(app)[0]["data"][:2]
+    pale, blue, ends = charts(app)[0]["data"]
+    best = int(after.argmax())
+    was = "" if tau == 1 else f"{percent(float(before[best]))} → "  # both: the longer bar may be the pale one
+    assert ends["text"][best].strip() == was + percent(float(after[best]))
+    assert all(one.strip() for one in ends["text"])  # the least too
     assert numbers(pale["x"]) == pytest.approx((100 * before).tolist(), abs=1e-3)
     assert numbers(blue["x"]) == pytest.approx((100 * after).tolist(), abs=1e-3)
     assert percent(float(after.max())) in app.prose
