@@ -198,6 +198,18 @@ def test_paper_cuts_no_code_and_leaves_no_room_for_what_is_hidden(page_of: Open)
     assert set(blocks.evaluate_all("all => all.map(e => getComputedStyle(e).display)")) <= {"block", "none"}
 
 
+def test_a_print_by_the_browser_draws_what_waits_for_an_idle_moment(page_of: Open) -> None:
+    never_idle = "window.requestIdleCallback = () => 1"
+    page = page_of("softmax?revealed=1", size=(1280, 720), prepare=lambda page: page.add_init_script(never_idle))
+    page.locator(".js-plotly-plot").first.wait_for()
+    charts = page.locator(".av-chart-plot")
+    undrawn = "all => all.filter(e => e.offsetWidth && !e.querySelector('.main-svg')).length"
+    still(page)
+    assert charts.evaluate_all(undrawn) > 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert charts.evaluate_all(undrawn) == 0
+
+
 # ---- pictures ------------------------------------------------------------------------------------
 
 
