@@ -224,13 +224,7 @@ def sidebar(page: str) -> None:
     reloads.tell_anew(("text", "model"))
     with st.sidebar:
         st.subheader("attnviz", anchor=False)
-        st.text_area(
-            "Text",
-            key="text",
-            height=150,
-            placeholder="Type a sentence",
-            help="Runs when you leave it, or on Ctrl+Enter",
-        )
+        st.text_area("Text", key="text", height=150, placeholder="Type a sentence", help="Ctrl+Enter, or Tab, runs it")
         if len(state["text"]) > LONGEST_LINK:
             st.caption(NOT_IN_LINK)
         st.selectbox(

@@ -208,11 +208,9 @@ def linked(page: Page, trophy: Trace) -> None:
     (first, second), (most, next_most) = links.topk(2).indices.tolist(), links.topk(2).values.tolist()
     answer = page.locator(".av-answer")
     expect(answer).to_contain_text("it looks at trophy most in")
-    name = f"layer {first // 12}, head {first % 12}"
+    name, next_name = (f"layer {head // 12}, head {head % 12}" for head in (first, second))
     said = answer.inner_text().replace("\u202f", " ")
-    start = (
-        f"it looks at trophy most in {name} ({percent(most)}), then {second // 12}.{second % 12} ({percent(next_most)})"
-    )
+    start = f"it looks at trophy most in {name} ({percent(most)}), then {next_name} ({percent(next_most)})"
     assert said.startswith(start), said
     assert said.endswith("; even attention would give 6.3 %."), said  # a sixteenth
     answer.get_by_role("button").first.press("Enter")
