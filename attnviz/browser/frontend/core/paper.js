@@ -29,14 +29,14 @@ function shrink(view, before) {
 }
 
 const COMING = "[data-testid=stSkeleton], [data-testid=stApp][data-test-script-state=running]";
-const PATIENCE = 10_000; // ms for what the server still sends
+const LATE = 10_000; // ms for what the server still sends
 
 /** Until everything is there and has found its place on the sheet. */
 async function settled() {
   const began = performance.now();
   for (let frames = 0; frames < 20; frames++) {
     await new Promise(requestAnimationFrame);
-    if (document.querySelector(COMING) && performance.now() - began < PATIENCE) frames = 0;
+    if (document.querySelector(COMING) && performance.now() - began < LATE) frames = 0;
   }
 }
 
