@@ -31,8 +31,8 @@ CAVEAT = (
     "the text and looks what happens; and a text with a word erased may be one that the model never learnt to read."
 )
 COLOURS = (
-    "A cell stands out the more, the larger its number is beside the largest in its column (square-root scale). Blue: "
-    "a share, or for the prediction; red: against it. Special tokens are shown and not compared."
+    "Cells stand out the more, the larger their number is beside the largest in the column (square-root scale). Blue: "
+    "shares, or for the prediction; red: against it. Special tokens are shown and not compared."
 )
 ORDERS = (
     "Each measure’s order of the tokens, by size, against that of the erasures. Intervals take tokens for independent, "
