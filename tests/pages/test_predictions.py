@@ -10,7 +10,7 @@ import pytest
 from attnviz import web
 from attnviz.web import prediction
 from attnviz.web.prediction import Question
-from tests.pages.driver import SENTENCE, Page, opened, written
+from tests.pages.driver import SENTENCE, Page, charts, opened, written
 
 WEB = Path(web.__file__).parent
 # A page, the parameters that it is opened with, and the names of its questions.
@@ -63,8 +63,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 def pictures(page: Page) -> int:
-    """How many components the page draws."""
-    return len(page.get("bidi_component"))
+    """How many components the page draws, and parts of charts."""
+    return len(page.get("bidi_component")) + sum(len(chart["data"]) for chart in charts(page))
 
 
 def answers(question: Question) -> list[str]:

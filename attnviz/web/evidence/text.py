@@ -152,7 +152,12 @@ def correlation(one: Correlation) -> tuple[str, str]:
 
 
 def alternative(shown: Shown, methods: Sequence[Method]) -> str:
-    """The picture for who cannot see it."""
+    """The picture for who cannot see it: one measure whole; of several the token that has most of each."""
+    if len(methods) == 1:  # so it is before the guess, too: to name one token would be to name one of the options
+        (only,) = methods
+        shares = [written(only, x) for x in shown.found.values[only].tolist()]
+        told = [f"{name(shown.labels, place)} {share}" for place, share in enumerate(shares)]
+        return f"{NAMES[only][0].upper()}{NAMES[only][1:]} on {len(shown.labels)} tokens: {', '.join(told)}."
     said = [f"{NAMES[one]}: {token(shown, shown.strongest(one))}" for one in methods if shown.found.own]
     return f"{len(shown.labels)} tokens by {len(methods)} measures. Most, by measure: {'; '.join(said)}."
 
