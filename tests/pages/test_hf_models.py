@@ -56,7 +56,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
         ("generate", {}, "is likeliest with"),
         ("train", {}, "Pick a task"),
         ("replay", {}, "steps"),
-        ("what_if", {"how": "zero"}, "Of 8 heads, switched off, layer "),
+        ("what_if", {"how": "zero"}, "Of 8 heads, layer "),
         ("what_if", {"other": "the mat sat on the cat"}, "With no head changed, the lead of"),
         ("what_if", {"other": "the mat sat on the cat", "how": "freeze"}, "Attribution patching, one gradient"),
         ("compare", {"kind": "change"}, "the largest difference"),

@@ -109,7 +109,8 @@ def test_a_view_that_leaves_the_page_tells_what_was_chosen_last() -> None:
     const told = [], view = Object.create(provenance_view.ProvenanceView.prototype);
     const state = {step: "softmax", path: [["A", 1, 2]], head: 3, row: -1};
     Object.assign(view, {state, focus: {}, edits: new Map(), onState: (state) => told.push(state), sending: 0});
-    Object.assign(view, {unwatch: () => {}, resize: {disconnect: () => {}}, height: {stop: () => {}}});
+    Object.assign(view, {unwatch: () => {}, arrived: () => {}});
+    Object.assign(view, {resize: {disconnect: () => {}}, height: {stop: () => {}}});
     view.send(false);
     const waits = told.length;
     view.destroy();
