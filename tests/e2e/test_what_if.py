@@ -23,7 +23,7 @@ visit = visiting("what_if", ready)
 def test_a_click_on_the_map_chooses_a_head_and_a_change_changes_the_sentences(visit: Open) -> None:
     page = visit(PAIR)
     expect(sentence(page, "most")).to_contain_text(
-        "layer 1, head 3 matters most when switched off: the lead of “salt” over “star” goes from"
+        "layer 1, head 3 matters most when given its output on the other text: the lead of “salt” over “star” goes"
     )
     plot = picture(page, "what-if-heads").locator(".nsewdrag").first
     plot.scroll_into_view_if_needed()
