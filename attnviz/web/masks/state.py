@@ -18,6 +18,7 @@ from attnviz.models.model import Model
 from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
+from attnviz.web.at_once import at_once
 from attnviz.web.components import attention_view
 from attnviz.web.lesson import Lesson
 from attnviz.web.masks import patterns, text
@@ -146,12 +147,17 @@ def _mask(settings: Settings) -> tuple[str, int, str]:
 
 @store.kept()
 def _effect(name: str, text: str, mask: str, n: int, painted: str) -> Effect:
-    plain, model = cache.trace(name, text), cache.model(name)
-    n_tokens, causal = plain.final.shape[1], plain.config.kind == "decoder"
-    mask_change = patterns.intervention(mask, n, painted, n_tokens=n_tokens, causal=causal)
-    # its thousands of blocked cells would be a slow key of the shared cache; the small ones are there already
-    runs_once = mask_change is not None and mask_change.blocked
-    trace = model.run(text, intervention=mask_change) if runs_once else cache.trace(name, text, mask_change)
+    model = cache.model(name)
+    causal = model.transformer.config.kind == "decoder"
+    change_of_mask = patterns.intervention(mask, n, painted, n_tokens=len(model.encode(text)), causal=causal)
+
+    def masked() -> Trace:
+        # its thousands of blocked cells would be a slow key of the shared cache; the small ones are there already
+        if change_of_mask is not None and change_of_mask.blocked:
+            return model.run(text, intervention=change_of_mask)
+        return cache.trace(name, text, change_of_mask)
+
+    plain, trace = at_once(lambda: cache.trace(name, text), masked)
     change = tuple(causality.final_change(plain, trace)[0].tolist())
     return Effect(plain, trace, patterns.allowed(trace), change, model.info.trained)
 
