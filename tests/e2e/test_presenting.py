@@ -152,6 +152,8 @@ def test_matrices_grow_with_the_type_and_no_frame_runs_through_the_title(masks: 
     page.keyboard.press("p")
     page.get_by_role("group", name="Presenting").wait_for()
     page.get_by_test_id("stMain").focus()
+    frames = "e => ['', '::before', '::after'].map(part => getComputedStyle(e, part).boxShadow)"
+    assert set(page.get_by_test_id("stMain").evaluate(frames)) == {"none"}
     assert page.get_by_test_id("stMain").evaluate("e => getComputedStyle(e).outlineStyle") == "none"
     still(page)
     view = page.locator(".av-compact").first
