@@ -37,16 +37,12 @@ LEGEND = (
     "rest (sink, uniform). Empty: no clear role."
 )
 RESTS = "the first token, special tokens and the token itself"
-SHARES = (
+_OF = (
     "Attention on the first token, on special tokens and on the token itself counts as rest. A share is of the other "
     "attention (“itself”: of all but the first and special tokens); chance is what even attention would give. "
-    "Shares of “same token” and “what followed” come from random words said twice."
 )
-SHARES_HERE = (
-    "Attention on the first token, on special tokens and on the token itself counts as rest. A share is of the other "
-    "attention (“itself”: of all but the first and special tokens); chance is what even attention would give. "
-    "Intervals are over the words of this one text: another text may say something else."
-)
+SHARES = f"{_OF}Shares of “same token” and “what followed” come from random words said twice."
+SHARES_HERE = f"{_OF}Intervals are over the words of this one text: another text may say something else."
 CANNOT_LOSE = "What is lost without it cannot be told: the layers of this model do not run one by one here."
 NOT_SPLIT = "What it reads from cannot be told apart here: "
 KNOWN = (

@@ -155,6 +155,13 @@ def test_the_predictions_are_judged_by_the_numbers() -> None:
     assert len(charts(app)) == 3
 
 
+def test_a_mean_number_of_tokens_keeps_its_half() -> None:
+    """Of 8 tokens the first two lose 7 and 6, the last two 1 and none: 6.5 and 0.5, not 6 and 0."""
+    app = opened("masks", text="A cat sat on the mat")
+    told = [one.value for one in app.text if "An output is made of what its token sees" in one.value]
+    assert "see 6.5 tokens fewer on average, those in the last third 0.5 fewer." in told[0]
+
+
 def test_another_mask_than_the_asked_one_is_shown_before_the_guess() -> None:
     app = opened("masks", revealed=0, mask="window", n=1)
     assert len(charts(app)) == 2 and "of its norm" in app.sentence

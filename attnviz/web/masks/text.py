@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from attnviz.analysis import causality
-from attnviz.formatting import counted, ordinal, percent, scientific, significant
+from attnviz.formatting import counted, number, ordinal, percent, scientific, significant
 from attnviz.nn.trace import Trace
 from attnviz.web.masks.patterns import allowed
 
@@ -149,13 +149,19 @@ def thirds(plain: Trace, changed: Trace, mask: str) -> tuple[str, list[str], str
     if mask != "causal":
         does, under, sees = "Take the causal mask away", "Without the causal mask", "more"
     because = (
-        f"An output is made of what its token sees. {under}, tokens in the first third of the text see {at_first:.0f} "
-        f"tokens {sees} on average, those in the last third {at_last:.0f} {sees}. The outputs change by "
-        f"{_exactly(first)} of their norm in the first third, and by {_exactly(last)} in the last."
+        f"An output is made of what its token sees. {under}, tokens in the first third of the text see "
+        f"{_mean(at_first)} tokens {sees} on average, those in the last third {_mean(at_last)} {sees}. "
+        f"The outputs change by {_exactly(first)} of their norm in the first third, "
+        f"and by {_exactly(last)} in the last."
     )
     if (truth == FIRST) != (at_first > at_last):
         because += " How much a token had looked at them counts too, not only how many they are."
     return f"{does}: whose outputs change more?", [FIRST, LAST, ALIKE], truth, because
+
+
+def _mean(count: float) -> str:
+    """A mean number of tokens: 13, or 0.5, which is neither 0 nor 1."""
+    return number(count, 0 if count == round(count) else 1)
 
 
 def _exactly(share: float) -> str:
