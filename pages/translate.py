@@ -7,7 +7,7 @@ from attnviz.web.lesson import Lesson
 from attnviz.web.translate import parts, state
 
 shell.ensure()
-lesson = Lesson("translate", state.Settings(), typed=("source", "translator"))
+lesson = Lesson("translate", state.Settings(), typed=("source", "translator"), unnamed=state.UNNAMED)
 inputs = shell.Inputs(st.session_state["model"] or "minilm", st.session_state["text"])  # for the link: not used here
 
 

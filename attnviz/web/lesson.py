@@ -50,10 +50,21 @@ class Lesson(Generic[T]):
         follows: the fields that follow the thread from page to page, those that hold a layer or a head. Fields that
             hold a token follow it through `follow_token`.
         typed: the fields that hold a text; the link leaves out one over `shell.LONGEST_LINK` characters.
+        unnamed: what a link means that names settings, but not these fields, where that is not what a new visitor
+            finds: links of before went without. Links name them always.
     """
 
-    def __init__(self, name: str, first: T, *, follows: Sequence[str] = (), typed: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        first: T,
+        *,
+        follows: Sequence[str] = (),
+        typed: Sequence[str] = (),
+        unnamed: Mapping[str, Any] | None = None,
+    ) -> None:
         self.name, self.first, self.follows, self._typed = name, first, follows, typed
+        self._named = tuple(unnamed or ())
         state = st.session_state
         linked = state.get("linked")
         if linked is not None:
@@ -67,7 +78,8 @@ class Lesson(Generic[T]):
             state[self._given] = frozenset(linked)
         if state.get("revealed", False):
             prediction.reveal_all(name)
-        kept = from_query(first, linked) if linked is not None else state.get(self.kept, first)
+        meant = replace(first, **unnamed) if linked and unnamed else first  # type: ignore[type-var]
+        kept = from_query(meant, linked) if linked is not None else state.get(self.kept, first)
         undrawn = state.get("undrawn", False)  # the browser has forgotten the widgets, and is told their values anew
         ended_early = state.get("drawn") is False  # what the last run told the browser may have got lost with it
         state["drawn"] = False
@@ -301,6 +313,6 @@ class Lesson(Generic[T]):
     def write_link(self, inputs: shell.Inputs, view: Mapping[str, str] | None = None) -> None:
         """Puts the settings (and `view`: further parameters) into the address, with the whole text of the sidebar."""
         whole = replace(inputs, text=st.session_state["text"])  # a lesson may show the beginning only
-        query = to_query(replace(self.first, **self._openings), self.settings())  # type: ignore[type-var]
+        query = to_query(replace(self.first, **self._openings), self.settings(), self._named)  # type: ignore[type-var]
         short = {name: value for name, value in query.items() if name not in self._typed or shell.fits_link(value)}
         shell.write_link(whole, {**short, **(view or {})})

@@ -5,7 +5,7 @@ Settings are a frozen dataclass whose `__post_init__` raises InvalidParameterErr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -14,12 +14,12 @@ from attnviz.errors import InvalidParameterError
 T = TypeVar("T")
 
 
-def to_query(first: T, settings: T) -> dict[str, str]:
-    """The fields that differ from the first settings, as parameters of an address."""
+def to_query(first: T, settings: T, named: Collection[str] = ()) -> dict[str, str]:
+    """The fields that differ from the first settings, and those that are always named, as parameters of an address."""
     return {
         field.name: _write(getattr(settings, field.name))
         for field in fields(first)  # type: ignore[arg-type]
-        if getattr(settings, field.name) != getattr(first, field.name)
+        if field.name in named or getattr(settings, field.name) != getattr(first, field.name)
     }
 
 
@@ -60,7 +60,10 @@ def _write(value: Any) -> str:
         return "1" if value else "0"
     if isinstance(value, tuple):
         return ",".join(map(_write, value))
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:.12g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
 
 
 def _read(text: str, default: Any) -> Any:

@@ -57,6 +57,12 @@ def test_links_of_pages(seconds: float) -> None:
     fuzz(settings_of_a_page(texts) | kept, check, seconds, examples=300)
 
 
+def test_a_number_of_many_digits_comes_back() -> None:
+    first = FIRST["train"]
+    settings = dataclasses.replace(first, learning_rate=100000000.0001)
+    assert from_query(first, to_query(first, settings)) == settings
+
+
 @rounds
 def test_values_that_no_widget_offers(seconds: float) -> None:
     def check(asked: tuple[Any, dict[str, Any]]) -> None:

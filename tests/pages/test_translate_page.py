@@ -157,7 +157,7 @@ def test_another_source_keeps_the_word_and_a_thing_to_try_sets_the_whole_page() 
     assert answer.labels[app.session_state["translate.focus"] - 1] == "preto" != answer.labels[2]
     app.choose(stack="cross", forced=(answer.ids[0],), beams=8)
     app.press("A month from its letters")
-    assert app.link == {"source": "Friday, 11 September 1998", "beams": "8"}
+    assert app.link == {"source": "Friday, 11 September 1998", "head": "2", "beams": "8"}
     app.press("How the source reads itself")
     assert app.link["stack"] == "encoder" and app.link["source"] == "Friday, 11 September 1998"
     app.press("What ends the answer")
@@ -182,6 +182,16 @@ def test_a_link_restores_the_page(app: Page) -> None:
     again = opened("translate", **dict(app.query_params))
     assert again.text[0].value == app.text[0].value and writer(again) == writer(app)
     assert views(again)[0][1] == views(app)[0][1]
+
+
+def test_a_link_without_a_head_means_the_first_as_when_it_was_written() -> None:
+    """A new visitor finds the head that shows most; links were written that left head 0 out, and name it now."""
+    app = opened("translate")
+    assert views(app)[0][0]["state"]["head"] == 2 and app.query_params["head"] == "2"
+    app.choose(head=0)
+    assert app.query_params["head"] == "0"
+    for query in ({"source": "3 June 1999", "focus": "3"}, {"stack": "self"}, dict(app.query_params)):
+        assert views(opened("translate", **query))[0][0]["state"]["head"] == 0
 
 
 def test_what_is_set_in_the_view_stays_and_stands_in_the_link(app: Page) -> None:

@@ -46,6 +46,7 @@ FIRST_LOOKS = {  # by model: layer, head and token of the answer to begin with
     "dates": (0, 2, 7),  # the month's second digit, which is read off its letters
     **{name: (*place, 2) for name, place in ALIGNING.items()},
 }
+UNNAMED = {"head": 0}  # what a link means that names no head: the page began with the first one when it was written
 
 
 @dataclass(frozen=True)
