@@ -19,7 +19,7 @@ def evidence(timed: bool) -> None:
     inputs = lesson.inputs()
     shown = state.shown(lesson, inputs)
     parts.controls(lesson, shown)
-    parts.erasing(shown)
+    parts.bars(shown)
     hides = not parts.prediction(lesson, shown)
     with sentence:
         lesson.sentence(text.before(shown) if hides else text.verdict(shown))

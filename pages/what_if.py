@@ -3,7 +3,6 @@
 import streamlit as st
 
 from attnviz.web import shell
-from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
 from attnviz.web.what_if import fields, parts, state, sweep
 
@@ -40,6 +39,6 @@ def behind() -> None:
     parts.behind(lesson)
 
 
-clock = slices.running(sweep.JOB)
+clock = sweep.running()
 shell.fragment(what_if, run_every=parts.TICK if clock else None)(clock)
 behind()

@@ -9,11 +9,12 @@ they take over within the same head. Source: Geva et al. 2023, "Dissecting Recal
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
 
-from attnviz.analysis import patching, patching_gradient, sites
+from attnviz.analysis import patching, patching_gradient, reruns, sites
 from attnviz.analysis.outcomes import Outcome
 from attnviz.analysis.sites import Site
 from attnviz.errors import InvalidParameterError
@@ -53,6 +54,20 @@ def of_head(
 
     Errors: InvalidParameterError for a place or a head that is not there, and as `patching.heads`.
     """
+    return reruns.finished(of_head_in_steps(model, trace, outcome, site, head, most=most, batch=batch))
+
+
+def of_head_in_steps(
+    model: Transformer,
+    trace: Trace,
+    outcome: Outcome,
+    site: Site,
+    head: int,
+    *,
+    most: int = 5,
+    batch: int = 0,
+) -> Generator[int, None, tuple[Removed, ...]]:
+    """The same in steps, each the number of removals that were run, two of every cell. Errors: as `of_head`."""
     sites.check(model, trace, batch)
     if site not in sites.sites(trace) or not 0 <= head < model.config.n_heads:
         raise InvalidParameterError(f"{site.place} layer {site.layer}, head {head} is not there (counted from 0)")
@@ -78,7 +93,12 @@ def of_head(
         out = record.out
         assert out is not None
         changed = out[batch, :n] + (both - z) @ patching.head_weights(model, site)[head]
-        effects = outcome(sites.after_attention(model, trace, site, changed, batch=batch)) - unchanged
+    outcomes: list[torch.Tensor] = []
+    for some in changed.split(max(1, patching.MOST_TOKENS // n)):
+        yield sum(map(len, outcomes))
+        with torch.inference_mode():
+            outcomes.append(outcome(sites.after_attention(model, trace, site, some, batch=batch)) - unchanged)
+    effects = torch.cat(outcomes)
     found = [
         _removed(weights, query, key, float(effects[len(near) + i]), float(effects[i]))
         for i, (query, key) in enumerate(near)

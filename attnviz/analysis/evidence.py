@@ -76,7 +76,8 @@ def gathered(
             products their sum.
         how: what stands for a token that is erased, see `reruns.nothing`.
         methods: which measures; integrated gradients take longest.
-        each: told the tokens that have been erased, the points of integrated gradients that are done.
+        each: told the tokens that have been erased, those whose flow is known, the points of integrated gradients that
+            are done.
 
     Errors: InvalidParameterError for a layer that is not there, or a measure that there is not.
     """
@@ -109,7 +110,6 @@ def gathering(
             [trace.layers[i].attention.weights[batch, :, rows, :n].mean(dim=(0, 1)) for i in which]
         ).mean(dim=0),
         "rollout": lambda: rollout(trace)[-1, batch, rows, :n].mean(dim=0),
-        "flow": lambda: flow.attention_flow(trace, rows, batch=batch),
         "norm": lambda: torch.stack(
             [_shares(contributions.norms(model.transformer, trace, i, rows, batch=batch)) for i in which]
         ).mean(dim=0),
@@ -129,6 +129,8 @@ def gathering(
             elif method == "erasure":
                 erased = yield from erasure.erasing(model, trace, prediction, how, batch=batch)
                 values[method] = erased.effect
+            elif method == "flow":
+                values[method] = yield from flow.flowing(trace, rows, batch=batch)
             else:
                 values[method] = ways[method]().double()
         except (InvalidParameterError, ModelError) as error:

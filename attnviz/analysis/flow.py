@@ -7,12 +7,13 @@ Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from attnviz.analysis import reruns
 from attnviz.analysis.rollout import with_residual
 from attnviz.errors import InvalidParameterError, check_installed
 from attnviz.nn.trace import Trace
@@ -28,6 +29,11 @@ def attention_flow(trace: Trace, rows: Sequence[int], *, batch: int = 0) -> Tens
     Errors: InvalidParameterError for a decoder that also reads an encoder, for steps after remembered keys, and for a
     row that is not there; ModelError without SciPy.
     """
+    return reruns.finished(flowing(trace, rows, batch=batch))
+
+
+def flowing(trace: Trace, rows: Sequence[int], *, batch: int = 0) -> Generator[int, None, Tensor]:
+    """The same in steps, each the number of input tokens whose flow is known. Errors: as `attention_flow`."""
     if trace.source is not None:
         raise InvalidParameterError(
             "attention flow follows one stack of layers; this run also reads an encoder's output"
@@ -39,9 +45,8 @@ def attention_flow(trace: Trace, rows: Sequence[int], *, batch: int = 0) -> Tens
     n = trace.lengths[batch]
     if not rows or not all(0 <= row < n for row in rows):
         raise InvalidParameterError(f"rows {tuple(rows)} are not all among {n} tokens (counted from 0)")
-    return most_flow(
-        [with_residual(weights[batch : batch + 1, :, :n, :n].float())[0] for weights in trace.attentions], rows
-    )
+    layers = [with_residual(weights[batch : batch + 1, :, :n, :n].float())[0] for weights in trace.attentions]
+    return (yield from _flows(layers, rows))
 
 
 def most_flow(capacities: Sequence[Tensor], rows: Sequence[int]) -> Tensor:
@@ -49,6 +54,10 @@ def most_flow(capacities: Sequence[Tensor], rows: Sequence[int]) -> Tensor:
 
     A row of capacities is an output of its layer. Errors: ModelError without SciPy.
     """
+    return reruns.finished(_flows(capacities, rows))
+
+
+def _flows(capacities: Sequence[Tensor], rows: Sequence[int]) -> Generator[int, None, Tensor]:
     check_installed("Attention flow", "scipy")
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import maximum_flow
@@ -66,5 +75,8 @@ def most_flow(capacities: Sequence[Tensor], rows: Sequence[int]) -> Tensor:
         pipes.append(each[query, key])
     whole = np.rint(np.concatenate(pipes) * WHOLE).astype(np.int32)
     net = csr_array((whole, (np.concatenate(begins), np.concatenate(ends))), shape=(source + 1, source + 1))
-    found = [maximum_flow(net, source, token, method="dinic").flow_value / WHOLE for token in range(n)]
+    found: list[float] = []
+    for token in range(n):
+        found.append(maximum_flow(net, source, token, method="dinic").flow_value / WHOLE)
+        yield len(found)
     return torch.tensor(found, dtype=torch.float64).round(decimals=DIGITS)

@@ -15,7 +15,7 @@ section 2; Zhang and Nanda 2024.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -35,6 +35,7 @@ NEEDS_OTHER = ("patch", "freeze")
 NAMES = ("zero", "mean", "uniform", *NEEDS_OTHER)
 CLOSE = 1e-2  # of its norm that a final vector may be off where a stream is exchanged whole: half precision rounds
 MOST = 1 << 24  # numbers of the final vectors of one batch: more versions than that run one batch after another
+MOST_TOKENS = 2048  # of one batch: no faster with more, and between two batches one can stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +104,21 @@ def heads(
 
     Errors: as `check`, as the outcome, and InvalidParameterError for a position that is not there.
     """
+    steps = heads_in_steps(model, trace, outcome, how, other=other, at=at, batch=batch)
+    yield from (step for step in steps if not isinstance(step, int))
+
+
+def heads_in_steps(
+    model: Transformer,
+    trace: Trace,
+    outcome: Outcome,
+    how: How = "patch",
+    *,
+    other: Trace | None = None,
+    at: Sequence[int] | None = None,
+    batch: int = 0,
+) -> Generator[HeadRow | int, None, None]:
+    """The same in smaller steps: after each batch of a place's heads, their number. Arguments, errors: as `heads`."""
     check(model, trace, how, other, batch)
     unchanged = base(model, trace, outcome, batch=batch)
     for site in sites.sites(trace):
@@ -110,12 +126,10 @@ def heads(
             z, new = _z(trace, site, batch), changed_z(trace, site, how, other=other, at=at, batch=batch)
             moved = (new != z).flatten(1).any(dim=1)
             values = torch.full((len(z),), unchanged, dtype=z.dtype, device=z.device)
-            parts = [
-                outcome(_heads_changed(model, trace, site, some, new, batch))
-                for some in _some(moved, z.shape[1] * _width(model, outcome))
-            ]
-            if parts:
-                values[moved] = torch.cat(parts)
+        for some in _some(moved, z.shape[1], _width(model, outcome)):
+            with torch.inference_mode():
+                values[some] = outcome(_heads_changed(model, trace, site, some, new, batch))
+            yield len(some)
         yield HeadRow(site, values)
 
 
@@ -133,6 +147,20 @@ def stream(
     `place`: the stack, "encoder" or "decoder", of a model that reads two texts; the encoder by default.
     Errors: as `heads`.
     """
+    steps = stream_in_steps(model, trace, other, outcome, place=place, batch=batch)
+    yield from (step for step in steps if not isinstance(step, int))
+
+
+def stream_in_steps(
+    model: Transformer,
+    trace: Trace,
+    other: Trace,
+    outcome: Outcome,
+    *,
+    place: Place | None = None,
+    batch: int = 0,
+) -> Generator[StreamRow | int, None, None]:
+    """The same in smaller steps: after each batch of a layer's tokens, their number. Errors: as `heads`."""
     check(model, trace, "patch", other, batch)
     unchanged = base(model, trace, outcome, batch=batch)
     where: Place = place or sites.sites(trace)[0].place
@@ -145,13 +173,12 @@ def stream(
             x, new = here.layers[layer].resid_pre[batch, :n], there.layers[layer].resid_pre[batch, :n]
             moved = (x != new).any(dim=1)
             values = torch.full((n,), unchanged, dtype=x.dtype, device=x.device)
-            parts = []
-            for some in _some(moved, n * _width(model, outcome)):
+        for some in _some(moved, n, _width(model, outcome)):
+            with torch.inference_mode():
                 versions = x.repeat(len(some), 1, 1)
                 versions[torch.arange(len(some)), some] = new[some]
-                parts.append(outcome(sites.after_layer(model, trace, where, layer, versions, batch=batch)))
-            if parts:
-                values[moved] = torch.cat(parts)
+                values[some] = outcome(sites.after_layer(model, trace, where, layer, versions, batch=batch))
+            yield len(some)
         yield StreamRow(layer, values)
 
 
@@ -242,10 +269,11 @@ def _heads_changed(model: Transformer, trace: Trace, site: Site, some: Tensor, n
     return sites.after_attention(model, trace, site, changed, batch=batch)
 
 
-def _some(moved: Tensor, size: int) -> list[Tensor]:
-    """The numbers of what is to be run, in batches of versions that hold `size` numbers each."""
+def _some(moved: Tensor, n_tokens: int, width: int) -> list[Tensor]:
+    """The numbers of what is to be run, in batches of versions that hold so many tokens of so many numbers each."""
     which = moved.nonzero()[:, 0]
-    return list(which.split(max(1, MOST // size))) if len(which) else []
+    most = max(1, min(MOST_TOKENS // n_tokens, MOST // (n_tokens * width)))
+    return list(which.split(most)) if len(which) else []
 
 
 def _width(model: Transformer, outcome: Outcome) -> int:

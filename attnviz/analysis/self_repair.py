@@ -10,12 +10,13 @@ Source: McGrath et al. 2023, "The Hydra Effect"; Rushing and Nanda 2024, "Explor
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from attnviz.analysis import attribution, patching
+from attnviz.analysis import attribution, patching, reruns
 from attnviz.analysis.outcomes import Lead
 from attnviz.errors import InvalidParameterError
 from attnviz.nn.trace import Trace
@@ -58,6 +59,13 @@ def of_heads(model: Transformer, trace: Trace, outcome: Lead, *, batch: int = 0)
     Errors: InvalidParameterError as `attribution.logit_parts` (two texts, no logits, a head that is not linear) and
     as `patching.heads`.
     """
+    return reruns.finished(of_heads_in_steps(model, trace, outcome, batch=batch))
+
+
+def of_heads_in_steps(
+    model: Transformer, trace: Trace, outcome: Lead, *, batch: int = 0
+) -> Generator[int, None, Repair]:
+    """The same in steps, each the number of heads that were switched off. Errors: as `of_heads`."""
     n, n_layers, n_heads = trace.lengths[batch], len(trace.layers), model.config.n_heads
     if not -n <= outcome.position < n:
         raise InvalidParameterError(f"position {outcome.position} of {n} (counted from 0)")
@@ -69,5 +77,13 @@ def of_heads(model: Transformer, trace: Trace, outcome: Lead, *, batch: int = 0)
         if part.kind == "head":
             direct[part.layer, part.head] = term
     unchanged = patching.base(model, trace, outcome, batch=batch)
-    rows = [unchanged - row.values.double() for row in patching.heads(model, trace, outcome, "zero", batch=batch)]
+    rows: list[Tensor] = []
+    done = 0
+    for step in patching.heads_in_steps(model, trace, outcome, "zero", batch=batch):
+        if isinstance(step, int):
+            done += step
+        else:
+            rows.append(unchanged - step.values.double())
+            done = len(rows) * n_heads  # with those that change nothing, which are not run
+        yield done
     return Repair(direct, torch.stack(rows))

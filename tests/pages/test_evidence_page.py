@@ -111,29 +111,30 @@ def test_a_next_token_of_a_layer_with_integrated_gradients_reopens(austen: Model
     assert pasted.text_input(key="evidence.typed").value == "truth" * 100
 
 
-@pytest.mark.parametrize("method", ["erasure", pytest.param("integrated", marks=pytest.mark.nightly)])
-def test_erasures_and_integrals_go_on_in_slices_and_can_be_cancelled(
-    method: work.Long, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("method", ["erasure", "flow", pytest.param("integrated", marks=pytest.mark.nightly)])
+def test_long_measures_go_on_in_slices_and_can_be_cancelled(method: work.Long, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"model": "austen", "text": NOVEL, "integrated": int(method == "integrated")}
     whole = opened("evidence", **asked).prose
-    store.STORE.clear(work.KEPT)
+    kept = work.WORK[method].name
+    store.STORE.clear(kept)
     monkeypatch.setattr(reruns, "MOST_TOKENS", 1)  # a token, or a point of the integral, is a step
     app = opened("evidence", **(asked | {"integrated": 0}))
     monkeypatch.setattr(slices, "SECONDS", 1e-9)
-    monkeypatch.setattr(work, "AT_ONCE", 1e-9)
-    if method == "erasure":
-        store.STORE.clear(work.KEPT)
+    monkeypatch.setattr(slices, "AT_ONCE", 1e-9)
+    if method != "integrated":
+        store.STORE.clear(kept)
         app = opened("evidence", revealed=0, **asked)
         assert set(columns(app)) == {"attention"} and f"of {len(columns(app)['attention'])} tokens" in bars(app)
+        (chart,) = charts(app)
+        assert chart["layout"]["xaxis"]["range"] == [-0.5, 5.5]  # room for it
     else:
         app.choose(integrated=True)
         assert "points of the integral …" in bars(app) and "integrated" not in columns(app)
-    app.button(key=f"evidence-cancel-{method}").click().run()
+    app.button(key=f"evidence-{method}-cancel").click().run()
     assert text.cancelled(method) in app.prose and not app.get("progress") and not app.exception
     assert text.HEADINGS[method] not in columns(app)
-    app.button(key=f"evidence-again-{method}").click().run()
-    while f"{work.job(method)}:running" in app.session_state:
+    app.button(key=f"evidence-{method}-again").click().run()
+    while f"{kept}:running" in app.session_state:
         app.run()
     assert "Guess, and the answer shows" in app.prose or text.HEADINGS[method] in columns(app)
     assert text.cancelled(method) not in app.prose

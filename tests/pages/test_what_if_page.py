@@ -13,6 +13,7 @@ from attnviz import load
 from attnviz.analysis import cell_removal, outcomes, patching, patching_gradient, self_repair, sites
 from attnviz.analysis.outcomes import Lead, Likeness, Probability
 from attnviz.formatting import number, percent
+from attnviz.web import store
 from attnviz.web.jobs import slices
 from attnviz.web.what_if import presets, sweep, text
 from attnviz.web.what_if.presets import PRESETS
@@ -175,15 +176,39 @@ def test_what_cannot_be_said_is_said(fields: dict[str, Any], said: str) -> None:
 
 def test_a_sweep_goes_on_in_slices_and_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SECONDS", 1e-9)
-    monkeypatch.setattr(sweep, "AT_ONCE", 1e-9)
+    monkeypatch.setattr(slices, "AT_ONCE", 1e-9)
     app = at(AUSTEN)
-    assert app.get("progress") and "layers have run …" in str(app.get("progress")[0].proto)
+    assert app.get("progress") and "changes have run …" in str(app.get("progress")[0].proto)
     app.button(key="what-if-cancel").click().run()
-    assert text.CANCELLED in app.prose and not app.get("progress") and not app.exception
+    assert text.CANCELLED in app.prose and not app.exception
     app.button(key="what-if-again").click().run()
     while "what-if:running" in app.session_state:
         app.run()
     assert "layer 2, head 1 matters most" in app.prose and text.CANCELLED not in app.prose
+
+
+@pytest.mark.parametrize(
+    ("work", "said", "cancelled"),
+    [
+        (sweep.CELL_WORK, "removals of one cell have run …", text.NOT_REMOVED),
+        (sweep.REPAIR, "heads have been switched off …", text.NOT_SWITCHED_OFF),
+    ],
+)
+def test_cells_and_self_repair_go_on_in_slices_and_can_be_cancelled(
+    work: Any, said: str, cancelled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, names = at(AUSTEN).prose, (sweep.JOB, sweep.CELL_WORK.name, sweep.REPAIR.name)
+    store.STORE.clear(work.name)
+    monkeypatch.setattr(slices, "SECONDS", 1e-9)
+    monkeypatch.setattr(slices, "AT_ONCE", 1e-9)
+    app = at(AUSTEN)
+    assert said in " ".join(str(bar.proto) for bar in app.get("progress"))
+    app.button(key=f"{work.name.replace(':', '-')}-cancel").click().run()
+    assert cancelled in app.prose and said not in " ".join(str(bar.proto) for bar in app.get("progress"))
+    app.button(key=f"{work.name.replace(':', '-')}-again").click().run()
+    while any(f"{name}:running" in app.session_state for name in names):
+        app.run()
+    assert app.prose == whole
 
 
 def test_the_chosen_head_stands_beside_the_one_that_does_most() -> None:

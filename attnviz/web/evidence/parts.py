@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
@@ -85,32 +86,27 @@ def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:
 def with_integrated(lesson: Lesson[Settings], shown: Shown) -> Shown:
     """The same with integrated gradients, if they are asked for and done."""
     if not st.toggle("Integrated gradients (takes longer)", key=lesson.key("integrated")):
-        slices.cancel(work.job("integrated"))
+        work.WORK["integrated"].cancel()
         return shown
-    found = work.found("integrated", shown.of)
-    bar("integrated", shown, found, gradients.MOST_STEPS)
-    return shown if found is None else replace(shown, found=evidence.joined([shown.found, found]))
+    found = work.WORK["integrated"].found(shown.of)
+    if found is None:
+        bar("integrated", shown, gradients.MOST_STEPS)
+        return shown
+    return replace(shown, found=evidence.joined([shown.found, found]))
 
 
-def erasing(shown: Shown) -> None:
-    """How far the erasures are."""
-    bar("erasure", shown, shown.found.erased or shown.found.missing.get("erasure") not in STOPPED, len(shown.labels))
+def bars(shown: Shown) -> None:
+    """How far the measures are that take long."""
+    for method in ("erasure", "flow"):
+        if shown.found.missing.get(method) in STOPPED:
+            bar(method, shown, len(shown.labels))
 
 
-def bar(method: work.Long, shown: Shown, found: object, n: int) -> None:
-    """How far a measure is that was not found yet, of n steps at most; the way to end it, or to begin it again."""
-    if found:
-        return
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    name = work.job(method)
-    if slices.running(name):
-        done = work.done(method)
-        left.progress(min(1.0, done / n), text.progress(method, done, n))
-        right.button("Cancel", on_click=slices.cancel, args=(name,), key=f"evidence-cancel-{method}")
-    else:
-        left.text(text.cancelled(method))
-        again = (method, shown.of)
-        right.button("Run it again", on_click=work.again, args=again, key=f"evidence-again-{method}")
+def bar(method: work.Long, shown: Shown, n: int) -> None:
+    """How far a measure is, of n steps at most; the way to end it, or to begin it again."""
+    made = work.WORK[method]
+    said = text.progress(method, made.done, n), text.cancelled(method)
+    slices.bar(made.name, made.done / n, *said, partial(made.again, shown.of))
 
 
 def picture(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:
@@ -120,9 +116,7 @@ def picture(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:
     written = {text.HEADINGS[one]: [text.written(one, x) for x in shown.found.values[one].tolist()] for one in methods}
     signed = [text.HEADINGS[one] for one in evidence.SIGNED]
     lesson.picture(
-        figures.measure_columns(
-            values, written, signed, shown.labels, shell.palette(), room=len(shown.found.values) + shown.waits
-        ),
+        figures.measure_columns(values, written, signed, shown.labels, shell.palette(), room=shown.n_measures),
         title="Where it looks" if hides else "What each token has to do with the prediction",
         alt=text.alternative(shown, methods),
         data=lambda: _numbers(shown, methods),

@@ -54,6 +54,11 @@ class Shown:
         return self.found.missing.get("erasure") == WAITS
 
     @property
+    def n_measures(self) -> int:
+        """How many there are, or will be."""
+        return len(self.found.values) + list(self.found.missing.values()).count(WAITS)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The text's tokens."""
         return self.encoding.labels

@@ -13,14 +13,13 @@ from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
 from attnviz.web.evidence import work
 from attnviz.web.evidence.shown import CANCELLED, WAITS, Asked, Offer, Shown
-from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
 
 ALL_LAYERS = -1
 LIKELIEST = -1
 OFFERED = 8  # tokens or classes to choose from
 LONGEST_TYPED = 60  # characters: more is no token of a vocabulary
-THROUGH: tuple[Method, ...] = ("rollout", "flow")  # all layers, whatever layer is chosen
+THROUGH: tuple[Method, ...] = ("rollout",)  # all layers, whatever layer is chosen
 OF_LAYER: tuple[Method, ...] = ("attention", "norm", "gradient")
 
 
@@ -39,9 +38,9 @@ class Settings:
             raise InvalidParameterError("target, position or layer is out of range")
 
 
-@store.kept("Following attention through the layers …")
+@store.kept()
 def through(asked: Asked) -> Evidence:
-    """The measures that go through all layers. Errors: as `work.trace_of` and `predictions.predicted`."""
+    """The measure that goes through all layers at once. Errors: as `work.trace_of` and `predictions.predicted`."""
     trace = work.trace_of(asked)
     return evidence.gathered(cache.model(asked.model), trace, _prediction(trace, asked), methods=THROUGH)
 
@@ -77,18 +76,19 @@ def _shown(lesson: Lesson[Settings], inputs: shell.Inputs) -> Shown:
     target, offers = _offers(model, trace, settings, pieces, hidden)
     layer = None if settings.layer == ALL_LAYERS else settings.layer
     asked = Asked(inputs.model, inputs.text, hidden, target)
-    found = evidence.joined([through(asked), of_layer(asked, layer), erased(asked)])
+    long = [worked_out(method, asked) for method in ("erasure", "flow")]
+    found = evidence.joined([through(asked), of_layer(asked, layer), *long])
     many = tuple(label for _, label in pieces) if len(pieces) > 1 else ()
     return Shown(asked, model.info.title, trace.encodings[0], found.prediction, offers, many, layer, found)
 
 
-def erased(asked: Asked) -> Evidence:
-    """The erasures; while they are under way, and after Cancel, none, with the reason."""
-    made = work.found("erasure", asked)
+def worked_out(method: work.Long, asked: Asked) -> Evidence:
+    """A measure; while it is under way, and after Cancel, none, with the reason."""
+    made = work.WORK[method].found(asked)
     if made is not None:
         return made
-    why = WAITS if slices.running(work.job("erasure")) else CANCELLED
-    return replace(through(asked), values={}, missing={"erasure": why})
+    why = WAITS if work.WORK[method].running else CANCELLED
+    return replace(through(asked), values={}, missing={method: why})
 
 
 def _pieces(model: Model, typed: str) -> list[tuple[int, str]]:

@@ -190,7 +190,9 @@ def complete(found: Integrated) -> str:
 
 def progress(method: Method, done: int, n: int) -> str:
     """Beside a bar."""
-    return f"{done} of {n} tokens erased …" if method == "erasure" else f"{done} points of the integral …"
+    if method == "integrated":
+        return f"{done} points of the integral …"
+    return f"{done} of {n} tokens erased …" if method == "erasure" else f"The flow to {done} of {n} tokens …"
 
 
 def cancelled(method: Method) -> str:

@@ -7,12 +7,13 @@ every other control answers, and `cancel` stops. Steps and generator are the ses
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import streamlit as st
 
 SECONDS = 0.3  # of work between two looks at what the reader does
+AT_ONCE = 1.0  # seconds that work may take before it goes on in slices
 
 
 def start(name: str, steps: Generator[Any, None, None]) -> None:
@@ -51,3 +52,15 @@ def advance(name: str, seconds: float | None = None) -> None:
             st.session_state[f"{name}:steps"].append(step)
         if time.perf_counter() > until:
             return
+
+
+def bar(name: str, share: float, progress: str, cancelled: str, again: Callable[[], None]) -> None:
+    """How far the work is, with the way to end it; of what was cancelled a sentence, and the way to begin `again`."""
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    key = name.replace(":", "-")
+    if running(name):
+        left.progress(min(1.0, share), progress)
+        right.button("Cancel", on_click=cancel, args=(name,), key=f"{key}-cancel")
+    else:
+        left.text(cancelled)
+        right.button("Run it again", on_click=again, key=f"{key}-again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -71,27 +72,22 @@ def summary(lesson: Lesson[Settings], shown: Shown) -> None:
 
 
 def run_on(timed: bool) -> None:
-    """The next slice of a sweep, last, so that Cancel is on screen before it."""
-    running = slices.running(JOB)
+    """The next slice of long work, last, so that Cancel is on screen before it."""
+    running = sweep.running()
     if running != timed:
         st.rerun()  # the whole page, for that is where a fragment's clock is set
     if running:
-        slices.advance(JOB)
-        if not slices.running(JOB):
+        sweep.run_on()
+        if not sweep.running():
             st.rerun()
 
 
 def bar(shown: Shown) -> None:
     """How far the sweep is."""
     found = shown.found
-    if slices.running(JOB):
-        left, right = st.columns([4, 1], vertical_alignment="center")
-        left.progress(found.done / found.steps, text.progress(found.done, found.steps))
-        right.button("Cancel", on_click=slices.cancel, args=(JOB,), key="what-if-cancel")
-    elif found.done < found.steps:
-        left, right = st.columns([4, 1], vertical_alignment="center")
-        left.text(text.CANCELLED)
-        right.button("Run it again", on_click=sweep.again, args=(shown.exp,), key="what-if-again")
+    if slices.running(JOB) or found.done < found.steps:
+        said = text.progress(found.done, found.steps), text.CANCELLED
+        slices.bar(JOB, found.done / found.steps, *said, partial(sweep.again, shown.exp))
 
 
 def maps(lesson: Lesson[Settings], shown: Shown) -> None:
@@ -241,7 +237,13 @@ def _removed(lesson: Lesson[Settings], shown: Shown) -> None:
     if not state.runs_on(exp.model):
         st.text(text.WHOLE_RUNS)
         return
-    removed = sweep.cells(exp, site, shown.head)
+    asked = sweep.Cells(exp, site, shown.head)
+    removed = sweep.CELL_WORK.found(asked)
+    if removed is None:
+        done, n = sweep.CELL_WORK.done, 2 * sweep.CELLS
+        said = text.removed(done, n), text.NOT_REMOVED
+        slices.bar(sweep.CELL_WORK.name, done / n, *said, partial(sweep.CELL_WORK.again, asked))
+        return
     queries, keys = sweep.cell_labels(exp, site)
     rows = [
         (
@@ -286,9 +288,14 @@ def agreement(lesson: Lesson[Settings], shown: Shown) -> None:
             )
     with right:
         st.header("Does the model repair itself?", anchor=False)
-        repair = sweep.repair(shown.exp) if state.runs_on(shown.exp.model) else None
-        if repair is None:
+        if not sweep.has_repair(shown.exp):
             st.text(text.NEEDS_LEAD if state.runs_on(shown.exp.model) else text.NOT_SPLIT)
+            return
+        repair = sweep.REPAIR.found(shown.exp)
+        if repair is None:
+            done, n = sweep.REPAIR.done, int(found.heads.size)
+            said = text.switched_off(done, n), text.NOT_SWITCHED_OFF
+            slices.bar(sweep.REPAIR.name, done / n, *said, partial(sweep.REPAIR.again, shown.exp))
             return
         lesson.sentence(text.repaired(repair, found.sites[shown.row].layer, shown.head), part="repair")
         st.text(text.most_repaired(repair))

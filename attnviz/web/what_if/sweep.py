@@ -16,12 +16,12 @@ from attnviz.analysis.patching_gradient import Correlation
 from attnviz.analysis.sites import Site
 from attnviz.web import cache, store
 from attnviz.web.jobs import slices
+from attnviz.web.jobs.work import Work
 from attnviz.web.lesson import Lesson
-from attnviz.web.what_if.state import Experiment, Settings, is_pair_model, outcome, pair
+from attnviz.web.what_if.state import Experiment, Settings, is_pair_model, outcome, pair, runs_on
 
 JOB = "what-if"
 CELLS = 5
-AT_ONCE = 1.0  # seconds that a sweep may take before it goes on in slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Found:
     other: float  # NaN without another text
     heads: np.ndarray  # (places, H): the outcome with each head changed
     stream: np.ndarray | None  # (L, T): with the stream of the other text, a layer and a token each
-    done: int
+    done: int  # changes that have been run, or known to change nothing
     steps: int
 
     @property
@@ -49,7 +49,7 @@ def found(exp: Experiment) -> Found:
     if state.get(f"{JOB}:of") != exp or slices.done(JOB) is None:
         slices.start(JOB, _steps(exp))
         state[f"{JOB}:of"] = exp
-        slices.advance(JOB, AT_ONCE)
+        slices.advance(JOB, slices.AT_ONCE)
     return _found(exp, slices.done(JOB) or ())
 
 
@@ -59,15 +59,30 @@ def again(exp: Experiment) -> None:
     st.session_state[f"{JOB}:of"] = exp
 
 
-def _steps(exp: Experiment) -> Generator[HeadRow | StreamRow, None, None]:
+def running() -> bool:
+    """Whether there is more to do, of the sweep or beside it."""
+    return slices.running(JOB) or CELL_WORK.running or REPAIR.running
+
+
+def run_on() -> None:
+    """The next slice of what is under way."""
+    if slices.running(JOB):
+        slices.advance(JOB)
+    elif CELL_WORK.running:
+        CELL_WORK.run_on()
+    else:
+        REPAIR.run_on()
+
+
+def _steps(exp: Experiment) -> Generator[HeadRow | StreamRow | int, None, None]:
     model, here, other = pair(exp)
     measured = outcome(exp)
-    yield from patching.heads(model.transformer, here, measured, exp.change, other=other)
+    yield from patching.heads_in_steps(model.transformer, here, measured, exp.change, other=other)
     if other is not None:
-        yield from patching.stream(model.transformer, here, other, measured)
+        yield from patching.stream_in_steps(model.transformer, here, other, measured)
 
 
-def _found(exp: Experiment, rows: Sequence[HeadRow | StreamRow]) -> Found:
+def _found(exp: Experiment, steps: Sequence[HeadRow | StreamRow | int]) -> Found:
     model, here, other = pair(exp)
     places, n_heads = sites.sites(here), model.transformer.config.n_heads
     base, there = bases(exp)
@@ -76,14 +91,19 @@ def _found(exp: Experiment, rows: Sequence[HeadRow | StreamRow]) -> Found:
     side = here.source or here
     if other is not None:
         stream = np.full((len(side.layers), side.lengths[0]), np.nan)
-    for row in rows:
+    done = since = 0  # in whole rows, and since the last of them
+    for row in steps:
+        if isinstance(row, int):
+            since += row
+            continue
+        done, since = done + len(row.values), 0
         if isinstance(row, HeadRow):
             heads[places.index(row.site)] = row.values.numpy()
         else:
             assert stream is not None
             stream[row.layer] = row.values.numpy()
-    steps = len(places) + (0 if stream is None else len(stream))
-    return Found(places, base, there, heads, stream, len(rows), steps)
+    n_changes = heads.size + (0 if stream is None else stream.size)
+    return Found(places, base, there, heads, stream, done + since, n_changes)
 
 
 @store.kept()
@@ -109,21 +129,36 @@ def correlation(exact: np.ndarray, approximate: np.ndarray) -> Correlation:
     return patching_gradient.correlation(torch.from_numpy(exact), torch.from_numpy(approximate))
 
 
-@store.kept("Switching off every head …")
-def repair(exp: Experiment) -> self_repair.Repair | None:
-    """What becomes of a logit difference without each head; None for another outcome, or a model of two texts."""
+def has_repair(exp: Experiment) -> bool:
+    """Whether self-repair can be told: of a logit difference, in a model of ours that reads one text."""
+    return exp.measure == "lead" and not is_pair_model(exp.model) and runs_on(exp.model)
+
+
+def _repairing(exp: Experiment) -> Generator[int, None, self_repair.Repair]:
+    model, here, _ = pair(exp)
     measured = outcome(exp)
-    if not isinstance(measured, Lead) or is_pair_model(exp.model):
-        return None
-    model, here, _ = pair(exp)
-    return self_repair.of_heads(model.transformer, here, measured)
+    assert isinstance(measured, Lead)
+    return self_repair.of_heads_in_steps(model.transformer, here, measured)
 
 
-@store.kept()
-def cells(exp: Experiment, site: Site, head: int) -> tuple[cell_removal.Removed, ...]:
-    """The chosen head's cells that matter most, each removed in two ways."""
+def _removing(cells: Cells) -> Generator[int, None, tuple[cell_removal.Removed, ...]]:
+    exp = cells.exp
     model, here, _ = pair(exp)
-    return cell_removal.of_head(model.transformer, here, outcome(exp), site, head, most=CELLS)
+    measured = outcome(exp)
+    return cell_removal.of_head_in_steps(model.transformer, here, measured, cells.site, cells.head, most=CELLS)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Those of one head, each to be removed."""
+
+    exp: Experiment
+    site: Site
+    head: int
+
+
+REPAIR: Work[Experiment, self_repair.Repair] = Work("what-if:repair", _repairing)
+CELL_WORK: Work[Cells, tuple[cell_removal.Removed, ...]] = Work("what-if:cells", _removing)
 
 
 def chosen(lesson: Lesson[Settings], found: Found) -> int:

@@ -55,6 +55,8 @@ CELLS = (
     "Blocked: the query may not look there before softmax, so its weight goes to the other keys. Cut: the weight is "
     "taken away after softmax, and nothing is put in its place."
 )
+NOT_REMOVED = "Cancelled: no cell’s removal is told."
+NOT_SWITCHED_OFF = "Cancelled: without all heads switched off, self-repair is not told."
 NO_CELLS = "No cell of this head reaches what is measured."
 NEEDS_LEAD = "Self-repair shows in a logit difference, and only in a model that reads one text."
 WHOLE_RUNS = (
@@ -244,4 +246,14 @@ def cells(found: Sequence[Removed], labels: Sequence[str], keys: Sequence[str], 
 
 def progress(done: int, steps: int) -> str:
     """Beside the bar."""
-    return f"{done} of {steps} layers have run …"
+    return f"{done:,} of {steps:,} changes have run …"
+
+
+def removed(done: int, n: int) -> str:
+    """Beside the bar of single cells."""
+    return f"{done} of {n} removals of one cell have run …"
+
+
+def switched_off(done: int, n: int) -> str:
+    """Beside the bar of self-repair."""
+    return f"{done} of {n} heads have been switched off …"

@@ -70,6 +70,25 @@ def test_a_factor_of_one_and_a_runs_own_activations_change_no_bit(name: str) -> 
         assert bool((found == before).all())
 
 
+def test_small_batches_give_the_same_and_between_them_one_can_stop(
+    induction: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, trace, other = induction.transformer, induction.run(CIRCUIT), induction.run(" star" + CIRCUIT[5:])
+    outcome = Probability(7)
+    ways = (
+        lambda: list(patching.heads_in_steps(model, trace, outcome, "patch", other=other)),
+        lambda: list(patching.stream_in_steps(model, trace, other, outcome)),
+    )
+    for way in ways:
+        monkeypatch.setattr(patching, "MOST_TOKENS", 2048)
+        whole = [step.values for step in way() if not isinstance(step, int)]
+        monkeypatch.setattr(patching, "MOST_TOKENS", 2 * trace.lengths[0])
+        steps = way()
+        assert max(step for step in steps if isinstance(step, int)) == 2  # heads, or tokens, at a time
+        rows = [step.values for step in steps if not isinstance(step, int)]
+        torch.testing.assert_close(torch.stack(rows), torch.stack(whole))
+
+
 @pytest.mark.parametrize("how", ["zero", 1.7])
 @pytest.mark.parametrize("name", list(VARIANTS))
 def test_a_changed_head_is_a_run_with_that_intervention(name: str, how: How) -> None:
