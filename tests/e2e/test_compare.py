@@ -17,6 +17,17 @@ def ready(page: Page) -> None:
 visit = visiting("compare", ready)
 
 
+def test_a_difference_chosen_by_keyboard_opens_in_explore_with_its_number(visit: Open) -> None:
+    page = visit()
+    chosen = page.get_by_role("radio", name="“it” (10) looks less at “animal”")
+    chosen.focus()
+    chosen.press("Space")
+    expect(sentence(page, "chosen")).to_contain_text("“it” gives “animal” 68\u202f% in A and 28\u202f% in B")
+    page.get_by_role("link", name="Open A in Explore").press("Enter")
+    expect(page.locator(".av-say")).to_have_count(1)
+    expect(page.locator(".av-say")).to_contain_text("it gives 68\u202f% of its attention to animal")
+
+
 @pytest.mark.nightly
 def test_a_difference_is_locked_in_both_maps_and_opens_in_explore(visit: Open) -> None:
     page = visit("", (390, 844))

@@ -7,7 +7,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.driver import Open, picture, sentence, serious, sideways, visiting
+from attnviz import Model
+from attnviz.formatting import percent
+from tests.e2e.driver import SENTENCE, Open, picture, sentence, serious, sideways, visiting
 
 
 def ready(page: Page) -> None:
@@ -15,6 +17,18 @@ def ready(page: Page) -> None:
 
 
 visit = visiting("space", ready)
+
+
+def test_a_heads_keys_by_keyboard_and_the_same_weight_in_explore(visit: Open, minilm: Model) -> None:
+    page = visit("?layer=3&head=1&token=10")
+    heads = page.get_by_role("radio", name="Queries and keys")
+    heads.focus()
+    heads.press("Space")
+    weight = percent(float(minilm.run(SENTENCE).layers[3].attention.weights[0, 1, 10, 2]))
+    row = page.get_by_role("row", name="animal")
+    expect(row.first).to_contain_text(weight)
+    page.get_by_role("link", name="Open “it” in Explore").press("Enter")
+    expect(page.locator(".av-say")).to_contain_text(f"In layer 3, head 1, it gives {weight} of its attention to animal")
 
 
 @pytest.mark.nightly

@@ -37,6 +37,15 @@ def test_a_click_on_the_map_chooses_a_head_and_a_change_changes_the_sentences(vi
         "With this head switched off, the lead of “salt” over “star” is −0.73 instead of 13.55"
     )
     page.wait_for_url(re.compile("how=zero"))
+    layer = page.locator(".st-key-what_if-layer").get_by_role("combobox")
+    layer.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")  # layer 1
+    expect(page.get_by_role("heading", name="Layer 1, head 4")).to_be_visible()
+    page.wait_for_url(re.compile("layer=1"))
+    said = [sentence(page, part).inner_text() for part in ("most", "head", "cells", "agreement", "repair")]
+    ready(visit(page.url))  # its link opens on the same numbers
+    assert [sentence(page, part).inner_text() for part in ("most", "head", "cells", "agreement", "repair")] == said
 
 
 @pytest.mark.nightly
