@@ -73,7 +73,8 @@ def summary(title: str, names: Sequence[Sequence[str]], where: str) -> str:
             "that is from a role, stands below."
         )
     listed = ", ".join(f"{count} {name}" for name, count in named.most_common())
-    return f"On {where}, {sum(named.values())} of {title}’s {total} heads have a role: {listed}."
+    n_named = sum(named.values())
+    return f"On {where}, {n_named} of {title}’s {total} heads {'has' if n_named == 1 else 'have'} a role: {listed}."
 
 
 def card(found: roles.Roles, layer: int, head: int, where: str) -> str:

@@ -162,6 +162,7 @@ def test_another_model_with_the_same_tokens(minilm: Model) -> None:
         ({"model": "austen"}, "Type another text above"),
         ({"model": "austen", "other": "xyz", "text": "abc"}, "No word stands in both texts. A and B look alike"),
         ({"text": "a", "other": "a"}, "A and B look alike: none of the 9 cells"),
+        ({"model": "austen", "text": "a", "other": "b"}, "A and B look alike: not even the one cell that both have"),
         ({"text": "a", "other": WIDE, "layer": 99, "head": 99}, "No word stands in both texts. “"),
         ({"kind": "change", "change": "off", "off_layer": 3}, "is first read by the layer after it"),
     ],

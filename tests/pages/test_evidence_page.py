@@ -165,6 +165,7 @@ def test_a_hidden_word_is_filled_in() -> None:
         ({"model": "digits"}, "Digits reads images"),
         ({"model": "dates"}, "reads two texts"),
         ({"text": "a"}, "Here is 1 token to compare: no rank correlation of fewer than four is meaningful."),
+        ({"model": "program:induction", "text": "abc", "revealed": 0}, "by nothing that shows: it stays 5.00"),
         ({"text": "a b c", "revealed": 0}, "are these also the tokens that matter?"),
         ({"target": 10**6, "layer": 99, "model": "austen"}, "as the next token"),
     ],

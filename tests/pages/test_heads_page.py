@@ -123,6 +123,11 @@ def test_another_head_example_and_measure_stand_in_the_link() -> None:
     assert "was written by: layer 1, head 3" in first.prose
 
 
+def test_of_one_head_it_is_said_that_it_has_a_role() -> None:
+    app = opened("heads", model="tales", text="qwxz qwxz", on="text")
+    assert app.sentence == "On your text, 1 of Tales’s 6 heads has a role: 1 uniform."
+
+
 def test_a_head_without_a_role_says_what_is_missing() -> None:
     app = opened("heads", layer=5, head=0)
     assert "layer 5, head 0 has no clear role. The closest" in app.prose and "a role takes 50\u202f%" in app.prose

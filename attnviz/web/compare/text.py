@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attnviz.analysis.comparison import Change
 from attnviz.browser.intervention_text import intervention_text
-from attnviz.formatting import counted, listed, percent, shares
+from attnviz.formatting import listed, percent, shares
 from attnviz.web.compare.shown import Shown, Side
 from attnviz.web.settings_text import shortened
 
@@ -60,7 +60,8 @@ def main(shown: Shown) -> str:
     special = shown.encodings[0].special
     start = "" if any(not special[i] for i, _ in shown.found.pairs) else "No word stands in both texts. "
     if not shown.changes:
-        told = f"none of the {counted(n * n, 'cell')} that both have differs by more than 0.1 points."
+        cells = f"none of the {n * n:,} cells" if n > 1 else "not even the one cell"
+        told = f"{cells} that both have differs by more than 0.1 points."
         return f"{start}A and B look alike: {told}{_why(shown)}"
     first = shown.changes[0]
     in_a, in_b, _ = shares(first.a, first.b)

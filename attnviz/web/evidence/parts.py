@@ -67,7 +67,7 @@ def controls(lesson: Lesson[Settings], shown: Shown) -> None:
 
 def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:
     """Which token matters most; whether the page may show it."""
-    if "erasure" not in shown.found.values or len(shown.found.own) < 2:
+    if len(shown.found.own) < 2 or not shown.moves:
         return not shown.waits or lesson.revealed("matters")
     truth, seen = shown.strongest("erasure"), shown.strongest("attention")
     sizes = shown.found.values["attention"]

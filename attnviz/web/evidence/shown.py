@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from attnviz.analysis.evidence import Evidence, Method
 from attnviz.analysis.predictions import Prediction
+from attnviz.formatting import number
 from attnviz.nn.encoding import Encoding
 
 WAITS, CANCELLED = "it is being worked out", "it was cancelled"  # why a measure is not there
@@ -62,6 +63,14 @@ class Shown:
     def labels(self) -> tuple[str, ...]:
         """The text's tokens."""
         return self.encoding.labels
+
+    @property
+    def moves(self) -> bool:
+        """Whether erasing one of the compared tokens changes the prediction by so much that it shows."""
+        made = self.found.erased
+        if made is None or not self.found.own:
+            return False
+        return number(float(made.after[self.strongest("erasure")])) != number(made.before)
 
     def strongest(self, method: Method) -> int:
         """The compared token that a measure puts first."""

@@ -75,6 +75,12 @@ def verdict(shown: Shown) -> str:
     made = shown.found.erased
     assert made is not None
     cause, seen = shown.strongest("erasure"), shown.strongest("attention")
+    if not shown.moves:
+        what = asked(shown) if shown.prediction.kind == "embedding" else f"the logit of {asked(shown)}"
+        return (
+            f"Erasing any one of the text’s own tokens changes {what} by nothing that shows: it stays "
+            f"{number(made.before)}. Attention gives most to {token(shown, seen)}."
+        )
     moved = f"from {number(made.before)} to {number(float(made.after[cause]))}"
     most = "the same one" if cause == seen else token(shown, seen)
     changed = f"the logit of {asked(shown)} most, {moved}"
