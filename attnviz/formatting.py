@@ -169,6 +169,12 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
+def token_name(labels: Sequence[str], position: int) -> str:
+    """A token of a text: animal; and where others read the same, the (7)."""
+    alone = labels.count(labels[position]) == 1
+    return labels[position] if alone else f"{labels[position]} ({position})"
+
+
 def listed(parts: Sequence[str], separator: str = ", ") -> str:
     """a; a and b; a, b and c."""
     return " and ".join([separator.join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -56,7 +56,9 @@ def test_opens_on_the_tokens_of_a_layer(page: Page, minilm: Model) -> None:
     it = trace.encodings[0].labels.index("it")
     near = space.nearest(trace.layers[3].resid_pre[0], it)
     labels = trace.encodings[0].labels
-    assert rows(page) == [[labels[i], number(cosine)] for i, cosine in near]
+    names = [f"the ({i})" if label == "the" else label for i, label in enumerate(labels)]  # of which there are two
+    assert rows(page) == [[names[i], number(cosine)] for i, cosine in near]
+    assert {"the (1)", "the (7)"} & {name for name, _ in rows(page)}
     (link,) = page.get("page_link")
     query = dict(part.split("=", 1) for part in link.proto.query_string.split("&"))
     assert (query["q"], query["layer"], query["head"]) == (str(it), "3", "0")

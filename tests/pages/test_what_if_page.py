@@ -101,6 +101,9 @@ def test_the_sentences_are_the_librarys_numbers(page: Page) -> None:
     cells = cell_removal.of_head(model.transformer, here, outcome, sites.Site("decoder", 2), 1)
     table = rows(page, "Cells of this head, each removed alone")
     assert [row[1] for row in table] == [[percent(one.weight)] for one in cells]
+    labels = here.encodings[0].labels
+    (first, *_), name = cells, lambda i: labels[i] if labels.count(labels[i]) == 1 else f"{labels[i]} ({i})"
+    assert table[0][0] == [f"{name(first.query)} → {name(first.key)}"] and "(" in str([row[0] for row in table])
     assert table[0][2:] == [[number(cells[0].cut)], [number(cells[0].blocked)]]
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from attnviz import figures
 from attnviz.analysis import agreement, erasure, evidence, flow, gradients
 from attnviz.analysis.evidence import METHODS, Method
+from attnviz.formatting import token_name
 from attnviz.web import cache, shell
 from attnviz.web.components.chart import Table
 from attnviz.web.components.table import table
@@ -73,7 +74,7 @@ def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:
     sizes = shown.found.values["attention"]
     others = sorted(set(shown.found.own) - {truth, seen}, key=lambda token: -float(sizes[token]))
     options = sorted([*{truth, seen}, *others][:MOST_OPTIONS])
-    names = {token: text.name(shown.labels, token) for token in options}
+    names = {token: token_name(shown.labels, token) for token in options}
     return lesson.predict(
         "matters",
         "Erase one token: which changes the prediction most?",
@@ -157,7 +158,7 @@ def agreements(lesson: Lesson[Settings], shown: Shown) -> None:
         compared = shown.found.compared(method) if method != "erasure" else None
         if compared is not None:
             cells = [cell for one in compared for cell in text.correlation(one)]
-            most = text.name(shown.labels, shown.strongest(method)) if compared[0].is_there else ""
+            most = token_name(shown.labels, shown.strongest(method)) if compared[0].is_there else ""
             rows.append((method, [(text.NAMES[method],), *((cell,) for cell in cells), (most,)]))
     table(f"Rank correlations with the erasures, {len(shown.found.own)} tokens", columns, rows, key="evidence-orders")
     st.caption(f"{len(shown.found.own)} tokens. {text.ORDERS}")

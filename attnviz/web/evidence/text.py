@@ -8,7 +8,7 @@ from attnviz.analysis import agreement
 from attnviz.analysis.agreement import Correlation
 from attnviz.analysis.evidence import Method
 from attnviz.analysis.gradients import Integrated
-from attnviz.formatting import number, percent
+from attnviz.formatting import number, percent, token_name
 from attnviz.web.evidence.shown import CANCELLED, WAITS, Offer, Shown
 
 NAMES: dict[Method, str] = {
@@ -125,13 +125,7 @@ def because(shown: Shown) -> str:
 
 def token(shown: Shown, position: int) -> str:
     """A token by name, with its position where others read the same."""
-    return f"“{name(shown.labels, position)}”"
-
-
-def name(labels: Sequence[str], position: int) -> str:
-    """Likewise, for a list."""
-    alone = labels.count(labels[position]) == 1
-    return labels[position] if alone else f"{labels[position]} ({position})"
+    return f"“{token_name(shown.labels, position)}”"
 
 
 def written(method: Method, value: float) -> str:
@@ -162,7 +156,7 @@ def alternative(shown: Shown, methods: Sequence[Method]) -> str:
     if len(methods) == 1:  # so it is before the guess, too: to name one token would be to name one of the options
         (only,) = methods
         shares = [written(only, x) for x in shown.found.values[only].tolist()]
-        told = [f"{name(shown.labels, place)} {share}" for place, share in enumerate(shares)]
+        told = [f"{token_name(shown.labels, place)} {share}" for place, share in enumerate(shares)]
         return f"{NAMES[only][0].upper()}{NAMES[only][1:]} on {len(shown.labels)} tokens: {', '.join(told)}."
     said = [f"{NAMES[one]}: {token(shown, shown.strongest(one))}" for one in methods if shown.found.own]
     return f"{len(shown.labels)} tokens by {len(methods)} measures. Most, by measure: {'; '.join(said)}."

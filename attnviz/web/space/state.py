@@ -11,6 +11,7 @@ import torch
 from attnviz.analysis import space
 from attnviz.analysis.space import How, Places
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.formatting import token_name
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
@@ -225,10 +226,14 @@ def _of_label(label: str) -> int:
 
 def _neighbours(trace: Trace, ask: Asked, found: torch.Tensor, points: tuple[Point, ...]) -> tuple[Neighbour, ...]:
     """The points nearest to the chosen one; of a head, the keys that its query scores highest."""
+    labels = trace.encodings[0].labels
+    names = [one.name for one in points]  # a row of the table is one token, wherever it stands in the text
+    if ask.what != "table":
+        names = [token_name(labels, one.position) for one in points if one.position is not None]
     if ask.what != "heads":
         chosen = next(i for i, one in enumerate(points) if one.position == ask.token)
         near = space.nearest(found, chosen, NEAR) if len(points) > 1 else []
-        return tuple(Neighbour(i, points[i].position, points[i].name, cosine) for i, cosine in near)
+        return tuple(Neighbour(i, points[i].position, names[i], cosine) for i, cosine in near)
     n, record = len(points) // 2, trace.layers[ask.layer].attention
     scores, weights = (x[0, ask.head, ask.token, :n] for x in (record.scores, record.weights))
     query, made = found[ask.token].double(), []
@@ -238,5 +243,5 @@ def _neighbours(trace: Trace, ask: Asked, found: torch.Tensor, points: tuple[Poi
             cosine = float(torch.nn.functional.cosine_similarity(query, vector, dim=0))
             distance = float((query - vector).norm())
             numbers = float(scores[key]), float(weights[key]), distance
-            made.append(Neighbour(n + key, key, points[key].name, cosine, *numbers))
+            made.append(Neighbour(n + key, key, names[key], cosine, *numbers))
     return tuple(made)

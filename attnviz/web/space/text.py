@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attnviz.analysis.space import NAMES, How
-from attnviz.formatting import listed, number, percent
+from attnviz.formatting import listed, number, percent, token_name
 from attnviz.web.space.shown import Colour, Shown, What
 
 WHATS: dict[What, str] = {
@@ -52,7 +52,8 @@ AMOUNTS: dict[Colour, str] = {
 
 def sentence(shown: Shown) -> str:
     """What is near the chosen token, and how much the picture keeps."""
-    name = f"“{shown.labels[shown.token]}”"
+    label = shown.labels[shown.token]
+    name = f"“{label if shown.what == 'table' else token_name(shown.labels, shown.token)}”"
     if shown.what == "heads":
         start = _scored(shown, name)
     elif not shown.neighbours:

@@ -244,7 +244,7 @@ def _removed(lesson: Lesson[Settings], shown: Shown) -> None:
         said = text.removed(done, n), text.NOT_REMOVED
         slices.bar(sweep.CELL_WORK.name, done / n, *said, partial(sweep.CELL_WORK.again, asked))
         return
-    queries, keys = sweep.cell_labels(exp, site)
+    queries, keys = sweep.cell_names(exp, site)
     rows = [
         (
             str(n),

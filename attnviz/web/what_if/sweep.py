@@ -14,6 +14,7 @@ from attnviz.analysis.outcomes import Lead
 from attnviz.analysis.patching import HeadRow, StreamRow
 from attnviz.analysis.patching_gradient import Correlation
 from attnviz.analysis.sites import Site
+from attnviz.formatting import token_name
 from attnviz.web import cache, store
 from attnviz.web.jobs import slices
 from attnviz.web.jobs.work import Work
@@ -171,9 +172,14 @@ def chosen(lesson: Lesson[Settings], found: Found) -> int:
     return found.sites.index(Site(place, lesson.settings().layer))
 
 
-def cell_labels(exp: Experiment, site: Site) -> tuple[Sequence[str], Sequence[str]]:
-    """The tokens of the queries and of the keys of a place."""
+def cell_names(exp: Experiment, site: Site) -> tuple[Sequence[str], Sequence[str]]:
+    """The tokens of the queries and of the keys of a place, those that read the same with their positions."""
     model = cache.model(exp.model)
     source = model.encode(exp.text).labels
     answer = model.encode(exp.answer).labels if is_pair_model(exp.model) else source
-    return (source if site.place == "encoder" else answer), (answer if site.place == "decoder" else source)
+    queries, keys = (source if site.place == "encoder" else answer), (answer if site.place == "decoder" else source)
+    return _names(queries), _names(keys)
+
+
+def _names(labels: Sequence[str]) -> list[str]:
+    return [token_name(labels, position) for position in range(len(labels))]
