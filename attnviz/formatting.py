@@ -15,6 +15,8 @@ NARROW = "\u202f"  # the narrow no-break space
 HARD = "\u00a0"  # the no-break space of a word's width
 MINUS = "\u2212"
 FORMULA_STARTS = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")  # the last four: full width, which some read as the first
+LONGEST_DRAWN = 120  # characters of a token or a word; 100,000 accents on a letter keep a browser busy for a minute
+LONGEST_KEPT = 1_000  # of those that are kept, to be read where it is pointed at
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _POWERS = 1e5  # from here on `compact` writes powers of ten
 
@@ -178,6 +180,11 @@ def token_name(labels: Sequence[str], position: int) -> str:
 def listed(parts: Sequence[str], separator: str = ", ") -> str:
     """a; a and b; a, b and c."""
     return " and ".join([separator.join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def shortened(text: str, most: int = LONGEST_DRAWN) -> str:
+    """At most so many characters of a text; what is cut ends with "…"."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 # ----

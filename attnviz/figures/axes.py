@@ -8,6 +8,7 @@ from typing import Any
 
 from attnviz.figures.palette import Palette
 from attnviz.figures.theme import plain
+from attnviz.formatting import shortened
 
 TINY = 1e-300  # stands for 0 on a logarithmic axis
 LONGEST_NAME = 14  # characters of a token beside its bar
@@ -15,7 +16,7 @@ SHARE_TICKS: dict[str, Any] = {"tickvals": [0, 50, 100], "ticktext": ["0\u202f%"
 
 
 def token_names(labels: Sequence[str]) -> list[str]:
-    return [plain(label if len(label) <= LONGEST_NAME else label[: LONGEST_NAME - 1] + "…") for label in labels]
+    return [plain(shortened(label, LONGEST_NAME)) for label in labels]
 
 
 def token_axis(names: Sequence[str], palette: Palette) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.figures.axes import token_names
 from attnviz.figures.palette import Palette
 from attnviz.figures.theme import assembled, end_notes, plain
 from attnviz.formatting import number
@@ -246,7 +247,7 @@ def drift_paths(points: Array, shares: Array, labels: Sequence[str], token: int,
     ]
     for i in _roomy(points[-1], points.reshape(-1, 2), labels, token):
         size, colour = (15, palette.ink) if i == token else (13, palette.ink2)
-        end_note = note(points[-1, i, 0], points[-1, i, 1], plain(_short(labels[i])), colour, size, "left")
+        end_note = note(points[-1, i, 0], points[-1, i, 1], token_names([labels[i]])[0], colour, size, "left")
         notes.append(end_note | {"xshift": 7, "bgcolor": tint(palette.paper, 0.8), "borderpad": 0})
     names = [f"direction {i}: {100 * share:.0f}\u202f% of the variance" for i, share in enumerate(shares)]
     bare = {"showticklabels": False, "showgrid": False}
@@ -333,7 +334,3 @@ def note(x: float, y: float, text: str, colour: str, size: int, anchor: str = "c
         "showarrow": False,
         "font": {"color": colour, "size": size},
     }
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 14 else label[:13] + "…"

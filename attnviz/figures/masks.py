@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.figures.palette import Palette
 from attnviz.figures.theme import assembled, plain
-from attnviz.formatting import percent, scientific
+from attnviz.formatting import percent, scientific, shortened
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -29,7 +29,7 @@ def token_bars(
     `rows`: a name and the T shares of it (0.5 is drawn as 50 %). `marked` is the token in question, drawn in its query
     colour. Shares up to `zero` have no bar but a 0: an output that did not change is a finding, not a gap.
     """
-    names = [plain(f"{i} {_short(label)}") for i, label in enumerate(labels)]
+    names = [plain(f"{i} {shortened(label, LONGEST_LABEL)}") for i, label in enumerate(labels)]
     top = max(1.0, *(100 * share for _, shares in rows for share in shares))
     colours = [palette.query if i == marked else palette.positive for i in range(len(names))]
     several = len(rows) > 1
@@ -95,7 +95,3 @@ def _domain(number: int, rows: int) -> list[float]:
     height = (1 - gap * (rows - 1)) / rows
     start = (rows - 1 - number) * (height + gap)
     return [start, min(1.0, start + height)]
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.formatting import LONGEST_KEPT, shortened
 from attnviz.inputs import bpe_child, tokenizer_child
 from attnviz.inputs.isolated_tokenizer import IsolatedReader
 from attnviz.inputs.words import byte_alphabet, number_words, readable, without_blanks
@@ -168,8 +169,9 @@ class Tokenizer:
         return Encoding(text, tuple(ids), tuple(names), labels, offsets, number_words(text, offsets, special), special)
 
     def _label(self, token: str) -> str:
-        if token in self._special_names:
-            return token
+        return shortened(token if token in self._special_names else self._read(token), LONGEST_KEPT)
+
+    def _read(self, token: str) -> str:
         piece = token.removesuffix(self._suffix) or token
         if self._prefix and piece != self._prefix:
             piece = piece.removeprefix(self._prefix)

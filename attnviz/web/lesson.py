@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import streamlit as st
 
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.formatting import shortened
 from attnviz.web import cache, page_style, prediction, reloads, shell, thread
 from attnviz.web.components.chart import chart
 from attnviz.web.components.in_view import in_view
@@ -181,7 +182,7 @@ class Lesson(Generic[T]):
 
     def token_box(self, title: str, field: str, labels: Sequence[str], **options: Any) -> None:
         """A list of the text's tokens, each with its position. What it shows is not interpreted."""
-        names = [f"{position} {label}" for position, label in enumerate(labels)]
+        names = [f"{position} {shortened(label)}" for position, label in enumerate(labels)]
         st.selectbox(title, range(len(names)), key=self.key(field), format_func=names.__getitem__, **options)
 
     def choose(self, **values: Any) -> None:

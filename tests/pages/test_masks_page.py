@@ -10,11 +10,14 @@ from attnviz.analysis import causality
 from attnviz.analysis.measures import relative_change
 from attnviz.browser import attention_message
 from attnviz.browser.framing import read_frame
+from attnviz.figures.palette import LIGHT
 from attnviz.formatting import percent
 from attnviz.nn import mask_patterns
 from attnviz.web import thread
+from attnviz.web.masks import parts
 from tests.pages.driver import SENTENCE, Page, beginning, charts, header, opened, views
 from tests.support.models import loaded
+from tests.support.traces import encoding_of
 
 VIEWS = 5  # before, after, change; without and with the padding mask
 
@@ -323,6 +326,13 @@ def test_layer_head_and_words_come_along_from_page_to_page() -> None:
 def test_a_list_of_tokens_shows_them_as_they_are(app: Page) -> None:
     options = app.selectbox(key="masks.position").options
     assert options[0] == "0 [CLS]" and options[14] == "14 ."
+
+
+def test_a_box_shows_the_beginning_of_a_long_token() -> None:
+    pile = "e" + "\u0301" * 100_000
+    rows = parts._token_rows((encoding_of([pile, "<b>"]),), LIGHT)
+    assert f"<bdi>{pile[:119]}…</bdi>" in rows and "<bdi>&lt;b&gt;</bdi>" in rows
+    assert f' title="{pile[:999]}…"' in rows and rows.count("title=") == 1 and len(rows) < 3000
 
 
 def test_a_second_thing_to_try_does_not_keep_what_the_first_set(app: Page) -> None:

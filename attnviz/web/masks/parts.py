@@ -11,6 +11,7 @@ from attnviz import figures
 from attnviz.analysis import causality
 from attnviz.browser import attention_message
 from attnviz.browser.view_state import ViewState
+from attnviz.formatting import LONGEST_KEPT, shortened
 from attnviz.nn import attention, mask_patterns, reference
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.masks import Mask
@@ -188,7 +189,10 @@ def _token_rows(encodings: tuple[Encoding, ...], palette: figures.Palette) -> st
     rows = []
     for number, encoding in enumerate(encodings):
         missing = longest - len(encoding)
-        chips = [f'<span style="{chip}"><bdi>{html.escape(label)}</bdi></span>' for label in encoding.labels]
+        chips = [
+            f'<span style="{chip}"{_rest(one)}><bdi>{html.escape(shortened(one))}</bdi></span>'
+            for one in encoding.labels
+        ]
         many = missing > MOST_PADS
         chips += [f'<span style="{pad}">[PAD]{f" × {missing}" if many else ""}</span>'] * (1 if many else missing)
         rows.append(
@@ -197,6 +201,11 @@ def _token_rows(encodings: tuple[Encoding, ...], palette: figures.Palette) -> st
             f'<div style="display:flex;flex-wrap:wrap;gap:4px">{"".join(chips)}</div>'
         )
     return "".join(rows)
+
+
+def _rest(label: str) -> str:
+    """What a box does not show of a label, as its title."""
+    return "" if shortened(label) == label else f' title="{html.escape(shortened(label, LONGEST_KEPT))}"'
 
 
 # ---- formula and code --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from attnviz import Intervention, InvalidParameterError, Mask, Trace, load
 from attnviz.browser.attention_message import pack
 from attnviz.browser.intervention_text import intervention_text
 from attnviz.browser.token_columns import direction, is_cjk, sentence_spans
+from attnviz.formatting import shortened
 from tests.support.hostile_texts import HOSTILE
 from tests.support.node import run_node
 from tests.support.traces import attention, browser_weights, encoding_of, trace_of
@@ -218,10 +219,11 @@ def test_hostile_labels_arrive_unchanged() -> None:
     script = """
       const m = unpack.unpack(message);
       const joined = maths.items(m, {join: true}).queries.list.map(i => i.label);
-      give([m.title, m.tokens.map(t => t.label), m.words, joined]);
+      give([m.title, m.tokens.map(t => t.full), m.tokens.map(t => t.label), m.words, joined]);
     """
-    title, labels, words, joined = run_node(script, pack(trace))
-    assert (title, labels, joined) == ("</script>", HOSTILE, HOSTILE)
+    title, full, labels, words, joined = run_node(script, pack(trace))
+    assert (title, full) == ("</script>", HOSTILE)
+    assert labels == joined == [shortened(label) for label in HOSTILE]  # drawn
     assert words == list(trace.encodings[0].word_texts)
 
 

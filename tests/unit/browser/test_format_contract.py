@@ -37,7 +37,11 @@ def calls(shares: list[float], numbers: list[float]) -> list[tuple[Any, ...]]:
 
 def check(asked: list[tuple[Any, ...]]) -> None:
     plain = [
-        [name, x if math.isfinite(x) else str(x).replace("nan", "NaN").replace("inf", "Infinity"), *more]
+        [
+            name,
+            x if isinstance(x, str) or math.isfinite(x) else str(x).replace("nan", "NaN").replace("inf", "Infinity"),
+            *more,
+        ]
         for name, x, *more in asked
     ]
     written = run_node(WRITTEN, inputs=plain)
@@ -47,6 +51,12 @@ def check(asked: list[tuple[Any, ...]]) -> None:
 
 def test_edges_are_written_alike() -> None:
     check(calls(SHARES, NUMBERS))
+
+
+def test_long_texts_are_cut_alike() -> None:
+    texts = ["", "a" * 120, "a" * 121, "👋🏽" * 60, "👋🏽" * 61, "e" + "\u0301" * 300]
+    check([("shortened", text, *most) for text in texts for most in ((), (2,), (1000,))])
+    assert formatting.shortened("abcd", 3) == "ab…"
 
 
 def test_float32_weights_are_written_alike() -> None:

@@ -60,6 +60,18 @@ def test_a_text_of_a_hundred_thousand_characters_is_read(n: int) -> None:
         check(name, 40, ["word " * (n // 5), "a" * n])
 
 
+def test_of_a_name_as_long_as_a_book_a_thousand_characters_are_read() -> None:
+    """Vocabularies come from strangers, too."""
+    json_text = json.loads(FILES["minilm"].read_text())
+    name, pile = next(iter(json_text["model"]["vocab"])), "e" + "\u0301" * 100_000
+    json_text["model"]["vocab"] = {pile if one == "bird" else one: i for one, i in json_text["model"]["vocab"].items()}
+    python, at = Tokenizer.from_str(json.dumps(json_text)), json_text["model"]["vocab"][pile]
+    script = "give(new tokens.Tokenizer(inputs.json).encoding(inputs.ids).labels)"
+    labels = run_node(script, inputs={"json": json_text, "ids": [0, at]})
+    assert labels == list(python.encoding([0, at]).labels) == [name, f"{pile[:999]}…"]
+    assert python.encoding([at]).tokens == (pile,)
+
+
 @pytest.mark.parametrize("name", ["austen", "dates", "tales"])
 def test_what_a_model_said_is_named_as_in_python(name: str) -> None:
     python = Tokenizer.from_file(FILES[name])

@@ -19,7 +19,7 @@ from attnviz.browser import report
 from attnviz.browser.attention_message import pack
 from attnviz.browser.bundle import javascript
 from attnviz.browser.view_state import ViewState
-from attnviz.formatting import percent
+from attnviz.formatting import LONGEST_DRAWN, LONGEST_KEPT, percent, shortened
 from attnviz.nn.positions import alibi_slopes
 from tests.support.hostile_texts import HOSTILE
 from tests.support.node import run_node
@@ -126,7 +126,23 @@ def test_nothing_of_a_hostile_text_is_executed(page: Page, tmp_path: Path) -> No
     assert page.locator("main img, main iframe, main a, main svg, #words style").count() == 0
     assert page.locator("script").count() == 3
     chips = page.locator(".av-chip").evaluate_all("nodes => nodes.map(node => node.textContent)")
-    assert chips == [label or " " for label in HOSTILE]
+    assert chips == [shortened(label) or " " for label in HOSTILE]
+
+
+def test_of_a_long_token_a_part_is_drawn_and_more_is_its_title(page: Page, tmp_path: Path) -> None:
+    """Browsers lay out 100,000 accents on one letter for a minute, and again wherever they stand."""
+    pile = "e" + "\u0301" * 100_000
+    open_report(page, tmp_path, report.html(trace_of(attention(3), encodings=(encoding_of([pile, "b", pile]),))))
+    chips = page.locator(".av-chip")
+    assert chips.evaluate_all("nodes => nodes.map((node) => node.textContent)") == [
+        shortened(pile),
+        "b",
+        shortened(pile),
+    ]
+    assert chips.evaluate_all("nodes => nodes.map((node) => node.title.length)") == [LONGEST_KEPT, 0, LONGEST_KEPT]
+    chips.nth(2).click()
+    text = page.locator("body").inner_text()  # sentences too; a text's beginning is twice as long
+    assert pile[: LONGEST_DRAWN - 1] in text and pile[:300] not in text
 
 
 def test_the_page_may_load_and_send_nothing(page: Page, tmp_path: Path, trace: Trace) -> None:

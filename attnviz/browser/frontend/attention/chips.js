@@ -1,5 +1,6 @@
 /* chips.js: the row of tokens, coloured by what the chosen one gives them. */
 import { el, plainLabel } from "../core/dom.js";
+import { LONGEST_KEPT, shortened } from "../core/format.js";
 import { lutIndex, onColour } from "../core/theme.js";
 
 const CROWDED = 30; // tokens from which the chips are small
@@ -178,6 +179,9 @@ function wordsOf(list) {
   return words;
 }
 
+/** What a label that is cut does not show. */
+const rest = ({ full }) => (full === shortened(full) ? null : shortened(full, LONGEST_KEPT));
+
 function chipOf(item, i, side) {
   const chip = el("button", {
     type: "button",
@@ -185,7 +189,7 @@ function chipOf(item, i, side) {
     "data-i": i,
     "data-side": side,
     tabindex: "-1",
-    title: item.sp ? "Special token added by the tokenizer" : null,
+    title: item.sp ? "Special token added by the tokenizer" : rest(item),
   });
   const name = el("bdi");
   name.textContent = plainLabel(item) || " ";

@@ -1,10 +1,12 @@
 /* items.js: tokens or whole words, what is shown on each side, and token weights as theirs. No DOM. */
+import { shortened } from "../core/format.js";
 
 /**
  * A token, or a word with its pieces joined.
  *
  * @typedef {object} Item
  * @property {string} label
+ * @property {string} full all of it, where its label is cut
  * @property {number | null} w its word
  * @property {boolean} sp whether it is special
  * @property {boolean} cont whether it continues a word
@@ -33,11 +35,14 @@ function itemsOf(tokens, words, join, hide) {
         sp: token.sp,
         cont: token.cont,
         toks: [i],
+        full: token.full,
         label: token.cont ? "·" + token.label : token.label,
       });
     of[i] = list.length - 1;
   });
-  for (const item of list) if (item.toks.length > 1) Object.assign(item, { label: words[item.w], cont: false });
+  for (const item of list)
+    if (item.toks.length > 1)
+      Object.assign(item, { label: shortened(words[item.w]), full: words[item.w], cont: false });
   return { list, of };
 }
 

@@ -1,11 +1,12 @@
 /* unpack.js: the message of attention_message.py becomes a model: tokens, masks and numbers, per layer queries and
    keys. */
+import { shortened } from "../core/format.js";
 import { readAligned } from "../core/framing.js";
 
 /**
  * `w` is its word; whether it is special; whether it continues a word.
  *
- * @typedef {{t: string, label: string, w: number | null, sp: boolean, cont: boolean}} Token
+ * @typedef {{full: string, label: string, w: number | null, sp: boolean, cont: boolean}} Token
  */
 /** @typedef {{shape: number[], values: Uint8Array}} Bits a byte per entry; the shape may hold 1 where all share */
 
@@ -139,8 +140,8 @@ function unpackTokens(columns, words) {
   const special = new Set(columns.special),
     continues = new Set(columns.continues);
   return columns.labels.map((label, i) => ({
-    t: label,
-    label,
+    full: label,
+    label: shortened(label),
     w: columns.words[i] < 0 || columns.words[i] >= words.length ? null : columns.words[i],
     sp: special.has(i),
     cont: continues.has(i),

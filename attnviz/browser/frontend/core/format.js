@@ -3,6 +3,8 @@
 const NARROW = "\u202f"; // the narrow no-break space
 const MINUS = "\u2212";
 const RAISED_DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+const LONGEST_DRAWN = 120; // characters of a token or a word; 100,000 accents keep a browser busy for a minute
+export const LONGEST_KEPT = 1000; // of those that are kept, to be read where it is pointed at
 const POWERS = 1e5; // from here on `compact` writes powers of ten
 
 const isZero = (/** @type {string} */ text) => Number(text) === 0;
@@ -53,4 +55,15 @@ export function compact(value, digits = 2) {
   const power = Math.floor(Math.log10(size)),
     raised = [...String(power)].map((digit) => RAISED_DIGITS[Number(digit)]).join("");
   return `${value < 0 ? MINUS : ""}${(size / 10 ** power).toFixed(1)}·10${raised}`;
+}
+
+/**
+ * At most so many characters of a text; what is cut ends with "…".
+ * @param {string} text
+ * @param {number} [most]
+ */
+export function shortened(text, most = LONGEST_DRAWN) {
+  if (text.length <= most) return text;
+  const characters = [...text.slice(0, 2 * most + 2)]; // as UTF-16, a character is at most two long
+  return characters.length <= most ? text : `${characters.slice(0, most - 1).join("")}…`;
 }

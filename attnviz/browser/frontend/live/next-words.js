@@ -1,6 +1,6 @@
 /* next-words.js: what a decoder could say next, and what it has said. */
 import { el } from "../core/dom.js";
-import { percent } from "../core/format.js";
+import { percent, shortened } from "../core/format.js";
 
 const SAID_AT_ONCE = 20;
 
@@ -57,7 +57,7 @@ export class NextWords {
       const bar = el("i", { style: `width:${Math.max(0.5, (100 * p) / top)}%` });
       const name = `Add “${label}”, ${percent(p)}`;
       const button = el("button", { type: "button", "aria-label": name, onclick: () => this.on.choose(id) });
-      button.append(el("bdi", {}, label || " "), el("span", {}, bar), el("b", {}, percent(p)));
+      button.append(el("bdi", {}, shortened(label) || " "), el("span", {}, bar), el("b", {}, percent(p)));
       return el("li", {}, button);
     });
     this.list.replaceChildren(...rows);

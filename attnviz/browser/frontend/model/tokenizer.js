@@ -1,5 +1,6 @@
 /* tokenizer.js: text to tokens and back, for the tokenizer.json files of our models, as attnviz/inputs/tokenizers.py
    reads them: ids, labels, words and offsets. No DOM. */
+import { LONGEST_KEPT, shortened } from "../core/format.js";
 import { BytePairs } from "./byte-pairs.js";
 import { BYTE_OF_LETTER, charactersOf, readable } from "./characters.js";
 import { numberWords, withoutBlanks } from "./words.js";
@@ -97,7 +98,10 @@ export class Tokenizer {
 
   /** What a person reads for a token. */
   label(token) {
-    if (this.special.has(token)) return token;
+    return shortened(this.special.has(token) ? token : this.read(token), LONGEST_KEPT);
+  }
+
+  read(token) {
     const inner = this.prefix && token !== this.prefix && token.startsWith(this.prefix);
     const piece = inner ? token.slice(this.prefix.length) : token;
     return readable(this.charactersOf(piece)) || token;

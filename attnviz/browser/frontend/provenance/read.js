@@ -1,5 +1,5 @@
 /* read.js: the message of provenance_message.py as matrices by name. */
-import { compact } from "../core/format.js";
+import { compact, shortened } from "../core/format.js";
 import { readAligned } from "../core/framing.js";
 
 /** Bytes (at any offset of their buffer) to a layer's provenance: its matrices, tokens and sizes. */
@@ -12,7 +12,11 @@ export function readProvenance(bytes) {
     continues = new Set(header.continues);
   for (const m of header.matrices)
     matrices[m.name] = { ...m, values: new Numbers(buffer, start + m.at, m.rows * m.stored) };
-  const tokens = header.labels.map((label, i) => ({ label, sp: special.has(i), cont: continues.has(i) }));
+  const tokens = header.labels.map((label, i) => ({
+    label: shortened(label),
+    sp: special.has(i),
+    cont: continues.has(i),
+  }));
   const whole = matrices.Q.stored === matrices.Q.width;
   return {
     ...header,

@@ -5,7 +5,7 @@
    here}], heading, ended}. */
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
-import { percent } from "../core/format.js";
+import { percent, shortened } from "../core/format.js";
 import { readTheme, lutIndex, onColour } from "../core/theme.js";
 
 /** One Tab stop for a row of buttons; arrows move inside it. */
@@ -40,7 +40,7 @@ function writerChip(writer, token, i, data, theme) {
     chip.style.setProperty("--c", theme.lut.css[tint]);
     chip.style.setProperty("--ct", onColour(theme.lut, tint));
   }
-  chip.append(el("bdi", {}, token.label || " "));
+  chip.append(el("bdi", {}, shortened(token.label) || " "));
   const words = [token.label, said ? `said, ${percent(token.p)}` : "given"];
   if (i < data.tints.length) words.push(`gets ${percent(data.tints[i])} of the attention`);
   if (i === data.focus) words.push("asked for");
@@ -60,7 +60,7 @@ function writerCandidate(writer, one, data) {
       "aria-label": `${one.label}, ${percent(one.p)}${one.here ? ", stands here" : ""}`,
       onclick: () => writer.tell.trigger("write", { act: "take", at: data.focus, id: one.id }),
     },
-    el("span", { class: "name" }, el("bdi", {}, one.label)),
+    el("span", { class: "name" }, el("bdi", {}, shortened(one.label))),
     el("span", { class: "bar" }, bar),
     el("span", { class: "p" }, percent(one.p)),
   );
