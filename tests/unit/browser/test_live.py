@@ -225,6 +225,20 @@ def test_hostile_texts_leave_a_page_that_works(page: Page, file: Path, texts: li
     assert page.locator(".av-chip").all_inner_texts() == list(load("tales").run(TEXT).encodings[0].labels)
 
 
+def test_a_letter_with_more_marks_than_a_browser_draws_is_taken_without_them(page: Page, file: Path) -> None:
+    """100,000 of them kept the tab busy for a minute, and so did every later key."""
+    go(page, file)
+    area = page.get_by_role("textbox", name="Text", exact=True)
+    area.fill("The bird ")
+    area.focus()
+    page.keyboard.insert_text("e" + "\u0301" * 100_000 + " sat")
+    expect(page.locator("#live-status")).to_contain_text("of the marks on one letter the first 1,000 are here")
+    assert area.input_value() == "The bird e" + "\u0301" * 1000 + " sat"
+    page.keyboard.press("Backspace")
+    assert area.input_value().endswith(" sa")
+    expect(page.locator("#live-status")).not_to_contain_text("marks")
+
+
 def test_a_folder_has_large_models_beside_it(tmp_path: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here `tales` is the large one; from disk it can only be chosen by hand."""
     monkeypatch.setattr(live, "LARGE", 200_000)
@@ -300,6 +314,54 @@ def test_a_live_report_opens_as_asked_and_its_text_can_be_changed(
         assert "live" in capsys.readouterr().err and not (tmp_path / "no.html").exists()
     with pytest.raises(SystemExit):
         main(["report", "--live"])
+
+
+BACKGROUND = """
+  let away = false, number = 0;
+  const frames = new Map(), ask = requestAnimationFrame.bind(window), cancel = cancelAnimationFrame.bind(window);
+  const post = Worker.prototype.postMessage;
+  window.asked = 0;
+  Worker.prototype.postMessage = function (...given) { window.asked += 1; post.apply(this, given); };
+  Object.defineProperty(document, "hidden", { get: () => away });
+  Object.defineProperty(document, "visibilityState", { get: () => (away ? "hidden" : "visible") });
+  window.requestAnimationFrame = (work) => (away ? (frames.set(--number, work), number) : ask(work));
+  window.cancelAnimationFrame = (one) => (one < 0 ? frames.delete(one) : cancel(one));
+  window.turn = (to) => {
+    away = to;
+    document.dispatchEvent(new Event("visibilitychange"));
+    if (!away) frames.forEach((work) => ask(work)), frames.clear();
+  };
+"""
+PICTURES = "() => [...document.querySelectorAll('#attnviz-view canvas.base')].map((one) => one.toDataURL())"
+
+
+def test_a_tab_in_the_background_does_what_it_was_asked_and_no_more(page: Page, file: Path) -> None:
+    """Browsers give such a tab no frames; it is up to date when it is looked at again."""
+    model, text = load("induction"), "Mr Dursley met Mrs Potts. Mr Dursley met"
+    page.add_init_script(BACKGROUND)
+    go(page, file, model="induction", text=text)
+    page.get_by_role("button", name="Say the likeliest 20").click()
+    expect(page.locator(".av-chip")).to_have_count(len(model.encode(text)) + 20)
+    page.wait_for_timeout(400)
+    expected = page.evaluate(PICTURES)
+    area = page.get_by_role("textbox", name="Text", exact=True)
+    before = paints(page)
+    area.fill("The fox")
+    settled(page, before)
+    page.evaluate("turn(true)")
+    before = paints(page)
+    area.fill(text)
+    settled(page, before)
+    assert page.locator(".av-chip").all_inner_texts() == list(model.encode(text).labels)
+    page.get_by_role("button", name="Say the likeliest 20").click()
+    expect(page.locator(".av-chip")).to_have_count(len(model.encode(text)) + 20)
+    asked = page.evaluate("asked")
+    page.wait_for_timeout(400)
+    assert page.evaluate("asked") == asked
+    page.evaluate("turn(false)")
+    page.wait_for_timeout(400)
+    assert page.evaluate("asked") == asked
+    assert page.evaluate(PICTURES) == expected
 
 
 LINK = """

@@ -6,6 +6,8 @@ import { textFor } from "./address.js";
 import { HeadsOff } from "./heads-off.js";
 import { NextWords } from "./next-words.js";
 
+const MOST_MARKS = 1000; // on one letter: more keep a browser busy for seconds, 100,000 for half a minute
+const PILES = new RegExp(`(\\p{M}{${MOST_MARKS}})\\p{M}+`, "gu");
 const STACKS = [
   ["self", "the decoder"],
   ["cross", "the decoder on the encoder"],
@@ -20,8 +22,10 @@ export class TextSide {
   constructor(page, examples) {
     this.page = page;
     this.answer = []; // tokens that were said after the text
+    this.lost = ""; // what the status says of a text that was not taken whole
     this.mounted = null;
     this.text = byId("live-text");
+    this.text.addEventListener("beforeinput", (event) => this.receive(event));
     this.text.addEventListener("input", () => this.type(this.text.value));
     this.stack = byId("live-stack");
     this.stack.replaceChildren(...STACKS.map(([value, title]) => el("option", { value }, title)));
@@ -52,7 +56,18 @@ export class TextSide {
 
   /* ---- what the visitor does -------------------------------------------------------------- */
 
-  type(text) {
+  /** Takes a text without the marks that no browser draws in time. @param {InputEvent} event */
+  receive(event) {
+    const { data } = event;
+    const fit = data?.replace(PILES, "$1");
+    if (!data || fit === data) return;
+    event.preventDefault();
+    this.text.setRangeText(fit, this.text.selectionStart, this.text.selectionEnd, "end");
+    this.type(this.text.value, `; of the marks on one letter the first ${MOST_MARKS.toLocaleString("en")} are here`);
+  }
+
+  type(text, lost = "") {
+    this.lost = lost;
     this.answer = [];
     this.page.change({ text });
   }
@@ -132,7 +147,7 @@ export class TextSide {
     byId("live-said").textContent = both ? said : "";
     this.stack.value = this.page.shown.stack;
     const left = cut ? `; ${cut.toLocaleString("en")} more do not fit` : "";
-    return `${tokens} of ${longest} tokens${left}`;
+    return `${tokens} of ${longest} tokens${left}${this.lost}`;
   }
 
   mountView(message) {
