@@ -4,7 +4,9 @@
 
 A time of a key goes from the input event to the frame that shows the result. In each round the page's key is timed and
 then torch's forward pass of the same text on one thread, so that a busy machine slows both. Medians, the least in
-brackets. The work of the main thread is processor time, in which other work on the machine does not count.
+brackets. The work of the main thread is processor time, in which other work on the machine does not count. Where it
+may (as root on Linux), typing and the keys of the bundled models are measured once more in a browser that runs before
+all other processes, as on a machine that has nothing else to do.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import torch
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -148,10 +151,10 @@ def keys(page: Page, model: Model, n: int) -> Keys:
     return Keys(statistics.median(ours[2:]), min(ours[2:]), statistics.median(torchs[2:]), ids[0].shape[1])
 
 
-def work_while_typing(browser: Browser, page: Page, text: str) -> tuple[float, float]:
+def work_while_typing(browser: Browser, page: Page, model: Model) -> tuple[float, float]:
     """Ms of processor time of the main thread while a text is typed: its longest task, the most between two frames."""
     browser.start_tracing(page=page, categories=["toplevel", "cc"])
-    page.evaluate("([text, pause]) => bench.typing(text, pause)", [text, 1000 / KEYS_A_SECOND])
+    page.evaluate(*typing_of(model))
     events = json.loads(browser.stop_tracing())["traceEvents"]
     names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
     drawn = [e for e in events if e["name"] == "ProxyMain::BeginMainFrame"]
@@ -166,6 +169,39 @@ def work_while_typing(browser: Browser, page: Page, text: str) -> tuple[float, f
             between[bisect_left(frames, e["ts"])] += took  # the frame's own task begins before it
             longest = max(longest, took)
     return longest, max(between)
+
+
+def put_first(browser: Browser) -> bool:
+    """Lets the browser's processes run before all others; false where that is not allowed."""
+    try:
+        for one in processes_of(browser):
+            for thread in Path(f"/proc/{one['id']}/task").iterdir():
+                os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        return False
+    return True
+
+
+def rows_before_all_others(browser: Browser, single: Path, bundled: Sequence[Model]) -> Iterator[tuple[str, ...]]:
+    """Rows of the table: the same again, before all other processes."""
+    page, _ = opened(browser, single.as_uri())
+    if not put_first(browser):
+        return
+    longest = max(page.evaluate(*typing_of(bundled[0])) for _ in range(3))
+    yield "before all others: Austen, longest frame", "64", "≤ 50 ms", f"{longest:.0f} ms"
+    for model in bundled:
+        page, _ = opened(browser, f"{single.as_uri()}#model={model.info.name}")
+        put_first(browser)
+        texts = texts_of(model, 64)
+        times = [page.evaluate("text => bench.key(text)", texts[turn % 3]) for turn in range(ROUNDS + 2)][2:]
+        measured = f"{statistics.median(times):.0f} ({min(times):.0f}) ms"
+        row, tokens = f"before all others: {model.info.title}, key to new picture", len(model.encode(texts[0]))
+        yield row, str(tokens), "≤ 50 ms", measured
+
+
+def typing_of(model: Model) -> tuple[str, list[object]]:
+    """What the page is to evaluate: a text of 64 tokens, typed."""
+    return "([text, pause]) => bench.typing(text, pause)", [text_of(model, 64), 1000 / KEYS_A_SECOND]
 
 
 def beside_table(browser: Browser, models: Sequence[tuple[Model, Sequence[int]]]) -> Table:
@@ -188,11 +224,16 @@ def beside_table(browser: Browser, models: Sequence[tuple[Model, Sequence[int]]]
     return table
 
 
+def processes_of(browser: Browser) -> list[dict[str, Any]]:
+    """This browser's processes, by id and type."""
+    found: list[dict[str, Any]] = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    return found
+
+
 def memory_of_tab(browser: Browser) -> float:
     """MB that this browser's largest renderer holds by itself."""
-    processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
     found = []
-    for one in processes:
+    for one in processes_of(browser):
         if one["type"] == "renderer":
             rollup = Path(f"/proc/{one['id']}/smaps_rollup").read_text()
             found.append(sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")))
@@ -223,14 +264,14 @@ def main() -> None:
             measured, ratio = found.row
             table.add_row(row, str(found.tokens), "≤ 50 ms", measured, f"{found.torch:.1f} ms", ratio)
         page, _ = opened(browser, single.as_uri())
-        longest = page.evaluate(
-            "([text, pause]) => bench.typing(text, pause)", [text_of(bundled[0], 64), 1000 / KEYS_A_SECOND]
-        )
+        longest = page.evaluate(*typing_of(bundled[0]))
         row = f"Austen, {KEYS_A_SECOND} keys a second: longest frame"
         table.add_row(row, "64", "≤ 50 ms", f"{longest:.0f} ms", "", "")
-        task, between = work_while_typing(browser, page, text_of(bundled[0], 64))
+        task, between = work_while_typing(browser, page, bundled[0])
         table.add_row("the same: work of the main thread between frames", "64", "≤ 50 ms", f"{between:.0f} ms", "", "")
         table.add_row("the same: its longest task", "64", "≤ 50 ms", f"{task:.0f} ms", "", "")
+        for cells in rows_before_all_others(browser, single, bundled[:3]):
+            table.add_row(*cells, "", "")
         browser.close()
         browser = launch(playwright)
         with serving(Path(folder) / "site") as address:
