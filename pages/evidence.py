@@ -3,7 +3,7 @@
 import streamlit as st
 
 from attnviz.web import shell
-from attnviz.web.evidence import parts, state, text, work
+from attnviz.web.evidence import parts, readout, state, text, work
 from attnviz.web.lesson import Lesson
 
 shell.ensure()
@@ -28,6 +28,7 @@ def evidence(timed: bool) -> None:
     parts.picture(lesson, shown, hides=hides)
     if not hides:
         parts.agreements(lesson, shown)
+        readout.readouts(lesson, shown)
     parts.tries(lesson)
     lesson.write_link(inputs)
     work.run_on(timed)

@@ -20,10 +20,10 @@ _QUESTIONS = (  # and what hides an answer until the guess
 _NAMES: dict[str, tuple[str, ...]] = {
     "lesson-sentence": (
         *("main", "agreement", "attention", "beams", "beyond", "branches", "cache", "card", "cells", "chosen"),
-        *("cost", "depth", "drift", "encoding", "first", "head", "hidden", "how", "kept", "leak", "lost"),
+        *("cost", "depth", "drift", "encoding", "first", "head", "hidden", "how", "kept", "leak", "lens", "lost"),
         *("measured", "most", "norm", "offset", "orders", "padding", "parts", "places", "programs", "reads"),
         *("repair", "sampling", "saturation", "sharpness", "sink", "start", "starved", "temperatures"),
-        *("variance", "wakes"),
+        *("variance", "wakes", "wrote"),
     ),
     "lesson-picture": (
         *("row", "temperature", "sampling", "variance", "saturation", "gradient", "masks", "leak", "padding"),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from attnviz import Model, load
-from attnviz.analysis import evidence, predictions, reruns
+from attnviz.analysis import attribution, evidence, predictions, reruns
 from attnviz.analysis.evidence import METHODS, Evidence
-from attnviz.formatting import number
+from attnviz.formatting import number, percent
 from attnviz.web import store
 from attnviz.web.evidence import text, work
 from attnviz.web.jobs import slices
@@ -40,7 +40,7 @@ def austen() -> Model:
 
 def rows(app: Page) -> list[list[str]]:
     """The table of correlations, as one cell each."""
-    (found,) = values(app, "attnviz_table")
+    (found,) = (one for one in values(app, "attnviz_table") if one["label"].startswith("Rank correlations"))
     return [[cell[0] for cell in row["cells"]] for row in found["rows"]]
 
 
@@ -109,6 +109,37 @@ def test_a_next_token_of_a_layer_with_integrated_gradients_reopens(austen: Model
     pasted = app.choose(typed="truth" * 100)
     assert "has 500 characters" in " ".join(one.value for one in pasted.caption)
     assert pasted.text_input(key="evidence.typed").value == "truth" * 100
+
+
+def test_who_wrote_the_logit_and_what_it_would_say_earlier(austen: Model) -> None:
+    app, trace = opened("evidence", model="austen", text=NOVEL), austen.run(NOVEL)
+    assert trace.logits is not None
+    row, logits = trace.lengths[0] - 1, trace.logits[0, -1]
+    target = int(logits.argmax())
+    label = austen.tokenizer.encoding([target]).labels[0]
+    assert f"add up to the logit of “{label}” as the next token" in app.prose
+    assert f"{number(float(logits[target]))}. Most comes from " in app.prose
+    tables = {one["label"]: one["rows"] for one in values(app, "attnviz_table")}
+    parts = attribution.logit_parts(austen.transformer, trace, row, target)
+    largest = int(parts.terms.abs().argmax())
+    assert tables["Who wrote it"][0]["cells"] == [
+        [str(parts.parts[largest])],
+        [text.signed(float(parts.terms[largest]))],
+    ]
+    lens = attribution.logit_lens(austen.transformer, trace, row).double().softmax(dim=-1)
+    stops = tables["What the model would say if it stopped earlier"]
+    assert [line["cells"][3][0] for line in stops] == [percent(float(share)) for share in lens[:, target]]
+    assert stops[-1]["cells"][:2] == [["after layer 3"], [label]] and stops[0]["cells"][0] == ["before layer 0"]
+    (link,) = [one.proto for one in app.get("page_link") if one.proto.label.startswith("What is layer")]
+    assert "model=austen" in link.query_string
+    assert "Which part of the model wrote it?" not in [one.value for one in opened("evidence").header]  # an embedding
+
+
+def test_from_where_on_a_model_would_say_it() -> None:
+    assert text.on_the_way("a", ["b", "a", "b", "a", "a"]) == "Stopped after layer 2, it would say “a” too."
+    assert text.on_the_way("a", ["a", "a"]) == "Stopped before layer 0, it would say “a” too."
+    assert text.on_the_way("a", ["a", "b", "a"]) == "Only its last layer makes “a” the likeliest."
+    assert text.on_the_way("a", ["a", "b"]) == "At its end the model says “b”."
 
 
 @pytest.mark.parametrize("method", ["erasure", "flow", pytest.param("integrated", marks=pytest.mark.nightly)])

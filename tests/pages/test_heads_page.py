@@ -102,6 +102,15 @@ def test_the_score_is_split_over_what_wrote_it(page: Page) -> None:
     assert best.key != best.query
 
 
+def test_the_head_that_a_score_was_written_by_is_one_click_away() -> None:
+    app = opened("heads", model="induction", layer=1, head=3)
+    (first,) = [table for table in values(app, "attnviz_table") if table["label"].startswith("Written into the key")]
+    wrote = first["rows"][0]["cells"][0][0]
+    assert wrote == "layer 0, head 4"  # the head before
+    app.press(f"What is {wrote} for?")
+    assert (app.link["layer"], app.link["head"]) == ("0", "4") and "Layer 0, head 4" in app.prose
+
+
 def test_on_the_readers_text(minilm: Model) -> None:
     app = opened("heads", on="text", layer=3, head=3)
     found = cards.of_trace(minilm, minilm.run(SENTENCE))

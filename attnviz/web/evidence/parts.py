@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from attnviz import figures
-from attnviz.analysis import agreement, erasure, evidence, flow, gradients
+from attnviz.analysis import agreement, attribution, erasure, evidence, flow, gradients
 from attnviz.analysis.evidence import METHODS, Method
 from attnviz.formatting import token_name
 from attnviz.web import cache, shell
@@ -30,7 +30,8 @@ FORMULA = r"""\begin{aligned}
 SOURCE = (
     "Rollout, flow: Abnar and Zuidema 2020. ‖αv‖: Kobayashi et al. 2020. Gradient × attention: Serrano and Smith 2019. "
     "Integrated gradients: Sundararajan et al. 2017. Erasure: Li et al. 2016. Whether attention explains: Jain and "
-    "Wallace 2019; Wiegreffe and Pinter 2019. Embeddings: Crabbé and van der Schaar 2022."
+    "Wallace 2019; Wiegreffe and Pinter 2019. Embeddings: Crabbé and van der Schaar 2022. Who wrote it: Elhage et al. "
+    "2021. Logit lens: nostalgebraist 2020."
 )
 MOST_OPTIONS = 4
 TICK = 0.3  # seconds between two slices of work
@@ -175,4 +176,5 @@ def tries(lesson: Lesson[Settings]) -> None:
 
 def behind(lesson: Lesson[Settings]) -> None:
     """The formulas and the code."""
-    lesson.behind(FORMULA, SOURCE, erasure.erased, gradients.gradient_attention, flow.most_flow, agreement.spearman)
+    ran = erasure.erased, gradients.gradient_attention, flow.most_flow, agreement.spearman
+    lesson.behind(FORMULA, SOURCE, *ran, attribution.logit_parts, attribution.logit_lens)

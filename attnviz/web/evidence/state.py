@@ -118,10 +118,11 @@ def _offers(
         target = pieces[0][0]
     if target not in targets:
         targets.append(target)
-    return target, tuple(Offer(one, _name(model, first, one), float(row[one])) for one in targets)
+    return target, tuple(Offer(one, name_of(model, first, one), float(row[one])) for one in targets)
 
 
-def _name(model: Model, prediction: Prediction, target: int) -> str:
+def name_of(model: Model, prediction: Prediction, target: int) -> str:
+    """A token or class as a person reads it."""
     if prediction.kind == "class":
         return model.classes[target] if target < len(model.classes) else f"class {target}"
     return model.tokenizer.encoding([target]).labels[0]

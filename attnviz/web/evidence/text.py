@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from attnviz.analysis import agreement
 from attnviz.analysis.agreement import Correlation
+from attnviz.analysis.attribution import LogitParts
 from attnviz.analysis.evidence import Method
 from attnviz.analysis.gradients import Integrated
 from attnviz.formatting import number, percent, token_name
@@ -37,6 +38,10 @@ COLOURS = (
 ORDERS = (
     "Each measure’s order of the tokens, by size, against that of the erasures. Intervals take tokens for independent, "
     "which those of one text are not quite."
+)
+READOUT = (
+    "The last norm is taken as this run computed it, so that the parts add up. Stopped: what the same norm and readout "
+    "make of the vector as it then stands, though a model is trained to be read at its end alone (logit lens)."
 )
 FEW = "no rank correlation of fewer than four is meaningful."
 
@@ -209,3 +214,35 @@ def pieces(shown: Shown) -> str:
 def too_long(length: int, most: int) -> str:
     """That what was typed is no token."""
     return f"What you typed has {length:,} characters; a token of at most {most} is read. Until then it is left out."
+
+
+def wrote(shown: Shown, parts: LogitParts) -> str:
+    """Of how many parts the logit is the sum, and which is the largest."""
+    terms = parts.terms.tolist()
+    largest = max(range(len(terms)), key=lambda i: abs(terms[i]))
+    return (
+        f"{len(terms)} parts of the model add up to the logit of {asked(shown)}, {number(parts.logit)}. "
+        f"Most comes from {parts.parts[largest]}: {signed(terms[largest])}."
+    )
+
+
+def on_the_way(name: str, said: Sequence[str]) -> str:
+    """From where on the model would say what is asked about; `said`: before each layer, and at its end."""
+    if said[-1] != name:
+        return f"At its end the model says “{said[-1]}”."
+    since = len(said) - 1
+    while since and said[since - 1] == name:
+        since -= 1
+    if since == len(said) - 1:
+        return f"Only its last layer makes “{name}” the likeliest."
+    return f"Stopped {stop(since)}, it would say “{name}” too."
+
+
+def stop(state: int) -> str:
+    """Where the model is read, counted from before its first layer."""
+    return f"after layer {state - 1}" if state else "before layer 0"
+
+
+def not_split(why: str) -> str:
+    """Where the logit is not told as a sum."""
+    return f"Its logit is not split into parts here: {why}."

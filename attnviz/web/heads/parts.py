@@ -313,6 +313,9 @@ def reads_from(lesson: Lesson[Settings], shown: Shown) -> None:
             rows.append(("added", (("what positions add to scores",), (cards_text.signed(found.added),))))
         with column:
             table(title, ((title, ""), ("of the score", "number")), rows, key=f"heads-reads-{number}")
+            if (head := next((part for part, _ in largest if part.kind == "head"), None)) is not None:
+                place = {"layer": head.layer, "head": head.head, "example": 0}
+                st.button(f"What is {head} for?", on_click=lesson.choose, kwargs=place, key=f"heads-from-{number}")
     st.caption(cards_text.SPLIT)
 
 
