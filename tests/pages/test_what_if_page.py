@@ -107,6 +107,22 @@ def test_the_sentences_are_the_librarys_numbers(page: Page) -> None:
     assert table[0][2:] == [[number(cells[0].cut)], [number(cells[0].blocked)]]
 
 
+def test_a_head_is_changed_at_one_token() -> None:
+    induction = next(one for one in PRESETS if one.label == "Induction: which word is copied?")
+    model, here, other = library(induction)
+    salt = here.encodings[0].labels.index("salt")
+    app = at(induction, at=salt, layer=0, head=4)
+    outcome = Lead(*(model.encode(word).ids[-1] for word in (" salt", " star")))
+    before = patching.base(model.transformer, here, outcome)
+    (first, *_) = patching.heads(model.transformer, here, outcome, other=other, at=[salt])
+    after = float(first.values[4])
+    assert after != before
+    numbers_now = f"the lead of “salt” over “star” is {number(after)} instead of {number(before)}"
+    assert f"With this head given its output on the other text at “salt”, {numbers_now}" in app.prose
+    assert app.link["at"] == str(salt) and opened("what_if", **app.link).prose == app.prose
+    assert "at" not in app.choose(at=-1).link and "at “salt”" not in app.prose
+
+
 def test_a_click_chooses_a_head() -> None:
     app = at(AUSTEN)
     app.session_state["what-if:clicked"] = (3, 0)

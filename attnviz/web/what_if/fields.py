@@ -49,8 +49,15 @@ def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
         "Every head, one at a time", state.HOWS, key=lesson.key("how"), format_func=text.HOWS.__getitem__, required=True
     )
     st.caption(text.EXPLAINS[lesson.settings().how])
+    left, right, _ = st.columns([1, 1, 1])
+    if not two:
+        labels = state.encoding(inputs.model, inputs.text).labels
+        if lesson.settings().at >= len(labels):
+            lesson.choose(at=-1)
+        names = {-1: "every token"} | {position: f"{position} {one}" for position, one in enumerate(labels)}
+        left.selectbox("Changed at", list(names), key=lesson.key("at"), format_func=names.__getitem__)
     if lesson.settings().how == "scale":
-        st.slider("Factor", 0.0, 2.0, step=0.1, key=lesson.key("factor"), width=320)
+        (left if two else right).slider("Factor", 0.0, 2.0, step=0.1, key=lesson.key("factor"))
     offers = state.measures(inputs.model)
     if lesson.settings().measure not in offers:
         lesson.choose(measure=offers[0])

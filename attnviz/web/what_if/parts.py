@@ -65,7 +65,9 @@ def summary(lesson: Lesson[Settings], shown: Shown) -> None:
         y, x = map(int, np.unravel_index(int(np.nanargmax(np.abs(found.effects))), found.heads.shape))
         where, n_heads = text.head(found.sites[y], x, alone=shown.alone), int(np.isfinite(found.heads).sum())
         sizes = exp.measure, shown.name, exp.how, exp.factor, where, n_heads
-        lesson.sentence(text.summary(*sizes, found.base, float(found.heads[y, x]), found.other), part="most")
+        lesson.sentence(
+            text.summary(*sizes, found.base, float(found.heads[y, x]), found.other, at=shown.at), part="most"
+        )
         own = float(found.heads[shown.row, shown.head])
         if (shown.row, shown.head) != (y, x) and np.isfinite(own):
             st.text(text.chosen(exp.measure, shown.where, found.base, own, shown.rank, n_heads))
@@ -210,7 +212,7 @@ def one_head(lesson: Lesson[Settings], shown: Shown) -> None:
     lesson.section(f"{shown.where[:1].upper()}{shown.where[1:]}")
     after = float(found.heads[shown.row, shown.head])
     values = exp.measure, shown.name, exp.how, exp.factor, found.base, after, shown.rank, int(found.heads.size)
-    lesson.sentence(text.one_head(*values), part="head")
+    lesson.sentence(text.one_head(*values, at=shown.at), part="head")
     left, right = st.columns(2, gap="large")
     with left:
         rows = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attnviz.analysis import patching
+from attnviz.formatting import token_name
 from attnviz.web.what_if import text
 from attnviz.web.what_if.state import Experiment
 from attnviz.web.what_if.sweep import Found
@@ -34,6 +35,11 @@ class Shown:
     def where(self) -> str:
         """The chosen head in a sentence."""
         return text.head(self.found.sites[self.row], self.head, alone=self.alone)
+
+    @property
+    def at(self) -> str:
+        """The token at which heads are changed; "" for every one."""
+        return "" if self.exp.at < 0 else token_name(self.labels, self.exp.at)
 
     @property
     def rank(self) -> int:

@@ -30,6 +30,7 @@ class Settings:
     answer: str = ""
     how: str = "patch"
     factor: float = 0.5
+    at: int = -1  # every token
     measure: str = ""
     token: str = ""
     versus: str = ""
@@ -43,7 +44,12 @@ class Settings:
             raise InvalidParameterError(f"how={self.how!r}, measure={self.measure!r} or place={self.place!r}")
         if not 0 <= self.factor <= 2:
             raise InvalidParameterError(f"factor={self.factor} is not 0 … 2")
-        if not -1 <= self.position <= 512 or not 0 <= self.layer <= 512 or not 0 <= self.head <= 512:
+        if (
+            min(self.position, self.at) < -1
+            or max(self.position, self.at) > 512
+            or not 0 <= self.layer <= 512
+            or not 0 <= self.head <= 512
+        ):
             raise InvalidParameterError("position, layer or head is out of range")
         if max(map(len, (self.other, self.answer))) > shell.TYPED or max(map(len, (self.token, self.versus))) > 100:
             raise InvalidParameterError("a text is too long")
@@ -60,6 +66,7 @@ class Experiment:
     hidden: int  # the position that is hidden in both; -1 for none
     how: str
     factor: float
+    at: int  # the token at which heads are changed; -1 for every one
     measure: str
     position: int
     token: int
@@ -69,6 +76,11 @@ class Experiment:
     def change(self) -> How:
         """As the library takes it."""
         return self.factor if self.how == "scale" else self.how  # type: ignore[return-value]
+
+    @property
+    def tokens(self) -> tuple[int, ...] | None:
+        """Where heads are changed, likewise."""
+        return None if self.at < 0 else (self.at,)
 
 
 def is_pair_model(name: str) -> bool:
@@ -175,6 +187,7 @@ def experiment(lesson: Lesson[Settings], inputs: shell.Inputs) -> Experiment:
         hidden,
         settings.how,
         settings.factor if settings.how == "scale" else 1.0,
+        settings.at if not two and settings.at < len(encoding(name, inputs.text)) else -1,
         measure,
         position,
         token,

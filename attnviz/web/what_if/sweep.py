@@ -78,7 +78,7 @@ def run_on() -> None:
 def _steps(exp: Experiment) -> Generator[HeadRow | StreamRow | int, None, None]:
     model, here, other = pair(exp)
     measured = outcome(exp)
-    yield from patching.heads_in_steps(model.transformer, here, measured, exp.change, other=other)
+    yield from patching.heads_in_steps(model.transformer, here, measured, exp.change, other=other, at=exp.tokens)
     if other is not None:
         yield from patching.stream_in_steps(model.transformer, here, other, measured)
 
@@ -120,7 +120,7 @@ def bases(exp: Experiment) -> tuple[float, float]:
 def by_gradient(exp: Experiment) -> np.ndarray:
     """Attribution patching of every head: (places, H)."""
     model, here, other = pair(exp)
-    effects = patching_gradient.heads(model.transformer, here, outcome(exp), exp.change, other=other)
+    effects = patching_gradient.heads(model.transformer, here, outcome(exp), exp.change, other=other, at=exp.tokens)
     found: np.ndarray = effects.numpy()
     return found
 

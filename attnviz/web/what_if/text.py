@@ -147,10 +147,20 @@ def measured(measure: str, name: str, base: float, other: float) -> str:
 
 
 def summary(
-    measure: str, name: str, how: str, factor: float, where: str, n_heads: int, base: float, after: float, other: float
+    measure: str,
+    name: str,
+    how: str,
+    factor: float,
+    where: str,
+    n_heads: int,
+    base: float,
+    after: float,
+    other: float,
+    *,
+    at: str = "",
 ) -> str:
     """Which head's change does most."""
-    does = does_when(how, factor)
+    does = does_when(how, factor, at)
     if value(measure, after) == value(measure, base):
         return f"None of {n_heads} heads, when {does}, visibly changes {name}: it stays {value(measure, base)}."
     way = ""
@@ -162,9 +172,9 @@ def summary(
     )
 
 
-def does_when(how: str, factor: float) -> str:
+def does_when(how: str, factor: float, at: str = "") -> str:
     """What is done to a head."""
-    return DOES.get(how, f"multiplied by {factor:g}")
+    return DOES.get(how, f"multiplied by {factor:g}") + (f" at “{at}”" if at else "")
 
 
 def chosen(measure: str, where: str, base: float, after: float, rank: int, n_heads: int) -> str:
@@ -173,9 +183,11 @@ def chosen(measure: str, where: str, base: float, after: float, rank: int, n_hea
     return f"The chosen head, {where}, changes it by {by}: number {rank} of {n_heads} by size."
 
 
-def one_head(measure: str, name: str, how: str, factor: float, base: float, after: float, rank: int, n: int) -> str:
+def one_head(
+    measure: str, name: str, how: str, factor: float, base: float, after: float, rank: int, n: int, *, at: str = ""
+) -> str:
     """What the chosen head's change does."""
-    does = does_when(how, factor)
+    does = does_when(how, factor, at)
     if np.isnan(after):
         return f"The run with this head {does} is still to come."
     was, now, by = compared(measure, base, after)
