@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.driver import QUIET, Open, at_widths, picture, query_of, seen, sentence, sideways, visiting
+from tests.e2e.driver import QUIET, Open, at_widths, query_of, seen, sentence, sideways, visiting
 
 CHIPS = ".av-writer .av-chip:not(.next)"
 NEXT = ".av-writer ol button"
@@ -81,7 +81,7 @@ def test_the_link_gives_the_same_text_in_a_new_context(visit: Open) -> None:
     begun = 3
     expect(page.locator(CHIPS)).to_have_count(begun + 20)
     page.get_by_role("button", name="Attention at 4: every head looks at more").click()
-    expect(picture(page, "temperatures").locator("figcaption")).to_contain_text("τ = 4 inside")
+    expect(sentence(page, "temperatures")).to_contain_text("With τ = 4, ")
     page.wait_for_url("**inside=4**")
     page.wait_for_selector(QUIET)
     again = visit(query_of(page))
