@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attnviz.web import first_paint
+from attnviz.web import first_paint, page_style
 from attnviz.web.headers import App, Message
 
 ROOT = b'<div id="root">'  # where the browser draws the app
@@ -60,4 +60,4 @@ class EmptyPage:
 def with_first_paint(page: bytes, path: str) -> bytes:
     """A page of the server's, with what is coming if it is the empty one."""
     coming = first_paint.html("attnviz") if path.strip("/") else first_paint.html(first_paint.EXPLORE, "beside")
-    return page.replace(ROOT, ROOT + (coming + STYLE).encode(), 1)
+    return page.replace(ROOT, page_style.early_style_sheet().encode() + ROOT + (coming + STYLE).encode(), 1)

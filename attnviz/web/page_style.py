@@ -56,9 +56,15 @@ def key(kind: str, name: str = "") -> str:
 
 @cache
 def style_sheet() -> str:
-    """`page.css` as an element of HTML, with the whole classes in it."""
+    """`page.css` as an element of HTML, with the whole classes in it, and what holds before it comes."""
     text = Path(__file__).with_name("page.css").read_text()
-    return f"<style>{re.sub(r'[.]any-([a-z-]+)', lambda kind: _classes(kind[1]), text)}</style>"
+    return f"<style>{re.sub(r'[.]any-([a-z-]+)', lambda kind: _classes(kind[1]), text)}</style>{early_style_sheet()}"
+
+
+@cache
+def early_style_sheet() -> str:
+    """`unfinished.css` as an element of HTML: the server may send it with the empty page."""
+    return f"<style>{Path(__file__).with_name('unfinished.css').read_text('utf-8')}</style>"
 
 
 def section_mark(section: str, sections: Sequence[str]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.driver import Open, sideways, still, visiting
 
@@ -26,7 +27,35 @@ BEYOND = """() => {
   look(document.querySelector("[data-testid=stMain]"));
   return found;
 }"""
+# Sentences of lessons that a sheet may end with although their picture follows: between the box around one and that
+# around the next, down to the picture, a break has to be avoided.
+PARTED = """() => {
+  const all = [...document.querySelectorAll("[data-testid=stMain] .stElementContainer")];
+  const parts = all.filter(part => part.checkVisibility());
+  const keeps = box => {
+    for (let last = box; last; last = last.lastElementChild)
+      if (getComputedStyle(last).breakAfter === "avoid" || !last.checkVisibility()) return true;
+    return false;
+  };
+  const avoids = (box, other) => {
+    while (!box.parentElement.contains(other)) box = box.parentElement;
+    if (getComputedStyle(box.parentElement).display === "flex") return true;  // beside each other
+    while (keeps(box) && !box.contains(other)) box = box.nextElementSibling;
+    return box.contains(other);
+  };
+  const isPicture = part => part.matches("[class*=st-key-lesson-picture]") || part.querySelector("[data-av-matrix]");
+  const isBetween = part => part.querySelector("[data-testid=stCaptionContainer]") || !part.offsetHeight;
+  return parts.flatMap((part, i) => {
+    if (!part.closest("[class*=st-key-lesson-sentence]") || !part.offsetHeight) return [];
+    let at = i + 1;
+    while (parts[at] && isBetween(parts[at]) && !isPicture(parts[at])) at++;
+    if (!parts[at] || !isPicture(parts[at])) return [];
+    const steps = parts.slice(i, at).every((one, k) => avoids(one, parts[i + k + 1]));
+    return steps ? [] : [part.textContent];
+  });
+}"""
 SHEET = (703, 1032)  # an A4 page within margins of 12 mm, in CSS pixels
+UNFINISHED = "getComputedStyle(document.querySelector('.stMainBlockContainer'), '::before').content"
 
 
 def ready(page: Page) -> None:
@@ -210,6 +239,58 @@ def test_a_print_by_the_browser_draws_what_waits_for_an_idle_moment(page_of: Ope
     assert charts.evaluate_all(undrawn) > 0
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert charts.evaluate_all(undrawn) == 0
+
+
+def test_a_page_that_is_printed_too_soon_says_so(page_of: Open) -> None:
+    held: list[Route] = []
+    hold = lambda page: page.route("**/*plotly*", lambda route: held.append(route))  # noqa: E731
+    page = page_of("softmax?revealed=1", prepare=hold)
+    page.locator(".av-chart-plot").first.wait_for(state="attached")
+    page.emulate_media(media="print")
+    assert "Printed before all of this page was there" in page.evaluate(UNFINISHED)
+    held.pop(0).continue_()
+    page.emulate_media(media="screen")
+    page.locator(".js-plotly-plot").first.wait_for()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.evaluate(UNFINISHED) == "none"
+
+
+@pytest.mark.parametrize("name", ["encoder_block", "positions"])
+def test_no_sentence_parts_from_its_picture_on_paper(page_of: Open, name: str) -> None:
+    page = page_of(f"{name}?revealed=1", size=(1280, 720))
+    page.locator(".js-plotly-plot").first.wait_for()
+    on_paper(page)
+    assert page.evaluate(PARTED) == []
+
+
+def test_nothing_to_press_is_on_paper(page_of: Open) -> None:
+    pressed = {
+        "step_by_step": ".aw-move, .aw-full .av-link",
+        "vision": ".ad-tools, .ad-examples, .ap-tools",
+        "positions": ".stRadio",
+        "glossary": ".search",
+        "models": ".av-table input, .av-anatomy summary",
+    }
+    for name, parts in pressed.items():
+        page = page_of(f"{name}?revealed=1", size=(1280, 720))
+        page.locator(parts).first.wait_for(state="attached")
+        page.emulate_media(media="print")
+        assert page.locator(parts).locator("visible=true").count() == 0, name
+
+
+def test_explore_has_room_on_one_sheet_and_a_diagram_beside_its_title(page_of: Open) -> None:
+    page = page_of("", size=(1280, 800))
+    page.locator(".av-matrix canvas.over").first.wait_for()
+    still(page)
+    assert len(re.findall(rb"/Type /Page\b", page.pdf(prefer_css_page_size=True))) == 1
+    page.goto(page.url.split("?")[0] + "models?revealed=1")
+    page.locator(".av-anatomy svg").wait_for()
+    on_paper(page)
+    title = page.get_by_role("heading", name="What is MiniLM made of?").bounding_box()
+    diagram = page.locator(".av-anatomy figure").bounding_box()
+    assert title is not None and diagram is not None
+    assert diagram["y"] + diagram["height"] - title["y"] <= 0.9 * SHEET[1]
 
 
 # ---- pictures ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from attnviz.web.replay import curves as over_steps
 from attnviz.web.replay import state, text
 from attnviz.web.replay.state import Moment, Settings
 
-CURVES, TITLE, SWITCH = 570, 32, 150  # px
+CURVES, TITLE, SWITCH = 556, 32, 150  # px
 FORMULA = (
     r"\begin{aligned}&\text{on the word that followed last time}=\frac1P\sum_{i=P+1}^{2P}A_{i,\,i-P+1}\\"
     r"&\text{on the previous word}=\frac1{2P-1}\sum_{i=2}^{2P}A_{i,\,i-1}\end{aligned}"

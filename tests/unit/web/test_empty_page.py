@@ -11,7 +11,7 @@ import pytest
 import streamlit
 
 from attnviz.inputs.assets import APP
-from attnviz.web import first_paint
+from attnviz.web import first_paint, page_style
 from attnviz.web.empty_page import EmptyPage
 from tests.support.readers import done
 
@@ -44,7 +44,7 @@ def answered(path: str, accept: bytes, page: bytes = PAGE) -> tuple[dict[bytes, 
 def test_the_empty_page_shows_what_is_coming_where_the_app_will_stand(path: str, title: str) -> None:
     headers, body, heard = answered(path, b"text/html,application/xhtml+xml")
     before, after = body.split(b'<div id="root">')
-    assert before == PAGE.split(b'<div id="root">')[0]
+    assert before == PAGE.split(b'<div id="root">')[0] + page_style.early_style_sheet().encode()
     assert f"<b>{title}</b>".encode() in after and after.endswith(PAGE.split(b'<div id="root">')[1])
     assert headers[b"content-length"] == str(len(body)).encode()
     assert heard == [b"accept"]  # what comes compressed could not be written into

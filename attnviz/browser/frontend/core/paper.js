@@ -1,18 +1,18 @@
 /* paper.js: a page on paper. It is laid out as wide as a sheet, and charts are drawn anew for that; style sheets hide
    what paper has no use for. */
 
+const [SHEET, NEARLY] = [1032, 860]; // px: how high a sheet of A4 is within its margins, and most of it
 const NO_NEWS = 2000; // ms after which a browser that reports no end of printing is taken to have printed
-// What lays itself out, and takes time for it.
-const PAINTED = ".stElementContainer:not(.st-key-page-tools) [data-testid=stBidiComponentIsolated], #attnviz-view";
+const VIEWS = "[data-testid=stBidiComponentIsolated], #attnviz-view";
+const PAINTED = "canvas, .aw"; // in what lays itself out, and takes time for it
 
 const onPaper = () => document.documentElement.classList.contains("av-printing");
 
 /** The views of the page, with how wide they are. @returns {[HTMLElement, number][]} */
 const paintedViews = () =>
-  [...document.querySelectorAll(PAINTED)].map((view) => [
-    /** @type {HTMLElement} */ (view),
-    view.getBoundingClientRect().width,
-  ]);
+  [...document.querySelectorAll(VIEWS)]
+    .filter((view) => (view.shadowRoot ?? view).querySelector(PAINTED))
+    .map((view) => [/** @type {HTMLElement} */ (view), view.getBoundingClientRect().width]);
 
 /** Lays the page out for paper, or for the screen again; charts listen for it. */
 function layOut(forPaper) {
@@ -20,12 +20,16 @@ function layOut(forPaper) {
   dispatchEvent(new Event("av-paper"));
 }
 
-/** A view that has no time to lay itself out anew stays as it is, and smaller. */
+/** A view that has no time to lay itself out anew stays as it is, and smaller, with room for a line below it. */
 function shrink(view, before) {
   const around = view.closest(".stBidiComponent") ?? view.parentElement,
     room = around.getBoundingClientRect().width;
   if (!before || room >= before) return;
-  Object.assign(view.style, { width: `${before}px`, zoom: String(room / before) });
+  view.style.width = `${before}px`;
+  const { height } = view.getBoundingClientRect(),
+    zoom = room / before,
+    nearlyFills = height * zoom > NEARLY && height * zoom < SHEET;
+  view.style.zoom = String(nearlyFills ? NEARLY / height : zoom);
 }
 
 const COMING = "[data-testid=stSkeleton], [data-testid=stApp][data-test-script-state=running]";

@@ -254,14 +254,14 @@ export class ProvenanceView {
   settle(now = false) {
     const cell = this.state.path.at(-1),
       owner = ownerHead(this.provenance, cell),
-      head = this.head(),
-      elsewhere = isElsewhere(this.provenance, cell);
+      head = this.head();
     if (owner !== null) this.state.head = owner;
     this.aim(cell);
     this.previewed = null;
     if (head !== this.head()) drawThumbs(this);
     this.draw();
-    this.send(now || elsewhere);
+    this.height.forget(); // a lower step leaves no empty stretch
+    this.send(now || isElsewhere(this.provenance, cell));
   }
 
   speak(text) {
