@@ -20,8 +20,15 @@ first_look = seen("replay", ready)
 
 
 def test_the_dial_goes_through_the_training_and_play_to_its_end(visit: Open) -> None:
-    page = visit()
-    page.locator(DIAL).focus()
+    page = visit("?step=161")
+    dial = page.locator(DIAL)
+    expect(dial).to_have_js_property("value", "161")  # as on the axis of the picture, which ends at 800
+    expect(dial).to_have_attribute("max", "800")
+    dial.fill("170")  # between two checkpoints
+    expect(dial).to_have_js_property("value", "161")
+    dial.focus()
+    page.keyboard.press("ArrowRight")
+    expect(dial).to_have_js_property("value", "186")
     page.keyboard.press("Home")
     expect(sentence(page)).to_contain_text("Before any training")
     page.keyboard.press("End")

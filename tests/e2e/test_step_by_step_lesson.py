@@ -167,6 +167,20 @@ def test_what_stands_below_keeps_its_place(hand: Page) -> None:
     assert tops == tops[:1] * 3
 
 
+def test_a_far_higher_step_leaves_no_empty_stretch_and_the_page_stays(dark: Page) -> None:
+    go(dark, "scores")
+    view = dark.locator(".aw")
+    high = view.evaluate("e => e.offsetHeight")
+    dark.locator("[data-testid=stMain]").evaluate("e => (e.scrollTop = 300)")
+    place = "e => [e.getBoundingClientRect().top, document.querySelector('.stMain').scrollTop]"
+    before = view.evaluate(place)
+    dark.locator('[data-step="x"]').evaluate("e => e.click()")
+    expect(dark.locator('[data-step="x"]')).to_have_attribute("aria-selected", "true")
+    assert view.evaluate("e => e.offsetHeight") <= high - 400
+    assert view.evaluate(place) == before
+    go(dark, "scores")
+
+
 def test_a_weight_is_changed_and_everything_after_it(visit: Open) -> None:
     page = visit("?step=q")
     cell(page, "W_Q:1:0").click()

@@ -37,6 +37,7 @@ def dial(
     marks: Mapping[T, str] | None = None,
     at: str = "",
     play: bool = False,
+    to_scale: bool = False,
 ) -> T:
     """Draws a slider over `options` and returns the chosen one.
 
@@ -46,6 +47,7 @@ def dial(
             A number that is no option stands at the nearest one, anything else at the first.
         marks: words under the track, by option.
         at: names this dial where several on a page hold the same value; they move together.
+        to_scale: the options are whole numbers in ascending order, and stand along the track as they do on an axis.
         play: offers to go through the options by itself, each step when the page has shown the one before.
 
     Every step of a drag, and every key, reruns the fragment around it. Where all texts are numbers, one may also be
@@ -62,6 +64,7 @@ def dial(
             "marks": [[options.index(option), text] for option, text in (marks or {}).items()],
             "number": bridge.reported_fields(own, "moved").get("number", 0),
             "play": play,
+            "places": list(options) if to_scale else None,
             "typed": all(map(_is_number_text, texts)),
         },
         key=own,

@@ -45,12 +45,13 @@ def course(lesson: Lesson[Settings], now: Moment) -> None:
 def steps(lesson: Lesson[Settings], now: Moment) -> None:
     """The dial over the training."""
     dial(
-        "Training step (checkpoints are closer together early on)",
+        f"Training step (the nearest of {len(now.replay.steps)} checkpoints)",
         now.replay.steps,
         key=lesson.key("step"),
         format_func="{:,}".format,
         marks=text.marks(now.replay, lesson.revealed("form")),
         play=True,
+        to_scale=True,
     )
 
 

@@ -142,4 +142,5 @@ def title(replay: Replay, without: Sequence[Scores] | None) -> str:
 def marks(replay: Replay, revealed: bool) -> dict[int, str]:
     """Words under the dial; where the head forms only once that is `revealed`."""
     forms = {replay.steps[replay.forming]: "the head forms"} if revealed else {}
-    return {replay.steps[0]: "untrained", **forms, replay.steps[-1]: "trained"}
+    first, last = replay.steps[0], replay.steps[-1]
+    return {first: f"{first:,}", **forms, last: f"{last:,} steps"}

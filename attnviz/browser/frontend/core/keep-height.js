@@ -1,12 +1,20 @@
 /* keep-height.js: an element that stays as high as it has been, so that what stands below it does not move. */
 
+const STRETCH = 200; // px of empty room that a reader takes for a fault of the page
+
 const scrolledArea = () => document.querySelector("[data-testid=stMain]") ?? document.scrollingElement;
 
-/** Takes away the room that an element does not need, but for what would move the page under the pointer. */
+/** Takes away a long empty stretch, but for what would move the page under the pointer. */
 function giveBack(root) {
   const area = scrolledArea(),
-    place = area.scrollTop;
+    place = area.scrollTop,
+    [kept, height] = [root.style.minHeight, root.offsetHeight];
   root.style.minHeight = "";
+  if (height - root.offsetHeight <= STRETCH) {
+    root.style.minHeight = kept;
+    area.scrollTop = place;
+    return;
+  }
   const missing = Math.ceil(place + area.clientHeight - area.scrollHeight); // the page would scroll by itself
   if (missing <= 0) return;
   root.style.minHeight = `${root.offsetHeight + missing}px`;
@@ -14,7 +22,8 @@ function giveBack(root) {
 }
 
 /**
- * Keeps `root` as high as it has been at its width. `forget` lets it shrink once, `stop` ends it.
+ * Keeps `root` as high as it has been at its width. `forget` lets it shrink once, `giveBack` where much of it is empty,
+ * `stop` ends it.
  * @param {HTMLElement} root Its box-sizing is border-box.
  */
 export function keepHeight(root) {
@@ -26,5 +35,9 @@ export function keepHeight(root) {
     width = root.offsetWidth;
   });
   observer.observe(root);
-  return { forget: () => giveBack(root), stop: () => observer.disconnect() };
+  return {
+    forget: () => (style.minHeight = ""),
+    giveBack: () => giveBack(root),
+    stop: () => observer.disconnect(),
+  };
 }

@@ -260,7 +260,7 @@ export class ProvenanceView {
     this.previewed = null;
     if (head !== this.head()) drawThumbs(this);
     this.draw();
-    this.height.forget(); // a lower step leaves no empty stretch
+    this.height.giveBack(); // of a step that was far higher
     this.send(now || isElsewhere(this.provenance, cell));
   }
 
