@@ -17,7 +17,7 @@ def compare() -> None:
     sentences = st.container()
     lesson.in_view()
     inputs = lesson.inputs()
-    below = st.container()
+    below = lesson.slide("compare")
     parts.tries(lesson)
     with below:
         parts.fields(lesson, inputs)

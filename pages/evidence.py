@@ -25,7 +25,8 @@ def evidence(timed: bool) -> None:
         lesson.sentence(text.before(shown) if hides else text.verdict(shown))
     if not hides:
         shown = parts.with_integrated(lesson, shown)
-    parts.picture(lesson, shown, hides=hides)
+    with lesson.slide("evidence"):
+        parts.picture(lesson, shown, hides=hides)
     if not hides:
         parts.agreements(lesson, shown)
         readout.readouts(lesson, shown)

@@ -48,7 +48,8 @@ def what_is_padding() -> None:
     padding = state.padding(lesson.settings(), inputs)
     lesson.sentence(text.padding(padding), part="padding")
     parts.batch(lesson, padding)
-    parts.padded_head(padding, inputs)
+    with lesson.slide("padding"):
+        parts.padded_head(padding, inputs)
     parts.against_alone(lesson, padding)
     lesson.write_link(inputs)
 

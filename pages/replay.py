@@ -22,7 +22,8 @@ def moment() -> None:
     now = state.moment(lesson, replay)
     parts.answer(lesson, now)
     parts.course(lesson, now)
-    parts.steps(lesson, now)
+    with lesson.slide("replay"):
+        parts.steps(lesson, now)
     parts.pictures(lesson, now)
     parts.tries(lesson, now)
     lesson.write_link(inputs)

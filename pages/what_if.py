@@ -25,7 +25,8 @@ def what_if(timed: bool) -> None:
     with sentences:
         parts.summary(lesson, shown)
     parts.bar(shown)
-    parts.maps(lesson, shown)
+    with lesson.slide("what-if"):
+        parts.maps(lesson, shown)
     parts.chooser(lesson, shown)
     parts.one_head(lesson, shown)
     parts.agreement(lesson, shown)

@@ -24,6 +24,7 @@ from attnviz.web.settings_text import settings_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    from streamlit.delta_generator import DeltaGenerator
 
     from attnviz.web.components.chart import Numbers
 
@@ -220,6 +221,10 @@ class Lesson(Generic[T]):
     def section(self, title: str) -> None:
         """A further question of the lesson."""
         st.header(shell.escaped(title), anchor=False)
+
+    def slide(self, name: str) -> DeltaGenerator:
+        """A place that begins a section of its own in the presenter form, so that its picture is in view there."""
+        return st.container(key=page_style.key("lesson-slide", name))
 
     def predict(
         self, name: str, question: str, options: Sequence[str], truth: str, because: str, *, everywhere: bool = False

@@ -40,6 +40,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "lesson-veil": _QUESTIONS,
     "lesson-done": _QUESTIONS,
     "lesson-tries": ("", "1", "2"),
+    "lesson-slide": ("masks", "padding", "replay", "what-if", "evidence", "compare", "depth"),
     "in-view": (
         *("compare", "encoder_block", "evidence", "generate", "generate-temperatures", "heads", "models", "program"),
         *("space", "translate", "variants", "vision", "what_if"),

@@ -175,6 +175,21 @@ def test_a_matrix_fills_the_screen_and_escape_leads_back(page_of: Open, name: st
     expect(page.locator(".av-tip").first).to_be_hidden()
 
 
+def test_the_picture_of_a_section_is_in_view_as_it_is_shown(masks: Open) -> None:
+    page = presented(masks("?revealed=0", size=(1280, 720)))
+    page.evaluate("document.activeElement.blur()")
+    main = page.get_by_test_id("stMain")
+    place = page.get_by_role("group", name="Presenting").get_by_role("status")
+    expect(place).to_have_text("1 of 5")  # the question and what it is about, then the matrices
+    expect(page.get_by_role("button", name="Show me").first).to_be_in_viewport()
+    page.keyboard.press("ArrowRight")
+    still(page)
+    assert main.evaluate("e => e.scrollTop") == 0
+    matrix = page.locator(".av-matrix canvas.over").first.bounding_box()
+    assert matrix is not None and matrix["y"] <= 0.45 * 720
+    expect(page.get_by_role("radiogroup", name="Mask")).to_be_in_viewport()  # what changes it stands above it
+
+
 def test_matrices_grow_with_the_type_and_no_frame_runs_through_the_title(masks: Open) -> None:
     page = masks(size=(1280, 720))
     page.evaluate("document.activeElement.blur()")
@@ -184,6 +199,7 @@ def test_matrices_grow_with_the_type_and_no_frame_runs_through_the_title(masks: 
     frames = "e => ['', '::before', '::after'].map(part => getComputedStyle(e, part).boxShadow)"
     assert set(page.get_by_test_id("stMain").evaluate(frames)) == {"none"}
     assert page.get_by_test_id("stMain").evaluate("e => getComputedStyle(e).outlineStyle") == "none"
+    page.get_by_role("button", name="The next section").click()
     still(page)
     view = page.locator(".av-compact").first
     assert float(view.evaluate("e => getComputedStyle(e).zoom")) == pytest.approx(1.25)

@@ -189,7 +189,7 @@ def stacks(lesson: Lesson[Settings], run: Run) -> None:
     revealed = lesson.predict("depth", question, text.LARGER, *text.larger_gradient(post, pre))
     if revealed:
         lesson.sentence(text.depth(post, pre), part="depth")
-    layers, seed = st.columns([3, 1])
+    layers, seed = lesson.slide("depth").columns([3, 1])
     with layers:
         dial("Layers in the stack", state.DEPTHS, key=lesson.key("depth"), marks={1: "1", 6: "6", 12: "12"})
     seed.number_input("Seed of the random weights", 0, state.SEEDS - 1, key=lesson.key("seed"))

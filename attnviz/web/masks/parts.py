@@ -37,7 +37,8 @@ def prediction(lesson: Lesson[Settings], asked: state.Asked) -> bool:
 def controls(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:
     """The mask and its size; the head to look at."""
     config, names = effect.plain.config, text.kinds(effect.trained)
-    st.pills("Mask", patterns.KINDS, key=lesson.key("mask"), format_func=names.__getitem__, required=True)
+    with lesson.slide("masks"):
+        st.pills("Mask", patterns.KINDS, key=lesson.key("mask"), format_func=names.__getitem__, required=True)
     size, layer, head, _ = st.columns([4, 2, 2, 3], gap="medium")
     size.slider(
         "Size n of the pattern",

@@ -1,10 +1,11 @@
-/* sections.js: the sections of a page, each from one of its headings to the next. */
+/* sections.js: the sections of a page, each from one of its headings to the next; where a picture would stand too low,
+   the page has marked a place that begins another. */
 
-const HEADINGS = "h1, h2";
+const HEADINGS = "h1, h2, [class*=st-key-lesson-slide-]";
 const COMPONENTS = "[data-testid=stBidiComponentIsolated]"; // in a shadow of the page; a title in it is the page's
 const TOOLS = ".st-key-page-tools";
 
-/** How many headings are in a block of the page. */
+/** How many headings, or places that stand for one, are in a block of the page. */
 function headingsIn(block) {
   const hosts = [...block.querySelectorAll(COMPONENTS)].filter((host) => host.shadowRoot?.querySelector("h1"));
   return block.querySelectorAll(HEADINGS).length + hosts.length;
