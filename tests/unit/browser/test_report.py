@@ -238,7 +238,7 @@ def test_csv_of_a_batch_and_of_a_trace_without_text() -> None:
 def test_the_browsers_csv_is_the_same_table() -> None:
     trace = hostile_trace()
     script = """
-    const model = unpack.unpack(message), labels = model.tokens.map(t => t.label);
+    const model = unpack.unpack(message), labels = maths.items(model).queries.list.map((item) => item.full);
     give(files.toCsv(maths.weights(model, 0, 1), labels));
     """
     text = run_node(script, pack(trace))

@@ -6,7 +6,7 @@ import { shortened } from "../core/format.js";
  *
  * @typedef {object} Item
  * @property {string} label
- * @property {string} full all of it, where its label is cut
+ * @property {string} full the same, uncut
  * @property {number | null} w its word
  * @property {boolean} sp whether it is special
  * @property {boolean} cont whether it continues a word
@@ -35,7 +35,7 @@ function itemsOf(tokens, words, join, hide) {
         sp: token.sp,
         cont: token.cont,
         toks: [i],
-        full: token.full,
+        full: token.cont ? "·" + token.full : token.full,
         label: token.cont ? "·" + token.label : token.label,
       });
     of[i] = list.length - 1;

@@ -11,7 +11,7 @@ import { toCsv, toPng, toSvg } from "./export.js";
 /** The weights in view as CSV, as shown: with joined words and hidden tokens if those are on. @param {View} view */
 function headCsv({ shown }) {
   const { a, queries, keys } = shown.scene;
-  const labels = (list) => list.map((item) => item.label);
+  const labels = (list) => list.map((item) => item.full);
   return toCsv(a, labels(queries), labels(keys));
 }
 
