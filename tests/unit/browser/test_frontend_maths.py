@@ -322,7 +322,7 @@ def test_items_are_labelled() -> None:
     plain, joined, item = run_node(script, pack(trace))
     assert plain == ["[CLS]", "un", "·believ", "·able", "cats", "·##s", "?", "[SEP]"]
     assert joined == ["[CLS]", "unbelievable", "cats##s", "?", "[SEP]"]
-    assert item == {"w": 0, "sp": False, "cont": True, "toks": [2], "label": "·believ"}
+    assert item == {"w": 0, "sp": False, "cont": True, "toks": [2], "label": "·believ", "full": "·believ"}
 
 
 def test_tokens_without_a_word_stay_apart() -> None:
