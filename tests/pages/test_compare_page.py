@@ -139,6 +139,38 @@ def test_one_text_under_another_head_or_change(
     assert again.sentences == app.sentences and charts(again) == charts(app)
 
 
+def test_one_text_under_two_changes(induction: Model) -> None:
+    """Each run has a change of its own; either may be the run as trained."""
+    sharp = {"change_a": "temperature", "temperature_a": 0.5}
+    off = {"change_a": "off", "off_layer_a": 0, "off_head_a": 4}
+    half, without, gone = Intervention(temperature=0.5), Intervention(head_scale={(0, 4): 0.0}), "layer 0, head 4 off"
+    for fields, before, after, titles in (
+        (sharp | {"change": "mask"}, half, Intervention(mask="none"), ["temperature 0.5", "no mask"]),
+        (off | {"change": "none"}, without, None, [gone, "as trained"]),
+        (
+            off | {"change": "temperature", "temperature": 0.5},
+            without,
+            half,
+            [gone, "temperature 0.5"],
+        ),
+    ):
+        app = opened("compare", model="induction", text=KEYS, layer=1, head=3, kind="change", **fields)
+        runs = [induction.run(KEYS, intervention=change) for change in (before, after)]
+        found = comparison.compare(runs[0], (1, 3), runs[1], (1, 3))
+        first = comparison.strongest(found)[0]
+        in_a, in_b, _ = shares(first.a, first.b)
+        assert f"{in_a} in A and {in_b} in B" in app.sentence
+        shown = [about["compact"]["title"] for about, _ in views(app)]
+        assert shown == [f"{letter}: layer 1, head 3: {title}" for letter, title in zip("AB", titles, strict=True)]
+        assert len(links(app)) == 2 - [before, after].count(without)  # Explore has no run without a head
+        assert opened("compare", **app.link).sentences == app.sentences
+    in_explore = links(opened("compare", model="induction", text=KEYS, layer=1, head=3, kind="change", **sharp))
+    assert [(one.get("temp"), one.get("mask"), one.get("whole")) for one in in_explore] == [
+        ("0.5", None, "1"),
+        (None, "none", "1"),
+    ]
+
+
 def test_another_model_with_the_same_tokens(minilm: Model) -> None:
     app = opened("compare", kind="model", model_b="scratch:bert", layer_b=2, head_b=1)
     (box,) = (one for one in app.selectbox if one.label == "Model of B")
@@ -165,6 +197,8 @@ def test_another_model_with_the_same_tokens(minilm: Model) -> None:
         ({"model": "austen", "text": "a", "other": "b"}, "A and B look alike: not even the one cell that both have"),
         ({"text": "a", "other": WIDE, "layer": 99, "head": 99}, "No word stands in both texts. “"),
         ({"kind": "change", "change": "off", "off_layer": 3}, "is first read by the layer after it"),
+        ({"kind": "change", "change": "none", "change_a": "off", "off_layer_a": 3}, "What a head of layer 3 writes"),
+        ({"kind": "change", "change": "none"}, "Both run the same: change one of them above."),
     ],
 )
 def test_what_cannot_be_compared_is_said(fields: dict[str, Any], said: str) -> None:

@@ -33,7 +33,7 @@ KEYS = " bird moon ship salt tree bird moon ship"
 
 
 def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
-    """The head of A, and what B has of its own; ends the page in a sentence where a model has no other like it."""
+    """The head of A, and what B has of its own or what each run changes; ends the page where no model is like it."""
     try:
         state.begin(lesson, inputs)
     except (InvalidParameterError, ModelError) as error:
@@ -50,24 +50,27 @@ def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
             st.text_input("The other text", key=lesson.key("other"), placeholder="Yours with one word exchanged")
             shell.tell_too_long(lesson.key("other"), "The other text")
         case "change":
-            _change(lesson, settings, inputs.model)
+            for letter, field in zip("AB", state.FIELDS, strict=True):
+                _change(lesson, settings, inputs.model, letter, field)
         case _:
             _head_of_b(lesson, settings, inputs.model)
 
 
-def _change(lesson: Lesson[Settings], settings: Settings, name: str) -> None:
-    """What is changed in B's run."""
+def _change(lesson: Lesson[Settings], settings: Settings, name: str, letter: str, field: str) -> None:
+    """What is changed in A's run, or in B's; `field` as in `state.FIELDS`."""
     what, first, second = st.columns([5, 2, 2], gap="medium")
     offers = text.changes(state.is_causal(name))
     what.segmented_control(
-        "Changed", state.CHANGES, key=lesson.key("change"), format_func=offers.__getitem__, required=True
+        f"{letter} runs", state.CHANGES, key=lesson.key(f"change{field}"), format_func=offers.__getitem__, required=True
     )
     config = cache.model(name).transformer.config
-    if settings.change == "temperature":
-        first.selectbox("Temperature", state.TEMPERATURES, key=lesson.key("temperature"), format_func="{:g}".format)
-    elif settings.change == "off":
-        first.selectbox("Layer of the head", range(config.n_layers), key=lesson.key("off_layer"))
-        second.selectbox("Head switched off", range(config.n_heads), key=lesson.key("off_head"))
+    change = getattr(settings, f"change{field}")
+    if change == "temperature":
+        key = lesson.key(f"temperature{field}")
+        first.selectbox(f"Temperature of {letter}", state.TEMPERATURES, key=key, format_func="{:g}".format)
+    elif change == "off":
+        first.selectbox(f"Layer off in {letter}", range(config.n_layers), key=lesson.key(f"off_layer{field}"))
+        second.selectbox(f"Head off in {letter}", range(config.n_heads), key=lesson.key(f"off_head{field}"))
 
 
 def _head_of_b(lesson: Lesson[Settings], settings: Settings, name: str) -> None:
@@ -197,6 +200,13 @@ def tries(lesson: Lesson[Settings]) -> None:
     lesson.tries(
         Try("tired → wide: what does “it” look at now?", wide, text=TIRED, model="minilm"),
         Try("MiniLM with a causal mask", {"kind": "change", **at_it}, text=TIRED, model="minilm"),
+        Try(
+            "Sharp beside even",
+            {"kind": "change", "change_a": "temperature", "temperature_a": 0.5, "change": "temperature"}
+            | {"temperature": 2.0, **at_it},
+            text=TIRED,
+            model="minilm",
+        ),
         Try("Beside an untrained model", {"kind": "model", "layer_b": 0, "head_b": 0}, text=TIRED, model="minilm"),
         Try(
             "Induction without the head before",

@@ -22,7 +22,8 @@ from attnviz.web.lesson import LONGEST, Lesson
 from attnviz.web.what_if import presets
 
 KINDS = ("text", "head", "change", "model")
-CHANGES = ("mask", "temperature", "off")
+CHANGES = ("none", "mask", "temperature", "off")
+FIELDS = ("_a", "")  # how the names of A's and of B's fields end
 TEMPERATURES = (0.25, 0.5, 2.0, 4.0)
 VIEWS = ("a", "b")  # the matrices, each under the key "compare-…"
 PASSED = "compare:passed"  # what they were last told to show
@@ -44,6 +45,10 @@ class Settings:
     temperature: float = 0.5
     off_layer: int = 2
     off_head: int = 0
+    change_a: str = "none"  # the same of A's run
+    temperature_a: float = 2.0
+    off_layer_a: int = 2
+    off_head_a: int = 0
     model_b: str = ""
     token: int = 0  # the query locked in both maps, as A has it, and the key; −1: none
     key: int = -1
@@ -51,9 +56,13 @@ class Settings:
     key_b: int = -1
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS or self.change not in CHANGES or self.temperature not in TEMPERATURES:
-            raise InvalidParameterError(f"kind={self.kind!r}, change={self.change!r}, temperature={self.temperature}")
-        places = (self.layer, self.head, self.layer_b, self.head_b, self.off_layer, self.off_head)
+        if self.kind not in KINDS:
+            raise InvalidParameterError(f"kind={self.kind!r}")
+        changes, temperatures = {self.change, self.change_a}, {self.temperature, self.temperature_a}
+        if not (changes <= set(CHANGES) and temperatures <= set(TEMPERATURES)):
+            raise InvalidParameterError(f"one of {changes} or {temperatures} is not offered")
+        off = (self.off_layer, self.off_head, self.off_layer_a, self.off_head_a)
+        places = (self.layer, self.head, self.layer_b, self.head_b, *off)
         tokens = (self.token, self.key, self.token_b, self.key_b)
         if min(*places, *(one + 1 for one in tokens)) < 0 or max(*places, *tokens) > 10_000:
             raise InvalidParameterError("a layer, a head or a token is out of range")
@@ -69,6 +78,7 @@ def begin(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     trace = cache.trace(inputs.model, inputs.text)
     lesson.fit(layer=len(trace.layers), head=trace.config.n_heads)
     lesson.fit(off_layer=len(trace.layers), off_head=trace.config.n_heads)
+    lesson.fit(off_layer_a=len(trace.layers), off_head_a=trace.config.n_heads)
     settings = lesson.settings()
     empty = not st.session_state.get(lesson.key("other"))  # one that is too long stays for its reader to shorten
     if settings.kind == "text" and empty and (other := presets.partner(inputs.model, inputs.text)):
@@ -94,7 +104,8 @@ def sides(settings: Settings, inputs: shell.Inputs) -> tuple[Side, Side, int]:
         case "head":
             return a, replace(a, layer=settings.layer_b, head=settings.head_b), 0
         case "change":
-            return a, replace(a, change=changed(settings, a.model)), 0
+            before, after = (changed(settings, a.model, field) for field in FIELDS)
+            return replace(a, change=before), replace(a, change=after), 0
         case "model":
             text, left_out = cache.shortened(settings.model_b, a.text, LONGEST)
             return a, Side(settings.model_b, text, None, settings.layer_b, settings.head_b), left_out
@@ -107,14 +118,17 @@ def is_causal(name: str) -> bool:
     return cache.model(name).transformer.config.kind == "decoder"
 
 
-def changed(settings: Settings, name: str) -> Intervention:
-    """The change to B's run."""
-    match settings.change:
+def changed(settings: Settings, name: str, field: str) -> Intervention | None:
+    """The change to a run, B's or A's: `field` is one of FIELDS; None where it runs as trained."""
+    of = {one: getattr(settings, f"{one}{field}") for one in ("change", "temperature", "off_layer", "off_head")}
+    match of["change"]:
         case "mask":
             return Intervention(mask="none" if is_causal(name) else "causal")
         case "temperature":
-            return Intervention(temperature=settings.temperature)
-    return Intervention(head_scale={(settings.off_layer, settings.off_head): 0.0})
+            return Intervention(temperature=of["temperature"])
+        case "off":
+            return Intervention(head_scale={(of["off_layer"], of["off_head"]): 0.0})
+    return None
 
 
 def alike(name: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from attnviz.web.settings_text import shortened
 KINDS = {
     "text": "Another text",
     "head": "Another head",
-    "change": "A changed run",
+    "change": "Another run",
     "model": "Another model",
 }
 MORE_NAMED = 6  # tokens of one text alone
@@ -31,7 +31,7 @@ TOKENIZER = (
 def changes(causal: bool) -> dict[str, str]:
     """The changes of a run that are offered."""
     mask = "Without its causal mask" if causal else "With a causal mask"
-    return {"mask": mask, "temperature": "Another temperature", "off": "A head switched off"}
+    return {"none": "As trained", "mask": mask, "temperature": "Another temperature", "off": "A head switched off"}
 
 
 def left_out(n: int, shown: int) -> str:
@@ -47,8 +47,8 @@ def none_alike(title: str) -> str:
 def side(one: Side, kind: str, title: str) -> str:
     """What a matrix shows, beside which letter it has."""
     where = f"layer {one.layer}, head {one.head}"
-    if one.change is not None:
-        return f"{where}: {intervention_text(one.change)}"
+    if kind == "change":
+        return f"{where}: {'as trained' if one.change is None else intervention_text(one.change)}"
     if kind == "text":
         return f"{where}: “{shortened(one.text)}”"
     return f"{where}, {title}" if kind == "model" else where
@@ -73,10 +73,13 @@ def main(shown: Shown) -> str:
 
 
 def _why(shown: Shown) -> str:
-    """Why nothing changes where a head was switched off that no weight of this layer has read."""
-    scaled = [] if shown.b.change is None else [layer for layer, _, _ in shown.b.change.head_scale]
-    if scaled and scaled[0] is not None and scaled[0] >= shown.a.layer:
-        return f" What a head of layer {scaled[0]} writes is first read by the layer after it."
+    """Why nothing changes: both runs are one, or a head was switched off that no weight of this layer has read."""
+    if shown.kind == "change" and shown.a.change == shown.b.change:
+        return " Both run the same: change one of them above."
+    changes = [side.change for side in (shown.a, shown.b) if side.change is not None]
+    scaled = [layer for change in changes for layer, _, _ in change.head_scale if layer is not None]
+    if scaled and min(scaled) >= shown.a.layer:
+        return f" What a head of layer {min(scaled)} writes is first read by the layer after it."
     return ""
 
 
