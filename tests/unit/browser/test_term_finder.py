@@ -54,15 +54,21 @@ def box(numbers: tuple[int, ...]) -> dict[str, int]:
     return dict(zip(("left", "top", "width", "height"), numbers, strict=True))
 
 
-def place(part: tuple[int, ...], side: str, *spoken_of: tuple[int, ...]) -> dict[str, float]:
+WIDE, NARROW = {"width": 340, "height": 200}, {"width": 260, "height": 260}
+
+
+def place(
+    part: tuple[int, ...], side: str, *spoken_of: tuple[int, ...], forms: tuple[dict[str, int], ...] = (WIDE,)
+) -> dict[str, float]:
     names, covered = box(part), [box(one) for one in spoken_of]
     room = {"left": 300, "top": 60, "width": 1100, "height": 840}
-    card = {"width": 340, "height": 200}
     given: dict[str, float] = run_node(
-        f"give(start_place.cardPlace({json.dumps(names)}, {json.dumps(card)}, '{side}', {json.dumps(room)}, "
+        f"give(start_place.cardPlace({json.dumps(names)}, {json.dumps(forms)}, '{side}', {json.dumps(room)}, "
         f"{json.dumps(covered)}))"
     )
-    return given
+    form = {name: given.pop(name) for name in ("width", "height")}
+    assert form in forms
+    return given if len(forms) == 1 else given | {"width": form["width"]}
 
 
 def test_the_card_stands_beside_the_part_that_it_explains_and_never_outside_the_window() -> None:
@@ -80,3 +86,13 @@ def test_the_card_does_not_cover_the_cell_that_it_speaks_of() -> None:
     everywhere = (310, 70, 1080, 820)
     assert place(everywhere, "right", (1100, 750, 32, 32)) == {"left": 312, "top": 688}  # another corner
     assert place(everywhere, "right", everywhere) == {"left": 1048, "top": 688}  # there is no place without it
+
+
+def test_the_card_gets_narrower_before_it_covers_what_it_speaks_of() -> None:
+    everywhere, table = (310, 70, 1080, 820), (310, 70, 800, 820)  # 290 px are free at the right
+    assert place(everywhere, "right", table, forms=(WIDE, NARROW)) == {"left": 1128, "top": 628, "width": 260}
+    beside = (310, 70, 700, 820)
+    assert place(everywhere, "right", beside, forms=(WIDE, NARROW)) == {"left": 1048, "top": 688, "width": 340}
+    # where all of it is spoken of, the least: 190 rows of 200, for 10 are between the strip and the rest
+    strip, rest = (310, 70, 1080, 30), (310, 110, 1080, 780)
+    assert place(everywhere, "right", strip, rest) == {"left": 1048, "top": 72}

@@ -53,13 +53,17 @@ export class Matrix {
     this.tellCell();
   }
 
-  /** Where the cell in focus is drawn, in px of the canvas: for what stands over the view and must not cover it. */
+  /**
+   * Where the table with its labels and the cell in focus are drawn (left, top, width, height), in px of the canvas:
+   * for what stands over the view and must not cover them.
+   */
   tellCell() {
     const { dataset } = this.screen.node.matrixOver,
       { q, k } = this.shown.scene.focus,
-      { x, y, c } = this.screen.lay.matrix;
+      { x, y, c, left, top, width, height } = this.screen.lay.matrix;
+    dataset.table = [0, 0, left + width, top + height].map(Math.round).join(" ");
     if (q < 0 || k < 0) delete dataset.cell;
-    else dataset.cell = [x(k), y(q), c].map(Math.round).join(" ");
+    else dataset.cell = [x(k), y(q), c, c].map(Math.round).join(" ");
   }
 
   /** The colour scale, `w` px wide, with a mark at the value in focus. */

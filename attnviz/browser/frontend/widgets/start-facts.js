@@ -12,6 +12,8 @@
  * @property {[string, string][]} steps from the products to the share
  */
 
+export const TABLE = "[data-table]"; // the large table with its labels, as it is drawn
+
 /** The attention view under a Streamlit key, or null. @param {string} key @returns {HTMLElement | null} */
 export function viewOf(key) {
   for (const host of document.querySelectorAll(`.st-key-${CSS.escape(key)} *`)) {
@@ -43,13 +45,25 @@ export function factsOf(view) {
 }
 
 /**
- * Where the cell in focus stands in the window, alone in its list; an empty one without it.
+ * Where what a step speaks of stands in the window, with the cell in focus; nothing without a view.
  * @param {HTMLElement | null} view
+ * @param {string[]} selectors
  */
-export function cellOf(view) {
-  const canvas = /** @type {HTMLElement | null} */ (view?.querySelector("[data-cell]"));
-  if (!canvas) return [];
+export function boxesOf(view, selectors) {
+  const all = (/** @type {string} */ selector) =>
+    /** @type {HTMLElement[]} */ ([...(view?.querySelectorAll(selector) ?? [])]);
+  const parts = selectors.flatMap(all).filter((part) => part.dataset.table === undefined);
+  const boxes = parts.map((part) => part.getBoundingClientRect());
+  const drawn = all("[data-table]").flatMap((canvas) => {
+    const { table, cell } = canvas.dataset;
+    return [selectors.includes(TABLE) && table, cell].filter(Boolean).map((drawnAt) => boxOn(canvas, drawnAt));
+  });
+  return [...boxes.map(({ left, top, width, height }) => ({ left, top, width, height })), ...drawn];
+}
+
+/** What is drawn on a canvas, as it stands in the window. @param {Element} canvas @param {string} drawnAt */
+function boxOn(canvas, drawnAt) {
   const { left, top } = canvas.getBoundingClientRect(),
-    [x, y, size] = canvas.dataset.cell.split(" ").map(Number);
-  return [{ left: left + x, top: top + y, width: size, height: size }];
+    [x, y, width, height] = drawnAt.split(" ").map(Number);
+  return { left: left + x, top: top + y, width, height };
 }

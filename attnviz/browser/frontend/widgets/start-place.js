@@ -8,20 +8,30 @@ const EDGE = 12; // px to the edges of the window
 const clamp = (/** @type {number} */ x, /** @type {number} */ low, /** @type {number} */ high) =>
   Math.max(low, Math.min(x, Math.max(low, high)));
 
-const overlap = (/** @type {Box} */ a, /** @type {Box} */ b) =>
-  a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
+/** How much two boxes have in common, in px². @param {Box} a @param {Box} b */
+const overlap = (a, b) =>
+  Math.max(0, Math.min(a.left + a.width, b.left + b.width) - Math.max(a.left, b.left)) *
+  Math.max(0, Math.min(a.top + a.height, b.top + b.height) - Math.max(a.top, b.top));
 
 /**
- * Where a card stands beside a part: on the side that is asked for, else where there is room, else in a corner; over
- * what it speaks of only where there is no other place.
+ * Where a card stands beside a part: on the side that is asked for, else where there is room, else in a corner, and in
+ * its narrower form if that has a place; over what it speaks of only where there is no other place, and then over as
+ * little of it as can be.
  * @param {Box} part
- * @param {{width: number, height: number}} card
+ * @param {{width: number, height: number}[]} cards its forms, the one preferred first
  * @param {string} side "right", "left", "below" or "above"
  * @param {Box} room that is in view
  * @param {Box[]} spokenOf
- * @returns {{left: number, top: number}}
+ * @returns {Box}
  */
-export function cardPlace(part, card, side, room, spokenOf = []) {
+export function cardPlace(part, cards, side, room, spokenOf = []) {
+  const places = cards.flatMap((card) => placesOf(part, card, side, room));
+  const covered = places.map((place) => spokenOf.reduce((sum, box) => sum + overlap(place, box), 0));
+  return places[covered.indexOf(Math.min(...covered))];
+}
+
+/** The places of one form of the card, the best first. @returns {Box[]} */
+function placesOf(part, card, side, room) {
   const right = room.left + room.width,
     bottom = room.top + room.height;
   const level = clamp(part.top, room.top + EDGE, bottom - card.height - EDGE);
@@ -43,7 +53,5 @@ export function cardPlace(part, card, side, room, spokenOf = []) {
     { left: east, top: north },
     { left: west, top: north },
   ];
-  const clear = (/** @type {{left: number, top: number}} */ place) =>
-    !spokenOf.some((box) => overlap({ ...place, ...card }, box));
-  return [...beside, ...corners].find(clear) ?? beside[0] ?? corners[0];
+  return [...beside, ...corners].map((place) => ({ ...place, ...card }));
 }

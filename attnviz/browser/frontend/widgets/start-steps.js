@@ -1,5 +1,6 @@
 /* start-steps.js: the five steps of the start: what each points at, and what it says with the numbers on screen. */
 import { el } from "../core/dom.js";
+import { TABLE } from "./start-facts.js";
 
 /**
  * @typedef {import("./start-facts.js").Facts} Facts
@@ -8,6 +9,7 @@ import { el } from "../core/dom.js";
  * @property {string} title
  * @property {string} at selector of the part of the view that it points at
  * @property {string} side of that part where the card stands: "right", "left", "below" or "above"
+ * @property {string[]} spoken selectors of what it speaks of, which the card leaves free
  * @property {(facts: Facts, model: {layers: number, heads: number}, before: Facts) => import("../core/dom.js").Child[]}
  *   says
  */
@@ -28,6 +30,7 @@ export const STEPS = [
     title: "Tokens",
     at: ".av-chips",
     side: "below",
+    spoken: [".av-chips"],
     says: ({ tokens, pieces, special }) => [
       "The model has cut your text into ",
       strong(count(tokens.length, "token")),
@@ -41,6 +44,7 @@ export const STEPS = [
     title: "Layers and heads",
     at: ".av-heads",
     side: "below",
+    spoken: [".av-heads", TABLE],
     says: ({ place }, { layers, heads }) => [
       strong("A head is one way of looking: for every token it says how much that token looks at each of the tokens."),
       ` Every small square is a head. This model has ${count(layers, "layer")} with ${count(heads, "head")} each, `,
@@ -53,6 +57,7 @@ export const STEPS = [
     title: "A query looks at keys",
     at: ".av-matrix",
     side: "right",
+    spoken: [TABLE, ".av-foot canvas", ".av-entropy :is(th, td)"],
     says: (facts) => [
       "A row is one token looking, with its ",
       query("query"),
@@ -68,6 +73,7 @@ export const STEPS = [
     title: "The weight",
     at: ".av-why",
     side: "left",
+    spoken: [".av-why"],
     says: (facts) =>
       facts.share && facts.key
         ? [
@@ -85,6 +91,7 @@ export const STEPS = [
     title: "What changes it",
     at: ".av-controls",
     side: "right",
+    spoken: [".av-controls", ".av-entropy :is(th, td)"],
     says: (facts, _, before) => [
       "Drag ",
       strong("Temperature"),

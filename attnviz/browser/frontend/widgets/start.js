@@ -6,7 +6,7 @@ import { el } from "../core/dom.js";
 import { recall, remember, rememberDone } from "../core/memory.js";
 import { addressOf, placeLink } from "../core/places.js";
 import { readTheme, watchTheme } from "../core/theme.js";
-import { cellOf, factsOf, viewOf } from "./start-facts.js";
+import { boxesOf, factsOf, viewOf } from "./start-facts.js";
 import { cardPlace } from "./start-place.js";
 import { STEPS } from "./start-steps.js";
 
@@ -14,6 +14,7 @@ const START = "attnviz-start"; // a list of lessons on the same page asks for it
 const LOOK = 200; // ms after which the parts of the view are looked for again
 const PHONE = 720; // px under which the card stands at the foot of the window
 const PLACE = ".st-key-explore-start"; // of the page; attnviz/web/page.css knows it
+const WIDTHS = [21.5, 16.5]; // rem of the card
 const ROOM = 190; // px that the invitation needs beside the title
 
 /** @param {string} label @param {() => void} onclick @param {string} [name] */
@@ -99,7 +100,7 @@ class Start {
     this.at = Math.max(0, at);
     this.before = view && factsOf(view);
     this.told = null;
-    const { title, at: part } = STEPS[this.at];
+    const { title } = STEPS[this.at];
     const last = this.at === STEPS.length - 1;
     this.title.textContent = title;
     this.count.textContent = `${this.at + 1} of ${STEPS.length}`;
@@ -107,8 +108,7 @@ class Start {
     this.back.hidden = this.at === 0;
     this.skip.hidden = last;
     this.more.replaceChildren(...(last ? this.lastWords() : []));
-    this.takeRow(false); // before what is under it is brought into view
-    bringIntoView(view?.querySelector(part), this.isPhone());
+    this.broughtAt = 0;
     this.show();
     this.heard.textContent = `${this.count.textContent}. ${title}. ${this.says.textContent}`;
   }
@@ -119,15 +119,15 @@ class Start {
     const answer = "One way of looking: a table with a row for each token, which says how much it looks at each ";
     const rest = "of the tokens. A layer has several heads, and training gave each something else to look for.";
     const onward = placeLink(addressOf(page), () => this.goOn(page), `${title}, ${minutes} min`);
-    return [
-      el(
-        "details",
-        { ontoggle: () => this.show() },
-        el("summary", {}, "What is a head? Say it in your own words, then look."),
-        el("p", {}, answer + rest),
-      ),
-      el("p", {}, "Next lesson: ", onward),
-    ];
+    const says = el("p", { id: "as-answer" }, answer + rest); // it has its room before it shows, so the card stays
+    const ask = button(
+      "What is a head? Say it in your own words, then look.",
+      () => ask.setAttribute("aria-expanded", String(says.classList.toggle("open"))),
+      "as-ask",
+    );
+    ask.setAttribute("aria-expanded", "false");
+    ask.setAttribute("aria-controls", says.id);
+    return [ask, says, el("p", {}, "Next lesson: ", onward)];
   }
 
   goOn(page) {
@@ -170,12 +170,16 @@ class Start {
   }
 
   showStep(view) {
-    const { at, side, says } = STEPS[this.at];
+    const { at, side, says, spoken } = STEPS[this.at];
     const facts = view && factsOf(view);
     const told = JSON.stringify(facts);
     if (told !== this.told) {
       this.told = told;
       this.says.replaceChildren(...(facts ? filled(says(facts, this.data, this.before ?? facts)) : [AWAY]));
+    }
+    if (view && this.broughtAt !== innerWidth) {
+      bringIntoView(view.querySelector(at), this.isPhone()); // once, and anew where a phone is turned
+      this.broughtAt = innerWidth;
     }
     const part = view?.querySelector(at)?.getBoundingClientRect();
     this.ring.hidden = !part;
@@ -183,10 +187,23 @@ class Start {
       this.put(this.ring, { left: part.left - 6, top: part.top - 6, width: part.width + 12, height: part.height + 12 });
     this.card.classList.toggle("as-sheet", this.isPhone());
     if (this.isPhone()) return this.put(this.card, null, WINDOW);
-    const { width, height } = this.card.getBoundingClientRect();
     const room = roomInView();
     const beside = part ?? { ...room, width: 0, height: 0 };
-    this.put(this.card, cardPlace(beside, { width, height }, side, room, cellOf(view)), WINDOW);
+    const { left, top, width } = cardPlace(beside, this.forms(), side, room, boxesOf(view, spoken));
+    this.put(this.card, { left, top, width }, WINDOW);
+  }
+
+  /** The card as wide as it likes, and as narrow as it can be, each with the height that its words need. */
+  forms() {
+    const before = this.card.style.width,
+      rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const forms = WIDTHS.map((rems) => {
+      const width = Math.round(rems * rem);
+      this.card.style.width = `${width}px`;
+      return { width, height: this.card.offsetHeight };
+    });
+    this.card.style.width = before;
+    return forms;
   }
 
   /** Beside the title if there is room, else in a row above it. */
