@@ -3,7 +3,7 @@
 import streamlit as st
 
 from attnviz.web import shell
-from attnviz.web.evidence import parts, readout, state, text, work
+from attnviz.web.evidence import parts, readout, state, work
 from attnviz.web.lesson import Lesson
 
 shell.ensure()
@@ -22,14 +22,18 @@ def evidence(timed: bool) -> None:
     parts.bars(shown)
     hides = not parts.prediction(lesson, shown)
     with sentence:
-        lesson.sentence(text.before(shown) if hides else text.verdict(shown))
-    if not hides:
-        shown = parts.with_integrated(lesson, shown)
-    with lesson.slide("evidence"):
+        parts.sentence(lesson, shown, hides=hides)
+    picture = st.container()
+    with lesson.room("matters", 452, phone=932):
+        if hides:
+            lesson.veil("matters")
+        else:
+            shown = parts.with_integrated(lesson, shown)
+            parts.notes(shown)
+            parts.agreements(lesson, shown)
+            readout.readouts(lesson, shown)
+    with picture, lesson.slide("evidence"):
         parts.picture(lesson, shown, hides=hides)
-    if not hides:
-        parts.agreements(lesson, shown)
-        readout.readouts(lesson, shown)
     parts.tries(lesson)
     lesson.write_link(inputs)
     work.run_on(timed)

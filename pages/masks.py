@@ -19,7 +19,7 @@ def who_may_look() -> None:
     sentence = st.container()
     hides = not parts.prediction(lesson, asked) and settings.mask == state.asked_mask(inputs)
     with sentence:
-        lesson.sentence(text.summary(settings, effect, hides=hides))
+        parts.sentence(lesson, settings, effect, hides=hides)
     parts.controls(lesson, settings, effect)
     above = st.container()
     parts.outputs(lesson, settings, effect, hides=hides)  # sent before the matrices: the browser takes longer for them

@@ -30,10 +30,12 @@ def program() -> None:
         parts.said(shown)
         parts.head(lesson, shown)
         parts.in_explore(shown)
-    if parts.prediction(lesson, shown):
-        parts.breaking(lesson, shown)
-    else:
-        lesson.veil("off", 96)
+    shows = parts.prediction(lesson, shown)
+    with lesson.room("off", 144, phone=264):
+        if shows:
+            parts.breaking(lesson, shown)
+        else:
+            lesson.veil("off")
     parts.weights(lesson, shown)
     parts.tries(lesson)
     lesson.write_link(inputs)

@@ -21,7 +21,7 @@ def one_row() -> None:
     sentence = st.container()
     hides = not parts.prediction(lesson, row)
     with sentence:
-        lesson.sentence(text.HIDDEN_SENTENCE if hides and row.is_sharpened else text.row_sentence(row))
+        parts.sentence(lesson, row, hides=hides)
     controls, left, right = st.columns([236, 430, 430], gap="large")
     with controls:
         parts.controls(lesson, settings, trace, row)

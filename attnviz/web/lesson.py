@@ -213,10 +213,15 @@ class Lesson(Generic[T]):
         """The page's one question, its heading."""
         st.title(question, anchor=False)
 
-    def sentence(self, text: str, part: str = "main") -> None:
-        """What the numbers say now, under the question or a section's title. Not interpreted; `part` names it."""
+    def sentence(self, text: str, part: str = "main", *, instead: str = "") -> None:
+        """What the numbers say now, under the question or a section's title. Not interpreted; `part` names it.
+
+        `instead`: what stands there before or after a guess; the place is as high as the longer one.
+        """
         with st.container(key=page_style.key("lesson-sentence", part)):
             st.text(text)
+            if instead:
+                prediction.hold_open(max(text, instead, key=len))
 
     def section(self, title: str) -> None:
         """A further question of the lesson."""
@@ -247,9 +252,16 @@ class Lesson(Generic[T]):
         """Whether the page may show what answers its question `name`: for what stands above the question."""
         return prediction.is_revealed(self.name, name)
 
-    def veil(self, name: str, height: int) -> None:
-        """The place of what is hidden until the guess, as high (px) as it will be, so that nothing moves."""
-        prediction.veil(name, height)
+    def room(self, name: str, height: int, *, phone: int = 0, small: int = 0) -> DeltaGenerator:
+        """The place of what is hidden until the guess, as high (px) as it will be, so that nothing moves.
+
+        `phone`: its height in one column, `small`: in a small window, if that is another.
+        """
+        return prediction.room(name, height, phone=phone, small=small)
+
+    def veil(self, name: str) -> None:
+        """Fills the room of what is hidden; to be called in it."""
+        prediction.veil(name)
 
     def picture(
         self, figure: go.Figure, *, title: str, alt: str, data: Numbers, file: str, key: str = "", points: bool = False

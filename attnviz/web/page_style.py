@@ -36,6 +36,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         *(f"program-{number}" for number in range(8)),
     ),
     "lesson-predict": _QUESTIONS,
+    "lesson-place": _QUESTIONS,
     "lesson-verdict": _QUESTIONS,
     "lesson-veil": _QUESTIONS,
     "lesson-done": _QUESTIONS,

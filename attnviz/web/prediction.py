@@ -17,6 +17,23 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 
+class _AsWide(dict[int, str]):
+    """For a character another that is about as wide; a space stays what it is."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if character.isspace() or code > _IDEOGRAPHS:
+            self[code] = character if character.isspace() else "一"
+        else:
+            self[code] = next((wide for wide, group in _WIDTHS.items() if character in group), "a")
+        return self[code]
+
+
+_IDEOGRAPHS = 0x2E80  # from here on characters are as wide as high, and lines break between them
+_WIDTHS = {"i": "ijl.,:;!|’'()[]I", "t": 'ftr“”"-–', "m": "mwMW%—@", "n": "nuopqbdhg=<>×+ABCDEFGHKLNOPQRSTUVXYZ"}
+_AS_WIDE = _AsWide()
+
+
 @dataclass(frozen=True)
 class Question:
     """What is asked, and its answer, both worked out from the numbers of the page."""
@@ -76,35 +93,53 @@ def ask(page: str, name: str, question: Question, *, everywhere: bool = False) -
             on_change=_take_guess,
             args=(page, name, question, everywhere),
         )
-        with st.container(key=page_style.key("lesson-verdict", name), horizontal=True, vertical_alignment="center"):
-            st.text(_verdict(question, guess) if revealed else "Guess, and the answer shows.")
-            st.button(
-                "Ask me again" if revealed else "Show me",
-                key=f"{key}.show",
-                type="tertiary",
-                on_click=_hide if revealed else _take_guess,
-                args=(page, name, question, everywhere),
-            )
-            if is_answered(page):
-                course_view.mark_done(page, key=page_style.key("lesson-done", name))
+        with st.container(key=page_style.key("lesson-place", name)):
+            with st.container(key=page_style.key("lesson-verdict", name), horizontal=True, vertical_alignment="center"):
+                st.text(_verdict(question, guess) if revealed else "Guess, and the answer shows.")
+                st.button(
+                    "Ask me again" if revealed else "Show me",
+                    key=f"{key}.show",
+                    type="tertiary",
+                    on_click=_hide if revealed else _take_guess,
+                    args=(page, name, question, everywhere),
+                )
+                if is_answered(page):
+                    course_view.mark_done(page, key=page_style.key("lesson-done", name))
+            hold_open(max((_verdict(question, option) for option in options), key=len), "Ask me again")
     return revealed
 
 
-def veil(name: str, height: int) -> None:
-    """The place of what is hidden, as high as it will be (px), so that nothing moves when it comes."""
-    with st.container(key=page_style.key("lesson-veil", name), height=height, border=False):
+def veil(name: str) -> None:
+    """Fills the room of what is hidden."""
+    with st.container(key=page_style.key("lesson-veil", name), height="stretch", border=False):
         st.text("Hidden until you have guessed.")
 
 
-def room(name: str, height: int) -> DeltaGenerator:
-    """A place at least so high (px), for the veil and for what stands there after the guess.
+def room(name: str, height: int, *, phone: int = 0, small: int = 0) -> DeltaGenerator:
+    """A place at least so high (px), for the veil and for what stands there after the guess: then nothing moves.
 
     A picture takes a moment to come: without room what stands below it would jump up, and down again.
+
+    Arguments
+        phone: its height in one column, if that is another: there pictures stand under each other, and words take
+            more lines.
+        small: its height in a small window, if two pictures have no room beside each other there.
     """
     key = f"lesson-room-{name}"
     place = st.container(key=key)
-    place.html(f"<style>.st-key-{key} {{ min-height: {height}px }}</style>")
+    heights = {"all": height, "(max-width: 1319px)": small, "(max-width: 719px)": phone}
+    rules = (f"@media {media} {{ .st-key-{key} {{ min-height: {px}px }} }}" for media, px in heights.items() if px)
+    place.html(f"<style>{' '.join(rules)}</style>")
     return place
+
+
+def hold_open(*texts: str) -> None:
+    """Unseen, as much text as will stand in a place, so that nothing moves when it comes.
+
+    Its letters stand for others as wide as they: it breaks into the same lines at any width, and says nothing.
+    """
+    parts = "".join(f"<span>{text.translate(_AS_WIDE)}</span>" for text in texts)
+    st.html(f'<div class="av-room" aria-hidden="true">{parts}</div>')
 
 
 def _verdict(question: Question, guess: str) -> str:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from attnviz.web.course import CHAPTERS
 from attnviz.web.glossary import entries
-from tests.e2e.driver import QUIET, Open, serious, visiting
+from tests.e2e.driver import QUIET, Open, serious, still, visiting
 
 STEPS = ("Tokens", "Layers and heads", "A query looks at keys", "The weight", "What changes it")
 PHONE = (390, 844)
@@ -36,6 +36,17 @@ def card(page: Page, step: int) -> None:
     expect(page.get_by_role("dialog", name=STEPS[step])).to_be_visible()
 
 
+def covers(page: Page, selector: str) -> bool:
+    """Whether the card lies over one of the elements."""
+    return bool(
+        page.locator(selector).evaluate_all(
+            """(all, card) => all.map((e) => e.getBoundingClientRect()).some(({left, top, right, bottom}) =>
+              card.x < right && left < card.x + card.width && card.y < bottom && top < card.y + card.height)""",
+            page.locator(".as-card").bounding_box(),
+        )
+    )
+
+
 def covers_the_cell(page: Page) -> bool:
     """Whether the card lies over the marked cell of the matrix."""
     box = page.locator(".as-card").bounding_box()
@@ -50,6 +61,17 @@ def covers_the_cell(page: Page) -> bool:
     return bool(across and down)
 
 
+def answer_opens_in_its_room(page: Page) -> None:
+    """The card of the last step stays as it is when its answer opens."""
+    before, answer = page.locator(".as-card").bounding_box(), page.locator("#as-answer")
+    expect(answer).to_be_hidden()
+    page.get_by_text("What is a head? Say it in your own words").click()
+    expect(answer).to_be_visible()
+    expect(answer).to_contain_text("One way of looking")
+    page.wait_for_timeout(300)  # its place is looked after every 200 ms
+    assert page.locator(".as-card").bounding_box() == before
+
+
 def remembered(page: Page, name: str) -> str | None:
     told: str | None = page.evaluate(f"localStorage.getItem('attnviz.{name}')")
     return told
@@ -59,7 +81,7 @@ def remembered(page: Page, name: str) -> str | None:
 
 
 def test_the_start_by_mouse_points_at_the_picture_and_is_remembered(visit: Open) -> None:
-    page = visit()
+    page = visit("", (1280, 720))
     page.get_by_role("button", name="New here? 60 seconds").click()
     says = page.locator(".as-says")
     parts = (".av-chips", ".av-heads", ".av-matrix", ".av-why", ".av-controls")
@@ -69,6 +91,7 @@ def test_the_start_by_mouse_points_at_the_picture_and_is_remembered(visit: Open)
         assert ring is not None and box is not None
         assert abs(ring["x"] + 6 - box["x"]) < 2 and abs(ring["y"] + 6 - box["y"]) < 2, part
         assert not covers_the_cell(page), part
+        assert not covers(page, ".av-entropy td" if step == 2 else part), part
         if step == 0:
             expect(says).to_contain_text("16 tokens")
         if step == 1:  # the picture stays usable, and the card follows it
@@ -84,8 +107,8 @@ def test_the_start_by_mouse_points_at_the_picture_and_is_remembered(visit: Open)
     page.get_by_role("radio", name="Causal").click()
     page.locator(".av-controls input[type=range]").first.press("ArrowLeft")
     expect(says).to_contain_text("it was 68\u202f%")
-    page.get_by_text("What is a head? Say it in your own words").click()
-    expect(page.locator(".as-card details p")).to_contain_text("One way of looking")
+    answer_opens_in_its_room(page)
+    assert not covers(page, ".av-controls") and not covers(page, ".av-entropy td")
     assert serious(page) == []
     page.get_by_role("button", name="Done").click()
     expect(page.locator(".as-card")).to_be_hidden()
@@ -162,6 +185,7 @@ def test_the_start_on_a_phone_leaves_the_part_in_view(visit: Open) -> None:
         assert sheet["x"] >= 0 and sheet["x"] + sheet["width"] <= 390 and sheet["y"] + sheet["height"] <= 844
         if step < 4:
             page.get_by_role("button", name="Next").tap()
+    answer_opens_in_its_room(page)
     assert serious(page, "'[data-testid=stMain]'") == []
 
 
@@ -368,3 +392,38 @@ def test_a_guess_ticks_the_lesson_for_later_visits(visit_softmax: Open) -> None:
     assert serious(page) == []
     page.get_by_role("link", name="Masks", exact=True).click()
     page.wait_for_url("**/masks**")
+
+
+# ---- the guesses ------------------------------------------------------------------------------------
+
+QUIZZES = [
+    "masks",
+    *(
+        pytest.param(page, marks=pytest.mark.nightly)
+        for page in (
+            *("softmax", "positions", "encoder_block", "variants", "generate", "step_by_step"),
+            *("replay", "translate", "vision", "evidence", "program"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("lesson", QUIZZES)
+def test_on_a_phone_a_guess_moves_nothing_of_what_stands_below(open_app: Open, lesson: str) -> None:
+    """The verdict of a quiz pushed it down by 118 to 221 px, and the pictures that came by up to 1,400 more."""
+    page = open_app(f"{lesson}?revealed=0", size=PHONE, has_touch=True, is_mobile=True, still=True)
+    page.wait_for_selector(QUIET)
+    end = page.get_by_text(re.compile("^The code that ran")).last
+    end.wait_for()
+    place = "e => e.getBoundingClientRect().top + document.querySelector('[data-testid=stMain]').scrollTop"
+    still(page)
+    before = end.evaluate(place)
+    quizzes = page.locator(".stVerticalBlock[class*=st-key-lesson-predict]")
+    assert quizzes.count()
+    for number in range(quizzes.count()):
+        quiz = quizzes.nth(number)
+        quiz.locator(".stButtonGroup button").last.tap()
+        expect(quiz.get_by_role("button", name="Ask me again")).to_be_visible()
+        page.wait_for_selector(QUIET)
+        still(page)
+        assert abs(end.evaluate(place) - before) < 1, quiz.inner_text()[:60]

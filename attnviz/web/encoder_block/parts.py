@@ -117,17 +117,26 @@ def hidden_units(lesson: Lesson[Settings], run: Run) -> None:
 
 def additions(lesson: Lesson[Settings], run: Run) -> None:
     """How much each branch adds, layer by layer."""
-    (token, _), labels, branches = state.place(lesson), run.labels, run.branches()
-    attention, feed_forward = branches.attention_share, branches.feed_forward_share
+    attention, feed_forward = run.branches().attention_share, run.branches().feed_forward_share
     if feed_forward is None:
         lesson.section("How much does attention add, and in which layer?")
     else:
         lesson.section("Which branch adds more, and in which layer?")
         question = "Averaged over all layers and tokens of this text, which adds more to the stream?"
         answer = text.adds_more(attention, feed_forward, run.trace.config.d_ff)
-        if not lesson.predict("branches", question, text.ADDS_MORE, *answer):
-            lesson.veil("branches", 410)
-            return
+        shows = lesson.predict("branches", question, text.ADDS_MORE, *answer)
+        with lesson.room("branches", 470, phone=512):
+            if shows:
+                _shares(lesson, run)
+            else:
+                lesson.veil("branches")
+        return
+    _shares(lesson, run)
+
+
+def _shares(lesson: Lesson[Settings], run: Run) -> None:
+    (token, _), labels, branches = state.place(lesson), run.labels, run.branches()
+    attention, feed_forward = branches.attention_share, branches.feed_forward_share
     lesson.sentence(text.additions(labels[token], token, attention, feed_forward), part="branches")
     shares = {"attention": attention} | ({} if feed_forward is None else {"feed_forward": feed_forward})
     means = {name: share.mean(axis=1) for name, share in shares.items()}
@@ -187,16 +196,16 @@ def stacks(lesson: Lesson[Settings], run: Run) -> None:
     post, pre = state.depth_sizes(settings.depth, settings.seed)
     question = "Before training, which arrangement has the larger gradient in the last layer?"
     revealed = lesson.predict("depth", question, text.LARGER, *text.larger_gradient(post, pre))
-    if revealed:
-        lesson.sentence(text.depth(post, pre), part="depth")
     layers, seed = lesson.slide("depth").columns([3, 1])
     with layers:
         dial("Layers in the stack", state.DEPTHS, key=lesson.key("depth"), marks={1: "1", 6: "6", 12: "12"})
     seed.number_input("Seed of the random weights", 0, state.SEEDS - 1, key=lesson.key("seed"))
-    if revealed:
-        depth_pictures(lesson, settings, post, pre)
-    else:
-        lesson.veil("depth", 390)
+    with lesson.room("depth", 500, phone=1010):
+        if revealed:
+            lesson.sentence(text.depth(post, pre), part="depth")
+            depth_pictures(lesson, settings, post, pre)
+        else:
+            lesson.veil("depth")
     lesson.write_link(run.inputs)
 
 

@@ -85,6 +85,12 @@ def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:
     )
 
 
+def sentence(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:
+    """What matters most; before the guess, what is asked."""
+    verdict, before = text.verdict(shown), text.before(shown)
+    lesson.sentence(before if hides else verdict, instead=verdict if hides else before)
+
+
 def with_integrated(lesson: Lesson[Settings], shown: Shown) -> Shown:
     """The same with integrated gradients, if they are asked for and done."""
     if not st.toggle("Integrated gradients (takes longer)", key=lesson.key("integrated")):
@@ -125,12 +131,15 @@ def picture(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:
         file="evidence",
     )
     st.caption(text.COLOURS)
-    if not hides:
-        st.caption(f"{text.CAVEAT} {text.erased(shown)}")
-        for method, why in shown.found.missing.items():
-            st.caption(f"{text.NAMES[method]}: not here, for {why}.")
-        if shown.found.integrated is not None:
-            st.caption(text.complete(shown.found.integrated))
+
+
+def notes(shown: Shown) -> None:
+    """What the measures do not say, and which of them are not here."""
+    st.caption(f"{text.CAVEAT} {text.erased(shown)}")
+    for method, why in shown.found.missing.items():
+        st.caption(f"{text.NAMES[method]}: not here, for {why}.")
+    if shown.found.integrated is not None:
+        st.caption(text.complete(shown.found.integrated))
 
 
 def _numbers(shown: Shown, methods: list[Method]) -> Table:

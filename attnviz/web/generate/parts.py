@@ -197,11 +197,11 @@ def first_token(lesson: Lesson[Settings], opening: Opening) -> None:
     shares, losses = st.columns([4, 7], gap="large")
     with shares:
         sink_shares(lesson, sink)
-    with losses:
+    with losses, lesson.room("sink", 396, phone=416):
         if revealed:
             sink_losses(lesson, sink, scene.labels[2:])
         else:
-            lesson.veil("sink", 380)
+            lesson.veil("sink")
     behind(lesson)
     lesson.write_link(opening.inputs)
 

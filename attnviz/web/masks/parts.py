@@ -34,6 +34,12 @@ def prediction(lesson: Lesson[Settings], asked: state.Asked) -> bool:
     return asked is None or lesson.predict("thirds", *asked)
 
 
+def sentence(lesson: Lesson[Settings], settings: Settings, effect: Effect, *, hides: bool) -> None:
+    """The mask's rule, and what it does to the outputs."""
+    says, instead = (text.summary(settings, effect, hides=one) for one in (hides, not hides))
+    lesson.sentence(says, instead=instead)
+
+
 def controls(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:
     """The mask and its size; the head to look at."""
     config, names = effect.plain.config, text.kinds(effect.trained)
@@ -87,9 +93,14 @@ def starved_or_depth(lesson: Lesson[Settings], settings: Settings, effect: Effec
 
 def outputs(lesson: Lesson[Settings], settings: Settings, effect: Effect, *, hides: bool) -> None:
     """How much each token's final vector changed."""
-    if hides:
-        lesson.veil("outputs", OUTPUTS_HEIGHT)
-        return
+    with lesson.room("outputs", OUTPUTS_HEIGHT + 2, phone=OUTPUTS_HEIGHT + 24):
+        if hides:
+            lesson.veil("outputs")
+        else:
+            _changes(lesson, settings, effect)
+
+
+def _changes(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:
     change, labels = effect.change, effect.labels
     title = text.outputs_title(change, labels)
     figure = figures.token_bars([("", change)], labels, shell.palette(), marked=settings.token)
@@ -132,9 +143,14 @@ def exchange_controls(lesson: Lesson[Settings], exchange: Exchange) -> None:
 
 def leak(lesson: Lesson[Settings], exchange: Exchange, *, hides: bool) -> None:
     """Who notices, with the causal mask and without."""
-    if hides:
-        lesson.veil("leak", LEAK_HEIGHT)
-        return
+    with lesson.room("leak", LEAK_HEIGHT + 80, phone=LEAK_HEIGHT + 184):
+        if hides:
+            lesson.veil("leak")
+        else:
+            _who_noticed(lesson, exchange)
+
+
+def _who_noticed(lesson: Lesson[Settings], exchange: Exchange) -> None:
     lesson.sentence(text.leak(exchange), part="leak")
     labels, title = exchange.labels, text.leak_title(exchange.closed)
     open_, closed = (one.change[-1].tolist() for one in (exchange.open, exchange.closed))

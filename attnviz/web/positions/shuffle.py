@@ -13,7 +13,7 @@ from attnviz import figures
 from attnviz.analysis import word_order
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.encoding import Encoding
-from attnviz.web import cache, page_style, prediction, shell
+from attnviz.web import cache, page_style, shell
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.positions import state, text
 from attnviz.web.positions.state import LARGEST, Settings
@@ -44,19 +44,20 @@ def test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
         st.toggle("Compute in float64", key=lesson.key("exact"))
     with picture:
         _both_texts(encoding, word_order.word_order(encoding.words, settings.seed))
-        bars = prediction.room("positions-shuffled", height)
+        bars = lesson.room("shuffled", height, phone=height + 24)
+    hidden = text.hidden_order(model.info.title, config.positions, causal=config.kind == "decoder")
     if not shows:
         with sentence:
-            lesson.sentence(text.hidden_order(model.info.title, config.positions, causal=config.kind == "decoder"))
+            lesson.sentence(hidden, instead=hidden + text.LONGER)
         with bars:
-            lesson.veil("shuffled", height)
+            lesson.veil("shuffled")
         return
     rows = state.shuffled(inputs, settings)
     says = text.order(rows, model.info.title, config.positions, settings.exact)
     with bars:
         _changes(lesson, encoding, rows, config.positions, says)
     with sentence:
-        lesson.sentence(says)
+        lesson.sentence(says, instead=hidden + text.LONGER)
     with bars:  # further down: it need not be there before the sentence and the first picture are
         _other_changes(lesson, encoding, state.shuffled_others(inputs, settings), config.positions)
 

@@ -62,6 +62,9 @@ def order(rows: Mapping[str, word_order.Shuffled], title: str, native: str, exac
     )
 
 
+LONGER = " nnnnn" * 8  # what `order` has more than what stands in its place
+
+
 def hidden_order(title: str, native: str, *, causal: bool) -> str:
     """What stands in the place of `order` before the guess, about as long: what is asked, and no number."""
     asks = (

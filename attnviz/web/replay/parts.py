@@ -58,12 +58,12 @@ def steps(lesson: Lesson[Settings], now: Moment) -> None:
 def pictures(lesson: Lesson[Settings], now: Moment) -> None:
     """The curves, and beside them the two heads, with what becomes of one without the other."""
     left, right = st.columns([5, 8], gap="medium")
-    with left:
+    with left, lesson.room("form", CURVES + TITLE, phone=918):
         if lesson.revealed("form"):
             curves(lesson, now)
             lesson.sentence(first_time(now), part="first")
         else:
-            lesson.veil("form", CURVES + TITLE)
+            lesson.veil("form")
     with right:
         previous, induction = st.columns(2, gap="medium")
         with previous:
@@ -75,12 +75,14 @@ def pictures(lesson: Lesson[Settings], now: Moment) -> None:
 
 def switched_off(lesson: Lesson[Settings], now: Moment) -> None:
     """What becomes of the induction head without the other one?"""
-    if lesson.predict("off", *text.prediction(now.replay, state.all_without()[-1])):
-        layer, head = now.replay.previous
-        st.toggle(f"Switch layer {layer}, head {head} off", key=lesson.key("off"))
-        lesson.sentence(text.from_the_start(now.replay), part="start")
-    else:
-        lesson.veil("off", SWITCH)
+    shows = lesson.predict("off", *text.prediction(now.replay, state.all_without()[-1]))
+    with lesson.room("off", SWITCH, phone=212):
+        if shows:
+            layer, head = now.replay.previous
+            st.toggle(f"Switch layer {layer}, head {head} off", key=lesson.key("off"))
+            lesson.sentence(text.from_the_start(now.replay), part="start")
+        else:
+            lesson.veil("off")
 
 
 def curves(lesson: Lesson[Settings], now: Moment) -> None:
@@ -119,13 +121,14 @@ def tries(lesson: Lesson[Settings], now: Moment) -> None:
     replay, settings = now.replay, now.settings
     forms = replay.steps[max(0, replay.forming - 2)]
     off = "At the end, without layer {}, head {}".format(*replay.previous)
-    lesson.tries(
-        Try("Before the first step", {"step": 0}),
-        *([Try("Just before it forms", {"step": forms})] if lesson.revealed("form") else []),
-        *([Try(off, {"step": replay.steps[-1], "off": True})] if lesson.revealed("off") else []),
-        Try("Other words", {"seed": (settings.seed + 1) % state.SEEDS, "step": settings.step, "off": settings.off}),
-        keeps=("seed", "token"),
-    )
+    with lesson.room("tries", 64, phone=248):  # the guesses bring more of them
+        lesson.tries(
+            Try("Before the first step", {"step": 0}),
+            *([Try("Just before it forms", {"step": forms})] if lesson.revealed("form") else []),
+            *([Try(off, {"step": replay.steps[-1], "off": True})] if lesson.revealed("off") else []),
+            Try("Other words", {"seed": (settings.seed + 1) % state.SEEDS, "step": settings.step, "off": settings.off}),
+            keeps=("seed", "token"),
+        )
 
 
 def behind(lesson: Lesson[Settings]) -> None:

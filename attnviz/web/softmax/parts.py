@@ -36,6 +36,16 @@ def prediction(lesson: Lesson[Settings], row: Row) -> bool:
     return asked is None or lesson.predict("sharper", *asked)
 
 
+def sentence(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
+    """What the temperature does to the row; nothing of what is asked before the guess."""
+    if not row.is_sharpened:
+        lesson.sentence(text.row_sentence(row))
+    elif hides:
+        lesson.sentence(text.HIDDEN_SENTENCE, instead=text.row_sentence(row))
+    else:
+        lesson.sentence(text.row_sentence(row), instead=text.HIDDEN_SENTENCE)
+
+
 def controls(lesson: Lesson[Settings], settings: Settings, trace: Trace, row: Row) -> None:
     """The temperature, and which row of which head."""
     _temperature(lesson)
@@ -53,9 +63,14 @@ def _temperature(lesson: Lesson[Settings], at: str = "") -> None:
 
 def bars(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
     """The row's weights, before and after."""
-    if hides:
-        lesson.veil("row", 54 + 24 * min(row.allowed, text.MOST_BARS) + AROUND)
-        return
+    with lesson.room("row", 54 + 24 * min(row.allowed, text.MOST_BARS) + AROUND):
+        if hides:
+            lesson.veil("row")
+        else:
+            _weight_bars(lesson, row)
+
+
+def _weight_bars(lesson: Lesson[Settings], row: Row) -> None:
     figure = figures.weight_bars(*text.bars(row), shell.palette())
     data = {
         "position": range(len(row.labels)),
@@ -69,9 +84,14 @@ def bars(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
 
 def curves(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
     """How many tokens share the row, and the largest weight, at every temperature."""
-    if hides:
-        lesson.veil("curves", 400 + AROUND)
-        return
+    with lesson.room("curves", 402 + AROUND, phone=424 + AROUND):
+        if hides:
+            lesson.veil("curves")
+        else:
+            _both_curves(lesson, row)
+
+
+def _both_curves(lesson: Lesson[Settings], row: Row) -> None:
     now = (row.temperature, row.tokens[1], row.tops[1])
     figure = figures.temperature_curves(TEMPERATURES, row.curve_tokens, row.curve_tops, now, row.ends, shell.palette())
     data = {"tau": TEMPERATURES, "tokens": row.curve_tokens, "top_weight": row.curve_tops}

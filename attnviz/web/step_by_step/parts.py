@@ -9,12 +9,14 @@ from typing import Any
 import streamlit as st
 
 from attnviz import figures
+from attnviz.analysis.provenance.terms import Provenance
 from attnviz.nn import attention, reference
 from attnviz.web import shell
 from attnviz.web.components.provenance_view import ProvenanceState, provenance_view
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.step_by_step import state, text, weights
 from attnviz.web.step_by_step.state import Settings, Shown
+from attnviz.web.step_by_step.weights import Hiding
 
 DOWN = "out:1:0/concat:1:0/z.0:1:0/V:0:0/x:0:2/E:0:2"  # from an output of “chase” to the embedding of “cats”
 SHARES = 320 + 52  # px: a picture with its title and the link to its data
@@ -84,9 +86,15 @@ def hidden_word(lesson: Lesson[Settings], shown: Shown) -> None:
     lesson.section("Where does a hidden word’s share go?")
     provenance = shown.provenance
     asks, because = text.hidden_word(provenance, shown.head, hiding), text.hidden_share(provenance, hiding)
-    if not lesson.predict("hidden", asks, text.OUTCOMES, text.outcome(hiding), because):
-        lesson.veil("hidden", SHARES)
-        return
+    shows = lesson.predict("hidden", asks, text.OUTCOMES, text.outcome(hiding), because)
+    with lesson.room("hidden", SHARES + 2, phone=SHARES + 4):
+        if shows:
+            _both_rows(lesson, provenance, hiding, because)
+        else:
+            lesson.veil("hidden")
+
+
+def _both_rows(lesson: Lesson[Settings], provenance: Provenance, hiding: Hiding, because: str) -> None:
     title = text.hidden_title(provenance, hiding)
     before, after = (100 * hiding.before).tolist(), (100 * hiding.after).tolist()
     names = ("as it is", f"“{provenance.labels[hiding.key]}” hidden")

@@ -16,7 +16,7 @@ from attnviz.web.translate.answer import ALIGNING, Answer
 from attnviz.web.translate.state import Settings
 
 N_CANDIDATES = 6
-HEIGHT = 854  # px of the picture with its controls and what is said under it
+HEIGHT = 922  # px of the picture with its controls and what is said under it
 FORMULA = (
     r"\begin{aligned}A&=\mathrm{softmax}\!\left(\frac{(XW_Q)(MW_K)^\top}{\sqrt{d_k}}\right)\\"
     r"\mathrm{Cross}(X, M)&=A\,MW_V\end{aligned}"
@@ -89,9 +89,14 @@ def attention(lesson: Lesson[Settings], answer: Answer, shown: bool) -> None:
         args=(lesson,),
     )
     settings = lesson.settings()
-    if not shown:
-        lesson.veil("order", HEIGHT)
-        return
+    with lesson.room("order", HEIGHT, phone=2312):
+        if shown:
+            _picture(settings, answer)
+        else:
+            lesson.veil("order")
+
+
+def _picture(settings: Settings, answer: Answer) -> None:
     attention_view(
         state.message(settings.translator, settings.source, settings.forced, settings.stack),
         state.view_state(settings),

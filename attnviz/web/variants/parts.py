@@ -119,15 +119,14 @@ def _measured(lesson: Lesson[Settings], run: Run, timed: bool) -> None:
     lesson.section("What does a longer text cost on this machine?")
     question = "Twice the tokens: how many pairs of query and key does full attention then compute?"
     revealed = lesson.predict("pairs", question, text.PAIRS, *text.twice_the_tokens(run.causal))
-    if revealed:
-        lesson.sentence(text.longest(lines), part="measured")
     left, right = st.columns([1, 3], gap="medium")
     with left:
         measuring(lesson, run, measurement, running)
-    with right:
+    with right, lesson.room("pairs", 538, small=984, phone=1110):
         if not revealed:
-            lesson.veil("pairs", 420)
+            lesson.veil("pairs")
         else:
+            lesson.sentence(text.longest(lines), part="measured")
             for place, unit in zip(st.columns(2, gap="medium"), ("seconds", "bytes"), strict=True):
                 with place:
                     costs(lesson, lines, unit)
@@ -191,17 +190,16 @@ def at_a_context(lesson: Lesson[Settings], run: Run) -> None:
     context = lesson.settings().context
     question = "Llama-2-70B has ten times the parameters of Llama-2-7B. Its cache is …"
     revealed = lesson.predict("cache", question, text.CACHES, *text.larger_model(context))
-    if revealed:
-        lesson.sentence(text.key_value_cache(context), part="cache")
     left, right = st.columns([1, 3], gap="medium")
     with left:
         dial("Context, tokens", state.CONTEXTS, key=lesson.key("context"), format_func="{:,}".format)
         st.caption(text.CACHE_NOTES)
-    with right:
+    with right, lesson.room("cache", 518, phone=600):
         if revealed:
+            lesson.sentence(text.key_value_cache(context), part="cache")
             caches(lesson, context)
         else:
-            lesson.veil("cache", 420)
+            lesson.veil("cache")
     lesson.write_link(run.inputs)
 
 

@@ -16,7 +16,7 @@ from attnviz.web.temperatures import MARKS, TEMPERATURES
 from attnviz.web.vision import state, text
 from attnviz.web.vision.state import Outcome, Seen, Settings
 
-HEIGHT = 530  # px of the patches with their sentence
+HEIGHT = 644  # px of the patches with their sentence
 SOURCES = {"draw": "Draw", "upload": "Upload"}
 FORMULA = r"""\begin{aligned}
 &z_0=[x_\mathrm{class};\,x_1E;\,x_2E;\,\dots;\,x_NE]+E_\mathrm{pos}\\
@@ -75,9 +75,14 @@ def prediction(lesson: Lesson[Settings], seen: Seen) -> bool:
 
 def patches(lesson: Lesson[Settings], settings: Settings, seen: Seen, shown: bool) -> None:
     """The picture, patch by patch, and the answer's bars."""
-    if not shown:
-        lesson.veil("ink", HEIGHT)
-        return
+    with lesson.room("ink", HEIGHT, phone=1142):
+        if shown:
+            _patches(lesson, settings, seen)
+        else:
+            lesson.veil("ink")
+
+
+def _patches(lesson: Lesson[Settings], settings: Settings, seen: Seen) -> None:
     look, config = settings.look, seen.trace.config
     patch_view.patches_view(
         seen.message,
