@@ -134,6 +134,7 @@ def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Open, minilm: 
     box = matrix(page, "after").bounding_box()
     assert box is not None
     x, y = box["x"] + 0.5 * box["width"], box["y"] + 0.6 * box["height"]
+    undo = page.get_by_role("button", name="Undo").bounding_box()
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 70, y + 1, steps=7)
@@ -141,6 +142,8 @@ def test_painting_with_the_pointer_undo_clear_and_the_link(visit: Open, minilm: 
     page.wait_for_url("**painted=**")
     link = query_of(page)
     expect(sentence(page)).to_contain_text("“it” has changed by")
+    still(page)
+    assert page.get_by_role("button", name="Undo").bounding_box() == undo  # it stood 28 px higher, and further right
     words = sentence(page).inner_text()
     painted = link.split("painted=")[-1].split("&")[0]
     it, mean = moved(minilm, Intervention(blocked=read_cells(painted, 256)))

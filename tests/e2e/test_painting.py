@@ -218,13 +218,14 @@ def test_touch_paints_and_two_fingers_do_not(open_view: Open, message: bytes) ->
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         settle(page)
 
-    scrolled = page.evaluate("scrollY")
+    scrolled, undo = page.evaluate("scrollY"), page.get_by_role("button", name="Undo").bounding_box()
     touch("touchStart", (3, 3))
     touch("touchMove", (5, 3))
     touch("touchMove", (7, 3))
     touch("touchEnd")
     assert painted(page) == [(q, 3) for q in range(3, 8)]
     assert page.evaluate("scrollY") == scrolled
+    assert page.get_by_role("button", name="Undo").bounding_box() == undo
     assert say(page).endswith("the cell is blocked by hand.")  # nothing points, so the last cell stays in view
     touch("touchStart", (10, 4))
     touch("touchStart", (10, 4), (12, 12))  # a second finger: the first was no stroke

@@ -36,8 +36,9 @@ def prediction(lesson: Lesson[Settings], asked: state.Asked) -> bool:
 
 def sentence(lesson: Lesson[Settings], settings: Settings, effect: Effect, *, hides: bool) -> None:
     """The mask's rule, and what it does to the outputs."""
-    says, instead = (text.summary(settings, effect, hides=one) for one in (hides, not hides))
-    lesson.sentence(says, instead=instead)
+    says, other = (text.summary(settings, effect, hides=one) for one in (hides, not hides))
+    unpainted = f"{says.partition('.')[0]}. {text.PAINT}" if settings.mask == "painted" else ""
+    lesson.sentence(says, instead=max(other, unpainted, key=len))
 
 
 def controls(lesson: Lesson[Settings], settings: Settings, effect: Effect) -> None:

@@ -63,6 +63,12 @@ def rule(kind: str, n: int, causal: bool, own: str = "As trained") -> str:
     }[kind]
 
 
+PAINT = (
+    "Drag over the matrix in the middle, or use the arrow keys and Space in it: what you paint is hidden, in every "
+    "layer and head."
+)
+
+
 def summary(settings: Settings, effect: Effect, *, hides: bool) -> str:
     """The sentence under the question: the mask's rule, and, unless it `hides` that, how much the outputs changed."""
     keep, change = effect.keep, effect.change
@@ -72,10 +78,7 @@ def summary(settings: Settings, effect: Effect, *, hides: bool) -> str:
         return f"{start} What that does to the outputs is hidden until you have guessed."
     if max(change) <= causality.ROUNDING:
         if settings.mask == "painted" and not settings.painted:
-            return (
-                f"{start} Drag over the matrix in the middle, or use the arrow keys and Space in it: what you paint is "
-                "hidden, in every layer and head."
-            )
+            return f"{start} {PAINT}"
         return f"{start} That is how this model runs anyway, so no output changes."
     average, token = percent(sum(change) / len(change)), settings.token
     if token < 0:
