@@ -213,9 +213,17 @@ def test_a_finger_gets_a_special_token_explained(visit: Open) -> None:
     page.locator(".av-chip.sp").first.tap()
     expect(page.locator(".aw-words .aw-card")).to_contain_text("The special token that models like BERT put first")
     expect(page.locator(".aw-words .aw-card")).not_to_contain_text("null")
-    assert (
-        page.get_by_test_id("stExpandSidebarButton").evaluate("e => getComputedStyle(e, '::after').content") == '"Menu"'
-    )
+    menu = page.get_by_test_id("stExpandSidebarButton")
+    assert menu.evaluate("e => getComputedStyle(e, '::after').content") == '"Menu"'
+    # the menu is as short as a screen: all pages, the lessons first, and where the text is typed
+    menu.tap()
+    expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "false")
+    still(page)
+    links = page.get_by_test_id("stSidebarNavLink")
+    places = {link.inner_text(): (link.bounding_box() or {})["y"] for link in links.all()}
+    assert max(places["Start here"], places["Masks"]) < places["All models"] < max(places.values()) < 560
+    field = page.locator(".st-key-text textarea").bounding_box()
+    assert field is not None and max(places.values()) < field["y"] < field["y"] + field["height"] < PHONE[1]
 
 
 def point_at(page: Page, word: str, holder: str) -> dict[str, float]:
@@ -250,6 +258,11 @@ def test_a_word_is_explained_on_hover_on_focus_and_on_tap(visit_softmax: Open) -
     page.mouse.move(**point_at(page, "attention", ".st-key-lesson-sentence-main"))
     explained(page, "attention")
     page.mouse.move(5, 400, steps=3)
+    expect(explanation).to_be_hidden()
+    # Escape leaves a word alone that the pointer has just come to: it came later, where the page no longer was
+    page.mouse.move(**point_at(page, "attention", ".st-key-lesson-sentence-main"))
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(600)
     expect(explanation).to_be_hidden()
     # by keyboard: the list at the foot is one stop, and arrows go through it
     page.locator(".aw-words button[tabindex='0']").focus()
@@ -295,11 +308,13 @@ def test_every_term_stands_on_the_page_that_the_glossary_leads_to(open_app: Open
 
 
 def test_a_card_leads_to_no_page_on_which_it_stands(visit: Open) -> None:
-    page = visit()
+    """“[UNK]” led to another text on the page that showed it already."""
+    page = visit("?text=I+like+%F0%9F%98%80.")
     read(page)
-    page.locator(".aw-words button", has_text="[CLS]").focus()
-    explained(page, "[CLS]")
-    expect(page.locator(".aw-words .aw-card a")).to_have_count(0)
+    for term in ("[CLS]", "[UNK]"):
+        page.locator(".aw-words button", has_text=term).focus()
+        explained(page, term)
+        expect(page.locator(".aw-words .aw-card a")).to_have_count(0)
 
 
 def test_nothing_of_the_page_is_changed_and_words_in_fields_are_left_alone(visit: Open) -> None:
@@ -427,3 +442,5 @@ def test_on_a_phone_a_guess_moves_nothing_of_what_stands_below(open_app: Open, l
         page.wait_for_selector(QUIET)
         still(page)
         assert abs(end.evaluate(place) - before) < 1, quiz.inner_text()[:60]
+    cut = "all => all.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.value ?? e.textContent)"
+    assert page.locator(".katex-display, .stCode pre, .stMain .stSelectbox input").evaluate_all(cut) == []

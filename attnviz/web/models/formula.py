@@ -8,6 +8,7 @@ from attnviz.formatting import listed
 from attnviz.models.hf_config import HFConfig
 from attnviz.nn.config import ModelConfig
 
+PHONE = 33  # signs in a line that a phone shows
 OTHERS = (
     r"\begin{aligned}\text{attention}\quad&W_Q,\;W_K,\;W_V,\;W_O\\"
     r"\text{feed-forward}\quad&\sigma(x\,W_1+b_1)\,W_2+b_2\end{aligned}"
@@ -74,9 +75,12 @@ def formula(config: ModelConfig) -> str:
     return r"\begin{aligned}" + r"\\".join(rows).replace("·", r"\cdot ") + r"\end{aligned}"
 
 
-def _lines(one: Count) -> tuple[str, str]:
+def _lines(one: Count) -> list[str]:
     """A count in letters, and under it in numbers: on one line they would be too wide for a phone."""
-    return rf"&\text{{{one.part}}}\quad {one.letters}", rf"&\quad={one.filled}={_n(one.n)}"
+    letters, worked_out = rf"&\text{{{one.part}}}\quad {one.letters}", f"={_n(one.n)}"
+    if len((one.filled + worked_out).replace("{,}", ",")) <= PHONE:
+        return [letters, rf"&\quad={one.filled}{worked_out}"]
+    return [letters, rf"&\quad={one.filled}", rf"&\quad{worked_out}"]
 
 
 def source(config: ModelConfig) -> str:

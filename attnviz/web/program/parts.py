@@ -19,9 +19,11 @@ from attnviz.web.program.state import OWN, Outcome, Settings
 from attnviz.web.temperatures import MARKS, TEMPERATURES
 
 FORMULA = r"""\begin{aligned}
-&\text{score}(q,k)=s\cdot\big[\text{the condition holds}\big],\qquad s \text{ so large that softmax chooses}\\
+&\text{score}(q,k)=s\cdot\big[\text{the condition holds}\big],\\
+&\qquad s \text{ so large that softmax chooses}\\
 &\text{count: weight of the start}=\frac{1}{1+n}\\
-&\text{apply: } \mathrm{ReLU}\Big(\sum_{i=1}^{m} x_i-(m-1)\Big)=1 \text{ only if all } m \text{ values are there}
+&\text{apply: } \mathrm{ReLU}\Big(\sum_{i=1}^{m} x_i-(m-1)\Big)=1\\
+&\qquad\text{only if all } m \text{ values are there}
 \end{aligned}"""
 MOST_TABLES = 8  # of a head whose select has many conditions
 SOURCE = (
@@ -46,7 +48,7 @@ def program(lesson: Lesson[Settings]) -> None:
         "Your program",
         key=lesson.key("code"),
         height=200,
-        help="Ctrl+Enter runs it",
+        help=shell.RUNS_IT,
     )
     letters, causal = st.columns([3, 2], gap="small", vertical_alignment="bottom")
     letters.text_input("Letters of its texts", key=lesson.key("letters"))

@@ -19,8 +19,8 @@ from attnviz.web.replay.state import Moment, Settings
 
 CURVES, TITLE, SWITCH = 556, 32, 150  # px
 FORMULA = (
-    r"\begin{aligned}&\text{on the word that followed last time}=\frac1P\sum_{i=P+1}^{2P}A_{i,\,i-P+1}\\"
-    r"&\text{on the previous word}=\frac1{2P-1}\sum_{i=2}^{2P}A_{i,\,i-1}\end{aligned}"
+    r"\begin{aligned}&\text{on the word that followed last time}\\&\qquad=\frac1P\sum_{i=P+1}^{2P}A_{i,\,i-P+1}\\"
+    r"&\text{on the previous word}\\&\qquad=\frac1{2P-1}\sum_{i=2}^{2P}A_{i,\,i-1}\end{aligned}"
 )
 SOURCE = (
     "Olsson et al. 2022, “In-context learning and induction heads”: A is a head’s attention on P random words, each "

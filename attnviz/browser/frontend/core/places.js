@@ -7,11 +7,8 @@ export function addressOf(page, query = {}) {
   return (page === "explore" ? "./" : page) + (given && `?${given}`);
 }
 
-/** Whether an address is that of the page on screen, and changes nothing of it. @param {string} address */
-export function isHere(address) {
-  const url = new URL(address, location.href);
-  return url.pathname === location.pathname && !url.search;
-}
+/** Whether an address is one of the page on screen, whatever it sets there. @param {string} address */
+export const isHere = (address) => new URL(address, location.href).pathname === location.pathname;
 
 /**
  * A link that asks the server for the page, so that the session goes on; with Ctrl, Shift or the middle button it is

@@ -67,7 +67,7 @@ class Words {
     const on = (name, act) => document.addEventListener(name, act, { signal, passive: true, capture: true });
     on("pointermove", (event) => event.pointerType !== "touch" && this.point(event));
     on("click", (event) => this.press(event));
-    on("keydown", (event) => event.key === "Escape" && this.card.hide());
+    on("keydown", (event) => event.key === "Escape" && this.leaveAlone());
     on("scroll", () => this.follow());
     on("av-drawn", () => this.readSoon());
     this.list.addEventListener("keydown", (event) => this.move(event));
@@ -225,6 +225,12 @@ class Words {
   follow() {
     if (this.card.open && this.isFocused()) this.card.show(this.card.entry, this.focused().getBoundingClientRect());
     else this.card.hide();
+  }
+
+  /** No card, not even of the word under the pointer: Escape may also have moved the page under it. */
+  leaveAlone() {
+    clearTimeout(this.pointing);
+    this.card.hide();
   }
 
   press(event) {
