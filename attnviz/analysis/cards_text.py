@@ -177,8 +177,8 @@ def cost(without: Lost, layer: int, head: int, where: str) -> str:
         less = "better without it" if more < 0 else "worse without it"
     over = f" (95\u202f% interval {signed(low, 3)} to {signed(high, 3)})" if without.n_texts > 1 else ""
     return (
-        f"What its removal costs: {signed(more, 3)} nats per predicted token{over}, {less}; with all heads the loss is "
-        f"{number(without.cost.base)}, on {texts}."
+        f"What its removal costs: {signed(more, 3)}\u202fnats per predicted token{over}, {less}; with all heads the "
+        f"loss is {number(without.cost.base)}, on {texts}."
     )
 
 

@@ -38,6 +38,7 @@ OWN_INPUTS = (
     "glossary",
 )  # pages that have fields of their own
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
+RUNS_IT = "Leaving the field runs it; so does Ctrl+Enter"
 TROUBLE = (
     "Something went wrong here, and the rest of the page is missing. Change something, or open the page anew; whoever "
     "runs this server finds the reason in its log."
@@ -224,7 +225,7 @@ def sidebar(page: str) -> None:
     reloads.tell_anew(("text", "model"))
     with st.sidebar:
         st.subheader("attnviz", anchor=False)
-        st.text_area("Text", key="text", height=150, placeholder="Type a sentence", help="Ctrl+Enter, or Tab, runs it")
+        st.text_area("Text", key="text", height=150, placeholder="Type a sentence", help=RUNS_IT)
         if len(state["text"]) > LONGEST_LINK:
             st.caption(NOT_IN_LINK)
         st.selectbox(

@@ -396,7 +396,7 @@ def test_temperature_and_mask_recompute(open_view: Open, message: bytes, trace: 
     plain = own.weights[0, 1, IT]
     change = bits - float(-(plain * plain.log2()).sum())
     row = page.locator(".av-entropy tbody tr").first.inner_text().split("\t")
-    assert row == ["it", f"{2**bits:.1f} of 16", f"{bits:.2f} bits (−{abs(change):.2f})"]
+    assert row == ["it", f"{2**bits:.1f} of 16", f"{bits:.2f}\u202fbits (−{abs(change):.2f})"]
     page.get_by_role("radio", name="Causal").click()
     settle(page)
     point(page, 3, 9)
@@ -457,10 +457,10 @@ def test_the_entropy_is_that_of_the_row_that_shows(open_view: Open, message: byt
     """Hidden tokens keep what they take: the weights are those of the whole row, and so is its entropy."""
     row = trace.layers[3].attention.weights[0, 1, IT]
     entropy = page_entropy(open_view(message, state={**CHOSEN, "hide": True}))
-    assert entropy == ["it", f"{spread(row):.1f} of 16", f"{bits(row):.2f} bits"]
+    assert entropy == ["it", f"{spread(row):.1f} of 16", f"{bits(row):.2f}\u202fbits"]
     rest = row[1:-1] / row[1:-1].sum()  # without [CLS] and [SEP]
     entropy = page_entropy(open_view(message, state={**CHOSEN, "hide": True, "renormalise": True}))
-    assert entropy == ["it", f"{spread(rest):.1f} of 14", f"{bits(rest):.2f} bits"]
+    assert entropy == ["it", f"{spread(rest):.1f} of 14", f"{bits(rest):.2f}\u202fbits"]
 
 
 def page_entropy(page: Page) -> list[str]:

@@ -132,7 +132,7 @@ def test_the_sink_is_measured(app: Page, austen: Model) -> None:
     sentence = next(text.value for text in app.text if "On average a head" in text.value)
     before, after = found.losses.mean(dim=1).tolist()
     assert percent(float(found.shares.mean())) in sentence
-    assert f"loss {before:.2f} → {after:.2f} nats per token" in str(chart_titles(app))
+    assert f"loss {before:.2f} → {after:.2f}\u202fnats per token" in " ".join(chart_titles(app))
     table, bars = charts(app)[1:3]
     assert torch.allclose(torch.tensor(table["data"][0]["customdata"]), 100 * found.shares, atol=1e-4)
     assert bars["data"][1]["y"] == pytest.approx(found.losses[1].tolist(), rel=1e-4)
@@ -147,7 +147,7 @@ def test_what_happens_without_the_first_token_is_guessed_first(austen: Model) ->
     assert after > before + 0.1
     assert "nats per token" not in app.prose + str(chart_titles(app)) and len(charts(app)) == 2
     app.guess("sink", "Nothing changes")
-    assert f"The loss goes from {before:.3f} to {after:.3f} nats per token." in app.prose
+    assert f"The loss goes from {before:.3f} to {after:.3f}\u202fnats per token." in app.prose
     assert "it is “It predicts worse”" in app.prose and len(charts(app)) == 3
 
 
@@ -258,7 +258,7 @@ def test_what_the_reader_gave_is_changed_in_the_sidebar(app: Page) -> None:
     app.choose(focus=2)
     assert writer(app)["heading"].endswith("your own words are changed in the sidebar")
     app.choose(said=(7,), focus=len(prompt(loaded("austen"), TEXT).start))
-    assert writer(app)["heading"].endswith("click one, and what follows is forgotten")
+    assert writer(app)["heading"].endswith("choose one, and what follows is forgotten")
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_the_sentence_says_what_the_checkpoint_does(app: Page, past: snapshots.S
         f"layer {previous[0]}, head {previous[1]} puts {percent(float(found.previous[previous]))} on the prev"
         in app.prose
     )
-    assert f"second occurrences is {found.again:.2f} nats per word" in app.sentence
+    assert f"second occurrences is {found.again:.2f}\u202fnats per word" in app.sentence
     assert f"which nothing foretells, it is {found.first:.2f}." in app.sentence
     text = state.text_of(0)
     trace = loaded("induction").run(text)
@@ -118,7 +118,7 @@ def test_without_the_first_head_the_second_one_is_lost(app: Page, past: snapshot
     found = measured(past, last, previous)
     assert f"with layer {previous[0]}, head {previous[1]} switched off" in app.sentence
     assert f"puts {percent(float(found.induction[induction]))} of its attention" in app.sentence
-    assert f"second occurrences is {found.again:.2f} nats per word, instead of" in app.sentence
+    assert f"second occurrences is {found.again:.2f}\u202fnats per word, instead of" in app.sentence
     assert float(found.induction[induction]) < 0.5 * float(measured(past, last).induction[induction])
     assert "switched off" in views(app)[0][0]["compact"]["title"]
 
@@ -161,9 +161,9 @@ def test_the_rise_of_the_first_loss_is_explained(app: Page, past: snapshots.Snap
         came = torch.zeros_like(given[:, i], dtype=torch.bool).scatter(1, twice[:, 1 : i + 1], True)
         shares.append(float((given[:, i] * came).sum(dim=1).mean()))
     said = next(text for text in app.sentences if "Why the loss rises" in text)
-    assert f"from {min(firsts):.2f} to {firsts[highest]:.2f} nats" in said
+    assert f"from {min(firsts):.2f} to {firsts[highest]:.2f}\u202fnats" in said
     assert f"At step {past.steps[highest]:,} it gives {percent(sum(shares) / len(shares))} of the probability" in said
-    assert f"gives them {percent((half - 1 + 1) / 2 / n_words)}, and costs {math.log(n_words):.2f} nats" in said
+    assert f"gives them {percent((half - 1 + 1) / 2 / n_words)}, and costs {math.log(n_words):.2f}\u202fnats" in said
 
 
 def answered(app: Page, name: str, guess: str) -> str:

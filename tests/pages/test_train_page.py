@@ -135,7 +135,7 @@ def test_numbers_on_screen_are_those_of_the_training() -> None:
     assert run.config == CONFIG and run.status == "done"
     last, loss = steps[-1], [step.loss for step in steps]
     assert "Done after 16 steps" in app.prose
-    assert f"the training loss fell from {loss[0]:.2f} to {np.mean(loss[-10:]):.2f} nats" in app.prose
+    assert f"the training loss fell from {loss[0]:.2f} to {np.mean(loss[-10:]):.2f}\u202fnats" in app.prose
     assert last.metrics is not None
     assert f"{percent(last.metrics['exact'])} of the held-out answers are correct" in app.prose
     tiles, curves = charts(app)

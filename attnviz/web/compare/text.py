@@ -20,7 +20,7 @@ MORE_NAMED = 6  # tokens of one text alone
 ONLY_TEXT = "Type another text above: B is the same head on it."
 COLOURS = (
     "Blue: B gives more. Red: B gives less. A cell stands out the more, the larger the difference; at ten points the "
-    "colour is full, unless one is larger. A click chooses the cell."
+    "colour is full, unless one is larger. Press a cell to choose it."
 )
 TOKENIZER = (
     "Only models that read text in the same tokens can be laid side by side: the others in the list have vocabularies "

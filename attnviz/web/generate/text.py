@@ -66,10 +66,10 @@ def next_sentence(scene: Scene, layer: int, head: int) -> str:
 def heading(scene: Scene) -> str:
     """Above the candidates."""
     if scene.focus == scene.n_tokens:
-        return "What may come next: click one to say it"
+        return "What may come next: choose one to say it"
     if scene.focus < len(scene.prompt.start):
         return f"What the model expects at position {scene.focus}; your own words are changed in the sidebar"
-    return f"What may stand at position {scene.focus}: click one, and what follows is forgotten"
+    return f"What may stand at position {scene.focus}: choose one, and what follows is forgotten"
 
 
 def ended(scene: Scene) -> str:
@@ -77,11 +77,11 @@ def ended(scene: Scene) -> str:
     if not scene.ended:
         return ""
     if scene.ended_by_model:
-        return "The model has ended the text. Take a token back, or click one to branch there."
+        return "The model has ended the text. Take a token back, or choose one to branch there."
     if len(scene.continuation) >= MAX_NEW_TOKENS:
         return (
             f"{MAX_NEW_TOKENS} tokens are said, as many as this page keeps. "
-            "Take some back, or click one to branch there."
+            "Take some back, or choose one to branch there."
         )
     return f"The model reads {scene.prompt.longest} tokens, and the text has as many."
 
@@ -136,7 +136,7 @@ def loss_title(sink: Sink) -> str:
     """What forbidding it does."""
     before, now = sink.losses.mean(dim=1).tolist()
     return (
-        f"First token forbidden: loss {before:.2f} → {now:.2f} nats per token, "
+        f"First token forbidden: loss {before:.2f} → {now:.2f}\u202fnats per token, "
         f"the top prediction changes at {percent(1 - sink.same)} of positions"
     )
 
@@ -147,7 +147,7 @@ def sink_prediction(sink: Sink) -> tuple[str, tuple[str, ...], str, str] | None:
     change = after - before
     if ALIKE < abs(change) < CLEAR:
         return None
-    losses = f"The loss goes from {before:.3f} to {after:.3f} nats per token."
+    losses = f"The loss goes from {before:.3f} to {after:.3f}\u202fnats per token."
     if abs(change) <= ALIKE:
         truth, why = SAME, "What the heads took from the first token mattered little, or stands elsewhere too."
     elif change < 0:

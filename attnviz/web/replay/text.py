@@ -33,12 +33,12 @@ def sentence(replay: Replay, at: int, without: Scores | None) -> str:
     if without is not None:
         return (
             f"{does} on {FOLLOWED}, instead of {percent(replay.scored('induction', at))}. The loss on the second "
-            f"occurrences is {scores.again:.2f} nats per word, instead of {replay.scores[at].again:.2f}."
+            f"occurrences is {scores.again:.2f}\u202fnats per word, instead of {replay.scores[at].again:.2f}."
         )
     return (
         f"{does} on {FOLLOWED}; layer {first_layer}, head {first_head} puts "
         f"{percent(replay.scored('previous', at))} on the previous word. The loss on the second occurrences is "
-        f"{scores.again:.2f} nats per word; on the first occurrences, which nothing foretells, it is "
+        f"{scores.again:.2f}\u202fnats per word; on the first occurrences, which nothing foretells, it is "
         f"{scores.first:.2f}."
     )
 
@@ -120,10 +120,11 @@ def first_time(replay: Replay, highest: int, on_seen: float, by_chance: float, n
     """
     firsts = [one.first for one in replay.scores]
     return (
-        f"Why the loss rises on the first occurrences, from {min(firsts):.2f} to {firsts[highest]:.2f} nats: the "
+        f"Why the loss rises on the first occurrences, from {min(firsts):.2f} to {firsts[highest]:.2f}\u202fnats: the "
         f"training asks only for words that come again, so the model bets that every word does. At step "
         f"{replay.steps[highest]:,} it gives {percent(on_seen)} of the probability to words that have come already. "
-        f"An even guess among all {n_words} gives them {percent(by_chance)}, and costs {math.log(n_words):.2f} nats."
+        f"An even guess among all {n_words} gives them {percent(by_chance)}, and costs "
+        f"{math.log(n_words):.2f}\u202fnats."
     )
 
 

@@ -30,10 +30,10 @@ def row_sentence(row: Row) -> str:
     gives = f"“{row.token}” gives “{best}” {percent(row.tops[1])} of its attention"
     count = f"Effective number of tokens: {row.tokens[1]:.1f} of {row.allowed}"
     if row.temperature == 1:
-        return f"At τ = 1, where nothing is changed, {gives}. {count} (entropy {row.bits[1]:.2f} bits)."
+        return f"At τ = 1, where nothing is changed, {gives}. {count} (entropy {row.bits[1]:.2f}\u202fbits)."
     return (
         f"At τ = {row.temperature:g}, {gives} instead of {percent(row.tops[0])}. {count} instead of "
-        f"{row.tokens[0]:.1f} (entropy {row.bits[1]:.2f} bits instead of {row.bits[0]:.2f})."
+        f"{row.tokens[0]:.1f} (entropy {row.bits[1]:.2f}\u202fbits instead of {row.bits[0]:.2f})."
     )
 
 

@@ -107,7 +107,7 @@ def picture(lesson: Lesson[Settings], shown: Shown) -> None:
         file="space",
         points=True,
     )
-    st.caption(f"{text.legend(shown)} A click on a point chooses its token.")
+    st.caption(f"{text.legend(shown)} Press a point to choose its token.")
     st.caption(text.caption(shown))
 
 

@@ -93,7 +93,7 @@ def learned(run: Run) -> str:
     a, b = nats(first), nats(now)
     if a == b:
         return f"the training loss stands at {a}"
-    return f"the training loss {'fell' if now < first else 'rose'} from {a} to {b} nats"
+    return f"the training loss {'fell' if now < first else 'rose'} from {a} to {b}\u202fnats"
 
 
 def measured(run: Run) -> list[str]:

@@ -102,7 +102,7 @@ def _times(n: int) -> str:
 
 def heading(answer: Answer, focus: int) -> str:
     """Above what could be said."""
-    return f"Instead of “{answer.labels[focus - 1]}”: click a token, and the model goes on from there"
+    return f"Instead of “{answer.labels[focus - 1]}”: choose a token, and the model goes on from there"
 
 
 def naming(stack: str) -> str:

@@ -106,7 +106,7 @@ def value(measure: str, x: float) -> str:
     if measure == "probability":
         return percent(x)
     written = number(x, 3 if measure == "likeness" else 2)
-    return f"{written} nats" if measure == "loss" else written
+    return f"{written}\u202fnats" if measure == "loss" else written
 
 
 def change(measure: str, x: float) -> str:

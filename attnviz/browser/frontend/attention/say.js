@@ -110,7 +110,7 @@ export function entropyNodes({ focus, queries, allowed, keys }, { a, before, nk 
     return line(
       name,
       cell(sayStrong((2 ** now).toFixed(1)), ` of ${nk}`),
-      cell(sayStrong(number(now)), ` bits${change}`),
+      cell(sayStrong(number(now)), `\u202fbits${change}`),
     );
   };
   const lines = [];

@@ -116,7 +116,7 @@ export function scoreHead({ T, S }, { kind, targets }, a) {
 
 /** A score in words and, shorter, in a cell. */
 export const scoreText = ({ kind }, v) =>
-  kind === "share" ? percent(v) : kind === "bits" ? `${number(v)} bits` : v === null ? "none" : number(v);
+  kind === "share" ? percent(v) : kind === "bits" ? `${number(v)}\u202fbits` : v === null ? "none" : number(v);
 export function scoreCell({ kind, top }, v) {
   if (v === null || !Number.isFinite(v)) return "";
   if (kind === "share") return v < 0.01 ? "" : String(Math.round(v * 100));
@@ -126,7 +126,7 @@ export function scoreCell({ kind, top }, v) {
 /** What the ends of the colour scale are. */
 export function scoreRange(score) {
   if (score.kind === "share") return "darkest 100\u202f%";
-  if (score.kind === "bits") return `darkest ${number(score.top, 1)} bits`;
+  if (score.kind === "bits") return `darkest ${number(score.top, 1)}\u202fbits`;
   return score.signed ? `red \u2212${number(score.top)} to blue ${number(score.top)}` : `darkest ${number(score.top)}`;
 }
 

@@ -151,7 +151,7 @@ export class LivePage {
   paint(answer) {
     this.trouble("");
     const { ms } = answer;
-    const time = ms < 1 ? "under 1 ms" : `${Math.round(ms)} ms`;
+    const time = ms < 1 ? "under 1\u202fms" : `${Math.round(ms)}\u202fms`;
     byId("live-status").textContent = `${this.side.paint(answer)} · computed here in ${time}`;
     this.root.dataset.ready = String(Number(this.root.dataset.ready ?? 0) + 1);
   }

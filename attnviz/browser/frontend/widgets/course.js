@@ -26,7 +26,7 @@ function startLink(course) {
 }
 
 function lessonRow(course, chapter, done) {
-  const facts = el("span", { class: "facts" }, `${chapter.minutes} min, ${needsText(chapter)}`);
+  const facts = el("span", { class: "facts" }, `${chapter.minutes}\u202fmin, ${needsText(chapter)}`);
   return el(
     "li",
     { class: done.has(chapter.page) ? "is-done" : null },
@@ -60,7 +60,7 @@ function lessonFoot(course, done) {
     el("span", { class: "word" }, "Next"),
     el("strong", {}, linkTo(course, chapter.page, chapter.title)),
     el("span", { class: "asks" }, chapter.asks),
-    el("span", { class: "facts" }, `${chapter.minutes} min, ${needsText(chapter)}`),
+    el("span", { class: "facts" }, `${chapter.minutes}\u202fmin, ${needsText(chapter)}`),
   ];
   const spaced = (next ?? ["This was the last lesson."]).flatMap((part) => [part, " "]); // for who hears or copies it
   return [

@@ -78,7 +78,7 @@ export class PatchView {
       }
     }
     if (look) this.look = { ...look };
-    this.node.changed.textContent = changed || "click a patch: where does it look?";
+    this.node.changed.textContent = changed || "choose a patch: where does it look?";
     showAnswer(this.node.answer, answer, changed);
     this.paint();
   }

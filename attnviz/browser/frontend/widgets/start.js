@@ -118,7 +118,7 @@ class Start {
     const [{ page, title, minutes }] = this.data.next;
     const answer = "One way of looking: a table with a row for each token, which says how much it looks at each ";
     const rest = "of the tokens. A layer has several heads, and training gave each something else to look for.";
-    const onward = placeLink(addressOf(page), () => this.goOn(page), `${title}, ${minutes} min`);
+    const onward = placeLink(addressOf(page), () => this.goOn(page), `${title}, ${minutes}\u202fmin`);
     const says = el("p", { id: "as-answer" }, answer + rest); // it has its room before it shows, so the card stays
     const ask = button(
       "What is a head? Say it in your own words, then look.",
