@@ -201,6 +201,13 @@ def branch_bars(shares: Mapping[str, Array], token: int, label: str, palette: Pa
     return assembled([*bars, *diamonds], layout, palette, height=300)
 
 
+def _aside(start: Array, next_one: Array, end: Array, spans: Array) -> int:
+    """How far above (px) the name of a path's start stands: away from the path, and not into the name of its end."""
+    away = 13 if start[1] > next_one[1] else -13
+    to_end = (end - start) / np.maximum(spans, 1e-9) * (270, 380)  # px, on a phone
+    return -away if abs(to_end[1] - away) < 12 and abs(to_end[0]) < 80 else away
+
+
 def drift_paths(points: Array, shares: Array, labels: Sequence[str], token: int, palette: Palette) -> go.Figure:
     """Every token's path through the layers: points (L + 1, T, 2) in one plane, the chosen token in its query colour.
 
@@ -242,9 +249,8 @@ def drift_paths(points: Array, shares: Array, labels: Sequence[str], token: int,
             "marker": {"size": 8, "color": palette.query},
         },
     ]
-    notes = [
-        note(start[0], start[1], "embedding", palette.ink2, 12) | {"yshift": 13 if start[1] > next_one[1] else -13}
-    ]
+    yshift = _aside(start, next_one, points[-1, token], np.ptp(points.reshape(-1, 2), axis=0))
+    notes = [note(start[0], start[1], "embedding", palette.ink2, 12) | {"yshift": yshift}]
     for i in _roomy(points[-1], points.reshape(-1, 2), labels, token):
         size, colour = (15, palette.ink) if i == token else (13, palette.ink2)
         end_note = note(points[-1, i, 0], points[-1, i, 1], token_names([labels[i]])[0], colour, size, "left")

@@ -64,6 +64,7 @@ def role_map(names: Sequence[Sequence[str]], chosen: tuple[int, int], palette: P
     axis = {"showgrid": False, "zeroline": False, "dtick": 1 if n_heads <= MOST_WRITTEN else 4}
     layout = {
         "margin": {"t": 48},
+        "meta": {"names": n_heads},
         "shapes": [{**ring, "line": {"color": palette.ink, "width": 2.25}}],
         "xaxis": {**axis, "side": "top", "title": {"text": "head"}, "range": [-0.5, n_heads - 0.5]},
         "yaxis": {**axis, "title": {"text": "layer"}, "range": [n_layers - 0.5, -0.5]},

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 HEIGHT = 560  # px
 SIZE, NEAREST, FARTHEST = 11, 16, 7  # px
+PLOT = (270, 440)  # px between the axes on a phone
+LETTER, LINE, OFF = 7, 14, 14  # px: a letter's width, a name's height, and how far from its point it stands
+Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def dots(points: Sequence[Dot], chosen: int, axes: tuple[str, str], palette: Pal
         "x": [one.x for one in shown],
         "y": [one.y for one in shown],
         "text": [name if one.is_named else "" for name, one in zip(names, shown, strict=True)],
-        "textposition": "top center",
+        "textposition": _sides(shown, names),
         "textfont": {
             "size": [15 if i == chosen else 13 for i in order],
             "color": [palette.ink if one else palette.ink2 for one in lit],
@@ -77,6 +80,33 @@ def dots(points: Sequence[Dot], chosen: int, axes: tuple[str, str], palette: Pal
         "yaxis": {**axis, "title": {"text": axes[1]}, "scaleanchor": "x", "scaleratio": 1},
     }
     return assembled([marks], layout, palette, height=HEIGHT)
+
+
+def _sides(shown: Sequence[Dot], names: Sequence[str]) -> list[str]:
+    """Where each name stands beside its point: above, or where it covers no other name or point on a phone.
+
+    The last points are the first to choose: what is near, and the chosen one at the end.
+    """
+    across, up = ([getattr(one, axis) for one in shown] for axis in ("x", "y"))
+    spans = [max(values) - min(values) or 1.0 for values in (across, up)]
+    scale = min(PLOT[0] / spans[0], PLOT[1] / spans[1])  # px for a unit of either axis
+    places = [(one.x * scale, one.y * scale) for one in shown]
+    taken = [(x - SIZE / 2, y - SIZE / 2, x + SIZE / 2, y + SIZE / 2) for x, y in places]
+    sides = ["top center"] * len(shown)
+    for i in reversed(range(len(shown))):
+        if not shown[i].is_named:
+            continue
+        (x, y), half = places[i], LETTER * len(names[i]) / 2
+        centres = {"top center": (x, y + OFF), "bottom center": (x, y - OFF)}
+        centres |= {"middle right": (x + half + OFF / 2, y), "middle left": (x - half - OFF / 2, y)}
+        boxes = {side: (a - half, b - LINE / 2, a + half, b + LINE / 2) for side, (a, b) in centres.items()}
+        sides[i] = min(boxes, key=lambda side: sum(_overlaps(boxes[side], other) for other in taken))
+        taken.append(boxes[sides[i]])
+    return sides
+
+
+def _overlaps(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _size(one: Dot) -> float:

@@ -121,6 +121,16 @@ def test_branch_bars_are_means_and_one_tokens_shares() -> None:
     assert figure.layout.yaxis.ticksuffix and figure.layout.xaxis.title.text == "layer"
 
 
+def test_the_name_of_a_paths_start_keeps_clear_of_that_of_its_end() -> None:
+    """“it” and “embedding” ran into each other: the path ends beside its start, at the height of the note."""
+    ends = {0.0: -13, -3.3: 13}  # the end's height in a plane 100 high: 13 px below the start there is a name at −3.3
+    for end, shift in ends.items():
+        points = np.array([[[0.0, 0.0], [0.0, -50.0]], [[5.0, 5.0], [90.0, 50.0]], [[2.0, end], [90.0, 50.0]]])
+        figure = figures.drift_paths(points, np.array([0.5, 0.25]), ["it", "other"], 0, figures.LIGHT)
+        (start,) = [note for note in figure.layout.annotations if note.text == "embedding"]
+        assert start.yshift == shift, end
+
+
 def test_drift_paths_hold_every_point_and_mark_one_token() -> None:
     points = RANDOM.normal(size=(4, 6, 2))
     labels = ["a", "bb", "ccc", "dd", "e", ""]

@@ -35,3 +35,13 @@ def test_dots_are_drawn_the_chosen_one_last() -> None:
     assert list(marks.marker.symbol) == ["circle", "diamond", "circle"]
     assert list(marks.marker.color) == [LIGHT.paper, LIGHT.sequential[-1], LIGHT.categories[1]]
     assert list(marks.marker.size) == [7, 16, 11] and list(marks.marker.line.width) == [1.5, 1, 2.5]
+
+
+def test_a_name_stands_where_it_covers_no_other_and_no_point() -> None:
+    """“[SEP]” and “the” lay on each other on a phone: both stood above their points."""
+    points = [Dot(0, 0, "alone", ""), Dot(10, 10, "[SEP]", ""), Dot(10.2, 10.2, "the", ""), Dot(10, 10.6, "", "")]
+    (marks,) = go.Figure(dots(points, 1, ("x", "y"), LIGHT)).data
+    sides = dict(zip(marks.text, marks.textposition, strict=True))
+    assert sides["alone"] == "top center"
+    assert sides["[SEP]"] == "bottom center"  # a point and its neighbour's are above and at the right
+    assert sides["the"] == "middle right"

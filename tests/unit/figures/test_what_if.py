@@ -58,6 +58,13 @@ def test_numbers_that_would_run_into_each_other_stay_out_of_the_cells() -> None:
     assert run_node(script, inputs=figure.to_json()) == [["heatmap"], ["heatmap", "scatter"]]
 
 
+def test_names_in_narrow_cells_are_in_the_smallest_type() -> None:
+    """12 heads on a phone: “local” touched both edges of its cell."""
+    figure = figures.role_map([["local"] * 12], (0, 0), figures.LIGHT)
+    script = "give([358, 800].map((width) => chart_figure.figureAt(inputs, width, 1).data[1].textfont.size))"
+    assert run_node(script, inputs=figure.to_json()) == [11, 12]
+
+
 @pytest.mark.parametrize("label", EVERY_FOURTH)
 def test_tokens_are_text(label: str) -> None:
     figure = figures.effect_map(EFFECTS, WRITTEN, figures.LIGHT, rows=["a", "b"], columns=[label, "x"], across="token")

@@ -5,6 +5,10 @@ const CELLS = Infinity; // no cells that have to stay square
 /** What a number in a cell takes of its width, in pixels. */
 const WRITTEN = 36;
 
+/** Under so many pixels of a cell's width its name is written in the smallest type. */
+const TIGHT = 34;
+const SMALLEST = 11;
+
 /** A size of plotly's is of type or of marks only below these names. */
 const SCALED = {
   size: (parent) => /font$/.test(parent) || parent === "marker",
@@ -33,7 +37,8 @@ function enlarged(part, scale, parent = "") {
 
 /**
  * A figure at a width; one of square cells is no taller than they then are (layout.meta.aspect: height / width), and
- * numbers that would run into each other stay out of cells (layout.meta.columns: cells in a row).
+ * numbers that would run into each other stay out of cells (layout.meta.columns: cells in a row), and names in narrow
+ * ones get smaller (layout.meta.names: such cells in a row).
  * @param {string} json
  * @param {number} width In pixels.
  * @param {number} scale
@@ -45,6 +50,8 @@ export function figureAt(json, width, scale, tallest = 0) {
   const { l, r, t, b } = layout.margin,
     cells = layout.meta?.aspect ? (width - l - r) * layout.meta.aspect : CELLS;
   const crowded = layout.meta?.columns && (width - l - r) / layout.meta.columns < WRITTEN * scale;
+  if (layout.meta?.names && (width - l - r) / layout.meta.names < TIGHT * scale)
+    for (const { mode, textfont } of data) if (mode === "text") textfont.size = SMALLEST * scale;
   const height = Math.min(tallest || figure.layout.height * scale, Math.ceil(cells + t + b));
   return { data: crowded ? data.filter(({ mode }) => mode !== "text") : data, layout: { ...layout, width, height } };
 }
