@@ -23,7 +23,7 @@ def evidence(timed: bool) -> None:
     hides = not parts.prediction(lesson, shown)
     with sentence:
         parts.sentence(lesson, shown, hides=hides)
-    picture = st.container()
+    picture = lesson.slide("evidence")
     with lesson.room("matters", 452, phone=932):
         if hides:
             lesson.veil("matters")
@@ -32,7 +32,7 @@ def evidence(timed: bool) -> None:
             parts.notes(shown)
             parts.agreements(lesson, shown)
             readout.readouts(lesson, shown)
-    with picture, lesson.slide("evidence"):
+    with picture:
         parts.picture(lesson, shown, hides=hides)
     parts.tries(lesson)
     lesson.write_link(inputs)
