@@ -30,7 +30,12 @@ class _AsWide(dict[int, str]):
 
 
 _IDEOGRAPHS = 0x2E80  # from here on characters are as wide as high, and lines break between them
-_WIDTHS = {"i": "ijl.,:;!|’'()[]I", "t": 'ftr“”"-–', "m": "mwMW%—@", "n": "nuopqbdhg=<>×+ABCDEFGHKLNOPQRSTUVXYZ"}
+_WIDTHS = {
+    "i": "ijl.,:;!|’'()[]I",
+    "t": 'ftr“”"-–',
+    "m": "mwMW%—@",
+    "n": "nuopqbdhg=<>×+ABCDEFGHKLNOPQRSTUVXYZ",
+}
 _AS_WIDE = _AsWide()
 
 
