@@ -183,7 +183,7 @@ def put_first(browser: Browser) -> bool:
 
 
 def rows_before_all_others(browser: Browser, single: Path, bundled: Sequence[Model]) -> Iterator[tuple[str, ...]]:
-    """Rows of the table: the same again, before all other processes."""
+    """Rows of the table: the same again, before all other processes; of three times typing, the longest frame."""
     page, _ = opened(browser, single.as_uri())
     if not put_first(browser):
         return
