@@ -19,6 +19,8 @@ visit = visiting("compare", ready)
 
 def test_a_difference_chosen_by_keyboard_opens_in_explore_with_its_number(visit: Open) -> None:
     page = visit()
+    kind = page.locator(".st-key-compare-kind .stButtonGroup button").first.bounding_box()
+    assert kind is not None and kind["height"] == 40  # as the lists beside it
     chosen = page.get_by_role("radio", name="“it” (10) looks less at “animal”")
     chosen.focus()
     chosen.press("Space")
