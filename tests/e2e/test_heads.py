@@ -47,6 +47,19 @@ def test_a_click_on_the_map_opens_a_card_and_its_example_in_explore(visit: Open,
     expect(page.get_by_role("heading", name="Layer 2, head 9")).to_be_visible()
 
 
+def test_every_head_that_wrote_a_score_is_a_choice_by_keyboard_that_opens_in_explore(visit: Open) -> None:
+    page = visit("?model=austen&layer=2&head=1")
+    wrote = page.get_by_role("table", name="Written into the key")
+    heads = wrote.get_by_role("radio")
+    rows = wrote.get_by_role("row").all_inner_texts()
+    assert heads.count() == sum(", head " in row for row in rows) < len(rows) - 2  # a network, a token is read alone
+    heads.first.focus()
+    heads.first.press("ArrowDown")
+    name = heads.nth(1).locator("..").inner_text()
+    page.get_by_role("link", name=f"Open {name} in Explore").first.press("Enter")
+    expect(page.locator(".av-say")).to_contain_text(name, ignore_case=True)
+
+
 @pytest.mark.nightly
 def test_it_is_read_on_a_phone_and_by_keyboard(visit: Open) -> None:
     page = visit("", (390, 844))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -132,6 +133,17 @@ def test_who_wrote_the_logit_and_what_it_would_say_earlier(austen: Model) -> Non
     assert stops[-1]["cells"][:2] == [["after layer 3"], [label]] and stops[0]["cells"][0] == ["before layer 0"]
     (link,) = [one.proto for one in app.get("page_link") if one.proto.label.startswith("What is layer")]
     assert "model=austen" in link.query_string
+    rows = tables["Who wrote it"]
+    assert {bool(one["key"]) for one in rows if ", head " in one["cells"][0][0]} == {True}
+    last = [one for one in rows if one["key"]][-1]
+    app.session_state["evidence-wrote"] = {"chosen": {"key": last["key"], "number": 1}}
+    labels = [one.proto.label for one in app.run().get("page_link")]
+    name = last["cells"][0][0]
+    assert {f"Open {name} in Explore", f"What is {name} for?"} <= set(labels)
+    query = dict(parse_qsl(app.get("page_link")[labels.index(f"Open {name} in Explore")].proto.query_string))
+    assert query == {"model": "austen", "text": NOVEL, "q": str(row)} | dict(
+        zip(("layer", "head"), last["key"].split("."), strict=True)
+    )
     assert "Which part of the model wrote it?" not in [one.value for one in opened("evidence").header]  # an embedding
 
 

@@ -111,6 +111,28 @@ def test_the_head_that_a_score_was_written_by_is_one_click_away() -> None:
     assert (app.link["layer"], app.link["head"]) == ("0", "4") and "Layer 0, head 4" in app.prose
 
 
+def test_every_head_that_a_score_was_written_by_opens_in_explore_at_the_token_it_wrote_into() -> None:
+    stored = cards_file.shipped("austen")
+    assert stored is not None
+    best = stored.cards.examples[2][1][0]
+    app = opened("heads", model="austen", layer=2, head=1)
+    for number, (side, token) in enumerate({"key": best.key, "query": best.query}.items()):
+        (found,) = [one for one in values(app, "attnviz_table") if one["label"].startswith(f"Written into the {side}")]
+        assert found["chosen"] == next(row["key"] for row in found["rows"] if row["key"])  # the strongest
+        names = {row["key"]: row["cells"][0][0] for row in found["rows"] if ", head " in row["cells"][0][0]}
+        assert len(names) > 2 and {row["key"] for row in found["rows"]} == {"", *names}  # a network is read, not chosen
+        for key, name in names.items():
+            app.session_state[f"heads-reads-{number}"] = {"chosen": {"key": key, "number": 1}}
+            app.run()
+            opens = [one.proto for one in app.get("page_link") if one.proto.label == f"Open {name} in Explore"]
+            queries = [dict(parse_qsl(one.query_string)) for one in opens]
+            place = {"layer": key.split(".")[0], "head": key.split(".")[1], "q": str(token)}
+            assert {"model": "austen", "text": stored.texts[best.text]} | place in queries
+            assert f"What is {name} for?" in [one.label for one in app.button]
+    app.session_state["heads-reads-1"] = {"chosen": {"key": "9.9", "number": 2}}
+    assert next(row["key"] for row in found["rows"] if row["key"]) == values(app.run(), "attnviz_table")[-1]["chosen"]
+
+
 def test_on_the_readers_text(minilm: Model) -> None:
     app = opened("heads", on="text", layer=3, head=3)
     found = cards.of_trace(minilm, minilm.run(SENTENCE))

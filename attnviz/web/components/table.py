@@ -32,7 +32,7 @@ def table(
     Arguments
         label: of the table, for who cannot see it.
         columns: a heading each, and "number" where it stands at the right.
-        rows: the key of each, and its cells.
+        rows: the key of each ("" for one that cannot be chosen), and its cells.
         chosen: the key of the row that is marked; None for a table to read.
     """
     data = {

@@ -11,6 +11,7 @@ from attnviz.analysis.attribution import LogitParts
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import percent
 from attnviz.web import cache, shell, store
+from attnviz.web.components.part_table import open_head, part_table
 from attnviz.web.components.table import table
 from attnviz.web.evidence import text, work
 from attnviz.web.evidence.shown import Asked, Shown
@@ -59,14 +60,11 @@ def readouts(lesson: Lesson[Settings], shown: Shown) -> None:
     lesson.sentence(text.on_the_way(shown.asked.name, [name for name, _ in found.said]), part="lens")
     left, right = st.columns(2, gap="large")
     with left:
-        terms = sorted(zip(found.parts.parts, found.parts.terms.tolist(), strict=True), key=lambda one: -abs(one[1]))
-        rows = [(str(n), ((str(part),), (text.signed(term),))) for n, (part, term) in enumerate(terms[:NAMED])]
-        if len(terms) > NAMED:
-            others = f"{len(terms) - NAMED} others together"
-            rows.append(("rest", ((others,), (text.signed(sum(term for _, term in terms[NAMED:])),))))
-        table("Who wrote it", (("Who wrote it", ""), ("of the logit", "number")), rows, key="evidence-wrote")
-        head = next((part for part, _ in terms if part.kind == "head"), None)
+        terms = list(zip(found.parts.parts, found.parts.terms.tolist(), strict=True))
+        head = part_table("Who wrote it", terms, "logit", n=NAMED, key="evidence-wrote")
         if head is not None:
+            note = ", nothing hidden" if shown.of.hidden is not None else ""
+            open_head(head, shown.of.model, shown.of.text, shown.prediction.rows[0], note=note)
             query = {"model": shown.of.model, "layer": str(head.layer), "head": str(head.head)}
             whole = {"text": shown.of.text} if shell.fits_link(shown.of.text) else {}
             st.page_link("pages/heads.py", label=f"What is {head} for?", query_params=query | whole)

@@ -17,6 +17,7 @@ from attnviz.formatting import percent
 from attnviz.inputs.sample import sample
 from attnviz.web import cache, line, shell
 from attnviz.web.components.chart import Table, clicked, of_rows
+from attnviz.web.components.part_table import open_head, part_table
 from attnviz.web.components.table import choice, table
 from attnviz.web.heads import state, text
 from attnviz.web.heads.state import Settings, Shown
@@ -302,18 +303,13 @@ def reads_from(lesson: Lesson[Settings], shown: Shown) -> None:
     labels = state.encoding(shown.inputs.model, source).labels
     query, key = labels[one.query], labels[one.key]
     lesson.sentence(cards_text.reads(query, key, found.score, one.weight, by_key), part="reads")
-    sides = ((f"Written into the key “{key}”", by_key), (f"Written into the query “{query}”", by_query))
-    for number, (column, (title, parts)) in enumerate(zip(st.columns(2, gap="large"), sides, strict=True)):
-        largest = sorted(parts, key=lambda part: -abs(part[1]))[:NAMED]
-        others = found.score - sum(term for _, term in largest) - found.added
-        rows = [(str(n), ((str(part),), (cards_text.signed(term),))) for n, (part, term) in enumerate(largest)]
-        if len(parts) > NAMED:
-            rows.append(("rest", ((f"{len(parts) - NAMED} others together",), (cards_text.signed(others),))))
-        if found.added:
-            rows.append(("added", (("what positions add to scores",), (cards_text.signed(found.added),))))
+    sides = (f"the key “{key}”", by_key, one.key), (f"the query “{query}”", by_query, one.query)
+    more = [("", (("what positions add to scores",), (cards_text.signed(found.added),)))] if found.added else []
+    for number, (column, (side, parts, token)) in enumerate(zip(st.columns(2, gap="large"), sides, strict=True)):
         with column:
-            table(title, ((title, ""), ("of the score", "number")), rows, key=f"heads-reads-{number}")
-            if (head := next((part for part, _ in largest if part.kind == "head"), None)) is not None:
+            head = part_table(f"Written into {side}", parts, "score", n=NAMED, key=f"heads-reads-{number}", more=more)
+            if head is not None:
+                open_head(head, shown.inputs.model, source, token)
                 place = {"layer": head.layer, "head": head.head, "example": 0}
                 st.button(f"What is {head} for?", on_click=lesson.choose, kwargs=place, key=f"heads-from-{number}")
     st.caption(cards_text.SPLIT)

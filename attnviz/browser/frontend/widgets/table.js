@@ -1,6 +1,6 @@
 /* table.js: a table as a Streamlit component (components v2), whose rows may be chosen like radio buttons. The data is
    {label, columns: [[heading, "number"?], …], rows: [{key, cells: [[text, small text?], …]}], chosen: a key, or null
-   for a table to read, number: of the last report that the page has seen}. */
+   for a table to read, number: of the last report that the page has seen}. A row with the key "" cannot be chosen. */
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
 
@@ -18,7 +18,7 @@ const cellOf = (kind, [text, small], isNumber, attributes = {}) =>
 /** A row's first cell: its name, and where rows can be chosen, a radio button with that name. */
 function rowHead(table, { key, cells }) {
   const head = cellOf("th", cells[0], false, { scope: "row" });
-  if (table.data.chosen === null) return head;
+  if (table.data.chosen === null || !key) return head;
   const input = el("input", { type: "radio", name: table.name, value: key, onchange: () => chooseRow(table, key) });
   head.replaceChildren(el("label", {}, input, el("span", {}, ...head.childNodes)));
   return head;
@@ -35,7 +35,7 @@ function rowOf(table, row) {
       return cellOf("td", cell, kind === "number", { "data-heading": heading });
     }),
   );
-  if (chosen !== null)
+  if (chosen !== null && row.key)
     line.addEventListener("click", ({ target }) => {
       if (target instanceof Element && !target.closest("label")) chooseRow(table, row.key);
     });
@@ -51,7 +51,7 @@ function chooseRow(table, key) {
 
 function markRow(table, key) {
   for (const line of table.root.querySelectorAll("tbody tr")) {
-    const chosen = line.dataset.key === key,
+    const chosen = key !== "" && line.dataset.key === key,
       input = line.querySelector("input");
     line.classList.toggle("chosen", chosen);
     if (input) input.checked = chosen;
