@@ -42,6 +42,8 @@ def add_to(commands: Commands) -> None:
     report.add_argument("--investigate", action="store_true", help="with what each head is for, and why it says so")
     shown = "with --investigate: heads that have a card, such as 1.9,3.2, before those that tell most"
     report.add_argument("--heads", default="", metavar="LAYER.HEAD,…", help=shown)
+    beside = "with --investigate: where each head looks on another text, with the tokens of both aligned"
+    report.add_argument("--compare", metavar="OTHER", help=beside)
     report.add_argument("--live", action="store_true", help="the model runs in the page: its text can be changed there")
     report.set_defaults(command=_report)
 
@@ -161,7 +163,7 @@ def _report(options: argparse.Namespace) -> None:
     from attnviz.models import folders
 
     folder, out = Path(options.text or ""), options.out
-    if options.investigate or options.heads:
+    if options.investigate or options.heads or options.compare is not None:
         page, out = _investigation(options), out or Path("investigation.html")
     elif options.live:
         page, out = _live_report(options), out or Path("attention.html")
@@ -183,8 +185,13 @@ def _investigation(options: argparse.Namespace) -> str:
 
     heads = investigation.heads_in(options.heads)  # checked before the model is loaded
     if options.live or not options.investigate:
-        raise InvalidParameterError("--heads is of --investigate, whose file is not --live")
-    return investigation_report.command(*_ran(options), heads)
+        raise InvalidParameterError("--heads and --compare are of --investigate, whose file is not --live")
+    model, trace = _ran(options)
+    other = None
+    if options.compare is not None:
+        comparison_command.check(model)
+        other = model.run(options.compare, intervention=_change(options))
+    return investigation_report.command(model, trace, heads, other)
 
 
 def _live_report(options: argparse.Namespace) -> str:

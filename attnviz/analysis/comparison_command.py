@@ -34,6 +34,15 @@ def run(model: Model, texts: Sequence[str], options: argparse.Namespace) -> None
     compare(model, texts[0], options.compare, csv=options.csv)
 
 
+def check(model: Model) -> None:
+    """Errors: InvalidParameterError for a model that does not read one text."""
+    title = model.info.title
+    if model.reads != "text":
+        raise InvalidParameterError(f"{title} reads {model.reads}s: --compare takes a model that reads a text")
+    if model.transformer.config.kind == "encoder-decoder":
+        raise InvalidParameterError(f"{title} reads two texts, one per stack: --compare takes a model that reads one")
+
+
 def compare(model: Model, text: str, other: str, *, csv: Path | None = None) -> None:
     """Prints the heads whose attention goes elsewhere most on another text, and the cell of each that differs most.
 
@@ -43,11 +52,7 @@ def compare(model: Model, text: str, other: str, *, csv: Path | None = None) -> 
     from rich.table import Table
     from rich.text import Text
 
-    title = model.info.title
-    if model.reads != "text":
-        raise InvalidParameterError(f"{title} reads {model.reads}s: --compare takes a model that reads a text")
-    if model.transformer.config.kind == "encoder-decoder":
-        raise InvalidParameterError(f"{title} reads two texts, one per stack: --compare takes a model that reads one")
+    check(model)
     here, there = model.run(text), model.run(other)
     heads = [
         (layer, head, comparison.compare(here, (layer, head), there, (layer, head)))

@@ -5,6 +5,7 @@
     sweep      what becomes of the prediction without each head
     logits     which part of the model wrote the prediction's logit
     evidence   attention and cause: seven measures of every token
+    compared   where each head looks on another text, if there is one
 
 What a model does not allow is in `missing`, by name, with the reason in words; all the rest is there.
 """
@@ -23,6 +24,7 @@ from attnviz.analysis import (
     attribution,
     cards,
     cards_text,
+    comparison,
     copying,
     evidence,
     outcomes,
@@ -34,6 +36,7 @@ from attnviz.analysis import (
 from attnviz.analysis.attribution import LogitParts, ScoreParts
 from attnviz.analysis.cards import Cards, Example
 from attnviz.analysis.cards_file import Stored
+from attnviz.analysis.comparison import Change, Comparison
 from attnviz.analysis.evidence import Evidence
 from attnviz.analysis.outcomes import Lead
 from attnviz.analysis.predictions import Prediction
@@ -74,6 +77,17 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
+class Compared:
+    """Every head on another text, with the tokens of both aligned."""
+
+    other: Trace
+    moved: Tensor  # (L, H): how much of its attention a token spends elsewhere there, on average
+    largest: Mapping[Head, Change | None]  # the cell of each head that differs most
+    head: Head  # the one that is shown in full: the first that was asked for, or that which moves most
+    shown: Comparison
+
+
+@dataclass(frozen=True, eq=False)
 class Investigation:
     """What is known; see the top of this module."""
 
@@ -91,6 +105,7 @@ class Investigation:
     sweep: Sweep | None
     logits: LogitParts | None
     evidence: Evidence | None
+    compared: Compared | None
     copying: Tensor | None  # (L, H): how far each head copies
     missing: Mapping[str, str]
 
@@ -101,6 +116,7 @@ def investigate(
     *,
     stored: Stored | None = None,
     chosen: Sequence[Head] = (),
+    other: Trace | None = None,
     each: Callable[[str], None] = lambda part: None,
 ) -> Investigation:
     """All that a model allows of one run of it.
@@ -108,6 +124,7 @@ def investigate(
     Arguments
         stored: its cards over many texts; without them, and in a run that was changed, heads are judged on its text.
         chosen: the heads whose cards are wanted, before those that tell most; those that are not there are left out.
+        other: the model's run of another text, to compare with.
         each: told what is worked out next.
 
     Errors: none for what a model does not allow: that is in `missing`.
@@ -144,6 +161,9 @@ def investigate(
     else:
         parts = tried("logits", "who wrote the prediction", lambda: _logits(model, asked, prediction))
         measured = tried("evidence", "attention and cause", lambda: evidence.gathered(model, asked, prediction))
+    beside = None
+    if other is not None:
+        beside = tried("compared", "the other text", lambda: _compared(model, trace, other, chosen))
     return Investigation(
         model.info.title,
         trace,
@@ -159,6 +179,7 @@ def investigate(
         swept,
         parts,
         measured,
+        beside,
         copying.scores_if_read(model.transformer),
         missing,
     )
@@ -193,6 +214,20 @@ def _hiding_one(model: Model, trace: Trace) -> tuple[Trace, int | None]:
     assert model.tokenizer.mask_id is not None  # as `predictions.fills_in` has seen to
     ids[words[-1]] = model.tokenizer.mask_id
     return model.run(ids, intervention=trace.intervention), words[-1]
+
+
+def _compared(model: Model, trace: Trace, other: Trace, wanted: Sequence[Head]) -> Compared:
+    if trace.source is not None or not (trace.encodings and other.encodings):
+        raise InvalidParameterError(f"{model.info.title} reads no single text to lay beside another")
+    n_layers, n_heads = len(trace.layers), trace.config.n_heads
+    moved, largest = torch.zeros(n_layers, n_heads, dtype=torch.float64), {}
+    for head in ((layer, number) for layer in range(n_layers) for number in range(n_heads)):
+        found = comparison.compare(trace, head, other, head)
+        moved[head] = found.moved.mean()
+        largest[head] = next(iter(comparison.strongest(found, 1)), None)
+    most = divmod(int(moved.argmax()), n_heads)
+    shown = next((head for head in wanted if head in largest), most)
+    return Compared(other, moved, largest, shown, comparison.compare(trace, shown, other, shown))
 
 
 def _sweep(model: Model, trace: Trace, hidden: int | None) -> Sweep:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.analysis import cards_file, cards_text, investigation, roles
 from attnviz.analysis.investigation import Head, Investigation
-from attnviz.browser import prediction_report, report
+from attnviz.browser import comparison_report, prediction_report, report
 from attnviz.browser.bundle import FOLDER
 from attnviz.browser.report_tables import Cell, Table, fills, table
 from attnviz.browser.view_state import DEFAULT, ViewState
@@ -43,12 +43,13 @@ def html(found: Investigation, *, state: ViewState | None = None) -> str:
         sweep=prediction_report.sweep(found),
         logits=prediction_report.logits(found),
         **prediction_report.evidence(found, labels),
+        compared=comparison_report.compared(found),
     )
     title = f"Investigation: {report._title(found.trace, 0)}"
     return report.html(found.trace, title=title, lead=lead, state=state or _opens(found))
 
 
-def command(model: Model, trace: Trace, chosen: Sequence[Head] = ()) -> str:
+def command(model: Model, trace: Trace, chosen: Sequence[Head] = (), other: Trace | None = None) -> str:
     """The same for `report --investigate`: with the cards that come with the model, saying what is looked at."""
     from rich.console import Console
 
@@ -60,7 +61,7 @@ def command(model: Model, trace: Trace, chosen: Sequence[Head] = ()) -> str:
         def each(part: str) -> None:
             status.update(f"Looking at {part} …")
 
-        return html(investigation.investigate(model, trace, stored=stored, chosen=chosen, each=each))
+        return html(investigation.investigate(model, trace, stored=stored, chosen=chosen, other=other, each=each))
 
 
 def _opens(found: Investigation) -> ViewState:

@@ -18,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """What a run is given beside a text and a model."""
     parser.add_argument("--image", type=Path, metavar="FILE", help="a PNG or JPEG, for a model that reads images")
     parser.add_argument("--sound", type=Path, metavar="FILE", help="a WAV or FLAC, for a model that reads sounds")
-    whose = "of an encoder-decoder model; of an image or a sound, what it says itself if this is not given"
+    whose = "of an encoder-decoder model; what the model says itself if this is not given"
     parser.add_argument("--target", help=f"the decoder's text, {whose}")
     parser.add_argument("--language", help="what Whisper hears, such as de or german; else it finds out")
     parser.add_argument("--task", choices=TASKS, help="of Whisper: write down what is said, or put it into English")
@@ -34,7 +34,7 @@ def trace(model: Model, text: str | None, options: argparse.Namespace, change: I
             raise InvalidParameterError(f"{model.info.title} reads {model.reads}s, no sound{with_text}")
         return _answered(model, options.sound.read_bytes(), options.target, change)
     if not options.image:
-        return model.run(text, options.target, intervention=change)
+        return _answered(model, text, options.target, change)
     image = options.image.read_bytes()
     if text is not None:
         return model.run(text, options.target, intervention=change, image=image)
@@ -44,8 +44,9 @@ def trace(model: Model, text: str | None, options: argparse.Namespace, change: I
 
 
 def _answered(model: Model, given: Any, target: str | None, change: Intervention) -> Trace:
-    """A run on an image or a sound; of an encoder-decoder model without a target, with what it says by itself."""
-    if target is not None or model.transformer.config.kind != "encoder-decoder":
+    """A run; of an encoder-decoder model without a target, with what it says by itself."""
+    config = model.transformer.config
+    if given is None or target is not None or config.kind != "encoder-decoder" or config.head != "lm":
         return model.run(given, target, intervention=change)
     said = sampling.greedy(model, given).ids
     return sampling.whole(model, sampling.prompt(model, given), said, change)

@@ -243,7 +243,11 @@ def test_the_page_to_keep_has_the_chosen_head_first(monkeypatch: pytest.MonkeyPa
     opened("heads", model="austen", layer=2, head=1)
     kept = written[-1]().decode()
     assert kept.index("<h3>Layer 2, head 1</h3>") < kept.index("<h3>", kept.index("<h3>") + 1)
-    assert "What does " in kept and "sweep.csv" in kept
+    assert "What does " in kept and "sweep.csv" in kept and 'id="comparison"' not in kept
+    app = opened("compare", model="austen", text=" She said", other=" He said", layer=2, head=2)
+    app.switch_page("pages/heads.py").run()
+    kept = written[-1]().decode()
+    assert 'id="comparison"' in kept and "<bdi> He said</bdi>" in kept and "comparison-2-2.csv" in kept
 
 
 def test_the_text_that_wakes_a_head_opens_with_the_same_number() -> None:

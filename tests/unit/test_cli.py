@@ -254,6 +254,12 @@ def test_serve_becomes_streamlit_on_the_app_with_its_options(monkeypatch) -> Non
     assert (folder / ".streamlit" / "config.toml").is_file()
 
 
+def test_an_encoder_decoder_without_a_target_is_run_on_what_it_answers(capsys, tmp_path) -> None:
+    out = tmp_path / "dates.html"
+    assert main(["report", "12 May 2020", "--model", "dates", "--investigate", "--out", str(out)]) == 0
+    assert "12 May 2020 → 2020-05-12" in out.read_text("utf-8")
+
+
 def test_an_encoder_decoder_says_what_it_needs(minilm, monkeypatch, capsys) -> None:
     config = preset("test", kind="encoder-decoder", vocab_size=30_522)
     model = Model(minilm.info, Transformer(config).eval(), minilm.tokenizer)

@@ -26,6 +26,7 @@ CHANGES = ("none", "mask", "temperature", "off")
 FIELDS = ("_a", "")  # how the names of A's and of B's fields end
 TEMPERATURES = (0.25, 0.5, 2.0, 4.0)
 VIEWS = ("a", "b")  # the matrices, each under the key "compare-…"
+KEPT = "compare:kept"  # the settings, on other pages too
 PASSED = "compare:passed"  # what they were last told to show
 STRONGEST = 8
 LEAST = 0.001  # a smaller difference of two weights would be written as none

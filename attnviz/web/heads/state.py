@@ -14,8 +14,10 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.sample import sample
 from attnviz.nn.encoding import Encoding
 from attnviz.web import cache, shell, store
+from attnviz.web.compare import state as compare
 from attnviz.web.jobs import slices
-from attnviz.web.lesson import Lesson
+from attnviz.web.lesson import LONGEST, Lesson
+from attnviz.web.what_if import presets
 
 JUDGED_ON = ("sample", "text")
 JUDGED = "heads:judged"  # cards that this session had made, by model
@@ -144,15 +146,22 @@ def score_parts(model: str, source: str, layer: int, head: int, query: int, key:
 
 
 def page_to_keep(shown: Shown) -> Callable[[], bytes]:
-    """What writes the file; it is called when the reader asks for it, away from the session."""
+    """What writes the file; it is called when the reader asks for it, away from the session.
+
+    It has the other text of the page Compare, too: the reader's, or that of a pair which the text begins.
+    """
     model, source = cache.model(shown.inputs.model), shown.inputs.text
     stored = judged(shown.inputs.model) if len(shown.texts) > 1 else None
     heads = [(shown.layer, shown.head)]
+    asked: compare.Settings = st.session_state.get(compare.KEPT, compare.Settings())
+    other = asked.other if asked.other.strip() else presets.partner(shown.inputs.model, source)
+    other, _ = cache.shortened(shown.inputs.model, other, LONGEST)
 
     def write() -> bytes:
         from attnviz.browser import investigation_report  # not for the first look, which keeps nothing
 
-        found = investigation.investigate(model, model.run(source), stored=stored, chosen=heads)
+        beside = model.run(other) if other else None
+        found = investigation.investigate(model, model.run(source), stored=stored, chosen=heads, other=beside)
         return investigation_report.html(found).encode()
 
     return write

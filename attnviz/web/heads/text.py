@@ -6,7 +6,8 @@ NOT_JUDGED = "This model’s heads have not been judged on many texts yet: below
 OTHERS = "Pick another model in the sidebar for the roles of all heads, and their cards."
 KEEP = (
     "Roles, this head’s card and the most telling ones, every head switched off, who wrote the prediction, attention "
-    "and cause, and the attention view of your text: one file, with every table as CSV, that opens without a network."
+    "and cause, each head on the other text of the page Compare, and the attention view of your text: one file, with "
+    "every table as CSV, that opens without a network."
 )
 SOURCE = (
     "Previous, duplicate and induction: Olsson et al. 2022, appendix. Sinks and the rest: Clark et al. 2019, section "

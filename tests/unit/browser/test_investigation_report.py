@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from attnviz import InvalidParameterError, Model, load
 from attnviz.__main__ import main
-from attnviz.analysis import cards_file, cards_text, investigation, roles
+from attnviz.analysis import cards_file, cards_text, comparison, investigation, roles
 from attnviz.browser import investigation_report
 from attnviz.formatting import percent
 
@@ -131,6 +131,38 @@ def test_a_model_without_logits_has_distances(tmp_path: Path, capsys: pytest.Cap
     number = roles.MEASURES.index("previous")
     assert percent(float(stored.cards.roles.score[number, 1, 9])) in page and "Layer 1, head 9" in page
     assert all(0 <= float(row[-1]) < 2 for row in tables(page)["sweep.csv"][1:])
+
+
+def test_another_text_is_compared_by_every_head(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here, there = " bird moon ship salt tree bird moon ship", " bird moon ship tree <b>bird moon"
+    out, model = tmp_path / "kept.html", load("induction")
+    asked = ["report", here, "--investigate", "--model", "induction", "--out", str(out)]
+    assert main([*asked, "--compare", there, "--heads", "1.3"]) == 0
+    page, runs = out.read_text("utf-8"), (model.run(here), model.run(there))
+    files = tables(page)
+    expected = {(y, x): comparison.compare(runs[0], (y, x), runs[1], (y, x)) for y in range(2) for x in range(5)}
+    for layer, head, elsewhere, query, key, a, b in files["comparison.csv"][1:]:
+        found = expected[int(layer), int(head)]
+        (cell,) = comparison.strongest(found, 1)
+        assert (int(query), int(key)) == (cell.query[0], cell.key[0])
+        numbers = float(found.moved.mean()), cell.a, cell.b
+        assert [float(one) for one in (elsewhere, a, b)] == pytest.approx(numbers, rel=1e-4, abs=1e-6)
+    chosen, cells = expected[1, 3], files["comparison-1-3.csv"][1:]
+    assert len(cells) == len(chosen.pairs) ** 2
+    assert [[int(row[i]) for i in (0, 1)] for row in cells[:: len(chosen.pairs)]] == [list(one) for one in chosen.pairs]
+    for column, weights in ((6, chosen.a), (7, chosen.b)):
+        assert [float(row[column]) for row in cells] == pytest.approx(weights.flatten().tolist(), rel=1e-4, abs=1e-6)
+    assert f"spends {percent(float(chosen.moved.mean()))} of its attention" in page
+    assert 'href="#comparison"' in page and "<b>bird" not in page.split("</section>")[0].split("</style>")[1]
+    assert main(asked) == 0 and 'id="comparison"' not in out.read_text("utf-8")
+    capsys.readouterr()
+    assert main(["report", "12 May 2020", "--investigate", "--model", "dates", "--compare", "x"]) == 1
+    assert "Dates reads two texts" in capsys.readouterr().err
+    assert main(["report", here, "--compare", there]) == 1
+    assert "--heads and --compare are of --investigate" in capsys.readouterr().err
+    dates = load("dates")
+    made = investigation.investigate(dates, dates.run("1 May 2021", "2"), other=dates.run("2 May 2021", "2"))
+    assert "Dates reads no single text to lay beside another" in investigation_report.html(made)
 
 
 @pytest.mark.parametrize("written", ["1", "one.two", "1.9;2"])
