@@ -16,8 +16,8 @@ def what_if(timed: bool) -> None:
     lesson.question("What if a head did something else?")
     sentences = st.container()
     lesson.in_view()
+    fields.pairs(lesson)  # also for a model that the page cannot run
     inputs = lesson.inputs(pairs=True)
-    fields.pairs(lesson)
     fields.begin(lesson, inputs)
     fields.fields(lesson, inputs)
     lesson.write_link(inputs)

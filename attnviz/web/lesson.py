@@ -195,8 +195,8 @@ class Lesson(Generic[T]):
         """Model (with `pairs`, also one of two texts) and text, cut to what a lesson shows; errors end the page."""
         given = shell.inputs()
         try:
-            text, left_out = cache.shortened(given.model, given.text, LONGEST)
             shell.one_text(given.model, pairs=pairs)
+            text, left_out = cache.shortened(given.model, given.text, LONGEST)
         except (InvalidParameterError, ModelError) as error:
             shell.refuse(str(error))
         if left_out:

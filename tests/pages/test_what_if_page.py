@@ -183,7 +183,7 @@ def test_other_changes(how: str, page: Page) -> None:
         ({"model": "austen", "text": "He", "how": "zero", "token": " he", "versus": " he"}, "no lead over itself"),
         ({"model": "dates", "text": "1", "other": "2", "measure": "loss"}, "Type the answer whose loss"),
         ({"model": "scratch:tiny", "text": "a dog", "how": "zero"}, "the cosine with the text as it was is 1.000"),
-        ({"model": "digits"}, "Digits reads images"),
+        ({"model": "digits"}, "Digits reads images; this page shows a text. Pick another model."),
         ({"model": "bergamot-en-pt", "text": "a", "other": "b"}, "is not made of our layers"),
         ({"model": "scratch:tiny", "text": "a", "other": "a"}, "visibly changes the cosine with the other text"),
     ],
@@ -191,6 +191,14 @@ def test_other_changes(how: str, page: Page) -> None:
 def test_what_cannot_be_said_is_said(fields: dict[str, Any], said: str) -> None:
     app = opened("what_if", **fields)
     assert said in app.prose and "NaN" not in app.prose
+
+
+@pytest.mark.parametrize("model", ["digits", "bergamot-en-pt"])
+def test_a_model_that_the_page_cannot_run_leaves_the_way_to_a_pair(model: str) -> None:
+    app = opened("what_if", model=model, text="The house is small.")
+    assert app.prose.endswith(("Pick another model.", "Pick another model, or try one of these pairs."))
+    app.press("MiniLM\\: a good film")
+    assert app.session_state["model"] == "minilm" and "matters most" in app.prose
 
 
 def test_a_sweep_goes_on_in_slices_and_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
