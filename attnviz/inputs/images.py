@@ -189,6 +189,8 @@ class Preprocessing:
         check_installed("Reading an image", "PIL")
         from PIL import Image
 
+        if isinstance(given, str):
+            given = Path(given)
         if isinstance(given, bytes | Path):
             given = read(given)
         if isinstance(given, Image.Image):
@@ -240,11 +242,11 @@ def _tensor(given: Any) -> Tensor | None:
 def _file(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise InvalidParameterError(f"{path.name} is not a file.")
+            raise InvalidParameterError(f"{path.name[:100]} is not a file: an image is the path or the bytes of one.")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise InvalidParameterError(f"{path.name} cannot be read: {error.strerror}.") from None
+        raise InvalidParameterError(f"{path.name[:100]} cannot be read: {error.strerror}.") from None
 
 
 def _guarded(decode: Callable[[], T]) -> T:

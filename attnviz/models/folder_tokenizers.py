@@ -33,11 +33,13 @@ def tokenizer_of(folder: Path) -> Tokenizer:
         lowercase = bool(says.get("do_lower_case", True))
         return with_roles(Tokenizer.from_wordpiece(folder / "vocab.txt", lowercase=lowercase, isolated=isolated), says)
     if not whole and older:
-        return with_roles(Tokenizer.from_str(_converted(folder, older), name=f"The tokenizer of {folder.name}"), says)
+        return with_roles(
+            Tokenizer.from_str(_converted(folder, older, says), name=f"The tokenizer of {folder.name}"), says
+        )
     return with_roles(Tokenizer.from_file(folder, isolated=isolated), says)
 
 
-def _converted(folder: Path, older: list[str]) -> str:
+def _converted(folder: Path, older: list[str], says: dict[str, Any]) -> str:
     """The tokenizer.json that transformers makes of the older files. Errors: ModelError."""
     what = f"The tokenizer of {folder.name} ({', '.join(older)})"
     if strangers.isolated():
@@ -50,7 +52,9 @@ def _converted(folder: Path, older: list[str]) -> str:
         backend = getattr(found, "backend_tokenizer", None)
     except Exception as error:  # the library raises many kinds
         LOG.info("tokenizer", exc_info=error)
-        raise ModelError(f"{what} cannot be read.") from error
+        kind = says.get("tokenizer_class")
+        why = f"as {kind!r:.60}, which {CONFIG} names" if kind else f"where no {CONFIG} names its class"
+        raise ModelError(f"{what} cannot be read {why}.") from error
     if backend is None:
         raise ModelError(f"{what} is of the kind {type(found).__name__}, which has no form as a tokenizer.json.")
     return str(backend.to_str())

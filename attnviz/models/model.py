@@ -54,6 +54,10 @@ class Model:
     illustrated: Illustrated | None = None  # how an image is put into a text, in a vision-language model
     spoken: SpokenStart | None = None  # how an answer begins that writes down what was heard: Whisper's
 
+    def __repr__(self) -> str:
+        shape = f"{self.info.n_layers} layers × {self.info.n_heads} heads, {self.info.n_parameters:,} parameters"
+        return f"Model({self.info.title}: {shape})"
+
     @property
     def reads(self) -> str:
         """What a run is given: "text", "image" or "sound"."""
@@ -97,6 +101,8 @@ class Model:
         `attnviz.inputs.sounds.sound`). `target` is the decoder's text in an encoder-decoder model. `image`: of a
         vision-language model, what the one text is about. Errors: InvalidParameterError.
         """
+        if intervention is not None and not isinstance(intervention, Intervention):
+            raise InvalidParameterError(f"intervention={intervention!r:.60} is no attnviz.Intervention")
         encodings: list[Encoding] = []
         lengths, types = None, None
         inputs: Tensor | Mapping[str, Tensor]
@@ -114,6 +120,9 @@ class Model:
         goals = [] if target is None else [self._goal(one, begins) for one in _texts("target", target)]
         if target is None and self.transformer.reads_itself:
             goals = [self.transformer.goal(one, self.tokenizer) for one in encodings]
+        n_read = len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
+        if goals and len(goals) != n_read:
+            raise InvalidParameterError(f"{n_read} {self.reads}s and {len(goals)} targets do not make pairs")
         target_ids, target_lengths = self._pad(goals) if goals else (None, None)
         inputs, target_ids = self.brought(inputs), self.brought(target_ids)
         with torch.inference_mode():  # here, because every Streamlit run is a new thread
@@ -131,6 +140,7 @@ class Model:
         """Texts, pairs of them, or ids as tokens. Errors: InvalidParameterError."""
         rows, segments = without_padding(text) if isinstance(text, Mapping) else (rows_of(text), [])
         if rows and pair is None:
+            self._check_ids(rows)
             read = [self.tokenizer.encoding(row) for row in rows]
             known = zip(read, segments or [[]] * len(rows), strict=True)
             return [replace(one, types=tuple(kinds)) if any(kinds) else one for one, kinds in known]
@@ -143,6 +153,13 @@ class Model:
         longest = self.transformer.config.max_len
         both = zip(firsts, seconds, strict=True)
         return [self.tokenizer.encode_pair(first, second, max_length=longest) for first, second in both]
+
+    def _check_ids(self, rows: Sequence[Sequence[int]]) -> None:
+        """Errors: InvalidParameterError for a number that no tokenizer has a name for."""
+        wrong = next((i for row in rows for i in row if not 0 <= i < 2**31), None)
+        if wrong is not None:
+            said = wrong if abs(wrong) < 2**64 else "one of more than 64 bits"
+            raise InvalidParameterError(f"token id {said} is outside 0…{self.transformer.config.vocab_size - 1}")
 
     def _segments(self, encodings: Sequence[Encoding], ids: Tensor) -> Tensor | None:
         """The segments of pairs, (B, T); None where there are none, or the model knows none."""
@@ -255,14 +272,25 @@ def placed(model: Model, device: torch.device | str | None, dtype: torch.dtype |
         raise ModelError(f"dtype={dtype!r:.60} is no floating-point type of torch.")
     try:
         model.transformer.to(device=device, dtype=dtype)
-    except (RuntimeError, AssertionError, TypeError) as error:  # of torch, where a device is missing
-        said = str(error).strip().partition("\n")[0].rstrip(".")
-        raise ModelError(f"{model.info.title} cannot go to device={str(device)!r}: {said[:200]}.") from None
+    except torch.OutOfMemoryError:
+        raise ModelError(f"{model.info.title} cannot go to device={str(device)!r}: its memory is full.") from None
+    except (RuntimeError, AssertionError, TypeError):  # of torch, where a device is missing
+        why = "none can be reached from here" if _is_device(device) else 'torch knows none of that name; "cpu" is one'
+        raise ModelError(f"{model.info.title} cannot go to device={str(device)!r}: {why}.") from None
     return model
+
+
+def _is_device(given: Any) -> bool:
+    try:
+        torch.device(given)
+    except (RuntimeError, TypeError):
+        return False
+    return True
 
 
 def _texts(what: str, given: str | Sequence[str]) -> list[str]:
     texts = [given] if isinstance(given, str) else list(given) if isinstance(given, Sequence) else []
     if not texts or not all(isinstance(one, str) for one in texts):
-        raise InvalidParameterError(f"{what} is one str or a list of at least one, not {given!r:.60}")
+        ids = ", or token ids (whole numbers)" if what == "text" else ""
+        raise InvalidParameterError(f"{what} is one str or a list of at least one{ids}, not {given!r:.60}")
     return texts

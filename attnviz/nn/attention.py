@@ -70,6 +70,10 @@ class AttentionTrace:
     sinks: Tensor | None = None  # (H,) the score of a place beyond the keys that takes its part of each row
     kv_heads: int | None = None  # of grouped-query attention: so many keys and values, repeated here for each head
 
+    def __repr__(self) -> str:
+        (batch, heads, queries, _), keys = self.q.shape, self.k.shape[2]
+        return f"AttentionTrace({batch} × {heads} heads, {queries} queries × {keys} keys)"
+
     @property
     def groups(self) -> tuple[int, ...] | None:
         """(H,): which keys and values a head shares with others, counted from 0; None where each has its own.

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -48,12 +48,12 @@ class LayerTrace:
         resid_post: after the feed-forward network.
     """
 
-    resid_pre: Tensor  # (B, T, C) into the layer
+    resid_pre: Tensor = field(repr=False)  # (B, T, C) into the layer
     attention: AttentionTrace  # self-attention
-    resid_mid: Tensor | None  # (B, T, C) after self-attention (and its norm, if post-norm); None: another library's
+    resid_mid: Tensor | None = field(repr=False)  # (B, T, C) after self-attention and its norm, if post-norm
     cross_attention: AttentionTrace | None  # decoder of an encoder-decoder only
-    resid_cross: Tensor | None  # (B, T, C) after cross-attention, likewise
-    resid_post: Tensor  # (B, T, C) after the feed-forward network
+    resid_cross: Tensor | None = field(repr=False)  # (B, T, C) after cross-attention, likewise
+    resid_post: Tensor = field(repr=False)  # (B, T, C) after the feed-forward network
 
 
 class _Layer(nn.Module):
@@ -289,10 +289,10 @@ class TransformerDecoderLayer(_Layer):
         return self.dropout3(self.feed_forward(x))
 
     def trace(
-        self, x: Tensor, memory: Tensor, attention: dict[str, Any], cross_attention: dict[str, Any]
+        self, x: Tensor, memory: Tensor, attention: Options | None = None, cross_attention: Options | None = None
     ) -> LayerTrace:
-        """The layer's run on x (B, T, C) and memory (B, S, C), recorded; options as for the encoder layer."""
-        return layer_trace(self, x, attention, memory, cross_attention)
+        """The layer's run on x (B, T, C) and memory (B, S, C), recorded; options as for `MultiheadAttention.trace`."""
+        return layer_trace(self, x, attention or {}, memory, cross_attention)
 
 
 def layer_trace(

@@ -312,7 +312,8 @@ def test_files_pictures_and_arrays_give_the_same_pixels(tmp_path: Path) -> None:
     expected = RGB.pixels(image)
     values = np.asarray(image)
     (tmp_path / "one.png").write_bytes(file(image))
-    for given_image in (file(image), tmp_path / "one.png", image, values, torch.from_numpy(values.copy())):
+    path = tmp_path / "one.png"
+    for given_image in (file(image), path, str(path), image, values, torch.from_numpy(values.copy())):
         assert torch.equal(RGB.batch(given_image), expected)
     assert torch.equal(RGB.batch([image, values]), torch.cat([expected, expected]))
     for ready in (expected, expected[0], expected.numpy(), expected.double().numpy(), [expected, expected[0]]):
@@ -330,11 +331,13 @@ def test_grey_arrays_need_no_channel() -> None:
 @pytest.mark.parametrize(
     ("given_image", "words"),
     [
-        ("a text", ["a str"]),
+        ("a text", ["a text is not a file: an image is"]),
+        ("x" * 5000, ["xxx", "cannot be read"]),
+        ("a\0b\ud800", ["is not a file"]),
         (None, ["NoneType"]),
         (7, ["int"]),
         ([], ["list"]),
-        (["text"], ["str"]),
+        (["text"], ["text is not a file"]),
         (np.zeros((8, 8), dtype=np.int64), ["ndarray"]),
         (np.zeros((8, 8), dtype=object), ["ndarray"]),
         (torch.zeros(8, 8, dtype=torch.int64), ["int64", "(8, 8)"]),

@@ -98,8 +98,12 @@ def test_the_end_is_what_the_config_calls_it(tmp_path: Path) -> None:
 def test_files_that_are_no_tokenizer_are_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "spiece.model").write_bytes(b"no model")
     described(tmp_path, "t5", tokenizer_class="T5Tokenizer")
-    with pytest.raises(ModelError, match=r"The tokenizer of .* \(spiece\.model\) cannot be read\.") as caught:
+    with pytest.raises(ModelError, match=r"\(spiece\.model\) cannot be read as .T5Tokenizer., which") as caught:
         tokenizer_of(tmp_path)
     assert "\n" not in str(caught.value)
+    described(tmp_path, "llama")
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"cannot be read where no tokenizer_config\.json names its class\."):
+        tokenizer_of(tmp_path)
     with strangers.asking(strangers.Terms()), pytest.raises(ModelError, match=r"is no tokenizer\.json"):
         tokenizer_of(tmp_path)

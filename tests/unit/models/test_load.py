@@ -132,7 +132,12 @@ def test_an_image_model_in_other_numbers() -> None:
         ("scratch:tiny", {"tokenizer": 3}, "a model by name, or from a folder, has its own"),
         ("scratch:tiny", {"dtype": torch.int8}, "dtype=torch.int8 is no floating-point type"),
         ("scratch:tiny", {"dtype": "half"}, "dtype='half' is no floating-point type"),
-        ("scratch:tiny", {"device": "moon"}, "cannot go to device='moon'"),
+        (
+            "scratch:tiny",
+            {"device": "moon"},
+            "cannot go to device='moon': torch knows none of that name; \"cpu\" is one.",
+        ),
+        ("scratch:tiny", {"device": "cuda:99"}, "cannot go to device='cuda:99': none can be reached from here."),
     ],
 )
 def test_what_is_no_model_is_refused_in_a_sentence(given: Any, options: dict[str, Any], said: str) -> None:

@@ -104,7 +104,8 @@ def test_ids_are_read_as_they_are(name: str, both: tuple[Tokenizer, Path, Path])
     for wrong in ([], [[]], [1.5], torch.tensor([1.5]), [ids, "text"]):
         with pytest.raises(InvalidParameterError, match="text is one str or a list of at least one"):
             model.run(wrong)
-    with pytest.raises(InvalidParameterError, match="outside 0…299"):
-        model.run([5, 300])
+    for beyond in (300, -1, 2**31, 2**70):
+        with pytest.raises(InvalidParameterError, match=r"^token ids? .* outside 0…299$"):
+            model.run([5, beyond])
     with pytest.raises(InvalidParameterError, match="1 texts and 2 second texts"):
         model.run(FIRST, pair=[FIRST, SECOND])

@@ -297,8 +297,9 @@ def test_a_decoder_layers_residual_stream_chains(norm_first: bool) -> None:
     layer = TransformerDecoderLayer(8, 2, 16, 0.0, norm_first=norm_first, dtype=F64)
     scramble(layer)
     x, memory = torch.randn(2, 5, 8, dtype=F64), torch.randn(2, 7, 8, dtype=F64)
-    run = layer.trace(x, memory, {"is_causal": True}, {})
+    run = layer.trace(x, memory, {"is_causal": True})
     assert torch.equal(run.resid_pre, x)
+    close(layer.trace(x, memory).resid_post, layer(*(t.transpose(0, 1) for t in (x, memory))).transpose(0, 1))
     assert run.cross_attention.weights.shape == (2, 2, 5, 7)
     assert run.attention.weights.triu(1).eq(0).all()
     if norm_first:
