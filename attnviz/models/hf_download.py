@@ -68,8 +68,8 @@ def fetch(repo: str, max_bytes: int = MAX_FILE_BYTES, report: Report | None = No
         raise ModelError(f"{repo} is gated: its owner has to grant access on the hub first.") from None
     except RepositoryNotFoundError:
         raise ModelError(f"{repo} is not on the Hugging Face hub, or is private.") from None
-    except HFValidationError as error:
-        raise ModelError(f"{repo!r} is not a repository's name: {error}.") from None
+    except HFValidationError:
+        raise ModelError(f"{repo:.100} is no name that a repository of the hub can have.") from None
     except ModelError:
         raise
     except Exception as error:  # no network, HF_HUB_OFFLINE, a broken download: what was cached still serves

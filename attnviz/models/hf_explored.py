@@ -17,7 +17,7 @@ from attnviz.models import hf_refusals, hf_stream
 from attnviz.models.hf_attention import RUN, Run, Seat
 from attnviz.models.hf_config import HFConfig
 from attnviz.models.hf_exchange import exchange
-from attnviz.models.hf_faults import one_sentence
+from attnviz.models.hf_faults import one_sentence, part_at_fault
 from attnviz.models.hf_heads import LM, SEVERAL, head_of, logits_of, n_classes, named_head, second_of
 from attnviz.models.hf_probe import Given, patch_side, reads, text_number
 from attnviz.nn.attention import AttentionTrace
@@ -62,12 +62,12 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
     target: Any = torch.zeros(1, N_TARGET, dtype=torch.long) if both else None
     if both and named_head(type(inner).__name__) not in (None, LM):
         target = source  # these read the text again, and look for its end there
-    if reads(inner) == "image":
+    if reads(inner) != "text":
         hf_refusals.check_even(name, given)
     run, base = Run(None), inner.base_model
     if named_head(type(inner).__name__) == SEVERAL:
         raise ModelError(f"{name} with a head of multiple choice reads several answers at once, not a text alone.")
-    fails = f"does not run on {WHAT[reads(inner)]} alone{hf_refusals.needed_too(inner)}: it stops"
+    fails = f"does not run on {WHAT[reads(inner)]} alone{hf_refusals.needed_too(inner, reads(inner))}: it stops"
     outermost = [module for _, module, _ in _items(inner)]
     base.register_forward_hook(_remember_final)
     with one_sentence(name, fails, inner), _places_known(inner, run), hf_stream.followed(outermost, run) as streams:
@@ -75,7 +75,7 @@ def explored(inner: Any, call: Callable[..., Any], source: Given) -> Explored | 
             with torch.inference_mode():
                 out = call(run, source, (n,), target, (N_TARGET if target is not source else n,))
         except ModelError as error:
-            raise ModelError(f"{name} cannot be looked into: {error}.") from None
+            raise ModelError(f"{name} cannot be looked into{part_at_fault(error, inner)}: {error}.") from None
     if not run.records:
         return None
     if both and target is source:

@@ -69,7 +69,10 @@ def load(folder: Path, max_bytes: int = MAX_FILE_BYTES, part: str = "") -> Loade
         attends = _check_memory(kind, config, given, max_bytes, sum(n_of_each(folder).values()))
         inner, outcome = _weights(kind, config, folder, attends)
         inner = hf_parts.chosen(inner, part)
-        model = _looked_into(inner, folder, watched=attends == EAGER)
+        try:
+            model = _looked_into(inner, folder, watched=attends == EAGER)
+        except ModelError as error:
+            raise hf_parts.hinted(error, inner) from error.__cause__
     classes = classes_of(type(inner).__name__, class_names(given, model.config.n_classes))
     return Loaded(model, tuple(sorted(outcome["unexpected_keys"])), classes)
 

@@ -31,6 +31,14 @@ def parts(inner: Any) -> dict[str, Any]:
     return found
 
 
+def hinted(error: ModelError, inner: Any) -> ModelError:
+    """What a whole model is refused with, and which of its parts may run by themselves."""
+    found = parts(inner)
+    if len(found) < 2 or not str(error).endswith("."):
+        return error
+    return ModelError(f"{error} A part of it may run: put {' or '.join(f'#{name}' for name in found)} after its name.")
+
+
 def chosen(inner: Any, part: str) -> Any:
     """The part of a model that is named, or the model if none is.
 

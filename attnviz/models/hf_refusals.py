@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from attnviz.errors import ModelError
 
-INPUTS = ("input_ids", "pixel_values", "input_values", "input_features")  # of texts, images and sounds
+GIVEN = {"text": ("input_ids",), "image": ("pixel_values",), "sound": ("input_values", "input_features")}
+INPUTS = tuple(name for names in GIVEN.values() for name in names)
+BESIDE = (*INPUTS, "bbox")  # what may be asked for beside a text, an image or a sound
 STAGES = {"num_heads": "heads", "num_attention_heads": "heads", "hidden_sizes": "numbers a patch"}  # one a stage
 NO_GRID = "its layers have no one grid of patches to show attention on"
 # What stands in the place of attention, by a part of the type's name.
@@ -36,9 +38,8 @@ def cannot_attend(inner: Any) -> ModelError:
     instead = next((what for part, what in INSTEAD.items() if part in str(kind)), None)
     if instead is not None:
         return ModelError(f"{name} has no attention: its layers mix tokens by {instead}.")
-    own = attention_class(inner)
-    if own:
-        return ModelError(f"{name} attends in code of its own ({own}), where nobody else can look.")
+    if attention_class(inner):
+        return ModelError(f"{name} attends {in_own_code(inner)}, where nobody else can look.")
     return ModelError(f"{name} has no attention: no part of it is called so.")
 
 
@@ -49,6 +50,12 @@ def attention_class(inner: nn.Module) -> str:
         if len(named) == 1 and named[0] == type(module).__name__:
             return named[0]
     return ""
+
+
+def in_own_code(inner: nn.Module) -> str:
+    """ "in code of its own (YosoSelfAttention)", with the class where its name tells it."""
+    own = attention_class(inner)
+    return f"in code of its own ({own})" if own else "in code of its own"
 
 
 def check_input(inner: Any, kind: str) -> None:
@@ -63,16 +70,17 @@ def check_input(inner: Any, kind: str) -> None:
         raise ModelError(f"{name} reads {main!r}, which is neither a text nor an image nor a sound as given here.")
 
 
-def needed_too(inner: Any) -> str:
-    """ ", without a, b": what a model's forward pass cannot do without, and is not given; or ""."""
+def needed_too(inner: Any, given: str) -> str:
+    """ ", without a, b": what a model's forward pass takes beside what it is `given`, or cannot do without; or ""."""
     takes = inspect.signature(inner.forward).parameters.values()
     named = [one for one in takes if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-    missing = [one.name for one in named if one.default is one.empty and one.name not in (*INPUTS, "attention_mask")]
+    known = (*GIVEN[given], "attention_mask")
+    missing = [one.name for one in named if (one.default is one.empty or one.name in BESIDE) and one.name not in known]
     return f", without {', '.join(missing)}" if missing else ""
 
 
 def check_even(name: str, given: Any) -> None:
-    """Errors: ModelError for a model of images whose patches are merged on the way, or seen in shifted windows."""
+    """Errors: ModelError for a model of images or sounds that merges patches on the way, or has shifted windows."""
     windows = hasattr(given, "window_size") and hasattr(given, "depths")  # Swin and its kin
     attends = hasattr(given, "num_attention_heads") or hasattr(given, "num_heads")
     for what, words in STAGES.items():
@@ -107,9 +115,5 @@ def uneven(name: str, place: str, attentions: int, n_layers: int) -> ModelError:
 def hidden(inner: Any, place: str) -> Hidden:
     """What a model is refused with of whose attention in one place nothing was seen, and in another some."""
     part = inner.get_encoder() if place == "encoder" else inner.get_decoder()
-    own = attention_class(part)
-    in_code = f" ({own})" if own else ""
-    return Hidden(
-        f"A model of the type {inner.config.model_type} attends in its {place} in code of its own{in_code}, where "
-        "nobody else can look."
-    )
+    name = f"A model of the type {inner.config.model_type}"
+    return Hidden(f"{name} attends in its {place} {in_own_code(part)}, where nobody else can look.")

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from attnviz.errors import ModelError
+from attnviz.models import hf_refusals
 from attnviz.models.hf_attention import FORBIDS, RUN, changed
 from attnviz.models.hf_probe import Given
 from attnviz.nn.attention import AttentionTrace
@@ -70,7 +71,7 @@ class Watch(TorchFunctionMode):
         if name == "softmax" and isinstance(followed, Score):
             return self._softmax(args[0], followed, kwargs.get("dtype"))
         if name == "softmax" and isinstance(args[0], Tensor) and args[0].dim() > 3:
-            raise ModelError("it computes an attention of a kind that is not understood")
+            raise ModelError("its weights are no softmax of one product of queries and keys")
         out = func(*args, **kwargs)
         if isinstance(out, Tensor) and out.dim() in (3, 4):
             found = self._understood(name, followed, args, kwargs, out)
@@ -265,7 +266,7 @@ def check_watched(model: Any, source: Given) -> None:
 
     `source`: what it was run on before, of whose kind it is given something less even.
     """
-    name = f"A model of the type {model.config.architecture}"
+    name, in_code = f"A model of the type {model.config.architecture}", hf_refusals.in_own_code(model.inner)
     ids = torch.arange(8)[None].remainder(model.config.vocab_size or 1)
     lengths = (8,)
     target = ids if model.config.kind == "encoder-decoder" else None
@@ -282,6 +283,6 @@ def check_watched(model: Any, source: Given) -> None:
     states = own.decoder_hidden_states if trace.source is not None else own.hidden_states
     for ours, theirs in zip(trace.hidden_states, states, strict=True):
         if not torch.allclose(ours, theirs, atol=1e-4 * float(theirs.abs().max() + 1)):
-            raise ModelError(f"{name} computes attention in a way that is not understood here.")
+            raise ModelError(f"{name} attends {in_code}, which gives other numbers when it is followed.")
     if any(layer.attention is None or layer.attention.v is layer.attention.k for layer in trace.layers):
-        raise ModelError(f"{name} computes attention without values that could be seen.")
+        raise ModelError(f"{name} attends {in_code}, which does not show its values.")

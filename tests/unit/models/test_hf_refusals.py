@@ -20,6 +20,10 @@ SAYS = {
     "FunnelBaseModel": r"funnel pools its tokens on the way \(32, 16, 8 in the layers of its encoder\)",
     "PerceiverForMaskedLM": "perceiver reads 'inputs', which is neither a text nor an image nor a sound",
     "Siglip2VisionModel": "does not run on an image alone, without pixel_attention_mask, spatial_shapes: it stops",
+    "ViltModel": "vilt does not run on a text alone, without pixel_values: it stops",
+    "BrosModel": "bros does not run on a text alone, without bbox: it stops",
+    "ProphetNetForConditionalGeneration": r"in its part prophetnet\..*self_attn \(ProphetNet\w+\): its weights are no",
+    "ClapAudioModel": "clap_audio_model merges its patches from stage to stage",
     "BarkModel": "bark has no forward pass of its own, only those of its parts",
 }
 
