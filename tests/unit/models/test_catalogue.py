@@ -317,6 +317,8 @@ def test_a_run_is_frozen_complete_and_without_gradients(minilm) -> None:
     assert trace.final.is_inference()
     assert trace.lengths == (len(trace.tokens),)
     assert "6 layers × 12 heads, 1 × 16 tokens" in repr(trace)
+    assert repr(trace.layers[0].attention) == "AttentionTrace(1 × 12 heads, 16 queries × 16 keys)"
+    assert len(repr(trace.layers[0])) < 200 and repr(minilm).startswith("Model(MiniLM: 6 layers × 12 heads, 22,")
     with pytest.raises(FrozenInstanceError):
         trace.title = "mine"  # type: ignore[misc]
     close(trace.attentions[0].sum(-1), torch.ones(1, 12, 16), 1e-6)

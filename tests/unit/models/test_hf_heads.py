@@ -212,7 +212,7 @@ def test_a_reason_found_while_it_runs_has_its_subject() -> None:
 
     model.inner.bert.encoder.layer[0].intermediate.forward = odd
     with pytest.raises(
-        ModelError, match=r"^A model of the type bert stops on this input: it computes .* understood\.$"
+        ModelError, match=r"^A model of the type bert stops on this input: its weights are no softmax of .* and keys\.$"
     ):
         model(torch.tensor([[3, 4]]))
 
