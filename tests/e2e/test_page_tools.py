@@ -142,7 +142,7 @@ def test_the_link_is_copied_and_at_localhost_no_code_is_shown_that_a_phone_could
     link = page.evaluate("navigator.clipboard.readText()")
     assert link == panel.get_by_role("textbox").input_value() and link.endswith("/softmax?temperature=0.5")
     expect(panel).to_contain_text("This address works only on this computer, so there is no QR code.")
-    expect(panel).to_contain_text("open the app here under the address that the terminal calls Network URL")
+    expect(panel).to_contain_text("sees in its terminal a Network URL")
     expect(panel.get_by_role("img")).to_have_count(0)
     expect(panel.get_by_role("checkbox")).to_be_hidden()  # nothing was revealed
     assert serious(page) == []

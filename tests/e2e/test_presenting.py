@@ -173,6 +173,14 @@ def test_a_matrix_fills_the_screen_and_escape_leads_back(page_of: Open, name: st
     page.wait_for_function("!document.fullscreenElement")
     expect(page.get_by_test_id("stHeader")).to_be_visible()
     expect(page.locator(".av-tip").first).to_be_hidden()
+    if not name:  # another panel shows alone, too
+        why = page.locator(".av-main > .av-why")
+        why.scroll_into_view_if_needed()
+        why.hover()
+        page.keyboard.press("f")
+        page.locator("[data-whole=av-why]").wait_for()
+        expect(why).to_be_visible()
+        expect(matrix).to_be_hidden()
 
 
 def test_the_picture_of_a_section_is_in_view_as_it_is_shown(masks: Open) -> None:

@@ -20,6 +20,7 @@ visit = visiting("program", ready)
 def test_a_program_is_broken_and_opens_in_explore(visit: Open) -> None:
     page = visit("?revealed=0")
     pick(page, "program-program", "Previous letter")
+    page.wait_for_url(re.compile("program=previous"))  # written last: the question is this program's
     page.get_by_role("radio", name="some of them").press("Space")
     page.get_by_role("switch", name="Switch this head off").press("Space")
     expect(sentence(page)).to_contain_text("its transformer now says “_______”: 1 of 7 letters is right")

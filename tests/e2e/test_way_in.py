@@ -134,6 +134,10 @@ def test_the_start_by_keyboard_and_escape_skips_it(visit: Open) -> None:
     page.keyboard.press("Enter")
     card(page, 0)
     expect(page.locator("#as-title")).to_be_focused()
+    page.keyboard.press("Enter")
+    card(page, 1)
+    page.keyboard.press("ArrowLeft")
+    card(page, 0)
     for _ in range(2):  # Skip, Next
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -407,6 +411,21 @@ def test_a_guess_ticks_the_lesson_for_later_visits(visit_softmax: Open) -> None:
     assert serious(page) == []
     page.get_by_role("link", name="Masks", exact=True).click()
     page.wait_for_url("**/masks**")
+
+
+def test_the_next_lesson_begins_at_its_top(visit_softmax: Open) -> None:
+    page = visit_softmax()
+    onward = page.locator(".aw-course .next a")
+    onward.scroll_into_view_if_needed()
+    read(page)
+    top = page.get_by_test_id("stMain")
+    assert top.evaluate("e => e.scrollTop") > 500
+    onward.click()
+    page.wait_for_url("**/masks**")
+    expect(page.locator(".aw-course .next")).to_contain_text("Next Positions")
+    read(page)
+    assert top.evaluate("e => e.scrollTop") == 0
+    expect(page.locator("h1")).to_be_in_viewport()
 
 
 # ---- the guesses ------------------------------------------------------------------------------------

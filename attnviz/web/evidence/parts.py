@@ -78,7 +78,7 @@ def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:
     names = {token: token_name(shown.labels, token) for token in options}
     return lesson.predict(
         "matters",
-        "Erase one token: which changes the prediction most?",
+        text.question(shown),
         list(names.values()),
         names[truth],
         text.because(shown),

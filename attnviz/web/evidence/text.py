@@ -32,16 +32,20 @@ CAVEAT = (
     "the text and looks what happens; and a text with a word erased may be one that the model never learnt to read."
 )
 COLOURS = (
-    "Cells stand out the more, the larger their number is beside the largest in the column (square-root scale). Blue: "
+    "The stronger the colour, the larger the number, measured by the largest in its column (square-root scale). Blue: "
     "shares, or for the prediction; red: against it. Special tokens are shown and not compared."
 )
 ORDERS = (
-    "Each measure’s order of the tokens, by size, against that of the erasures. Intervals take tokens for independent, "
-    "which those of one text are not quite."
+    "Each measure’s order of the tokens, by size, against that of the erasures. The intervals assume "
+    "that tokens are independent; those of one text are not quite."
 )
 READOUT = (
     "The last norm is taken as this run computed it, so that the parts add up. Stopped: what the same norm and readout "
     "make of the vector as it then stands, though a model is trained to be read at its end alone (logit lens)."
+)
+MISSING = (
+    "An erased token is missing in every head and every layer, and in all that other tokens made of it; "
+    "an attention weight is one step of that."
 )
 FEW = "no rank correlation of fewer than four is meaningful."
 
@@ -117,6 +121,12 @@ def orders(shown: Shown) -> str:
     return f"Over {n} tokens the two orders {says}: Spearman’s ρ = {number(rho.value)} ({interval(rho)})."
 
 
+def question(shown: Shown) -> str:
+    """What the reader guesses."""
+    what = asked(shown) if shown.prediction.kind == "embedding" else "the prediction"
+    return f"Erase one token: which changes {what} most?"
+
+
 def because(shown: Shown) -> str:
     """Why the answer to the page's question is what it is."""
     made = shown.found.erased
@@ -125,7 +135,7 @@ def because(shown: Shown) -> str:
     becomes = f"the logit is {number(after)} instead of {number(made.before)}"
     if shown.prediction.kind == "embedding":
         becomes = f"the embedding reaches {number(after)} along its own direction instead of {number(made.before)}"
-    return f"Without it {becomes}: no other of the text’s tokens changes it as much."
+    return f"Without it {becomes}: no other of the text’s tokens changes it as much. {MISSING}"
 
 
 def token(shown: Shown, position: int) -> str:

@@ -204,7 +204,7 @@ def places(lesson: Lesson[Settings], copies: Copies) -> None:
     with picture:
         lesson.picture(
             figures.wave_lines(lines, shell.palette(), x="position of the copy that looks", y="gap", first=3),
-            title="The gap: score of the copy 1 before, minus that of the copy 3 before",
+            title="The gap: score of the copy 1 before, minus score of the copy 3 before",
             alt=text.places(gaps, copies.label, copies.head),
             data={"position": range(3, 3 + n), **lines},
             file="positions-places",

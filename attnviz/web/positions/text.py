@@ -249,7 +249,7 @@ def places(gaps: Mapping[str, np.ndarray], label: str, head: int) -> str:
     """Where a head's score depends on the distance only, and where on the place too; gaps (n,) by scheme."""
     start = (
         f"Many copies of “{label}” stand in a row. The gap is the score that layer 0, head {head} gives the copy 1 "
-        "before, minus that of the copy 3 before."
+        "before, minus the one it gives the copy 3 before."
     )
     if not all(map(len, gaps.values())):
         return f"{start} This model reads too few tokens to tell."

@@ -146,7 +146,7 @@ def carried_title(temperature: float) -> str:
     """The point of the lines of what τ carries from layer to layer."""
     if temperature == 1:
         return "At τ = 1 nothing changes"
-    return "τ in attention changes the vectors of every layer; on the output, of none"
+    return "τ in attention changes the vectors of every layer; τ in sampling changes none"
 
 
 # ---- why √d_k ----------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def variance_sentence(measured: tuple[scaling.Variance, ...], pairs: int) -> str
     return (
         f"{pairs:,} pairs of random vectors of {last.width:,} numbers each: q·k has variance {last.variance:,.0f}; "
         f"divided by √{last.width:,}, {last.scaled[0]:.2f} (99\u202f% confidence interval {low:.2f} to {high:.2f}). "
-        f"By theory the variance is dₖ: the interval measured contains that at {inside} of {len(measured)} widths."
+        f"In theory the variance is dₖ; at {inside} of {len(measured)} widths it lies in the measured interval."
     )
 
 

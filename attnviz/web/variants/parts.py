@@ -29,7 +29,7 @@ FORMULA = (
 SOURCES = (
     "Linear attention: Katharopoulos et al. 2020, equation 5, φ(x) = elu(x) + 1. Local: Beltagy et al. 2020. "
     "Strided: Child et al. 2019. Multi-query: Shazeer 2019. Grouped-query, mean-pooled: Ainslie et al. 2023. "
-    "Bytes of the cache: key and value (2), L layers, H_kv heads of keys, D numbers each, T tokens, 2 bytes each."
+    "Bytes of the cache: key and value (2), L layers, Hₖᵥ heads of keys, D numbers each, T tokens, 2 bytes each."
 )
 
 

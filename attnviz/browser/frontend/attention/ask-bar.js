@@ -101,12 +101,12 @@ export class AskBar {
       const others = askedQueries(question, shown.items).length;
       if (!others) return ["There is no other token that could look at ", key, "."];
       if (!ranked.length) return ["The mask hides ", key, " from every other token."];
-      const mean = `, on average over the ${others} other tokens`;
+      const mean = `, each the mean over the ${others} other tokens`;
       const far = this.reachNodes(key);
       return [
-        "As a key, ",
+        "Other tokens look at ",
         key,
-        " is looked at most by ",
+        " most in ",
         ...this.headNodes(ranked),
         mean,
         this.chanceText(ranked[0]),
@@ -142,7 +142,7 @@ export class AskBar {
     if (!reached.length) return [];
     const list = this.shown.items.queries.list;
     const nodes = reached.flatMap(([i, part], n) => [n ? ", " : "", tokenNode(list[i], "q"), ` ${percent(part)}`]);
-    return [" Through all layers, ", key.cloneNode(true), " reaches most: ", ...nodes, " (rollout)."];
+    return [" Through all layers, ", key.cloneNode(true), " is passed on most to ", ...nodes, " (rollout)."];
   }
 }
 

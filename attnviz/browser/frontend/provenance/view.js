@@ -162,7 +162,7 @@ export class ProvenanceView {
       if (!table.contains(own ?? null)) table.querySelector("[data-cell]").tabIndex = 0;
     drawFoot(this);
     this.mark(state.path);
-    if (held) this.cells.get(held)?.focus();
+    if (held) this.cells.get(held)?.focus({ preventScroll: true });
   }
 
   /** The cell under the keyboard, to be found again after drawing. */

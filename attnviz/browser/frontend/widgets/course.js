@@ -82,13 +82,15 @@ function draw(course) {
   const shown = JSON.stringify([data, [...done].sort()]);
   if (course.shown === shown) return;
   course.shown = shown;
-  const at = [...root.querySelectorAll("a, button")].indexOf(root.getRootNode().activeElement);
+  const isNew = course.here !== data.here; // a page that was reached by this very link begins at its top
+  course.here = data.here;
+  const at = isNew ? -1 : [...root.querySelectorAll("a, button")].indexOf(root.getRootNode().activeElement);
   root.replaceChildren(
     data.here === null
       ? el("section", { "aria-label": "The lessons in their order" }, wholeCourse(course, done))
       : el("nav", { class: "foot", "aria-label": "Lessons" }, lessonFoot(course, done)),
   );
-  if (at >= 0) root.querySelectorAll("a, button")[at]?.focus();
+  if (at >= 0) root.querySelectorAll("a, button")[at]?.focus({ preventScroll: true });
 }
 
 export default component(".aw-course", {

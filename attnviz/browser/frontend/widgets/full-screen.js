@@ -25,9 +25,18 @@ function panelInMind() {
   );
 }
 
+/** The section under the pointer: by the time that the screen is given, the page has moved under it. */
+function sectionUnderPointer() {
+  /** @type {Element | undefined} */
+  let under = [...document.querySelectorAll(":hover")].at(-1);
+  while (under?.shadowRoot) under = [...under.shadowRoot.querySelectorAll(":hover")].at(-1);
+  return under?.closest("section")?.className ?? "";
+}
+
 /** One panel on the whole screen, in the type of the presenter form; charts are drawn anew. */
 function showWhole(panel) {
   if (!panel) return;
+  panel.dataset.avSection = sectionUnderPointer(); // whole.js reads it
   const changed = () => {
     const whole = document.fullscreenElement === panel;
     const app = /** @type {HTMLElement} */ (document.querySelector("[data-testid=stApp]"));

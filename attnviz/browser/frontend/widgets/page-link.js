@@ -8,8 +8,8 @@ const LONGEST_CODE = 1000; // characters: a phone reads no finer code from a pro
 /** The names that a computer has for itself. */
 const HERE = /^(localhost|.*\.localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\])$/;
 const ELSEWHERE =
-  "For a phone in the same network, open the app here under the address that the terminal calls Network URL, and " +
-  "copy the link there.";
+  "For a phone in the same network: whoever started the app sees in its terminal a Network URL; open the app there, " +
+  "and copy the link.";
 
 /** The address of the page without what is this reader's own, and without what was revealed or with it. */
 export function addressOf(own, revealed = false) {

@@ -7,6 +7,7 @@ import { blocksOf, sectionsOf } from "./sections.js";
 
 const PRESENTING = "attnviz-presenting";
 const STEP = 0.85; // of the screen's height, that Page down moves within a section
+const LINE = 80; // px that an arrow moves
 
 const mainArea = () => /** @type {HTMLElement} */ (document.querySelector("[data-testid=stMain]"));
 
@@ -78,7 +79,13 @@ function keyActions(form) {
     ...(form.on && {
       PageDown: () => turnPage(form, 1),
       PageUp: () => turnPage(form, -1),
-      ...(free && { ArrowRight: () => moveTo(form, form.index + 1), ArrowLeft: () => moveTo(form, form.index - 1) }),
+      ...(free && {
+        ArrowRight: () => moveTo(form, form.index + 1),
+        ArrowLeft: () => moveTo(form, form.index - 1),
+        ArrowDown: () => mainArea().scrollBy({ top: LINE }),
+        ArrowUp: () => mainArea().scrollBy({ top: -LINE }),
+        " ": () => turnPage(form, 1),
+      }),
       Escape: () => setPresenting(form, false),
     }),
   };

@@ -50,7 +50,7 @@ export const STEPS = [
       ` Every small square is a head. This model has ${count(layers, "layer")} with ${count(heads, "head")} each, `,
       "and a layer works on what the one before passed on. The framed one, ",
       strong(place),
-      ", is drawn large on this page. Press another: same text, another habit.",
+      ", is drawn large on this page. Press another one: it looks at the same text in its own way.",
     ],
   },
   {
@@ -111,7 +111,7 @@ function chain(steps) {
     " Multiply query and key number by number and add up: ",
     strong(sum[1]),
     ...rest.slice(0, -1).flatMap(([what, value]) => [`. ${what} gives `, strong(value)]),
-    ". Softmax compares the whole row: ",
+    ". Softmax turns the scores of the row into shares: ",
     strong(steps[steps.length - 1][1]),
     ".",
   ];

@@ -137,7 +137,10 @@ class Start {
 
   end(how) {
     if (recall("start") !== "done") remember("start", how);
-    if (how === "done") rememberDone("explore");
+    if (how === "done") {
+      rememberDone("explore");
+      document.querySelector("[data-testid=stMain]")?.scrollTo({ top: 0, behavior: "instant" });
+    }
     this.at = -1;
     this.heard.textContent = "";
     this.show();
@@ -146,7 +149,15 @@ class Start {
   }
 
   key(event) {
-    if (!this.running || event.key !== "Escape") return;
+    if (!this.running) return;
+    const onTitle = event.composedPath()[0] === this.title; // where a step begins for the keyboard
+    const step = onTitle ? { Enter: 1, ArrowRight: 1, ArrowLeft: -1 }[event.key] : 0;
+    if (step) {
+      event.preventDefault();
+      event.stopPropagation();
+      return this.go(this.at + step);
+    }
+    if (event.key !== "Escape") return;
     event.stopPropagation(); // the view would let go of its tokens
     event.preventDefault();
     this.end(this.at === STEPS.length - 1 ? "done" : "skipped");

@@ -79,7 +79,8 @@ function drawTable(table) {
       ),
     ),
   );
-  if (focused) [...table.root.querySelectorAll("input")].find((input) => input.value === focused)?.focus();
+  if (focused)
+    [...table.root.querySelectorAll("input")].find((input) => input.value === focused)?.focus({ preventScroll: true });
 }
 
 function update(table, data) {

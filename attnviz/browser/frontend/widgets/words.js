@@ -157,7 +157,7 @@ class Words {
     this.listed = listed;
     const at = [...this.list.querySelectorAll("button")].indexOf(this.focused());
     this.list.replaceChildren(...entries.map((entry, i) => this.item(entry, i === Math.max(0, at))));
-    if (at >= 0) this.list.querySelectorAll("button")[at]?.focus();
+    if (at >= 0) this.list.querySelectorAll("button")[at]?.focus({ preventScroll: true });
     this.root.hidden = !entries.length;
   }
 

@@ -105,8 +105,8 @@ function paintWriter(writer, data) {
     first = list.querySelector("button:not(:disabled)");
   if (chip) chip.tabIndex = 0;
   if (first) first.tabIndex = 0;
-  if (inChips) chip?.focus();
-  if (inList) (first ?? chip)?.focus();
+  if (inChips) chip?.focus({ preventScroll: true });
+  if (inList) (first ?? chip)?.focus({ preventScroll: true });
   if (chip) scrollChips(chips, chip);
 }
 
