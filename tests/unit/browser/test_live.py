@@ -62,7 +62,8 @@ def paints(page: Page) -> int:
 
 
 def settled(page: Page, before: int) -> None:
-    page.wait_for_function("n => Number(document.getElementById('attnviz-live').dataset.ready) > n", arg=before)
+    more = "n => Number(document.getElementById('attnviz-live').dataset.ready) > n"
+    page.wait_for_function(more, arg=before, polling=50)  # a tab in the background has no frames to look in
     page.wait_for_timeout(400)  # the view tells its choices a moment after the last one
 
 
