@@ -280,7 +280,7 @@ def test_a_page_that_is_printed_too_soon_says_so(page_of: Open) -> None:
     assert page.evaluate(UNFINISHED) == "none"
 
 
-@pytest.mark.parametrize("name", ["encoder_block", "positions"])
+@pytest.mark.parametrize("name", ["encoder_block", pytest.param("positions", marks=pytest.mark.nightly)])
 def test_no_sentence_parts_from_its_picture_on_paper(page_of: Open, name: str) -> None:
     page = page_of(f"{name}?revealed=1", size=(1280, 720))
     page.locator(".js-plotly-plot").first.wait_for()
@@ -288,6 +288,7 @@ def test_no_sentence_parts_from_its_picture_on_paper(page_of: Open, name: str) -
     assert page.evaluate(PARTED) == []
 
 
+@pytest.mark.nightly
 def test_nothing_to_press_is_on_paper(page_of: Open) -> None:
     pressed = {
         "step_by_step": ".aw-move, .aw-full .av-link",
@@ -303,6 +304,7 @@ def test_nothing_to_press_is_on_paper(page_of: Open) -> None:
         assert page.locator(parts).locator("visible=true").count() == 0, name
 
 
+@pytest.mark.nightly
 def test_explore_has_room_on_one_sheet_and_a_diagram_beside_its_title(page_of: Open) -> None:
     page = page_of("", size=(1280, 800))
     page.locator(".av-matrix canvas.over").first.wait_for()
