@@ -2,24 +2,20 @@
    address, and writes what it shows into it a moment later: without this, that would be a second entry of the history,
    and the first step back would seem to do nothing. */
 
-/** A page that is chosen begins at its top, though the one before was read to its end. */
-export function beginAtTop() {
-  const push = history.pushState.bind(history);
-  history.pushState = (state, unused, url) => {
-    if (new URL(url ?? "", location.href).pathname !== location.pathname)
-      document.querySelector("[data-testid=stMain]")?.scrollTo({ top: 0, behavior: "instant" });
-    return push(state, unused, url);
-  };
-}
-
-/** From now on what a page writes on arrival takes the place of the entry that it arrived with. */
+/**
+ * From now on what a page writes on arrival takes the place of the entry that it arrived with, and a page that is
+ * chosen begins at its top, though the one before was read to its end.
+ */
 export function oneEntryPerArrival() {
   const push = history.pushState.bind(history);
   let arriving = true;
   history.pushState = (state, unused, url) => {
     const moves = new URL(url ?? "", location.href).pathname !== location.pathname;
     if (!moves && arriving) return history.replaceState(state, unused, url);
-    if (moves) arriving = true;
+    if (moves) {
+      arriving = true;
+      document.querySelector("[data-testid=stMain]")?.scrollTo({ top: 0, behavior: "instant" });
+    }
     return push(state, unused, url);
   };
   // what is written after the reader did something is a step of its own

@@ -3,7 +3,7 @@
    data is {about: what the page is of, pages: the paths of all pages, own: parameters of the address that are this
    session's own, leftOut: sentences on what the link does not carry, qrcode: path of the library on this server}. */
 import { component } from "../core/bridge.js";
-import { beginAtTop, oneEntryPerArrival } from "./address.js";
+import { oneEntryPerArrival } from "./address.js";
 import { keepListsOpen } from "./late-scrolls.js";
 import { addressOf, linkPanel } from "./page-link.js";
 import { presenter } from "./presenter.js";
@@ -34,7 +34,6 @@ function setUpTab(pages) {
   if (tab.attnvizTab) return;
   tab.attnvizTab = true;
   oneEntryPerArrival();
-  beginAtTop();
   keepTheme(pages);
   printWhenAsked();
   closeMenuOnceUsed();
