@@ -23,7 +23,7 @@ def ruled(
 
     Arguments
         texts: N texts of one length so far, each `n_prompt` tokens of prompt and what was said.
-        source: what an encoder read.
+        source: what an encoder read; of a decoder alone, its prompt.
         longest: tokens of a text at most.
 
     Source: the processors of transformers' generate, in their order.
@@ -33,9 +33,9 @@ def ruled(
     scores = scores.clone()
     n = len(texts[0])
     for row, text in zip(scores, texts, strict=True):
-        if rules.repetition != 1:
-            seen = torch.tensor(sorted(set(text)))
-            row[seen] = torch.where(row[seen] < 0, row[seen] * rules.repetition, row[seen] / rules.repetition)
+        row += _bias(text, rules, len(row))
+        _penalise(row, source, 1 / rules.source_repetition)
+        _penalise(row, text, rules.repetition)
         forbidden = [
             *_repeats(text, text, rules.no_repeat),
             *_repeats(text, source, rules.no_copy),
@@ -50,6 +50,10 @@ def ruled(
         scores = _only(scores, rules.first)
     if rules.last is not None and n == longest - 1:
         scores = _only(scores, rules.last)
+    late = 0 if rules.end_gains is None else n - n_prompt - rules.end_gains[0]
+    if rules.end_gains is not None and late > 0:
+        gain = scores[:, ends].abs() * (rules.end_gains[1] ** late - 1)
+        scores[:, ends] += gain.masked_fill(gain.isinf(), 0.0)  # what is forbidden stays so
     forbidden = list(rules.suppressed)
     begins = n_prompt if n_prompt > 1 or rules.first is None else n_prompt + 1
     if n == begins:
@@ -58,7 +62,7 @@ def ruled(
     for place, token in (pair for pair in rules.forced if len(pair) == 2):
         if place == n:
             scores = _only(scores, token)
-    return scores
+    return scores.log_softmax(dim=-1) if rules.renormalized else scores
 
 
 def _only(scores: Tensor, token: int) -> Tensor:
@@ -68,6 +72,23 @@ def _only(scores: Tensor, token: int) -> Tensor:
     forced = torch.full_like(scores, -torch.inf)
     forced[:, token] = 0.0
     return forced
+
+
+def _bias(text: Sequence[int], rules: DecodingRules, n: int) -> Tensor:
+    """What is added to the scores of the next token, (V,): of each run of tokens whose last one it would be."""
+    added = torch.zeros(n)
+    for run, bias in rules.biases:
+        before = run[:-1]
+        if run[-1] < n and tuple(text[len(text) - len(before) :]) == before:
+            added[run[-1]] += bias
+    return added
+
+
+def _penalise(row: Tensor, tokens: Sequence[int], by: float) -> None:
+    """Divides the scores of these tokens by a penalty, or multiplies them where they are negative."""
+    if by != 1:
+        seen = [token for token in set(tokens) if token < len(row)]
+        row[seen] = torch.where(row[seen] < 0, row[seen] * by, row[seen] / by)
 
 
 def _repeats(text: Sequence[int], among: Sequence[int], size: int) -> Iterator[int]:

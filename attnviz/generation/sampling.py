@@ -101,7 +101,7 @@ class Prompt:
             scores,
             [(*self.start, *answer) for answer in answers],
             self.rules,
-            source=self.source if isinstance(self.source, tuple) else (),
+            source=self.start if self.source is None else self.source if isinstance(self.source, tuple) else (),
             n_prompt=len(self.start),
             longest=self.longest,
         )

@@ -59,6 +59,37 @@ def _power(value: Any) -> float:
     return float(value)
 
 
+def _biases(value: Any) -> tuple[tuple[tuple[int, ...], float], ...]:
+    """Pairs of a run of tokens and what is added to the score of its last one, where the others stand before."""
+    if not isinstance(value, list) or len(value) > MOST:
+        raise ValueError
+    found: dict[tuple[int, ...], float] = {}
+    for pair in value:
+        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], list) or not pair[0]:
+            raise ValueError
+        found[_ids(pair[0])] = float("-inf") if pair[1] == float("-inf") else _finite(pair[1])
+    return tuple(found.items())
+
+
+def _decay(value: Any) -> tuple[int, float]:
+    """After how many tokens an end gains, and by which factor with each token more."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError
+    return _id(value[0]), _factor(value[1])
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e30:
+        raise ValueError
+    return float(value)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
 def _stopping(value: Any) -> bool | str:
     if value not in (True, False, "never"):
         raise ValueError
@@ -79,9 +110,13 @@ class DecodingRules:
     suppressed: tuple[int, ...] = _rule("suppress_tokens", _ids, ())
     not_first: tuple[int, ...] = _rule("begin_suppress_tokens", _ids, ())
     bad_words: tuple[tuple[int, ...], ...] = _rule("bad_words_ids", _lists, ())
+    biases: tuple[tuple[tuple[int, ...], float], ...] = _rule("sequence_bias", _biases, ())
     no_repeat: int = _rule("no_repeat_ngram_size", _id, 0)  # so many tokens in a row come only once
-    no_copy: int = _rule("encoder_no_repeat_ngram_size", _id, 0)  # nor if they stand in the encoder's text
+    no_copy: int = _rule("encoder_no_repeat_ngram_size", _id, 0)  # nor if what is read has them
     repetition: float = _rule("repetition_penalty", _factor, 1.0)
+    source_repetition: float = _rule("encoder_repetition_penalty", _factor, 1.0)  # above 1 favours what was read
+    end_gains: tuple[int, float] | None = _rule("exponential_decay_length_penalty", _decay, None)
+    renormalized: bool = _rule("renormalize_logits", _truth, False)  # log p again, which beams add up
     shortest: int = _rule("min_length", _id, 0)  # tokens before an end, those of the prompt counted
     shortest_answer: int = _rule("min_new_tokens", _id, 0)
     length_penalty: float = _rule("length_penalty", _power, 1.0)  # of beam search

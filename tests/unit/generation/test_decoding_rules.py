@@ -14,7 +14,7 @@ from attnviz import Model, ModelError
 from attnviz.generation import beam_search, sampling
 from attnviz.generation.rules import ruled
 from attnviz.inputs.tokenizers import Tokenizer
-from attnviz.models.decoding_rules import DecodingRules
+from attnviz.models.decoding_rules import DecodingRules, rules_of
 from tests.support.hf_architectures import BOTH, GROUPED
 
 N = 8
@@ -83,13 +83,19 @@ RULES: dict[str, Any] = {
     "penalty": lambda said: {"repetition_penalty": 1.8},
     "an end too early": lambda said: {"eos_token_id": said[1], "min_new_tokens": 4},
     "no copies": lambda said: {"encoder_no_repeat_ngram_size": 1},
+    "no pairs copied": lambda said: {"encoder_no_repeat_ngram_size": 2},
+    "biases": lambda said: {"sequence_bias": [[[said[0]], -9.5], [[said[1]], -3.0], [[17, 23], 30.0], [[17], 4.0]]},
+    "what was read": lambda said: {"encoder_repetition_penalty": 3.5},
+    "what was not read": lambda said: {"encoder_repetition_penalty": 0.4},
+    "ends that gain": lambda said: {"exponential_decay_length_penalty": [2, 3.5]},
+    "what is left": lambda said: {"renormalize_logits": True, "suppress_tokens": [said[0], said[2], *range(9, 60)]},
     "short answers": lambda said: {"length_penalty": -1.0, "eos_token_id": [said[1], said[3]]},
     "stops early": lambda said: {"early_stopping": True, "eos_token_id": [said[1], said[3], 5, 6, 7, 8]},
     "never stops early": lambda said: {"early_stopping": "never", "eos_token_id": [said[1], said[3], 5, 6, 7, 8]},
 }
 ALL = ("decoder", "both")
 QUICK = (("decoder", "several ends"), ("both", "forced first"), ("both", "no pairs twice"), ("both", "stops early"))
-OF = {"forced first": ("both",), "no copies": ("both",)}  # of an encoder-decoder alone
+OF = {"forced first": ("both",)}  # of an encoder-decoder alone
 
 
 @pytest.mark.parametrize(
@@ -107,6 +113,36 @@ def test_answers_are_those_of_transformers(name: str, which: str, folders) -> No
     assert list(greedy.ids) == expected(folders[name], model, 1)
     best = beam_search.beam(model, TEXT, 3, N)[0]
     assert list(best.ids) == expected(folders[name], model, 3)
+
+
+NUMBERS: list[dict[str, Any]] = [
+    {"sequence_bias": [[[3], -2.5], [[4, 7], 1.5], [[9, 4, 7], 0.25], [[4], 9.0]]},
+    {"encoder_repetition_penalty": 1.7},
+    {"encoder_repetition_penalty": 0.6, "repetition_penalty": 1.3, "encoder_no_repeat_ngram_size": 2},
+    {"exponential_decay_length_penalty": [1, 1.4], "min_new_tokens": 9, "eos_token_id": [5, 6]},
+    {"exponential_decay_length_penalty": [1, 1.4], "eos_token_id": [5, 6], "suppress_tokens": [5, 8]},
+    {"renormalize_logits": True, "bad_words_ids": [[3], [4, 7]], "begin_suppress_tokens": [2]},
+]
+
+
+@pytest.mark.parametrize("rules", NUMBERS, ids=lambda rules: next(iter(rules)))
+@pytest.mark.parametrize("n_new", [0, 2, 4])
+def test_scores_are_those_of_transformers_number_by_number(rules: dict[str, Any], n_new: int, tmp_path: Path) -> None:
+    import transformers
+
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": 5} | rules))
+    ours = rules_of(tmp_path)
+    asked = transformers.GenerationConfig(**{"eos_token_id": 5, "max_length": 40} | rules)
+    inner = transformers.LlamaForCausalLM(transformers.LlamaConfig(**GROUPED | {"vocab_size": 12}))
+    inner._prepare_special_tokens(asked)
+    source, texts = [9, 4, 1, 4], torch.tensor([[2, 9, 4, 1, 9, 4], [2, 9, 4, 3, 4, 7]])[:, : 2 + n_new]
+    given = {"input_ids_seq_length": 2, "encoder_input_ids": torch.tensor([source]), "device": "cpu"}
+    processors = inner._get_logits_processor(asked, **given)
+    scores = torch.randn(2, 12, generator=torch.Generator().manual_seed(n_new))
+    expected = processors(texts, scores.clone())
+    found = ruled(scores, texts.tolist(), ours, source=source, n_prompt=2, longest=40)
+    assert torch.equal(found, expected)
 
 
 def test_a_drawn_token_obeys_too(folders) -> None:
@@ -138,7 +174,18 @@ def test_an_older_folder_says_it_in_its_config(folders) -> None:
 
 
 @pytest.mark.parametrize(
-    "rules", [{"eos_token_id": "2"}, {"no_repeat_ngram_size": -1}, {"repetition_penalty": 0}, {"bad_words_ids": [5]}]
+    "rules",
+    [
+        {"eos_token_id": "2"},
+        {"no_repeat_ngram_size": -1},
+        {"repetition_penalty": 0},
+        {"bad_words_ids": [5]},
+        {"sequence_bias": [[[], 1.0]]},
+        {"sequence_bias": [[[3], float("nan")]]},
+        {"sequence_bias": {"3": 1.0}},
+        {"exponential_decay_length_penalty": [3]},
+        {"renormalize_logits": "yes"},
+    ],
 )
 def test_a_rule_that_is_none_is_refused(rules: dict[str, Any], folders) -> None:
     if rules == {"bad_words_ids": [5]}:  # a single token
