@@ -1,6 +1,7 @@
 """The errors attnviz raises for input it cannot use; every message carries the numbers that disagree."""
 
 from importlib.util import find_spec
+from json import JSONDecodeError
 
 # What the core does without: the module that is imported late → its package, and the extra that installs it.
 EXTRAS = {
@@ -54,3 +55,12 @@ def check_installed(what: str, *modules: str) -> None:
     for module in modules:
         if find_spec(module) is None:
             raise MissingPackageError(what, module)
+
+
+def no_json(error: ValueError | RecursionError) -> str:
+    """Why a text is no JSON, after "not JSON: ", from the error with which `json` refused it."""
+    if isinstance(error, JSONDecodeError):
+        return f"it goes wrong in line {error.lineno}, column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"its byte {error.start:,} is no UTF-8"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else "it has a number of too many digits"

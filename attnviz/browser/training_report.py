@@ -90,8 +90,8 @@ def html(folder: Path, intervention: Intervention | None = None) -> str:
             settings=_rows(log["config"]),
             heads=log.get("heads"),
         )
-    except (TypeError, ValueError, UndefinedError) as error:
-        raise ModelError(f"training.json holds what cannot be shown: {error}.") from None
+    except (TypeError, ValueError, UndefinedError):
+        raise ModelError("training.json holds what cannot be shown: a field is missing, or of another kind.") from None
     trace = probe(model, config, intervention)
     return report.html(trace, title=f"How it was trained: {model.info.title}", lead=lead)
 
@@ -120,8 +120,8 @@ def charts(log: dict[str, Any], steps: int) -> list[Chart]:
             NAMES.get(name, name): [(each["step"], each[name]) for each in evaluations if name in each]
             for name in dict.fromkeys(name for evaluation in evaluations for name in evaluation if name != "step")
         }
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"training.json holds no curves that can be drawn: {error!r}.") from None
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        raise ModelError("training.json holds no curves that can be drawn.") from None
     held_out = running_mean(measured.pop(NAMES["loss"], []))
     shares = {name: points for name, points in measured.items() if all(0 <= y <= 1 for _, y in points)}
     others = {name: points for name, points in measured.items() if name not in shares}

@@ -54,14 +54,19 @@ def trained(texts: Sequence[str], between: Callable[[], object], **how: Any) -> 
 def main() -> None:
     """Answers one request, in JSON. Argument: sys.path as JSON."""
     sys.path[:] = json.loads(sys.argv[1])
+    from attnviz.errors import InvalidParameterError
     from attnviz.inputs.tokenizer_child import give_way
     from attnviz.inputs.tokenizers import Tokenizer
 
     give_way()
     try:
         answer = {"tokenizer": Tokenizer.train_bpe(**json.load(sys.stdin)).to_json()}
-    except BaseException as error:  # a panic of the library is no Exception
-        answer = {"error": str(error)[:300] or type(error).__name__}
+    except InvalidParameterError as error:
+        answer = {"error": str(error)}
+    except UnicodeEncodeError as error:
+        answer = {"error": f"it holds a lone surrogate, U+{ord(error.object[error.start]):04X}, which is no character"}
+    except BaseException:  # a panic of the library is no Exception
+        answer = {"error": "the library that learns it gives up on it"}
     json.dump(answer, sys.stdout)
 
 

@@ -31,7 +31,7 @@ MOST_ANSWER = 32_000_000  # bytes: the tokens of 100,000 characters are a tenth 
 MOST_PROCESSES = 4  # that wait for texts; the one used last stays longest
 MOST_AT_WORK = 2  # at a time, all sessions together
 WAIT = 20.0  # seconds for those before it
-MOST_REFUSED = 64  # texts that ended a process and are not tried again
+MOST_REFUSED = 64  # texts that ended a process, or were given up, and are not tried again
 KEPT_OF_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")  # no tokens, no paths of the server's
 
 _alive: OrderedDict[int, weakref.ref[IsolatedReader]] = OrderedDict()  # by id, the one used last at the end
@@ -91,7 +91,7 @@ class IsolatedReader:
                 raise ModelError(self._refused[digest])
             try:
                 return self._with_limits(lambda: self._answer(message))
-            except _Ended as error:
+            except _Refused as error:
                 self._refused[digest] = str(error)
                 if len(self._refused) > MOST_REFUSED:
                     self._refused.popitem(last=False)
@@ -137,7 +137,7 @@ class IsolatedReader:
         return about
 
     def _exchange(self, *messages: bytes, seconds: float) -> Any:
-        """Sends frames and returns the answer. Errors: ModelError with what the library said; `_Ended`."""
+        """Sends frames and returns the answer. Errors: `_Refused`, with the reason in our words; `_Ended`."""
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
         late = threading.Event()
@@ -161,7 +161,7 @@ class IsolatedReader:
         finally:
             clock.cancel()
         if "error" in answer:
-            raise ModelError(answer["error"])
+            raise _Refused(answer["error"])
         return answer["result"]
 
     def end(self) -> None:
@@ -181,7 +181,11 @@ class IsolatedReader:
             self._lock.release()
 
 
-class _Ended(ModelError):
+class _Refused(ModelError):
+    """The tokenizer does not read a text, now or later."""
+
+
+class _Ended(_Refused):
     """The process came to its end over a text."""
 
 

@@ -11,13 +11,39 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import tokenizers
 
 PROBE = "a ☃ z"  # a vocabulary without [UNK] loads well, and fails at the first word it does not know
+PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder", "added_tokens", "model")
+EMPTY: dict[str, Any] = {
+    "version": "1.0",
+    "added_tokens": [],
+    "model": {"type": "WordLevel", "vocab": {}, "unk_token": "x"},
+}
+
+
+class Refused(Exception):
+    """Why the library does not do what it is asked, in words of ours, without a full stop."""
+
+
+@contextlib.contextmanager
+def in_our_words(why: Callable[[], str]) -> Iterator[None]:
+    """Errors: Refused for whatever the library raises."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Refused) or not is_the_librarys(error):
+            raise
+        raise Refused(why()) from error
+
+
+def is_the_librarys(error: BaseException) -> bool:
+    """Whether an error may be one of the library's: a panic of its Rust is no Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 class Reader:
@@ -52,11 +78,11 @@ class Reader:
 
         `offsets` are those of the text's own tokens.
         """
-        content = self.library.encode(text, add_special_tokens=False)
+        content = self._content(text)
         cut = 0 if room is None else max(0, len(content) - room)
         if cut:
             content.truncate(len(content) - cut)
-        full = self.library.post_process(content)
+        full = self._post_processed(content)
         return {
             "ids": full.ids,
             "tokens": full.tokens,
@@ -67,13 +93,13 @@ class Reader:
 
     def encode_pair(self, first: str, second: str, room: int | None) -> dict[str, Any]:
         """As `encode`, of two texts: the longer one is cut first. `offsets` are those of both, one after the other."""
-        contents = [self.library.encode(text, add_special_tokens=False) for text in (first, second)]
+        contents = [self._content(text) for text in (first, second)]
         lengths = [len(content) for content in contents]
         kept = lengths if room is None else _fitting(lengths[0], lengths[1], room)
         for content, n in zip(contents, kept, strict=True):
             if n < len(content):
                 content.truncate(n)
-        full = self.library.post_process(contents[0], contents[1])
+        full = self._post_processed(*contents)
         return {
             "ids": full.ids,
             "tokens": full.tokens,
@@ -85,12 +111,14 @@ class Reader:
 
     def decode(self, ids: Sequence[int], skip_special: bool) -> str:
         """The text of ids."""
-        text: str = self.library.decode(list(ids), skip_special_tokens=skip_special)
+        with in_our_words(lambda: gives_up("decoder", self.library.decoder)):
+            text: str = self.library.decode(list(ids), skip_special_tokens=skip_special)
         return text
 
     def decode_each(self, ids: Sequence[int]) -> list[str]:
         """The text of each id by itself."""
-        texts: list[str] = self.library.decode_batch([[i] for i in ids], skip_special_tokens=True)
+        with in_our_words(lambda: gives_up("decoder", self.library.decoder)):
+            texts: list[str] = self.library.decode_batch([[i] for i in ids], skip_special_tokens=True)
         return texts
 
     def names(self, ids: Sequence[int]) -> list[str | None]:
@@ -99,8 +127,43 @@ class Reader:
 
     def to_json(self) -> str:
         """The content of a tokenizer.json."""
-        text: str = self.library.to_str()
+        with in_our_words(lambda: "one of its parts has no form as JSON"):
+            text: str = self.library.to_str()
         return text
+
+    def _content(self, text: str) -> Any:
+        """The text's own tokens, as the library has them. Errors: Refused."""
+        with in_our_words(lambda: self._at_fault(text)):
+            return self.library.encode(text, add_special_tokens=False)
+
+    def _post_processed(self, *contents: Any) -> Any:
+        """Tokens with the special ones around. Errors: Refused."""
+        with in_our_words(lambda: gives_up("post_processor", self.library.post_processor)):
+            return self.library.post_process(*contents)
+
+    def _at_fault(self, text: str) -> str:
+        """Which part gives up on a text, by asking one after the other."""
+        library = self.library
+        if library.normalizer is not None:
+            try:
+                text = library.normalizer.normalize_str(text)
+            except BaseException:
+                return gives_up("normalizer", library.normalizer)
+        pieces = [text]
+        if library.pre_tokenizer is not None:
+            try:
+                pieces = [piece for piece, _ in library.pre_tokenizer.pre_tokenize_str(text)]
+            except BaseException:
+                return gives_up("pre_tokenizer", library.pre_tokenizer)
+        unknown = getattr(library.model, "unk_token", None)
+        for piece in pieces:
+            try:
+                library.model.tokenize(piece)
+            except BaseException:
+                if unknown is not None and library.token_to_id(unknown) is None:
+                    return f"its vocabulary does not know {piece[:40]!r}, and has no {unknown[:40]} for what is unknown"
+                return gives_up("model", library.model)
+        return "its parts, each of which reads it, give up together"
 
 
 def _fitting(first: int, second: int, room: int) -> list[int]:
@@ -113,24 +176,55 @@ def _fitting(first: int, second: int, room: int) -> list[int]:
     return [long, short] if first > second else [short, long]
 
 
+def gives_up(name: str, part: object) -> str:
+    """That a part of a tokenizer cannot do what it is for."""
+    return f"its {name} ({type(part).__name__}) gives up"
+
+
 def read(content: bytes) -> Reader:
-    """A tokenizer.json, tried on a few characters. Errors: whatever the library raises."""
+    """A tokenizer.json, tried on a few characters. Errors: Refused."""
     import tokenizers
 
-    return _tried(Reader(tokenizers.Tokenizer.from_buffer(content)))
+    with in_our_words(lambda: unreadable(content)):
+        reader = Reader(tokenizers.Tokenizer.from_buffer(content))
+    return _tried(reader)
+
+
+def unreadable(content: bytes) -> str:
+    """Why the library reads no tokenizer in this: the first part that it does not read alone either."""
+    import tokenizers
+
+    try:
+        whole = json.loads(content)
+    except (ValueError, RecursionError):
+        return "it is no JSON"
+    if not isinstance(whole, dict) or "model" not in whole:
+        return "it names no model"
+    for name in PARTS:
+        part = whole.get(name)
+        try:
+            tokenizers.Tokenizer.from_str(json.dumps(EMPTY | {name: EMPTY.get(name) if part is None else part}))
+        except BaseException:
+            kind = part.get("type") if isinstance(part, dict) else None
+            named = f" ({kind[:40]})" if isinstance(kind, str) else ""
+            return f"its {name}{named} is none that the tokenizers library reads"
+    return "its parts do not fit together"
 
 
 def read_vocabulary(content: bytes, lowercase: bool) -> Reader:
-    """The vocab.txt of a BERT, a token a line, tried on a few characters. Errors: whatever the library raises."""
+    """The vocab.txt of a BERT, a token a line, tried on a few characters. Errors: Refused."""
     from tokenizers import BertWordPieceTokenizer, Tokenizer
 
-    lines = content.decode().removesuffix("\n").split("\n")
-    library = BertWordPieceTokenizer({line.rstrip(): i for i, line in enumerate(lines)}, lowercase=lowercase)
-    return _tried(Reader(Tokenizer.from_str(library.to_str())))
+    with in_our_words(lambda: "it is no UTF-8"):
+        lines = content.decode().removesuffix("\n").split("\n")
+    with in_our_words(lambda: "its lines are no vocabulary, a token each"):
+        library = BertWordPieceTokenizer({line.rstrip(): i for i, line in enumerate(lines)}, lowercase=lowercase)
+        reader = Reader(Tokenizer.from_str(library.to_str()))
+    return _tried(reader)
 
 
 def _tried(reader: Reader) -> Reader:
-    reader.library.encode(PROBE)
+    reader.encode(PROBE, None)
     return reader
 
 
@@ -208,8 +302,10 @@ def serve(source: IO[bytes], out: IO[bytes], most: int) -> None:
                 asked = json.loads(message)
                 result = answer(reader, asked["call"], asked["arguments"])
             reply = json.dumps({"result": result}).encode()
-        except BaseException as error:  # a panic of the library is no Exception
-            reply = json.dumps({"error": str(error)[:300] or type(error).__name__}).encode()
+        except Refused as error:
+            reply = json.dumps({"error": str(error)}).encode()
+        except BaseException:  # a panic of the library is no Exception
+            reply = json.dumps({"error": "its library gives up on it"}).encode()
         if len(reply) > most:
             reply = json.dumps(
                 {"error": f"it makes {len(reply):,} bytes of tokens; at most {most:,} are read"}

@@ -209,7 +209,11 @@ class Tokenizer:
         """Read the vocab.txt of a BERT that has no tokenizer.json; ModelError if it is none."""
         read = IsolatedReader if isolated else tokenizer_child.read_vocabulary
         wrong = f"{vocab} is not a BERT vocabulary that can be read"
-        return cls(_asked(wrong, lambda: read(Path(vocab).read_bytes(), lowercase)))
+        try:
+            content = Path(vocab).read_bytes()
+        except OSError as error:
+            raise ModelError(f"{wrong}: {error.strerror}.") from error
+        return cls(_asked(wrong, lambda: read(content, lowercase)))
 
     def save(self, path: str | Path) -> None:
         """Write a tokenizer.json that `from_file` and the `tokenizers` library read."""
@@ -288,12 +292,12 @@ def _asked(wrong: str, ask: Callable[[], T]) -> T:
     """What `ask` returns. Errors: ModelError, which begins with `wrong`, for whatever the library raises."""
     try:
         return ask()
-    except Exception as error:  # such as a word it does not know, and no [UNK]
+    except (ModelError, tokenizer_child.Refused) as error:  # a reason in our words
         raise ModelError(f"{wrong}: {str(error).rstrip('.')}.") from error
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of the library's Rust, which is no Exception
+        if not tokenizer_child.is_the_librarys(error):
             raise
-        raise ModelError(f"{wrong}: its library gives up on it ({str(error)[:200].rstrip('.')}).") from error
+        raise ModelError(f"{wrong}: its library gives up on it.") from error
 
 
 def _check_text(text: str) -> None:

@@ -212,8 +212,10 @@ def _config(make: Callable[[], ModelConfig]) -> ModelConfig:
         return make()
     except KeyError as error:
         raise ModelError(f"The config does not say {error}.") from None
-    except (InvalidParameterError, TypeError) as error:
+    except InvalidParameterError as error:
         raise ModelError(f"The config cannot be used: {error}.") from None
+    except TypeError:
+        raise ModelError("The config cannot be used: a number in it is a text, or the like.") from None
 
 
 def _activation(given: dict[str, Any], field: str, usual: str) -> str:

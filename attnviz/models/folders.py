@@ -96,8 +96,12 @@ def describe(folder: Path) -> tuple[Path, str, ModelConfig]:
     title = str(given.pop("title", folder.name))
     try:
         return folder, title, ModelConfig.from_json(json.dumps(given))
-    except (InvalidParameterError, TypeError) as error:
+    except InvalidParameterError as error:
         raise ModelError(f"The config of {folder.name} cannot be used: {error}.") from None
+    except TypeError:
+        raise ModelError(
+            f"The config of {folder.name} cannot be used: a number in it is a text, or the like."
+        ) from None
 
 
 def read(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> StoredModel:

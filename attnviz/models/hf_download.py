@@ -80,10 +80,21 @@ def fetch(repo: str, max_bytes: int = MAX_FILE_BYTES, report: Report | None = No
             weight_files(folder)  # what a download that broke off leaves has none
             return folder
         except Exception:
-            why = "HF_HUB_OFFLINE is set" if isinstance(error, OfflineModeIsEnabled) else type(error).__name__
+            why = "HF_HUB_OFFLINE is set" if isinstance(error, OfflineModeIsEnabled) else _unreached(error)
             raise ModelError(
                 f"The Hugging Face hub cannot be reached ({why}) and {repo} is not in the local cache."
             ) from None
+
+
+def _unreached(error: Exception) -> str:
+    """Why the hub gave no files, from the error of its client, whose releases come from two packages."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(status, int):
+        return f"it answers with status {status}"
+    if kinds & {"TimeoutException", "TimeoutError"}:
+        return "it does not answer in time"
+    return "there is no connection" if kinds & {"ConnectError", "ConnectionError"} else "the download broke off"
 
 
 @cache

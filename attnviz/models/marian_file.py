@@ -36,25 +36,28 @@ def read_marian(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}.") from None
     try:
         return _tensors(data)
-    except (struct.error, ValueError, IndexError, UnicodeDecodeError) as error:
+    except ModelError as error:
         raise ModelError(f"{path.name} is not a whole Marian model: {error}.") from None
+    except (struct.error, ValueError, IndexError):
+        why = "what it says of its tensors goes beyond its end, or is no text"
+        raise ModelError(f"{path.name} is not a whole Marian model: {why}.") from None
 
 
 def _tensors(data: bytes) -> dict[str, Tensor]:
     version, n = struct.unpack_from("<QQ", data)
     if version != 1 or n > MAX_TENSORS:
-        raise ValueError(f"version {version} with {n:,} tensors; version 1 with at most {MAX_TENSORS:,} is read")
+        raise ModelError(f"version {version} with {n:,} tensors; version 1 with at most {MAX_TENSORS:,} is read")
     entries = [struct.unpack_from("<4Q", data, 16 + 32 * i) for i in range(n)]
     at = 16 + 32 * n
     names, shapes = [], []
     for length, *_ in entries:
         if not 1 <= length <= MAX_NAME:
-            raise ValueError(f"a name of {length:,} bytes")
+            raise ModelError(f"a name of {length:,} bytes")
         names.append(_part(data, at, length)[:-1].decode("ascii"))
         at += length
     for _, _, dimensions, _ in entries:
         if dimensions > MAX_DIMENSIONS:
-            raise ValueError(f"a tensor of {dimensions:,} dimensions")
+            raise ModelError(f"a tensor of {dimensions:,} dimensions")
         shapes.append(struct.unpack_from(f"<{dimensions}i", data, at))
         at += 4 * dimensions
     at += 8 + struct.unpack_from("<Q", data, at)[0]
@@ -69,17 +72,17 @@ def _tensors(data: bytes) -> dict[str, Tensor]:
 
 def _part(data: bytes, at: int, size: int) -> bytes:
     if at + size > len(data):
-        raise ValueError(f"it ends after {len(data):,} bytes, where {at + size:,} are needed")
+        raise ModelError(f"it ends after {len(data):,} bytes, where {at + size:,} are needed")
     return data[at : at + size]
 
 
 def _tensor(name: str, shape: tuple[int, ...], kind: int, blob: bytes) -> Tensor:
     """One tensor as float32. An 8-bit one holds whole numbers and, after them, the factor to divide them by."""
     if min(shape, default=1) < 1:
-        raise ValueError(f"{name} has the shape {shape}")
+        raise ModelError(f"{name} has the shape {shape}")
     n = int(np.prod(shape, dtype=np.int64))
     if len(blob) < (4 * n if kind == FLOAT32 else n + 4):
-        raise ValueError(f"{name} of shape {shape} has only {len(blob):,} bytes")
+        raise ModelError(f"{name} of shape {shape} has only {len(blob):,} bytes")
     if kind == FLOAT32:
         values = np.frombuffer(blob, "<f4", n).reshape(shape).copy()
     else:
@@ -87,5 +90,5 @@ def _tensor(name: str, shape: tuple[int, ...], kind: int, blob: bytes) -> Tensor
         stored_shape = shape if name == EMBEDDING else shape[::-1]
         values = np.frombuffer(blob, np.int8, n).reshape(stored_shape).astype(np.float32) / np.float32(factor)
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds NaN or infinite numbers")
+        raise ModelError(f"{name} holds NaN or infinite numbers")
     return torch.from_numpy(values)

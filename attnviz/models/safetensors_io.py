@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, no_json
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
 
@@ -48,7 +48,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except ModelError:  # a ValueError too
         raise
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path.name} is not JSON: {error}.") from None
+        raise ModelError(f"{path.name} is not JSON: {no_json(error)}.") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path.name} holds a JSON {type(content).__name__}, not an object.")
     return content
@@ -138,8 +138,10 @@ def read_safetensors(path: Path, max_bytes: int = MAX_FILE_BYTES) -> dict[str, T
     for file in weight_files(path, max_bytes):
         try:
             copied, kept = load_file(file), load_file(file)  # a mapping each; neither takes memory before it is read
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ModelError(f"{file.name} is not a whole safetensors file: {error}.") from None
+        except (SafetensorError, OSError, ValueError):
+            _header(file)  # which says what is wrong of most
+            why = "what its header says of its tensors does not fit them"
+            raise ModelError(f"{file.name} is not a whole safetensors file: {why}.") from None
         tensors |= {name: copied[name] if _is_laid_out(x) else x for name, x in kept.items()}
     return tensors
 

@@ -45,9 +45,9 @@ def unpacked(data: bytes, max_bytes: int = MAX_FILE_BYTES) -> Iterator[Path]:
             raise
         except OSError as error:  # the disk
             raise ModelError(f"The archive cannot be unpacked here: {error.strerror}.") from None
-        except Exception as error:  # zipfile and zlib raise many kinds on what is broken
+        except Exception:  # zipfile and zlib raise many kinds on what is broken
             what = "an archive that is cut off or broken" if data[:4] == b"PK\3\4" else "no .zip archive"
-            raise ModelError(f"This is {what}: {str(error).rstrip('.') or type(error).__name__}.") from None
+            raise ModelError(f"This is {what}.") from None
         try:
             yield folder
         except ModelError as error:  # where the folder was is of no use to anybody

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from attnviz.errors import InvalidParameterError
+from attnviz.errors import InvalidParameterError, no_json
 from attnviz.nn import positions as encodings
 from attnviz.nn.checks import (
     check_bool,
@@ -197,7 +197,7 @@ class ModelConfig:
         try:
             given = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InvalidParameterError(f"the config is not JSON: {error}") from None
+            raise InvalidParameterError(f"the config is not JSON: {no_json(error)}") from None
         if not isinstance(given, dict):
             raise InvalidParameterError(f"the config is a JSON {type(given).__name__}, not an object")
         unknown = sorted(set(given) - {field.name for field in fields(cls)})

@@ -48,9 +48,11 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 raise ModelError(f"{path.name} is not a checkpoint of a training.")
             return json.loads(notes["about"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
-        raise ModelError(f"{path.name} cannot be read: {error.strerror or error}.") from None
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"{path.name} is not a whole checkpoint: {error}.") from None
+        raise ModelError(f"{path.name} cannot be read: {error.strerror or 'the system refuses it'}.") from None
+    except ModelError:  # a ValueError too
+        raise
+    except (SafetensorError, ValueError, KeyError, RecursionError):
+        raise ModelError(f"{path.name} is not a whole checkpoint of a training.") from None
 
 
 def restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, name: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.errors import InvalidParameterError, ModelError, no_json
 from attnviz.models import folders
 from attnviz.models.atomic_write import write_whole
 from attnviz.training import snapshots
@@ -134,8 +134,10 @@ class Log:
         if path is not None:
             try:
                 self.content = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise ModelError(f"{path.name} cannot be read: {error}.") from None
+            except OSError as error:
+                raise ModelError(f"{path.name} cannot be read: {error.strerror}.") from None
+            except (ValueError, RecursionError) as error:
+                raise ModelError(f"{path.name} is not JSON: {no_json(error)}.") from None
             self.content["seconds_before"] = self.content.get("seconds_so_far", 0.0)
 
     @property

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from attnviz.errors import InvalidParameterError
+from attnviz.errors import InvalidParameterError, no_json
 from attnviz.nn.checks import check_bool, check_divisible, check_finite, check_probability, check_sizes
 from attnviz.nn.config import POSITIONS, ModelConfig
 from attnviz.training.schedules import SCHEDULES, warmed
@@ -158,7 +158,7 @@ class TrainConfig:
         try:
             given = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InvalidParameterError(f"the training's config is not JSON: {error}") from None
+            raise InvalidParameterError(f"the training's config is not JSON: {no_json(error)}") from None
         return cls.of(given if isinstance(given, dict) else {"JSON": given})
 
     @classmethod

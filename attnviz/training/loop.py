@@ -181,8 +181,12 @@ class Training:
             training.learning = list(about.get("learning", []))
             if training.config.induction_warmup and restored[0] > training.config.induction_warmup_at:
                 induction_warmup.learners(training.model, training.learning)  # one head for each layer
-        except (KeyError, TypeError, IndexError, ValueError, InvalidParameterError) as error:
+        except InvalidParameterError as error:
             raise ModelError(f"{path.name} is a checkpoint of a training that cannot be resumed: {error}.") from None
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError):
+            raise ModelError(
+                f"{path.name} is a checkpoint of a training that cannot be resumed: what it says of it is not whole."
+            ) from None
         if about.get("data") != training.task.fingerprint:
             raise ModelError(f"{path.name} was trained on other data than these.")
         checkpoints.restore(tensors, training.model, training.optimizer, path.name)

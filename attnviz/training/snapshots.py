@@ -109,9 +109,11 @@ def _read(path: Path, max_bytes: int = MOST_BYTES) -> tuple[tuple[int, ...], dic
             steps = json.loads(notes.get("steps", ""))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
-        raise ModelError(f"{path.name} cannot be read: {error.strerror or error}.") from None
-    except (SafetensorError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path.name} is not a whole history: {error}.") from None
+        raise ModelError(f"{path.name} cannot be read: {error.strerror or 'the system refuses it'}.") from None
+    except ModelError:  # a ValueError too
+        raise
+    except (SafetensorError, ValueError, RecursionError):
+        raise ModelError(f"{path.name} is not a whole history of a training.") from None
     lengths = {len(x) if x.dim() else 0 for x in weights.values()}
     ascending = isinstance(steps, list) and all(type(step) is int for step in steps) and steps == sorted({*steps})
     if not ascending or not steps or steps[0] != 0 or len(steps) > MOST or len(lengths) != 1:

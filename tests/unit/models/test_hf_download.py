@@ -186,7 +186,8 @@ def test_gated_missing_and_without_weights(hub: Hub) -> None:
 
 def test_a_hub_that_breaks_off_is_a_sentence(hub: Hub) -> None:
     hub.status = 500
-    with pytest.raises(ModelError, match=r"hub cannot be reached .*some/model is not in the local cache"):
+    says = r"hub cannot be reached \(it answers with status 500\) and some/model is not in the local cache"
+    with pytest.raises(ModelError, match=says):
         fetch(REPO)
 
 
@@ -194,7 +195,8 @@ def test_a_hub_that_breaks_off_is_a_sentence(hub: Hub) -> None:
 @pytest.mark.parametrize("hangs", [False, True])
 def test_a_hub_that_stops_or_hangs_midway_is_a_sentence_and_the_next_try_goes_on(hub: Hub, hangs: bool) -> None:
     hub.stops, hub.hangs = len(hub.files["model.safetensors"]) // 2, hangs
-    with pytest.raises(ModelError, match=r"hub cannot be reached \(\w+\) and some/model is not in the local cache"):
+    says = r"hub cannot be reached \((it does not answer in time|the download broke off)\) and some/model is not in"
+    with pytest.raises(ModelError, match=says):
         fetch(REPO)
     hub.stops, hub.hangs = 0, False
     assert (fetch(REPO) / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
