@@ -8,7 +8,6 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import torch
@@ -24,7 +23,7 @@ LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 MEASURED = ("full", "fused", "local", "strided", "linear")  # grouped does full's products: only its cache is smaller
 MAX_TOKENS = 4096  # full attention's matrix is then 64 MiB a head, and two of them are alive at once
 WINDOW = 64  # keys to each side, for local
-RUNS = (3, 1001)  # a median is of so many runs, if step_seconds allows them, until LOOK seconds have gone by
+RUNS = (3, 1001)  # the fastest is of so many runs, if step_seconds allows them, until LOOK seconds have gone by
 LOOK = 0.1
 _alone = threading.Lock()  # two measurements at once would time each other, and need twice the memory
 
@@ -35,7 +34,7 @@ class Step:
 
     kind: str
     n_tokens: int
-    seconds: float | None  # median over the runs; None if left out, as it would have taken too long
+    seconds: float | None  # of the fastest run; None if left out, as it would have taken too long
     runs: int
     peak_bytes: int | None  # most memory that the tensors made on the way held at once, the output included
     done: int  # steps finished, this one included
@@ -56,9 +55,10 @@ def measure(
     """Runs each variant on random q, k, v (H, T, D) of growing length, on this machine, one `Step` at a time.
 
     Float32, on the CPU, with as many threads as torch is set to. Each step runs a variant once for its memory
-    (`peak_bytes`), then several times for the median of its time. A variant that would need more than
-    step_seconds at the next length, judged by n² from the last, is left out from there on, and so is
-    everything once total_seconds are over. Close the generator to stop between two steps.
+    (`peak_bytes`), then several times. The fastest of them counts: whatever else the machine does only adds time
+    (Python's documentation of timeit.Timer.repeat). A variant that would need more than step_seconds at the next
+    length, judged by n² from the last, is left out from there on, and so is everything once total_seconds are
+    over. Close the generator to stop between two steps.
     Errors: InvalidParameterError, at the first step, for unknown kinds and lengths outside 1…4,096.
     """
     _check(kinds, lengths, n_heads, head_dim, step_seconds, total_seconds)
@@ -152,7 +152,7 @@ class _Counter(TorchDispatchMode):
 def _one(
     variant: Variant, n_heads: int, n_tokens: int, head_dim: int, causal: bool, step_seconds: float, seed: int
 ) -> tuple[float, int, int]:
-    """(median seconds, runs, peak bytes) of one variant at one length."""
+    """(seconds of the fastest run, runs, peak bytes) of one variant at one length."""
     dice = torch.Generator().manual_seed(seed)
     with _alone, torch.inference_mode():
         q, k, v = (torch.randn(n_heads, n_tokens, head_dim, generator=dice) for _ in range(3))
@@ -170,7 +170,7 @@ def _one(
             begin = time.perf_counter()
             run()
             times.append(time.perf_counter() - begin)
-    return median(times), len(times), held
+    return min(times), len(times), held
 
 
 def _check(

@@ -147,8 +147,8 @@ def measuring(lesson: Lesson[Settings], run: Run, measurement: Measurement, runn
         st.progress(now.done / now.total if now else 0.0, text.progress(now))
         st.button("Cancel", on_click=slices.cancel, args=("cost",), key="variants-cancel")
     else:
-        start, key = state.start_measuring, "variants-measure"
-        st.button("Measure on this machine", on_click=start, args=(lesson, run), key=key)
+        label = "Measure on this machine" if measurement.now is None else "Measure again"
+        st.button(label, on_click=state.start_measuring, args=(lesson, run), key="variants-measure")
     if left_out := text.left_out(measurement.steps):
         st.caption(left_out)
     st.caption(text.conditions(measurement.head_dim, measurement.causal, cache.THREADS))

@@ -120,7 +120,7 @@ class Measurement:
     head_dim: int
     causal: bool
     steps: tuple[Step, ...]
-    now: Step | None  # the last step of a measurement under way
+    now: Step | None  # the last step of this session's own measurement, under way or over
 
 
 def start_measuring(lesson: Lesson[Settings], run: Run) -> None:
