@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import jinja2
     from torch import Tensor
 
+    from attnviz.nn.attention import AttentionTrace
     from attnviz.nn.trace import Trace
 
 STACK_TITLES = {"encoder": "the encoder", "self": "the decoder", "cross": "the decoder on the encoder"}
@@ -219,8 +220,9 @@ def _layers_in_words(trace: Trace, stack: str, batch: int) -> list[dict[str, Any
     layers = []
     for number, layer in enumerate(attentions(trace, stack)):
         weights = _numbers(layer.weights[batch])
+        seen = _seen(layer, batch)
         heads = [
-            {"number": head, **_head_in_words(one, query_names, key_names, special, stack != "cross")}
+            {"number": head, **_head_in_words(one, seen[head], query_names, key_names, special, stack != "cross")}
             for head, one in enumerate(weights)
         ]
         layers.append({"number": number, "heads": heads})
@@ -232,10 +234,23 @@ def _short(label: str, position: int) -> str:
     return text if len(text) <= _LONGEST_LABEL else text[:_LONGEST_LABEL] + "…"
 
 
+def _seen(attention: AttentionTrace, batch: int) -> np.ndarray:
+    """(H, T): how many keys each row may see."""
+    keep, shape = attention.keep, attention.weights.shape
+    if keep is None:
+        return np.full(shape[1:3], shape[3])
+    return keep.expand(shape)[batch].sum(dim=-1).cpu().numpy()
+
+
 def _head_in_words(
-    weights: np.ndarray, queries: list[str], keys: list[str], special: np.ndarray | None, square: bool
+    weights: np.ndarray,
+    seen: np.ndarray,
+    queries: list[str],
+    keys: list[str],
+    special: np.ndarray | None,
+    square: bool,
 ) -> dict[str, Any]:
-    """What one head's weights (T, S) do: spread, habit, strongest pairs."""
+    """What one head's weights (T, S) do, whose rows may see so many keys: spread, habit, strongest pairs."""
     if not np.isfinite(weights).all():
         return {"spread": "–", "habit": "holds values that are not finite (NaN or infinite)", "pairs": []}
     busy = weights.sum(axis=1) > 0
@@ -251,7 +266,13 @@ def _head_in_words(
     ]
     spread = 2 ** float(entropy.mean()) if entropy.size else 0.0
     habit = _habit(weights[busy], np.flatnonzero(busy), special, square)
-    return {"spread": f"{spread:.1f} of {len(keys)}", "habit": habit, "pairs": pairs}
+    return {"spread": f"{spread:.1f} of {_range(seen[seen > 0], len(keys))}", "habit": habit, "pairs": pairs}
+
+
+def _range(seen: np.ndarray, n_keys: int) -> str:
+    """How many keys rows may see: 16, or 1 to 16."""
+    least, most = (int(seen.min()), int(seen.max())) if seen.size else (n_keys, n_keys)
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def _habit(weights: np.ndarray, rows: np.ndarray, special: np.ndarray | None, square: bool) -> str:

@@ -40,6 +40,17 @@ def test_the_bars_are_attends_weights(app: Page, tau: float) -> None:
     assert f"Effective number of tokens: {2 ** float(measures.entropy(after)):.1f} of 16" in app.prose
 
 
+def test_under_a_causal_mask_the_tokens_are_those_that_the_row_may_see() -> None:
+    app = opened("softmax", model="austen", query=5, layer=0, head=0, temperature=0.5)
+    spread = 2 ** float(measures.entropy(attnviz.attend(*row_of("austen"), temperature=0.5).weights[0, 0, 5]))
+    assert f"Effective number of tokens: {spread:.1f} of the 6 that it may see, instead of" in app.prose
+
+
+def row_of(model: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ran = loaded(model).run(SENTENCE).layers[0].attention
+    return ran.q[..., :6, :], ran.k[..., :6, :], ran.v[..., :6, :]
+
+
 def test_the_curves_and_their_point_are_the_rows(app: Page) -> None:
     app.choose(temperature=4.0)
     scores = loaded("minilm").run(SENTENCE).layers[3].attention.scores[0, 1, 10]

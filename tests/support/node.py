@@ -31,6 +31,7 @@ MODULES = {
     "scores": "attention/scores.js",
     "why": "attention/selectors-why.js",
     "asking": "attention/store.js attention/shown.js attention/asking.js",
+    "say": "attention/say.js",
     "files": "attention/export.js",
     "own_runs": "attention/own-runs.js",
     "read": "provenance/read.js",

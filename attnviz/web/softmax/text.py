@@ -28,11 +28,12 @@ def row_sentence(row: Row) -> str:
         return f"“{row.token}” may look at one token only, which gets 100\u202f% at every temperature."
     best = row.labels[row.order[0]]
     gives = f"“{row.token}” gives “{best}” {percent(row.tops[1])} of its attention"
-    count = f"Effective number of tokens: {row.tokens[1]:.1f} of {row.allowed}"
+    seen = str(row.allowed) if row.allowed == len(row.labels) else f"the {row.allowed} that it may see"
+    count = f"Effective number of tokens: {row.tokens[1]:.1f} of {seen}"
     if row.temperature == 1:
         return f"At τ = 1, where nothing is changed, {gives}. {count} (entropy {row.bits[1]:.2f}\u202fbits)."
     return (
-        f"At τ = {row.temperature:g}, {gives} instead of {percent(row.tops[0])}. {count} instead of "
+        f"At τ = {row.temperature:g}, {gives} instead of {percent(row.tops[0])}. {count}, instead of "
         f"{row.tokens[0]:.1f} (entropy {row.bits[1]:.2f}\u202fbits instead of {row.bits[0]:.2f})."
     )
 

@@ -48,6 +48,45 @@ def even(layer: AttentionTrace) -> torch.Tensor:
     return keep / keep.sum(dim=-1, keepdim=True).clamp_min(1)
 
 
+ENTROPY = """
+const text = (node) => (typeof node === "string" ? node : node.children.map(text).join(""));
+const element = () => ({children: [], append(...more) { this.children.push(...more); }, setAttribute() {}});
+globalThis.document = {createElement: element};
+const shown = new asking.Shown(new asking.Store({model: unpack.unpack(message), state: inputs}));
+const rows = say.entropyNodes(shown.scene, shown.spread, shown.means(), "tokens")[1].children.flat();
+give(rows.map((row) => row.children.flat().map(text)));
+"""
+
+
+def counted(run_with: Mask, **state: Any) -> list[str]:
+    """What the table says of the row of “it” and of the head: the second column."""
+    trace = trace_of(attention(8, size=2.0, mask=run_with), encodings=(TEXT,))
+    return [row[1] for row in run_node(ENTROPY, pack(trace), {"queries": [3], **state})]
+
+
+@pytest.mark.parametrize(
+    ("mask", "row", "head"),
+    [
+        ("none", " of 8", " of 8"),
+        ("causal", " of the 4 it may see", " of the 1 to 8 a row may see"),
+        ("window", " of the 5 it may see", " of the 3 to 5 a row may see"),
+        ("padding", " of the 6 it may see", " of the 6 a row may see"),
+    ],
+)
+def test_the_effective_number_of_tokens_is_told_of_those_that_a_row_may_see(mask: str, row: str, head: str) -> None:
+    weights = attention(8, size=2.0, mask=MASKS[mask]).weights[0, 0]
+    bits = -(weights * weights.log2()).nan_to_num(0.0).sum(dim=-1)
+    assert counted(MASKS[mask]) == [f"{2 ** float(bits[3]):.1f}{row}", f"{2 ** float(bits.mean()):.1f}{head}"]
+
+
+def test_hidden_tokens_and_joined_words_count_as_they_are_seen() -> None:
+    causal = MASKS["causal"]
+    assert counted(causal, hide=True)[0].endswith(" of the 4 it may see")  # [CLS] still takes its share
+    assert counted(causal, hide=True, renormalise=True)[0].endswith(" of the 3 it may see")
+    assert counted(causal, join=True)[0].endswith(" of the 3 it may see")  # “un” and “likely” are one word
+    assert counted(MASKS["none"], mask="causal")[0].endswith(" of the 4 it may see")
+
+
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_a_pair_is_the_cell_of_every_head(mask: Mask) -> None:
     layers = layers_of(mask)

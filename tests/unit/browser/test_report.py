@@ -100,7 +100,7 @@ def test_every_head_is_told_in_words(page: Page, tmp_path: Path, trace: Trace) -
 
 def test_a_habit_is_measured() -> None:
     eye = np.eye(6, dtype=np.float32)
-    special = np.array([True, *[False] * 5])
+    special, seen = np.array([True, *[False] * 5]), np.full(6, 6)
     for weights, words in (
         (eye, "100\u202f% to the token itself"),
         (np.roll(eye, -1, axis=1), "83\u202f% to the token before"),
@@ -109,9 +109,19 @@ def test_a_habit_is_measured() -> None:
         (np.full((6, 6), 1 / 6, np.float32), "no fixed place"),
         (0 * eye, "sees nothing"),
     ):
-        found = report._head_in_words(weights, list("abcdef"), list("abcdef"), special, True)
+        found = report._head_in_words(weights, seen, list("abcdef"), list("abcdef"), special, True)
         assert found["habit"] == words
-    assert report._head_in_words(eye * np.nan, [], [], None, True)["pairs"] == []
+        assert found["spread"].endswith(" of 6")
+    assert report._head_in_words(eye * np.nan, seen, [], [], None, True)["pairs"] == []
+
+
+def test_how_many_keys_there_are_is_told_of_those_that_rows_may_see() -> None:
+    causal = trace_of(attention(6, mask=Mask(causal=True)))
+    padded = trace_of(attention(6, mask=Mask(lengths=(4,))))
+    free = trace_of(attention(6))
+    for trace, ends in ((causal, "of 1 to 6"), (padded, "of 4"), (free, "of 6")):
+        for head in report._layers_in_words(trace, "self", 0)[0]["heads"]:
+            assert head["spread"].endswith(f" {ends}"), (head["spread"], ends)
 
 
 def test_nothing_of_a_hostile_text_is_executed(page: Page, tmp_path: Path) -> None:

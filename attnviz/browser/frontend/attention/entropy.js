@@ -23,6 +23,33 @@ export function argmax(a, offset, n) {
   return best;
 }
 
+const MOST_COUNTED = 65536; // cells
+
+/**
+ * How many of n keys query i may see.
+ *
+ * @param {((i: number, j: number) => boolean) | null} allowed null where every query may see every key
+ */
+export function seenBy(allowed, i, n) {
+  if (!allowed) return n;
+  let seen = 0;
+  for (let j = 0; j < n; j++) if (allowed(i, j)) seen++;
+  return seen;
+}
+
+/**
+ * The fewest and the most keys that a row may see, without those that see none; null where that is much to count.
+ *
+ * @param {((i: number, j: number) => boolean) | null} allowed
+ * @returns {[number, number] | null}
+ */
+export function seenRange(allowed, nq, nk) {
+  if (!allowed) return [nk, nk];
+  if (nq * nk > MOST_COUNTED) return null;
+  const seen = Array.from({ length: nq }, (_, i) => seenBy(allowed, i, nk)).filter(Boolean);
+  return seen.length ? [Math.min(...seen), Math.max(...seen)] : null;
+}
+
 /** Mean entropy of a head's rows, in bits; rows that see nothing, or hold NaN, are left out. */
 export function meanEntropy(a, nq, nk) {
   let sum = 0;

@@ -2,7 +2,7 @@
    picture. */
 import { el, plainLabel, tokenNode } from "../core/dom.js";
 import { number, percent, points } from "../core/format.js";
-import { argmax, entropy } from "./entropy.js";
+import { argmax, entropy, seenBy } from "./entropy.js";
 
 const sayStrong = (text) => el("b", {}, text);
 
@@ -93,34 +93,46 @@ export function spoken(scene, name) {
   return told(seesNothing(scene, focus.q) ? "not at all, its whole row is masked" : "not at all, masked");
 }
 
+/** Of how many keys a head's rows divide their attention among some; "" where that was not counted. */
+function ofSeen(seen, nk) {
+  if (!seen) return "";
+  const [least, most] = seen;
+  if (least === nk) return ` of ${nk}`;
+  return ` of the ${least === most ? most : `${least} to ${most}`} a row may see`;
+}
+
 /**
  * How far attention spreads, as a small table: the row in focus, and the head on average, with the change against the
  * model as trained.
  *
  * @param {import("./selectors-scene.js").Scene} scene
  * @param {import("./shown.js").Spread} spread the rows that it is of
+ * @param {{mean: number, meanBefore: number | null, seen: [number, number] | null}} means of the head, and how many
+ *   keys its rows may see, fewest and most
+ * @param {string} what tokens or words
  */
-export function entropyNodes({ focus, queries, allowed, keys }, { a, before, nk }, mean, meanBefore, what) {
+export function entropyNodes({ focus, queries, allowed, keys }, spread, { mean, meanBefore, seen }, what) {
+  const { a, before, nk } = spread;
   const at = focus.q * nk;
   const line = (name, ...cells) => el("tr", {}, el("th", { scope: "row" }, name), cells);
   const cell = (...children) => el("td", {}, children);
-  const row = (name, now, was) => {
+  const row = (name, now, was, of) => {
     const same = was == null || Math.abs(now - was) < 0.005;
     const change = same ? "" : ` (${now > was ? "+" : ""}${number(now - was)})`;
-    return line(
-      name,
-      cell(sayStrong((2 ** now).toFixed(1)), ` of ${nk}`),
-      cell(sayStrong(number(now)), `\u202fbits${change}`),
-    );
+    return line(name, cell(sayStrong((2 ** now).toFixed(1)), of), cell(sayStrong(number(now)), `\u202fbits${change}`));
   };
   const lines = [];
   if (focus.q >= 0 && !Number.isNaN(a[at])) {
     const name = tokenNode(queries[focus.q], "name");
     if (seesNothing({ allowed, keys }, focus.q))
       lines.push(line(name, el("td", { colspan: "2" }, "may attend to nothing")));
-    else lines.push(row(name, entropy(a, at, nk), before ? entropy(before, at, nk) : null));
+    else {
+      const n = seenBy(spread.allowed, focus.q, nk);
+      const of = n === nk ? ` of ${nk}` : ` of the ${n} it may see`;
+      lines.push(row(name, entropy(a, at, nk), before ? entropy(before, at, nk) : null, of));
+    }
   }
-  lines.push(row("this head, on average", mean, meanBefore));
+  lines.push(row("this head, on average", mean, meanBefore, ofSeen(seen, nk)));
   const head = ["", `effective number of ${what}`, "entropy"].map((text) => el("th", { scope: "col" }, text));
   return [el("thead", {}, el("tr", {}, head)), el("tbody", {}, lines)];
 }

@@ -32,6 +32,7 @@ import { headChosen, headNumber, headOf, headShown, isPainting, layerOf, setting
  * @property {((i: number, j: number) => boolean) | null} painted which cells were blocked by hand
  * @property {Focus} focus
  * @property {number} [mean] mean entropy in bits, once worked out
+ * @property {[number, number] | null} [seen] the fewest and the most keys that a row may see, once counted
  * @property {import("./shown.js").Spread} [spread] the rows whose entropy is told, once worked out
  * @property {boolean} [coarse] whether it moves and may be painted with less detail
  */

@@ -1,8 +1,8 @@
 /* shown.js: what the view shows now. Each selector's result is worked out when it is first asked for, and kept until
    it is forgotten. No DOM. */
 import { fold, items } from "./items.js";
-import { meanEntropy } from "./entropy.js";
-import { curvesFocus, curvesOf, focusOf, sceneOf } from "./selectors-scene.js";
+import { meanEntropy, seenRange } from "./entropy.js";
+import { allowedItems, curvesFocus, curvesOf, focusOf, sceneOf } from "./selectors-scene.js";
 import { pairOf, whyOf } from "./selectors-why.js";
 import { headShown, headWeights, isChanged, plainWeights } from "./selectors.js";
 
@@ -10,7 +10,12 @@ import { headShown, headWeights, isChanged, plainWeights } from "./selectors.js"
  * @typedef {"scene" | "curves" | "focus"} Part what may be forgotten; each takes with it what rests on it
  */
 
-/** @typedef {{a: Float32Array, before: Float32Array | null, nq: number, nk: number}} Spread rows of weights */
+/**
+ * Rows of weights, and which keys they may see.
+ *
+ * @typedef {{a: Float32Array, before: Float32Array | null, nq: number, nk: number,
+ *   allowed: import("./selectors-scene.js").Scene["allowed"]}} Spread
+ */
 
 export class Shown {
   /** @param {import("./store.js").Store} store */
@@ -76,7 +81,7 @@ export class Shown {
   get spread() {
     const { scene, store, knownItems } = this;
     const { hide, renormalise, join } = store.state;
-    if (!hide || renormalise) return { a: scene.a, before: scene.before, nq: scene.nq, nk: scene.nk };
+    if (!hide || renormalise) return scene;
     const { model } = store;
     const keys = (knownItems.all ||= items(model, { join, hide: false })).keys;
     const whole = (a) => fold(model, a, { queries: this.items.queries, keys });
@@ -85,17 +90,19 @@ export class Shown {
       before: scene.before && whole(plainWeights(store, headShown(store))),
       nq: scene.nq,
       nk: keys.list.length,
+      allowed: allowedItems(store, { queries: this.items.queries, keys }, headShown(store)),
     };
     return scene.spread;
   }
 
-  /** Mean entropies of the head's rows, in bits: now, and as trained where that differs. */
+  /** Mean entropies of the head's rows, in bits: now, and as trained where that differs; how many keys rows may see. */
   means() {
     const { scene, plain } = this;
-    const { a, before, nq, nk } = this.spread;
+    const { a, before, nq, nk, allowed } = this.spread;
     scene.mean ??= meanEntropy(a, nq, nk);
+    if (scene.seen === undefined) scene.seen = seenRange(allowed, nq, nk);
     if (before && Number.isNaN(plain.mean)) plain.mean = meanEntropy(before, nq, nk);
-    return { mean: scene.mean, meanBefore: before ? plain.mean : null };
+    return { mean: scene.mean, meanBefore: before ? plain.mean : null, seen: scene.seen };
   }
 
   /** Weights of tokens as weights of items. */

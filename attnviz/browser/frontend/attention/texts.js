@@ -20,13 +20,13 @@ export class Texts {
     const { node, lay } = screen;
     const { scene, spread } = shown;
     const what = store.state.join ? "words" : "tokens";
-    const { mean, meanBefore } = shown.means();
+    const means = shown.means();
     const { order } = lay.grid;
     sayHead(this);
     node.matrixTitle.textContent = headName(store.model, headShown(store));
     node.gridInfo.textContent = order ? "best first" : "heads → layers ↓";
     node.linesInfo.textContent = shown.curves.heads.length > 1 ? "" : "thicker: more attention";
-    node.entropy.replaceChildren(...entropyNodes(scene, spread, mean, meanBefore, what));
+    node.entropy.replaceChildren(...entropyNodes(scene, spread, means, what));
     node.matrixInfo.replaceChildren(...this.note());
     node.about.textContent = aboutLines(store).join("\n");
   }
