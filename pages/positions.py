@@ -13,7 +13,8 @@ inputs = state.inputs(lesson)
 def shuffling() -> None:
     """The question of the page: are the words in order, for the model?"""
     lesson.question("How does the model know the order of words?")
-    shuffle.test(lesson, inputs)
+    shows = shuffle.test(lesson, inputs)
+    shuffle.tries(lesson, shows)
     lesson.write_link(inputs)
 
 
@@ -48,7 +49,6 @@ def scores() -> None:
 
 
 shuffling()
-shuffle.tries(lesson)
 attention()
 parts.tries_of_schemes(lesson)
 encoding()

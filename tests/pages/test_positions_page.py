@@ -275,6 +275,15 @@ def test_a_second_thing_to_try_does_not_keep_what_the_first_set() -> None:
     assert app.link == {"seed": "3", "scheme": "learned", "encoding": "learned", "pair": "0"}
 
 
+def test_no_control_says_before_the_guess_that_nothing_but_rounding_is_left() -> None:
+    app = opened("positions", revealed=0)
+    labels = [one.label for one in (*app.button, *app.toggle)]
+    assert "A causal model" in labels and not any("float" in label for label in labels)
+    app.guess("shuffled", "It changes a lot")
+    assert "Compute in float64" in [one.label for one in app.toggle]
+    assert "The same shuffle in float64" in [one.label for one in app.button]
+
+
 def test_each_thing_to_try_sets_the_page_up() -> None:
     app = opened("positions")
     for i, told in enumerate(["Run with RoPE", "the model’s own table", "A causal model", "in float64"]):

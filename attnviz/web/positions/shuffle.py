@@ -21,16 +21,17 @@ from attnviz.web.positions.state import LARGEST, Settings
 COLUMNS = [236, 900]  # px: controls and picture
 AROUND = 54  # px: title of a picture and the link to its data
 GAP = 16  # px between two pictures
+TOGGLE = 24  # px
 OTHER_EXPERIMENTS = ("seed", "first_head", "word")  # which no thing to try is about
 
 
-def test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
-    """Prediction, sentence, both texts and the bars."""
+def test(lesson: Lesson[Settings], inputs: shell.Inputs) -> bool:
+    """Prediction, sentence, both texts and the bars. Returns whether the answer shows."""
     settings, model = lesson.settings(), cache.model(inputs.model)
     encoding, config = model.encode(inputs.text), model.transformer.config
     if not state.is_shuffled(encoding, settings.seed):
         lesson.sentence(text.ONE_WORD)
-        return
+        return False
     revealed = lesson.revealed("shuffled")  # before that, only the run that the question is about
     without = state.shuffled(inputs, settings)["none"] if revealed else state.shuffled_without(inputs, settings)
     asked = text.prediction(without, causal=config.kind == "decoder")
@@ -41,7 +42,9 @@ def test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     with controls:
         st.button("Shuffle again", on_click=_next_seed, args=(lesson, settings.seed), key="positions-again")
         st.number_input("Seed of the shuffle", 0, LARGEST, key=lesson.key("seed"))
-        st.toggle("Compute in float64", key=lesson.key("exact"))
+        with lesson.room("exact", TOGGLE):
+            if shows:  # more digits matter where nothing but rounding is left: that is the answer
+                st.toggle("Compute in float64", key=lesson.key("exact"))
     with picture:
         _both_texts(encoding, word_order.word_order(encoding.words, settings.seed))
         bars = lesson.room("shuffled", height, phone=height + 24)
@@ -51,7 +54,7 @@ def test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
             lesson.sentence(hidden, instead=hidden + text.LONGER)
         with bars:
             lesson.veil("shuffled")
-        return
+        return False
     rows = state.shuffled(inputs, settings)
     says = text.order(rows, model.info.title, config.positions, settings.exact)
     with bars:
@@ -60,6 +63,7 @@ def test(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
         lesson.sentence(says, instead=hidden + text.LONGER)
     with bars:  # further down: it need not be there before the sentence and the first picture are
         _other_changes(lesson, encoding, state.shuffled_others(inputs, settings), config.positions)
+    return True
 
 
 def _height(config: ModelConfig) -> int:
@@ -119,11 +123,12 @@ def _both_texts(encoding: Encoding, order: Sequence[int]) -> None:
             st.text(" ".join(labels), width="stretch")
 
 
-def tries(lesson: Lesson[Settings]) -> None:
-    """What shows the shuffle test at its best."""
-    lesson.tries(
-        Try("A causal model", {}, model="scratch:gpt"),
-        Try("The same shuffle in float64", {"exact": True}),
-        first=2,
-        keeps=OTHER_EXPERIMENTS,
-    )
+def tries(lesson: Lesson[Settings], shows: bool) -> None:
+    """What shows the shuffle test at its best; `shows`: also what would give its answer away."""
+    with lesson.room("tries", 64, phone=112):
+        lesson.tries(
+            Try("A causal model", {}, model="scratch:gpt"),
+            *([Try("The same shuffle in float64", {"exact": True})] if shows else []),
+            first=2,
+            keeps=OTHER_EXPERIMENTS,
+        )
