@@ -6,6 +6,7 @@ import { component } from "../core/bridge.js";
 import { oneEntryPerArrival } from "./address.js";
 import { keepListsOpen } from "./late-scrolls.js";
 import { addressOf, linkPanel } from "./page-link.js";
+import { keepPressedInPlace } from "./pressed-place.js";
 import { presenter } from "./presenter.js";
 import { printPage, printWhenAsked } from "../core/paper.js";
 import { keepTheme } from "./theme-choice.js";
@@ -38,6 +39,7 @@ function setUpTab(pages) {
   printWhenAsked();
   closeMenuOnceUsed();
   keepListsOpen();
+  keepPressedInPlace();
 }
 
 export default component(".av-tools", {
