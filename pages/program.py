@@ -31,7 +31,7 @@ def program() -> None:
         parts.head(lesson, shown)
         parts.in_explore(shown)
     shows = parts.prediction(lesson, shown)
-    with lesson.room("off", 144, phone=264):
+    with lesson.room("off", 144, {719: 264}):
         if shows:
             parts.breaking(lesson, shown)
         else:

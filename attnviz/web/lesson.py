@@ -252,12 +252,15 @@ class Lesson(Generic[T]):
         """Whether the page may show what answers its question `name`: for what stands above the question."""
         return prediction.is_revealed(self.name, name)
 
-    def room(self, name: str, height: int, *, phone: int = 0, small: int = 0) -> DeltaGenerator:
+    def room(
+        self, name: str, height: int, up_to: Mapping[int, int] | None = None, *, for_view: bool = False
+    ) -> DeltaGenerator:
         """The place of what is hidden until the guess, as high (px) as it will be, so that nothing moves.
 
-        `phone`: its height in one column, `small`: in a small window, if that is another.
+        `up_to`: by the width (px) of a window up to which it is another, that height. `for_view`: for the attention
+        view, which grows with a large window.
         """
-        return prediction.room(name, height, phone=phone, small=small)
+        return prediction.room(name, height, up_to, for_view=for_view)
 
     def veil(self, name: str) -> None:
         """Fills the room of what is hidden; to be called in it."""

@@ -5,6 +5,7 @@ The one mechanism of every quiz. A guess is the session's own: it is no setting 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -120,20 +121,24 @@ def veil(name: str) -> None:
         st.text("Hidden until you have guessed.")
 
 
-def room(name: str, height: int, *, phone: int = 0, small: int = 0) -> DeltaGenerator:
+def room(name: str, height: int, up_to: Mapping[int, int] | None = None, *, for_view: bool = False) -> DeltaGenerator:
     """A place at least so high (px), for the veil and for what stands there after the guess: then nothing moves.
 
     A picture takes a moment to come: without room what stands below it would jump up, and down again.
 
-    Arguments
-        phone: its height in one column, if that is another: there pictures stand under each other, and words take
-            more lines.
-        small: its height in a small window, if two pictures have no room beside each other there.
+    `up_to`: by the width (px) of a window up to which its height is another, that height: there words take more lines,
+    and pictures stand under each other. `for_view`: for the attention view, which grows with a large window.
     """
     key = f"lesson-room-{name}"
     place = st.container(key=key)
-    heights = {"all": height, "(max-width: 1319px)": small, "(max-width: 719px)": phone}
-    rules = (f"@media {media} {{ .st-key-{key} {{ min-height: {px}px }} }}" for media, px in heights.items() if px)
+    rules = [f".st-key-{key} {{ min-height: {height}px }}"]
+    for width, px in sorted((up_to or {}).items(), reverse=True):
+        rules.append(f"@media (max-width: {width}px) {{ .st-key-{key} {{ min-height: {px}px }} }}")
+    if for_view:  # as in frontend/attention/screen.js, with the page's margins
+        grown = f"min({height} / 1400 * (100vw - 80px), {height} / 900 * 100vh)"
+        rules.append(
+            f"@media (min-width: 1580px) and (min-height: 900px) {{ .st-key-{key} {{ min-height: calc({grown}) }} }}"
+        )
     place.html(f"<style>{' '.join(rules)}</style>")
     return place
 

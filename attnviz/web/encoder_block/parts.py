@@ -125,7 +125,7 @@ def additions(lesson: Lesson[Settings], run: Run) -> None:
         question = "Averaged over all layers and tokens of this text, which adds more to the stream?"
         answer = text.adds_more(attention, feed_forward, run.trace.config.d_ff)
         shows = lesson.predict("branches", question, text.ADDS_MORE, *answer)
-        with lesson.room("branches", 470, phone=512):
+        with lesson.room("branches", 470, {719: 512}):
             if shows:
                 _shares(lesson, run)
             else:
@@ -200,7 +200,7 @@ def stacks(lesson: Lesson[Settings], run: Run) -> None:
     with layers:
         dial("Layers in the stack", state.DEPTHS, key=lesson.key("depth"), marks={1: "1", 6: "6", 12: "12"})
     seed.number_input("Seed of the random weights", 0, state.SEEDS - 1, key=lesson.key("seed"))
-    with lesson.room("depth", 500, phone=1010):
+    with lesson.room("depth", 500, {1099: 930, 719: 1010}):
         if revealed:
             lesson.sentence(text.depth(post, pre), part="depth")
             depth_pictures(lesson, settings, post, pre)

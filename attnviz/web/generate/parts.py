@@ -197,7 +197,7 @@ def first_token(lesson: Lesson[Settings], opening: Opening) -> None:
     shares, losses = st.columns([4, 7], gap="large")
     with shares:
         sink_shares(lesson, sink)
-    with losses, lesson.room("sink", 396, phone=416):
+    with losses, lesson.room("sink", 396, {719: 416}):
         if revealed:
             sink_losses(lesson, sink, scene.labels[2:])
         else:

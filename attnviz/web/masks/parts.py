@@ -94,7 +94,7 @@ def starved_or_depth(lesson: Lesson[Settings], settings: Settings, effect: Effec
 
 def outputs(lesson: Lesson[Settings], settings: Settings, effect: Effect, *, hides: bool) -> None:
     """How much each token's final vector changed."""
-    with lesson.room("outputs", OUTPUTS_HEIGHT + 2, phone=OUTPUTS_HEIGHT + 24):
+    with lesson.room("outputs", OUTPUTS_HEIGHT + 2, {1099: OUTPUTS_HEIGHT + 24}):
         if hides:
             lesson.veil("outputs")
         else:
@@ -144,7 +144,7 @@ def exchange_controls(lesson: Lesson[Settings], exchange: Exchange) -> None:
 
 def leak(lesson: Lesson[Settings], exchange: Exchange, *, hides: bool) -> None:
     """Who notices, with the causal mask and without."""
-    with lesson.room("leak", LEAK_HEIGHT + 80, phone=LEAK_HEIGHT + 184):
+    with lesson.room("leak", LEAK_HEIGHT + 80, {1099: LEAK_HEIGHT + 132, 719: LEAK_HEIGHT + 184}):
         if hides:
             lesson.veil("leak")
         else:

@@ -13,7 +13,7 @@ from attnviz import figures
 from attnviz.analysis import word_order
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.encoding import Encoding
-from attnviz.web import cache, page_style, shell
+from attnviz.web import cache, page_style, prediction, shell
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.positions import state, text
 from attnviz.web.positions.state import LARGEST, Settings
@@ -45,9 +45,11 @@ def test(lesson: Lesson[Settings], inputs: shell.Inputs) -> bool:
         with lesson.room("exact", TOGGLE):
             if shows:  # more digits matter where nothing but rounding is left: that is the answer
                 st.toggle("Compute in float64", key=lesson.key("exact"))
+            else:
+                prediction.hold_open("")
     with picture:
         _both_texts(encoding, word_order.word_order(encoding.words, settings.seed))
-        bars = lesson.room("shuffled", height, phone=height + 24)
+        bars = lesson.room("shuffled", height, {1099: height + 24})
     hidden = text.hidden_order(model.info.title, config.positions, causal=config.kind == "decoder")
     if not shows:
         with sentence:
@@ -125,7 +127,7 @@ def _both_texts(encoding: Encoding, order: Sequence[int]) -> None:
 
 def tries(lesson: Lesson[Settings], shows: bool) -> None:
     """What shows the shuffle test at its best; `shows`: also what would give its answer away."""
-    with lesson.room("tries", 64, phone=112):
+    with lesson.room("tries", 64, {389: 120}):
         lesson.tries(
             Try("A causal model", {}, model="scratch:gpt"),
             *([Try("The same shuffle in float64", {"exact": True})] if shows else []),

@@ -17,7 +17,7 @@ from attnviz.web.replay import curves as over_steps
 from attnviz.web.replay import state, text
 from attnviz.web.replay.state import Moment, Settings
 
-CURVES, TITLE, SWITCH = 556, 32, 150  # px
+CURVES, BELOW, SWITCH = 556, 244, 156  # px; below the curves their data's link and a sentence
 FORMULA = (
     r"\begin{aligned}&\text{on the word that followed last time}\\&\qquad=\frac1P\sum_{i=P+1}^{2P}A_{i,\,i-P+1}\\"
     r"&\text{on the previous word}\\&\qquad=\frac1{2P-1}\sum_{i=2}^{2P}A_{i,\,i-1}\end{aligned}"
@@ -58,7 +58,7 @@ def steps(lesson: Lesson[Settings], now: Moment) -> None:
 def pictures(lesson: Lesson[Settings], now: Moment) -> None:
     """The curves, and beside them the two heads, with what becomes of one without the other."""
     left, right = st.columns([5, 8], gap="medium")
-    with left, lesson.room("form", CURVES + TITLE, phone=918):
+    with left, lesson.room("form", CURVES + BELOW, {1319: CURVES + 300, 719: 918}):
         if lesson.revealed("form"):
             curves(lesson, now)
             lesson.sentence(first_time(now), part="first")
@@ -76,7 +76,7 @@ def pictures(lesson: Lesson[Settings], now: Moment) -> None:
 def switched_off(lesson: Lesson[Settings], now: Moment) -> None:
     """What becomes of the induction head without the other one?"""
     shows = lesson.predict("off", *text.prediction(now.replay, state.all_without()[-1]))
-    with lesson.room("off", SWITCH, phone=212):
+    with lesson.room("off", SWITCH, {719: 212}):
         if shows:
             layer, head = now.replay.previous
             st.toggle(f"Switch layer {layer}, head {head} off", key=lesson.key("off"))
@@ -121,7 +121,7 @@ def tries(lesson: Lesson[Settings], now: Moment) -> None:
     replay, settings = now.replay, now.settings
     forms = replay.steps[max(0, replay.forming - 2)]
     off = "At the end, without layer {}, head {}".format(*replay.previous)
-    with lesson.room("tries", 64, phone=248):  # the guesses bring more of them
+    with lesson.room("tries", 64, {767: 120, 719: 248}):  # the guesses bring more of them
         lesson.tries(
             Try("Before the first step", {"step": 0}),
             *([Try("Just before it forms", {"step": forms})] if lesson.revealed("form") else []),

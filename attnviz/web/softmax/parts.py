@@ -19,7 +19,7 @@ from attnviz.web.softmax.row import Row
 from attnviz.web.softmax.state import Settings
 from attnviz.web.temperatures import MARKS, TEMPERATURES
 
-AROUND = 52  # px: title of a picture and the link to its data
+AROUND = 54  # px: title of a picture and the link to its data
 FORMULA = r"""\begin{aligned}
 &\mathrm{weights}=\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}\,\tau}\right)\\
 &P(\mathrm{next})=\mathrm{softmax}\!\left(\frac{\mathrm{logits}}{\tau}\right)\\
@@ -84,7 +84,7 @@ def _weight_bars(lesson: Lesson[Settings], row: Row) -> None:
 
 def curves(lesson: Lesson[Settings], row: Row, *, hides: bool) -> None:
     """How many tokens share the row, and the largest weight, at every temperature."""
-    with lesson.room("curves", 402 + AROUND, phone=424 + AROUND):
+    with lesson.room("curves", 422 + AROUND):
         if hides:
             lesson.veil("curves")
         else:

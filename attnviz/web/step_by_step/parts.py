@@ -87,7 +87,7 @@ def hidden_word(lesson: Lesson[Settings], shown: Shown) -> None:
     provenance = shown.provenance
     asks, because = text.hidden_word(provenance, shown.head, hiding), text.hidden_share(provenance, hiding)
     shows = lesson.predict("hidden", asks, text.OUTCOMES, text.outcome(hiding), because)
-    with lesson.room("hidden", SHARES + 2, phone=SHARES + 4):
+    with lesson.room("hidden", SHARES + 2, {719: SHARES + 4}):
         if shows:
             _both_rows(lesson, provenance, hiding, because)
         else:

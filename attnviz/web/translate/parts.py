@@ -17,6 +17,7 @@ from attnviz.web.translate.state import Settings
 
 N_CANDIDATES = 6
 HEIGHT = 922  # px of the picture with its controls and what is said under it
+UP_TO = {1159: 1382, 779: 2340}  # the same, by the width of the window up to which it is so high
 FORMULA = (
     r"\begin{aligned}A&=\mathrm{softmax}\!\left(\frac{(XW_Q)(MW_K)^\top}{\sqrt{d_k}}\right)\\"
     r"\mathrm{Cross}(X, M)&=A\,MW_V\end{aligned}"
@@ -89,7 +90,7 @@ def attention(lesson: Lesson[Settings], answer: Answer, shown: bool) -> None:
         args=(lesson,),
     )
     settings = lesson.settings()
-    with lesson.room("order", HEIGHT, phone=2312):
+    with lesson.room("order", HEIGHT, UP_TO, for_view=True):
         if shown:
             _picture(settings, answer)
         else:

@@ -122,7 +122,7 @@ def _measured(lesson: Lesson[Settings], run: Run, timed: bool) -> None:
     left, right = st.columns([1, 3], gap="medium")
     with left:
         measuring(lesson, run, measurement, running)
-    with right, lesson.room("pairs", 538, small=984, phone=1110):
+    with right, lesson.room("pairs", 538, {1319: 984, 1099: 1084, 719: 1110}):
         if not revealed:
             lesson.veil("pairs")
         else:
@@ -194,7 +194,7 @@ def at_a_context(lesson: Lesson[Settings], run: Run) -> None:
     with left:
         dial("Context, tokens", state.CONTEXTS, key=lesson.key("context"), format_func="{:,}".format)
         st.caption(text.CACHE_NOTES)
-    with right, lesson.room("cache", 518, phone=600):
+    with right, lesson.room("cache", 518, {1099: 568, 719: 600}):
         if revealed:
             lesson.sentence(text.key_value_cache(context), part="cache")
             caches(lesson, context)

@@ -75,7 +75,7 @@ def prediction(lesson: Lesson[Settings], seen: Seen) -> bool:
 
 def patches(lesson: Lesson[Settings], settings: Settings, seen: Seen, shown: bool) -> None:
     """The picture, patch by patch, and the answer's bars."""
-    with lesson.room("ink", HEIGHT, phone=1142):
+    with lesson.room("ink", HEIGHT, {719: 1208}):
         if shown:
             _patches(lesson, settings, seen)
         else:
