@@ -166,8 +166,8 @@ def conditions(head_dim: int, causal: bool, threads: int) -> str:
         f"One {'causal ' if causal else ''}head of {head_dim} numbers, random q, k, v (seed 0), float32, torch on "
         f"{threads} CPU thread{'s' if threads > 1 else ''}. Time: the fastest of up to {cost.RUNS[1]:,} runs, for "
         "other programs only ever add time. What stands here first was measured once for all readers; the button "
-        f"measures anew. Local sees {cost.WINDOW} tokens to each side, strided about √n. Memory: all tensors alive at "
-        "once, counted as torch makes them; what a fused kernel uses inside itself is not seen. Multi- and "
+        f"measures anew. Local sees {cost.WINDOW} tokens to each side, strided about √n. Memory: all tensors alive "
+        "at once, counted as torch makes them; what a fused kernel uses inside itself is not seen. Multi- and "
         "grouped-query attention compute as many products as full attention: what they save is the cache, below."
     )
 
