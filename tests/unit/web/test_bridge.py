@@ -1,11 +1,13 @@
 """What a component reported, and what it was sent last."""
 
+import re
 from dataclasses import asdict, dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from attnviz.browser import bundle
 from attnviz.web.components import bridge
 
 
@@ -115,3 +117,22 @@ def test_lists_go_to_the_browser_as_they_are_and_dicts_are_refused() -> None:
     assert bridge.without_tables(b"frame") == b"frame"
     with pytest.raises(TypeError, match="first level: next"):
         bridge.without_tables({"next": {"page": "masks"}})
+
+
+def test_a_message_names_the_javascript_and_does_not_hold_it(monkeypatch: pytest.MonkeyPatch):
+    given: dict[str, str] = {}
+    register = SimpleNamespace(component=lambda name, **parts: given.update(parts))
+    monkeypatch.setattr(bridge, "st", SimpleNamespace(components=SimpleNamespace(v2=register)))
+    bridge.component("view", "attention/streamlit.js", "<div></div>", "")
+    assert len(given["js"]) < 300 < 100_000 < len(bundle.javascript())
+    path = re.search(rf"{bridge.PROGRAMS_PATH}/([\w.-]+)", given["js"])
+    assert path and (bridge._programs() / path[1]).read_text("utf-8") == bundle.javascript()
+
+
+def test_other_javascript_has_another_name(monkeypatch: pytest.MonkeyPatch):
+    before = bridge._program("widgets/done.js")
+    bridge._program.cache_clear()
+    monkeypatch.setattr(bundle, "javascript", lambda entry: "export default () => {};\n")
+    after = bridge._program("widgets/done.js")
+    bridge._program.cache_clear()
+    assert before != after and before[:13] == after[:13] == "widgets-done-"

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import runpy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from attnviz.inputs.assets import APP
 from attnviz.web import empty_page, headers
+from attnviz.web.components.bridge import PROGRAMS_PATH
 from tests.support.readers import done
 
 
-def sent(host: bytes, there: list[tuple[bytes, bytes]] = []) -> dict[str, str]:  # noqa: B006 -- not changed
+def sent(host: bytes, there: Sequence[tuple[bytes, bytes]] = (), path: str = "/") -> dict[str, str]:
     """The headers of an answer to a request that was made to this host."""
     messages: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": there})
+        await send({"type": "http.response.start", "status": 200, "headers": list(there)})
 
     async def send(message: Any) -> None:
         messages.append(message)
 
-    answer = headers.Headers(app)({"type": "http", "headers": [(b"host", host)]}, None, send)
+    answer = headers.Headers(app)({"type": "http", "headers": [(b"host", host)], "path": path}, None, send)
     done(answer)
     return {name.decode(): value.decode() for name, value in messages[0]["headers"]}
 
@@ -43,7 +45,13 @@ def test_a_host_from_a_stranger_adds_nothing_to_the_policy(host: bytes) -> None:
 
 
 def test_what_an_answer_says_itself_stays() -> None:
-    assert sent(b"x", [(b"Referrer-Policy", b"no-referrer")]).get("referrer-policy") is None
+    assert sent(b"x", [(b"Referrer-Policy", b"no-referrer")])["referrer-policy"] == "no-referrer"
+
+
+def test_a_browser_keeps_the_javascript_whose_name_says_what_it_is() -> None:
+    kept = [(b"Cache-Control", b"public")]
+    assert "immutable" in sent(b"x", kept, f"/lab/{PROGRAMS_PATH}/words-0123.js")["cache-control"]
+    assert sent(b"x", kept, "/component/plotly/plotly.js")["cache-control"] == "public"
 
 
 def test_serve_puts_them_around_the_app() -> None:

@@ -18,6 +18,11 @@ def test_a_kind_of_place_becomes_the_classes_of_all_of_them():
     assert ".st-key-lesson-sentence-main" in sheet and ".st-key-lesson-picture-row" in sheet
 
 
+def test_a_browser_is_sent_no_comments():
+    sheet = page_style.style_sheet()
+    assert "/*" not in sheet and "\n" not in sheet and 'content: "Tap outside to apply"' in sheet
+
+
 def test_on_screen_no_selector_looks_for_a_part_of_a_class():
     """The browser would ask it of every element whose class changes: half of what it works out about styles."""
     on_screen = page_style.style_sheet().partition("@media print")[0]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from starlette.exceptions import HTTPException
 from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.runtime import Runtime
+from streamlit.proto.NewSession_pb2 import CustomThemeConfig
+from streamlit.runtime import Runtime, app_session
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
@@ -117,3 +118,21 @@ def test_on_a_small_host_fewer_sessions_wait_for_their_browser() -> None:
         manager._session_storage.save(SessionInfo(None, session, 0))
     assert {one.session.id for one in manager._session_storage.list()} == {str(number) for number in range(68, 100)}
     assert "_session_mgr" in Runtime.__init__.__code__.co_names
+
+
+def test_the_theme_that_is_read_once_is_the_theme() -> None:
+    server.read_theme_once()
+    fill: Any = app_session._populate_theme_msg
+    populate = fill.__wrapped__
+
+    def theme(write: Any) -> CustomThemeConfig:
+        made = CustomThemeConfig()
+        write(made)
+        for name in ("light", "dark", "sidebar"):
+            write(getattr(made, name), f"theme.{name}")
+        return made
+
+    expected = theme(populate)
+    assert expected.light.primary_color == "#2259AC" and not expected.HasField("sidebar")
+    assert theme(fill) == theme(fill) == expected
+    assert not theme(fill).HasField("sidebar")
