@@ -17,6 +17,16 @@ HEIGHT = 560  # px
 SIZE, NEAREST, FARTHEST = 11, 16, 7  # px
 PLOT = (270, 440)  # px between the axes on a phone
 LETTER, LINE, OFF = 7, 14, 14  # px: a letter's width, a name's height, and how far from its point it stands
+SIDES = {  # right and above, by how much of a step
+    "top center": (0, 1),
+    "bottom center": (0, -1),
+    "middle right": (1, 0),
+    "middle left": (-1, 0),
+    "top right": (1, 1),
+    "top left": (-1, 1),
+    "bottom right": (1, -1),
+    "bottom left": (-1, -1),
+}
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
@@ -48,13 +58,14 @@ def dots(points: Sequence[Dot], chosen: int, axes: tuple[str, str], palette: Pal
     shown = [points[i] for i in order]
     names = token_names([one.name for one in shown])
     lit = [one.is_lit or i == chosen for i, one in zip(order, shown, strict=True)]
+    sides = _sides(shown, names)
     marks = {
         "type": "scatter",
         "mode": "markers+text",
         "x": [one.x for one in shown],
         "y": [one.y for one in shown],
-        "text": [name if one.is_named else "" for name, one in zip(names, shown, strict=True)],
-        "textposition": _sides(shown, names),
+        "text": [name if side else "" for name, side in zip(names, sides, strict=True)],
+        "textposition": [side or "top center" for side in sides],
         "textfont": {
             "size": [15 if i == chosen else 13 for i in order],
             "color": [palette.ink if one else palette.ink2 for one in lit],
@@ -83,25 +94,31 @@ def dots(points: Sequence[Dot], chosen: int, axes: tuple[str, str], palette: Pal
 
 
 def _sides(shown: Sequence[Dot], names: Sequence[str]) -> list[str]:
-    """Where each name stands beside its point: above, or where it covers no other name or point on a phone.
+    """Where each name stands beside its point, so that it covers no other name or point on a phone.
 
-    The last points are the first to choose: what is near, and the chosen one at the end.
+    First to choose are the chosen point, the last, then its neighbours and what is near. "" for a name that would
+    cover another one wherever it stood, and for a point without a name.
     """
     across, up = ([getattr(one, axis) for one in shown] for axis in ("x", "y"))
     spans = [max(values) - min(values) or 1.0 for values in (across, up)]
     scale = min(PLOT[0] / spans[0], PLOT[1] / spans[1])  # px for a unit of either axis
     places = [(one.x * scale, one.y * scale) for one in shown]
-    taken = [(x - SIZE / 2, y - SIZE / 2, x + SIZE / 2, y + SIZE / 2) for x, y in places]
-    sides = ["top center"] * len(shown)
-    for i in reversed(range(len(shown))):
+    points = [(x - SIZE / 2, y - SIZE / 2, x + SIZE / 2, y + SIZE / 2) for x, y in places]
+    written: list[Box] = []
+    sides = [""] * len(shown)
+    for i in sorted(range(len(shown)), key=lambda i: (i < len(shown) - 1, not shown[i].is_lit, -i)):
         if not shown[i].is_named:
             continue
         (x, y), half = places[i], LETTER * len(names[i]) / 2
-        centres = {"top center": (x, y + OFF), "bottom center": (x, y - OFF)}
-        centres |= {"middle right": (x + half + OFF / 2, y), "middle left": (x - half - OFF / 2, y)}
-        boxes = {side: (a - half, b - LINE / 2, a + half, b + LINE / 2) for side, (a, b) in centres.items()}
-        sides[i] = min(boxes, key=lambda side: sum(_overlaps(boxes[side], other) for other in taken))
-        taken.append(boxes[sides[i]])
+        free = {}
+        for side, (right, above) in SIDES.items():
+            middle, height = x + right * (half + OFF / 2), y + above * OFF
+            box = (middle - half, height - LINE / 2, middle + half, height + LINE / 2)
+            if not any(_overlaps(box, other) for other in written):
+                free[side] = box
+        if free:
+            sides[i] = min(free, key=lambda side: sum(_overlaps(free[side], point) for point in points))
+            written.append(free[sides[i]])
     return sides
 
 

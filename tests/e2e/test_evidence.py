@@ -22,7 +22,7 @@ def test_a_guess_shows_all_measures_and_the_verdict(visit: Open) -> None:
     assert picture(page, "evidence").locator(".heatmaplayer image").count() == 1  # attention alone
     page.get_by_text("street", exact=True).first.click()
     expect(page.get_by_text("Not quite: you said “street”, it is “animal”", exact=False)).to_be_visible()
-    expect(sentence(page)).to_contain_text("Spearman’s ρ = 0.82")
+    expect(sentence(page)).to_contain_text("Spearman’s ρ\u00a0=\u00a00.82")
     expect(picture(page, "evidence").locator(".xtick text")).to_have_text(
         ["attention", "rollout", "flow", "‖αv‖", "gradient", "erasure"]
     )

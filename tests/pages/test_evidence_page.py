@@ -73,7 +73,7 @@ def test_shows_the_librarys_numbers(page: Page, minilm: Evidence) -> None:
 def test_one_sentence_says_whether_the_orders_agree(page: Page, minilm: Evidence) -> None:
     compared = minilm.compared("attention")
     assert compared is not None and compared[0].says == 1
-    rho = f"Spearman’s ρ = {number(compared[0].value)}"
+    rho = f"Spearman’s ρ\u00a0=\u00a0{number(compared[0].value)}"
     assert f"Over 14 tokens the two orders agree more than chance would have it: {rho}" in page.sentence
     token = max(minilm.own, key=lambda i: abs(float(minilm.values["erasure"][i])))
     label = load("minilm").encode(SENTENCE).labels[token]

@@ -9,7 +9,7 @@ from attnviz.analysis.agreement import Correlation
 from attnviz.analysis.attribution import LogitParts
 from attnviz.analysis.evidence import Method
 from attnviz.analysis.gradients import Integrated
-from attnviz.formatting import number, percent, token_name
+from attnviz.formatting import HARD, number, percent, token_name
 from attnviz.web.evidence.shown import CANCELLED, WAITS, Offer, Shown
 
 NAMES: dict[Method, str] = {
@@ -109,16 +109,17 @@ def orders(shown: Shown) -> str:
     compared = shown.found.compared("attention")
     assert compared is not None
     rho = compared[0]
+    spearman = f"Spearman’s ρ{HARD}={HARD}{number(rho.value)}"
     if not rho.is_there:
         return "One of the two is the same everywhere, so that there is no order to compare."
     if rho.low != rho.low:
-        return f"Over {n} tokens the two orders have Spearman’s ρ = {number(rho.value)}, without an interval."
+        return f"Over {n} tokens the two orders have {spearman}, without an interval."
     says = {
         1: "agree more than chance would have it",
         0: "show no agreement that could not be chance",
         -1: "run against each other",
     }[rho.says]
-    return f"Over {n} tokens the two orders {says}: Spearman’s ρ = {number(rho.value)} ({interval(rho)})."
+    return f"Over {n} tokens the two orders {says}: {spearman} ({interval(rho)})."
 
 
 def question(shown: Shown) -> str:

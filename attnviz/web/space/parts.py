@@ -107,7 +107,7 @@ def picture(lesson: Lesson[Settings], shown: Shown) -> None:
         file="space",
         points=True,
     )
-    st.caption(f"{text.legend(shown)} Press a point to choose its token.")
+    st.caption(f"{text.legend(shown)} {text.POINTS}")
     st.caption(text.caption(shown))
 
 

@@ -17,6 +17,7 @@ COLOURS: dict[Colour, str] = {
     "norm": "norm",
     "weight": "weight in the head",
 }
+POINTS = "Press a point to choose its token. A name that would cover another one is left out: point at its point."
 KEPT: dict[How, str] = {
     "pca": "PCA casts a straight shadow: what lies along the line of sight is lost.",
     "tsne": (

@@ -45,3 +45,13 @@ def test_a_name_stands_where_it_covers_no_other_and_no_point() -> None:
     assert sides["alone"] == "top center"
     assert sides["[SEP]"] == "bottom center"  # a point and its neighbour's are above and at the right
     assert sides["the"] == "middle right"
+
+
+def test_names_that_would_cover_one_another_are_left_out_the_chosen_ones_last() -> None:
+    """Twelve points in one place have eight sides; queries of a head stood there in a heap of letters."""
+    points = [Dot(0, 0, f"word{i}", "") for i in range(12)] + [Dot(9, 9, "far", "")]
+    points[5] = Dot(0, 0, "lit", "", is_lit=True)
+    (marks,) = go.Figure(dots(points, 3, ("x", "y"), LIGHT)).data
+    named = {name: side for name, side in zip(marks.text, marks.textposition, strict=True) if name}
+    assert {"word3", "lit", "far"} <= set(named) and len(named) < 12
+    assert len({named[name] for name in named if name != "far"}) == len(named) - 1  # each on a side of its own
