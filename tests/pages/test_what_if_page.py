@@ -280,3 +280,18 @@ def test_a_model_of_two_texts_stands_in_the_sidebar_by_its_title() -> None:
     app = opened("what_if", model="dates", text="1 May 2021")
     (chosen,) = [one for one in app.sidebar.selectbox if one.label == "Model"]
     assert chosen.value == "dates" and chosen.options[-1] == "Dates (1 × 4 heads)"
+
+
+def test_both_texts_are_cut_alike_and_it_is_said() -> None:
+    """64 tokens of the reader's text beside 64 of the other one, of however many each has."""
+    here = presets.KEYS.format("salt") * 9
+    app = opened("what_if", model="induction", text=here, other=here.replace("salt", "star") + " moon", measure="lead")
+    n_whole = len(load("induction").tokenizer.encode(here))
+    assert n_whole > 64
+    said = [
+        f"This page shows the first 64 tokens of your text; {n_whole - 64} more are left out here, not in the sidebar.",
+        f"This page reads the first 64 tokens of the other text; {n_whole - 63} more are left out.",
+    ]
+    assert [one.value for one in app.caption if "left out" in one.value] == said and not app.notices
+    assert np.array(numbers(charts(app)[1]["data"][0]["z"])).shape == (2, 64)  # the stream of both
+    assert "left out" not in str([one.value for one in at(AUSTEN).caption])

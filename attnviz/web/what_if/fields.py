@@ -45,6 +45,8 @@ def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
         columns[1].text_input("Answer so far", key=lesson.key("answer"))
         shell.tell_too_long(lesson.key("answer"), "The answer")
     shell.tell_too_long(lesson.key("other"), "The other text")
+    for field, (n_read, n_left) in state.cut(inputs.model, lesson.settings())[1].items():
+        st.caption(text.left_out(field, n_read, n_left))
     st.segmented_control(
         "Every head, one at a time", state.HOWS, key=lesson.key("how"), format_func=text.HOWS.__getitem__, required=True
     )
@@ -74,7 +76,7 @@ def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
 
 def _predicted(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
     """Where a token is predicted, and which."""
-    settings = lesson.settings()
+    settings, _ = state.cut(inputs.model, lesson.settings())
     source = state.predicted_text(inputs, settings)
     encoding = state.encoding(inputs.model, source)
     columns = st.columns(3)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from attnviz.analysis import outcomes, patching
 from attnviz.analysis.outcomes import Lead, Likeness, Outcome, Probability
@@ -14,7 +15,7 @@ from attnviz.models.model import Model
 from attnviz.nn.encoding import Encoding
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store, thread
-from attnviz.web.lesson import Lesson
+from attnviz.web.lesson import LONGEST, Lesson
 
 HOWS = ("patch", "freeze", "zero", "mean", "uniform", "scale")
 MEASURES = ("lead", "probability", "loss", "likeness")
@@ -140,6 +141,20 @@ def hides(name: str) -> bool:
     return config.kind == "encoder" and config.head == "lm" and model.tokenizer.mask_id is not None
 
 
+def cut(name: str, settings: Settings) -> tuple[Settings, dict[str, tuple[int, int]]]:
+    """The settings with their texts cut to what a lesson shows, as the reader's text is.
+
+    And of those that are longer, by field, how many tokens are read and how many are left out.
+    """
+    texts: dict[str, Any] = {}
+    longer = {}
+    for field in ("other", "answer"):
+        texts[field], left_out = cache.shortened(name, getattr(settings, field), LONGEST)
+        if left_out:
+            longer[field] = len(encoding(name, texts[field])), left_out
+    return replace(settings, **texts), longer
+
+
 def predicted_text(inputs: shell.Inputs, settings: Settings) -> str:
     """The text in which a token is predicted: the answer of a model that reads two."""
     return settings.answer if is_pair_model(inputs.model) else inputs.text
@@ -164,7 +179,8 @@ def place_of(name: str, source: str, position: int) -> int:
 
 def experiment(lesson: Lesson[Settings], inputs: shell.Inputs) -> Experiment:
     """What is asked for. Errors: InvalidParameterError in a sentence, ModelError."""
-    settings, name = lesson.settings(), inputs.model
+    name = inputs.model
+    settings, _ = cut(name, lesson.settings())
     two = is_pair_model(name)
     answer = settings.answer if two else ""
     source = predicted_text(inputs, settings)

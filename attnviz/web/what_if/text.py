@@ -77,6 +77,12 @@ STREAM = (
 )
 
 
+def left_out(field: str, n_read: int, n_left: int) -> str:
+    """That of the other text, or of the answer, only the beginning is read."""
+    which = {"other": "other text", "answer": "answer"}[field]
+    return f"This page reads the first {n_read} tokens of the {which}; {n_left:,} more are left out."
+
+
 def row(site: Site, *, alone: bool) -> str:
     """A row of the map."""
     return f"layer {site.layer}" if alone else f"{site.place} {site.layer}"
