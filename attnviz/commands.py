@@ -42,8 +42,7 @@ def add_to(commands: Commands) -> None:
     report.add_argument("--investigate", action="store_true", help="with what each head is for, and why it says so")
     shown = "with --investigate: heads that have a card, such as 1.9,3.2, before those that tell most"
     report.add_argument("--heads", default="", metavar="LAYER.HEAD,…", help=shown)
-    beside = "with --investigate: where each head looks on another text, with the tokens of both aligned"
-    report.add_argument("--compare", metavar="OTHER", help=beside)
+    comparison_command.add_options(report, "with --investigate: ")
     report.add_argument("--live", action="store_true", help="the model runs in the page: its text can be changed there")
     report.set_defaults(command=_report)
 
@@ -125,7 +124,7 @@ def _investigate(options: argparse.Namespace) -> None:
     from attnviz.analysis import command
 
     texts = sys.stdin.read().splitlines() if options.texts == ["-"] else options.texts
-    if options.compare is not None:
+    if comparison_command.asked(options):
         return comparison_command.run(load(options.model), texts, options)
     if options.patch is not None:
         return patching_command.run(load(options.model), texts, options)
@@ -163,7 +162,7 @@ def _report(options: argparse.Namespace) -> None:
     from attnviz.models import folders
 
     folder, out = Path(options.text or ""), options.out
-    if options.investigate or options.heads or options.compare is not None:
+    if options.investigate or options.heads or comparison_command.asked(options):
         page, out = _investigation(options), out or Path("investigation.html")
     elif options.live:
         page, out = _live_report(options), out or Path("attention.html")
@@ -187,11 +186,11 @@ def _investigation(options: argparse.Namespace) -> str:
     if options.live or not options.investigate:
         raise InvalidParameterError("--heads and --compare are of --investigate, whose file is not --live")
     model, trace = _ran(options)
-    other = None
-    if options.compare is not None:
+    sides = None
+    if comparison_command.asked(options):
         comparison_command.check(model)
-        other = model.run(options.compare, intervention=_change(options))
-    return investigation_report.command(model, trace, heads, other)
+        sides = comparison_command.sides(model, trace, options)
+    return investigation_report.command(model, trace, heads, sides)
 
 
 def _live_report(options: argparse.Namespace) -> str:

@@ -177,6 +177,15 @@ def token_name(labels: Sequence[str], position: int) -> str:
     return labels[position] if alone else f"{labels[position]} ({position})"
 
 
+def cut_off(*tokens: int) -> str:
+    """What a model does not read of a text, or of two; "" where it reads all."""
+    if not any(tokens):
+        return ""
+    texts = zip(tokens, ("the text", "the other one"), strict=False)
+    parts = [f"{counted(n, 'token')} of {text}" for n, text in texts if n]
+    return f"The model reads no more: {listed(parts)} {'is' if sum(tokens) == 1 else 'are'} cut off."
+
+
 def listed(parts: Sequence[str], separator: str = ", ") -> str:
     """a; a and b; a, b and c."""
     return " and ".join([separator.join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

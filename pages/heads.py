@@ -4,7 +4,7 @@ import streamlit as st
 
 from attnviz.analysis import cards_text
 from attnviz.web import shell
-from attnviz.web.heads import parts, state
+from attnviz.web.heads import answers, parts, state
 from attnviz.web.lesson import Lesson
 
 shell.ensure()
@@ -18,14 +18,14 @@ def heads() -> None:
     lesson.question("What is each head for?")
     sentence = st.container()
     lesson.in_view()
-    parts.of_two_texts(lesson)
+    answers.of_no_roles(lesson)
     inputs = lesson.inputs()
     parts.judged_on(lesson, inputs)
     shown = state.shown(lesson, inputs)
     with sentence:
         lesson.sentence(cards_text.summary(shown.title, shown.cards.roles.names, shown.where))
     parts.overview(lesson, shown)
-    parts.known(shown)
+    answers.known(shown)
     parts.chooser(lesson, shown)
     parts.card(lesson, shown)
     parts.reads_from(lesson, shown)

@@ -79,8 +79,7 @@ def of_model(model: Model, texts: Sequence[str], *, seed: int = 0) -> Cards:
 def judging(model: Model, texts: Sequence[str], *, seed: int = 0) -> Generator[int | Cards, None, None]:
     """The same a text at a time: yields the number of texts that were read, after each, and at last the cards."""
     check_sizes(texts=len(texts))
-    if model.reads != "text":
-        raise InvalidParameterError(f"{model.info.title} reads {model.reads}s; roles are of models that read text")
+    roles.check_reads(model)
     counts, shares, cells, swept = [], [], [], []
     step = max(1, len(texts) // SWEPT)
     for number, text in enumerate(texts):

@@ -7,7 +7,7 @@ on its right: Ratcliff and Metzener 1988, "Pattern Matching: The Gestalt Approac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -51,6 +51,26 @@ class Comparison:
         return found.get(position)
 
 
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """Two runs whose heads are laid side by side: each beside B's of the same number, or all beside one of B's.
+
+    Errors: InvalidParameterError for a head that B does not have, and for runs of different numbers of heads.
+    """
+
+    a: Trace
+    b: Trace
+    head_b: Head | None = None  # None: the same number
+
+    def __post_init__(self) -> None:
+        shapes = [(len(one.layers), one.config.n_heads) for one in (self.a, self.b)]
+        if self.head_b is not None:
+            _check_head(self.b, self.head_b)
+        elif shapes[0] != shapes[1]:
+            written = " and ".join(f"{n_layers} × {n_heads}" for n_layers, n_heads in shapes)
+            raise InvalidParameterError(f"the runs have {written} heads: name the one that all are laid beside")
+
+
 @dataclass(frozen=True)
 class Change:
     """One cell that both heads have."""
@@ -64,6 +84,14 @@ class Change:
     def difference(self) -> float:
         """B's weight less A's."""
         return self.b - self.a
+
+
+def head_in(written: str) -> Head:
+    """A head as a command line names it, "1.9": layer and head, from 0. Errors: InvalidParameterError."""
+    layer, _, head = written.strip().partition(".")
+    if not (layer.isdecimal() and head.isdecimal()):
+        raise InvalidParameterError(f"“{written[:40]}” is no head: name its layer and its head, such as 1.9")
+    return int(layer), int(head)
 
 
 def aligned(a: Sequence[int], b: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -94,6 +122,14 @@ def compare(a: Trace, head_a: Head, b: Trace, head_b: Head, *, batch: tuple[int,
     return Comparison(pairs, both_a, both_b, _others(rows_a, places_a), _others(rows_b, places_b))
 
 
+def each_head(sides: Sides) -> Iterator[tuple[Head, Comparison]]:
+    """Every head of A in order, beside that of B which `sides` names. Errors: as `compare`."""
+    for layer in range(len(sides.a.layers)):
+        for number in range(sides.a.config.n_heads):
+            head = (layer, number)
+            yield head, compare(sides.a, head, sides.b, sides.head_b or head)
+
+
 def strongest(comparison: Comparison, n: int = 8, *, least: float = 0.0) -> list[Change]:
     """The n cells whose weights differ most, the largest difference first; none of at most `least`."""
     check_sizes(n=n)
@@ -121,10 +157,18 @@ def _encoding(trace: Trace, batch: int) -> Encoding:
 
 def _weights(trace: Trace, head: Head, batch: int) -> Tensor:
     """(n, S) float64: a head's weights on one text; S has the extra keys of a model that has any."""
+    _check_head(trace, head)
+    layer, number = head
+    record = trace.layers[layer].attention
+    return record.weights[batch, number, : trace.lengths[batch]].detach().double().cpu()
+
+
+def _check_head(trace: Trace, head: Head) -> None:
     layer, number = head
     if not 0 <= layer < len(trace.layers):
         raise InvalidParameterError(f"layer {layer} of {len(trace.layers)} (counted from 0)")
     record = trace.layers[layer].attention
+    if record is None:
+        raise InvalidParameterError(f"layer {layer} has no attention to lay beside another")
     if not 0 <= number < record.q.shape[1]:
         raise InvalidParameterError(f"head {number} of {record.q.shape[1]} (counted from 0)")
-    return record.weights[batch, number, : trace.lengths[batch]].detach().double().cpu()

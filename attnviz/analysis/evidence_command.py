@@ -13,7 +13,7 @@ from attnviz.analysis.agreement import Correlation
 from attnviz.analysis.evidence import METHODS, Evidence, Method
 from attnviz.analysis.predictions import Prediction
 from attnviz.errors import InvalidParameterError
-from attnviz.formatting import number, percent
+from attnviz.formatting import cut_off, number, percent
 
 if TYPE_CHECKING:
     from attnviz.models.model import Model
@@ -71,6 +71,8 @@ def explain(
         cells = [_written(method, float(found.values[method][i])) for method in methods]
         table.add_row(str(i), Text(label), *cells)
     out.print(Text(_named(model, trace, asked)))
+    if note := cut_off(trace.encodings[0].cut):
+        out.print(note)
     out.print(table)
     for method, why in found.missing.items():
         out.print(Text(f"{method}: not here, for {why}."))

@@ -5,7 +5,7 @@
     sweep      what becomes of the prediction without each head
     logits     which part of the model wrote the prediction's logit
     evidence   attention and cause: seven measures of every token
-    compared   where each head looks on another text, if there is one
+    compared   where each head looks otherwise in another run, if there is one
 
 What a model does not allow is in `missing`, by name, with the reason in words; all the rest is there.
 """
@@ -36,7 +36,7 @@ from attnviz.analysis import (
 from attnviz.analysis.attribution import LogitParts, ScoreParts
 from attnviz.analysis.cards import Cards, Example
 from attnviz.analysis.cards_file import Stored
-from attnviz.analysis.comparison import Change, Comparison
+from attnviz.analysis.comparison import Change, Comparison, Sides
 from attnviz.analysis.evidence import Evidence
 from attnviz.analysis.outcomes import Lead
 from attnviz.analysis.predictions import Prediction
@@ -78,10 +78,10 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """Every head on another text, with the tokens of both aligned."""
+    """Every head beside another, with the tokens of both aligned."""
 
-    other: Trace
-    moved: Tensor  # (L, H): how much of its attention a token spends elsewhere there, on average
+    sides: Sides
+    moved: Tensor  # (L, H): how much of its attention a token of A spends elsewhere in B, on average
     largest: Mapping[Head, Change | None]  # the cell of each head that differs most
     head: Head  # the one that is shown in full: the first that was asked for, or that which moves most
     shown: Comparison
@@ -116,7 +116,7 @@ def investigate(
     *,
     stored: Stored | None = None,
     chosen: Sequence[Head] = (),
-    other: Trace | None = None,
+    beside: Callable[[], Sides] | None = None,
     each: Callable[[str], None] = lambda part: None,
 ) -> Investigation:
     """All that a model allows of one run of it.
@@ -124,7 +124,7 @@ def investigate(
     Arguments
         stored: its cards over many texts; without them, and in a run that was changed, heads are judged on its text.
         chosen: the heads whose cards are wanted, before those that tell most; those that are not there are left out.
-        other: the model's run of another text, to compare with.
+        beside: makes the run, and what is laid beside it: of another text or model, under a change, or another head.
         each: told what is worked out next.
 
     Errors: none for what a model does not allow: that is in `missing`.
@@ -161,9 +161,9 @@ def investigate(
     else:
         parts = tried("logits", "who wrote the prediction", lambda: _logits(model, asked, prediction))
         measured = tried("evidence", "attention and cause", lambda: evidence.gathered(model, asked, prediction))
-    beside = None
-    if other is not None:
-        beside = tried("compared", "the other text", lambda: _compared(model, trace, other, chosen))
+    compared = None
+    if beside is not None:
+        compared = tried("compared", "what it is compared with", lambda: _compared(beside(), chosen))
     return Investigation(
         model.info.title,
         trace,
@@ -179,7 +179,7 @@ def investigate(
         swept,
         parts,
         measured,
-        beside,
+        compared,
         copying.scores_if_read(model.transformer),
         missing,
     )
@@ -187,18 +187,11 @@ def investigate(
 
 def heads_in(written: str) -> tuple[Head, ...]:
     """Heads as a command line names them, "1.9,3.2": layer and head, from 0. Errors: InvalidParameterError."""
-    heads = []
-    for one in filter(None, map(str.strip, written.split(","))):
-        layer, _, head = one.partition(".")
-        if not (layer.isdecimal() and head.isdecimal()):
-            raise InvalidParameterError(f"“{one[:40]}” is no head: name its layer and its head, such as 1.9")
-        heads.append((int(layer), int(head)))
-    return tuple(heads)
+    return tuple(map(comparison.head_in, filter(None, map(str.strip, written.split(",")))))
 
 
 def _cards(model: Model, trace: Trace) -> Cards:
-    if model.reads != "text":
-        raise InvalidParameterError(f"{model.info.title} reads {model.reads}s, and roles are of models that read text")
+    roles.check_reads(model)
     return cards.of_trace(model, trace)
 
 
@@ -216,18 +209,19 @@ def _hiding_one(model: Model, trace: Trace) -> tuple[Trace, int | None]:
     return model.run(ids, intervention=trace.intervention), words[-1]
 
 
-def _compared(model: Model, trace: Trace, other: Trace, wanted: Sequence[Head]) -> Compared:
-    if trace.source is not None or not (trace.encodings and other.encodings):
-        raise InvalidParameterError(f"{model.info.title} reads no single text to lay beside another")
-    n_layers, n_heads = len(trace.layers), trace.config.n_heads
-    moved, largest = torch.zeros(n_layers, n_heads, dtype=torch.float64), {}
-    for head in ((layer, number) for layer in range(n_layers) for number in range(n_heads)):
-        found = comparison.compare(trace, head, other, head)
+def _compared(sides: Sides, wanted: Sequence[Head]) -> Compared:
+    for one in (sides.a, sides.b):
+        if one.source is not None or not one.encodings:
+            raise InvalidParameterError(f"{one.title} reads no single text to lay beside another")
+    moved = torch.zeros(len(sides.a.layers), sides.a.config.n_heads, dtype=torch.float64)
+    largest = {}
+    for head, found in comparison.each_head(sides):
         moved[head] = found.moved.mean()
         largest[head] = next(iter(comparison.strongest(found, 1)), None)
-    most = divmod(int(moved.argmax()), n_heads)
+    most = divmod(int(moved.argmax()), moved.shape[1])
     shown = next((head for head in wanted if head in largest), most)
-    return Compared(other, moved, largest, shown, comparison.compare(trace, shown, other, shown))
+    found = comparison.compare(sides.a, shown, sides.b, sides.head_b or shown)
+    return Compared(sides, moved, largest, shown, found)
 
 
 def _sweep(model: Model, trace: Trace, hidden: int | None) -> Sweep:

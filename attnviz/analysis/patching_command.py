@@ -14,7 +14,7 @@ from attnviz.analysis import outcomes, patching, patching_gradient, self_repair,
 from attnviz.analysis.outcomes import Lead, Likeness
 from attnviz.analysis.patching import How
 from attnviz.errors import InvalidParameterError
-from attnviz.formatting import number, percent
+from attnviz.formatting import cut_off, number, percent
 
 if TYPE_CHECKING:
     from attnviz.models.model import Model
@@ -94,6 +94,8 @@ def patch(
         way = percent(effect / (goal - base)) if goal != base and how in patching.NEEDS_OTHER else ""
         cells = (number(float(values[y, head]), 3), number(effect, 3), way, number(float(near[y, head]), 3))
         table.add_row(places[y].place, str(places[y].layer), str(head), *cells)
+    if note := cut_off(*((one.source or one).encodings[0].cut for one in (here, there))):
+        out.print(note)
     out.print(Text(f"{_named(model, measured)}: {number(base, 3)} on the text, {number(goal, 3)} on the other."))
     out.print(table)
     found = patching_gradient.correlation(effects, near)

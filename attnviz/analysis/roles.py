@@ -120,8 +120,7 @@ def of_model(
     Errors: InvalidParameterError for no text, a model that reads two texts or none, and layers without attention.
     """
     check_sizes(texts=len(texts))
-    if model.reads != "text":
-        raise InvalidParameterError(f"{model.info.title} reads {model.reads}s; roles are of models that read text")
+    check_reads(model)
     found = []
     for text in texts:
         found.append(counted(model.run(text)))
@@ -129,6 +128,15 @@ def of_model(
             each()
     natural = summed(found, seed)
     return with_probes(model, natural, seed) if probes else natural
+
+
+def check_reads(model: Model) -> None:
+    """Errors: InvalidParameterError for a model that reads no text: patches and sounds are no words."""
+    if model.reads != "text":
+        raise InvalidParameterError(
+            f"{model.info.title} reads {model.reads}s: roles are told by the order and the kind of words, which "
+            f"{model.reads}s do not have"
+        )
 
 
 def with_probes(model: Model, natural: Roles, seed: int = 0) -> Roles:

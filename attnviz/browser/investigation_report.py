@@ -23,6 +23,7 @@ from attnviz.formatting import percent
 if TYPE_CHECKING:
     import jinja2
 
+    from attnviz.analysis.comparison import Sides
     from attnviz.models.model import Model
     from attnviz.nn.trace import Trace
 
@@ -49,7 +50,7 @@ def html(found: Investigation, *, state: ViewState | None = None) -> str:
     return report.html(found.trace, title=title, lead=lead, state=state or _opens(found))
 
 
-def command(model: Model, trace: Trace, chosen: Sequence[Head] = (), other: Trace | None = None) -> str:
+def command(model: Model, trace: Trace, chosen: Sequence[Head] = (), sides: Sides | None = None) -> str:
     """The same for `report --investigate`: with the cards that come with the model, saying what is looked at."""
     from rich.console import Console
 
@@ -61,7 +62,8 @@ def command(model: Model, trace: Trace, chosen: Sequence[Head] = (), other: Trac
         def each(part: str) -> None:
             status.update(f"Looking at {part} …")
 
-        return html(investigation.investigate(model, trace, stored=stored, chosen=chosen, other=other, each=each))
+        beside = None if sides is None else lambda: sides
+        return html(investigation.investigate(model, trace, stored=stored, chosen=chosen, beside=beside, each=each))
 
 
 def _opens(found: Investigation) -> ViewState:

@@ -226,7 +226,8 @@ def test_where_answers_are_known_the_best_heads_stand_and_can_be_chosen(page: Pa
     assert "OV circuit" not in page.prose and "known" not in str(values(page, "attnviz_table"))
 
 
-def test_the_card_leads_to_a_run_without_the_head(page: Page) -> None:
+def test_the_card_leads_to_a_run_without_the_head(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SECONDS", 60)  # a sweep is one slice
     (link,) = (one for one in page.get("page_link") if one.proto.label.startswith("Switch it off"))
     query = dict(parse_qsl(link.proto.query_string))
     assert query == {"model": "minilm", "how": "zero", "layer": "1", "head": "9", "text": SENTENCE}
@@ -248,6 +249,47 @@ def test_the_page_to_keep_has_the_chosen_head_first(monkeypatch: pytest.MonkeyPa
     app.switch_page("pages/heads.py").run()
     kept = written[-1]().decode()
     assert 'id="comparison"' in kept and "<bdi> He said</bdi>" in kept and "comparison-2-2.csv" in kept
+    assert "A is the run above. B is another text." in kept
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"kind": "head", "layer_b": 0, "head_b": 4}, "elsewhere than layer 0, head 4 in B"),
+        ({"kind": "head", "layer_b": 1, "head_b": 3}, ""),  # the same
+        (
+            {"kind": "change", "change": "off", "off_layer": 0, "off_head": 4, "change_a": "temperature"},
+            "A is the text above, changed: temperature 2. B is the same text, changed: layer 0, head 4 off.",
+        ),
+        ({"other": " bird moon ship" * 40}, "B is another text."),
+    ],
+)
+def test_the_page_to_keep_has_what_compare_shows(
+    settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from attnviz.web.heads import state
+
+    written: list[Any] = []
+    make = state.page_to_keep
+    monkeypatch.setattr(state, "page_to_keep", lambda shown: written.append(make(shown)) or written[-1])
+    app = opened("compare", model="induction", text=" bird moon ship bird", layer=1, head=3, **settings)
+    app.switch_page("pages/heads.py").run()
+    kept = written[-1]().decode()
+    assert said in kept and ("comparison-1-3.csv" in kept) == bool(said)
+    cut = [f"B shows the first 64 tokens of its text; {1 + 3 * 40 - 64} more are left out."] * ("other" in settings)
+    assert [one.value for one in app.caption if "left out" in one.value] == cut
+
+
+def test_the_page_to_keep_has_the_other_model_of_compare() -> None:
+    from attnviz.web.heads import state
+
+    made = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "page_to_keep", lambda shown: made.append(state.beside(shown)) or bytes)
+        app = opened("compare", kind="model", model_b="scratch:tiny", layer_b=1, head_b=1)
+        app.switch_page("pages/heads.py").run()
+    ((_, b, left_out),) = made[-1:]
+    assert (b.model, b.layer, b.head, b.text, left_out) == ("scratch:tiny", 1, 1, SENTENCE, 0)
 
 
 def test_the_text_that_wakes_a_head_opens_with_the_same_number() -> None:

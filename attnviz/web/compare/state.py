@@ -23,6 +23,8 @@ from attnviz.web.what_if import presets
 
 KINDS = ("text", "head", "change", "model")
 CHANGES = ("none", "mask", "temperature", "off")
+PLACES = ("layer", "head", "off_layer", "off_head", "off_layer_a", "off_head_a")  # of A's model
+PLACES_B = ("layer_b", "head_b")
 FIELDS = ("_a", "")  # how the names of A's and of B's fields end
 TEMPERATURES = (0.25, 0.5, 2.0, 4.0)
 VIEWS = ("a", "b")  # the matrices, each under the key "compare-…"
@@ -75,24 +77,34 @@ class Settings:
 
 
 def begin(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
-    """Before the fields are drawn: settings within the model, and the other text of a text that begins a pair."""
-    trace = cache.trace(inputs.model, inputs.text)
-    lesson.fit(layer=len(trace.layers), head=trace.config.n_heads)
-    lesson.fit(off_layer=len(trace.layers), off_head=trace.config.n_heads)
-    lesson.fit(off_layer_a=len(trace.layers), off_head_a=trace.config.n_heads)
+    """Before the fields are drawn: settings within the models, and the other text of a text that begins a pair."""
     settings = lesson.settings()
-    empty = not st.session_state.get(lesson.key("other"))  # one that is too long stays for its reader to shorten
-    if settings.kind == "text" and empty and (other := presets.partner(inputs.model, inputs.text)):
-        lesson.choose(other=other)
-    if settings.kind == "model":
-        offered = alike(inputs.model)
-        if settings.model_b not in offered:
-            lesson.choose(model_b=next(iter(offered), ""))
-    if settings.kind in ("head", "model"):
-        name = lesson.settings().model_b if settings.kind == "model" else inputs.model
-        if name:
-            config = cache.model(name).transformer.config
-            lesson.fit(layer_b=config.n_layers, head_b=config.n_heads)
+    fits = fitted(settings, inputs)
+    lesson.fit(**{field: getattr(fits, field) + 1 for field in (*PLACES, *PLACES_B)})
+    if fits.other and not st.session_state.get(lesson.key("other")):  # one too long stays for its reader to shorten
+        lesson.choose(other=fits.other)
+    if fits.model_b != settings.model_b:
+        lesson.choose(model_b=fits.model_b)
+
+
+def fitted(settings: Settings, inputs: shell.Inputs) -> Settings:
+    """The settings brought to what the models have, with the other text of a pair that the text begins.
+
+    `model_b` is "" where no other model is like this one. Errors: as `Model.run`.
+    """
+    trace = cache.trace(inputs.model, inputs.text)
+    counts = dict(zip(PLACES, (len(trace.layers), trace.config.n_heads) * 3, strict=True))
+    other, model_b = settings.other, settings.model_b
+    if settings.kind == "text" and not other:
+        other = presets.partner(inputs.model, inputs.text)
+    if settings.kind == "model" and model_b not in (offered := alike(inputs.model)):
+        model_b = next(iter(offered), "")
+    name = {"head": inputs.model, "model": model_b}.get(settings.kind)
+    if name:
+        config = cache.model(name).transformer.config
+        counts |= zip(PLACES_B, (config.n_layers, config.n_heads), strict=True)
+    places = {field: min(getattr(settings, field), count - 1) for field, count in counts.items()}
+    return replace(settings, other=other, model_b=model_b, **places)
 
 
 def sides(settings: Settings, inputs: shell.Inputs) -> tuple[Side, Side, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import streamlit as st
 
@@ -11,15 +9,15 @@ from attnviz import figures
 from attnviz.analysis import attribution, cards, cards_text, known_answers, roles
 from attnviz.analysis.attribution import Part
 from attnviz.analysis.cards import Example
-from attnviz.analysis.known_answers import Known
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.inputs.sample import sample
 from attnviz.web import cache, line, shell
+from attnviz.web.compare import text as compare
 from attnviz.web.components.chart import Table, clicked, of_rows
 from attnviz.web.components.part_table import open_head, part_table
 from attnviz.web.components.table import choice, table
-from attnviz.web.heads import state, text
+from attnviz.web.heads import answers, state, text
 from attnviz.web.heads.state import Settings, Shown
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson, Try
@@ -28,8 +26,7 @@ FORMULA = r"""\begin{aligned}
 \text{share}&=\frac{\sum A_{ij}\,[\,ij \text{ is such a cell}\,]}{\sum A_{ij}}\\
 \text{chance}&=\text{the same, } A \text{ even}
 \end{aligned}"""
-EXAMPLES, MEASURES, KNOWN = "heads-examples", "heads-measures", "heads-known"
-INTERVAL = "95\u202f% interval"
+EXAMPLES, MEASURES = "heads-examples", "heads-measures"
 TICK = 0.1  # seconds between two slices of judging
 NAMED = 6  # parts of a score
 
@@ -100,56 +97,6 @@ def overview(lesson: Lesson[Settings], shown: Shown) -> None:
             column.selectbox(title, roles.MEASURES, key=lesson.key(field), format_func=cards_text.MEASURES.__getitem__)
 
 
-def of_two_texts(lesson: Lesson[Settings]) -> None:
-    """Of a model that reads two texts, which has no roles: its heads whose answers are known. Ends the page."""
-    inputs = shell.inputs()
-    if (
-        not (found := known_answers.of_model(inputs.model))
-        or cache.model(inputs.model).transformer.config.kind != "encoder-decoder"
-    ):
-        return
-    title, settings = cache.title(inputs.model), lesson.settings()
-    lesson.sentence(text.two_texts(title))
-    _known(found, (settings.layer, settings.head))
-    one = next((one for one in found if (one.layer, one.head) == (settings.layer, settings.head)), found[0])
-    query = {"model": inputs.model, "how": "zero", "place": "cross", "layer": str(one.layer), "head": str(one.head)}
-    st.page_link("pages/what_if.py", label=text.without(one.layer, one.head), query_params=query)
-    lesson.write_link(inputs)
-    shell.say(text.OTHERS)
-
-
-def known(shown: Shown) -> None:
-    """The best heads of a model whose task knows the answers; nothing of others."""
-    if found := known_answers.of_model(shown.inputs.model):
-        _known(found, (shown.layer, shown.head))
-
-
-def _known(found: Sequence[Known], place: tuple[int, int]) -> None:
-    chosen = next((str(n) for n, one in enumerate(found) if (one.layer, one.head) == place), "")
-    st.header("Where the answers are known", anchor=False)
-    columns = (
-        ("From → to", ""),
-        ("head", ""),
-        *((title, "number") for title in ("right", INTERVAL, "by place", "chance")),
-    )
-    rows = [
-        (
-            str(number),
-            [
-                (one.what,),
-                (f"layer {one.layer}, head {one.head}",),
-                (percent(one.score),),
-                (cards_text.interval(*one.interval),),
-                (percent(one.by_place),),
-                (percent(one.by_chance),),
-            ],
-        )
-        for number, one in enumerate(found)
-    ]
-    table("The best head for each question whose answer is known", columns, rows, key=KNOWN, chosen=chosen)
-    st.caption(cards_text.KNOWN)
-
-
 def _array(shown: Shown, measure: str) -> np.ndarray:
     found: np.ndarray = shown.cards.roles.of(measure).numpy()
     return found
@@ -181,7 +128,7 @@ def take_click(lesson: Lesson[Settings]) -> None:
     if len(place) == 2 and all(type(one) is int and 0 <= one <= 512 for one in place):
         lesson.choose(layer=place[0], head=place[1], example=0)
     answered = known_answers.of_model(st.session_state["model"])
-    if (row := choice(KNOWN, map(str, range(len(answered))))) is not None:
+    if (row := choice(answers.KNOWN, map(str, range(len(answered))))) is not None:
         lesson.choose(layer=answered[int(row)].layer, head=answered[int(row)].head, example=0)
 
 
@@ -222,7 +169,7 @@ def card(lesson: Lesson[Settings], shown: Shown) -> None:
     _wakes(shown)
 
 
-_COLUMNS = (("Looks at", ""), ("share", "number"), (INTERVAL, "number"), ("chance", "number"))
+_COLUMNS = (("Looks at", ""), ("share", "number"), (text.INTERVAL, "number"), ("chance", "number"))
 
 
 def _measured(shown: Shown, number: int) -> list[tuple[str]]:
@@ -330,6 +277,9 @@ def keep(shown: Shown) -> None:
         key="heads-keep",
         help=text.KEEP,
     )
+    found = state.beside(shown)
+    if found is not None and (left_out := found[2]):
+        st.caption(compare.left_out(left_out, len(state.encoding(found[1].model, found[1].text))))
 
 
 def tries(lesson: Lesson[Settings]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+INTERVAL = "95\u202f% interval"
 NOT_JUDGED = "This model’s heads have not been judged on many texts yet: below they are judged on your text alone."
+ELSEWHERE = "Pick another model; the page “Vision” shows where heads look that read images."
 OTHERS = "Pick another model in the sidebar for the roles of all heads, and their cards."
 KEEP = (
     "Roles, this head’s card and the most telling ones, every head switched off, who wrote the prediction, attention "
-    "and cause, each head on the other text of the page Compare, and the attention view of your text: one file, with "
+    "and cause, each head beside B of the page Compare, and the attention view of your text: one file, with "
     "every table as CSV, that opens without a network."
 )
 SOURCE = (
@@ -19,7 +21,8 @@ SOURCE = (
 def two_texts(title: str) -> str:
     """Why a model has no roles, and what is known of it all the same."""
     return (
-        f"{title} reads two texts; roles are of heads that read one. Its best heads, where answers are known, follow."
+        f"{title} reads two texts, and roles are told of models that read one. Its best heads, where answers are "
+        "known, follow."
     )
 
 

@@ -19,6 +19,7 @@ from attnviz.__main__ import main
 from attnviz.analysis import cards_file, cards_text, comparison, investigation, roles
 from attnviz.browser import investigation_report
 from attnviz.formatting import percent
+from attnviz.nn.intervention import Intervention
 
 TEXT = '=1 <img src=x onerror="hacked=1"></script>'
 
@@ -119,7 +120,10 @@ def test_an_image_has_all_but_roles() -> None:
     digits = load("digits")
     made = investigation.investigate(digits, digits.run(np.eye(8, dtype=np.float32)[None]))
     assert set(made.missing) == {"cards"} and made.sweep is not None and made.logits is not None
-    assert "Digits reads images, and roles are of models that read text" in investigation_report.html(made)
+    assert (
+        "Digits reads images: roles are told by the order and the kind of words, which images do not have"
+        in investigation_report.html(made)
+    )
 
 
 def test_a_model_without_logits_has_distances(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,6 +157,7 @@ def test_another_text_is_compared_by_every_head(tmp_path: Path, capsys: pytest.C
     for column, weights in ((6, chosen.a), (7, chosen.b)):
         assert [float(row[column]) for row in cells] == pytest.approx(weights.flatten().tolist(), rel=1e-4, abs=1e-6)
     assert f"spends {percent(float(chosen.moved.mean()))} of its attention" in page
+    assert "A is the run above. B is another text." in page
     assert 'href="#comparison"' in page and "<b>bird" not in page.split("</section>")[0].split("</style>")[1]
     assert main(asked) == 0 and 'id="comparison"' not in out.read_text("utf-8")
     capsys.readouterr()
@@ -161,8 +166,57 @@ def test_another_text_is_compared_by_every_head(tmp_path: Path, capsys: pytest.C
     assert main(["report", here, "--compare", there]) == 1
     assert "--heads and --compare are of --investigate" in capsys.readouterr().err
     dates = load("dates")
-    made = investigation.investigate(dates, dates.run("1 May 2021", "2"), other=dates.run("2 May 2021", "2"))
+    runs = [dates.run(text, "2") for text in ("1 May 2021", "2 May 2021")]
+    made = investigation.investigate(dates, runs[0], beside=lambda: comparison.Sides(*runs))
     assert "Dates reads no single text to lay beside another" in investigation_report.html(made)
+
+
+@pytest.mark.parametrize(
+    ("asked", "change", "head", "said"),
+    [
+        (
+            ["--compare-run", "off=0.4"],
+            Intervention(head_scale={(0, 4): 0}),
+            None,
+            "B is the same text, changed: layer",
+        ),
+        (["--compare-run", "no-mask,temperature=2"], Intervention(mask="none", temperature=2), None, "temperature 2"),
+        (["--compare-head", "0.4"], None, (0, 4), "elsewhere than layer 0, head 4 in B"),
+    ],
+)
+def test_another_run_or_head_is_compared_by_every_head(
+    tmp_path: Path, asked: list[str], change: Intervention | None, head: tuple[int, int] | None, said: str
+) -> None:
+    text, out, model = " bird moon ship salt tree bird moon ship", tmp_path / "kept.html", load("induction")
+    asked = ["report", text, "--investigate", "--model", "induction", "--out", str(out), *asked]
+    assert main([*asked, "--heads", "1.3"]) == 0
+    page, runs = out.read_text("utf-8"), (model.run(text), model.run(text, intervention=change))
+    assert said in page and "“A”" not in page and "What differs between A and B?" in page
+    for layer, number, elsewhere, *_ in tables(page)["comparison.csv"][1:]:
+        place = int(layer), int(number)
+        found = comparison.compare(runs[0], place, runs[1], head or place)
+        assert float(elsewhere) == pytest.approx(float(found.moved.mean()), rel=1e-4, abs=1e-6)
+    assert "comparison-1-3.csv" in tables(page)
+
+
+def test_another_model_with_the_same_tokens_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "kept.html"
+    asked = ["report", "a cat", "--investigate", "--model", "scratch:tiny", "--out", str(out), "--compare-model"]
+    assert main([*asked, "scratch:bert", "--compare-head", "3.3"]) == 0
+    page, a, b = out.read_text("utf-8"), load("scratch:tiny"), load("scratch:bert")
+    assert f"B is the same text in {b.info.title}." in page
+    found = comparison.compare(a.run("a cat"), (1, 0), b.run("a cat"), (3, 3))
+    assert [float(row[2]) for row in tables(page)["comparison.csv"][1:] if row[:2] == ["1", "0"]] == [
+        pytest.approx(float(found.moved.mean()), rel=1e-4)
+    ]
+    for more, why in (
+        (["austen"], "read text in different tokens: they cannot be laid side by side"),
+        (["scratch:bert"], "heads: name the one that all are laid beside"),
+        (["scratch:bert", "--compare-head", "6.0"], "layer 6 of 4 (counted from 0)"),
+        (["digits"], "reads images"),
+    ):
+        capsys.readouterr()
+        assert main([*asked, *more]) == 1 and why in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("written", ["1", "one.two", "1.9;2"])
