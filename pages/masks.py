@@ -17,7 +17,7 @@ def who_may_look() -> None:
     effect, asked = at_once(lambda: state.effect(settings, inputs), lambda: state.prediction(inputs))
     lesson.question("Who may look at whom?")
     sentence = st.container()
-    hides = not parts.prediction(lesson, asked) and settings.mask == state.asked_mask(inputs)
+    hides = not parts.prediction(lesson, asked) and state.answers(inputs, settings.mask)
     with sentence:
         parts.sentence(lesson, settings, effect, hides=hides)
     parts.controls(lesson, settings, effect)

@@ -94,6 +94,20 @@ def test_until_the_guess_only_attention_shows() -> None:
     assert len(columns(app)) == len(QUICK) and values(app, "attnviz_table")
 
 
+def test_the_options_do_not_tell_the_answer_by_the_attention_that_shows(minilm: Evidence) -> None:
+    """Two are the first by erasure: attention, which shows, does not tell which of them is in front."""
+    app = opened("evidence", revealed=0)
+    (quiz,) = (one for one in app.get("button_group") if "evidence.quiz" in one.proto.id)
+    offered = {option.content for option in quiz.proto.options}
+    first = {
+        method: sorted(minilm.own, key=lambda token: -float(minilm.values[method][token].abs()))
+        for method in ("erasure", "attention")
+    }
+    labels = load("minilm").encode(SENTENCE).labels
+    assert len(offered) == 4 and {labels[token] for token in first["erasure"][:2]} <= offered
+    assert labels[first["attention"][0]] in offered
+
+
 def test_a_next_token_of_a_layer_with_integrated_gradients_reopens(austen: Model) -> None:
     app = opened("evidence", model="austen", text=NOVEL).choose(layer=2, integrated=True, typed="be")
     trace = austen.run(NOVEL)

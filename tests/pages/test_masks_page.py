@@ -260,6 +260,17 @@ def test_a_causal_model_says_so() -> None:
     assert "137 of 256" in app.choose(mask="prefix").text[0].value
 
 
+@pytest.mark.parametrize(("model", "n"), [("minilm", 1), ("scratch:gpt", 16)])
+def test_a_prefix_that_is_the_mask_in_question_hides_the_answer_too(model: str, n: int) -> None:
+    """Of 1 token it is the causal mask, of 16 in a causal model none."""
+    app = opened("masks", model=model, mask="prefix", n=n, revealed=0)
+    assert "is hidden until you have guessed" in app.text[0].value
+    shown = opened("masks", model=model, mask="prefix", n=n)
+    same = opened("masks", model=model, mask="causal" if n == 1 else "none")
+    assert shown.text[0].value.partition("After all layers")[2] == same.text[0].value.partition("After all layers")[2]
+    assert "After all layers" in shown.text[0].value
+
+
 def test_another_text_drops_what_was_painted_on_the_old_one_and_keeps_the_words(app: Page) -> None:
     app.choose(mask="painted", painted="3.1-4", token=10, zoom=(0, 3, 0, 3))
     app.text_area(key="text").set_value("Two words").run()

@@ -130,6 +130,7 @@ def test_what_is_too_long_is_said_and_stays_typed(field, typed, sentence):
 
 
 def test_a_thing_to_try_chooses_its_head_and_the_list_follows():
+    assert "Induction without its first head" not in [one.label for one in opened("program", revealed=0).button]
     app = opened("program").press("Induction without its first head")
     (box,) = (one for one in app.selectbox if one.label == "Attention head")
     assert box.value == (0, 0) and app.link["layer"] == "0" and app.link["off"] == "1"

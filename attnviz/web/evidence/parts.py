@@ -71,11 +71,8 @@ def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:
     """Which token matters most; whether the page may show it."""
     if len(shown.found.own) < 2 or not shown.moves:
         return not shown.waits or lesson.revealed("matters")
-    truth, seen = shown.strongest("erasure"), shown.strongest("attention")
-    sizes = shown.found.values["attention"]
-    others = sorted(set(shown.found.own) - {truth, seen}, key=lambda token: -float(sizes[token]))
-    options = sorted([*{truth, seen}, *others][:MOST_OPTIONS])
-    names = {token: token_name(shown.labels, token) for token in options}
+    truth = shown.strongest("erasure")
+    names = {token: token_name(shown.labels, token) for token in _options(shown)}
     return lesson.predict(
         "matters",
         text.question(shown),
@@ -83,6 +80,18 @@ def prediction(lesson: Lesson[Settings], shown: Shown) -> bool:
         names[truth],
         text.because(shown),
     )
+
+
+def _options(shown: Shown) -> list[int]:
+    """Tokens to choose among: by turns the first by erasure and by attention.
+
+    Were the others the first by attention alone, which the page shows, the answer would be the one that is not.
+    """
+    first: list[list[int]] = []
+    for method in ("erasure", "attention"):
+        sizes = shown.found.values[method].abs()
+        first.append(sorted(shown.found.own, key=lambda token: -float(sizes[token])))
+    return sorted(list(dict.fromkeys(token for pair in zip(*first, strict=True) for token in pair))[:MOST_OPTIONS])
 
 
 def sentence(lesson: Lesson[Settings], shown: Shown, *, hides: bool) -> None:

@@ -182,6 +182,14 @@ def asked_mask(inputs: shell.Inputs) -> str:
     return "none" if cache.model(inputs.model).transformer.config.kind == "decoder" else "causal"
 
 
+def answers(inputs: shell.Inputs, mask: str) -> bool:
+    """Whether a mask would show the answer: the one that is asked about, and a prefix, which is that one at one end.
+
+    Of 1 token it is the causal mask, of the whole text none.
+    """
+    return mask in (asked_mask(inputs), "prefix")
+
+
 def prediction(inputs: shell.Inputs) -> Asked:
     """Which outputs change more under the mask that the reader is asked about."""
     return _prediction(inputs.model, inputs.text, asked_mask(inputs))

@@ -172,7 +172,7 @@ def tries(lesson: Lesson[Settings], answer: Answer) -> None:
     if name in state.models():
         layer, head = ALIGNING[name]
         cat = {"translator": name, "source": state.EXAMPLES[name][0], "layer": layer, "head": head, "focus": 2}
-        offered.insert(0, Try("A translator: “black cat” turns round", cat))
+        offered.insert(0, Try("A translator, on “the black cat”", cat))
     lesson.tries(*offered, keeps=("translator", "source", "layer", "head", "focus", "beams"))
 
 
