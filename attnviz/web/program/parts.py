@@ -169,7 +169,7 @@ def weights(lesson: Lesson[Settings], shown: Outcome) -> None:
 def tries(lesson: Lesson[Settings]) -> None:
     """Programs, and ways to break them: to switch a head off would answer the question."""
     without = [Try("Induction without its first head", {"layer": 0, "off": True})] if lesson.revealed("off") else []
-    with lesson.room("tries", 64, {719: 176}):
+    with lesson.room("tries", 64, {1049: 120, 719: 176}):
         lesson.tries(
             Try("Sort letters", {"program": "sort"}),
             Try("Are the brackets balanced?", {"program": "balanced"}),
