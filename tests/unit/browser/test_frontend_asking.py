@@ -68,9 +68,9 @@ def counted(run_with: Mask, **state: Any) -> list[str]:
     ("mask", "row", "head"),
     [
         ("none", " of 8", " of 8"),
-        ("causal", " of the 4 it may see", " of the 1 to 8 a row may see"),
-        ("window", " of the 5 it may see", " of the 3 to 5 a row may see"),
-        ("padding", " of the 6 it may see", " of the 6 a row may see"),
+        ("causal", " of 4 allowed", " of 1–8 allowed"),
+        ("window", " of 5 allowed", " of 3–5 allowed"),
+        ("padding", " of 6 allowed", " of 6 allowed"),
     ],
 )
 def test_the_effective_number_of_tokens_is_told_of_those_that_a_row_may_see(mask: str, row: str, head: str) -> None:
@@ -81,10 +81,10 @@ def test_the_effective_number_of_tokens_is_told_of_those_that_a_row_may_see(mask
 
 def test_hidden_tokens_and_joined_words_count_as_they_are_seen() -> None:
     causal = MASKS["causal"]
-    assert counted(causal, hide=True)[0].endswith(" of the 4 it may see")  # [CLS] still takes its share
-    assert counted(causal, hide=True, renormalise=True)[0].endswith(" of the 3 it may see")
-    assert counted(causal, join=True)[0].endswith(" of the 3 it may see")  # “un” and “likely” are one word
-    assert counted(MASKS["none"], mask="causal")[0].endswith(" of the 4 it may see")
+    assert counted(causal, hide=True)[0].endswith(" of 4 allowed")  # [CLS] still takes its share
+    assert counted(causal, hide=True, renormalise=True)[0].endswith(" of 3 allowed")
+    assert counted(causal, join=True)[0].endswith(" of 3 allowed")  # “un” and “likely” are one word
+    assert counted(MASKS["none"], mask="causal")[0].endswith(" of 4 allowed")
 
 
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)

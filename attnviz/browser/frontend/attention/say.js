@@ -98,7 +98,7 @@ function ofSeen(seen, nk) {
   if (!seen) return "";
   const [least, most] = seen;
   if (least === nk) return ` of ${nk}`;
-  return ` of the ${least === most ? most : `${least} to ${most}`} a row may see`;
+  return ` of ${least === most ? most : `${least}–${most}`} allowed`; // short: a longer one would make the page wider
 }
 
 /**
@@ -128,7 +128,7 @@ export function entropyNodes({ focus, queries, allowed, keys }, spread, { mean, 
       lines.push(line(name, el("td", { colspan: "2" }, "may attend to nothing")));
     else {
       const n = seenBy(spread.allowed, focus.q, nk);
-      const of = n === nk ? ` of ${nk}` : ` of the ${n} it may see`;
+      const of = n === nk ? ` of ${nk}` : ` of ${n} allowed`;
       lines.push(row(name, entropy(a, at, nk), before ? entropy(before, at, nk) : null, of));
     }
   }
