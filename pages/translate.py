@@ -21,6 +21,7 @@ def aligned() -> None:
     with above:
         answer = state.answer(lesson)
         parts.sentence(lesson, answer)
+    parts.stack(lesson, answer)
     shown = parts.prediction(lesson, answer)
     parts.attention(lesson, answer, shown)
     parts.steps(lesson, answer)

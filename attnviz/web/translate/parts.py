@@ -66,6 +66,21 @@ def controls(lesson: Lesson[Settings]) -> None:
     )
 
 
+def stack(lesson: Lesson[Settings], answer: Answer) -> None:
+    """Which attention shows; above the question, which only one of them has."""
+    lesson.in_view()
+    st.segmented_control(
+        "Attention",
+        [name for name in text.STACKS if name != "self" or answer.has_self],
+        key=lesson.key("stack"),
+        format_func=text.STACKS.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+        on_change=state.other_tokens,
+        args=(lesson,),
+    )
+
+
 def prediction(lesson: Lesson[Settings], answer: Answer) -> bool:
     """How does the head go through the source? Asked where that is clear; whether the picture may be drawn."""
     settings = lesson.settings()
@@ -78,17 +93,6 @@ def prediction(lesson: Lesson[Settings], answer: Answer) -> bool:
 
 def attention(lesson: Lesson[Settings], answer: Answer, shown: bool) -> None:
     """All heads of the chosen stack; `state.adopt_view` takes what the reader picks in it."""
-    lesson.in_view()
-    st.segmented_control(
-        "Attention",
-        [name for name in text.STACKS if name != "self" or answer.has_self],
-        key=lesson.key("stack"),
-        format_func=text.STACKS.__getitem__,
-        required=True,
-        label_visibility="collapsed",
-        on_change=state.other_tokens,
-        args=(lesson,),
-    )
     settings = lesson.settings()
     with lesson.room("order", HEIGHT, UP_TO, for_view=True):
         if shown:

@@ -2,6 +2,8 @@
 
 const AREA = "[data-testid=stMain]";
 const LIST = "[role=listbox]";
+const SENTENCES = "[class*=st-key-lesson-sentence]";
+const NEAR = 200; // px from the page's top, where it may not be possible to scroll back far enough
 const RUNNING = '[data-testid=stApp][data-test-script-state="running"]';
 const ANSWERS = 3000; // ms in which the page begins to answer a press
 const CALM = 1500; // ms after the page's last run in which pictures find their size
@@ -29,6 +31,19 @@ function nodeOf({ node, key, area }) {
   return all.find((one) => one.isConnected && one.getClientRects().length);
 }
 
+/** Sentences above do not get shorter: at the page's top nothing could be scrolled to make up for it. */
+function keepSentences(area, node) {
+  if (area.scrollTop > NEAR) return;
+  for (const one of area.querySelectorAll(SENTENCES))
+    if (one.compareDocumentPosition(node) & Node.DOCUMENT_POSITION_FOLLOWING)
+      one.style.minHeight = `${one.offsetHeight}px`;
+}
+
+/** At another width they take other lines. */
+function forgetSentences() {
+  for (const one of document.querySelectorAll(SENTENCES)) /** @type {HTMLElement} */ (one).style.minHeight = "";
+}
+
 /** @param {Event} press */
 function hold({ target, type }) {
   letGo();
@@ -38,6 +53,7 @@ function hold({ target, type }) {
   const node = opener;
   if (!node?.isConnected) return;
   const now = performance.now();
+  keepSentences(area, node);
   held = {
     node,
     key: [...node.classList].find((name) => name.startsWith("st-key-")) ?? "",
@@ -90,4 +106,5 @@ export function keepPressedInPlace() {
   addEventListener("keydown", hold, true);
   addEventListener("pointerup", () => held && (held.down = false), true);
   addEventListener("pointercancel", letGo, true); // a finger scrolls
+  addEventListener("resize", forgetSentences);
 }
