@@ -142,7 +142,7 @@ def detect(
 
 def without_logits(transformer: Transformer) -> Transformer:
     """The same model, its runs up to the final vectors: no attention depends on logits, a third of GPT-2's run."""
-    if getattr(transformer, "head", None) is None:  # another library's model runs as it is
+    if transformer._modules.get("head") is None:  # another library's model, which has no head of ours, runs as it is
         return transformer
     silent = copy.copy(transformer)
     silent._modules = {**transformer._modules, "head": None}
@@ -231,7 +231,7 @@ def repeated(model: Model, length: int = 25, n_texts: int = 4, seed: int = 0) ->
     """Token ids (n_texts, 1 + 2 · length): a first token, then random ones, and the same once more.
 
     The first is the one that a text of this model begins with, else a random one. Errors: InvalidParameterError where
-    they are more than the model reads, or a model that reads no text.
+    they are more than the model reads, or a model that reads no text or knows special tokens alone.
     """
     check_sizes(length=length, n_texts=n_texts)
     tokenizer, config = model.tokenizer, model.transformer.config
@@ -239,6 +239,8 @@ def repeated(model: Model, length: int = 25, n_texts: int = 4, seed: int = 0) ->
         raise InvalidParameterError(f"1 + 2 · {length} tokens are more than the model's {config.max_len}")
     special = set(tokenizer.special_ids.values())
     plain = torch.tensor([i for i in range(min(tokenizer.vocab_size, config.vocab_size)) if i not in special])
+    if not len(plain):
+        raise InvalidParameterError(f"{model.info.title} has no tokens but special ones: there is nothing to repeat")
     generator = torch.Generator().manual_seed(seed)
     drawn = plain[torch.randint(len(plain), (n_texts, length + 1), generator=generator)]
     begins = tokenizer.encode("a")

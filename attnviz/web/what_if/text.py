@@ -185,7 +185,9 @@ def does_when(how: str, factor: float, at: str = "") -> str:
 
 def chosen(measure: str, where: str, base: float, after: float, rank: int, n_heads: int) -> str:
     """What the chosen head's change does, beside the one that does most."""
-    by = compared(measure, base, after)[2]
+    was, now, by = compared(measure, base, after)
+    if was == now:
+        return f"The chosen head, {where}, does not visibly change it."
     return f"The chosen head, {where}, changes it by {by}: number {rank} of {n_heads} by size."
 
 
@@ -197,6 +199,8 @@ def one_head(
     if np.isnan(after):
         return f"The run with this head {does} is still to come."
     was, now, by = compared(measure, base, after)
+    if was == now:
+        return f"With this head {does}, {name} stays {now}."
     return (
         f"With this head {does}, {name} is {now} instead of {was} ({by}). By size that is number {rank} of {n} heads."
     )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import attnviz
 from attnviz import InvalidParameterError, Model, ShapeError, Trace, Transformer, preset
-from attnviz.analysis import heads
+from attnviz.analysis import heads, roles
+from tests.support.hf_architectures import pair
 from tests.support.parity import close
 
 KINDS: tuple[heads.Kind, ...] = ("previous-token", "duplicate-token", "induction")
@@ -178,3 +179,26 @@ def test_what_cannot_be_scored_is_refused() -> None:
         heads.probe(attnviz.load("minilm"), "induction", length=300)
     with pytest.raises(InvalidParameterError, match="reads images, not text"):
         heads.probe(attnviz.load("digits"), "induction")
+
+
+def test_heads_of_a_model_that_transformers_computes_are_judged() -> None:
+    """To run it without logits was refused, and with that its roles, and the scores of its heads from tokens."""
+    hf, _ = pair("BertForMaskedLM", vocab_size=30522)
+    ids = torch.tensor([[5, 9, 7, 5, 9]])
+    with torch.inference_mode():
+        expected = heads.scores(hf(ids), ids=ids.tolist())
+    assert torch.equal(heads.detect(hf, ids), expected)
+    model = replace(attnviz.load("minilm"), transformer=hf)
+    texts = ["The cat sat on the mat.", "A dog ran."]
+    found, natural = (roles.of_model(model, texts, probes=probes) for probes in (True, False))
+    assert torch.equal(found.of("previous"), natural.of("previous"))
+    place = roles.MEASURES.index("induction")
+    assert int(natural.queries[place]) == 2 and int(found.queries[place]) > 500  # “the” twice; words said twice
+
+
+def test_a_vocabulary_of_special_tokens_has_nothing_to_repeat() -> None:
+    model = attnviz.load("induction")
+    one = replace(model.transformer.config, vocab_size=1)
+    tiny = replace(model, transformer=Transformer(one, torch.Generator().manual_seed(0)))
+    with pytest.raises(InvalidParameterError, match="no tokens but special ones: there is nothing to repeat"):
+        heads.repeated(tiny, 3)
