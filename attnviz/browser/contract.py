@@ -1,9 +1,11 @@
 """What the browser's modules take from Python: `python -m attnviz.browser.contract` writes it into `frontend/core/`.
 
-contract.js holds the view's state: fields, types, defaults and legal values. palette.css holds the colours. A test
-compares both files with what would be written, so that nothing drifts.
+contract.js holds the view's state: fields, types, defaults and legal values. palette.css holds the colours, and
+paper-colours.js which of the light theme stand on paper for those of the dark one. A test compares the files with what
+would be written, so that nothing drifts.
 """
 
+import dataclasses
 import json
 import sys
 import textwrap
@@ -77,6 +79,25 @@ def palette_css() -> str:
 """
 
 
+def paper_colours_js() -> str:
+    """The module core/paper-colours.js."""
+    lines = "".join(f'  "{dark}": "{light}",\n' for dark, light in on_paper().items())
+    return f"""/* paper-colours.js: for each colour of the dark theme the light one that stands for it on paper, of
+   attnviz/figures/palette.py. {WRITTEN} */
+export const ON_PAPER = {{
+{lines}}};
+"""
+
+
+def on_paper() -> dict[str, str]:
+    """Each colour of the dark theme with its place's in the light one; of two places with one colour the later."""
+    pairs: list[tuple[str, str]] = []
+    for field in dataclasses.fields(Palette):
+        dark, light = getattr(DARK, field.name), getattr(LIGHT, field.name)
+        pairs += [(dark, light)] if isinstance(dark, str) else zip(dark, light, strict=True)
+    return {dark.lower(): light.lower() for dark, light in pairs}
+
+
 def _literal(values: dict[str, Any]) -> str:
     """An object as Prettier writes it, a field per line."""
     lines = [f"  {name}: {_value(value)},\n" for name, value in values.items()]
@@ -123,7 +144,9 @@ def _role(letter: str, fill: str, ink: str, edge: str) -> dict[str, str]:
 
 def files() -> dict[Path, str]:
     """Every file that is written, with its text."""
-    return {FOLDER / "core/contract.js": contract_js(), FOLDER / "core/palette.css": palette_css()}
+    core = FOLDER / "core"
+    written = {"contract.js": contract_js(), "palette.css": palette_css(), "paper-colours.js": paper_colours_js()}
+    return {core / name: text for name, text in written.items()}
 
 
 if __name__ == "__main__":

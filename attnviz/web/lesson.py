@@ -228,7 +228,7 @@ class Lesson(Generic[T]):
         st.header(shell.escaped(title), anchor=False)
 
     def slide(self, name: str) -> DeltaGenerator:
-        """A place that begins a section of its own in the presenter form, so that its picture is in view there."""
+        """A place that begins a screen of its own in the presenter form, under the section's sentence."""
         return st.container(key=page_style.key("lesson-slide", name))
 
     def predict(

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from attnviz.figures.palette import LIGHT
+
 _QUESTIONS = (  # and what hides an answer until the guess
     *("thirds", "leak", "outputs", "sharper", "row", "curves", "shuffled", "branches", "depth", "pairs", "cache"),
     *("sink", "form", "off", "order", "ink", "hidden", "matters"),
@@ -60,7 +62,21 @@ def key(kind: str, name: str = "") -> str:
 def style_sheet() -> str:
     """`page.css` as an element of HTML, with the whole classes in it, and what holds before it comes."""
     rules = re.sub(r"[.]any-([a-z-]+)", lambda kind: _classes(kind[1]), _rules("page.css"))
-    return f"<style>{rules}</style>{early_style_sheet()}"
+    return f"<style>{rules}{_paper_colours()}</style>{early_style_sheet()}"
+
+
+def _paper_colours() -> str:
+    """The light theme for what is printed, whatever the reader's is: Streamlit tells components its colours so."""
+    colours = {
+        "background": LIGHT.paper,
+        "secondary-background": LIGHT.sunken,
+        "text": LIGHT.ink1,
+        "border": LIGHT.line,
+        "link": LIGHT.accent,
+        "primary": LIGHT.accent,
+    }
+    values = "".join(f"--st-{name}-color: {colour};" for name, colour in colours.items())
+    return f".av-printing, .av-printing .stBidiComponent > div {{ {values} }}"
 
 
 @cache

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.e2e.driver import Open, sideways, still, visiting
+from tests.e2e.driver import Open, sentence, sideways, still, visiting
 
 # What stands beyond the right edge of the page; neither plotly's handles nor what roots clip are seen.
 BEYOND = """() => {
@@ -54,6 +54,39 @@ PARTED = """() => {
     return steps ? [] : [part.textContent];
   });
 }"""
+# What is printed too pale for paper, or on a ground as dark as a screen; not digits in a picture's own cells.
+PALE = """() => {
+  const light = ([r, g, b]) => 0.2126 * (r / 255) ** 2.2 + 0.7152 * (g / 255) ** 2.2 + 0.0722 * (b / 255) ** 2.2;
+  const parts = colour => colour.startsWith("rgb") ? colour.match(/[\\d.]+/g).map(Number) : [0, 0, 0, 0];
+  const found = [];
+  const look = (root) => {
+    for (const e of root.querySelectorAll("*")) {
+      if (e.shadowRoot) look(e.shadowRoot);
+      if (!e.checkVisibility({visibilityProperty: true, opacityProperty: true}) || e.closest("svg, style")) continue;
+      const { color, backgroundColor, height } = getComputedStyle(e), ground = parts(backgroundColor);
+      const text = [...e.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent.trim()).join("");
+      if ((ground[3] ?? 1) > 0.5 && light(ground) < 0.02 && parseFloat(height) > 12) found.push(`dark ${e.className}`);
+      if (text && (ground[3] ?? 1) < 0.5 && light(parts(color)) > 0.3 && !e.closest("[style*='--c']")) found.push(text);
+    }
+  };
+  look(document.body);
+  return found;
+}"""
+# Of the pictures that are shown: the smallest type in px, and the part of the screen above the first.
+PRESENTED = """() => {
+  const main = document.querySelector("[data-testid=stMain]"), sizes = [], tops = [];
+  const look = (root) => {
+    for (const e of root.querySelectorAll(".js-plotly-plot, .js-plotly-plot text, canvas.base")) {
+      const { top, height } = e.getBoundingClientRect();
+      if (!height || !e.checkVisibility()) continue;
+      if (e.matches("text")) sizes.push(parseFloat(getComputedStyle(e).fontSize));
+      else if (height > 100) tops.push((top + main.scrollTop) / main.clientHeight);
+    }
+    for (const e of root.querySelectorAll("*")) if (e.shadowRoot) look(e.shadowRoot);
+  };
+  look(main);
+  return [Math.min(99, ...sizes), Math.min(1, ...tops), main.scrollHeight / main.clientHeight];
+}"""
 SHEET = (703, 1032)  # an A4 page within margins of 12 mm, in CSS pixels
 UNFINISHED = "getComputedStyle(document.querySelector('.stMainBlockContainer'), '::before').content"
 
@@ -75,6 +108,11 @@ def presented(page: Page) -> Page:
     return page
 
 
+def place_of(page: Page) -> Locator:
+    """Which section is shown, of how many."""
+    return page.get_by_role("group", name="Presenting").get_by_role("status")
+
+
 def on_paper(page: Page) -> None:
     """Lays a page out as for its print."""
     still(page)
@@ -94,27 +132,30 @@ def test_one_section_fills_the_screen_in_large_type(lesson: Open, size: tuple[in
         expect(page.get_by_test_id(gone)).to_be_hidden()
     root = float(page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)"))
     assert root >= 20 and root / size[1] >= 1 / 40  # read from the back of a room
-    axis = page.locator(".js-plotly-plot .ytick text").first
-    assert float(axis.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")) >= 0.75 * root
     assert sideways(page) <= 0
     bar, main = (
         page.get_by_role("group", name="Presenting").bounding_box(),
         page.get_by_test_id("stMain").bounding_box(),
     )
     assert bar is not None and main is not None and bar["y"] >= main["y"] + main["height"]  # it covers nothing
-    place = page.get_by_role("group", name="Presenting").get_by_role("status")
-    expect(place).to_have_text("1 of 3")
+    expect(place_of(page)).to_have_text("1 of 6")
     expect(page.locator("h1")).to_be_visible()
-    expect(page.get_by_role("heading", name="Why divide by")).to_be_hidden()
+    for later in (page.get_by_role("heading", name="Why divide by"), page.locator(".js-plotly-plot").first):
+        expect(later).to_be_hidden()
     page.get_by_role("button", name="The next section").click()
-    expect(place).to_have_text("2 of 3")
+    expect(place_of(page)).to_have_text("2 of 6")
     expect(page.locator("h1")).to_be_hidden()
+    expect(sentence(page)).to_be_in_viewport()  # what the picture shows stays above it
+    still(page)
+    axis = page.locator(".js-plotly-plot .ytick text").first
+    assert float(axis.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")) >= 0.75 * root
     page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("ArrowRight")
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
     expect(page.get_by_role("heading", name="Why divide by")).to_be_visible()
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowLeft")
-    expect(place).to_have_text("1 of 3")
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    expect(place_of(page)).to_have_text("1 of 6")
 
 
 def test_the_keys_and_that_the_tab_remembers(lesson: Open) -> None:
@@ -129,7 +170,7 @@ def test_the_keys_and_that_the_tab_remembers(lesson: Open) -> None:
     expect(page.get_by_role("group", name="Presenting")).to_be_visible()
     for _ in range(12):  # to the end of the section, and on to the next
         page.keyboard.press("PageDown")
-    expect(page.get_by_role("group", name="Presenting").get_by_role("status")).to_have_text("3 of 3")
+    expect(place_of(page)).to_have_text("6 of 6")
     page.reload()
     expect(page.get_by_role("group", name="Presenting")).to_be_visible()
     page.keyboard.press("Escape")
@@ -187,14 +228,13 @@ def test_the_picture_of_a_section_is_in_view_as_it_is_shown(masks: Open) -> None
     page = presented(masks("?revealed=0", size=(1280, 720)))
     page.evaluate("document.activeElement.blur()")
     main = page.get_by_test_id("stMain")
-    place = page.get_by_role("group", name="Presenting").get_by_role("status")
-    expect(place).to_have_text("1 of 5")  # the question and what it is about, then the matrices
+    expect(place_of(page)).to_have_text("1 of 8")  # the question and what it is about, then the matrices
     expect(page.get_by_role("button", name="Show me").first).to_be_in_viewport()
     page.keyboard.press("ArrowRight")
     still(page)
     assert main.evaluate("e => e.scrollTop") == 0
     matrix = page.locator(".av-matrix canvas.over").first.bounding_box()
-    assert matrix is not None and matrix["y"] <= 0.45 * 720
+    assert matrix is not None and matrix["y"] <= 0.47 * 720
     expect(page.get_by_role("radiogroup", name="Mask")).to_be_in_viewport()  # what changes it stands above it
 
 
@@ -216,6 +256,31 @@ def test_matrices_grow_with_the_type_and_no_frame_runs_through_the_title(masks: 
     for name, key in (("The next section", "Page Down"), ("Full screen", "f"), ("Leave", "Esc")):
         title = page.get_by_role("button", name=name, exact=True).get_attribute("title")
         assert title is not None and key in title
+
+
+EVERY_PAGE = (
+    *("", "lessons", "models", "generate", "translate", "vision", "heads", "what_if", "compare", "evidence", "space"),
+    *("step_by_step", "softmax", "masks", "positions", "encoder_block", "variants", "program", "glossary", "replay"),
+    "train",
+)
+IN_COLUMNS = ("vision", "program")  # what stands above their pictures is beside others: they are scrolled to
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+@pytest.mark.parametrize("name", EVERY_PAGE)
+def test_pictures_stand_on_the_screen_of_their_section(page_of: Open, name: str, size: tuple[int, int]) -> None:
+    page = presented(page_of(f"{name}?revealed=1" if name else "", size=size))
+    following = page.get_by_role("button", name="The next section")
+    while True:
+        still(page)
+        smallest, top, height = page.evaluate(PRESENTED)
+        assert smallest >= 14 * size[1] / 720, (name, place_of(page).text_content())
+        assert top < 0.66 or top == 1 or name in IN_COLUMNS, (name, place_of(page).text_content(), top)
+        assert height <= 2.8 or name == "glossary", (name, place_of(page).text_content(), height)
+        if not following.is_visible() or following.is_disabled():
+            break
+        following.click()
 
 
 # ---- paper ---------------------------------------------------------------------------------------
@@ -241,9 +306,10 @@ def test_nothing_is_cut_on_paper(page_of: Open, name: str) -> None:
 
 
 def test_paper_cuts_no_code_and_leaves_no_room_for_what_is_hidden(page_of: Open) -> None:
-    page = page_of("program?revealed=0", size=(1280, 720))
+    page = page_of("program?revealed=0", size=(1280, 720), dark=True)
     page.locator(".stCode code").first.wait_for()
     on_paper(page)
+    assert page.evaluate(PALE) == []  # paper is light, whatever the theme
     code = page.locator(".stCode pre").first
     assert code.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
     hidden = page.get_by_text("Hidden until you have guessed.").first
@@ -251,6 +317,24 @@ def test_paper_cuts_no_code_and_leaves_no_room_for_what_is_hidden(page_of: Open)
     assert room is not None and room["height"] < 80
     blocks = page.locator("[data-testid=stMain] [data-testid=stVerticalBlock]")  # flexible ones part from what follows
     assert set(blocks.evaluate_all("all => all.map(e => getComputedStyle(e).display)")) <= {"block", "none"}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", EVERY_PAGE)
+def test_the_dark_theme_prints_light_and_comes_back(page_of: Open, name: str) -> None:
+    page = page_of(f"{name}?revealed=1" if name else "", size=(1280, 720), dark=True)
+    ground = "getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+    before = page.evaluate(ground)
+    on_paper(page)
+    assert page.evaluate(PALE) == []
+    inks = ".js-plotly-plot .ytick text"
+    for chart in page.locator(inks).all()[:1]:
+        assert chart.evaluate("e => getComputedStyle(e).fill") in ("rgb(89, 97, 110)", "rgb(42, 49, 60)")
+    page.emulate_media(media="null", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(ground) == before
+    for chart in page.locator(inks).all()[:1]:
+        assert chart.evaluate("e => getComputedStyle(e).fill") in ("rgb(163, 171, 184)", "rgb(214, 219, 227)")
 
 
 def test_a_print_by_the_browser_draws_what_waits_for_an_idle_moment(page_of: Open) -> None:

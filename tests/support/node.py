@@ -25,6 +25,7 @@ MODULES = {
     "contract": "core/contract.js",
     "term_finder": "core/term-finder.js",
     "chart_figure": "widgets/chart-figure.js",
+    "chart_paper": "widgets/chart-paper.js",
     "start_place": "widgets/start-place.js",
     "unpack": "attention/unpack.js",
     "maths": "attention/exponentials.js attention/items.js attention/masks.js attention/maths.js attention/entropy.js",

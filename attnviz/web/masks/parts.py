@@ -203,7 +203,8 @@ def _token_rows(encodings: tuple[Encoding, ...], palette: figures.Palette) -> st
     """The batch as HTML: a row of tokens per text, filled up with [PAD]; every token is escaped."""
     longest = max(map(len, encodings))
     chip = f"border:1px solid {palette.line};border-radius:6px;padding:1px 8px;color:{palette.ink1}"
-    pad = f"border:1px dashed {palette.line};border-radius:6px;padding:3px 6px;color:{palette.ink2};font:13px monospace"
+    pad = f"border:1px dashed {palette.line};border-radius:6px;padding:3px 6px;color:{palette.ink2}"
+    pad += ";font:0.8125rem monospace"
     rows = []
     for number, encoding in enumerate(encodings):
         missing = longest - len(encoding)
@@ -214,7 +215,7 @@ def _token_rows(encodings: tuple[Encoding, ...], palette: figures.Palette) -> st
         many = missing > MOST_PADS
         chips += [f'<span style="{pad}">[PAD]{f" × {missing}" if many else ""}</span>'] * (1 if many else missing)
         rows.append(
-            f'<div style="color:{palette.ink2};font-size:14px;margin:12px 0 4px">Text {number}: {len(encoding)} '
+            f'<div style="color:{palette.ink2};font-size:0.875rem;margin:12px 0 4px">Text {number}: {len(encoding)} '
             f"tokens{f' and {missing} [PAD]' if missing else ''}</div>"
             f'<div style="display:flex;flex-wrap:wrap;gap:4px">{"".join(chips)}</div>'
         )

@@ -73,8 +73,10 @@ def said(shown: Outcome) -> None:
 
 def _rows(shown: Outcome, palette: figures.Palette) -> str:
     """The three lines as an HTML table; every letter is escaped."""
-    cell = "text-align:center;min-width:26px;padding:3px 5px;font:16px ui-monospace,monospace"
-    name = f"text-align:left;padding-right:14px;white-space:nowrap;font-weight:400;color:{palette.ink2};font-size:14px"
+    cell = "text-align:center;min-width:1.625rem;padding:3px 5px;font:1rem ui-monospace,monospace"
+    name = (
+        f"text-align:left;padding-right:14px;white-space:nowrap;font-weight:400;color:{palette.ink2};font-size:0.875rem"
+    )
 
     def line(title: str, letters: str, marks: list[bool]) -> str:
         cells = "".join(

@@ -30,7 +30,7 @@ def test_the_command_writes_them(capsys: pytest.CaptureFixture[str]) -> None:
     """`python -m attnviz.browser.contract`, without a Python of its own."""
     before = {path: path.stat() for path in contract.files()}
     runpy.run_module("attnviz.browser.contract", run_name="__main__")
-    assert capsys.readouterr().out.split() == ["core/contract.js", "core/palette.css"]
+    assert capsys.readouterr().out.split() == ["core/contract.js", "core/palette.css", "core/paper-colours.js"]
     for path, was in before.items():
         assert path.stat().st_size == was.st_size and path.stat().st_mtime_ns > was.st_mtime_ns
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,14 @@ def test_names_in_narrow_cells_are_in_the_smallest_type() -> None:
     figure = figures.role_map([["local"] * 12], (0, 0), figures.LIGHT)
     script = "give([358, 800].map((width) => chart_figure.figureAt(inputs, width, 1).data[1].textfont.size))"
     assert run_node(script, inputs=figure.to_json()) == [11, 12]
+
+
+def test_on_paper_a_dark_map_is_the_light_one_with_inks_that_are_read() -> None:
+    maps = [figures.effect_map(EFFECTS, WRITTEN, one, rows=["a", "b"]) for one in (figures.DARK, figures.LIGHT)]
+    dark, light = (one.to_json() for one in maps)
+    printed, kept = run_node("give(inputs.map(chart_paper.forPaper))", inputs=[dark, light])
+    assert kept == light
+    assert json.loads(printed.lower()) == json.loads(light.lower()) != json.loads(dark.lower())
 
 
 @pytest.mark.parametrize("label", EVERY_FOURTH)

@@ -86,6 +86,7 @@ export class AskBar {
     this.sync();
     this.paintCard();
     const { asking } = this;
+    this.answer.toggleAttribute("data-hint", !asking.question); // of no use on paper
     if (!asking.question)
       this.answer.textContent = "Choose a word to see who looks at it, or a cell: who links the two.";
     else if (asking.done) this.answer.replaceChildren(...this.answerNodes());

@@ -1,5 +1,7 @@
 /* compact.js: the small form of the view for lessons: a title, the matrix, its legend, the sentence. */
 import { el } from "../core/dom.js";
+import { roomOnScreen } from "../core/room.js";
+import { onPaper } from "../core/theme.js";
 import { brushBar } from "./brush-bar.js";
 import { Matrix } from "./matrix.js";
 import { paintedText } from "./blocked-cells.js";
@@ -10,6 +12,9 @@ import { describeHead, sayHead } from "./texts.js";
 import { markWhole } from "./whole.js";
 
 const TALLEST = 460; // px of the matrix with its labels, unless the page says otherwise
+const LOWEST = 0.72; // of that: with fewer px its numbers could not be read
+const HIGHEST_PRINTED = 640; // px, of a sheet's 1032
+const BELOW = 48; // px: the legend
 const LEGEND_WIDTH = 236;
 const BESIDE = 560; // px from which the sentence stands beside the legend
 const WHOLE = { least: 700, beside: 280, title: 60, wider: 1.2 }; // px, and times as wide as high: on the whole screen
@@ -61,12 +66,23 @@ export class CompactPage {
     const { screen } = this.view;
     const { root, theme } = screen;
     const w = Math.round((root.getBoundingClientRect().width || 400) / theme.scale);
+    root.classList.toggle("av-presented", theme.scale > 1);
     root.style.zoom = String(theme.scale); // before a class, all of it is as much larger as the page's type
     screen.kind = "phone"; // here too the picture sets its own height when it is painted
     screen.ratio = Math.min(4, (window.devicePixelRatio || 1) * theme.scale);
     if (markWhole(root)) return this.measureWhole(w);
     stack(screen, w < BESIDE);
-    screen.box = { matrix: { w, h: this.compact.height ?? TALLEST }, foot: { w, h: 0 } };
+    screen.box = { matrix: { w, h: this.height(w) }, foot: { w, h: 0 } };
+  }
+
+  /** Of the matrix; where the page is presented, what there is on the screen, and on paper what is as wide as that. */
+  height(width) {
+    const { node, theme } = this.view.screen,
+      own = this.compact.height ?? TALLEST,
+      room = roomOnScreen(node.matrix);
+    if (onPaper()) return Math.max(own, Math.min(HIGHEST_PRINTED, width));
+    if (!room) return own;
+    return Math.max(LOWEST * own, Math.floor(room / theme.scale) - BELOW);
   }
 
   /** The matrix as high as the screen, what is said of it beside it or, where there is no room, below. */

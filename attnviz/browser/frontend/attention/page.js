@@ -48,6 +48,8 @@ export class FullPage {
     n.main = el("div", { class: "av-main" }, this.sections(), this.panel.node);
     const title = this.question ? el("h1", {}, this.question) : null;
     const head = el("div", { class: "av-head" }, title, n.tools, n.say, n.live);
+    const { host } = /** @type {any} */ (screen.root.getRootNode());
+    host?.toggleAttribute("data-av-view", true); // the page is presented with it on a screen of its own
     screen.root.replaceChildren(head, n.note, n.chips, this.ask.build(), n.main, n.about, this.more.node, n.tip);
     listenGrid(view, n.gridOver);
     listenMatrix(view, n.matrixOver);

@@ -1,5 +1,5 @@
 /* paint-matrix.js: one head as queries × keys: its layout and its cells. Pure functions of a 2D context. */
-import { textWidth, tokenFont } from "../core/canvas.js";
+import { leastSize, textWidth, tokenFont } from "../core/canvas.js";
 import { colourPixels, divergingIndex, lutIndex, onColour } from "../core/theme.js";
 import { poolHead } from "./paint-grid.js";
 
@@ -27,7 +27,7 @@ export function layoutMatrix(g, w, h, queries, keys, view, theme) {
     least = Math.min(94, w * 0.17);
   const whole = (c) => (c >= 5 ? Math.floor(c) : c);
   let size, wide, tall, left, top, c, slant;
-  for (size of [14, 12, 11]) {
+  for (size of [14, 12, leastSize(theme)]) {
     wide = axisWidest(g, theme, queries, size, most);
     tall = keys === queries ? wide : axisWidest(g, theme, keys, size, most);
     left = Math.round(Math.max(least, wide + 16));
@@ -151,7 +151,7 @@ function matrixNumbers(g, lay, scene, theme, lut) {
     least = Math.max(scene.change ? 0 : scene.threshold, 0.00995);
   g.textAlign = "center";
   g.textBaseline = "middle";
-  const large = Math.max(11, Math.min(18, Math.round(lay.c * 0.66))); // read from the back of a room
+  const large = Math.max(leastSize(theme), Math.min(18, Math.round(lay.c * 0.66))); // read from the back of a room
   g.font = `500 ${theme.scale > 1 ? large : lay.c >= 32 ? 13 : lay.c >= 25 ? 12 : 11}px ${theme.sans}`;
   for (let i = i0; i < i1; i++) {
     for (let j = j0; j < j1; j++) {
@@ -240,7 +240,7 @@ export function paintMatrix(g, lay, scene, theme) {
     for (let i = Math.max(1, lay.rows[0]); i < lay.rows[1]; i++) g.fillRect(left, lay.y(i) - 1, width, 1);
     for (let j = Math.max(1, lay.columns[0]); j < lay.columns[1]; j++) g.fillRect(lay.x(j) - 1, top, 1, height);
   }
-  if (c >= (scene.change ? 25 : theme.scale > 1 ? 16 : 20)) matrixNumbers(g, lay, scene, theme, lut);
+  if (c >= (scene.change ? 25 : theme.scale > 1 ? 14 : 20)) matrixNumbers(g, lay, scene, theme, lut);
   if (scene.allowed && c >= 3) matrixEdge(g, lay, scene.allowed, theme);
   if (scene.painted && c >= 3) matrixStrokes(g, lay, scene, theme, lut);
   g.restore();

@@ -1,6 +1,6 @@
 /* screen.js: the view's place on the page: its elements, colours and sizes, and where each picture has put its parts.
  */
-import { readTheme } from "../core/theme.js";
+import { onPaper, readTheme } from "../core/theme.js";
 import { markWhole } from "./whole.js";
 
 export class Screen {
@@ -45,6 +45,7 @@ function offsetOf(element, root) {
 export const TABLE = 500; // px: the table of the entropies with its changes, each row on a line
 const LEAST_BESIDE = 150 + TABLE + 70; // and before it the legend and the names of the rows
 const LEAST_PRESENTED = 524; // px: all heads above the panel, and a matrix that is not much higher than the screen
+const PRINTED = 440; // px of a sheet's 1032: all heads and the matrix, with room for what stands above
 const NARROWEST = 700; // px that a presented view keeps: below it is a phone's
 
 /**
@@ -80,12 +81,14 @@ export function measureWidth(screen) {
 export function measureParts(screen, width, panel) {
   const { root, node, kind } = screen;
   const gap = Math.round(Math.max(26, Math.min(44, width * 0.028)));
-  const heads = width >= 1200 ? 236 : 224;
   const zoom = Number(root.style.zoom) || 1;
   const presented = screen.theme.scale > 1 && kind === "mid";
+  const heads = presented ? 270 : width >= 1200 ? 236 : 224;
   const whole = markWhole(root);
-  const least = whole ? 0 : presented ? LEAST_PRESENTED : 560;
-  const height = Math.round(Math.max(least, Math.min(820, (innerHeight - offsetOf(node.main, root)) / zoom - 60)));
+  const printed = onPaper() ? Math.max(PRINTED, panel.offsetHeight + 60 + 30 * (screen.lay.grid?.ny ?? 6)) : 0;
+  const least = whole ? 0 : presented ? LEAST_PRESENTED : printed || 560;
+  const room = printed || (innerHeight - offsetOf(node.main, root)) / zoom - 60;
+  const height = Math.round(Math.max(least, Math.min(820, room)));
   const lines = presented ? 240 : Math.max(280, Math.min(420, width * 0.27));
   const matrix = Math.min(width - heads - 2 * gap - lines, presented ? height - 40 : height + 10);
   const set = (name, size) => {

@@ -184,7 +184,7 @@ export class AttentionView {
     document.fonts?.addEventListener("loadingdone", () => this.onFonts(), { signal });
     addEventListener("resize", () => this.resize(), { signal });
     addEventListener("av-scale", () => this.onScale(), { signal }); // the page is presented, or not any more
-    addEventListener("av-paper", () => this.page.finish(), { signal }); // it waits for no frame
+    addEventListener("av-paper", () => this.onPaper(), { signal });
     root.addEventListener("keydown", (e) => e.key === "Escape" && this.escape(e), { signal });
     for (const kind of ["pointermove", "pointerdown", "keydown"])
       root.addEventListener(kind, () => this.frames.touch(), { passive: true, signal });
@@ -193,6 +193,12 @@ export class AttentionView {
   onTheme() {
     this.screen.readTheme();
     this.frames.mark("all");
+  }
+
+  /** Paper waits for no frame. */
+  onPaper() {
+    if (isDark(this.screen.root) !== this.screen.theme.dark) this.onTheme();
+    this.page.finish();
   }
 
   onScale() {

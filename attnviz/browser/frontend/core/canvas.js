@@ -99,7 +99,11 @@ export function thinLabels(list, step, min, first = [], from = 0, to = list.leng
   return put;
 }
 
+/** The smallest type in px: before a class, where all of it is larger, what is read from the back of a room. */
+export const leastSize = (theme) => (theme.scale > 1 ? 11.25 : 11);
+
 /** Font of a token on an axis: special tokens are monospaced and smaller. */
 export function tokenFont(theme, item, size, bold) {
-  return `${bold ? 600 : 400} ${item.sp ? Math.max(11, size - 2) : size}px ${item.sp ? theme.mono : theme.sans}`;
+  const px = item.sp ? Math.max(leastSize(theme), size - 2) : size;
+  return `${bold ? 600 : 400} ${px}px ${item.sp ? theme.mono : theme.sans}`;
 }

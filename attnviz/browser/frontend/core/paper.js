@@ -1,12 +1,12 @@
-/* paper.js: a page on paper. It is laid out as wide as a sheet, and charts are drawn anew for that; style sheets hide
-   what paper has no use for. */
+/* paper.js: a page on paper. It is laid out as wide as a sheet, and charts are drawn anew for that, in the colours of
+   the light theme; style sheets hide what paper has no use for. */
+import { isDark, onPaper } from "./theme.js";
 
 const [SHEET, NEARLY] = [1032, 860]; // px: how high a sheet of A4 is within its margins, and most of it
 const NO_NEWS = 2000; // ms after which a browser that reports no end of printing is taken to have printed
 const VIEWS = "[data-testid=stBidiComponentIsolated], #attnviz-view";
+const TOLD = ".stBidiComponent > div"; // where Streamlit tells its colours
 const PAINTED = "canvas, .aw"; // in what lays itself out, and takes time for it
-
-const onPaper = () => document.documentElement.classList.contains("av-printing");
 
 /** The views of the page, with how wide they are. @returns {[HTMLElement, number][]} */
 const paintedViews = () =>
@@ -14,9 +14,11 @@ const paintedViews = () =>
     .filter((view) => (view.shadowRoot ?? view).querySelector(PAINTED))
     .map((view) => [/** @type {HTMLElement} */ (view), view.getBoundingClientRect().width]);
 
-/** Lays the page out for paper, or for the screen again; charts listen for it. */
+/** Lays the page out for paper, or for the screen again; pictures listen for it. */
 function layOut(forPaper) {
-  document.documentElement.classList.toggle("av-printing", forPaper);
+  const { classList } = document.documentElement;
+  if (!onPaper()) classList.toggle("av-dark", isDark(document.querySelector(TOLD) ?? document.body));
+  classList.toggle("av-printing", forPaper);
   dispatchEvent(new Event("av-paper"));
 }
 

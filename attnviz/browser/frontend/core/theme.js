@@ -106,11 +106,15 @@ function themeColour(text) {
   return n.length >= 3 ? [n[0], n[1], n[2], n[3] ?? 1] : null;
 }
 
+/** Whether the page is laid out for paper. */
+export const onPaper = () => document.documentElement.classList.contains("av-printing");
+
 /**
  * Whether the page behind the view is dark: Streamlit's variable, else the first opaque background above, else the
- * system.
+ * system. Paper never is.
  */
 export function isDark(root) {
+  if (onPaper()) return false;
   const own = themeColour(getComputedStyle(root).getPropertyValue("--st-background-color"));
   if (own) return luminance(own.slice(0, 3)) < 0.4;
   for (let e = root.parentNode; e; e = e.parentNode || e.host) {
@@ -167,14 +171,20 @@ export function readTheme(root, dark = isDark(root)) {
 export const onColour = (lut, i) => (lut.light[i] ? "#000000" : "#FFFFFF");
 
 /**
- * Asks now and then whether the page behind `root` has turned light or dark, for nothing tells; returns what ends it.
+ * Asks now and then whether the page behind `root` has turned light or dark, for nothing but paper tells; returns what
+ * ends it.
  * @param {HTMLElement} root
  * @param {(theme: any) => void} onChange Gets the new theme.
  */
 export function watchTheme(root, onChange) {
-  const watch = setInterval(() => {
+  const look = () => {
     const dark = isDark(root);
     if (dark !== (root.dataset.theme === "dark")) onChange(readTheme(root, dark));
-  }, 500);
-  return () => clearInterval(watch);
+  };
+  const watch = setInterval(look, 500);
+  addEventListener("av-paper", look);
+  return () => {
+    clearInterval(watch);
+    removeEventListener("av-paper", look);
+  };
 }

@@ -39,6 +39,7 @@ export class LivePage {
     this.text = new TextSide(this, examples);
     this.picture = models.some(({ reads }) => reads === "image") ? new PictureSide(this, digits) : null;
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => readTheme(this.root));
+    addEventListener("av-paper", () => readTheme(this.root));
     addEventListener("hashchange", () => this.arrive());
     addEventListener("pagehide", () => this.write());
     readTheme(this.root);

@@ -8,6 +8,10 @@ const WRITTEN = 36;
 /** Under so many pixels of a cell's width its name is written in the smallest type. */
 const TIGHT = 34;
 const SMALLEST = 11;
+const SMALLEST_LARGE = 11.25; // where type is larger, before a class
+
+/** A figure is no lower than these shares of its height: one with named rows, whose names would touch, and others. */
+const LOWEST = { named: 0.7, other: 0.5 };
 
 /** A size of plotly's is of type or of marks only below these names. */
 const SCALED = {
@@ -51,7 +55,10 @@ export function figureAt(json, width, scale, tallest = 0) {
     cells = layout.meta?.aspect ? (width - l - r) * layout.meta.aspect : CELLS;
   const crowded = layout.meta?.columns && (width - l - r) / layout.meta.columns < WRITTEN * scale;
   if (layout.meta?.names && (width - l - r) / layout.meta.names < TIGHT * scale)
-    for (const { mode, textfont } of data) if (mode === "text") textfont.size = SMALLEST * scale;
-  const height = Math.min(tallest || figure.layout.height * scale, Math.ceil(cells + t + b));
+    for (const { mode, textfont } of data)
+      if (mode === "text") textfont.size = scale * (scale > 1 ? SMALLEST_LARGE : SMALLEST);
+  const own = figure.layout.height * scale,
+    lowest = own * (layout.yaxis?.tickvals ? LOWEST.named : LOWEST.other),
+    height = Math.min(tallest ? Math.max(tallest, lowest) : own, Math.ceil(cells + t + b));
   return { data: crowded ? data.filter(({ mode }) => mode !== "text") : data, layout: { ...layout, width, height } };
 }

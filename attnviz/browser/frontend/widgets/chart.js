@@ -6,7 +6,10 @@
 import { component } from "../core/bridge.js";
 import { download } from "../core/download.js";
 import { library, libraryHere } from "../core/served.js";
+import { onPaper } from "../core/theme.js";
 import { figureAt } from "./chart-figure.js";
+import { roomOnScreen } from "../core/room.js";
+import { forPaper } from "./chart-paper.js";
 import { savePicture } from "./chart-picture.js";
 
 const CHART_CONFIG = { displayModeBar: false, showTips: false };
@@ -68,20 +71,21 @@ async function drawNow(chart) {
 /** How large type is in the place of a chart: larger before a class, and on the whole screen. */
 const typeScale = (element) => Number(getComputedStyle(element).getPropertyValue("--av-scale")) || 1;
 
-/** The height for a chart that has the whole screen; 0 where it has not. */
+/** The height for a chart that has the whole screen, or a place on that of a presentation; else 0. */
 function roomOf({ plot, root }) {
   const screen = plot.closest(":fullscreen");
-  return screen ? innerHeight * 0.94 - (root.offsetHeight - plot.offsetHeight) : 0;
+  return screen ? innerHeight * 0.94 - (root.offsetHeight - plot.offsetHeight) : roomOnScreen(plot);
 }
 
 /** Draws the newest figure as wide as its column, in type as large as the page's. */
 function drawChart(chart, plotly) {
   const width = chart.plot.clientWidth,
     [scale, room] = [typeScale(chart.plot), roomOf(chart)],
-    place = `${width} ${scale} ${room}`;
+    place = `${width} ${scale} ${room} ${onPaper()}`;
   if (chart.gone || !width || (chart.drawn === chart.figure && chart.place === place)) return;
   Object.assign(chart, { drawn: chart.figure, place, plotly });
-  const { data, layout } = figureAt(chart.figure, width, scale, room);
+  const figure = onPaper() ? forPaper(chart.figure) : chart.figure,
+    { data, layout } = figureAt(figure, width, scale, room);
   chart.plot.style.minHeight = `${layout.height}px`;
   chart.work = plotly.react(chart.plot, data, layout, CHART_CONFIG);
   chart.work.then(() => chart.root.dispatchEvent(new Event("av-drawn", { bubbles: true, composed: true })));

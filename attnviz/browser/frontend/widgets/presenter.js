@@ -3,7 +3,7 @@
    class `av-presenting` and the variable `--av-scale` on the document, and marks what is out of the section with
    `data-av-away`. */
 import { fillScreen, presentScale } from "./full-screen.js";
-import { blocksOf, sectionsOf } from "./sections.js";
+import { blocksOf, markAway, sectionsOf } from "./sections.js";
 
 const PRESENTING = "attnviz-presenting";
 const STEP = 0.85; // of the screen's height, that Page down moves within a section
@@ -25,11 +25,9 @@ const nothingHasFocus = () => !document.activeElement || document.activeElement.
 /** Shows the section that is chosen, and hides the others; the number of sections may have changed. */
 function showSection(form) {
   if (form.path !== location.pathname) [form.path, form.index] = [location.pathname, 0];
-  const blocks = blocksOf(mainArea()),
-    sections = sectionsOf(blocks);
+  const sections = sectionsOf(blocksOf(mainArea()));
   form.index = Math.max(0, Math.min(form.index, sections.length - 1));
-  for (const block of blocks)
-    block.toggleAttribute("data-av-away", form.on && !(sections[form.index] ?? []).includes(block));
+  markAway(mainArea(), (block) => !form.on || (sections[form.index]?.includes(block) ?? false));
   form.count = sections.length;
   form.place.textContent = `${form.index + 1} of ${sections.length}`;
   form.button("previous").disabled = form.index === 0;

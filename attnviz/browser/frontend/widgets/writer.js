@@ -6,7 +6,7 @@
 import { component } from "../core/bridge.js";
 import { el } from "../core/dom.js";
 import { percent, shortened } from "../core/format.js";
-import { readTheme, lutIndex, onColour } from "../core/theme.js";
+import { readTheme, lutIndex, onColour, watchTheme } from "../core/theme.js";
 
 /** One Tab stop for a row of buttons; arrows move inside it. */
 function roveButtons(box, back, forth) {
@@ -110,12 +110,11 @@ function paintWriter(writer, data) {
   if (chip) scrollChips(chips, chip);
 }
 
-/** Paints what is new: other data, or the other theme. */
+/** Paints what is new. */
 function update(writer, data) {
-  const text = JSON.stringify(data),
-    paper = getComputedStyle(writer.root).getPropertyValue("--st-background-color");
-  if (writer.text !== text || writer.paper !== paper) paintWriter(writer, data);
-  Object.assign(writer, { text, paper });
+  const text = JSON.stringify(data);
+  if (writer.text !== text) paintWriter(writer, data);
+  Object.assign(writer, { text, data });
 }
 
 export default component(".av-writer", {
@@ -123,6 +122,7 @@ export default component(".av-writer", {
     const writer = {
       root,
       tell,
+      data,
       chips: el("div", {
         class: "av-chips",
         role: "toolbar",
@@ -135,7 +135,9 @@ export default component(".av-writer", {
     roveButtons(writer.chips, "ArrowLeft", "ArrowRight");
     roveButtons(writer.list, "ArrowUp", "ArrowDown");
     update(writer, data);
+    writer.unwatch = watchTheme(root, () => paintWriter(writer, writer.data));
     return writer;
   },
   update,
+  destroy: ({ unwatch }) => unwatch(),
 });
