@@ -174,7 +174,7 @@ def _load_name(name: str, max_bytes: int) -> Model:
             f"There is no folder {name:.100}. The model of that name on the Hugging Face hub is hf:{name:.100}."
         )
     known = ", ".join(info.name for info in catalogue())
-    raise ModelError(f"There is no model {name!r}. Known are {known}, hf:org/name, and folders.")
+    raise ModelError(f"There is no model {name!r:.100}. Known are {known}, hf:org/name, and folders.")
 
 
 def _load_memory(given: nn.Module, tokenizer: Any) -> Model:
