@@ -260,7 +260,7 @@ def test_a_causal_model_says_so() -> None:
     assert "137 of 256" in app.choose(mask="prefix").text[0].value
 
 
-@pytest.mark.parametrize(("model", "n"), [("minilm", 1), ("scratch:gpt", 16)])
+@pytest.mark.parametrize(("model", "n"), [("minilm", 1), pytest.param("scratch:gpt", 16, marks=pytest.mark.nightly)])
 def test_a_prefix_that_is_the_mask_in_question_hides_the_answer_too(model: str, n: int) -> None:
     """Of 1 token it is the causal mask, of 16 in a causal model none."""
     app = opened("masks", model=model, mask="prefix", n=n, revealed=0)
