@@ -18,10 +18,12 @@ visit = visiting("evidence", ready)
 @pytest.mark.nightly
 def test_a_guess_shows_all_measures_and_the_verdict(visit: Open) -> None:
     page = visit("?revealed=0", (390, 844))
-    expect(page.get_by_text("Hidden until", exact=False)).to_have_count(0)
+    veil = page.get_by_text("Hidden until", exact=False)
+    expect(veil).to_have_count(1)  # in the place of the measures' agreement
     assert picture(page, "evidence").locator(".heatmaplayer image").count() == 1  # attention alone
     page.get_by_text("street", exact=True).first.click()
     expect(page.get_by_text("Not quite: you said “street”, it is “animal”", exact=False)).to_be_visible()
+    expect(veil).to_have_count(0)
     expect(sentence(page)).to_contain_text("Spearman’s ρ\u00a0=\u00a00.82")
     expect(picture(page, "evidence").locator(".xtick text")).to_have_text(
         ["attention", "rollout", "flow", "‖αv‖", "gradient", "erasure"]
