@@ -47,22 +47,23 @@ sections = {
 page = st.navigation(sections, position="top", expanded=True)  # on a phone all of it stands in the sidebar
 first_paint.until_loaded(page)
 
-from attnviz.web import callbacks, course, page_end, page_style, server, shell  # noqa: E402  with torch
+from attnviz.web import callbacks, course, line, page_end, page_style, server, shell  # noqa: E402  with torch
 from attnviz.web.glossary import parts as glossary  # noqa: E402
 
-shell.mark_ready()
-server.harden()
-callbacks.guard()
-section = next(name for name, pages_in_it in sections.items() if page in pages_in_it)
-if mark := page_style.section_mark(section, list(sections)):
-    st.html(mark)
-course.go_on()
-shell.restore_link(page.url_path)
-shell.sidebar(page.url_path)
-shell.page_tools(page.url_path, [one.url_path for section in sections.values() for one in section])
-callbacks.say_what_failed()
-server.say_what_was_not_heard()
-shell.guarded(page.run)
-course.foot(page.url_path or "explore")
-glossary.words(page.url_path or "explore")
-page_end.mark_drawn()
+with line.place():  # all of a run: sixty at once, each up to its page, would hold up those who have a place
+    shell.mark_ready()
+    server.harden()
+    callbacks.guard()
+    section = next(name for name, pages_in_it in sections.items() if page in pages_in_it)
+    if mark := page_style.section_mark(section, list(sections)):
+        st.html(mark)
+    course.go_on()
+    shell.restore_link(page.url_path)
+    shell.sidebar(page.url_path)
+    shell.page_tools(page.url_path, [one.url_path for section in sections.values() for one in section])
+    callbacks.say_what_failed()
+    server.say_what_was_not_heard()
+    shell.guarded(page.run)
+    course.foot(page.url_path or "explore")
+    glossary.words(page.url_path or "explore")
+    page_end.mark_drawn()

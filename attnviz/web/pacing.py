@@ -9,7 +9,7 @@ import streamlit as st
 from attnviz.web import line
 
 BREATH = 0.1  # seconds: a browser takes them to draw two figures
-SLICE = 0.005
+SLICE = 0.02
 
 
 def breathe(name: str, shown: object) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from attnviz.inputs.assets import ASSETS
-from attnviz.web import cache, shell
+from attnviz.web import cache, line, shell
 from tests.pages.driver import SENTENCE, Page, header, opened, values, views
 
 MODELS = ["models", "generate", "translate", "vision"]
@@ -34,6 +34,19 @@ def go_to(app: Page, name: str) -> Page:
     app.query_params.clear()
     app.switch_page(f"pages/{name}.py")
     return app.run()
+
+
+def test_all_of_a_run_has_a_place_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty runs that are only on their way to their page would hold up those that have one."""
+    draw, places = shell.sidebar, []
+
+    def sidebar(page: str) -> None:
+        places.append(list(line.LINE._inside))
+        draw(page)
+
+    monkeypatch.setattr(shell, "sidebar", sidebar)
+    opened("lessons")
+    assert [len(inside) for inside in places] == [1] and line.LINE._inside == []
 
 
 @pytest.mark.parametrize("name", PAGES)

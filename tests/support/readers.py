@@ -51,6 +51,7 @@ class Reader:
         self._query = ""
         self._script = ""  # hash of the page that is open
         self._widgets: dict[str, str] = {}  # key → Streamlit's own name of the widget
+        self._kept: set[str] = set()  # hashes of the last run's large messages, which a browser keeps and says so
 
     async def __aenter__(self) -> Reader:
         # in one message there may be a whole view; a tab waits for its server however long that takes
@@ -109,6 +110,7 @@ class Reader:
         ask = BackMsg()
         ask.rerun_script.query_string = self._query
         ask.rerun_script.page_script_hash, ask.rerun_script.page_name = self._script, page
+        ask.rerun_script.cached_message_hashes.extend(sorted(self._kept))
         for key, value in values.items():
             state = ask.rerun_script.widget_states.widgets.add(id=self._widgets[key])
             if value is True:
@@ -117,15 +119,17 @@ class Reader:
                 state.string_value = value
         began = time.perf_counter()
         await self._socket.send(ask.SerializeToString())
-        n_bytes, error = 0, ""
+        n_bytes, error, kept = 0, "", set[str]()
         while True:
             raw = await asyncio.wait_for(self._socket.recv(decode=False), PATIENCE)
             n_bytes += len(raw)
             message = ForwardMsg.FromString(raw)
+            kept |= {message.ref_hash, message.hash if message.metadata.cacheable else ""} - {""}
             error = error or self._hear(message)
             if message.WhichOneof("type") == "script_finished":
                 if message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
                     continue  # as where the page sends itself to another one: the end is still to come
+                self._kept = kept
                 return Answer(time.perf_counter() - began, n_bytes, error)
 
     def _hear(self, message: ForwardMsg) -> str:

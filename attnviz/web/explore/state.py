@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import streamlit as st
 
-from attnviz.analysis import cards_text
+from attnviz.analysis import cards_file, cards_text
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.intervention import Intervention
@@ -86,8 +87,11 @@ def _open(page: str, first: Any, settings: dict[str, str], inputs: shell.Inputs,
 def cards(model: str) -> list[list[str]] | None:
     """What each head is for in a sentence, where that is known over many texts."""
     stored = heads.judged(model)
-    if stored is None:
-        return None
+    return None if stored is None else _said(stored)
+
+
+@lru_cache(maxsize=16)
+def _said(stored: cards_file.Stored) -> list[list[str]]:
     found, where = stored.cards.roles, cards_text.judged_on(len(stored.texts), stored.is_sample)
     return [
         [cards_text.short(found, layer, head, where) for head in range(len(row))]
