@@ -10,6 +10,7 @@ from typing import Any
 
 from attnviz.errors import ModelError
 from attnviz.models.hf_probe import kinds
+from attnviz.models.hf_refusals import INPUTS
 
 KEYS = {"text": "text", "vision": "image", "image": "image", "audio": "sound"}  # a part's name in a config → ours
 NAMES = {"text": "text", "image": "image", "audio": "sound"}  # transformers' word → ours
@@ -33,7 +34,7 @@ def parts(inner: Any) -> dict[str, Any]:
 
 def hinted(error: ModelError, inner: Any) -> ModelError:
     """What a whole model is refused with, and which of its parts may run by themselves."""
-    found = parts(inner)
+    found = {name: part for name, part in parts(inner).items() if part.main_input_name in INPUTS}  # what is given here
     if len(found) < 2 or not str(error).endswith("."):
         return error
     return ModelError(f"{error} A part of it may run: put {' or '.join(f'#{name}' for name in found)} after its name.")
