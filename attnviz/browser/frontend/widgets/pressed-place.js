@@ -36,7 +36,7 @@ function keepSentences(area, node) {
   if (area.scrollTop > NEAR) return;
   for (const one of area.querySelectorAll(SENTENCES))
     if (one.compareDocumentPosition(node) & Node.DOCUMENT_POSITION_FOLLOWING)
-      one.style.minHeight = `${one.offsetHeight}px`;
+      one.style.minHeight = `${one.getBoundingClientRect().height}px`; // not rounded
 }
 
 /** At another width they take other lines. */
