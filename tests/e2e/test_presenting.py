@@ -353,7 +353,8 @@ def test_a_page_that_is_printed_too_soon_says_so(page_of: Open) -> None:
     held: list[Route] = []
     hold = lambda page: page.route("**/*plotly*", lambda route: held.append(route))  # noqa: E731
     page = page_of("softmax?revealed=1", prepare=hold)
-    page.locator(".av-chart-plot").first.wait_for(state="attached")
+    while not held:  # the chart's own JavaScript asks for it
+        page.wait_for_timeout(20)
     page.emulate_media(media="print")
     assert "Printed before all of this page was there" in page.evaluate(UNFINISHED)
     held.pop(0).continue_()

@@ -34,10 +34,12 @@ export function component(selector, { mount, update, destroy = () => {} }) {
     } else {
       const entry = { view: /** @type {View} */ (null), call: given };
       mounted.set(parentElement, entry);
-      entry.view = mount(parentElement.querySelector(selector), data, {
+      const root = /** @type {HTMLElement} */ (parentElement.querySelector(selector));
+      entry.view = mount(root, data, {
         state: (name, value) => entry.call.setStateValue(name, value),
         trigger: (name, value) => entry.call.setTriggerValue(name, value),
       });
+      root.toggleAttribute("data-works", true); // its style sheet hides until then what could be pressed in vain
     }
     return whenGone(parentElement, () => destroy(mounted.get(parentElement).view));
   };

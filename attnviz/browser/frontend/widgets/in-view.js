@@ -10,6 +10,7 @@ function bringIntoView(root) {
     hidden = parseFloat(getComputedStyle(root).scrollMarginTop) || 0; // behind the page's header
   if (top >= hidden && top <= HIGHEST * innerHeight) return;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  dispatchEvent(new Event("av-brought-into-view")); // what was pressed need not stay where it was: see pressed-place.js
   root.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
 }
 

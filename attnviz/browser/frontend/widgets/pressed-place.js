@@ -12,8 +12,8 @@ const LONGEST = 30_000; // ms
 /**
  * What was pressed, and where it stood.
  *
- * @typedef {{node: Element, key: string, top: number, area: HTMLElement, scrolled: number, since: number,
- *   last: number, down: boolean, frame: number}} Held
+ * @typedef {{node: Element, key: string, path: string, top: number, area: HTMLElement, scrolled: number,
+ *   since: number, last: number, down: boolean, frame: number}} Held
  */
 
 /** @type {Held | null} */
@@ -57,6 +57,7 @@ function hold({ target, type }) {
   held = {
     node,
     key: [...node.classList].find((name) => name.startsWith("st-key-")) ?? "",
+    path: location.pathname,
     top: node.getBoundingClientRect().top,
     area,
     scrolled: area.scrollTop,
@@ -80,7 +81,7 @@ function nextFrame() {
   if (!held) return;
   const now = performance.now();
   if (held.down || document.querySelector(RUNNING)) held.last = Math.max(held.last, now + CALM);
-  if (now > held.last || now > held.since + LONGEST) return letGo();
+  if (now > held.last || now > held.since + LONGEST || location.pathname !== held.path) return letGo();
   afterLayout.unobserve(held.area);
   afterLayout.observe(held.area); // reports once
   held.frame = requestAnimationFrame(nextFrame);
@@ -89,6 +90,7 @@ function nextFrame() {
 /** Scrolls by as much as it has moved; not where somebody else has scrolled. */
 function settle() {
   if (!held) return;
+  if (location.pathname !== held.path) return letGo(); // another page begins at its top
   const { area, top, scrolled } = held;
   const end = area.scrollHeight - area.clientHeight;
   const isCut = area.scrollTop < scrolled && area.scrollTop >= end - 1; // the page has become too short
@@ -106,5 +108,6 @@ export function keepPressedInPlace() {
   addEventListener("keydown", hold, true);
   addEventListener("pointerup", () => held && (held.down = false), true);
   addEventListener("pointercancel", letGo, true); // a finger scrolls
+  addEventListener("av-brought-into-view", letGo);
   addEventListener("resize", forgetSentences);
 }
