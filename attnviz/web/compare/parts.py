@@ -58,7 +58,7 @@ def fields(lesson: Lesson[Settings], inputs: shell.Inputs) -> None:
 
 def _change(lesson: Lesson[Settings], settings: Settings, name: str, letter: str, field: str) -> None:
     """What is changed in A's run, or in B's; `field` as in `state.FIELDS`."""
-    what, first, second = st.columns([5, 2, 2], gap="medium")
+    what, first, second = st.columns([5, 1, 1], gap="medium")
     offers = text.changes(state.is_causal(name))
     what.segmented_control(
         f"{letter} runs", state.CHANGES, key=lesson.key(f"change{field}"), format_func=offers.__getitem__, required=True
