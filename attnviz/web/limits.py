@@ -72,8 +72,11 @@ class Limits(BaseSettings):
         description="of these, memory for those of one session (a quarter)",
     )
     max_runs: Count = Field(
-        default_factory=lambda known: max(2, min(8, known.get("memory_bytes", UNKNOWN_MEMORY) // 300_000_000)),
-        description="pages drawn at a time; the others wait in line (one for 300 MB of memory_bytes, 2 to 8)",
+        # more at once are no faster, for they share Python's lock, and hold more memory
+        default_factory=lambda known: max(
+            2, min(8, os.cpu_count() or 2, known.get("memory_bytes", UNKNOWN_MEMORY) // 300_000_000)
+        ),
+        description="pages drawn at a time; the others wait in line (one a core, one for 300 MB of memory; 2 to 8)",
     )
     hub: bool = Field(default=True, description="models by name from the Hugging Face hub")
     hub_token: bool = Field(default=False, description="visitors read what this machine's HF_TOKEN may read")

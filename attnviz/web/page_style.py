@@ -17,7 +17,7 @@ from attnviz.figures.palette import LIGHT
 
 _QUESTIONS = (  # and what hides an answer until the guess
     *("thirds", "leak", "outputs", "sharper", "row", "curves", "shuffled", "branches", "depth", "pairs", "cache"),
-    *("sink", "form", "off", "order", "ink", "hidden", "matters"),
+    *("sink", "form", "dial", "off", "order", "ink", "hidden", "matters"),
 )
 _NAMES: dict[str, tuple[str, ...]] = {
     "lesson-sentence": (

@@ -239,7 +239,7 @@ def test_a_click_on_the_cell_asks_every_head(open_view: Open, trophy: Trace) -> 
 
 def test_the_keyboard_asks_every_head(open_view: Open, trophy: Trace) -> None:
     page = open_view(pack(trophy))
-    page.get_by_label("From the query").focus()
+    page.get_by_label("About the query").focus()
     page.keyboard.type("it")
     page.keyboard.press("Tab")
     page.keyboard.type("trophy")
@@ -250,7 +250,7 @@ def test_two_taps_on_a_phone_ask_every_head(open_view: Open, trophy: Trace) -> N
     page = open_view(pack(trophy), size=(390, 844), has_touch=True, is_mobile=True)
     page.locator(".av-chip", has_text=re.compile("^it$")).tap()
     expect(page.locator(".av-answer")).to_contain_text("Other tokens look at it most in")
-    page.get_by_label("To the key", exact=True).select_option("trophy")
+    page.get_by_label("Looking at the key", exact=True).select_option("trophy")
     linked(page, trophy)
 
 
@@ -280,8 +280,8 @@ def test_the_keyboard_reaches_everything(open_view: Open, message: bytes, trace:
         "Hide special tokens",
         "Save …",
         "it",
-        "From the query",
-        "To the key",
+        "About the query",
+        "Looking at the key",
         "Colour the heads by it",
         *(f"Layer {k // 12}, head {k % 12}" for k in most),
         "Order of the heads",

@@ -63,7 +63,8 @@ def test_opens_on_a_pair_whose_it_looks_elsewhere(page: Page, tired_and_wide: Co
     in_a, in_b, _ = shares(first.a, first.b)
     assert page.sentence == (
         f"“{labels[first.query[0]]}” gives “{labels[first.key[0]]}” {in_a} in A and "
-        f"{in_b} in B, the largest difference. On average {moved} of a token’s attention goes elsewhere."
+        f"{in_b} in B, the largest difference. "
+        f"On average {moved} of a token’s attention goes to other tokens in B than in A."
     )
     a, b = (float(x[IT, ANIMAL]) for x in (tired_and_wide.a, tired_and_wide.b))
     assert a > 0.6 and b < 0.3

@@ -78,8 +78,9 @@ def test_one_sentence_says_whether_the_orders_agree(page: Page, minilm: Evidence
     token = max(minilm.own, key=lambda i: abs(float(minilm.values["erasure"][i])))
     label = load("minilm").encode(SENTENCE).labels[token]
     assert minilm.erased is not None
-    moved = f"from {number(minilm.erased.before)} to {number(float(minilm.erased.after[token]))}"
-    changed = f"changes MiniLM’s embedding of the text most, {moved} along its own direction"
+    before, after = number(minilm.erased.before), number(float(minilm.erased.after[token]))
+    reaches = f"along its own direction it then reaches {after}, not {before}"
+    changed = f"changes MiniLM’s embedding of the text most: {reaches}"
     assert f"erasing “{label}” {changed}" in page.sentence
 
 

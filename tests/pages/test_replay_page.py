@@ -17,7 +17,7 @@ from attnviz.training.tasks import Induction
 from attnviz.training.tasks.sequences import Scores, scores
 from attnviz.web.replay import state
 from attnviz.web.replay.text import EVENLY, LATE, LOST, SAME
-from tests.pages.driver import Page, chart_titles, charts, opened, views
+from tests.pages.driver import Page, chart_titles, charts, opened, values, views
 from tests.support.models import loaded
 
 
@@ -46,6 +46,14 @@ def test_no_button_tells_when_the_head_forms_before_the_guess(app: Page) -> None
     when = "Just before it forms"
     assert when in [one.label for one in app.button]
     assert when not in [one.label for one in opened("replay", revealed=0).button]
+
+
+def test_the_dial_that_shows_how_it_forms_comes_with_the_guess() -> None:
+    app = opened("replay", revealed=0)
+    assert not values(app, "attnviz_dial")
+    answered(app, "form", EVENLY)
+    (dial,) = values(app, "attnviz_dial")
+    assert any(label == "the head forms" for _, label in dial["marks"])
 
 
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.7, 1.0])
@@ -135,11 +143,11 @@ def test_curves_and_title_are_those_of_the_model_that_is_shown(app: Page, past: 
     assert lines["y", "second time"]["y"] == pytest.approx([one.again for one in found])
     assert lines["y", "first time"]["y"] == pytest.approx([one.first for one in found])
     on = [measured(past, at) for at in range(len(past.steps))]
-    for axis, name, values in (
+    for axis, name, numbers in (
         ("y", "second time, the head on", [one.again for one in on]),
         ("y2", "layer 1, head 3, the other on", [float(one.induction[induction]) for one in on]),
     ):
-        assert lines[axis, name]["y"] == pytest.approx(values) and lines[axis, name]["opacity"] < 1
+        assert lines[axis, name]["y"] == pytest.approx(numbers) and lines[axis, name]["opacity"] < 1
     assert f"it reaches {percent(max(of_head))} at most, not" in chart_titles(app)[0]
 
 

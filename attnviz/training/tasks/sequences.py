@@ -130,8 +130,8 @@ class Induction(Task):
     name = "induction"
     title = "Induction: what came after this last time?"
     explains = (
-        "Random tokens repeat. To predict the second time, one head has to mark each token with the one before it, and "
-        "another to look for the token after the last place where the present one stood: an induction head."
+        "Random tokens repeat. To predict the second time, one head has to note at each token which one stood before "
+        "it. Another one, an induction head, then looks for the token that followed the present one last time."
     )
     kind = "decoder"
     metric = "induction"

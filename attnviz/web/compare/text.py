@@ -65,7 +65,8 @@ def main(shown: Shown) -> str:
         return f"{start}A and B look alike: {told}{_why(shown)}"
     first = shown.changes[0]
     in_a, in_b, _ = shares(first.a, first.b)
-    elsewhere = f"On average {percent(float(shown.found.moved.mean()))} of a token’s attention goes elsewhere."
+    moved = percent(float(shown.found.moved.mean()))
+    elsewhere = f"On average {moved} of a token’s attention goes to other tokens in B than in A."
     return (
         f"{start}“{_label(shown, first.query[0])}” gives “{_label(shown, first.key[0])}” {in_a} in A and "
         f"{in_b} in B, the largest difference. {elsewhere}"

@@ -90,11 +90,11 @@ def verdict(shown: Shown) -> str:
             f"Erasing any one of the text’s own tokens changes {what} by nothing that shows: it stays "
             f"{number(made.before)}. Attention gives most to {token(shown, seen)}."
         )
-    moved = f"from {number(made.before)} to {number(float(made.after[cause]))}"
+    before, after = number(made.before), number(float(made.after[cause]))
     most = "the same one" if cause == seen else token(shown, seen)
-    changed = f"the logit of {asked(shown)} most, {moved}"
+    changed = f"the logit of {asked(shown)} most, from {before} to {after}"
     if shown.prediction.kind == "embedding":
-        changed = f"{asked(shown)} most, {moved} along its own direction"
+        changed = f"{asked(shown)} most: along its own direction it then reaches {after}, not {before}"
     return (
         f"Of the text’s own tokens, erasing {token(shown, cause)} changes {changed}. "
         f"Attention gives most to {most}. {orders(shown)}"

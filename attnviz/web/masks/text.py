@@ -59,7 +59,7 @@ def rule(kind: str, n: int, causal: bool, own: str = "As trained") -> str:
         "block": f"In blocks of {n} each token sees those in its own block{past}",
         "strided": f"In a strided mask each token sees its neighbours, and {every} from it{past}",
         "prefix": f"Under a prefix mask all tokens see the first {tokens}, and their own past",
-        "painted": "Under the mask that you painted, the tokens see what it leaves",
+        "painted": "Under the painted mask each token sees what is not painted over",
     }[kind]
 
 
@@ -259,11 +259,11 @@ def padding(padding: Padding) -> str:
     if padding.alone.config.kind == "decoder" and taken == 0:
         middle = "[PAD] comes after the text, so the causal mask hides it already, with or without a padding mask."
     worst = max(masked)
-    alike = "identical to those without padding"
+    alike = "each output is exactly what it is without padding"
     if worst > 0:
-        alike = f"those without padding, to within {_size(worst)} of their norm"
+        alike = f"each output is what it is without padding, to within {_size(worst)} of its norm"
     return (
-        f"{start} {middle} With the mask, the columns of [PAD] hold {percent(hidden)}, and the outputs are {alike}. "
+        f"{start} {middle} With the mask [PAD] gets {percent(hidden)}, and {alike}. "
         "The rows of [PAD] still look at the text, but nobody reads their outputs."
     )
 

@@ -17,7 +17,7 @@ from attnviz.web.replay import curves as over_steps
 from attnviz.web.replay import state, text
 from attnviz.web.replay.state import Moment, Settings
 
-CURVES, BELOW, SWITCH = 556, 244, 156  # px; below the curves their data's link and a sentence
+DIAL, CURVES, BELOW, SWITCH = 78, 556, 244, 156  # px; below the curves their data's link and a sentence
 FORMULA = (
     r"\begin{aligned}&\text{on the word that followed last time}\\&\qquad=\frac1P\sum_{i=P+1}^{2P}A_{i,\,i-P+1}\\"
     r"&\text{on the previous word}\\&\qquad=\frac1{2P-1}\sum_{i=2}^{2P}A_{i,\,i-1}\end{aligned}"
@@ -43,16 +43,20 @@ def course(lesson: Lesson[Settings], now: Moment) -> None:
 
 
 def steps(lesson: Lesson[Settings], now: Moment) -> None:
-    """The dial over the training."""
-    dial(
-        f"Training step (the nearest of {len(now.replay.steps)} checkpoints)",
-        now.replay.steps,
-        key=lesson.key("step"),
-        format_func="{:,}".format,
-        marks=text.marks(now.replay, lesson.revealed("form")),
-        play=True,
-        to_scale=True,
-    )
+    """The dial over the training. It comes with the guess: who turns it sees how the head forms."""
+    with lesson.room("dial", DIAL, {719: 90}):
+        if not lesson.revealed("form"):
+            lesson.veil("dial")
+            return
+        dial(
+            f"Training step (the nearest of {len(now.replay.steps)} checkpoints)",
+            now.replay.steps,
+            key=lesson.key("step"),
+            format_func="{:,}".format,
+            marks=text.marks(now.replay),
+            play=True,
+            to_scale=True,
+        )
 
 
 def pictures(lesson: Lesson[Settings], now: Moment) -> None:

@@ -140,8 +140,7 @@ def title(replay: Replay, without: Sequence[Scores] | None) -> str:
     return f"It forms fastest from step {replay.steps[at]:,} to {replay.steps[at + 1]:,}: {before} become {after}"
 
 
-def marks(replay: Replay, revealed: bool) -> dict[int, str]:
-    """Words under the dial; where the head forms only once that is `revealed`."""
-    forms = {replay.steps[replay.forming]: "the head forms"} if revealed else {}
+def marks(replay: Replay) -> dict[int, str]:
+    """Words under the dial."""
     first, last = replay.steps[0], replay.steps[-1]
-    return {first: f"{first:,}", **forms, last: f"{last:,} steps"}
+    return {first: f"{first:,}", replay.steps[replay.forming]: "the head forms", last: f"{last:,} steps"}

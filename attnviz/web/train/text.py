@@ -123,7 +123,7 @@ def progress(run: Run) -> str:
     """Under the bar: how fast, and how long still."""
     parts = [f"{run.done:,} of {run.config.steps:,} steps"]
     if run.status == "paused":
-        parts.append("paused, with its place in line kept")
+        parts.append("paused; its place in line is kept")
     left = run.seconds_left
     if run.active and left is not None:
         parts.append(f"{minutes(left)} left")

@@ -24,15 +24,15 @@ export class AskBar {
   /** @returns {HTMLElement} */
   build() {
     const list = (label) => el("select", { "aria-label": label, onchange: () => this.choose() });
-    this.from = list("From the query");
-    this.to = list("To the key");
+    this.from = list("About the query");
+    this.to = list("Looking at the key");
     const get = () => this.store.state.tint === "asked";
     const set = (/** @type {boolean} */ on) => this.store.change({ tint: on ? "asked" : "weights" });
     this.colour = toggle("Colour the heads by it", { get, set });
     this.answer = el("p", { class: "av-answer", "aria-live": "polite" });
     const row = el("div", { class: "av-ask-row" });
     row.append(el("b", {}, "Ask every head"));
-    row.append(el("label", {}, "from ", this.from), el("label", {}, "to ", this.to), this.colour.node);
+    row.append(el("label", {}, "about ", this.from), el("label", {}, "looking at ", this.to), this.colour.node);
     this.listed = null;
     this.card = el("span");
     const link = (about, label) =>
