@@ -3,7 +3,8 @@
 from tests.support.node import run_node
 
 LIFE = """
-const log = [], root = {}, parent = {isConnected: true, querySelector: (selector) => (log.push(selector), root)};
+const log = [], root = {toggleAttribute: (name, on) => log.push([name, on])};
+const parent = {isConnected: true, querySelector: (selector) => (log.push(selector), root)};
 const call = bridge.component(".view", {
   mount: (where, data, tell) => (log.push(["mount", where === root, data]), {tell}),
   update: (view, data) => log.push(["update", data, Boolean(view.tell)]),
@@ -20,7 +21,11 @@ const last = call({data: 2, parentElement: parent, ...told(2)});
 
 
 def test_a_component_is_mounted_once_and_then_updated() -> None:
-    assert run_node(LIFE + "give(log);") == [".view", ["mount", True, 1], ["update", 2, True]]
+    assert run_node(LIFE + "give(log);") == [
+        *(".view", ["mount", True, 1]),
+        ["data-works", True],  # from now on what it offers is seen
+        ["update", 2, True],
+    ]
 
 
 def test_it_is_destroyed_only_once_it_has_left_the_page() -> None:
@@ -31,7 +36,7 @@ def test_it_is_destroyed_only_once_it_has_left_the_page() -> None:
 
 def test_reports_go_through_the_newest_call() -> None:
     script = """
-    const log = [], parent = {isConnected: true, querySelector: () => ({})};
+    const log = [], parent = {isConnected: true, querySelector: () => ({toggleAttribute() {}})};
     let tell;
     const call = bridge.component(".view", {mount: (_, __, given) => (tell = given), update: () => {}});
     for (const n of [1, 2])
