@@ -3,6 +3,7 @@
 const AREA = "[data-testid=stMain]";
 const LIST = "[role=listbox]";
 const SENTENCES = "[class*=st-key-lesson-sentence]";
+const OWN_PICTURES = "canvas, .aw-root"; // pressed, they answer by themselves, at once
 const NEAR = 200; // px from the page's top, where it may not be possible to scroll back far enough
 const RUNNING = '[data-testid=stApp][data-test-script-state="running"]';
 const ANSWERS = 3000; // ms in which the page begins to answer a press
@@ -34,9 +35,11 @@ function nodeOf({ node, key, area }) {
 /** Sentences above do not get shorter: at the page's top nothing could be scrolled to make up for it. */
 function keepSentences(area, node) {
   if (area.scrollTop > NEAR) return;
-  for (const one of area.querySelectorAll(SENTENCES))
-    if (one.compareDocumentPosition(node) & Node.DOCUMENT_POSITION_FOLLOWING)
-      one.style.minHeight = `${one.getBoundingClientRect().height}px`; // not rounded
+  const above = [...area.querySelectorAll(SENTENCES)].filter(
+    (one) => one.compareDocumentPosition(node) & Node.DOCUMENT_POSITION_FOLLOWING,
+  );
+  const heights = above.map((one) => one.getBoundingClientRect().height); // all before any is set: one layout
+  above.forEach((one, i) => (one.style.minHeight = `${heights[i]}px`));
 }
 
 /** At another width they take other lines. */
@@ -48,7 +51,7 @@ function forgetSentences() {
 function hold({ target, type }) {
   letGo();
   const area = /** @type {HTMLElement | null} */ (document.querySelector(AREA));
-  if (!area || !(target instanceof Element)) return;
+  if (!area || !(target instanceof Element) || target.shadowRoot?.querySelector(OWN_PICTURES)) return;
   if (!target.closest(LIST)) opener = target.closest(`${AREA} .stElementContainer`);
   const node = opener;
   if (!node?.isConnected) return;
