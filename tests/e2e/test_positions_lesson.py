@@ -81,7 +81,7 @@ def test_a_guess_uncovers_the_bars(open_app: Open) -> None:
     page.get_by_text("It stays the same", exact=True).click()
     expect(question).to_contain_text("✓ Right. Attention is a weighted sum")
     assert question.bounding_box() == before  # the verdict has its room: nothing below jumps
-    expect(sentence(page, "main")).to_contain_text("Without positions the model cannot tell.")
+    expect(sentence(page, "main")).to_contain_text("Without positions it cannot tell.")
     expect(picture(page, "positions-shuffle").locator(".js-plotly-plot")).to_be_visible()
     expect(picture(page, "positions-shuffle-others").locator(".js-plotly-plot")).to_be_visible()
     assert below.evaluate("element => element.getBoundingClientRect().top") == pytest.approx(stood, abs=8)

@@ -96,7 +96,7 @@ def test_in_float64_the_rest_is_seen_to_be_rounding() -> None:
 @pytest.mark.parametrize(("answer", "verdict"), [(GUESSES[0], "✓ Right."), (GUESSES[2], "Not quite: you said")])
 def test_a_guess_is_answered_with_the_numbers(answer: str, verdict: str) -> None:
     app = opened("positions", revealed=0)
-    assert len(charts(app)) == 6 and "Without positions the model cannot tell" not in app.prose
+    assert len(charts(app)) == 6 and "Without positions it cannot tell" not in app.prose
     (quiz,) = (one for one in app.get("button_group") if "positions.quiz.shuffled" in one.proto.id)
     quiz.set_value(answer).run()
     (reply,) = [text.value for text in app.text if text.value.startswith(verdict)]
@@ -104,7 +104,7 @@ def test_a_guess_is_answered_with_the_numbers(answer: str, verdict: str) -> None
     none = word_order.shuffle_test(MINILM.transformer, IDS, drawn, "none")
     assert "finds the same tokens, gives them the same weights" in reply
     assert f"(largest difference {scientific(none.largest)}: rounding)" in reply
-    assert len(charts(app)) == 8 and "Without positions the model cannot tell" in app.prose and app.link == {}
+    assert len(charts(app)) == 8 and "Without positions it cannot tell" in app.prose and app.link == {}
 
 
 def test_a_causal_model_is_asked_with_its_own_reason() -> None:

@@ -57,8 +57,8 @@ def order(rows: Mapping[str, word_order.Shuffled], title: str, native: str, exac
             f"{scientific(rows['unmasked'].largest)} ({rounding}). {with_native}"
         )
     return (
-        "Without positions the model cannot tell. Shuffle the words, and each keeps its output wherever it "
-        f"moves: the largest difference is {scientific(rows['none'].largest)} ({rounding}). {with_native}"
+        "Without positions it cannot tell. Shuffle the words, and each word keeps its output wherever it moves: the "
+        f"largest difference is {scientific(rows['none'].largest)} ({rounding}). {with_native}"
     )
 
 
