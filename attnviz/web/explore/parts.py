@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -16,9 +16,6 @@ from attnviz.web.components import attention_view, start_view
 from attnviz.web.components.chart import Table, chart
 from attnviz.web.explore import state, text
 from attnviz.web.lesson import LONGEST
-
-if TYPE_CHECKING:
-    pass
 
 
 def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
