@@ -21,7 +21,8 @@ from attnviz.formatting import memory_size
 
 PREFIX = "ATTNVIZ_"
 CONFIG = f"{PREFIX}CONFIG"  # names the file
-CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # version 2, version 1
+OWN_GROUPS = Path("/proc/self/cgroup")  # control groups of this process: a line for each hierarchy
+GROUPS = Path("/sys/fs/cgroup")
 PROCESS_BYTES = 490_000_000  # of a server after one reader on all pages, less its models and results
 UNKNOWN_MEMORY = 4_000_000_000  # of a machine that does not say
 
@@ -29,12 +30,29 @@ Count = Annotated[int, Field(ge=1)]
 Number = Annotated[int, Field(ge=0)]  # 0 switches it off
 
 
+def _group_limits() -> set[Path]:
+    """The files that may limit the memory of this process: of its control group, and of each that this one lies in.
+
+    A container sees its own group as the outermost; a service of systemd is a group within the machine's.
+    """
+    files = {GROUPS / "memory.max", GROUPS / "memory" / "memory.limit_in_bytes"}  # version 2, version 1
+    lines = OWN_GROUPS.read_text("utf-8").splitlines() if OWN_GROUPS.is_file() else []
+    for line in lines:  # number:controllers:path
+        _, controllers, group = line.split(":", 2)
+        names = Path(group.lstrip("/"))
+        if not controllers:
+            files |= {GROUPS / one / "memory.max" for one in (names, *names.parents)}
+        elif "memory" in controllers.split(","):
+            files |= {GROUPS / "memory" / one / "memory.limit_in_bytes" for one in (names, *names.parents)}
+    return files
+
+
 def machine_memory() -> int:
-    """Bytes that this process may take: the container's limit, or else the machine's memory."""
+    """Bytes that this process may take: the limit of its container or service, or else the machine's memory."""
     known = []
-    for path in CGROUPS:
+    for path in _group_limits():
         try:
-            known.append(int(Path(path).read_text("ascii")))
+            known.append(int(path.read_text("ascii")))
         except (OSError, ValueError):  # no such group, or "max"
             continue
     if sys.platform != "win32":
@@ -53,7 +71,8 @@ class Limits(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     memory_bytes: Count = Field(
-        default_factory=machine_memory, description="memory for the server (the container's limit, or the machine's)"
+        default_factory=machine_memory,
+        description="memory for the server (the limit of its container or service, or the machine's)",
     )
     store_bytes: Number = Field(
         default_factory=_part(14, 50_000_000, 200_000_000),

@@ -82,13 +82,31 @@ def test_what_does_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "has 572\N{NARROW NO-BREAK SPACE}MiB: lower models_bytes" in limits.too_much(limits.read())
 
 
-def test_the_memory_is_the_container_s_where_it_has_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    group = tmp_path / "memory.max"
-    monkeypatch.setattr(limits, "CGROUPS", (str(group),))
-    whole = limits.machine_memory()
-    group.write_text("max\n")
+@pytest.mark.parametrize(
+    ("own", "file"),
+    [
+        ("0::/\n", "memory.max"),  # a container
+        ("0::/system.slice/attnviz.service\n", "system.slice/attnviz.service/memory.max"),  # MemoryMax of systemd
+        ("0::/school.slice/attnviz.service\n", "school.slice/memory.max"),  # of the group that it lies in
+        ("0::/../x\n1:name=systemd:/a\n", "memory.max"),
+        ("4:memory:/\n3:cpu:/a\n", "memory/memory.limit_in_bytes"),
+        ("4:cpu,memory:/system.slice/attnviz.service\n", "memory/system.slice/attnviz.service/memory.limit_in_bytes"),
+        ("4:memory:/docker/1a2b\n0::/\n", "memory/memory.limit_in_bytes"),  # the path is the host's
+        ("", "memory.max"),
+    ],
+)
+def test_the_memory_is_that_of_the_control_group_where_it_has_a_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str, file: str
+) -> None:
+    monkeypatch.setattr(limits, "GROUPS", tmp_path)
+    monkeypatch.setattr(limits, "OWN_GROUPS", tmp_path / "own")
+    whole = limits.machine_memory()  # without /proc
+    (tmp_path / "own").write_text(own)
+    limit = tmp_path / file
+    limit.parent.mkdir(parents=True, exist_ok=True)
+    limit.write_text("max\n")
     assert limits.machine_memory() == whole
-    group.write_text("123456789\n")
+    limit.write_text("123456789\n")
     assert limits.machine_memory() == 123_456_789
 
 
