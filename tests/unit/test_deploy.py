@@ -47,10 +47,26 @@ def test_kubernetes_runs_it_without_rights_and_asks_for_its_health() -> None:
     (container,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] and container["securityContext"]["readOnlyRootFilesystem"]
     assert container["readinessProbe"]["httpGet"]["path"] == "/healthz"
-    variables = {one["name"] for one in container["env"]}
+    variables = {one["name"] for one in container["env"] if one["name"].startswith("ATTNVIZ_")}
     assert [
         name for name in variables if f"| `{name}` |" not in (ROOT / "docs" / "hosting.md").read_text("utf-8")
     ] == []
+
+
+def test_kubernetes_says_the_same_as_nginx() -> None:
+    deployment, _, ingress = yaml.safe_load_all((DEPLOY / "kubernetes" / "attnviz.yaml").read_text("utf-8"))
+    site = (DEPLOY / "nginx" / "attnviz.conf").read_text("utf-8")
+    set_to = {name.rsplit("/", 1)[1]: value for name, value in ingress["metadata"]["annotations"].items()}
+    per_second, burst = int(set_to["limit-rps"]), int(set_to["limit-rps"]) * int(set_to["limit-burst-multiplier"])
+    assert f"rate={per_second}r/s" in site and f"burst={burst} nodelay" in site
+    assert f"limit_conn connections {set_to['limit-connections']};" in site
+    assert f"client_max_body_size {set_to['proxy-body-size']};" in site
+    (secured,) = ingress["spec"]["tls"]
+    assert secured["hosts"] == [one["host"] for one in ingress["spec"]["rules"]]
+    assert deployment["spec"]["replicas"] > 1
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (secret,) = [one for one in container["env"] if one["name"] == "STREAMLIT_SERVER_COOKIE_SECRET"]
+    assert secret["valueFrom"]["secretKeyRef"] == {"name": "attnviz", "key": "cookie-secret"}  # not in the file
 
 
 @pytest.mark.parametrize("part", ["community-cloud", "container", "nginx", "kubernetes", "systemd"])
