@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.support import chromium
 
@@ -90,14 +90,6 @@ def replicas(tmp_path: Path) -> Iterator[Replicas]:
             process.wait(20)
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = chromium.launch(playwright)
-        yield started
-        started.close()
-
-
 def text(page: Page) -> str:
     return page.locator("[data-testid=stSidebar] textarea").first.input_value()
 
@@ -130,3 +122,5 @@ def test_a_replica_is_killed_and_nobody_loses_the_view(replicas: Replicas, brows
         page.reload()
         now = view(page)
         assert text(page) == f"Reader {number} types" and now.split(":")[0] == before[number][0].split(":")[0]
+    for page in pages:
+        page.context.close()

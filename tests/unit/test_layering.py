@@ -192,3 +192,10 @@ def test_modules_and_pages_stay_as_short_as_contributing_says():
     most |= dict.fromkeys((ROOT / "pages").glob("*.py"), 60)
     lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in most}
     assert {str(file.relative_to(ROOT)): lengths[file] for file in most if lengths[file] > most[file]} == {}
+
+
+def test_no_test_starts_a_browser_of_its_own():
+    """Playwright allows one loop in a process: another one is an error wherever the fixture `browser` came first."""
+    files = [path for path in (ROOT / "tests").rglob("*.py") if (ROOT / "tests" / "benchmarks") not in path.parents]
+    begun = [str(path.relative_to(ROOT)) for path in files if f"{'sync_playwright'}()" in path.read_text("utf-8")]
+    assert begun == ["tests/conftest.py"]
