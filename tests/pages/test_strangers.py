@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 from attnviz.browser.view_state import ViewState
 from attnviz.errors import ModelError
 from attnviz.models.catalogue import BUNDLED, load_archive
 from attnviz.web import cache, shell
 from attnviz.web.components.chart import csv_text
+from attnviz.web.sent_file import GONE
 from attnviz.web.translate import state as translate
 from tests.pages.driver import Page, opened
 
@@ -98,6 +100,24 @@ def test_whatever_goes_wrong_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
         st.set_option("client.showErrorDetails", "full")
     assert refused(app) == [shell.TROUBLE] and not app.exception
     assert "secret" not in str(list(app))
+
+
+@pytest.mark.parametrize(
+    ("page", "settings", "says"),
+    [
+        ("models", {}, GONE),
+        ("train", {"task": "language"}, GONE),
+        ("vision", {"source": "upload"}, "Choose a PNG or JPEG file."),
+    ],
+)
+def test_a_file_that_another_replica_had_is_missed_in_a_sentence(
+    page: str, settings: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser goes on at this server with the name of a file that it sent to one that died; or it forges one."""
+    app = opened(page, **settings)
+    monkeypatch.setattr(MemoryUploadedFileManager, "get_files", lambda *_, **__: [])
+    app.get("file_uploader")[0].upload("a.zip", b"x", "application/zip").run()
+    assert not app.exception and says in app.prose
 
 
 def test_the_server_shows_no_details_of_errors() -> None:

@@ -20,6 +20,7 @@ from attnviz.web.jobs import model_downloads
 from attnviz.web.jobs.model_downloads import Download
 from attnviz.web.lesson import Lesson
 from attnviz.web.models import text
+from attnviz.web.sent_file import GONE, gone, sent_file
 
 TABLE = "models-table"  # the component's key
 FIRST = "minilm"
@@ -177,8 +178,8 @@ def upload_key() -> str:
 def take_file(lesson: Lesson[Settings]) -> None:
     """An uploaded archive becomes a model of this session, and its bytes are forgotten; or keeps why not."""
     memory = st.session_state
-    file = memory[upload_key()]
-    memory[REFUSED] = ""
+    file = sent_file(upload_key())
+    memory[REFUSED] = GONE if gone(upload_key()) else ""
     if file is None:
         return
     if (before := model_downloads.mine()) is not None and not before.active:

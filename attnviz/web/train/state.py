@@ -21,6 +21,7 @@ from attnviz.web.jobs import priority, training_limits, training_runs
 from attnviz.web.jobs.training_limits import reads_text
 from attnviz.web.jobs.training_runs import Run
 from attnviz.web.lesson import Lesson
+from attnviz.web.sent_file import GONE, gone, sent_file
 from attnviz.web.train import heads
 from attnviz.web.train.corpus import RHYME, decoded, vocabulary
 
@@ -149,9 +150,10 @@ def take_text(lesson: Lesson[Settings]) -> None:
 
 def take_file(lesson: Lesson[Settings]) -> None:
     """What was uploaded, if it is text; what was there before stays if it is not."""
-    file = st.session_state[FILE]
+    file = sent_file(FILE)
     if file is None:  # taken away again: the field counts
         take_text(lesson)
+        st.session_state[REFUSED] = GONE if gone(FILE) else ""
         return
     try:
         corpus = decoded(file.name, file.getvalue())

@@ -30,6 +30,7 @@ from attnviz.web.components.patch_view import ROLLOUT, Look
 from attnviz.web.jobs import model_downloads
 from attnviz.web.jobs.model_downloads import Download
 from attnviz.web.lesson import Lesson
+from attnviz.web.sent_file import sent_file
 from attnviz.web.temperatures import TEMPERATURES
 
 VIEW = "vision-patches"
@@ -220,7 +221,7 @@ def take_upload(key: str) -> Callable[[], None]:
     """For the file uploader's `on_change`: keeps the file for when Streamlit forgets its widgets."""
 
     def take() -> None:
-        file = st.session_state.get(key)
+        file = sent_file(key)
         st.session_state[FILE] = None if file is None else file.getvalue()
 
     return take
