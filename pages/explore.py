@@ -15,8 +15,8 @@ def explore() -> None:
     state.open_lesson()
     shown = state.run(inputs)
     start = st.container(key="explore-start")  # read before the view, drawn after it
+    parts.not_read(shown.run)
     parts.every_head(inputs, shown)
-    parts.left_out(shown.run)
     parts.downstream(inputs, shown)
     parts.behind()
     with start:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNKNOWN = frozenset({"[UNK]", "<unk>"})  # tokens that stand for whatever a vocabulary lacks
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -36,6 +38,16 @@ class Encoding:
                 first, last = spans.get(word, (start, end))
                 spans[word] = (min(first, start), max(last, end))
         return tuple(self.text[start:end] for _, (start, end) in sorted(spans.items()))
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What of the text the vocabulary has no token for, each once: it is read as one token for all of it."""
+        pieces = (
+            self.text[start:end]
+            for token, (start, end) in zip(self.tokens, self.offsets, strict=True)
+            if token in UNKNOWN
+        )
+        return tuple(dict.fromkeys(piece for piece in pieces if piece))
 
     @property
     def continues(self) -> tuple[bool, ...]:

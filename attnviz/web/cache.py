@@ -65,6 +65,7 @@ class Run:
     n_tokens: int
     cut: int  # tokens left out, because the model reads no more
     max_len: int
+    unknown: tuple[str, ...]  # what of the text the vocabulary has no token for
     labels: tuple[str, ...]
     n_layers: int
     n_heads: int
@@ -236,6 +237,7 @@ def run(name: str, text: str, change: Intervention | None) -> Run:
         n_tokens=len(encoding),
         cut=encoding.cut,
         max_len=config.max_len,
+        unknown=encoding.unknown,
         labels=encoding.labels,
         n_layers=config.n_layers,
         n_heads=config.n_heads,

@@ -129,9 +129,24 @@ def test_a_text_longer_than_the_model_says_how_much_was_cut(app: Page) -> None:
     assert not app.exception
     cut = loaded("minilm").encode(text).cut
     assert cut == 190
-    assert any("702 tokens" in c.value and "last 190 were left out" in c.value for c in app.caption)
+    assert any("702 tokens" in c.value and "last 190 were left out" in c.value for c in app.text)
     assert app.text_area(key="text").value == text  # nothing typed is lost
     assert len(header(packed(app))["tokens"]["labels"]) == 512
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("I like 😀.", "“😀”: it reads [UNK] in its place."),
+        ("😀 🎉 😀", "“😀” and “🎉”: it reads [UNK] in the place of each."),
+        ("😀 🎉 🐙 🦊", "“😀”, “🎉”, “🐙” and 1 more: it reads [UNK] in the place of each."),
+        ("[UNK] is a token.", ""),
+    ],
+)
+def test_what_the_vocabulary_lacks_is_said_above_the_picture(app: Page, text: str, said: str) -> None:
+    app.text_area(key="text").set_value(text).run()
+    spoken = [sentence.value for sentence in app.text if "no token for " in sentence.value]
+    assert [sentence.partition("no token for ")[2] for sentence in spoken] == [said] * bool(said)
 
 
 def test_the_size_of_a_huge_text_is_said(app: Page) -> None:

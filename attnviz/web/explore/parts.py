@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from attnviz import figures
 from attnviz.nn import attention, reference
+from attnviz.nn.encoding import UNKNOWN
 from attnviz.web import cache, course, shell
 from attnviz.web.components import attention_view, start_view
 from attnviz.web.components.chart import Table, chart
@@ -58,10 +59,12 @@ def start(shown: state.Shown) -> None:
     )
 
 
-def left_out(run: cache.Run) -> None:
-    """What of the text the model did not read."""
+def not_read(run: cache.Run) -> None:
+    """What of the text the model did not read, or not as it stands there."""
     if run.cut:
-        st.caption(text.left_out(run.n_tokens, run.cut, run.max_len))
+        st.text(text.left_out(run.n_tokens, run.cut, run.max_len))
+    if run.unknown:
+        st.text(text.unknown(run.unknown, next(label for label in run.labels if label in UNKNOWN)))
 
 
 def downstream(inputs: shell.Inputs, shown: state.Shown) -> None:

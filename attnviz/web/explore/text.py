@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attnviz.browser.intervention_text import intervention_text
-from attnviz.formatting import percent
+from attnviz.formatting import listed, percent
 from attnviz.nn.intervention import Intervention
 from attnviz.web.settings_text import shortened
 
+MOST_NAMED = 3  # pieces of a text that a sentence names
 CAVEAT = "Attention shows where a head looks, not why the model answers as it does."
 
 
@@ -18,6 +19,15 @@ def left_out(n_tokens: int, cut: int, max_len: int) -> str:
         f"The text has {n_tokens + cut:,} tokens; the model reads {max_len:,}. "
         f"The last {cut:,} were left out; the sidebar keeps your whole text."
     )
+
+
+def unknown(pieces: Sequence[str], token: str) -> str:
+    """That a model's vocabulary lacks something that stands in the text, so that it reads `token` there."""
+    named = [f"“{shortened(piece)}”" for piece in pieces[:MOST_NAMED]]
+    if more := len(pieces) - len(named):
+        named.append(f"{more:,} more")
+    where = "in its place" if len(pieces) == 1 else "in the place of each"
+    return f"The model’s vocabulary has no token for {listed(named)}: it reads {token} {where}."
 
 
 def downstream(moved: Sequence[float], labels: Sequence[str], token: int | None) -> str:

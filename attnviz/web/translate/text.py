@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from attnviz.formatting import percent
 from attnviz.generation.beam_search import Beam
+from attnviz.nn.encoding import UNKNOWN
 from attnviz.web.translate.answer import ALIGNING, Answer
 
 STACKS = {
@@ -17,7 +18,6 @@ STACKS = {
 MONOTONE, REORDERED = "Only from left to right", "It also goes back"
 GUESSES = (MONOTONE, REORDERED)
 CLEAR = 0.5  # of its attention that a token gives to one token of the source, from which it rests on that one
-UNKNOWN = {"[UNK]", "<unk>"}
 LONGEST_QUOTED = 160  # characters of a text in a sentence
 
 

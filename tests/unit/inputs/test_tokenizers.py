@@ -110,6 +110,13 @@ def test_file_with_truncation_and_padding_to_128_gives_neither(minilm):
     assert len(minilm.encode("one " * 200)) == 202
 
 
+def test_what_the_vocabulary_lacks_is_named_once(minilm):
+    encoding = minilm.encode("😀 and 🎉, 😀 and [UNK]")
+    assert encoding.unknown == ("😀", "🎉")
+    assert encoding.labels.count("[UNK]") == 3  # what is typed as one is none
+    assert minilm.encode("all of it").unknown == ()
+
+
 def test_special_ids_of_minilm(minilm):
     assert (minilm.pad_id, minilm.unk_id, minilm.cls_id, minilm.sep_id, minilm.mask_id) == (
         0,
