@@ -23,8 +23,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(options.command(options) or 0)
     except (InvalidParameterError, ShapeError, DTypeError, ModelError, TrainingError, OSError) as error:
-        sys.stderr.write(f"attnviz: {error}\n")
+        sys.stderr.write(f"attnviz: {_sentence(error)}\n")
         return 1
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong; of a file, without the number that the system has for it."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename} cannot be opened: {error.strerror}."
+    return str(error)
 
 
 def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -167,7 +167,7 @@ def _load_name(name: str, max_bytes: int) -> Model:
     if name.startswith("hf:"):
         return _load_hub(name.removeprefix("hf:"), max_bytes)
     on_the_hub = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name)
-    if os.path.isdir(name) or (os.sep in name and not on_the_hub):
+    if os.path.exists(name) or (os.sep in name and not on_the_hub):
         return _load_folder(Path(name), name, f"the folder {name}", max_bytes)
     if on_the_hub:
         raise ModelError(

@@ -204,6 +204,8 @@ class Model:
 
     def _with_image(self, text: Any, image: Any) -> tuple[Mapping[str, Tensor], list[Encoding]]:
         """A text with an image in it. Errors: InvalidParameterError."""
+        if self.reads != "text":
+            raise InvalidParameterError(f"{self.info.title} reads {self.reads}s, no text with an image")
         if self.illustrated is None:
             raise InvalidParameterError(
                 f"{self.info.title} reads no image with a text, or its folder does not say how in transformers' words"
