@@ -125,6 +125,7 @@ def load(
             a name of `catalogue()`, such as "minilm", "austen", "digits", "scratch:tiny?seed=1";
             "hf:org/name", from the Hugging Face hub (safetensors only; code that comes with a model never runs);
             a folder, as str or Path: config.json, safetensors and tokenizer.json (or preprocessor_config.json);
+            either of these with "#text", "#image" or "#sound" after it: that part of a model of two towers;
             a PreTrainedModel of transformers in memory: its weights are shared, and itself is left as it is.
         tokenizer: of a model in memory: a tokenizer of transformers, of tokenizers or of attnviz, or its folder. By
             default the one that lies where the model came from. A model by name or from a folder has its own.

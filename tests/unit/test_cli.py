@@ -416,6 +416,28 @@ def test_an_image_is_run(tmp_path: Path, capsys) -> None:
         assert f"{len(trace.encodings[0])} tokens" in out and percent(best.weight) in out and best.key_label in out
 
 
+def test_a_sound_is_run(tmp_path: Path, capsys) -> None:
+    """A random wav2vec2 as a folder, on a file of half a second."""
+    import transformers
+
+    soundfile = pytest.importorskip("soundfile", reason="needs the extra sound")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    first = {"conv_dim": (8, 8), "conv_kernel": (10, 8), "conv_stride": (20, 16), "num_feat_extract_layers": 2}
+    config = transformers.Wav2Vec2Config(**sizes, **first, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2)
+    transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "ear")
+    transformers.Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "ear")
+    soundfile.write(tmp_path / "x.wav", 0.1 * np.sin(np.arange(8000) * 0.3), 16_000)
+    (tmp_path / "x.txt").write_text("words")
+    assert main(["run", str(tmp_path / "ear"), "--sound", str(tmp_path / "x.wav"), "--links", "1"]) == 0
+    out = capsys.readouterr().out
+    best = measures.strongest_links(load(tmp_path / "ear").run(tmp_path / "x.wav"), 1)[0]
+    assert "ear: 2 layers × 2 heads, 25 tokens" in out and percent(best.weight) in out and best.key_label in out
+    for wrong, says in (("y.wav", "y.wav cannot be opened: No such file"), ("x.txt", "This is no whole sound file")):
+        assert main(["run", str(tmp_path / "ear"), "--sound", str(tmp_path / wrong)]) == 1
+        error = capsys.readouterr().err
+        assert says in error and error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -425,7 +447,10 @@ def test_an_image_is_run(tmp_path: Path, capsys) -> None:
         (["run", "digits", "--image", "nothing.png"], "nothing.png cannot be opened: No such file or directory."),
         (["run", "digits", "--image", "docs"], "docs cannot be opened: Is a directory."),
         (["run", "digits", "--sound", "nothing.wav"], "Digits reads images, no sound"),
-        (["run", "what is it", "--model", "digits", "--image", "docs/images/wings.svg"], "reads images, no text with an"),
+        (
+            ["run", "what is it", "--model", "digits", "--image", "docs/images/wings.svg"],
+            "reads images, no text with an",
+        ),
         (["run", "a b", "--model", "docs/index.md"], "docs/index.md is not a folder."),
         (["run", "digits", "--image", "pyproject.toml"], "image"),
         (["run", "x", "--image", "a.png", "--sound", "b.wav"], "an image or a sound, not both"),

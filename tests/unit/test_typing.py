@@ -95,3 +95,10 @@ def test_what_an_intervention_takes_is_what_its_fields_may_hold() -> None:
 
 def test_types_are_shipped() -> None:
     assert (Path(attnviz.__file__).parent / "py.typed").exists()
+
+
+def test_help_tells_every_argument_of_load_and_every_form_of_a_name() -> None:
+    told = inspect.getdoc(attnviz.load) or ""
+    assert set(inspect.signature(attnviz.load).parameters) <= set(re.findall(r"\w+", told))
+    for form in ("catalogue()", "hf:org/name", "Path", "#text", "#image", "#sound", "PreTrainedModel", "ModelError"):
+        assert form in told

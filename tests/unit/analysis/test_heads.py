@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import attnviz
 from attnviz import InvalidParameterError, Model, ShapeError, Trace, Transformer, preset
 from attnviz.analysis import heads, roles
+from attnviz.inputs.tokenizers import Tokenizer
 from tests.support.hf_architectures import pair
 from tests.support.parity import close
 
@@ -69,30 +70,42 @@ def test_scores_are_those_that_transformer_lens_documents(
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5, equal_nan=True)
 
 
+@pytest.fixture(scope="module")
+def lens(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A random GPT-2 in TransformerLens, and in attnviz, both on the same ids."""
+    bridge = pytest.importorskip("transformer_lens.model_bridge", reason="TransformerLens is not installed")
+    import transformers
+
+    folder, ids = tmp_path_factory.mktemp("gpt2"), torch.tensor([[7, 3, 9, 3, 7, 7, 1, 9, 3, 9]])
+    config = transformers.GPT2Config(vocab_size=300, n_embd=16, n_layer=2, n_head=4, n_positions=32)
+    torch.manual_seed(0)
+    model = transformers.GPT2LMHeadModel._from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    Tokenizer.train_bpe(["the cat sat on the mat"], 300).save(folder / "tokenizer.json")
+    names = {"bos_token": "[START]", "eos_token": "[END]", "pad_token": "[END]"}
+    transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **names).save_pretrained(folder)
+    model.save_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    theirs = bridge.TransformerBridge.boot_transformers(str(folder), hf_model=model, tokenizer=tokenizer, device="cpu")
+    theirs.to_tokens = lambda text, **more: ids
+    return theirs, attnviz.load(folder).run(ids), ids
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("kind", KINDS)
-def test_scores_are_transformer_lenss_own(kind: heads.Kind) -> None:
-    """Its function on our attention. It rounds "abs" to three digits."""
-    theirs = pytest.importorskip("transformer_lens.head_detector", reason="TransformerLens is not installed")
-    ids = [7, 3, 9, 3, 7, 7, 1, 9, 3, 9]
-    trace = run([ids])
+def test_scores_are_transformer_lenss_own(kind: heads.Kind, lens: Any) -> None:
+    """Its run of the model and its function. It rounds "abs" to three digits."""
+    from transformer_lens.head_detector import detect_head
 
-    class Lens:
-        class cfg:
-            device, n_ctx, dtype, n_layers, n_heads = "cpu", 99, torch.float64, 2, 2
-
-        def to_tokens(self, text: str) -> torch.Tensor:
-            return torch.tensor([ids])
-
-        def run_with_cache(self, tokens: torch.Tensor, remove_batch_dim: bool) -> tuple[None, dict[Any, torch.Tensor]]:
-            return None, {("pattern", i, "attn"): trace.attentions[i][0] for i in range(2)}
-
+    model, trace, ids = lens
     name = kind.replace("-", "_") + "_head"
     for first in (True, False):
         options = {"exclude_bos": not first, "exclude_current_token": not first}
         for measure, tolerance in (("mul", 1e-6), ("abs", 6e-4)):
-            expected = theirs.detect_head(Lens(), "", name, error_measure=measure, **options)
-            ours = heads.score(trace, kind, ids=[ids], first=first, itself=first, measure=measure)
+            expected = detect_head(model, "", name, error_measure=measure, **options)
+            ours = heads.score(trace, kind, ids=ids.tolist(), first=first, itself=first, measure=measure)
             close(ours, expected.float(), tolerance)
 
 
