@@ -37,7 +37,8 @@ def beam(
     """The `n_beams` best answers, best first; at most `n_tokens` each.
 
     `length_penalty` 0 prefers short answers, for each token costs; 1 compares the mean log p per token. None: the
-    model's own, 1 where it says nothing. Errors: InvalidParameterError as `generate.prompt`, or for more than 16 beams.
+    model's own, 1 where it says nothing. Errors: InvalidParameterError as `generate.prompt`, for more than 16 beams, or
+    for a model with guidance_scale.
     Source: Wu et al. 2016, section 7; stopping as transformers does, by the model's early_stopping.
     """
     check_sizes(n_beams=n_beams, n_tokens=n_tokens)
@@ -47,6 +48,11 @@ def beam(
     if n_beams > MOST_BEAMS:
         raise InvalidParameterError(f"n_beams={n_beams} is more than the {MOST_BEAMS} allowed")
     begin = prompt(model, text).within(n_tokens)
+    if begin.unprompted() is not None:
+        guidance = f"guidance_scale={begin.rules.guidance:g}"
+        raise InvalidParameterError(
+            f"{model.info.title} guides its answers ({guidance}), token by token and not in beams"
+        )
     longest = begin.longest - len(begin.start)
     running: list[tuple[int, ...]] = [()] * n_beams
     scores = torch.tensor([0.0] + [-torch.inf] * (n_beams - 1))  # one empty answer
@@ -59,9 +65,10 @@ def beam(
         going: list[tuple[float, int, int]] = []  # score, which answer, its new token
         for rank, (score, at) in enumerate(zip(best.values.tolist(), best.indices.tolist(), strict=True)):
             parent, token = divmod(at, log_p.shape[1])
-            ended = token in begin.ends
+            said = (*running[parent], token)
+            ended = begin.ended(said)
             if (ended or length == longest) and rank < n_beams and score > -torch.inf:
-                ids = running[parent] + (() if ended else (token,))
+                ids = running[parent] if token in begin.ends else said
                 candidate = Beam(ids, model.tokenizer.encoding(ids).text, ended, score / length**length_penalty)
                 finished.append(candidate)
             if not ended:
@@ -70,7 +77,7 @@ def beam(
         going = going[:n_beams]
         at_best = longest if begin.rules.early_stopping == "never" and length_penalty > 0 else length
         full = len(finished) == n_beams
-        settled = full and going[0][0] / at_best**length_penalty <= finished[-1].score
+        settled = not going or (full and going[0][0] / at_best**length_penalty <= finished[-1].score)
         if length == longest or settled or (full and begin.rules.early_stopping is True):
             break
         running = [(*running[parent], token) for _, parent, token in going]

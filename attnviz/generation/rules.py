@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from attnviz.generation import watermark
 from attnviz.models.decoding_rules import DecodingRules
 
 
@@ -18,6 +19,7 @@ def ruled(
     source: Sequence[int],
     n_prompt: int,
     longest: int,
+    marked: bool = True,
 ) -> Tensor:
     """(N, V) → (N, V): scores, or log p, of the token after each text, under a model's rules.
 
@@ -25,6 +27,7 @@ def ruled(
         texts: N texts of one length so far, each `n_prompt` tokens of prompt and what was said.
         source: what an encoder read; of a decoder alone, its prompt.
         longest: tokens of a text at most.
+        marked: with the watermark, if there is one; it comes last, where tokens are drawn after temperature and top-p.
 
     Source: the processors of transformers' generate, in their order.
     """
@@ -62,7 +65,16 @@ def ruled(
     for place, token in (pair for pair in rules.forced if len(pair) == 2):
         if place == n:
             scores = _only(scores, token)
+    if rules.watermark is not None and marked:
+        for row, text in zip(scores, texts, strict=True):
+            row += watermark.gains(row, text, rules.watermark)
     return scores.log_softmax(dim=-1) if rules.renormalized else scores
+
+
+def guided(scores: Tensor, unprompted: Tensor, scale: float) -> Tensor:
+    """(N, V) → (N, V): log p, moved away from those of a run without the prompt. Source: Sanchez et al. 2023."""
+    scores, unprompted = scores.float().log_softmax(dim=-1), unprompted.float().log_softmax(dim=-1)
+    return scale * (scores - unprompted) + unprompted
 
 
 def _only(scores: Tensor, token: int) -> Tensor:

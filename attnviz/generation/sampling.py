@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from attnviz.errors import InvalidParameterError
-from attnviz.generation.rules import ruled
+from attnviz.generation import watermark
+from attnviz.generation.rules import guided, ruled
 from attnviz.generation.spoken_times import timed
+from attnviz.generation.stop_strings import StopStrings
 from attnviz.models.decoding_rules import DecodingRules
 from attnviz.models.hf_model import HFModel
 from attnviz.models.hf_probe import Given
@@ -81,7 +83,7 @@ class Completion:
 
     ids: tuple[int, ...]  # the new tokens, without the one that ends the text
     text: str
-    ended: bool  # by the model's own end token, not by the number of tokens allowed
+    ended: bool  # by the model's own end token or stop string, not by the number of tokens allowed
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,15 @@ class Prompt:
     longest: int  # tokens of the decoder at most
     rules: DecodingRules = field(default_factory=DecodingRules)  # the model's own
     times: Times | None = None  # which tokens are times, where an answer is to have some
+    stops: StopStrings | None = None  # what ends a text too, wherever its tokens are cut
 
-    def ruled(self, scores: Tensor, answers: Sequence[Sequence[int]]) -> Tensor:
+    def ended(self, answer: Sequence[int]) -> bool:
+        """Whether the model's last token ends the text."""
+        if not answer or answer[-1] in self.ends:
+            return bool(answer)
+        return self.stops is not None and self.stops.reached((*self.start, *answer))
+
+    def ruled(self, scores: Tensor, answers: Sequence[Sequence[int]], *, marked: bool = True) -> Tensor:
         """Scores of the next token of each answer, (N, V), under the model's rules."""
         scores = ruled(
             scores,
@@ -104,8 +113,15 @@ class Prompt:
             source=self.start if self.source is None else self.source if isinstance(self.source, tuple) else (),
             n_prompt=len(self.start),
             longest=self.longest,
+            marked=marked,
         )
         return scores if self.times is None else timed(scores, answers, self.times)
+
+    def unprompted(self) -> Prompt | None:
+        """Of a model whose answers are guided, its last token alone: what they are guided away from."""
+        if self.rules.guidance == 1 or self.source is not None:
+            return None
+        return replace(self, start=self.start[-1:])
 
     def within(self, n_tokens: int) -> Prompt:
         """The same for an answer of at most so many tokens."""
@@ -138,24 +154,25 @@ def prompt(model: Model, text: Any) -> Prompt:
     if config.kind == "encoder" or config.head != "lm":
         raise InvalidParameterError(f"{model.info.title} predicts no next token: it is no language model that decodes")
     ends = model.rules.ends or (() if tokenizer.eos_id is None else (tokenizer.eos_id,))
+    stops = StopStrings(model.rules.stops, tokenizer) if model.rules.stops else None
     rules = replace(model.rules, ends=ends)
     if model.reads != "text":
         source = model.given(text)
         if model.spoken is not None:
             rules = replace(rules, forced=())  # which stand in the prompt
         times = None if model.spoken is None else model.spoken.times(ends)
-        return Prompt(source, model.begins(source), ends, config.max_len, rules, times)
+        return Prompt(source, model.begins(source), ends, config.max_len, rules, times, stops)
     encoding = model.encode(text)
     ids = list(encoding.ids)
     if not ids:
         raise InvalidParameterError("The text is empty: it gives no token to begin with")
     if config.kind == "encoder-decoder":
-        return Prompt(tuple(ids), model.begins({}), ends, config.max_len, rules)
+        return Prompt(tuple(ids), model.begins({}), ends, config.max_len, rules, None, stops)
     if ids[-1] == tokenizer.eos_id and len(ids) > 1:  # it would end the text that is to go on
         del ids[-1]
     if encoding.cut or len(ids) >= config.max_len:
         raise InvalidParameterError(f"The text fills the model's {config.max_len} tokens; nothing can follow it")
-    return Prompt(None, tuple(ids), ends, config.max_len, rules)
+    return Prompt(None, tuple(ids), ends, config.max_len, rules, None, stops)
 
 
 def tokens(
@@ -167,24 +184,33 @@ def tokens(
     seed: int = 0,
     intervention: Intervention | None = None,
 ) -> Iterator[Token]:
-    """One token after another, the likeliest or (with `sampling`) a drawn one, until the end token or no room is left.
+    """One token after another, the likeliest or (with `sampling`) a drawn one, until an end or no room is left.
 
     `answer`: tokens after the prompt that stand already. The token that ends the text comes too, as the last.
     """
     generator = torch.Generator().manual_seed(seed)
     ids = list(answer)
     run = begin.run(model, ids, intervention)
+    unprompted = begin.unprompted()
+    other = None if unprompted is None else unprompted.run(model, ids, intervention)
     while len(begin.start) + len(ids) < begin.longest:
         assert run.logits is not None
-        scores = begin.ruled(run.logits[:1, -1].cpu(), [ids])[0]  # where the generator draws
-        p = (sampling or Sampling()).probabilities(scores)
+        logits = run.logits[:1, -1].cpu()  # where the generator draws
+        if other is not None and other.logits is not None:
+            logits = guided(logits, other.logits[:1, -1].cpu(), begin.rules.guidance)
+        p = (sampling or Sampling()).probabilities(begin.ruled(logits, [ids], marked=sampling is None)[0])
+        if sampling is not None and begin.rules.watermark is not None:
+            drawn = p.log()
+            p = (drawn + watermark.gains(drawn, (*begin.start, *ids), begin.rules.watermark)).softmax(dim=-1)
         best = int(p.argmax()) if sampling is None else int(torch.multinomial(p, 1, generator=generator))
         yield Token(best, float(p[best]), run)
-        if best in begin.ends:
-            return
         ids.append(best)
+        if begin.ended(ids):
+            return
         if len(begin.start) + len(ids) < begin.longest:
             run = _next(model, begin, ids, run)
+            if unprompted is not None and other is not None:
+                other = _next(model, unprompted, ids, other)
 
 
 def greedy(model: Model, text: Any, n_tokens: int = 64) -> Completion:
@@ -206,7 +232,7 @@ def say(model: Model, text: Any, n_tokens: int = 64, sampling: Sampling | None =
         ids.append(token.id)
         if len(ids) == n_tokens:
             break
-    return Completion(tuple(ids), model.tokenizer.encoding(ids).text, False)
+    return Completion(tuple(ids), model.tokenizer.encoding(ids).text, begin.ended(ids))
 
 
 def whole(model: Model, begin: Prompt, answer: Sequence[int], intervention: Intervention | None = None) -> Trace:

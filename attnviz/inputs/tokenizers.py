@@ -64,7 +64,7 @@ class Tokenizer:
         self._special_names = frozenset(special)
         self._around: int = about["around"]
         self._around_pair: int = about["around_pair"]
-        self._byte_level, self._byte_fallback = about["byte_level"], about["byte_fallback"]
+        self.byte_level, self.byte_fallback = about["byte_level"], about["byte_fallback"]
         self._metaspace = about["metaspace"]
         self._prefix: str = about["prefix"]
         self._suffix: str = about["suffix"]
@@ -175,9 +175,9 @@ class Tokenizer:
         piece = token.removesuffix(self._suffix) or token
         if self._prefix and piece != self._prefix:
             piece = piece.removeprefix(self._prefix)
-        if self._byte_fallback and re.fullmatch("<0x[0-9A-F]{2}>", piece):
+        if self.byte_fallback and re.fullmatch("<0x[0-9A-F]{2}>", piece):
             piece = bytes([int(piece[3:5], 16)]).decode("utf-8", "surrogateescape")
-        elif self._byte_level:
+        elif self.byte_level:
             data = bytes(byte for ch in piece for byte in byte_alphabet().get(ch, ch.encode()))
             piece = data.decode("utf-8", "surrogateescape")
         elif self._metaspace:

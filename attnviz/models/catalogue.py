@@ -278,7 +278,7 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     strangers.reserve(check_headers(folder / "model.safetensors" if ours else folder, max_bytes))
     if ours:
         return _load_bundle(folder, name, source, max_bytes)
-    given = read_json(folder / "config.json")
+    given, rules = read_json(folder / "config.json"), rules_of(folder)
     kind = str(given.get("model_type"))
     family, read = FAMILIES.get(kind, (kind, hf_loading.load))
     try:
@@ -291,7 +291,7 @@ def _load_folder(folder: Path, name: str, source: str, max_bytes: int = MAX_FILE
     title = Path(name).name if source.startswith("the folder") else name
     info = replace(_bundle_info(name, title, config, source, licence(folder)), family=family)
     model = Model(info, loaded.transformer, _preprocessor(folder, loaded.transformer), loaded.unused_weights)
-    model = replace(model, rules=rules_of(folder))
+    model = replace(model, rules=rules)
     if isinstance(model.preprocessor, Tokenizer) and isinstance(loaded.transformer, HFModel):
         if model.preprocessor.isolated:  # transformers' own tokenizer would read it right here
             return replace(model, classes=loaded.classes)

@@ -84,6 +84,13 @@ def _finite(value: Any) -> float:
     return float(value)
 
 
+def _strings(value: Any) -> tuple[str, ...]:
+    found = value if isinstance(value, list) else [value]
+    if len(found) > MOST or not all(isinstance(one, str) and one.encode() for one in found):  # lone surrogates: no text
+        raise ValueError
+    return tuple(found)
+
+
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError
@@ -94,6 +101,34 @@ def _stopping(value: Any) -> bool | str:
     if value not in (True, False, "never"):
         raise ValueError
     return value
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """Names and meanings are those of transformers' WatermarkingConfig. Errors: ValueError."""
+
+    ratio: float = 0.25  # of the tokens are green
+    bias: float = 2.0  # on their scores
+    key: int = 15_485_863
+    scheme: str = "lefthash"  # or "selfhash"
+    width: int = 1  # tokens that decide which are green
+
+    def __post_init__(self) -> None:
+        schemes = ("lefthash", "selfhash")
+        if not (self.ratio < 1 and self.scheme in schemes and 0 < self.width < MOST and self.key < 2**63):
+            raise ValueError
+
+
+MARKS = {"greenlist_ratio": "ratio", "bias": "bias", "hashing_key": "key", "seeding_scheme": "scheme"}
+MARKS |= {"context_width": "width"}
+
+
+def _watermark(value: Any) -> Watermark:
+    if not isinstance(value, dict) or not set(value) <= set(MARKS):
+        raise ValueError
+    reads = {"greenlist_ratio": _factor, "bias": _finite, "hashing_key": _id, "context_width": _id}
+    found: dict[str, Any] = {MARKS[name]: reads.get(name, str)(one) for name, one in value.items()}
+    return Watermark(**found)
 
 
 @dataclass(frozen=True)
@@ -117,6 +152,9 @@ class DecodingRules:
     source_repetition: float = _rule("encoder_repetition_penalty", _factor, 1.0)  # above 1 favours what was read
     end_gains: tuple[int, float] | None = _rule("exponential_decay_length_penalty", _decay, None)
     renormalized: bool = _rule("renormalize_logits", _truth, False)  # log p again, which beams add up
+    watermark: Watermark | None = _rule("watermarking_config", _watermark, None)  # noqa: RUF009
+    guidance: float = _rule("guidance_scale", _power, 1.0)  # away from what would be said without the prompt
+    stops: tuple[str, ...] = _rule("stop_strings", _strings, ())  # an answer ends where one of them does
     shortest: int = _rule("min_length", _id, 0)  # tokens before an end, those of the prompt counted
     shortest_answer: int = _rule("min_new_tokens", _id, 0)
     length_penalty: float = _rule("length_penalty", _power, 1.0)  # of beam search
@@ -125,7 +163,7 @@ class DecodingRules:
     @property
     def nothing(self) -> bool:
         """Whether no token is forced, forbidden or weighed otherwise."""
-        weighing = ("ends", "length_penalty", "early_stopping")
+        weighing = ("ends", "stops", "guidance", "length_penalty", "early_stopping")
         return all(getattr(self, one.name) == one.default for one in fields(self) if one.name not in weighing)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from attnviz.errors import ModelError, check_installed
-from attnviz.models import hf_download, hf_parts, hf_preprocessors, strangers
+from attnviz.models import decoding_rules, hf_download, hf_parts, hf_preprocessors, strangers
 from attnviz.models.hf_attention import attention
 from attnviz.models.hf_faults import LOG, fields_at_fault, one_sentence
 from attnviz.models.hf_heads import classes_of
@@ -255,6 +255,17 @@ def _skeleton(kind: Any, config: Any, attends: str) -> Any:
         return kind._from_config(config, attn_implementation=attends)
 
 
+def _check_rules(folder: Path) -> None:
+    """Errors: ModelError if transformers refuses generation_config.json, which it reads with the weights."""
+    import transformers
+
+    if (folder / decoding_rules.FILE).exists():
+        try:
+            transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # a value out of range, or two that do not go together
+            raise ModelError(f"{decoding_rules.FILE} of {folder.name} is none that transformers takes.") from error
+
+
 def _weights(kind: Any, config: Any, folder: Path, attends: str) -> tuple[Any, dict[str, Any]]:
     """The model with the folder's weights as float32, and what was missing or left over. Errors: ModelError."""
     try:
@@ -270,6 +281,7 @@ def _weights(kind: Any, config: Any, folder: Path, attends: str) -> tuple[Any, d
         )
     except Exception as error:  # a broken file, shapes that do not fit: the library raises many kinds
         LOG.info("weights", exc_info=error)
+        _check_rules(folder)
         raise ModelError(f"The weights of {folder.name} cannot be read: they do not fit its config.") from error
     report("are missing from the file", set(outcome["missing_keys"]))
     for name, x in model.named_parameters():

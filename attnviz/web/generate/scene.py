@@ -38,8 +38,8 @@ class Scene:
 
     @property
     def ended_by_model(self) -> bool:
-        """Whether the last token is the one that ends a text."""
-        return bool(self.continuation) and self.continuation[-1] in self.prompt.ends
+        """Whether the last token ends a text."""
+        return self.prompt.ended(self.continuation)
 
     def logits(self, run: Trace, position: int | None = None) -> Tensor:
         """(V,): what a run says should stand at a position, by default the one asked for."""

@@ -195,7 +195,7 @@ def extend(lesson: Lesson[Settings], opening: Opening, n: int) -> None:
     seed = settings.seed * MAX_NEW_TOKENS + len(ids)  # another place draws anew; the same link draws the same
     for token in sampling.tokens(now.model, now.prompt, drawn, answer=ids, seed=seed, intervention=settings.change):
         ids.append(token.id)
-        if token.id in now.prompt.ends or len(ids) >= min(MAX_NEW_TOKENS, len(now.continuation) + n):
+        if now.prompt.ended(ids) or len(ids) >= min(MAX_NEW_TOKENS, len(now.continuation) + n):
             break
     keep(lesson, tuple(ids))
 

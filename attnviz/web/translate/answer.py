@@ -29,7 +29,7 @@ class Answer:
     @property
     def ended(self) -> bool:
         """Whether the model ended it."""
-        return bool(self.ids) and self.ids[-1] in self.prompt.ends
+        return self.prompt.ended(self.ids)
 
     @property
     def text(self) -> str:
@@ -80,7 +80,7 @@ def _completed(model: Model, prompt: Prompt, forced: tuple[int, ...]) -> list[in
     """What is forced, as far as the model has such tokens, and what it says after it."""
     vocabulary = model.transformer.config.vocab_size
     ids = [i for i in forced if i < vocabulary][: prompt.longest - len(prompt.start) - 1]
-    while len(ids) < MAX_NEW_TOKENS and (not ids or ids[-1] not in prompt.ends):
+    while len(ids) < MAX_NEW_TOKENS and not prompt.ended(ids):
         before = len(ids)
         for token in sampling.tokens(model, prompt, answer=ids):
             ids.append(token.id)
