@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.formatting import shortened
 from attnviz.inputs import images
 from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.images import Preprocessing
@@ -97,8 +98,8 @@ def describe(folder: Path) -> tuple[Path, str, ModelConfig]:
     try:
         return folder, title, ModelConfig.from_json(json.dumps(given))
     except InvalidParameterError as error:
-        raise ModelError(f"The config of {folder.name} cannot be used: {error}.") from None
-    except TypeError:
+        raise ModelError(f"The config of {folder.name} cannot be used: {shortened(str(error), 300)}.") from None
+    except (TypeError, ValueError, OverflowError):  # a number of thousands of digits cannot even be written
         raise ModelError(
             f"The config of {folder.name} cannot be used: a number in it is a text, or the like."
         ) from None
@@ -107,6 +108,7 @@ def describe(folder: Path) -> tuple[Path, str, ModelConfig]:
 def read(folder: Path, max_bytes: int = MAX_FILE_BYTES) -> StoredModel:
     """A model from its folder. Errors: ModelError in one sentence."""
     _, title, config = describe(folder)
+    strangers.check_length(config.max_len, config.n_heads)
     preprocessor = read_preprocessor(folder, config)
     log = folder / "training.json"
     transformer = build(config, read_safetensors(folder / "model.safetensors", max_bytes))

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from math import isqrt
 
 from attnviz.errors import ModelError
+
+MOST_WEIGHTS = 2**24  # attention weights of a layer: 67 MB, and ALiBi adds a bias of that size to every one
 
 
 def _take(n_bytes: int) -> None:
@@ -60,6 +63,16 @@ def reserve(n_bytes: int) -> None:
     """Notes that so much memory is taken next. Errors: ModelError if there is no room."""
     if (terms := _terms.get()) is not None:
         terms.reserve(n_bytes)
+
+
+def check_length(n_tokens: int, n_heads: int) -> None:
+    """Errors: ModelError for a stranger's model that reads more tokens at a time than a server has memory for."""
+    longest = isqrt(MOST_WEIGHTS // n_heads)
+    if isolated() and n_tokens > longest:
+        raise ModelError(
+            f"The model reads up to {n_tokens:,} tokens at a time with {n_heads:,} heads: at most {longest:,} are read "
+            "here with so many."
+        )
 
 
 def token() -> bool | None:

@@ -92,13 +92,20 @@ class ModelConfig:
             if not any(getattr(self, name) == value for value in allowed):
                 raise InvalidParameterError(f"{name}={getattr(self, name)!r} is not one of {allowed}")
         self.scheme.check(self.d_model, self.head_dim)
-        if self.head in ("classification", "distillation") and self.n_classes < 2:
-            raise InvalidParameterError(f"n_classes={self.n_classes} is below 2 for a {self.head} head")
+        self._check_classes()
         self._check_input()
         if self.n_parameters > MAX_PARAMETERS:
             raise InvalidParameterError(
                 f"{self.n_parameters:,} parameters are more than the {MAX_PARAMETERS:,} allowed"
             )
+
+    def _check_classes(self) -> None:
+        """As many as a classifier has weights for: of another model any number of classes would count as none."""
+        if self.head in ("classification", "distillation"):
+            if self.n_classes < 2:
+                raise InvalidParameterError(f"n_classes={self.n_classes} is below 2 for a {self.head} head")
+        elif self.n_classes:
+            raise InvalidParameterError(f"n_classes={self.n_classes} without a classifier: head={self.head!r}")
 
     def _check_input(self) -> None:
         """Token ids or images, not a little of both."""
@@ -202,7 +209,9 @@ class ModelConfig:
             raise InvalidParameterError(f"the config is a JSON {type(given).__name__}, not an object")
         unknown = sorted(set(given) - {field.name for field in fields(cls)})
         if unknown:
-            raise InvalidParameterError(f"the config names unknown fields: {', '.join(unknown)}")
+            # a stranger's: on one line, and not many
+            names = ", ".join(name[:40] if name.isprintable() else repr(name[:40]) for name in unknown[:5])
+            raise InvalidParameterError(f"the config names unknown fields: {names}")
         return cls(**given)
 
 

@@ -297,6 +297,11 @@ HOSTILE_FILES = [
     (with_config(d_ff=10_000_000), "2,020,038,391 parameters are more than the 2,000,000,000"),
     (with_config(n_layers=400), "tensors are missing from the file"),
     (with_config(d_model=10**12), "config of upload cannot be used"),
+    (with_config(d_model=10**3000), "a number in it is a text, or the like"),
+    (with_config(n_classes=1_000_000), "n_classes=1000000 without a classifier"),  # 10³⁰ names took all memory
+    (with_config(max_len=100_000), "up to 100,000 tokens at a time with 5 heads: at most 1,831 are read here"),
+    (with_config(activation="x" * 100_000), "^The config of upload cannot be used: activation='x{200,300}…"),
+    (with_config(**{"a\r\nb": 1}), r"the config names unknown fields: 'a\\r\\nb'"),
     (with_config(vocab_size=7), "The tokenizer knows .* tokens, the model only 7"),
     (GOOD | {"config.json": b"[" * 100_000}, "config.json is not JSON"),
     (GOOD | {"config.json": b"\xff\xfe"}, "config.json is not JSON"),

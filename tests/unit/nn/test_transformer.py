@@ -318,6 +318,8 @@ def test_the_base_preset_has_the_sizes_of_the_paper() -> None:
         ({"n_types": "2"}, ["n_types", "'2'"]),
         ({"head": "speech"}, ["'speech'", "lm"]),
         ({"head": "classification", "n_classes": 1}, ["n_classes=1"]),
+        ({"head": "lm", "n_classes": 3}, ["n_classes=3", "'lm'"]),
+        ({"n_classes": 3}, ["n_classes=3", "None"]),
         ({"head": "classification", "n_classes": "3"}, ["n_classes", "'3'"]),
     ],
 )
