@@ -89,8 +89,9 @@ def _make_ready() -> None:
     sys.setswitchinterval(POLITE)
     try:
         load()
-        from attnviz.web import cache, shell
+        from attnviz.web import cache, metrics, shell
 
+        metrics.serve()  # before anybody reads: whoever runs the server looks whether it is there
         cache.run("minilm", shell.first_text(), None)
     except Exception:  # the page that needs it says what is wrong
         _log.exception("nothing was made ready")

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache as cache_calls
 
 from prometheus_client import REGISTRY, Counter, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -97,8 +98,12 @@ def _n_sessions() -> int:
 REGISTRY.register(Held())
 
 
+@cache_calls
 def serve() -> None:
-    """Answers at the port and address of the configuration; nowhere where the port is 0. The app runs without."""
+    """Answers at the port and address of the configuration; nowhere where the port is 0. The app runs without.
+
+    Once in a process: a server's start calls it, and so does its first reader, who may be there before.
+    """
     if LIMITS.metrics_port:
         try:
             start_http_server(LIMITS.metrics_port, addr=LIMITS.metrics_address)

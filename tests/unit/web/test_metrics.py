@@ -12,7 +12,7 @@ from streamlit.runtime.runtime import Runtime
 from streamlit.runtime.session_manager import SessionManager
 
 import attnviz
-from attnviz.web import health, metrics
+from attnviz.web import first_paint, health, metrics
 from attnviz.web.store import STORE
 
 
@@ -77,8 +77,26 @@ def test_a_port_that_is_taken_stops_nothing(monkeypatch: pytest.MonkeyPatch, cap
         port = taken.getsockname()[1]
         limits = metrics.LIMITS.model_copy(update={"metrics_port": port})
         monkeypatch.setattr(metrics, "LIMITS", limits)
+        metrics.serve.cache_clear()
         metrics.serve()
+    metrics.serve.cache_clear()
     assert f"no figures at 127.0.0.1, port {port}" in caplog.text
+
+
+def test_figures_are_there_before_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+    monkeypatch.setattr(metrics, "LIMITS", metrics.LIMITS.model_copy(update={"metrics_port": port}))
+    monkeypatch.setattr(metrics, "start_http_server", lambda *place, **more: started.append((place, more)))
+    monkeypatch.setattr(first_paint, "ALONE", 0)
+    metrics.serve.cache_clear()
+    first_paint._make_ready()
+    assert started == [((port,), {"addr": "127.0.0.1"})]
+    metrics.serve()  # the first reader's run
+    metrics.serve.cache_clear()
+    assert len(started) == 1
 
 
 @pytest.fixture
