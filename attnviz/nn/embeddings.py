@@ -78,7 +78,7 @@ class Embeddings(nn.ModuleDict):
         if pixels.dim() != 4 or not len(pixels) or pixels.shape[1:] != (self.config.channels, side, side):
             wanted = f"(B, {self.config.channels}, {side}, {side})"
             raise ShapeError(f"pixels are {wanted} with at least one image, not {tuple(pixels.shape)}")
-        if broken := int((~torch.isfinite(pixels)).sum()):
+        if has_values(pixels) and (broken := int((~torch.isfinite(pixels)).sum())):
             raise InvalidParameterError(f"{broken} of {pixels.numel()} pixels are NaN or infinite")
         return self.config.max_len
 
@@ -89,22 +89,30 @@ class Embeddings(nn.ModuleDict):
             raise ShapeError(f"types {tuple(types.shape)} do not match token ids {tuple(inputs.shape)}")
         if types.dtype not in (torch.int64, torch.int32):
             raise DTypeError(f"types are {types.dtype}; they have to be int64")
-        if not n or int(types.min()) < 0 or int(types.max()) >= n:
+        if has_values(types) and (not n or int(types.min()) < 0 or int(types.max()) >= n):
             raise InvalidParameterError(f"types reach {int(types.max())}, but the model has {n} of them")
+
+
+def has_values(x: Tensor) -> bool:
+    """Whether numbers can be looked at: not on the meta device, nor while a graph is made of the run."""
+    return not x.is_meta and not torch.compiler.is_compiling()
 
 
 def check_ids(ids: Tensor, config: ModelConfig, start: int = 0) -> int:
     """How many tokens (B, T) has per text, after `start` ones. Errors: as `Embeddings.lengths`."""
     check_tensor("token ids", ids)
+    if ids.is_nested:
+        raise ShapeError("token ids are a nested tensor; pad the texts and give their lengths")
     if ids.dtype not in (torch.int64, torch.int32):
         raise DTypeError(f"token ids are {ids.dtype}; they have to be int64")
     if ids.dim() != 2 or 0 in ids.shape:
         raise ShapeError(f"token ids are (B, T) with at least one token, not {tuple(ids.shape)}")
     if start + ids.shape[1] > config.max_len:
         raise ShapeError(f"{start + ids.shape[1]} tokens are more than the model's {config.max_len}")
-    low, high = map(int, ids.aminmax())
-    if low < 0 or high >= config.vocab_size:
-        raise InvalidParameterError(f"token ids {low}…{high} are outside 0…{config.vocab_size - 1}")
+    if has_values(ids):
+        low, high = map(int, ids.aminmax())
+        if low < 0 or high >= config.vocab_size:
+            raise InvalidParameterError(f"token ids {low}…{high} are outside 0…{config.vocab_size - 1}")
     return ids.shape[1]
 
 
