@@ -29,6 +29,7 @@ from attnviz.models.model import Model, ModelInfo
 from attnviz.models.programs import library
 from attnviz.models.programs import models as programs
 from attnviz.nn.config import ModelConfig
+from attnviz.nn.encoding import UNKNOWN
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.web import reloads, store
@@ -66,6 +67,7 @@ class Run:
     cut: int  # tokens left out, because the model reads no more
     max_len: int
     unknown: tuple[str, ...]  # what of the text the vocabulary has no token for
+    read_instead: str  # the token that stands there; "" where all is known
     labels: tuple[str, ...]
     n_layers: int
     n_heads: int
@@ -238,6 +240,7 @@ def run(name: str, text: str, change: Intervention | None) -> Run:
         cut=encoding.cut,
         max_len=config.max_len,
         unknown=encoding.unknown,
+        read_instead=next((token for token in encoding.tokens if token in UNKNOWN), ""),
         labels=encoding.labels,
         n_layers=config.n_layers,
         n_heads=config.n_heads,

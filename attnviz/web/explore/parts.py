@@ -11,7 +11,6 @@ from streamlit.delta_generator import DeltaGenerator
 
 from attnviz import figures
 from attnviz.nn import attention, reference
-from attnviz.nn.encoding import UNKNOWN
 from attnviz.web import cache, course, shell
 from attnviz.web.components import attention_view, start_view
 from attnviz.web.components.chart import Table, chart
@@ -64,7 +63,7 @@ def not_read(run: cache.Run) -> None:
     if run.cut:
         st.text(text.left_out(run.n_tokens, run.cut, run.max_len))
     if run.unknown:
-        st.text(text.unknown(run.unknown, next(label for label in run.labels if label in UNKNOWN)))
+        st.text(text.unknown(run.unknown, run.read_instead))
 
 
 def downstream(inputs: shell.Inputs, shown: state.Shown) -> None:
