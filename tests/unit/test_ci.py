@@ -1,5 +1,6 @@
 """The scripts of .ci and the workflow that calls them name the same parts."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -22,6 +23,27 @@ def test_the_workflow_runs_every_part():
 def test_an_unknown_argument_is_refused_before_anything_is_installed(script):
     result = subprocess.run(["bash", f".ci/{script}", "something"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 2 and "something" in result.stderr
+
+
+def test_the_audit_says_how_many_packages_nobody_knows(tmp_path):
+    """An index without records of holes is no reason to say that there are none."""
+    python = tmp_path / "python"
+    audit = "torch  Dependency not found on PyPI and could not be audited: torch (1)"
+    python.write_text(
+        '#!/bin/sh\nmkdir -p "$3/bin"; printf "#!/bin/sh\\n" > "$3/bin/python"\n'
+        f'printf \'#!/bin/sh\\necho "{audit}"\\necho No known vulnerabilities found >&2\\n\' > "$3/bin/pip-audit"\n'
+        'chmod +x "$3/bin/python" "$3/bin/pip-audit"\n'
+    )
+    python.chmod(0o755)
+    result = subprocess.run(
+        ["bash", ".ci/supply", "audit"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHON": str(python)},
+    )
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^1 of \d+ packages were not audited", result.stdout, re.M)
 
 
 def test_the_lowest_torch_is_read_from_the_ranges():
