@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -19,7 +20,18 @@ from attnviz.inputs import images
 from attnviz.models import strangers
 from attnviz.models.catalogue import BUNDLED, load_archive
 from attnviz.models.folders import FORMAT
-from tests.support.fuzzing import CORPUS, LONG, changed_bytes, changed_json, corpus, foreseen, fuzz, json_bytes, rounds
+from tests.support.fuzzing import (
+    CORPUS,
+    LONG,
+    MEMORY,
+    changed_bytes,
+    changed_json,
+    corpus,
+    foreseen,
+    fuzz,
+    json_bytes,
+    rounds,
+)
 from tests.support.hostile_texts import HOSTILE
 
 MOST_BYTES = 5_000_000  # of a model
@@ -165,3 +177,9 @@ def test_tokenizers(seconds: float) -> None:
         read_archive(packed(files | {"tokenizer.json": content}))
 
     fuzz(changed_json(known).map(json_bytes) | changed_bytes(kept), check, seconds, examples=3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much address space a process has")
+def test_what_takes_all_memory_is_found_and_the_machine_goes_on() -> None:
+    with pytest.raises(MemoryError):
+        fuzz(some.just(2 * MEMORY), lambda size: bytearray(size) and None, 1)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import resource
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +28,7 @@ CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus"
 FORESEEN = (InvalidParameterError, ShapeError, DTypeError, ModelError, TrainingError)
 SHORT, LONG = 0.7, 60.0  # seconds
 LONGEST_SENTENCE = 1_000  # characters
+MEMORY = 6_000_000_000  # bytes that a round may take: what wants more names its example, and leaves the machine alone
 MOST = 1_000_000  # examples of a long round, which its time ends before
 EXTREMES = (
     0,
@@ -95,8 +98,24 @@ def fuzz(inputs: SearchStrategy[T], check: Callable[[T], None], seconds: float, 
             until = float("inf")  # it is tried again, and made smaller
             raise
 
-    with contextlib.suppress(_TimeIsUp):
+    with contextlib.suppress(_TimeIsUp), _bounded():
         go()
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    """What this process asks for beyond MEMORY more is a MemoryError; only Linux says how much it has."""
+    if sys.platform != "linux":
+        yield
+        return
+    has = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = has + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most if soft == resource.RLIM_INFINITY else min(soft, most), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def foreseen(work: Callable[[], T]) -> T | None:
