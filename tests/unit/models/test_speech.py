@@ -56,7 +56,7 @@ def test_a_text_is_no_sound(whisper: Model):
         whisper.run(["a text"], "A cat")
     with pytest.raises(InvalidParameterError, match="needs a target"):
         whisper.run(folders.sound())
-    with pytest.raises(InvalidParameterError, match="reads no image with a text"):
+    with pytest.raises(InvalidParameterError, match="reads sounds, no text with an image"):
         whisper.run("a text", image=folders.image())
 
 
