@@ -3,18 +3,20 @@
 python -m attnviz bench load           a short form of every row, in about two minutes
 python -m attnviz bench load --middle  as many readers and sessions as the rows say, in about eleven minutes
 python -m attnviz bench load --long    as long as the rows say; mixed use for --minutes (120) on each server
+  --replicas 2                         the rows on as many servers instead, each with its share of the readers
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import statistics
 import time
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -91,6 +93,41 @@ class Watched:
         return int(next(line for line in lines if line.startswith(name)).split()[1]) * 1024 / 1e6
 
 
+class Replicas:
+    """Several servers, each with its share of the readers, and what they say about themselves together."""
+
+    def __init__(self, servers: Sequence[Watched]) -> None:
+        """`servers` run until their blocks end."""
+        self._servers, self._turns = servers, itertools.cycle(servers)
+
+    @property
+    def address(self) -> str:
+        """Of the server whose turn it is: the next reader's."""
+        return next(self._turns).address
+
+    def figure(self, name: str) -> float:
+        """One of their metrics, of all together."""
+        return sum(server.figure(name) for server in self._servers)
+
+    @property
+    def runs(self) -> float:
+        """Of pages and of parts of them, so far."""
+        return sum(server.runs for server in self._servers)
+
+    @property
+    def megabytes(self) -> float:
+        """Of memory, resident now."""
+        return sum(server.megabytes for server in self._servers)
+
+    @property
+    def most_megabytes(self) -> float:
+        """Of memory, resident at any time so far, if all had their most at once."""
+        return sum(server.most_megabytes for server in self._servers)
+
+
+Server = Watched | Replicas
+
+
 @contextmanager
 def watched(**limits: str) -> Iterator[Watched]:
     """A server as `python -m attnviz serve` starts it, with its figures at a port of their own."""
@@ -161,7 +198,7 @@ async def reads(row: Row, address: str, number: int, page: str, think: float, se
         row.errors.append(repr(error)[:200])
 
 
-async def many(row: Row, server: Watched, pages: Sequence[str], readers: int, think: float, seconds: float) -> Row:
+async def many(row: Row, server: Server, pages: Sequence[str], readers: int, think: float, seconds: float) -> Row:
     """Readers on pages, one after the other."""
     await asyncio.gather(
         *(reads(row, server.address, one, pages[one % len(pages)], think, seconds) for one in range(readers))
@@ -169,19 +206,19 @@ async def many(row: Row, server: Watched, pages: Sequence[str], readers: int, th
     return row
 
 
-async def explore(server: Watched, sizes: Sizes) -> Row:
+async def explore(server: Server, sizes: Sizes) -> Row:
     """Everybody on the first page."""
     row = Row(f"{sizes.readers} readers on Explore, a new text every 2 s, {sizes.explore:g} s", "≤ 60 / 250 ms")
     return await many(row, server, [""], sizes.readers, 2.0, sizes.explore)
 
 
-async def lessons(server: Watched, sizes: Sizes) -> Row:
+async def lessons(server: Server, sizes: Sizes) -> Row:
     """Everybody on a lesson."""
     row = Row(f"{sizes.readers} readers over all lessons, every 4 s, {sizes.lessons:g} s", "≤ 250 / 1,000 ms")
     return await many(row, server, LESSONS, sizes.readers, 4.0, sizes.lessons)
 
 
-async def beside(server: Watched, sizes: Sizes) -> Row:
+async def beside(server: Server, sizes: Sizes) -> Row:
     """Light readers, alone and beside one who reads as much as fits on every lesson, without a pause."""
     alone, both = Row("", ""), Row("", "")
     readers = max(2, sizes.readers // 3)
@@ -206,7 +243,7 @@ async def beside(server: Watched, sizes: Sizes) -> Row:
     return row
 
 
-async def arrivals(server: Watched, sizes: Sizes) -> Row:
+async def arrivals(server: Server, sizes: Sizes) -> Row:
     """A class that opens the page."""
     row = Row(f"{sizes.arrivals} arrivals in one second: to the first view's data", "≤ 500 ms")
 
@@ -219,7 +256,7 @@ async def arrivals(server: Watched, sizes: Sizes) -> Row:
     return row
 
 
-async def opened(server: Watched, sizes: Sizes) -> Row:
+async def opened(server: Server, sizes: Sizes) -> Row:
     """Many tabs, few of which do something."""
     active = max(1, sizes.opened // 10)
     row = Row(f"{sizes.opened} sessions open, {active} active, {sizes.opened_for:g} s", "≤ 100 / 500 ms")
@@ -234,7 +271,7 @@ async def opened(server: Watched, sizes: Sizes) -> Row:
     return row
 
 
-async def mixed(server: Watched, sizes: Sizes) -> Row:
+async def mixed(server: Server, sizes: Sizes) -> Row:
     """Twenty readers who go through all pages."""
     row = Row(f"mixed use of all pages, {sizes.mixed / 60:g} minutes", "0 errors")
     until = time.perf_counter() + sizes.mixed
@@ -253,7 +290,7 @@ async def mixed(server: Watched, sizes: Sizes) -> Row:
     return row
 
 
-async def sequence(server: Watched, sizes: Sizes) -> Row:
+async def sequence(server: Server, sizes: Sizes) -> Row:
     """One session after the other: nothing of them stays."""
     row = Row(f"{sizes.sequence:,} sessions of {sizes.interactions} interactions in sequence", "within 5 %")
     settled = 0.0
@@ -270,7 +307,7 @@ async def sequence(server: Watched, sizes: Sizes) -> Row:
     return row
 
 
-def memory(server: Watched, name: str, most: int) -> Row:
+def memory(server: Server, name: str, most: int) -> Row:
     """What the server takes after all of the above, and that none of its sessions is left."""
     row = Row(f"resident memory after all of it, {name}", f"≤ {most} MB")
     row.says = f"{server.megabytes:,.0f} MB (at most {server.most_megabytes:,.0f})"
@@ -300,11 +337,11 @@ def cold() -> Row:
     return row
 
 
-Part = Callable[[Watched, Sizes], Coroutine[None, None, Row]]
+Part = Callable[[Server, Sizes], Coroutine[None, None, Row]]
 DEFAULT: tuple[Part, ...] = (explore, lessons, beside, arrivals, opened, mixed)
 
 
-def counted(part: Part, server: Watched, sizes: Sizes) -> Row:
+def counted(part: Part, server: Server, sizes: Sizes) -> Row:
     """A row, with the server's processor time for each run of a page and the most memory that it took so far."""
     seconds, runs = server.figure(PROCESSOR), server.runs
     row = done(part(server, sizes))
@@ -334,6 +371,15 @@ def on_smallest_host(sizes: Sizes) -> Iterator[Row]:
         yield memory(server, "smallest host", 690)
 
 
+def on_replicas(sizes: Sizes, replicas: int) -> Iterator[Row]:
+    """The rows of the first server on several, as nginx shares the readers out."""
+    with ExitStack() as stack:
+        servers = Replicas([stack.enter_context(watched()) for _ in range(replicas)])
+        for part in DEFAULT:
+            yield counted(part, servers, sizes)
+        yield memory(servers, f"{replicas} servers together", 900 * replicas)
+
+
 def every_row(sizes: Sizes) -> Iterator[Row]:
     """The table, row by row."""
     yield cold()
@@ -347,6 +393,7 @@ def main() -> None:
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--middle", action="store_true")
     parser.add_argument("--minutes", type=float, default=LONG.mixed / 60)
+    parser.add_argument("--replicas", type=int, default=1)
     options = parser.parse_args()
     sizes = MIDDLE if options.middle else SHORT
     if options.long:
@@ -357,7 +404,7 @@ def main() -> None:
         table.add_column(title, justify="right" if title == "errors" else "left")
     out.print("Many readers. What each row measured, as it comes:")
     rows = []
-    for row in every_row(sizes):
+    for row in every_row(sizes) if options.replicas == 1 else on_replicas(sizes, options.replicas):
         rows.append(row)
         out.print(
             f"  {row.name}: {row.measured}",
