@@ -3,7 +3,7 @@
 import streamlit as st
 
 from attnviz.inputs.assets import APP, ASSETS
-from attnviz.web import first_paint
+from attnviz.web import first_paint, menu
 
 st.set_page_config(
     page_title="attnviz",
@@ -13,37 +13,39 @@ st.set_page_config(
     menu_items={"About": "attnviz: an interactive laboratory for transformer attention."},  # also: light or dark
 )
 pages = APP.parent / "pages"
-sections = {
-    "": [st.Page(pages / "explore.py", title="Explore", default=True)],
-    "Models": [
-        st.Page(pages / "models.py", title="All models"),
-        st.Page(pages / "generate.py", title="Generate"),
-        st.Page(pages / "translate.py", title="Translate"),
-        st.Page(pages / "vision.py", title="Vision"),
-    ],
-    "Investigate": [
-        st.Page(pages / "heads.py", title="Heads"),
-        st.Page(pages / "what_if.py", title="What if?"),
-        st.Page(pages / "compare.py", title="Compare"),
-        st.Page(pages / "evidence.py", title="Attention and cause"),
-        st.Page(pages / "space.py", title="Space"),
-    ],
-    "Learn": [
-        st.Page(pages / "lessons.py", title="Start here"),
-        st.Page(pages / "step_by_step.py", title="Step by step"),
-        st.Page(pages / "softmax.py", title="Softmax and temperature"),
-        st.Page(pages / "masks.py", title="Masks"),
-        st.Page(pages / "positions.py", title="Positions"),
-        st.Page(pages / "encoder_block.py", title="The encoder block"),
-        st.Page(pages / "variants.py", title="Variants and their cost"),
-        st.Page(pages / "program.py", title="Program a transformer"),
-        st.Page(pages / "glossary.py", title="Glossary"),
-    ],
-    "Train": [
-        st.Page(pages / "replay.py", title="Replay: an induction head"),
-        st.Page(pages / "train.py", title="Watch attention form"),
-    ],
-}
+sections = menu.sections(
+    lambda: {
+        "": [st.Page(pages / "explore.py", title="Explore", default=True)],
+        "Models": [
+            st.Page(pages / "models.py", title="All models"),
+            st.Page(pages / "generate.py", title="Generate"),
+            st.Page(pages / "translate.py", title="Translate"),
+            st.Page(pages / "vision.py", title="Vision"),
+        ],
+        "Investigate": [
+            st.Page(pages / "heads.py", title="Heads"),
+            st.Page(pages / "what_if.py", title="What if?"),
+            st.Page(pages / "compare.py", title="Compare"),
+            st.Page(pages / "evidence.py", title="Attention and cause"),
+            st.Page(pages / "space.py", title="Space"),
+        ],
+        "Learn": [
+            st.Page(pages / "lessons.py", title="Start here"),
+            st.Page(pages / "step_by_step.py", title="Step by step"),
+            st.Page(pages / "softmax.py", title="Softmax and temperature"),
+            st.Page(pages / "masks.py", title="Masks"),
+            st.Page(pages / "positions.py", title="Positions"),
+            st.Page(pages / "encoder_block.py", title="The encoder block"),
+            st.Page(pages / "variants.py", title="Variants and their cost"),
+            st.Page(pages / "program.py", title="Program a transformer"),
+            st.Page(pages / "glossary.py", title="Glossary"),
+        ],
+        "Train": [
+            st.Page(pages / "replay.py", title="Replay: an induction head"),
+            st.Page(pages / "train.py", title="Watch attention form"),
+        ],
+    }
+)
 page = st.navigation(sections, position="top", expanded=True)  # on a phone all of it stands in the sidebar
 first_paint.until_loaded(page)
 

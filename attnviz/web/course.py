@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import streamlit as st
@@ -95,8 +96,9 @@ def foot(page: str) -> None:
         )
 
 
-def _rows() -> list[dict[str, Any]]:
-    return [asdict(chapter) | {"needs": [title(page) for page in chapter.needs]} for chapter in CHAPTERS]
+@cache
+def _rows() -> tuple[dict[str, Any], ...]:
+    return tuple(asdict(chapter) | {"needs": [title(page) for page in chapter.needs]} for chapter in CHAPTERS)
 
 
 def go_on() -> None:

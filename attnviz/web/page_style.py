@@ -58,11 +58,18 @@ def key(kind: str, name: str = "") -> str:
     return f"{kind}-{name}" if name else kind
 
 
+class _Finished(str):
+    """HTML that Streamlit takes as it is: a string's indentation it would look for, letter by letter in every run."""
+
+    def _repr_html_(self) -> str:
+        return self
+
+
 @cache
 def style_sheet() -> str:
     """`page.css` as an element of HTML, with the whole classes in it, and what holds before it comes."""
     rules = re.sub(r"[.]any-([a-z-]+)", lambda kind: _classes(kind[1]), _rules("page.css"))
-    return f"<style>{rules}{_paper_colours()}</style>{early_style_sheet()}"
+    return _Finished(f"<style>{rules}{_paper_colours()}</style>{early_style_sheet()}")
 
 
 def _paper_colours() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import streamlit as st
@@ -25,8 +26,9 @@ def every_term() -> None:
     glossary_view.glossary_view(_listed(), key="glossary")
 
 
-def _listed() -> list[dict[str, Any]]:
-    return [
+@cache
+def _listed() -> tuple[dict[str, Any], ...]:
+    return tuple(
         {
             "term": entry.term,
             "also": list(entry.also),
@@ -37,4 +39,4 @@ def _listed() -> list[dict[str, Any]]:
             "title": course.title(entry.page),
         }
         for entry in state.entries()
-    ]
+    )

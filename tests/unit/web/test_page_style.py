@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from attnviz.web import page_style
 
@@ -50,3 +51,28 @@ def test_every_place_that_a_page_names_is_listed():
     assert len(found) > 60
     for kind, name in found:
         page_style.key(kind, name)
+
+
+def test_the_sheet_is_sent_as_it_is():
+    """Without a search for its indentation: in every run that took longer than all else of the page's frame."""
+    app = AppTest.from_function(_with_the_sheet).run()
+    assert not app.exception and app.session_state["sent"] == [page_style.style_sheet()]
+    assert app.session_state["searched"] == []
+
+
+def _with_the_sheet() -> None:
+    from unittest.mock import patch
+
+    import streamlit as st
+    from streamlit.elements import html
+
+    from attnviz.web import page_style
+
+    searched, sent = [], []
+    only_style = html._html_only_style_tags
+    with (
+        patch.object(html, "clean_text", lambda text: searched.append(text) or str(text)),
+        patch.object(html, "_html_only_style_tags", lambda body: sent.append(body) or only_style(body)),
+    ):
+        st.html(page_style.style_sheet())
+    st.session_state.update({"sent": sent, "searched": searched})
