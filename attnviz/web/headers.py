@@ -1,6 +1,7 @@
 """What a browser is told with every answer: to run nothing and to reach nobody but this server.
 
-`serve.py` puts it around Streamlit's server; see docs/security.md. Source: W3C, Content Security Policy Level 3.
+`serve.py` puts it around Streamlit's server, and closes there what is not for visitors; see docs/security.md.
+Source: W3C, Content Security Policy Level 3.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit
+from starlette.responses import PlainTextResponse
 
 from attnviz.web.components.bridge import PROGRAMS_PATH
 from attnviz.web.limits import LIMITS
@@ -21,6 +23,8 @@ from attnviz.web.limits import LIMITS
 # Who may show the app in a frame, in the words of a policy.
 FRAMES = LIMITS.frame_ancestors
 FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")  # of a file whose name says what is in it
+# Streamlit's figures, for which it walks through the memory of all sessions: `metrics` has its own, at another port.
+CLOSED = "/_stcore/metrics"
 _HOST = re.compile(rb"[\w.:\[\]-]{1,255}")
 
 Message = MutableMapping[str, Any]
@@ -67,7 +71,7 @@ def headers(host: str = "") -> dict[str, str]:
 
 
 class Headers:
-    """ASGI middleware that adds them to every answer that has none of the same name."""
+    """ASGI middleware that adds them to every answer that has none of the same name, and finds nothing at `CLOSED`."""
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -91,4 +95,6 @@ class Headers:
                 message["headers"] = [*own, *(one for one in more if one[0] not in there)]
             await send(message)
 
-        await self.app(scope, receive, answer)
+        is_closed = scope.get("path", "").endswith(CLOSED)  # also below `server.baseUrlPath`
+        app: App = PlainTextResponse("Not found", status_code=404) if is_closed else self.app
+        await app(scope, receive, answer)

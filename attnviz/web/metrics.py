@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache as cache_calls
+from typing import Any
 
 from prometheus_client import REGISTRY, Counter, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from streamlit import runtime
+from streamlit.runtime.stats import SESSION_DURATION_FAMILY, SESSION_EVENTS_FAMILY
 
 from attnviz.web import allocator, cache
 from attnviz.web.limits import LIMITS
@@ -89,10 +91,21 @@ class Held(Collector):
         yield GaugeMetricFamily("attnviz_waiting_runs", "Runs that wait in line.", value=LINE.n_waiting)
         if runtime.exists():
             yield GaugeMetricFamily("attnviz_sessions", "Browsers connected.", value=_n_sessions())
+            yield from _of_streamlit()
 
 
 def _n_sessions() -> int:
     return len(runtime.get_instance()._session_mgr.list_active_sessions())
+
+
+def _of_streamlit() -> Iterator[Metric]:
+    """How many sessions came, came back and went, and the seconds that they were there: what costs it no walk."""
+    counted: Any = runtime.get_instance().stats_mgr.get_stats([SESSION_EVENTS_FAMILY, SESSION_DURATION_FAMILY])
+    for name, stats in counted.items():
+        family = CounterMetricFamily(f"streamlit_{name}", stats[0].help, labels=list(stats[0].labels or {}))
+        for stat in stats:
+            family.add_metric(list((stat.labels or {}).values()), stat.value)
+        yield family
 
 
 REGISTRY.register(Held())

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.chromium import ELSEWHERE
-from tests.support.hosted import served
+from tests.support.hosted import answers, served
 
 pytestmark = pytest.mark.e2e
 DRAWN = ".av-chart-plot .main-svg"
@@ -26,3 +26,10 @@ def test_every_file_that_a_page_asks_for_is_there(browser: Browser) -> None:
         context.close()
     # a browser of Streamlit's looks for its server under the address that it was given, and then above it
     assert [one for one in refused if "/softmax/_stcore/" not in one] == []
+
+
+def test_streamlits_figures_are_nowhere() -> None:
+    """For them it walks through the memory of every session: not for whoever asks."""
+    with served() as (_, address):
+        found = {path: answers(f"{address}/_stcore/{path}") for path in ("health", "metrics", "metrics/")}
+    assert found == {"health": True, "metrics": False, "metrics/": False}

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,7 +102,17 @@ def view(page: Page) -> str:
     return page.locator(".av-say").first.inner_text()
 
 
+def refused_by_nginx(address: str) -> bool:
+    """Whether no replica was asked, whose answers have a policy."""
+    try:
+        with urllib.request.urlopen(address, timeout=20):
+            return False
+    except urllib.error.HTTPError as error:
+        return error.code == 404 and "Content-Security-Policy" not in error.headers
+
+
 def test_a_replica_is_killed_and_nobody_loses_the_view(replicas: Replicas, browser: Browser) -> None:
+    assert refused_by_nginx(f"{replicas.address}/_stcore/metrics")
     pages, before = [], []
     for number in range(READERS):
         page = browser.new_context(viewport={"width": 900, "height": 700}).new_page()

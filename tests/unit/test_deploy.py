@@ -69,6 +69,16 @@ def test_kubernetes_says_the_same_as_nginx() -> None:
     assert secret["valueFrom"]["secretKeyRef"] == {"name": "attnviz", "key": "cookie-secret"}  # not in the file
 
 
+def test_nginx_passes_no_request_for_streamlits_figures() -> None:
+    site = (DEPLOY / "nginx" / "attnviz.conf").read_text("utf-8")
+    ((pattern, refused),) = re.findall(r"location ~ (\S+) \{[^\n]*\n(.*?)\}", site, re.DOTALL)
+    assert refused.split() == ["return", "404;"]
+    found = [
+        path for path in ("", "/_stcore/metrics", "/_stcore/metrics/", "/_stcore/health") if re.search(pattern, path)
+    ]
+    assert found == ["/_stcore/metrics", "/_stcore/metrics/"]
+
+
 @pytest.mark.parametrize("part", ["community-cloud", "container", "nginx", "kubernetes", "systemd"])
 def test_the_documents_name_every_way(part: str) -> None:
     assert f"deploy/{part}" in (ROOT / "docs" / "hosting.md").read_text("utf-8")

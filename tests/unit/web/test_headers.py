@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from streamlit.web.server.starlette.starlette_routes import ROUTE_METRICS
 
 from attnviz.inputs.assets import APP
 from attnviz.web import empty_page, headers
@@ -14,8 +15,8 @@ from attnviz.web.components.bridge import PROGRAMS_PATH
 from tests.support.readers import done
 
 
-def sent(host: bytes, there: Sequence[tuple[bytes, bytes]] = (), path: str = "/") -> dict[str, str]:
-    """The headers of an answer to a request that was made to this host."""
+def answer(host: bytes, there: Sequence[tuple[bytes, bytes]] = (), path: str = "/") -> Any:
+    """The beginning of an answer to a request that was made to this host."""
     messages: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -24,9 +25,13 @@ def sent(host: bytes, there: Sequence[tuple[bytes, bytes]] = (), path: str = "/"
     async def send(message: Any) -> None:
         messages.append(message)
 
-    answer = headers.Headers(app)({"type": "http", "headers": [(b"host", host)], "path": path}, None, send)
-    done(answer)
-    return {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    done(headers.Headers(app)({"type": "http", "headers": [(b"host", host)], "path": path}, None, send))
+    return messages[0]
+
+
+def sent(host: bytes, there: Sequence[tuple[bytes, bytes]] = (), path: str = "/") -> dict[str, str]:
+    """The headers of that answer."""
+    return {name.decode(): value.decode() for name, value in answer(host, there, path)["headers"]}
 
 
 def test_a_page_runs_and_reaches_only_its_own_server() -> None:
@@ -52,6 +57,13 @@ def test_a_browser_keeps_the_javascript_whose_name_says_what_it_is() -> None:
     kept = [(b"Cache-Control", b"public")]
     assert "immutable" in sent(b"x", kept, f"/lab/{PROGRAMS_PATH}/words-0123.js")["cache-control"]
     assert sent(b"x", kept, "/component/plotly/plotly.js")["cache-control"] == "public"
+
+
+@pytest.mark.parametrize("path", ["/_stcore/metrics", "/lab/_stcore/metrics"])
+def test_streamlits_figures_are_not_for_visitors(path: str) -> None:
+    assert answer(b"x", path=path)["status"] == 404 and "content-security-policy" in sent(b"x", path=path)
+    assert answer(b"x", path="/_stcore/health")["status"] == 200
+    assert f"/{ROUTE_METRICS}" == headers.CLOSED  # Streamlit's own name for it
 
 
 def test_serve_puts_them_around_the_app() -> None:

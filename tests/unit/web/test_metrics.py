@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.runtime import Runtime
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.runtime.session_manager import SessionManager
+from streamlit.runtime.stats import StatsManager
+from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
 import attnviz
 from attnviz.web import first_paint, health, metrics
@@ -68,6 +74,21 @@ def test_what_is_held_is_said_by_function(result: str) -> None:
 
 def test_streamlit_still_counts_its_sessions_where_we_look() -> None:
     assert callable(SessionManager.list_active_sessions) and "_session_mgr" in Runtime.__init__.__code__.co_names
+
+
+def test_what_streamlit_counts_of_its_sessions_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = WebsocketSessionManager(MemorySessionStorage(), MemoryUploadedFileManager(""), ScriptCache(), None)
+    sessions._connect_count, sessions._total_session_duration_seconds = 3, 120.5
+    stats = StatsManager()
+    stats.register_provider(sessions)
+    monkeypatch.setattr(metrics.runtime, "exists", lambda: True)
+    monkeypatch.setattr(
+        metrics.runtime, "get_instance", lambda: SimpleNamespace(stats_mgr=stats, _session_mgr=sessions)
+    )
+    told = figures()
+    assert told["streamlit_session_events_total", "connect"] == 3
+    assert told["streamlit_session_duration_seconds_total", ""] == 120
+    assert told["attnviz_sessions", ""] == 0
 
 
 def test_a_port_that_is_taken_stops_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
