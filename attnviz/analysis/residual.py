@@ -68,8 +68,7 @@ def block(model: Transformer, trace: Trace, layer: int, *, norm_first: bool | No
     arrangement that the trace's intervention was not run in.
     """
     block_layer, run = _layer(model, trace, layer)
-    if not model.config.norms:
-        raise InvalidParameterError("this model has no LayerNorms, which stand between these stages")
+    _check_norms(model)
     first = block_layer.norm_first if norm_first is None else norm_first
     with torch.inference_mode():
         x = run.resid_pre
@@ -108,6 +107,11 @@ def _layer(model: Transformer, trace: Trace, layer: int) -> tuple[TransformerEnc
     return cast(TransformerEncoderLayer, encoder_layer), trace.layers[layer]
 
 
+def _check_norms(model: Transformer) -> None:
+    if not model.config.norms:
+        raise InvalidParameterError("this model has no LayerNorms, which stand between these stages")
+
+
 def _attend(layer: TransformerEncoderLayer, x: Tensor, trace: Trace, run: LayerTrace) -> Tensor:
     """Attention on another input, under the mask and the positions of the run: (B, T, C)."""
     if trace.intervention is not None:
@@ -137,19 +141,19 @@ def normed(model: Transformer, trace: Trace, layer: int, token: int, *, second: 
 
     Errors: as `block`, and for a second norm of a layer that has one. Source: Ba et al. 2016, section 3, equation 4.
     """
-    block_layer, _ = _layer(model, trace, layer)
+    block_layer, run = _layer(model, trace, layer)
+    _check_norms(model)
     if second and block_layer.attention_only:
         raise InvalidParameterError("a layer of attention only has no second LayerNorm")
-    run = block(model, trace, layer)
-    inputs = (run.before, run.middle) if block_layer.norm_first else (run.attention_sum, run.feed_sum)
-    x, norm = inputs[second], block_layer.norm2 if second else block_layer.norm1
-    assert x is not None
+    stream, added = (run.resid_mid, run.feed_forward) if second else (run.resid_pre, run.attention.out)
+    norm = block_layer.norm2 if second else block_layer.norm1
+    assert stream is not None and added is not None
     with torch.inference_mode():
-        row = torch.tensor(x[token], dtype=norm.weight.dtype)
+        row = (stream if block_layer.norm_first else stream + added)[0, token]
         standard = F.layer_norm(row, norm.normalized_shape, eps=norm.eps)
         after = norm(row)
     shift = torch.zeros_like(norm.weight) if norm.bias is None else norm.bias
-    return Normed(x[token], *map(_array, (standard, after, norm.weight, shift)))
+    return Normed(*map(_array, (row, standard, after, norm.weight, shift)))
 
 
 def activations(low: float, high: float, n: int = 241) -> dict[str, tuple[Array, Array]]:
@@ -187,12 +191,8 @@ class Branches:
 
 def branches(model: Transformer, trace: Trace) -> Branches:
     """The norms of what attention and the feed-forward network add, in every layer. Errors: as `block`."""
-    layers = []
-    for layer in range(len(trace.layers)):
-        block_layer, run = _layer(model, trace, layer)
-        with torch.inference_mode():
-            fed = _fed(block_layer, cast(Tensor, run.resid_mid), block_layer.norm_first)
-        layers.append((run.attention.out, None if fed is None else fed[3], run.resid_pre, run.resid_mid))
+    runs = [_layer(model, trace, layer)[1] for layer in range(len(trace.layers))]
+    layers = [(run.attention.out, run.feed_forward, run.resid_pre, run.resid_mid) for run in runs]
     attention, feed_forward, before, middle = (_norms(rows, trace.lengths[0]) for rows in zip(*layers, strict=True))
     assert attention is not None and before is not None and middle is not None
     return Branches(attention, feed_forward, before, middle)
@@ -229,31 +229,31 @@ def drift(states: Array, k: int = 2) -> Drift:
     if states.ndim != 3 or 0 in states.shape:
         raise ShapeError(f"the states are (L + 1, T, C), not {states.shape}")
     check_sizes(k=k)
-    rows = states.reshape(-1, states.shape[-1])
-    mean = rows.mean(axis=0)
-    variances, directions = _principal(rows - mean, k)
-    total = ((rows - mean) ** 2).sum()
+    # torch's products, on as many threads as it may have: NumPy's take every core, and wait there for more
+    rows = torch.from_numpy(states.reshape(-1, states.shape[-1]))
+    mean = rows.mean(dim=0)
+    centred = rows - mean
+    variances, directions = _principal(centred, k)
+    total = float(centred.square().sum())
     shares = variances / total if total > 0 else np.zeros(k)
     largest = np.abs(directions).argmax(axis=1)
     directions *= np.where(directions[np.arange(k), largest] < 0, -1.0, 1.0)[:, None]
-    points = ((rows - mean) @ directions.T).reshape(*states.shape[:2], k)
-    return Drift(points, shares, directions, mean)
+    points = centred @ torch.from_numpy(directions).T
+    return Drift(points.reshape(*states.shape[:2], k).numpy(), shares, directions, mean.numpy())
 
 
-def _principal(rows: Array, k: int) -> tuple[Array, Array]:
+def _principal(rows: Tensor, k: int) -> tuple[Array, Array]:
     """The k largest principal variances (k,) of centred rows (N, C), and their directions (k, C).
 
     By the smaller of C × C and N × N: an eighth of the time of a singular value decomposition.
     """
     wide = rows.shape[0] < rows.shape[1]
-    gram = torch.from_numpy(rows @ rows.T if wide else rows.T @ rows)
-    # torch's, on as many threads as it may have: NumPy's takes every core, and many times as long where all are busy
-    values, vectors = (part.numpy() for part in torch.linalg.eigh(gram))  # smallest first
-    found = [i for i in range(len(values))[::-1][:k] if values[i] > 1e-12 * values[-1] > 0]
+    values, vectors = torch.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)  # smallest first
+    found = [i for i in range(len(values) - 1, -1, -1)[:k] if values[i] > 1e-12 * values[-1] > 0]
     variances, directions = np.zeros(k), np.zeros((k, rows.shape[1]))
     variances[: len(found)] = values[found]
     axes = vectors[:, found].T
-    directions[: len(found)] = axes @ rows / np.sqrt(values[found])[:, None] if wide else axes
+    directions[: len(found)] = axes @ rows / values[found].sqrt()[:, None] if wide else axes
     return variances, directions
 
 

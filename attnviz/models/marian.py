@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -64,7 +64,7 @@ class RecurrentLayerTrace(LayerTrace):
     """A decoder layer without self-attention: what its recurrence remembers, instead."""
 
     attention: None  # type: ignore[assignment]
-    state: Tensor  # (B, T, C) c_t after each position
+    state: Tensor = field(kw_only=True)  # (B, T, C) c_t after each position
 
 
 class SSRU(nn.Module):
@@ -112,10 +112,12 @@ class _DecoderLayer(nn.Module):
         )
         out = recorded(asked, self.multihead_attn, mid, memory, need_weights=False)[0]
         after = self.norm2(mid + out)
-        post: Tensor = self.norm3(after + self.linear2(self.linear1(after).relu()))
+        fed = self.linear2(self.linear1(after).relu())
+        post: Tensor = self.norm3(after + fed)
         if recording is not None:
             asked[0].out = out
-            recording.trace = RecurrentLayerTrace(x, None, mid, attention_trace(asked[0]), after, post, state)
+            crossed = attention_trace(asked[0])
+            recording.trace = RecurrentLayerTrace(x, None, mid, crossed, after, post, fed, state=state)
             recording.returned = post
         return post
 

@@ -46,6 +46,7 @@ class LayerTrace:
         resid_mid: after self-attention (and its norm, if post-norm); None where another library keeps it to itself.
         cross_attention, resid_cross: the same of a decoder's attention to its encoder; None without one.
         resid_post: after the feed-forward network.
+        feed_forward: what that network added, before any norm; None without one, or where another library keeps it.
     """
 
     resid_pre: Tensor = field(repr=False)  # (B, T, C) into the layer
@@ -54,6 +55,7 @@ class LayerTrace:
     cross_attention: AttentionTrace | None  # decoder of an encoder-decoder only
     resid_cross: Tensor | None = field(repr=False)  # (B, T, C) after cross-attention, likewise
     resid_post: Tensor = field(repr=False)  # (B, T, C) after the feed-forward network
+    feed_forward: Tensor | None = field(default=None, repr=False)  # (B, T, C) what it added
 
 
 class _Layer(nn.Module):
@@ -153,7 +155,7 @@ class TransformerEncoderLayer(_Layer):
     ) -> Tensor:
         """Output in the input's shape. Masks in torch's polarity: bool True forbids, float is added."""
         if is_scripting():
-            return self._stream(src, src_mask, src_key_padding_mask, is_causal)[1]
+            return self._stream(src, src_mask, src_key_padding_mask, is_causal)[2]
         else:  # and no code after it, which TorchScript would read
             return self._called(src, src_mask, src_key_padding_mask, is_causal)
 
@@ -164,27 +166,26 @@ class TransformerEncoderLayer(_Layer):
         _check_input(src)
         recording = recording_of(self)
         if recording is None:
-            return self._stream(src, src_mask, src_key_padding_mask, is_causal)[1]
+            return self._stream(src, src_mask, src_key_padding_mask, is_causal)[2]
         attention = Recording(self.self_attn, MultiheadAttention, recording.options)
-        mid, post = recorded((attention,), self._stream, src, src_mask, src_key_padding_mask, is_causal)
-        before, mid, after = _batch_first(self, src, mid, post)
-        recording.trace = LayerTrace(before, attention_trace(attention), mid, None, None, after)
+        mid, fed, post = recorded((attention,), self._stream, src, src_mask, src_key_padding_mask, is_causal)
+        before, mid, fed, after = _batch_first(self, src, mid, fed, post)
+        recording.trace = LayerTrace(before, attention_trace(attention), mid, None, None, after, fed)
         recording.returned = post
         return post
 
     def _stream(
         self, src: Tensor, src_mask: Tensor | None, src_key_padding_mask: Tensor | None, is_causal: bool
-    ) -> tuple[Tensor, Tensor]:
-        """The residual stream after self-attention and after the layer."""
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The residual stream after self-attention, what the feed-forward network adds, and the stream after that."""
         query = self.norm1(src) if self.norm_first else src
         mid = src + self._sa_block(query, src_mask, src_key_padding_mask, is_causal=is_causal)
         mid = mid if self.norm_first else self.norm1(mid)
         if self.attention_only:
-            return mid, mid
-        elif self.norm_first:
-            return mid, mid + self._ff_block(self.norm2(mid))
+            return mid, None, mid
         else:
-            return mid, self.norm2(mid + self._ff_block(mid))
+            fed = self._ff_block(self.norm2(mid) if self.norm_first else mid)
+            return mid, fed, mid + fed if self.norm_first else self.norm2(mid + fed)
 
     def _ff_block(self, x: Tensor) -> Tensor:
         """The feed-forward network and its dropout: torch's name for it, which subclasses override."""
@@ -223,7 +224,7 @@ class TransformerDecoderLayer(_Layer):
         """Output in tgt's shape. Masks in torch's polarity: bool True forbids, float is added."""
         masks = tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask
         if is_scripting():
-            return self._stream(tgt, memory, masks, tgt_is_causal, memory_is_causal)[2]
+            return self._stream(tgt, memory, masks, tgt_is_causal, memory_is_causal)[3]
         else:  # and no code after it, which TorchScript would read
             return self._called(tgt, memory, masks, tgt_is_causal, memory_is_causal)
 
@@ -232,22 +233,22 @@ class TransformerDecoderLayer(_Layer):
         _check_pair(tgt, memory, self)
         recording = recording_of(self)
         if recording is None:
-            return self._stream(tgt, memory, masks, tgt_is_causal, memory_is_causal)[2]
+            return self._stream(tgt, memory, masks, tgt_is_causal, memory_is_causal)[3]
         attention = Recording(self.self_attn, MultiheadAttention, recording.options)
         crossing = Recording(self.multihead_attn, MultiheadAttention, recording.cross_options | {"again": True})
-        mid, cross, post = recorded(
+        mid, cross, fed, post = recorded(
             (attention, crossing), self._stream, tgt, memory, masks, tgt_is_causal, memory_is_causal
         )
-        before, mid, cross, after = _batch_first(self, tgt, mid, cross, post)
+        before, mid, cross, fed, after = _batch_first(self, tgt, mid, cross, fed, post)
         traces = attention_trace(attention), attention_trace(crossing)
-        recording.trace = LayerTrace(before, traces[0], mid, traces[1], cross, after)
+        recording.trace = LayerTrace(before, traces[0], mid, traces[1], cross, after, fed)
         recording.returned = post
         return post
 
     def _stream(
         self, tgt: Tensor, memory: Tensor, masks: Masks, tgt_is_causal: bool, memory_is_causal: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The residual stream after self-attention, after cross-attention and after the layer."""
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        """The residual stream after self- and cross-attention, what the feed-forward network adds, and after that."""
         own_mask, cross_mask, own_padding, cross_padding = masks
         query = self.norm1(tgt) if self.norm_first else tgt
         mid = tgt + self._sa_block(query, own_mask, own_padding, is_causal=tgt_is_causal)
@@ -256,11 +257,10 @@ class TransformerDecoderLayer(_Layer):
         cross = mid + self._mha_block(query, memory, cross_mask, cross_padding, is_causal=memory_is_causal)
         cross = cross if self.norm_first else self.norm2(cross)
         if self.attention_only:
-            return mid, cross, cross
-        elif self.norm_first:
-            return mid, cross, cross + self._ff_block(self.norm3(cross))
+            return mid, cross, None, cross
         else:
-            return mid, cross, self.norm3(cross + self._ff_block(cross))
+            fed = self._ff_block(self.norm3(cross) if self.norm_first else cross)
+            return mid, cross, fed, cross + fed if self.norm_first else self.norm3(cross + fed)
 
     def _mha_block(
         self,
@@ -340,8 +340,8 @@ def _check_pair(tgt: Tensor, memory: Tensor, layer: _Layer) -> None:
         raise ShapeError(f"tgt {tuple(tgt.shape)} and memory {tuple(memory.shape)} do not match")
 
 
-def _batch_first(layer: _Layer, *stream: Tensor) -> tuple[Tensor, ...]:
-    """The layer's layout → (B, T, C)."""
+def _batch_first(layer: _Layer, *stream: Any) -> tuple[Any, ...]:
+    """The layer's layout → (B, T, C); what is not there stays None."""
     if stream[0].dim() == 2:
-        return tuple(x[None] for x in stream)
-    return stream if layer.batch_first else tuple(x.transpose(0, 1) for x in stream)
+        return tuple(x if x is None else x[None] for x in stream)
+    return stream if layer.batch_first else tuple(x if x is None else x.transpose(0, 1) for x in stream)

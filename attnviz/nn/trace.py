@@ -149,6 +149,7 @@ def _joined_layer(parts: tuple[LayerTrace, ...]) -> LayerTrace:
         cross_attention=attention(cross_attentions) if cross_attentions else None,
         resid_cross=stream([part.resid_cross for part in parts]),
         resid_post=torch.cat([part.resid_post for part in parts], dim=1),
+        feed_forward=stream([part.feed_forward for part in parts]),
     )
 
 

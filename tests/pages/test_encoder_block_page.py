@@ -11,7 +11,7 @@ from plotly.graph_objects import Figure
 import attnviz
 from attnviz.analysis import residual
 from attnviz.formatting import percent
-from attnviz.web import shell
+from attnviz.web import cache, shell
 from tests.pages.driver import SENTENCE, Page, beginning, chart_titles, charts, opened
 from tests.support.hostile_texts import EVERY_FOURTH
 from tests.support.models import loaded
@@ -99,6 +99,17 @@ def test_untrained_models_of_every_kind(name: str) -> None:
     app = opened("encoder_block", model=name, token="2", layer="1", norm="feed-forward")
     check(app, name, SENTENCE, 2, 1, second=True)
     assert "nobody has trained them" in app.prose
+
+
+def test_a_new_text_runs_each_feed_forward_network_once_and_the_shown_one_turned_too(app: Page) -> None:
+    app.choose(layer=2)
+    layers: Any = cache.model("minilm").transformer.encoder["layers"]
+    runs: list[int] = []
+    hooks = [layer.linear1.register_forward_hook(lambda *_, i=i: runs.append(i)) for i, layer in enumerate(layers)]
+    app.text_area(key="text").set_value("Whoever measures twice saws once.").run()
+    for hook in hooks:
+        hook.remove()
+    assert sorted(runs) == sorted([*range(6), 2, 2])
 
 
 def test_token_layer_and_norm_change_what_is_shown(app: Page) -> None:

@@ -286,10 +286,12 @@ def test_an_encoder_layers_residual_stream_chains(norm_first: bool) -> None:
     close(run.attention.q, attended.q)
     if norm_first:
         close(run.resid_mid, x + run.attention.out)
-        close(run.resid_post, run.resid_mid + layer.feed_forward(layer.norm2(run.resid_mid)))
+        close(run.feed_forward, layer.feed_forward(layer.norm2(run.resid_mid)))
+        close(run.resid_post, run.resid_mid + run.feed_forward)
     else:
         close(run.resid_mid, layer.norm1(x + run.attention.out))
-        close(run.resid_post, layer.norm2(run.resid_mid + layer.feed_forward(run.resid_mid)))
+        close(run.feed_forward, layer.feed_forward(run.resid_mid))
+        close(run.resid_post, layer.norm2(run.resid_mid + run.feed_forward))
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
@@ -306,12 +308,14 @@ def test_a_decoder_layers_residual_stream_chains(norm_first: bool) -> None:
         close(run.resid_mid, x + run.attention.out)
         crossed = layer.multihead_attn.trace_batch_first(layer.norm2(run.resid_mid), memory)
         close(run.resid_cross, run.resid_mid + run.cross_attention.out)
-        close(run.resid_post, run.resid_cross + layer.feed_forward(layer.norm3(run.resid_cross)))
+        close(run.feed_forward, layer.feed_forward(layer.norm3(run.resid_cross)))
+        close(run.resid_post, run.resid_cross + run.feed_forward)
     else:
         close(run.resid_mid, layer.norm1(x + run.attention.out))
         crossed = layer.multihead_attn.trace_batch_first(run.resid_mid, memory)
         close(run.resid_cross, layer.norm2(run.resid_mid + run.cross_attention.out))
-        close(run.resid_post, layer.norm3(run.resid_cross + layer.feed_forward(run.resid_cross)))
+        close(run.feed_forward, layer.feed_forward(run.resid_cross))
+        close(run.resid_post, layer.norm3(run.resid_cross + run.feed_forward))
     close(run.cross_attention.out, crossed.out)
 
 

@@ -73,7 +73,7 @@ def equal(ours: Trace, whole: Trace) -> None:
     for a, b in zip(ours.attentions + ours.cross_attentions, whole.attentions + whole.cross_attentions, strict=True):
         close(a, b, 1e-5)
     for a, b in zip(ours.layers, whole.layers, strict=True):
-        for name in ("resid_mid", "resid_cross", "resid_post"):
+        for name in ("resid_mid", "resid_cross", "resid_post", "feed_forward"):
             if getattr(b, name) is not None:
                 close(getattr(a, name), getattr(b, name), 1e-5)
         close(a.attention.z, b.attention.z, 1e-5)

@@ -568,6 +568,7 @@ def test_nbytes_counts_each_tensor_once() -> None:
             layer.resid_pre,
             layer.resid_mid,
             layer.resid_post,
+            layer.feed_forward,
             layer.attention.q,
             layer.attention.k,
             layer.attention.v,
@@ -577,7 +578,7 @@ def test_nbytes_counts_each_tensor_once() -> None:
         )
     }
     assert trace.nbytes == sum(distinct.values())
-    assert trace.nbytes == 8 * 4 * 8 * 8  # pre, mid, post, qkv packed (3), z, out; each 4 × 8 float64
+    assert trace.nbytes == 9 * 4 * 8 * 8  # pre, mid, post, fed, qkv packed (3), z, out; each 4 × 8 float64
 
 
 # -------------------------------------------------------------------------------------------- interventions
