@@ -52,7 +52,9 @@ ELSEWHERE = (
     "one on the page “Watch attention form”."
 )
 
-_held: OrderedDict[str, int] = OrderedDict()  # bytes of the shared models, the one used last at the end
+_held: OrderedDict[str, tuple[Model, int]] = (
+    OrderedDict()
+)  # the shared models and their bytes, the last used at the end
 _owned: weakref.WeakSet[Model] = weakref.WeakSet()  # the sessions' own ones
 _lock = threading.Lock()  # guards both
 _gate = threading.RLock()  # one model is loaded at a time: what it takes is known, and taken from nobody else
@@ -79,9 +81,13 @@ def model(name: str) -> Model:
     check_name(name)
     if name.startswith(OWN):
         return own_models()[name]
+    with _lock:
+        if name in _held:  # Streamlit's cache is slow to ask: for who comes while it is loaded
+            _held.move_to_end(name)
+            return _held[name][0]
     shared = _shared(name)
     with _lock:
-        _held[name] = _held.pop(name, 0) or n_bytes(shared)
+        _held.setdefault(name, (shared, n_bytes(shared)))
     return shared
 
 
@@ -185,7 +191,7 @@ def own_bytes(without: Sequence[Model] = ()) -> int:
 def loaded() -> dict[str, int]:
     """The shared models that are in memory now, by name, with their bytes."""
     with _lock:
-        return dict(_held)
+        return {name: size for name, (_, size) in _held.items()}
 
 
 def n_bytes(counted: Model) -> int:
@@ -201,7 +207,7 @@ def _shared(name: str) -> Model:
         with strangers.asking(strangers.Terms(_make_room, with_token=HUB_TOKEN)):
             loaded_model = load(name, max_bytes=MAX_MODEL_BYTES)
         with _lock:
-            _held[name] = n_bytes(loaded_model)
+            _held[name] = loaded_model, n_bytes(loaded_model)
     gc.collect()
     gc.freeze()  # or every rerun's garbage collection walks through all of torch
     return loaded_model
@@ -214,7 +220,7 @@ def _make_room(n_new: int) -> None:
     """
     with _lock:
         dropped = []
-        while _held and sum(_held.values()) + n_new > MODELS_BYTES:
+        while _held and sum(size for _, size in _held.values()) + n_new > MODELS_BYTES:
             dropped.append(_held.popitem(last=False)[0])
     for name in dropped:
         _shared.clear(name)

@@ -37,7 +37,22 @@ def from_query(first: T, query: Mapping[str, str]) -> T:
 
 def accept(first: T, values: Mapping[str, Any]) -> T:
     """`first` with the values that it allows, each checked on its own and then together."""
-    settings = first
+    settings, typed = first, _of_its_type(first, values)
+    try:
+        return replace(first, **typed)  # type: ignore[type-var]  # nearly always all are allowed: one look at all
+    except (InvalidParameterError, ArithmeticError):  # the latter: a number too long for arithmetic
+        pass
+    for name, value in typed.items():
+        try:
+            settings = replace(settings, **{name: value})  # type: ignore[type-var]
+        except (InvalidParameterError, ArithmeticError):
+            continue
+    return settings
+
+
+def _of_its_type(first: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that have the type of their field in `first`."""
+    typed = {}
     for name, value in values.items():
         default = getattr(first, name)
         if isinstance(default, str) and value is None:  # pills and segmented controls give None for no choice
@@ -48,11 +63,8 @@ def accept(first: T, values: Mapping[str, Any]) -> T:
             continue
         if isinstance(default, tuple) and any(type(part) is not type(_example(default)) for part in value):
             continue
-        try:
-            settings = replace(settings, **{name: value})  # type: ignore[type-var]
-        except (InvalidParameterError, ArithmeticError):  # the latter: a number too long for arithmetic
-            continue
-    return settings
+        typed[name] = value
+    return typed
 
 
 def _write(value: Any) -> str:

@@ -7,11 +7,13 @@ Source: Cherkasova 1998, Improving WWW Proxies Performance with Greedy-Dual-Size
 from __future__ import annotations
 
 import functools
+import heapq
+import itertools
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from types import FunctionType, ModuleType
@@ -26,7 +28,9 @@ from attnviz.web.limits import LIMITS
 P = ParamSpec("P")
 R = TypeVar("R")
 Key = tuple[str, Hashable]  # a function and its arguments
+Ranked = tuple[float, int, Key]  # what an entry was worth, and a number of its own: keys cannot be compared
 
+PLAIN = frozenset({str, bytes, int, float, bool})
 LEAST_SECONDS = 1e-4  # that a result is taken to cost: clocks are coarse
 
 
@@ -59,6 +63,8 @@ class Store:
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
         self._entries: dict[Key, Entry] = {}
+        self._heap: list[Ranked] = []  # every entry once, by what it was worth when somebody last looked there
+        self._numbers = itertools.count()
         self._making: dict[Key, threading.Event] = {}
         self._lock = threading.Lock()  # guards all but the work itself
         self._n_bytes = 0
@@ -114,6 +120,8 @@ class Store:
         with self._lock:
             for key in [key for key in self._entries if name is None or key[0] == name]:
                 self._n_bytes -= self._entries.pop(key).n_bytes
+            self._heap = [one for one in self._heap if one[2] in self._entries]
+            heapq.heapify(self._heap)
 
     @property
     def n_bytes(self) -> int:
@@ -136,16 +144,27 @@ class Store:
     def _keep(self, key: Key, entry: Entry) -> None:
         with self._lock:
             self._made[key[0]] += 1
-            if entry.n_bytes > self.most_bytes:
+            if entry.n_bytes > self.most_bytes or key in self._entries:  # the latter: another was as fast
                 return
             while self._entries and self._n_bytes + entry.n_bytes > self.most_bytes:
-                least = min(self._entries, key=lambda one: self._entries[one].worth)
-                self._age = self._entries[least].worth
-                self._n_bytes -= self._entries.pop(least).n_bytes
-                self._evicted[least[0]] += 1
+                self._evict_one()
             self._value(entry)
             self._entries[key] = entry
+            heapq.heappush(self._heap, (entry.worth, next(self._numbers), key))
             self._n_bytes += entry.n_bytes
+
+    def _evict_one(self) -> None:
+        """The entry that is worth least goes. Worth only grows: one that grew since goes back to where it belongs."""
+        while True:
+            worth, number, key = self._heap[0]
+            now = self._entries[key].worth
+            if now == worth:
+                break
+            heapq.heapreplace(self._heap, (now, number, key))
+        heapq.heappop(self._heap)
+        self._age = worth
+        self._n_bytes -= self._entries.pop(key).n_bytes
+        self._evicted[key[0]] += 1
 
     def _value(self, entry: Entry) -> None:
         """Sets what an entry is worth from now on."""
@@ -158,13 +177,20 @@ def n_bytes(value: Any) -> int:
     total, todo = 0, [value]
     while todo:
         one = todo.pop()
-        if id(one) in seen or one is None or isinstance(one, type | FunctionType | ModuleType):
+        if id(one) in seen or one is None:
             continue
         seen.add(id(one))
-        if isinstance(one, Tensor):
+        kind = type(one)
+        if kind in PLAIN:  # the many
+            total += sys.getsizeof(one)
+        elif kind is tuple or kind is list:
+            total += sys.getsizeof(one)
+            todo += one
+        elif isinstance(one, Tensor):
             storage = one.untyped_storage()
-            total += 0 if storage.data_ptr() in seen else storage.nbytes()
-            seen.add(storage.data_ptr())
+            address = storage.data_ptr()
+            total += 0 if address in seen else storage.nbytes()
+            seen.add(address)
         elif isinstance(one, np.ndarray):
             if isinstance(one.base, np.ndarray | Tensor):
                 todo.append(one.base)
@@ -172,17 +198,21 @@ def n_bytes(value: Any) -> int:
                 total += one.nbytes
         elif isinstance(one, nn.Module):
             todo += [*one.parameters(), *one.buffers()]
-        else:
+        elif not isinstance(one, type | FunctionType | ModuleType):
             total += sys.getsizeof(one, 64)
-            if isinstance(one, Mapping):
-                todo += [*one.keys(), *one.values()]
-            elif isinstance(one, tuple | list | set | frozenset):
-                todo += one
-            elif is_dataclass(one):
-                todo += [getattr(one, field.name, None) for field in fields(one)]
-            elif not isinstance(one, str | bytes | int | float | bool):
-                todo += list(getattr(one, "__dict__", {}).values())
+            todo += _parts(one)
     return total
+
+
+def _parts(whole: Any) -> Iterable[Any]:
+    """What a thing refers to."""
+    if isinstance(whole, Mapping):
+        return [*whole.keys(), *whole.values()]
+    if isinstance(whole, tuple | list | set | frozenset):
+        return whole
+    if is_dataclass(whole) and not hasattr(whole, "__dict__"):
+        return [getattr(whole, field.name, None) for field in fields(whole)]
+    return list(getattr(whole, "__dict__", {}).values())
 
 
 STORE = Store(LIMITS.store_bytes)

@@ -165,4 +165,7 @@ def test_shared_models_make_room_before_another_comes(monkeypatch: pytest.Monkey
     monkeypatch.setattr(cache, "_make_room", lambda n: (make_room(n), seen.append((cache.loaded(), n))))
     cache.model("induction")
     assert seen == [({}, 4 * cache.load("induction").transformer.config.n_parameters)]
+    monkeypatch.setattr(cache, "_shared", None)  # what is there already is not asked of Streamlit's cache
+    assert cache.model("induction").info.name == "induction"
+    monkeypatch.undo()
     cache._shared.clear()

@@ -88,6 +88,56 @@ def test_it_never_holds_more_than_it_may(asked: list[tuple[int, int]]) -> None:
         assert store.n_bytes == sum(use.n_bytes for use in store.uses())
 
 
+class Counted:
+    """A key that counts how often all of its kind were looked at."""
+
+    looked = 0
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __hash__(self) -> int:
+        Counted.looked += 1
+        return self.n
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Counted) and self.n == other.n
+
+
+def test_to_make_room_few_of_what_it_holds_are_looked_at() -> None:
+    store = Store(1000 * 1033)
+    for n in range(1000):
+        store.get("f", Counted(n), lambda: bytes(1000))
+    assert store.uses()[0].entries == 1000
+    Counted.looked = 0
+    store.get("f", Counted(1000), lambda: bytes(1000))
+    assert store.uses()[0].evicted == 1 and Counted.looked < 100
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), max_size=80))
+def test_what_is_worth_least_goes_first(asked: list[tuple[int, int]]) -> None:
+    """As by a look at all that it holds, however often each was asked for since."""
+    store = Store(4 * 133)
+    for n, seconds in asked:
+        if store.peek("f", n) is None:
+            held = dict(store._entries)
+            store.put("f", n, bytes(100), seconds)
+            gone = [held[key].worth for key in held if key not in store._entries]
+            assert all(worth <= min(entry.worth for entry in held.values()) for worth in gone)
+    assert len(store._heap) == len(store._entries) <= 4
+
+
+def test_what_two_put_at_once_counts_once() -> None:
+    store = Store(1000)
+
+    def make() -> bytes:
+        store.put("f", 1, bytes(100), 1)
+        return bytes(100)
+
+    store.get("f", 1, make)
+    assert store.n_bytes == store.uses()[0].n_bytes
+
+
 def test_a_result_larger_than_the_store_is_given_and_not_kept() -> None:
     store = Store(1000)
     assert len(store.get("f", 1, lambda: bytes(2000))) == 2000
