@@ -12,8 +12,9 @@ What a model does not allow is in `missing`, by name, with the reason in words; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -30,6 +31,7 @@ from attnviz.analysis import (
     outcomes,
     patching,
     predictions,
+    reruns,
     roles,
     sites,
 )
@@ -37,7 +39,7 @@ from attnviz.analysis.attribution import LogitParts, ScoreParts
 from attnviz.analysis.cards import Cards, Example
 from attnviz.analysis.cards_file import Stored
 from attnviz.analysis.comparison import Change, Comparison, Sides
-from attnviz.analysis.evidence import Evidence
+from attnviz.analysis.evidence import Evidence, Method
 from attnviz.analysis.outcomes import Lead
 from attnviz.analysis.predictions import Prediction
 from attnviz.analysis.sites import Site
@@ -49,6 +51,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CHOSEN = 6  # heads that have a card where none is asked for
+METHODS: Mapping[str, tuple[Method, ...]] = {  # of attention and cause, by the part in which they are worked out
+    "attention and cause": ("attention", "rollout", "norm", "gradient"),
+    "the flow of attention": ("flow",),
+    "integrated gradients": ("integrated",),
+    "each token erased": ("erasure",),
+}
+PARTS = (
+    "the heads’ roles",
+    "each head switched off",
+    "what heads read from",
+    "who wrote the prediction",
+    *METHODS,
+    "what it is compared with",
+)
 Head = tuple[int, int]  # layer, head
 
 
@@ -129,41 +145,67 @@ def investigate(
 
     Errors: none for what a model does not allow: that is in `missing`.
     """
+    steps = investigating(model, trace, stored=stored, chosen=chosen, beside=beside)
+    return reruns.finished(steps, lambda part: each(PARTS[part]))
+
+
+def investigating(
+    model: Model,
+    trace: Trace,
+    *,
+    stored: Stored | None = None,
+    chosen: Sequence[Head] = (),
+    beside: Callable[[], Sides] | None = None,
+) -> Generator[int, None, Investigation]:
+    """The same in steps, each the number in `PARTS` of what is worked out next. Arguments, errors: as `investigate`."""
     missing: dict[str, str] = {}
     changed = trace.intervention is not None and not trace.intervention.changes_nothing
 
-    def tried(name: str, title: str, make: Callable[[], T]) -> T | None:
-        each(title)
+    def tried(name: str, part: str, work: Generator[object, None, T]) -> Generator[int, None, T | None]:
+        yield PARTS.index(part)
         try:
-            return make()
+            while True:
+                next(work)
+                yield PARTS.index(part)
+        except StopIteration as end:
+            result: T = end.value
+            return result
         except (InvalidParameterError, ModelError) as error:
             missing[name] = str(error)
             return None
 
     kept = None if changed else stored
-    found = kept.cards if kept else tried("cards", "the heads’ roles", lambda: _cards(model, trace))
+    found = kept.cards if kept else None
+    if kept is None:
+        found = yield from tried("cards", "the heads’ roles", _in_one(lambda: _cards(model, trace)))
     texts = kept.texts if kept else (trace.encodings[0].text,) if trace.encodings else ()
     asked, hidden = trace, None
     if predictions.fills_in(model, trace):
         asked, hidden = _hiding_one(model, trace)
-    swept = tried("sweep", "each head switched off", lambda: _sweep(model, asked, hidden))
+    swept = yield from tried("sweep", "each head switched off", _sweeping(model, asked, hidden))
     heads = _chosen(found, swept, chosen)
     readings = {}
-    if found is not None:
-        for head in heads:
-            read = tried("readings", "what heads read from", lambda: _reading(model, trace, found, texts, head))  # noqa: B023
-            if read is not None:
-                readings[head] = read
-    prediction = tried("prediction", "the prediction", lambda: predictions.predicted(asked, position=hidden))
+    for head in heads:
+        assert found is not None  # or no head would be chosen
+        reading = _in_one(partial(_reading, model, trace, found, texts, head))
+        if (read := (yield from tried("readings", "what heads read from", reading))) is not None:
+            readings[head] = read
+    about = _in_one(lambda: predictions.predicted(asked, position=hidden))
+    prediction = yield from tried("prediction", "who wrote the prediction", about)
+    parts = measured = None
     if prediction is None:
         missing["logits"] = missing["evidence"] = missing["prediction"]
-        parts = measured = None
     else:
-        parts = tried("logits", "who wrote the prediction", lambda: _logits(model, asked, prediction))
-        measured = tried("evidence", "attention and cause", lambda: evidence.gathered(model, asked, prediction))
+        written = _in_one(partial(_logits, model, asked, prediction))
+        parts = yield from tried("logits", "who wrote the prediction", written)
+        every = []
+        for part, methods in METHODS.items():
+            one = yield from tried("evidence", part, evidence.gathering(model, asked, prediction, methods=methods))
+            every += [] if one is None else [one]
+        measured = evidence.joined(every) if every else None
     compared = None
     if beside is not None:
-        compared = tried("compared", "what it is compared with", lambda: _compared(beside(), chosen))
+        compared = yield from tried("compared", "what it is compared with", _comparing(beside, chosen))
     return Investigation(
         model.info.title,
         trace,
@@ -183,6 +225,12 @@ def investigate(
         copying.scores_if_read(model.transformer),
         missing,
     )
+
+
+def _in_one(make: Callable[[], T]) -> Generator[object, None, T]:
+    """Work of one step."""
+    yield from ()
+    return make()
 
 
 def heads_in(written: str) -> tuple[Head, ...]:
@@ -209,7 +257,8 @@ def _hiding_one(model: Model, trace: Trace) -> tuple[Trace, int | None]:
     return model.run(ids, intervention=trace.intervention), words[-1]
 
 
-def _compared(sides: Sides, wanted: Sequence[Head]) -> Compared:
+def _comparing(beside: Callable[[], Sides], wanted: Sequence[Head]) -> Generator[object, None, Compared]:
+    sides = beside()
     for one in (sides.a, sides.b):
         if one.source is not None or not one.encodings:
             raise InvalidParameterError(f"{one.title} reads no single text to lay beside another")
@@ -218,16 +267,19 @@ def _compared(sides: Sides, wanted: Sequence[Head]) -> Compared:
     for head, found in comparison.each_head(sides):
         moved[head] = found.moved.mean()
         largest[head] = next(iter(comparison.strongest(found, 1)), None)
+        yield None
     most = divmod(int(moved.argmax()), moved.shape[1])
     shown = next((head for head in wanted if head in largest), most)
     found = comparison.compare(sides.a, shown, sides.b, sides.head_b or shown)
     return Compared(sides, moved, largest, shown, found)
 
 
-def _sweep(model: Model, trace: Trace, hidden: int | None) -> Sweep:
-    places = sites.sites(trace)
+def _sweeping(model: Model, trace: Trace, hidden: int | None) -> Generator[object, None, Sweep]:
+    places, rows = sites.sites(trace), []
     if trace.logits is None:
-        rows = [ablation.moved(trace.final[0], one.final) for one in ablation.each_head(model.transformer, trace)]
+        for one in ablation.each_head(model.transformer, trace):
+            rows.append(ablation.moved(trace.final[0], one.final))
+            yield None
         return Sweep(places, torch.stack(rows).double(), None, None)
     if trace.source is not None:
         usual = outcomes.usual(trace, trace)
@@ -238,7 +290,11 @@ def _sweep(model: Model, trace: Trace, hidden: int | None) -> Sweep:
         assert about.target is not None
         outcome = Lead(about.target, None, about.rows[0])
     patching.check(model.transformer, trace, "zero", None)
-    rows = [row.values for row in patching.heads(model.transformer, trace, outcome, "zero")]
+    for step in patching.heads_in_steps(model.transformer, trace, outcome, "zero"):
+        if isinstance(step, int):
+            yield None
+        else:
+            rows.append(step.values)
     return Sweep(places, torch.stack(rows).double(), patching.base(model.transformer, trace, outcome), outcome)
 
 

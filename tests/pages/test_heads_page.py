@@ -12,7 +12,8 @@ import pytest
 from attnviz import Model, load
 from attnviz.analysis import cards, cards_file, cards_text, copying, known_answers, roles
 from attnviz.formatting import percent
-from attnviz.web.heads import text
+from attnviz.web import store
+from attnviz.web.heads import text, work
 from attnviz.web.jobs import slices
 from tests.pages.driver import SENTENCE, Page, charts, header, numbers, opened, values, views
 
@@ -235,21 +236,55 @@ def test_the_card_leads_to_a_run_without_the_head(page: Page, monkeypatch: pytes
     assert [percent(1e-4)] in (row[2] for row in rows(page, "All measures of this head"))  # both ends are written alike
 
 
-def test_the_page_to_keep_has_the_chosen_head_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    from attnviz.web.heads import state
+def kept(app: Page) -> str:
+    """The page to keep, asked for and waited for."""
+    app.press("Write one page to keep")
+    while app.get("progress"):
+        app.run()
+    assert [one.proto.label for one in app.get("download_button")] == ["Save as one page (.html)"]
+    written: bytes = app.session_state[f"{work.FILE.name}:steps"][-1].value
+    return written.decode()
 
-    written: list[Any] = []
-    make = state.page_to_keep
-    monkeypatch.setattr(state, "page_to_keep", lambda shown: written.append(make(shown)) or written[-1])
-    opened("heads", model="austen", layer=2, head=1)
-    kept = written[-1]().decode()
-    assert kept.index("<h3>Layer 2, head 1</h3>") < kept.index("<h3>", kept.index("<h3>") + 1)
-    assert "What does " in kept and "sweep.csv" in kept and 'id="comparison"' not in kept
+
+def test_the_page_to_keep_has_the_chosen_head_first() -> None:
+    page = kept(opened("heads", model="austen", layer=2, head=1))
+    assert page.index("<h3>Layer 2, head 1</h3>") < page.index("<h3>", page.index("<h3>") + 1)
+    assert "What does " in page and "sweep.csv" in page and 'id="comparison"' not in page
     app = opened("compare", model="austen", text=" She said", other=" He said", layer=2, head=2)
     app.switch_page("pages/heads.py").run()
-    kept = written[-1]().decode()
-    assert 'id="comparison"' in kept and "<bdi> He said</bdi>" in kept and "comparison-2-2.csv" in kept
-    assert "A is the run above. B is another text." in kept
+    page = kept(app)
+    assert 'id="comparison"' in page and "<bdi> He said</bdi>" in page and "comparison-2-2.csv" in page
+    assert "A is the run above. B is another text." in page
+
+
+def test_the_page_to_keep_is_written_in_slices_and_cancel_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"model": "austen", "layer": 2, "head": 1, "text": " She was not at all."}
+    whole = kept(opened("heads", **asked))
+    store.STORE.clear(work.FILE.name)
+    monkeypatch.setattr(slices, "SECONDS", 0.0)  # a step at a time
+    app = opened("heads", **asked)
+    before = app.prose
+    app.press("Write one page to keep")
+    said = [bar.proto.text for bar in app.get("progress")]
+    for _ in range(2):
+        said += [bar.proto.text for bar in app.run().get("progress")]
+    assert set(said) <= {text.writing(part) for part in work.PARTS} and len(said) == 3
+    app.press("Cancel")
+    assert not app.get("progress") and app.prose.replace(f"{text.NOT_WRITTEN} ", "") == before
+    assert app.link == {name: str(value) for name, value in asked.items()}
+    app.run()
+    assert not app.get("progress") and not app.get("download_button")  # nothing goes on by itself
+    app.press("Run it again")
+    app.choose(head=2)  # of another head nothing was asked for
+    assert not app.get("progress") and text.NOT_WRITTEN not in app.prose and not app.get("download_button")
+    app.choose(head=1)
+    monkeypatch.setattr(slices, "SECONDS", 60)
+    assert text.NOT_WRITTEN in app.prose
+    app.press("Run it again")
+    while app.get("progress"):
+        app.run()
+    assert app.session_state[f"{work.FILE.name}:steps"][-1].value.decode() == whole
+    assert opened("heads", **asked).get("download_button")  # kept for all sessions
 
 
 @pytest.mark.parametrize(
@@ -264,32 +299,22 @@ def test_the_page_to_keep_has_the_chosen_head_first(monkeypatch: pytest.MonkeyPa
         ({"other": " bird moon ship" * 40}, "B is another text."),
     ],
 )
-def test_the_page_to_keep_has_what_compare_shows(
-    settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from attnviz.web.heads import state
-
-    written: list[Any] = []
-    make = state.page_to_keep
-    monkeypatch.setattr(state, "page_to_keep", lambda shown: written.append(make(shown)) or written[-1])
+def test_the_page_to_keep_has_what_compare_shows(settings: dict[str, Any], said: str) -> None:
     app = opened("compare", model="induction", text=" bird moon ship bird", layer=1, head=3, **settings)
     app.switch_page("pages/heads.py").run()
-    kept = written[-1]().decode()
-    assert said in kept and ("comparison-1-3.csv" in kept) == bool(said)
+    page = kept(app)
+    assert said in page and ("comparison-1-3.csv" in page) == bool(said)
     cut = [f"B shows the first 64 tokens of its text; {1 + 3 * 40 - 64} more are left out."] * ("other" in settings)
     assert [one.value for one in app.caption if "left out" in one.value] == cut
 
 
 def test_the_page_to_keep_has_the_other_model_of_compare() -> None:
-    from attnviz.web.heads import state
-
-    made = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state, "page_to_keep", lambda shown: made.append(state.beside(shown)) or bytes)
-        app = opened("compare", kind="model", model_b="scratch:tiny", layer_b=1, head_b=1)
-        app.switch_page("pages/heads.py").run()
-    ((_, b, left_out),) = made[-1:]
-    assert (b.model, b.layer, b.head, b.text, left_out) == ("scratch:tiny", 1, 1, SENTENCE, 0)
+    app = opened("compare", kind="model", model_b="scratch:tiny", layer_b=1, head_b=1)
+    app.switch_page("pages/heads.py").run()
+    app.press("Write one page to keep")
+    asked = app.session_state[f"{work.FILE.name}:of"]
+    b = asked.beside[1]
+    assert (b.model, b.layer, b.head, b.text) == ("scratch:tiny", 1, 1, SENTENCE)
 
 
 def test_the_text_that_wakes_a_head_opens_with_the_same_number() -> None:

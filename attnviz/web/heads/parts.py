@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
@@ -12,13 +14,14 @@ from attnviz.analysis.cards import Example
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.inputs.sample import sample
-from attnviz.web import cache, line, shell
+from attnviz.web import cache, shell
 from attnviz.web.compare import text as compare
 from attnviz.web.components.chart import Table, clicked, of_rows
 from attnviz.web.components.part_table import open_head, part_table
 from attnviz.web.components.table import choice, table
-from attnviz.web.heads import answers, state, text
+from attnviz.web.heads import answers, state, text, work
 from attnviz.web.heads.state import Settings, Shown
+from attnviz.web.heads.work import Asked
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson, Try
 
@@ -268,18 +271,35 @@ def _parts(parts: tuple[Part, ...], terms: list[float]) -> list[tuple[Part, floa
 
 def keep(shown: Shown) -> None:
     """The page to keep: this head's card first, and all else that is asked of the model on the reader's text."""
-    st.download_button(
-        "Save as one page (.html)",
-        line.in_line(state.page_to_keep(shown)),
-        "attnviz-investigation.html",
-        "text/html",
-        on_click="ignore",
-        key="heads-keep",
-        help=text.KEEP,
-    )
-    found = state.beside(shown)
-    if found is not None and (left_out := found[2]):
-        st.caption(compare.left_out(left_out, len(state.encoding(found[1].model, found[1].text))))
+    asked, left_out = work.asked(shown)
+    if work.FILE.running and not work.FILE.began(asked):
+        work.FILE.cancel()  # it was of another head or text
+    timed = work.FILE.running
+    shell.fragment(_keeping, run_every=TICK if timed else None)(asked, timed)
+    if asked.beside is not None and left_out:
+        b = asked.beside[1]
+        st.caption(compare.left_out(left_out, len(state.encoding(b.model, b.text))))
+
+
+def _keeping(asked: Asked, timed: bool) -> None:
+    """The way to the file, and then the file: a part that runs again by itself (`timed`) until that is written."""
+    if work.FILE.running != timed:
+        st.rerun()  # the whole page, for that is where a fragment's clock is set
+    made = work.FILE.made(asked)
+    if made is not None:
+        file = "attnviz-investigation.html"
+        st.download_button("Save as one page (.html)", made, file, "text/html", on_click="ignore", key="heads-save")
+    elif not work.FILE.began(asked):
+        start = work.FILE.again
+        st.button("Write one page to keep", on_click=start, args=(asked,), key="heads-keep", help=text.KEEP)
+    else:
+        done = work.FILE.done
+        said = text.writing(work.PARTS[done]), text.NOT_WRITTEN
+        slices.bar(work.FILE.name, done / len(work.PARTS), *said, partial(work.FILE.again, asked))
+    if timed:
+        work.FILE.run_on()
+        if not work.FILE.running:
+            st.rerun()
 
 
 def tries(lesson: Lesson[Settings]) -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import streamlit as st
 import torch
 
-from attnviz.analysis import attribution, cards, cards_file, cards_text, copying, investigation, roles
+from attnviz.analysis import attribution, cards, cards_file, cards_text, copying, roles
 from attnviz.analysis.cards import Cards, Example
-from attnviz.analysis.comparison import Sides
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.inputs.sample import sample
 from attnviz.nn.encoding import Encoding
 from attnviz.web import cache, shell, store
-from attnviz.web.compare import state as compare
-from attnviz.web.compare.shown import Side
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
 
@@ -144,45 +140,6 @@ def copying_scores(model: str) -> torch.Tensor | None:
 def score_parts(model: str, source: str, layer: int, head: int, query: int, key: int) -> attribution.ScoreParts:
     """Where the score of one cell comes from. Errors: as `attribution.score_parts`, and as `cache.trace`."""
     return attribution.score_parts(cache.model(model).transformer, cache.trace(model, source), layer, head, query, key)
-
-
-def beside(shown: Shown) -> tuple[Side, Side, int] | None:
-    """A and B as on the page Compare, of the chosen head, and how many tokens of B's text are left out; None without B.
-
-    B is what the reader chose there, as far as this model has it, or else the other text of a pair which the text
-    begins.
-    """
-    inputs = shown.inputs
-    asked: compare.Settings = st.session_state.get(compare.KEPT, compare.Settings())
-    asked = compare.fitted(replace(asked, layer=shown.layer, head=shown.head), inputs)
-    if (asked.kind == "text" and not asked.other.strip()) or (asked.kind == "model" and not asked.model_b):
-        return None
-    a, b, left_out = compare.sides(asked, inputs)
-    return None if a == b else (a, b, left_out)
-
-
-def page_to_keep(shown: Shown) -> Callable[[], bytes]:
-    """What writes the file; it is called when the reader asks for it, away from the session. It has `beside`, too."""
-    model, source = cache.model(shown.inputs.model), shown.inputs.text
-    stored = judged(shown.inputs.model) if len(shown.texts) > 1 else None
-    heads = [(shown.layer, shown.head)]
-    found = beside(shown)
-    models = [] if found is None else [cache.model(side.model) for side in found[:2]]
-
-    def sides() -> Sides:
-        assert found is not None
-        a, b = (one.run(side.text, intervention=side.change) for one, side in zip(models, found[:2], strict=True))
-        own = (found[1].model, found[1].layer, found[1].head) != (found[0].model, found[0].layer, found[0].head)
-        return Sides(a, b, (found[1].layer, found[1].head) if own else None)
-
-    def write() -> bytes:
-        from attnviz.browser import investigation_report  # not for the first look, which keeps nothing
-
-        laid = None if found is None else sides
-        made = investigation.investigate(model, model.run(source), stored=stored, chosen=heads, beside=laid)
-        return investigation_report.html(made).encode()
-
-    return write
 
 
 def encoding(model: str, source: str) -> Encoding:

@@ -16,6 +16,12 @@ SOURCE = (
     "3; Xiao et al. 2024. A role is said where the low end of the 95 % interval is at least 50 %, at least a quarter "
     "of the attention does not rest, and at least 20 words were judged. What is lost: Michel et al. 2019."
 )
+NOT_WRITTEN = "Cancelled: the page to keep is not written."
+
+
+def writing(part: str) -> str:
+    """Beside the bar: what the page to keep waits for."""
+    return f"Writing {part} …" if part == "the file" else f"Looking at {part} …"
 
 
 def two_texts(title: str) -> str:

@@ -33,14 +33,24 @@ class Work(Generic[Asked, Result]):
 
     def found(self, asked: Asked) -> Result | None:
         """The result, begun where it was not; None while it is under way, or cancelled. Errors: those of the work."""
-        kept: Result | None = store.STORE.peek(self.name, asked)
-        if kept is not None:
-            return kept
-        if st.session_state.get(f"{self.name}:of") != asked or slices.done(self.name) is None:
+        made = self.made(asked)
+        if made is None and not self.began(asked):
             self.again(asked)
             self._advance(slices.AT_ONCE)
-        last = (slices.done(self.name) or [None])[-1]
-        return last.value if isinstance(last, _Last) else None
+            made = self.made(asked)
+        return made
+
+    def made(self, asked: Asked) -> Result | None:
+        """The result, if it is there."""
+        kept: Result | None = store.STORE.peek(self.name, asked)
+        if kept is None and self.began(asked):
+            last = (slices.done(self.name) or [None])[-1]
+            kept = last.value if isinstance(last, _Last) else None
+        return kept
+
+    def began(self, asked: Asked) -> bool:
+        """Whether this is the work of this session that was begun last: it may be under way, done or cancelled."""
+        return st.session_state.get(f"{self.name}:of") == asked and slices.done(self.name) is not None
 
     def again(self, asked: Asked) -> None:
         """Begins anew: what the button does after Cancel."""

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from attnviz import InvalidParameterError, Model, load
 from attnviz.__main__ import main
-from attnviz.analysis import cards_file, cards_text, comparison, investigation, roles
+from attnviz.analysis import cards_file, cards_text, comparison, investigation, reruns, roles
 from attnviz.browser import investigation_report
 from attnviz.formatting import percent
 from attnviz.nn.intervention import Intervention
@@ -114,6 +114,21 @@ def test_what_cannot_be_said_is_said(tmp_path: Path) -> None:
     ):
         made = investigation_report.html(investigation.investigate(model, trace))
         assert all(one in made for one in said) and "NaN" not in Tags(made).rawdata and 'id="sweep"' in made
+
+
+def test_every_step_is_short_so_that_one_can_stop_soon(austen: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reruns, "MOST_TOKENS", 1)
+    trace = austen.run(TEXT)
+    stored, sides = cards_file.shipped("austen"), comparison.Sides(trace, trace)
+    steps = list(investigation.investigating(austen, trace, stored=stored, beside=lambda: sides))
+    assert steps == sorted(steps)
+    counts = {investigation.PARTS[step]: steps.count(step) - 1 for step in set(steps)}
+    n_layers, n_heads, n = len(trace.layers), trace.config.n_heads, trace.lengths[0]
+    assert counts["each head switched off"] == n_layers  # the heads of one are a batch
+    assert counts["what heads read from"] == investigation.CHOSEN - 1  # a text each
+    assert counts["the flow of attention"] == n and counts["each token erased"] == n
+    assert counts["integrated gradients"] >= 8
+    assert counts["what it is compared with"] == n_layers * n_heads
 
 
 def test_an_image_has_all_but_roles() -> None:
