@@ -49,7 +49,7 @@ def what_is_padding() -> None:
     lesson.sentence(text.padding(padding), part="padding")
     parts.batch(lesson, padding)
     with lesson.slide("padding"):
-        parts.padded_head(padding, inputs)
+        parts.padded_head(padding)
     parts.against_alone(lesson, padding)
     lesson.write_link(inputs)
 

@@ -126,18 +126,21 @@ def reach(keep: Tensor, n_layers: int) -> Tensor:
     return reached > 0
 
 
-def padded(model: Model, texts: Sequence[str], *, masked: bool = True) -> Trace:
-    """A batch of texts filled up with [PAD] to the longest. `masked` False lets the model see the padding as words.
+def padded(
+    model: Model, texts: Sequence[str], *, masked: bool | Sequence[bool] = True, length: int | None = None
+) -> Trace:
+    """A batch of texts filled up with [PAD] to the longest, or to `length` tokens if that is more.
 
-    Errors: as `Model.run`.
+    `masked` (of all, or of each text) False lets the model see the padding as words. Errors: as `Model.run`.
     """
     encodings = tuple(model.encode(text) for text in texts)
-    longest = max(map(len, encodings), default=0)
+    longest = max([*map(len, encodings), length or 0])
     pad = model.tokenizer.pad_id
     ids = torch.tensor([[*e.ids, *[pad] * (longest - len(e))] for e in encodings])
-    lengths = [len(e) for e in encodings]
+    hides = [masked] * len(texts) if isinstance(masked, bool) else masked
+    lengths = [len(e) if hidden else longest for e, hidden in zip(encodings, hides, strict=True)]
     with torch.inference_mode():
-        trace = model.transformer(ids, lengths=lengths if masked else None)
+        trace = model.transformer(ids, lengths=lengths)
     return replace(trace, encodings=encodings, title=model.info.title)
 
 
@@ -161,9 +164,8 @@ def padding_share(batch: Trace, row: int) -> Tensor:
     return torch.stack(taken)
 
 
-def padded_head(batch: Trace, row: int) -> tuple[int, int]:
-    """Layer and head in which [PAD] takes most of one text's attention; (0, 0) if it takes nothing."""
-    share = padding_share(batch, row)
+def padded_head(share: Tensor) -> tuple[int, int]:
+    """Layer and head in which [PAD] takes most, of a text's `padding_share`; (0, 0) if it takes nothing."""
     layer, head = divmod(int(share.argmax()), share.shape[1])
     return layer, head
 

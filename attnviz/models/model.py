@@ -22,6 +22,8 @@ from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
 
+MOST_ENCODED, LONGEST_ENCODED = 16, 4_000  # texts that are remembered as tokens, and the characters of each
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -53,6 +55,8 @@ class Model:
     rules: DecodingRules = field(default_factory=DecodingRules)  # how its answers begin, go on and end
     illustrated: Illustrated | None = None  # how an image is put into a text, in a vision-language model
     spoken: SpokenStart | None = None  # how an answer begins that writes down what was heard: Whisper's
+    # The last texts as it reads them: a page asks for the same one a dozen times.
+    _encoded: dict[str, Encoding] = field(default_factory=dict, init=False, repr=False)
 
     def __repr__(self) -> str:
         shape = f"{self.info.n_layers} layers × {self.info.n_heads} heads, {self.info.n_parameters:,} parameters"
@@ -81,7 +85,14 @@ class Model:
 
     def encode(self, text: str) -> Encoding:
         """The text as this model reads it, cut to its length; `.cut` counts the tokens left out."""
-        return self.tokenizer.encode(text, max_length=self.transformer.config.max_len)
+        known = self._encoded.pop(text, None)
+        if known is None:
+            known = self.tokenizer.encode(text, max_length=self.transformer.config.max_len)
+        if len(text) <= LONGEST_ENCODED:
+            self._encoded[text] = known  # at the end: what was asked for longest ago goes first
+            if len(self._encoded) > MOST_ENCODED:
+                self._encoded.pop(next(iter(self._encoded.copy()), ""), None)  # a copy: other threads write too
+        return known
 
     def run(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import heapq
+import inspect
 import itertools
 import sys
 import threading
@@ -227,6 +228,13 @@ def kept(spinner: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         name = f"{function.__module__.removeprefix('attnviz.web.')}.{function.__qualname__}"
+        parameters = tuple(inspect.signature(function).parameters.values())
+
+        def key(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:
+            """The arguments by name without those that are the default anyway: however they are given."""
+            given = [(one, value) for one, value in zip(parameters, args, strict=False)]
+            given += [(one, kwargs[one.name]) for one in parameters if one.name in kwargs]
+            return tuple((one.name, value) for one, value in given if value is not one.default)
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -234,7 +242,7 @@ def kept(spinner: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
                 with st.spinner(spinner) if spinner else nullcontext():
                     return function(*args, **kwargs)
 
-            result: R = STORE.get(name, (args, tuple(sorted(kwargs.items()))), make)
+            result: R = STORE.get(name, key(args, kwargs), make)
             return result
 
         wrapper.clear = functools.partial(STORE.clear, name)  # type: ignore[attr-defined]

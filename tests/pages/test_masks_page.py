@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -13,6 +15,8 @@ from attnviz.browser.framing import read_frame
 from attnviz.figures.palette import LIGHT
 from attnviz.formatting import percent
 from attnviz.nn import mask_patterns
+from attnviz.nn.trace import Trace
+from attnviz.nn.transformer import Transformer
 from attnviz.web import thread
 from attnviz.web.masks import parts
 from tests.pages.driver import SENTENCE, Page, beginning, charts, header, opened, views
@@ -118,12 +122,26 @@ def test_padding_is_a_real_batch(app: Page) -> None:
     for row, batch in zip(bars(app, 2), (bare, masked), strict=True):
         assert row == pytest.approx(causality.against_alone(batch, 2, alone).tolist(), abs=1e-5)
     share = causality.padding_share(bare, 2)
-    layer, head = causality.padded_head(bare, 2)
+    layer, head = causality.padded_head(share)
     assert f"[PAD] takes {percent(float(share.max()))} of text 2’s attention in layer {layer}, head {head}" in app.prose
     (without, message), (with_, _) = views(app)[3:]
     assert (without["state"]["layer"], without["state"]["head"]) == (layer, head)
     assert header(message)["tokens"]["labels"] == ["[CLS]", "yes", ".", "[SEP]", *["[PAD]"] * 12]
     assert without["compact"]["title"] != with_["compact"]["title"]
+
+
+def test_a_new_text_runs_no_more_texts_than_the_page_shows(app: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As trained, under the mask, a word exchanged in both, and filled up with [PAD] without its mask and with it."""
+    texts: list[int] = []
+    forward = Transformer.forward
+
+    def counted(model: Transformer, ids: torch.Tensor, *others: Any, **options: Any) -> Trace:
+        texts.append(len(ids))
+        return forward(model, ids, *others, **options)
+
+    monkeypatch.setattr(Transformer, "forward", counted)
+    app.sidebar.text_area[0].set_value("He counts every run of the model on this page.").run()
+    assert not app.exception and sorted(texts) == [1, 1, 1, 1, 2]
 
 
 def test_the_longest_text_needs_no_padding(app: Page) -> None:

@@ -9,7 +9,6 @@ import streamlit as st
 
 from attnviz import figures
 from attnviz.analysis import causality
-from attnviz.browser import attention_message
 from attnviz.browser.view_state import ViewState
 from attnviz.formatting import LONGEST_KEPT, shortened
 from attnviz.nn import attention, mask_patterns, reference
@@ -166,20 +165,18 @@ def _who_noticed(lesson: Lesson[Settings], exchange: Exchange) -> None:
 
 def batch(lesson: Lesson[Settings], padding: Padding) -> None:
     """The three texts with their [PAD], and which one to look at."""
-    st.html(_token_rows(padding.masked.encodings, shell.palette()))
-    rows = range(len(padding.masked.encodings))
+    st.html(_token_rows(padding.encodings, shell.palette()))
+    rows = range(len(padding.encodings))
     st.pills("Look at", rows, key=lesson.key("row"), format_func=lambda row: f"Text {row}", required=True)
 
 
-def padded_head(padding: Padding, inputs: shell.Inputs) -> None:
+def padded_head(padding: Padding) -> None:
     """The head that looks at [PAD] most, without the padding mask and with it."""
     row, (layer, head) = padding.row, padding.head
-    batches = {"without": padding.bare, "with": padding.masked}
-    for column, (name, trace) in zip(st.columns(2, gap="medium"), batches.items(), strict=True):
+    for column, name, message in zip(st.columns(2, gap="medium"), ("without", "with"), padding.messages, strict=True):
         with column:
-            one_layer = attention_message.one_layer(trace, layer)
             attention_view.attention_view(
-                attention_message.pack(one_layer, name=inputs.model, batch=row),
+                message,
                 ViewState(layer=layer, head=head),
                 key=f"masks-pad-{name}",
                 compact=True,
@@ -190,7 +187,7 @@ def padded_head(padding: Padding, inputs: shell.Inputs) -> None:
 def against_alone(lesson: Lesson[Settings], padding: Padding) -> None:
     """How much a padded text's outputs differ from those of the text alone."""
     labels, (bare, masked) = padding.labels, padding.changes
-    if len(labels) == padding.masked.layers[0].resid_post.shape[1]:
+    if len(labels) == padding.longest:
         return
     rows = [("Without the padding mask", bare), ("With it", masked)]
     figure = figures.token_bars(rows, labels, shell.palette(), zero=causality.ROUNDING)

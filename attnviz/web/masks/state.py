@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import streamlit as st
@@ -15,6 +15,7 @@ from attnviz.browser.view_state import ViewState
 from attnviz.browser.view_values import MOST_PAINTED
 from attnviz.errors import InvalidParameterError
 from attnviz.models.model import Model
+from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
@@ -262,32 +263,51 @@ def _exchanged(name: str, text: str, position: int, new_id: int, mask: str) -> c
 
 @dataclass(frozen=True, eq=False)
 class Padding:
-    """One text of a padded batch, beside the same text alone."""
+    """One text of a padded batch, beside the same text alone; pairs are without the padding mask, and with it."""
 
-    masked: Trace  # the batch with the padding mask
-    bare: Trace  # and without
+    encodings: tuple[Encoding, ...]  # of all texts of the batch
     row: int
-    alone: Trace
-    head: tuple[int, int]  # layer and head that give [PAD] most
-    changes: tuple[list[float], list[float]]  # of the text's outputs against the text alone: bare, masked
+    head: tuple[int, int]  # layer and head that give [PAD] most without the mask
+    shares: tuple[float, float]  # of the text's attention there that [PAD] gets
+    changes: tuple[list[float], list[float]]  # of the text's outputs against the text alone
+    causal: bool
+    messages: tuple[bytes, bytes]  # of that head, for the view
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The text's tokens as a person reads them."""
-        return self.alone.encodings[0].labels
+        return self.encodings[self.row].labels
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text."""
+        return max(map(len, self.encodings))
 
 
 def padding(settings: Settings, inputs: shell.Inputs) -> Padding:
     """The row that the settings ask for of a batch of the sidebar's text and two others."""
-    row = settings.row
-    masked, bare = _batches(inputs.model, inputs.text)
-    alone = cache.trace(inputs.model, (inputs.text, *OTHER_TEXTS)[row])
-    without, with_mask = (causality.against_alone(batch, row, alone).tolist() for batch in (bare, masked))
-    return Padding(masked, bare, row, alone, causality.padded_head(bare, row), (without, with_mask))
+    return _padding(inputs.model, inputs.text, settings.row)
 
 
 @store.kept()
-def _batches(name: str, text: str) -> tuple[Trace, Trace]:
-    """The text in a batch with two others, with the padding mask and without."""
+def _padding(name: str, text: str, row: int) -> Padding:
     texts, model = (text, *OTHER_TEXTS), cache.model(name)
-    return causality.padded(model, texts), causality.padded(model, texts, masked=False)
+    encodings = tuple(model.encode(one) for one in texts)
+    alone = cache.trace(name, texts[row])
+    # no text of a batch sees another: of three, the one that is looked at runs, without the mask and with it
+    both = causality.padded(model, [texts[row]] * 2, masked=(False, True), length=max(map(len, encodings)))
+    share = causality.padding_share(both, 0)
+    layer, head = causality.padded_head(share)
+    hidden = causality.padding_share(replace(both, layers=both.layers[layer : layer + 1]), 1)
+    changes = [causality.against_alone(both, one, alone).tolist() for one in (0, 1)]
+    shown = attention_message.one_layer(both, layer)
+    packed = [attention_message.pack(shown, name=name, batch=one) for one in (0, 1)]
+    return Padding(
+        encodings,
+        row,
+        (layer, head),
+        (float(share[layer, head]), float(hidden[0, head])),
+        (changes[0], changes[1]),
+        alone.config.kind == "decoder",
+        (packed[0], packed[1]),
+    )

@@ -245,18 +245,16 @@ def _earlier(closed: causality.ExchangedToken) -> float:
 
 def padding(padding: Padding) -> str:
     """What [PAD] does to the real tokens of one text."""
-    row, length, longest = padding.row, len(padding.labels), padding.masked.layers[0].resid_post.shape[1]
+    row, length, longest = padding.row, len(padding.labels), padding.longest
     start = f"A batch is one rectangle: shorter texts are filled up to {longest} tokens with [PAD]."
     if length == longest:
         return f"{start} Text {row} is the longest and needs none."
-    layer, head = padding.head
-    taken, hidden = (float(causality.padding_share(run, row)[layer, head]) for run in (padding.bare, padding.masked))
-    bare, masked = padding.changes
+    (layer, head), (taken, hidden), (bare, masked) = padding.head, padding.shares, padding.changes
     middle = (
         f"Without a padding mask, [PAD] takes {percent(taken)} of text {row}’s attention in layer {layer}, head "
         f"{head}, and on average padding changes a token’s output by {percent(sum(bare) / length)} of its norm."
     )
-    if padding.alone.config.kind == "decoder" and taken == 0:
+    if padding.causal and taken == 0:
         middle = "[PAD] comes after the text, so the causal mask hides it already, with or without a padding mask."
     worst = max(masked)
     alike = "each output is exactly what it is without padding"

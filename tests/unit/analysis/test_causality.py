@@ -197,7 +197,7 @@ def test_with_the_padding_mask_a_text_is_as_alone(name: str) -> None:
         change = causality.against_alone(batch, row, model.run(text))
         assert change.shape == (len(model.encode(text)),) and float(change.max()) <= causality.ROUNDING
     assert float(causality.padding_share(batch, 2).max()) == 0
-    assert causality.padded_head(batch, 2) == (0, 0)
+    assert causality.padded_head(causality.padding_share(batch, 2)) == (0, 0)
 
 
 def test_the_masked_batch_is_what_a_model_runs_itself(minilm: Model) -> None:
@@ -205,11 +205,23 @@ def test_the_masked_batch_is_what_a_model_runs_itself(minilm: Model) -> None:
     assert torch.equal(ours.final, its.final) and ours.lengths == its.lengths and ours.encodings == its.encodings
 
 
+@pytest.mark.parametrize("name", ALONE)
+def test_one_text_of_a_batch_is_as_in_the_whole_batch(name: str) -> None:
+    """Filled up to a length, without the mask and with it in one run: no text of a batch sees another."""
+    model = load(name)
+    both = causality.padded(model, [BATCH[2]] * 2, masked=(False, True), length=len(model.encode(TEXT)))
+    for row, masked in enumerate((False, True)):
+        whole = causality.padded(model, BATCH, masked=masked)
+        assert both.final.shape[1] == whole.final.shape[1]
+        assert torch.allclose(both.final[row], whole.final[2], atol=1e-5, rtol=1e-5)
+        assert torch.allclose(causality.padding_share(both, row), causality.padding_share(whole, 2), atol=1e-6)
+
+
 def test_without_the_mask_padding_is_seen_and_changes_the_text(minilm: Model) -> None:
     batch = causality.padded(minilm, BATCH, masked=False)
     length = len(minilm.encode(BATCH[2]))
     share = causality.padding_share(batch, 2)
-    layer, head = causality.padded_head(batch, 2)
+    layer, head = causality.padded_head(share)
     weights = batch.layers[layer].attention.weights[2, head]
     assert float(weights[:length, length:].sum(dim=-1).mean()) == pytest.approx(float(share.max()))
     assert float(share.max()) > 0.5

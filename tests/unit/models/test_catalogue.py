@@ -21,8 +21,10 @@ import torch
 
 import attnviz
 from attnviz import Intervention, InvalidParameterError, Model, ModelError, Transformer, catalogue, load, preset
+from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import catalogue as models
 from attnviz.models.marian import INFOS
+from attnviz.models.model import LONGEST_ENCODED, MOST_ENCODED
 from attnviz.nn.config import PRESETS
 from attnviz.nn.embeddings import patch_names
 from tests.support.parity import close
@@ -322,6 +324,24 @@ def test_a_run_is_frozen_complete_and_without_gradients(minilm) -> None:
     with pytest.raises(FrozenInstanceError):
         trace.title = "mine"  # type: ignore[misc]
     close(trace.attentions[0].sum(-1), torch.ones(1, 12, 16), 1e-6)
+
+
+def test_the_last_texts_are_remembered_as_tokens(minilm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is read once, however often a page asks; a long one, and one of long ago, is read again."""
+    model, read, encode = replace(minilm), [], Tokenizer.encode
+    monkeypatch.setattr(
+        Tokenizer, "encode", lambda self, *given, **n: read.append(given[0]) or encode(self, *given, **n)
+    )
+    first = model.encode("one")
+    assert model.encode("one") is first and model.run("one").encodings[0] == first and read == ["one"]
+    for n in range(100):
+        model.encode(f"another {n}")
+        assert model.encode("one") is first
+    assert len(read) == 101 and len(model._encoded) == MOST_ENCODED
+    model.encode("another 0")
+    long = "word " * LONGEST_ENCODED
+    assert model.encode(long) == model.encode(long)
+    assert read[101:] == ["another 0", long, long]
 
 
 def test_a_padded_batch_equals_single_runs(minilm) -> None:
