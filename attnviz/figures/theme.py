@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.errors import check_installed
 from attnviz.figures.palette import Palette
+from attnviz.figures.plain import figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -21,14 +22,12 @@ def assembled(
     Plotly checks names and values in the tests, not here: that takes ten times as long as all the rest.
     """
     check_installed("A figure", "plotly")
-    import plotly.graph_objects as go
-
     house = _house(palette, height)
     whole = {**house, "template": {}}
     for name, value in layout.items():
         base = house.get(name[:5] if name[:5] in ("xaxis", "yaxis") else name)
         whole[name] = _laid_over(base, value) if isinstance(base, dict) else value
-    return go.Figure({"data": list(traces), "layout": whole}, _validate=False)
+    return figure({"data": list(traces), "layout": whole})
 
 
 def _house(palette: Palette, height: int) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _heads(width: int, variances: Sequence[float], names: Sequence[str], palette
             "y": [variance for variance, _ in shown],
             "name": "heads",
             "mode": "markers+text" if side else "markers",
-            "textposition": side,
+            **({"textposition": side} if side else {}),
             "text": [name for _, name in shown],
             "textfont": {"color": palette.ink, "size": 13},
             "marker": {"color": colour, "symbol": "circle-open", "size": 8},

@@ -153,7 +153,10 @@ def written(page: Page) -> list[str]:
         if ".quiz." in getattr(proto, "id", "") or getattr(proto, "component_name", "") in OFFERS:
             continue
         if element.type == "bidi_component" and proto.bytes:
-            strings += _strings(read_frame(proto.bytes)[0])
+            about, payload = read_frame(proto.bytes)
+            strings += _strings(about)
+            if proto.component_name == "attnviz_chart":
+                strings += _strings(json.loads(bytes(payload[: about["figure"]])))
             continue
         strings += _strings(MessageToDict(proto))
     return strings
@@ -193,7 +196,7 @@ def header(message: bytes) -> dict[str, Any]:
 
 def charts(app: AppTest) -> list[dict[str, Any]]:
     """The plotly figures from top to bottom, each as plotly's JSON; plotly checks every name and value in them."""
-    figures = [json.loads(sent["figure"]) for sent in values(app, "attnviz_chart")]
+    figures = [json.loads(payload[: about["figure"]]) for about, payload in frames(app, "attnviz_chart")]
     for figure in figures:
         go.Figure(figure)
         assert {trace["type"] for trace in figure["data"]} <= DRAWN
@@ -202,7 +205,7 @@ def charts(app: AppTest) -> list[dict[str, Any]]:
 
 def chart_titles(app: AppTest) -> list[str]:
     """What stands above each of them."""
-    return [sent["title"] for sent in values(app, "attnviz_chart")]
+    return [about["title"] for about, _ in frames(app, "attnviz_chart")]
 
 
 def numbers(column: Any) -> np.ndarray:

@@ -19,7 +19,7 @@ from attnviz.nn.transformer import Transformer
 from attnviz.web.components import bridge
 from attnviz.web.lesson import Lesson
 from attnviz.web.positions.text import GUESSES
-from tests.pages.driver import SENTENCE, Page, beginning, chart_titles, charts, numbers, opened, values, views
+from tests.pages.driver import SENTENCE, Page, beginning, chart_titles, charts, frames, numbers, opened, values, views
 from tests.support.models import loaded
 
 MINILM = loaded("minilm")
@@ -296,7 +296,7 @@ def test_each_thing_to_try_sets_the_page_up() -> None:
 
 def test_the_pictures_can_be_saved_as_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bridge, "reported", lambda key, name: True if name == "csv" else None)
-    sent = [chart["file"] for chart in values(opened("positions"), "attnviz_chart")]
+    sent = [about["file"] for about, _ in frames(opened("positions"), "attnviz_chart")]
     files = {name: list(csv.reader(io.StringIO(text, newline=""))) for name, text, _ in sent}
     names, *rows = files["attnviz-positions-encoding.csv"]
     assert names == ["position", *map(str, range(384))] and [row[0] for row in rows] == [

@@ -34,7 +34,7 @@ from attnviz.web.jobs import priority, training_limits, training_queue, training
 from attnviz.web.jobs.training_runs import Run
 from attnviz.web.train import corpus, curves, heads, state
 from attnviz.web.train.state import Settings
-from tests.pages.driver import Page, charts, components, numbers, opened
+from tests.pages.driver import Page, charts, components, frames, numbers, opened
 from tests.support.hostile_texts import EVERY_FOURTH
 
 SMALL: dict[str, Any] = {
@@ -259,7 +259,7 @@ def test_the_table_of_every_step_is_made_when_it_is_asked_for(monkeypatch: pytes
     app.session_state["lesson-picture-training"] = {"csv": 1}
     app.run()
     assert made == [SMALL["steps"]] and not app.exception
-    [text] = [json.loads(part.proto.json)["file"][1] for part in components(app, "attnviz_chart")[1:]]
+    [text] = [about["file"][1] for about, _ in frames(app, "attnviz_chart")[1:]]
     assert len(text.splitlines()) == 1 + SMALL["steps"]
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from attnviz.browser import bundle
+from attnviz.browser.framing import Payload, frame
+from attnviz.figures.plain import as_json, spec_of
 from attnviz.formatting import csv_cell
 from attnviz.inputs.assets import ASSETS
 from attnviz.web.components import bridge
@@ -76,13 +78,16 @@ def chart(
         points: whether a click on a point is reported, which `clicked` then tells.
         data: its numbers, or what makes them, which the reader may save as attnviz-`file`.csv; None for none.
     """
+    spec, payload = spec_of(figure), Payload()
+    written = as_json(spec).encode("ascii")
+    payload.add(written)
     about: dict[str, Any] = {
-        "figure": figure.to_json(validate=False),
+        "figure": len(written),
         "title": title,
         "alt": alt,
         "says": says,
         "name": f"attnviz-{file}",
-        "height": figure.layout.height,
+        "height": spec["layout"]["height"],
         "saves": data is not None,
         "points": points,
         # plotly.js's own build for flat charts: a third of the one in plotly's package
@@ -91,7 +96,7 @@ def chart(
     if data is not None and bridge.reported(key, "csv"):
         text = csv_text(data() if callable(data) else data)
         about["file"] = [f"attnviz-{file}.csv", text, bridge.next_file(key)]
-    _mount(data=about, key=key, on_csv_change=lambda: None, on_point_change=lambda: None)
+    _mount(data=frame(about, payload), key=key, on_csv_change=lambda: None, on_point_change=lambda: None)
 
 
 def clicked(key: str) -> Mapping[str, Any]:

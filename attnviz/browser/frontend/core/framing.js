@@ -5,6 +5,12 @@
 const decoder = new TextDecoder();
 
 /**
+ * A part of a payload that is text.
+ * @param {Uint8Array} bytes
+ */
+export const textOf = (bytes) => decoder.decode(bytes);
+
+/**
  * The header and the payload of a frame, in place: nothing is copied.
  * @param {Uint8Array} bytes
  * @returns {{header: any, payload: Uint8Array}}

@@ -1,10 +1,11 @@
 /* chart.js: a plotly figure with its title and its data, as a Streamlit component (components v2) that changes in
-   place; Streamlit's own chart is taken down and made anew for every change. The data is {figure: JSON as a string,
+   place; Streamlit's own chart is taken down and made anew for every change. The data is a frame: {figure: its length,
    title, alt, height, says: what it is of, name: of its pictures, points: reports a point that is clicked, saves:
    offers the data, library: path of plotly.js on this server, file: [name, text, number] in answer to the trigger
-   "csv"}. */
-import { component } from "../core/bridge.js";
+   "csv"}, then the figure in JSON. */
+import { bytesOf, component } from "../core/bridge.js";
 import { download } from "../core/download.js";
+import { readFrame, textOf } from "../core/framing.js";
 import { library, libraryHere } from "../core/served.js";
 import { onPaper } from "../core/theme.js";
 import { figureAt } from "./chart-figure.js";
@@ -103,9 +104,10 @@ function keepPicture(chart, kind) {
 }
 
 /** Takes the newest figure, and a file to save. */
-function update(chart, data) {
+function update(chart, sent) {
+  const { header: data, payload } = readFrame(bytesOf(sent));
   Object.assign(chart, {
-    figure: data.figure,
+    figure: textOf(payload.subarray(0, data.figure)),
     library: data.library,
     says: data.says,
     file: data.name,
