@@ -8,8 +8,8 @@ from attnviz.web.models import parts, state
 
 shell.ensure()
 lesson = Lesson("models", state.Settings())
-download = state.take_downloaded(lesson)
-active = download is not None and download.active
+jobs = state.take_downloaded(lesson), state.take_uploaded(lesson)
+active = any(job is not None and job.active for job in jobs)
 
 
 @shell.fragment

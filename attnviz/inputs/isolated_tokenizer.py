@@ -14,10 +14,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import weakref
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +35,39 @@ MOST_ANSWER = 32_000_000  # bytes: the tokens of 100,000 characters are a tenth 
 MOST_PROCESSES = 4  # that wait for texts; the one used last stays longest
 MOST_AT_WORK = 2  # at a time, all sessions together
 WAIT = 20.0  # seconds for those before it
+POLL = 0.1  # seconds between two looks at whether somebody still waits
 MOST_REFUSED = 64  # texts that ended a process, or were given up, and are not tried again
+UNWANTED = "nobody waits for it any more"
 KEPT_OF_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")  # no tokens, no paths of the server's
 
 _alive: OrderedDict[int, weakref.ref[IsolatedReader]] = OrderedDict()  # by id, the one used last at the end
 _alive_lock = threading.Lock()
 _at_work = threading.BoundedSemaphore(MOST_AT_WORK)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Who waits for a tokenizer while it is read."""
+
+    wanted: Callable[[], bool] = lambda: True  # whether anybody does; asked from any thread
+    aside: Callable[[], AbstractContextManager[Any]] = nullcontext  # around it, in the thread that waits
+
+
+_waiting: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
+
+
+def _who_waits() -> Waiting:
+    return _waiting.get() or Waiting()
+
+
+@contextmanager
+def while_wanted(waiting: Waiting) -> Iterator[None]:
+    """What is read in this block, in this thread, ends at once where nobody waits for it any more."""
+    token = _waiting.set(waiting)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
 
 
 class IsolatedReader:
@@ -48,7 +79,7 @@ class IsolatedReader:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._refused: OrderedDict[bytes, str] = OrderedDict()
-        with self._lock:
+        with self._lock, _who_waits().aside():
             self._about = self._with_limits(self._start)
 
     def about(self) -> dict[str, Any]:
@@ -100,8 +131,12 @@ class IsolatedReader:
     # ---- with the lock held ----------------------------------------------------------------------------
 
     def _with_limits(self, ask: Any) -> Any:
-        if not _at_work.acquire(timeout=WAIT):
-            raise ModelError("other tokenizers keep this server busy; try again soon")
+        wanted, until = _who_waits().wanted, time.monotonic() + WAIT
+        while not _at_work.acquire(timeout=POLL):
+            if not wanted():
+                raise ModelError(UNWANTED)
+            if time.monotonic() > until:
+                raise ModelError("other tokenizers keep this server busy; try again soon")
         try:
             return ask()
         finally:
@@ -140,26 +175,30 @@ class IsolatedReader:
         """Sends frames and returns the answer. Errors: `_Refused`, with the reason in our words; `_Ended`."""
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
-        late = threading.Event()
+        wanted, until = _who_waits().wanted, time.monotonic() + seconds
+        why, answered = [], threading.Event()
 
-        def kill() -> None:
-            late.set()
-            process.kill()
+        def watch() -> None:
+            while not answered.wait(POLL):
+                if not wanted():
+                    why.append(UNWANTED)
+                elif time.monotonic() > until:
+                    why.append(f"it takes more than {seconds:g} seconds")
+                if why:
+                    process.kill()
+                    return
 
-        clock = threading.Timer(seconds, kill)
-        clock.daemon = True
-        clock.start()
+        threading.Thread(target=watch, name="attnviz tokenizer", daemon=True).start()
         try:
             for message in messages:
                 tokenizer_child.send(process.stdin, message)
             answer = json.loads(tokenizer_child.receive(process.stdout))
         except (OSError, EOFError):  # it was killed, or ended itself
             self.end()
-            if late.is_set():
-                raise _Ended(f"it takes more than {seconds:g} seconds") from None
-            raise _Ended(f"it needs more than the {MEMORY:,} bytes of memory that it may have, or breaks") from None
+            broke = f"it needs more than the {MEMORY:,} bytes of memory that it may have, or breaks"
+            raise _Ended(next(iter(why), broke)) from None
         finally:
-            clock.cancel()
+            answered.set()
         if "error" in answer:
             raise _Refused(answer["error"])
         return answer["result"]

@@ -12,7 +12,8 @@ import secrets
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -20,9 +21,9 @@ import streamlit as st
 import torch
 
 from attnviz.analysis import measures
-from attnviz.browser import attention_message, live, report
-from attnviz.browser.view_state import ViewState
+from attnviz.browser import attention_message
 from attnviz.errors import ModelError
+from attnviz.inputs.isolated_tokenizer import Waiting, while_wanted
 from attnviz.models import strangers
 from attnviz.models.catalogue import catalogue, load
 from attnviz.models.model import Model, ModelInfo
@@ -130,13 +131,27 @@ def own_models() -> dict[str, Model]:
     return models
 
 
-def bring(load_one: Callable[[Callable[[int], None]], Model], source: str) -> str:
-    """Loads a model and adds it to this session's own; returns its name. One loads at a time, all sessions together.
+def bring(
+    load_one: Callable[[Callable[[int], None]], Model], own: dict[str, Model], wanted: Callable[[], bool]
+) -> Model:
+    """Loads a model for the session that has these of its own, from any thread; one loads at a time, in all sessions.
 
-    Errors: those of `load_one`, and ModelError if there is no room, before memory is taken.
+    It counts among the sessions' own ones from then on. Arguments: `wanted`, as in `isolated_tokenizer.Waiting`, which
+    others need not wait for. Errors: those of `load_one`, and ModelError if there is no room, before memory is taken.
     """
-    with _gate:
-        return keep(load_one(_check_room), source)
+    with _gate, while_wanted(Waiting(wanted, _others_load)):
+        new = load_one(lambda n_new: _check_room(own, n_new))
+        _owned.add(new)
+        return new
+
+
+@contextmanager
+def _others_load() -> Iterator[None]:
+    _gate.release()
+    try:
+        yield
+    finally:
+        _gate.acquire()
 
 
 def keep(new: Model, source: str = "trained in this session") -> str:
@@ -144,13 +159,14 @@ def keep(new: Model, source: str = "trained in this session") -> str:
 
     Errors: ModelError if the session's own models, or all sessions', would take more memory than there is for them.
     """
+    models, state = own_models(), st.session_state
     with _gate:
-        _check_room(n_bytes(new))
-        models, state = own_models(), st.session_state
+        _owned.discard(new)
+        _check_room(models, n_bytes(new))
         name, number = f"{OWN}{secrets.token_hex(8)}", state.get("own models so far", 0) + 1
         title = f"Yours {number}: {new.info.title}"
         kept = replace(new, info=replace(new.info, name=name, title=title, source=source))
-        for oldest in _replaced():
+        for oldest in _replaced(models):
             _owned.discard(models.pop(oldest))
         _owned.add(kept)
         models[name] = kept
@@ -159,15 +175,15 @@ def keep(new: Model, source: str = "trained in this session") -> str:
     return name
 
 
-def _replaced() -> list[str]:
-    """This session's models that go when another comes."""
-    return list(own_models())[: max(0, len(own_models()) + 1 - MOST_OWN)]
+def _replaced(own: dict[str, Model]) -> list[str]:
+    """The models of a session that go when another comes."""
+    return list(own)[: max(0, len(own) + 1 - MOST_OWN)]
 
 
-def _check_room(n_new: int) -> None:
-    """Errors: ModelError if a model of so many bytes is more than this session, or all together, may have."""
-    goes = [own_models()[name] for name in _replaced()]
-    stays = sum(map(n_bytes, own_models().values())) - sum(map(n_bytes, goes))
+def _check_room(own: dict[str, Model], n_new: int) -> None:
+    """Errors: ModelError if a model of so many bytes is more than its session, or all together, may have."""
+    goes = [own[name] for name in _replaced(own)]
+    stays = sum(map(n_bytes, own.values())) - sum(map(n_bytes, goes))
     if stays + n_new > OWN_SHARE:
         raise ModelError(
             f"The model takes {n_new:,} bytes beside {stays:,} of your others: more than the {OWN_SHARE:,} that this "
@@ -275,43 +291,6 @@ def shortened(name: str, text: str, n_tokens: int) -> tuple[str, int]:
         if len(loaded_model.tokenizer.encode(short)) <= n_tokens:
             return short, len(encoding) - around - kept
     return text[:1], len(encoding) - around - 1
-
-
-def file(kind: str, name: str, text: str, change: Intervention | None, state: ViewState) -> tuple[str, bytes]:
-    """Name and bytes of what only the server can write: "npz", the whole trace, "html", the view offline, or "live".
-
-    The last is a page in which the model runs. Errors: ModelError for one that has none, in a sentence.
-    """
-    loaded_model = model(name)
-    if kind == "live":
-        return live_page(loaded_model, text, state)
-    trace = loaded_model.run(text, intervention=change)
-    if kind == "npz":
-        return "attnviz.npz", report.npz(trace)
-    before = loaded_model.run(text) if trace.intervention else None
-    return "attnviz.html", report.html(trace, state=state, before=before).encode()
-
-
-def live_page(model: Model, text: str, state: ViewState) -> tuple[str, bytes]:
-    """Name and bytes of a page in which a model runs. Errors: ModelError for one that has none, in a sentence."""
-    if why := live.why_not(model):
-        raise ModelError(why)
-    if model.info.name.startswith(OWN):  # which nobody else may know, and the page is given to others
-        model = replace(model, info=replace(model.info, name=model.info.title))
-    held = live.held(model)
-    return f"attnviz-live-{held.name}.html", live.html([held], live.Start(text, state)).encode()
-
-
-@store.kept()
-def model_for_view(name: str) -> bytes:
-    """A model as the attention view runs it by itself. Errors: ModelError for one that has no live page."""
-    return live.model_file(model(name), exact=True)
-
-
-@store.kept()
-def why_no_live_page(name: str) -> str:
-    """Why there is no page in which a model runs, in a sentence; "" where there is."""
-    return live.why_not(model(name))
 
 
 @lru_cache

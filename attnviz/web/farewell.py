@@ -85,11 +85,15 @@ def tell() -> int:
 
 
 def end_work() -> None:
-    """Downloads end with the piece that comes next; trainings after the step under way, which is saved."""
+    """Uploads end at once, downloads with the piece that comes next, trainings after their step, which is saved."""
     if "attnviz.web.jobs.model_downloads" in sys.modules:
         from attnviz.web.jobs import model_downloads
 
         model_downloads.cancel_all()
+    if "attnviz.web.jobs.model_uploads" in sys.modules:
+        from attnviz.web.jobs import model_uploads
+
+        model_uploads.cancel_all()
     if "attnviz.web.jobs.training_runs" in sys.modules:
         from attnviz.web.jobs import training_runs
 

@@ -17,6 +17,7 @@ from attnviz.errors import ModelError
 from attnviz.nn import attention, reference
 from attnviz.web import cache, thread
 from attnviz.web.components import attention_view
+from attnviz.web.explore import files
 from attnviz.web.jobs import model_downloads
 from tests.pages.driver import ROOT, SENTENCE, Page, components, header, opened, views
 from tests.support.models import loaded
@@ -354,12 +355,12 @@ def test_a_small_model_has_a_live_page_and_a_large_one_says_why_not() -> None:
     ((about, _),) = views(opened(model="minilm"))
     assert about["noLivePage"].startswith("MiniLM has 22.6 million parameters; a page from here holds at most 2")
     view = ViewState(temperature=0.5, layer=1, whole=True)
-    name, page = cache.file("live", "induction", "Mr Dursley met", None, view)
+    name, page = files.file("live", "induction", "Mr Dursley met", None, view)
     assert name == "attnviz-live-induction.html" and b'id="attnviz-model-induction"' in page
     settings = json.loads(re.findall(r'id="attnviz-settings">([^<]+)<', page.decode())[0])
     assert settings["start"] == {"text": "Mr Dursley met", "state": json.loads(json.dumps(view.to_dict()))}
     with pytest.raises(ModelError, match="at most 2 million"):  # whatever a browser asks for
-        cache.file("live", "minilm", "x", None, view)
+        files.file("live", "minilm", "x", None, view)
 
 
 def test_a_live_page_asked_of_a_model_that_has_none_leaves_the_page_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,5 +376,5 @@ def test_a_live_page_does_not_carry_the_name_that_nobody_may_guess() -> None:
     own = replace(
         loaded("induction"), info=replace(loaded("induction").info, name=f"{cache.OWN}secret", title="Yours 1")
     )
-    name, page = cache.live_page(own, "a", ViewState())
+    name, page = files.live_page(own, "a", ViewState())
     assert name == "attnviz-live-yours-1.html" and b"secret" not in page

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import io
 import re
+import subprocess
 import threading
+import time
 import weakref
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,8 @@ from attnviz.models import hf_download, strangers
 from attnviz.models.catalogue import BUNDLED
 from attnviz.nn.config import ModelConfig
 from attnviz.web import cache
-from attnviz.web.jobs import model_downloads
+from attnviz.web.jobs import in_line, model_downloads, model_uploads
+from attnviz.web.jobs import text as job_text
 from attnviz.web.models import text
 from tests.pages.driver import Page, components, opened, values
 from tests.support.hostile_texts import HOSTILE
@@ -60,7 +63,11 @@ def zipped(name: str, **changes: bytes) -> bytes:
 
 def upload(app: Page, name: str, data: bytes) -> Page:
     app.get("file_uploader")[0].upload(name, data, "application/zip")
-    return app.run()
+    app.run()
+    while "models:upload" in app.session_state:  # on a busy machine
+        app.session_state["models:upload"].wait(60)
+        app.run()
+    return app
 
 
 def refused(app: Page) -> list[str]:
@@ -253,6 +260,75 @@ def test_uploads_of_all_sessions_have_one_limit(monkeypatch: pytest.MonkeyPatch)
     assert "more than the" in refused(other)[0] and "Try again later" in refused(other)[0]
 
 
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """The processes that read tokenizers: each is alive, and does not answer."""
+    monkeypatch.setattr(model_uploads, "SOON", 0.0)
+    processes: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def started(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
+        processes.append(start([*command[:2], "-c", "import time; time.sleep(600)"], **how))
+        return processes[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    yield processes
+    model_uploads.cancel_all()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def send(app: Page, name: str) -> model_uploads.Upload:
+    """Uploads an archive, and comes back while it is read."""
+    app.get("file_uploader")[0].upload(name, zipped("induction"), "application/zip")
+    app.run()
+    upload: model_uploads.Upload = app.session_state["models:upload"]
+    assert not app.exception and app.get("progress") and not app.get("file_uploader")
+    return upload
+
+
+def test_uploads_are_read_in_line_and_cancel_ends_the_process_at_once(slow: list[subprocess.Popen[bytes]]) -> None:
+    app, other = opened("models"), opened("models")
+    first, second = send(app, "a.zip"), send(other, "b.zip")
+    until(lambda: bool(slow))
+    assert "1 before you: archives are read one after the other …" in bars(other.run())
+    assert "its tokenizer may take 20 s …" in bars(app.run()) and slow[0].poll() is None
+    until(lambda: cache._gate.acquire(blocking=False))  # others load meanwhile
+    cache._gate.release()
+    before = rows(app)
+    app.press("Cancel")
+    first.wait(10)
+    assert slow[0].poll() is not None and not app.get("progress") and app.get("file_uploader")
+    assert refused(app) == [job_text.UPLOAD_CANCELLED] and rows(app) == before and not app.session_state["own models"]
+    until(lambda: len(slow) == 2)  # the next one's turn
+    assert second.number == 0
+    other.press("Cancel")
+    second.wait(10)
+    assert slow[1].poll() is not None and not model_uploads.LINE.jobs
+
+
+def test_an_upload_ends_with_its_session(slow: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_line, "ABSENT", 0.0)
+    here = threading.Event()
+    here.set()
+    monkeypatch.setattr(model_uploads, "presence", lambda: here.is_set)
+    upload = send(opened("models"), "a.zip")
+    until(lambda: bool(slow))
+    here.clear()
+    upload.wait(10)
+    assert upload.status == "cancelled" and slow[0].poll() is not None and not model_uploads.LINE.jobs
+
+
+def bars(app: Page) -> str:
+    """What the bars say."""
+    return " ".join(str(bar.proto.text) for bar in app.get("progress"))
+
+
 # ---------------------------------------------------------------------------------------------- a download
 
 
@@ -319,6 +395,18 @@ def test_a_download_can_be_cancelled(hub: Hub) -> None:
     running.wait(60)
     assert running.status == "cancelled" and running.done == 6_000_000 and not model_downloads._running
     assert "hf:some/model" not in rows(app.run())
+
+
+def test_what_has_come_is_loaded_there_and_cancel_ends_that_too(hub: Hub, slow: list[subprocess.Popen[bytes]]) -> None:
+    hub.go.set()
+    app = ask(opened("models"), "some/slow")
+    until(lambda: bool(slow))
+    assert bars(app.run()) == job_text.LOADING
+    running = app.session_state["download"]
+    app.press("Cancel")
+    running.wait(10)
+    assert running.status == "cancelled" and slow[0].poll() is not None and not model_downloads._running
+    assert "The download of some/slow was cancelled" in refused(app)[0] and "hf:some/slow" not in cache.loaded()
 
 
 def test_a_download_ends_with_its_session(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import importlib
 import io
 import zipfile
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from attnviz.errors import ModelError
 from attnviz.models.catalogue import BUNDLED, load_archive
 from attnviz.web import cache, shell
 from attnviz.web.components.chart import csv_text
+from attnviz.web.jobs import model_uploads
 from attnviz.web.sent_file import GONE
 from attnviz.web.translate import state as translate
 from tests.pages.driver import Page, opened
@@ -147,12 +149,10 @@ def zipped(name: str, **changes: bytes) -> bytes:
 
 
 def test_what_an_upload_takes_is_reserved_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    from attnviz.web.models.state import upload
-
     monkeypatch.setattr(cache, "OWN_SHARE", 100_000)
     monkeypatch.setattr("attnviz.models.folders.build", lambda *_: pytest.fail("memory was taken"))
     with pytest.raises(ModelError, match=r"more than the 100,000 that this server has for one visitor"):
-        upload("big.zip", zipped("tales"))
+        cache.bring(partial(model_uploads._loaded, zipped("tales"), "big"), {}, lambda: True)
 
 
 def test_shared_models_make_room_before_another_comes(monkeypatch: pytest.MonkeyPatch) -> None:

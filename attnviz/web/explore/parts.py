@@ -14,20 +14,20 @@ from attnviz.nn import attention, reference
 from attnviz.web import cache, course, shell
 from attnviz.web.components import attention_view, start_view
 from attnviz.web.components.chart import Table, chart
-from attnviz.web.explore import state, text
+from attnviz.web.explore import files, state, text
 from attnviz.web.lesson import LONGEST
 
 
 def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
     """The view of all heads, with the file that the reader asked for in it; it writes the page's link."""
-    kind, why_no_live_page = attention_view.requested_file(state.KEY), cache.why_no_live_page(inputs.model)
+    kind, why_no_live_page = attention_view.requested_file(state.KEY), files.why_no_live_page(inputs.model)
     if kind == "live" and why_no_live_page:  # asked of the model before, or by no menu of ours
         kind = None
-    file = None if kind is None else cache.file(kind, inputs.model, inputs.text, shown.change, shown.view)
+    file = None if kind is None else files.file(kind, inputs.model, inputs.text, shown.change, shown.view)
     runnable = None
     if not why_no_live_page:
         wanted = attention_view.wants_model(state.KEY)
-        model = cache.model_for_view(inputs.model) if wanted else None
+        model = files.model_for_view(inputs.model) if wanted else None
         runnable = attention_view.Runnable(inputs.model, inputs.text, model)
     attention_view.attention_view(
         shown.message,

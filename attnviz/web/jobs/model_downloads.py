@@ -13,6 +13,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from attnviz.errors import ModelError
+from attnviz.inputs.isolated_tokenizer import Waiting, while_wanted
 from attnviz.models import hf_download, strangers
 from attnviz.web import cache
 from attnviz.web.jobs import text
@@ -30,14 +31,15 @@ _log = logging.getLogger(__name__)
 
 
 class Download:
-    """One repository on its way into the local cache. The thread writes, the page reads."""
+    """One repository on its way into the local cache, and into memory. The thread writes, the page reads."""
 
-    def __init__(self, repo: str, present: Callable[[], bool]) -> None:
+    def __init__(self, repo: str, present: Callable[[], bool], part: str = "") -> None:
         """`present` says whether the session still has its browser; it is asked from the thread."""
-        self.repo, self.present = repo, present
+        self.repo, self.present, self._part = repo, present, part
         self.status = "running"  # "done", "cancelled", "failed"
         self.error = ""  # why it failed; a sentence
         self.done = self.total = 0  # bytes; total is 0 until the hub has answered
+        self.has_come = False  # all of it: it is loaded
         self.reported = False  # whether a page has shown that it brought nothing: it may be tried again
         self._cancelled = False
         self._seen = time.monotonic()
@@ -46,7 +48,7 @@ class Download:
     @property
     def name(self) -> str:
         """What `cache.model` takes, once it is done."""
-        return f"hf:{self.repo}"
+        return f"hf:{self.repo}#{self._part}" if self._part else f"hf:{self.repo}"
 
     @property
     def active(self) -> bool:
@@ -76,6 +78,9 @@ class Download:
         try:
             with strangers.asking(strangers.Terms(with_token=cache.HUB_TOKEN)):
                 hf_download.fetch(self.repo, cache.MAX_MODEL_BYTES, self._hear)
+            self.has_come = True
+            with while_wanted(Waiting(self._is_wanted)):
+                cache.model(self.name)
             ended = "done"
         except hf_download.Cancelled:
             ended = "cancelled"
@@ -84,18 +89,23 @@ class Download:
         except Exception as error:  # a page that waits for a thread that died would wait for ever
             _log.exception("a download ended unexpectedly")
             self.error = f"The download ended unexpectedly ({type(error).__name__}: {error})."[:300]
+        if ended == "failed" and not self._is_wanted():
+            ended = "cancelled"
         with _lock:
             _running.remove(self)
         if not self._cancelled:
             self.status = ended
 
-    def _hear(self, done: int, total: int) -> None:
-        """Hears how far it is. Errors: Cancelled if nobody wants it any more."""
-        self.done, self.total = done, total
+    def _is_wanted(self) -> bool:
         now = time.monotonic()
         if self.present():
             self._seen = now
-        if self._cancelled or now - self._seen > ABSENT:
+        return not self._cancelled and now - self._seen <= ABSENT
+
+    def _hear(self, done: int, total: int) -> None:
+        """Hears how far it is. Errors: Cancelled if nobody wants it any more."""
+        self.done, self.total = done, total
+        if not self._is_wanted():
             raise hf_download.Cancelled(f"The download of {self.repo} was cancelled.")
 
 
@@ -112,13 +122,13 @@ def mine() -> Download | None:
     return download
 
 
-def begin(repo: str) -> Download:
-    """Starts a download for this session, in the place of one that has ended. Errors: ModelError."""
+def begin(repo: str, part: str = "") -> Download:
+    """Starts a download for this session, in the place of one that has ended, or of a part. Errors: ModelError."""
     hf_download.check_name(repo)
     before = mine()
     if before is not None and before.active:
         raise ModelError(f"This session downloads {before.repo} already. Cancel it first.")
-    st.session_state["download"] = started = Download(repo, presence())
+    st.session_state["download"] = started = Download(repo, presence(), part)
     try:
         started.start()
     except ModelError:
@@ -144,10 +154,10 @@ def coming(name: str) -> Download | None:
     """
     if not name.startswith("hf:") or name in cache.loaded():
         return None
-    repo = name.removeprefix("hf:").partition("#")[0]  # a part of a model comes with the whole
+    repo, _, part = name.removeprefix("hf:").partition("#")  # a part of a model comes with the whole
     download = mine()
-    if download is None or download.repo != repo or download.reported:
-        download = begin(repo)
+    if download is None or download.repo != repo or download.reported or download.status == "done":
+        download = begin(repo, part)
         download.wait(SOON)
     if download.active:
         return download
@@ -174,7 +184,8 @@ def _on_its_way(download: Download, back: Callable[[], None], help: str) -> None
 def progress(download: Download) -> None:
     """The bar alone."""
     share = min(1.0, download.done / max(1, download.total))
-    st.progress(share, text.download_progress(download.done, download.total))
+    said = text.LOADING if download.has_come else text.download_progress(download.done, download.total)
+    st.progress(1.0 if download.has_come else share, said)
 
 
 def _cancel(download: Download, back: Callable[[], None]) -> None:

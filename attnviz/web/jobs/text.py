@@ -5,6 +5,9 @@ from __future__ import annotations
 from attnviz.formatting import file_size
 
 PLACING_BROKE = "What places the points ended before it was done; this machine may be short of memory."
+LOADING = "It has come, and is loaded …"
+UPLOAD_BROKE = "The archive could not be read. Whoever runs this server finds the reason in its log."
+UPLOAD_CANCELLED = "Cancelled: no model was read from the archive."
 
 
 def download_progress(done: int, total: int) -> str:
@@ -31,3 +34,10 @@ def placing(number: int, steps: int | None, of: int, is_counted: bool) -> str:
 def placing_failed(why: str) -> str:
     """A placing that the library ended."""
     return f"These points cannot be placed this way ({why})."
+
+
+def upload(number: int, seconds: float, most: float) -> str:
+    """Beside the bar: how many archives are before this one, or how long it has been read."""
+    if number:
+        return f"{number} before you: archives are read one after the other …"
+    return f"Reading the archive for {seconds:.0f} s; its tokenizer may take {most:.0f} s …"

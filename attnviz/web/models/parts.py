@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from attnviz.inputs import isolated_tokenizer
 from attnviz.models import hf_download, zip_upload
 from attnviz.models.anatomy import anatomy
 from attnviz.nn.transformer import Transformer
@@ -13,6 +14,7 @@ from attnviz.web.components.table import table
 from attnviz.web.jobs import model_downloads
 from attnviz.web.jobs import text as job_text
 from attnviz.web.jobs.model_downloads import Download
+from attnviz.web.jobs.model_uploads import Upload
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.models import formula, state, text
 from attnviz.web.models.state import Settings, Shown, Taken
@@ -84,18 +86,18 @@ def tries(lesson: Lesson[Settings]) -> None:
 
 
 def bring(lesson: Lesson[Settings], timed: bool) -> None:
-    """A model by its name on the hub, or as a file; while a download is under way, this runs again by itself."""
+    """A model by its name on the hub, or as a file; while one is on its way, this runs again by itself."""
     if st.session_state.pop("whole_page", False):
         st.rerun()
-    download = model_downloads.mine()
-    if timed != (download is not None and download.active):
+    download, upload = model_downloads.mine(), state.uploading()
+    if timed != any(job is not None and job.active for job in (download, upload)) or (upload and not upload.active):
         st.rerun()  # the whole page, for that is where a fragment's clock is set and what has come is taken
     lesson.section("Bring a model of your own")
     hub, file = st.columns(2, gap="large")
     with hub:
         from_hub(download)
     with file:
-        from_file(lesson)
+        from_file(lesson, upload)
     ended = job_text.download_ended(download.status, download.repo, download.error) if download else ""
     if why := st.session_state.get(state.REFUSED) or ended:
         shell.notice(why)
@@ -112,8 +114,14 @@ def from_hub(download: Download | None) -> None:
     st.caption(text.limits(cache.MAX_MODEL_BYTES))
 
 
-def from_file(lesson: Lesson[Settings]) -> None:
-    """The field for an archive."""
+def from_file(lesson: Lesson[Settings], upload: Upload | None) -> None:
+    """The field for an archive, or how far the reading of one is."""
+    if upload is not None:
+        most = isolated_tokenizer.START_SECONDS
+        st.text(upload.file.name)
+        st.progress(min(1.0, upload.seconds / most), job_text.upload(upload.number, upload.seconds, most))
+        st.button("Cancel", on_click=state.cancel_upload, key="models-upload-cancel")
+        return
     st.file_uploader(
         "From a folder, as .zip",
         "zip",

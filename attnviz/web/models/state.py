@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,21 +10,24 @@ import streamlit as st
 
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.models.anatomy import Anatomy, anatomy
-from attnviz.models.catalogue import catalogue, load_archive, skeleton, unused_weights
-from attnviz.models.model import Model, ModelInfo
+from attnviz.models.catalogue import catalogue, skeleton, unused_weights
+from attnviz.models.model import ModelInfo
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer
 from attnviz.web import cache, server, store
 from attnviz.web.components.table import choice
-from attnviz.web.jobs import model_downloads
+from attnviz.web.jobs import model_downloads, model_uploads
+from attnviz.web.jobs import text as job_text
 from attnviz.web.jobs.model_downloads import Download
+from attnviz.web.jobs.model_uploads import Upload
 from attnviz.web.lesson import Lesson
 from attnviz.web.models import text
 from attnviz.web.sent_file import GONE, gone, sent_file
 
 TABLE = "models-table"  # the component's key
 FIRST = "minilm"
-TICK = 0.5  # seconds between two looks at a download
+TICK = 0.5  # seconds between two looks at a download, or an upload
+UPLOAD = "models:upload"
 REFUSED = "models:refused"  # why the last thing that was asked for did not happen
 PAGES = {  # where a model can be seen, by what it reads: the page, what the link says, its parameter of the address
     "text": ("pages/explore.py", "Open it in Explore", "model"),
@@ -176,7 +179,7 @@ def upload_key() -> str:
 
 
 def take_file(lesson: Lesson[Settings]) -> None:
-    """An uploaded archive becomes a model of this session, and its bytes are forgotten; or keeps why not."""
+    """Begins to read an uploaded archive, which becomes a model of this session."""
     memory = st.session_state
     file = sent_file(upload_key())
     memory[REFUSED] = GONE if gone(upload_key()) else ""
@@ -187,22 +190,36 @@ def take_file(lesson: Lesson[Settings]) -> None:
     # Another field, for another file.
     memory["models:uploads"] = memory.get("models:uploads", 0) + 1
     memory["whole_page"] = True
-    try:
-        lesson.choose(shown=upload(file.name, file.getvalue()), beside="")
-    except ModelError as error:
-        memory[REFUSED] = str(error)
-    finally:
-        server.forget(file)
+    memory[UPLOAD] = model_uploads.begin(file)
 
 
-def upload(name: str, data: bytes) -> str:
-    """An uploaded archive becomes a model of this session; returns its name. Errors: ModelError."""
-    title = "".join(c for c in name.removesuffix(".zip") if c.isprintable())[:60] or "a model"
+def uploading() -> Upload | None:
+    """The session's archive that is read, or has been and was not taken yet."""
+    upload: Upload | None = st.session_state.get(UPLOAD)
+    return upload
 
-    def load(reserve: Callable[[int], None]) -> Model:
-        return load_archive(data, title, max_bytes=cache.MAX_MODEL_BYTES, reserve=reserve)
 
-    return cache.bring(load, "uploaded in this session")
+def cancel_upload() -> None:
+    """Ends the reading."""
+    if (upload := uploading()) is not None:
+        upload.cancel()
+
+
+def take_uploaded(lesson: Lesson[Settings]) -> Upload | None:
+    """The session's upload under way; one that has come is shown, its file forgotten, before any widget is drawn."""
+    upload = uploading()
+    if upload is None or upload.active:
+        return upload
+    memory = st.session_state
+    del memory[UPLOAD]
+    server.forget(upload.file)
+    memory[REFUSED] = job_text.UPLOAD_CANCELLED if upload.status == "cancelled" else upload.error
+    if upload.model is not None and upload.status == "done":
+        try:
+            lesson.choose(shown=cache.keep(upload.model, model_uploads.SOURCE), beside="")
+        except ModelError as error:
+            memory[REFUSED] = str(error)
+    return None
 
 
 def upload_mb() -> int:

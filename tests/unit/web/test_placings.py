@@ -11,7 +11,7 @@ import torch
 
 from attnviz import InvalidParameterError
 from attnviz.analysis import space
-from attnviz.web.jobs import placings, text
+from attnviz.web.jobs import in_line, placings, text
 from attnviz.web.jobs.placings import Placing
 
 POINTS = np.random.default_rng(0).normal(size=(40, 12))
@@ -20,11 +20,11 @@ POINTS = np.random.default_rng(0).normal(size=(40, 12))
 @pytest.fixture(autouse=True)
 def ended() -> Iterator[None]:
     yield
-    for one in list(placings._line):
+    for one in list(placings.LINE.jobs):
         one.cancel()
         one.wait(5)
     placings.end_if_idle()
-    assert not placings._line and placings._process is None
+    assert not placings.LINE.jobs and placings._process is None
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -67,7 +67,7 @@ def test_a_process_that_is_killed_is_said() -> None:
 
 
 def test_who_has_left_frees_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placings, "ABSENT", 0.0)
+    monkeypatch.setattr(in_line, "ABSENT", 0.0)
     monkeypatch.setattr(placings, "presence", lambda: lambda: False)
     gone = [placings.begin(POINTS, "tsne", 2, 0) for _ in range(2)]
     until(lambda: not any(one.active for one in gone))
@@ -77,7 +77,7 @@ def test_who_has_left_frees_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_few_points_are_refused_before_anything_begins() -> None:
     with pytest.raises(InvalidParameterError, match="4 points: t-SNE takes at least 5"):
         placings.begin(POINTS[:4], "tsne", 2, 0)
-    assert not placings._line
+    assert not placings.LINE.jobs
 
 
 @pytest.mark.nightly  # scikit-learn takes seconds to import
