@@ -161,18 +161,18 @@ def prompt(model: Model, text: Any) -> Prompt:
         if model.spoken is not None:
             rules = replace(rules, forced=())  # which stand in the prompt
         times = None if model.spoken is None else model.spoken.times(ends)
-        return Prompt(source, model.begins(source), ends, config.max_len, rules, times, stops)
+        return Prompt(source, model.begins(source), ends, model.longest, rules, times, stops)
     encoding = model.encode(text)
     ids = list(encoding.ids)
     if not ids:
         raise InvalidParameterError("The text is empty: it gives no token to begin with")
     if config.kind == "encoder-decoder":
-        return Prompt(tuple(ids), model.begins({}), ends, config.max_len, rules, None, stops)
+        return Prompt(tuple(ids), model.begins({}), ends, model.longest, rules, None, stops)
     if ids[-1] == tokenizer.eos_id and len(ids) > 1:  # it would end the text that is to go on
         del ids[-1]
-    if encoding.cut or len(ids) >= config.max_len:
-        raise InvalidParameterError(f"The text fills the model's {config.max_len} tokens; nothing can follow it")
-    return Prompt(None, tuple(ids), ends, config.max_len, rules, None, stops)
+    if encoding.cut or len(ids) >= model.longest:
+        raise InvalidParameterError(f"The text fills the model's {model.longest} tokens; nothing can follow it")
+    return Prompt(None, tuple(ids), ends, model.longest, rules, None, stops)
 
 
 def tokens(

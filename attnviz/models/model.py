@@ -55,6 +55,7 @@ class Model:
     rules: DecodingRules = field(default_factory=DecodingRules)  # how its answers begin, go on and end
     illustrated: Illustrated | None = None  # how an image is put into a text, in a vision-language model
     spoken: SpokenStart | None = None  # how an answer begins that writes down what was heard: Whisper's
+    most_tokens: int | None = None  # of a text, where whoever runs it reads no more, whatever the model could read
     # The last texts as it reads them: a page asks for the same one a dozen times.
     _encoded: dict[str, Encoding] = field(default_factory=dict, init=False, repr=False)
 
@@ -83,11 +84,17 @@ class Model:
             )
         return found
 
+    @property
+    def longest(self) -> int:
+        """How many tokens of a text are read."""
+        own = self.transformer.config.max_len
+        return own if self.most_tokens is None else min(own, self.most_tokens)
+
     def encode(self, text: str) -> Encoding:
-        """The text as this model reads it, cut to its length; `.cut` counts the tokens left out."""
+        """The text as this model reads it, cut to `longest` tokens; `.cut` counts the tokens left out."""
         known = self._encoded.pop(text, None)
         if known is None:
-            known = self.tokenizer.encode(text, max_length=self.transformer.config.max_len)
+            known = self.tokenizer.encode(text, max_length=self.longest)
         if len(text) <= LONGEST_ENCODED:
             self._encoded[text] = known  # at the end: what was asked for longest ago goes first
             if len(self._encoded) > MOST_ENCODED:
@@ -161,9 +168,8 @@ class Model:
         seconds = _texts("pair", pair)
         if len(firsts) != len(seconds):
             raise InvalidParameterError(f"{len(firsts)} texts and {len(seconds)} second texts do not make pairs")
-        longest = self.transformer.config.max_len
         both = zip(firsts, seconds, strict=True)
-        return [self.tokenizer.encode_pair(first, second, max_length=longest) for first, second in both]
+        return [self.tokenizer.encode_pair(first, second, max_length=self.longest) for first, second in both]
 
     def _check_ids(self, rows: Sequence[Sequence[int]]) -> None:
         """Errors: InvalidParameterError for a number that no tokenizer has a name for."""
@@ -224,7 +230,7 @@ class Model:
         if not isinstance(text, str):
             raise InvalidParameterError(f"an image goes with one text, not with {text!r:.60}")
         inputs = self.illustrated.tensors(text, image)
-        ids, most = inputs["input_ids"][0].tolist(), self.transformer.config.max_len
+        ids, most = inputs["input_ids"][0].tolist(), self.longest
         if len(ids) > most:
             raise InvalidParameterError(f"text and image are {len(ids)} tokens, more than the model's {most}")
         return inputs, [self.illustrated.encoding(ids, self.tokenizer)]
@@ -265,9 +271,8 @@ class Model:
         if not begins:
             return self.transformer.goal(encoding, self.tokenizer)
         ids = [token for token, special in zip(encoding.ids, encoding.special, strict=True) if not special]
-        longest = self.transformer.config.max_len
-        whole = self.tokenizer.encoding((*begins, *ids)[:longest])
-        return replace(whole, cut=encoding.cut + max(0, len(begins) + len(ids) - longest))
+        whole = self.tokenizer.encoding((*begins, *ids)[: self.longest])
+        return replace(whole, cut=encoding.cut + max(0, len(begins) + len(ids) - self.longest))
 
     def _pad(self, encodings: Sequence[Encoding]) -> tuple[torch.Tensor, list[int]]:
         """Ids padded to the longest text, (B, T), and the real lengths."""

@@ -41,6 +41,7 @@ MAX_UPLOAD_BYTES = LIMITS.max_upload_bytes  # of an archive with a model
 MODELS_BYTES = LIMITS.models_bytes  # of memory for the models that all share
 OWN_BYTES = LIMITS.own_models_bytes  # and for those of single sessions, together
 MAX_CHARACTERS = LIMITS.max_characters
+MAX_TEXT_TOKENS = LIMITS.max_text_tokens  # that a model reads of a text, whatever it could read
 OWN_SHARE = LIMITS.own_models_share  # of these, for one session
 HUB = LIMITS.hub  # whether there are models from the hub
 HUB_TOKEN = LIMITS.hub_token  # whether visitors read what this machine's HF_TOKEN may read
@@ -68,7 +69,8 @@ class Run:
     message: bytes  # what the view draws
     n_tokens: int
     cut: int  # tokens left out, because the model reads no more
-    max_len: int
+    longest: int  # tokens that are read of a text
+    could_read: int  # and that the model could read
     unknown: tuple[str, ...]  # what of the text the vocabulary has no token for
     read_instead: str  # the token that stands there; "" where all is known
     labels: tuple[str, ...]
@@ -165,7 +167,8 @@ def keep(new: Model, source: str = "trained in this session") -> str:
         _check_room(models, n_bytes(new))
         name, number = f"{OWN}{secrets.token_hex(8)}", state.get("own models so far", 0) + 1
         title = f"Yours {number}: {new.info.title}"
-        kept = replace(new, info=replace(new.info, name=name, title=title, source=source))
+        info = replace(new.info, name=name, title=title, source=source)
+        kept = replace(new, info=info, most_tokens=MAX_TEXT_TOKENS)
         for oldest in _replaced(models):
             _owned.discard(models.pop(oldest))
         _owned.add(kept)
@@ -221,7 +224,7 @@ def _shared(name: str) -> Model:
     torch.set_num_threads(THREADS)
     with _gate:
         with strangers.asking(strangers.Terms(_make_room, with_token=HUB_TOKEN)):
-            loaded_model = load(name, max_bytes=MAX_MODEL_BYTES)
+            loaded_model = replace(load(name, max_bytes=MAX_MODEL_BYTES), most_tokens=MAX_TEXT_TOKENS)
         with _lock:
             _held[name] = loaded_model, n_bytes(loaded_model)
     gc.collect()
@@ -260,7 +263,8 @@ def run(name: str, text: str, change: Intervention | None) -> Run:
         message=attention_message.pack(changed or plain, name=name, before=None if changed is None else plain),
         n_tokens=len(encoding),
         cut=encoding.cut,
-        max_len=config.max_len,
+        longest=loaded_model.longest,
+        could_read=config.max_len,
         unknown=encoding.unknown,
         read_instead=next((token for token in encoding.tokens if token in UNKNOWN), ""),
         labels=encoding.labels,
@@ -280,7 +284,7 @@ def trace(name: str, text: str, change: Intervention | None = None) -> Trace:
 def shortened(name: str, text: str, n_tokens: int) -> tuple[str, int]:
     """The start of a text that makes at most so many tokens, special ones counted, and how many are left out."""
     loaded_model = model(name)
-    n_tokens = min(n_tokens, loaded_model.info.max_len)
+    n_tokens = min(n_tokens, loaded_model.longest)
     encoding = loaded_model.tokenizer.encode(text)
     if len(encoding) <= n_tokens:
         return text, 0

@@ -200,8 +200,9 @@ class Lesson(Generic[T]):
         except (InvalidParameterError, ModelError) as error:
             shell.refuse(str(error))
         if left_out:
+            shown = min(LONGEST, cache.model(given.model).longest)
             st.caption(
-                f"This page shows the first {LONGEST} tokens of your text; {left_out:,} more are left out here, "
+                f"This page shows the first {shown} tokens of your text; {left_out:,} more are left out here, "
                 "not in the sidebar."
             )
         self._reads = cache.title(given.model), text

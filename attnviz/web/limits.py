@@ -106,6 +106,9 @@ class Limits(BaseSettings):
         description="bytes of an uploaded archive, and no more than Streamlit's server.maxUploadSize",
     )
     max_characters: Count = Field(default=100_000, description="characters of a text")
+    max_text_tokens: int = Field(
+        default=2_048, ge=16, description="tokens that a model reads of a text, whatever it could read; the rest is cut"
+    )
     max_trainings: Number = Field(default=2, description="trainings at a time, which take turns at all cores but one")
     max_steps: Count = Field(default=10_000, description="steps of a training")
     max_parameters: Count = Field(default=3_000_000, description="parameters of a trained model")

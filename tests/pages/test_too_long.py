@@ -1,14 +1,20 @@
 """What is typed and longer than what is read: one sentence with the numbers says so, and nothing typed is lost."""
 
+import io
 import re
+import tempfile
+import zipfile
+from pathlib import Path
 
 import pytest
 
 from attnviz.browser.bundle import FOLDER
 from attnviz.errors import ModelError
 from attnviz.models import hf_download
+from attnviz.models.catalogue import BUNDLED
 from attnviz.web import cache, server, shell
-from tests.pages.driver import ROOT, opened
+from tests.pages.driver import ROOT, header, opened, views
+from tests.support.models import loaded
 
 LONG = "m" * 300
 
@@ -84,3 +90,57 @@ def test_a_name_is_checked_before_anybody_is_asked():
     with pytest.raises(ModelError, match="201 characters"):
         cache.check_length("m" * 201)
     cache.check_length("m" * 200)
+
+
+LARGE = 70_000  # rows of a table of positions, where a text of 100,000 characters has 50,000 tokens
+
+
+@pytest.fixture(scope="module")
+def large_table() -> bytes:
+    """The archive of a GPT-2 that could read very long texts."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    tokenizer = (BUNDLED / "austen" / "tokenizer.json").read_bytes()
+    sizes = {
+        "n_positions": LARGE,
+        "n_embd": 8,
+        "n_layer": 1,
+        "n_head": 2,
+        "vocab_size": loaded("austen").tokenizer.vocab_size,
+    }
+    out = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w") as archive:
+        GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(folder)
+        for name in ("config.json", "model.safetensors"):
+            archive.write(Path(folder) / name, name)
+        archive.writestr("tokenizer.json", tokenizer)
+    return out.getvalue()
+
+
+def test_a_text_that_the_model_could_read_is_cut_where_the_server_reads_no_more(large_table: bytes) -> None:
+    app = opened("models")
+    app.get("file_uploader")[0].upload("large.zip", large_table, "application/zip")
+    app.run()
+    while "models:upload" in app.session_state:
+        app.session_state["models:upload"].wait(60)
+        app.run()
+    app.press("Use it on every page")
+    app.session_state["text"] = "a b " * 24_000
+    app.switch_page("pages/explore.py").run()
+    n_tokens = len(loaded("austen").tokenizer.encode("a b " * 24_000))
+    assert n_tokens > 40_000
+    assert (
+        f"The text has {n_tokens:,} tokens; this server reads 2,048 of them, though the model could read {LARGE:,}. "
+        f"The last {n_tokens - 2_048:,} were left out; the sidebar keeps your whole text."
+    ) in app.sentences
+    ((_, message),) = views(app)
+    assert len(header(message)["tokens"]["labels"]) == 2_048
+    for page in ("heads", "compare", "generate", "softmax"):
+        app.switch_page(f"pages/{page}.py").run()
+        assert not app.exception and any("left out" in one.value for one in app.caption), page
+
+
+def test_ordinary_models_read_as_much_as_they_can() -> None:
+    for name in ("minilm", "austen", "scratch:gpt"):
+        model = cache.model(name)
+        assert model.longest == model.transformer.config.max_len

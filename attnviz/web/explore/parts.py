@@ -25,7 +25,7 @@ def every_head(inputs: shell.Inputs, shown: state.Shown) -> None:
         kind = None
     file = None if kind is None else files.file(kind, inputs.model, inputs.text, shown.change, shown.view)
     runnable = None
-    if not why_no_live_page:
+    if not why_no_live_page and shown.run.longest == shown.run.could_read:  # the browser would read all of a text
         wanted = attention_view.wants_model(state.KEY)
         model = files.model_for_view(inputs.model) if wanted else None
         runnable = attention_view.Runnable(inputs.model, inputs.text, model)
@@ -61,7 +61,7 @@ def start(shown: state.Shown) -> None:
 def not_read(run: cache.Run) -> None:
     """What of the text the model did not read, or not as it stands there."""
     if run.cut:
-        st.text(text.left_out(run.n_tokens, run.cut, run.max_len))
+        st.text(text.left_out(run.n_tokens, run.cut, run.longest, run.could_read))
     if run.unknown:
         st.text(text.unknown(run.unknown, run.read_instead))
 

@@ -13,10 +13,13 @@ MOST_NAMED = 3  # pieces of a text that a sentence names
 CAVEAT = "Attention shows where a head looks, not why the model answers as it does."
 
 
-def left_out(n_tokens: int, cut: int, max_len: int) -> str:
-    """That a model read the first `n_tokens` of a text and not the last `cut`."""
+def left_out(n_tokens: int, cut: int, longest: int, could_read: int) -> str:
+    """That a model read the first `n_tokens` of a text and not the last `cut`: it, or this server, reads no more."""
+    reads = f"the model reads {longest:,}"
+    if longest < could_read:
+        reads = f"this server reads {longest:,} of them, though the model could read {could_read:,}"
     return (
-        f"The text has {n_tokens + cut:,} tokens; the model reads {max_len:,}. "
+        f"The text has {n_tokens + cut:,} tokens; {reads}. "
         f"The last {cut:,} were left out; the sidebar keeps your whole text."
     )
 

@@ -88,7 +88,7 @@ def opening(lesson: Lesson[Settings]) -> Opening:
     try:
         shell.one_text(inputs.model)
         model, instead = decoder(inputs.model)
-        context = min(MOST, cache.model(model).info.max_len)
+        context = min(MOST, cache.model(model).longest)
         start, left_out = ending(model, inputs.text, max(2, context - ROOM))
         scene(model, start, lesson.settings())
     except (InvalidParameterError, ModelError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 import attnviz
-from attnviz import Intervention, ModelError
+from attnviz import Intervention, InvalidParameterError, ModelError
+from attnviz.generation import sampling
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.scratch import SCRATCH_TOKENIZER
 from tests.support.parity import close
@@ -143,3 +145,16 @@ def test_an_image_model_in_other_numbers() -> None:
 def test_what_is_no_model_is_refused_in_a_sentence(given: Any, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError, match=said.replace("(", r"\(").replace("?", r"\?")):
         attnviz.load(given, **options)
+
+
+def test_a_text_is_cut_where_no_more_is_read_than_the_model_could() -> None:
+    austen = attnviz.load("austen")
+    assert austen.longest == austen.transformer.config.max_len == 256
+    some = replace(austen, most_tokens=16)
+    text = " She was not at all what he had wished for, and that was the end of it."
+    whole, cut = austen.encode(text), some.encode(text)
+    assert whole.cut == 0 and len(cut) == 16 and cut.cut == len(whole) - 16 and cut.ids == whole.ids[:16]
+    assert some.run(text).lengths == (16,) and len(some.run("a", pair=text).encodings[0]) == 16
+    with pytest.raises(InvalidParameterError, match="fills the model's 16 tokens"):
+        sampling.prompt(some, text)
+    assert replace(austen, most_tokens=10**6).longest == 256
