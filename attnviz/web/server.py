@@ -17,19 +17,26 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from attnviz.inputs.temporary import remove_left_folders
 from attnviz.web import allocator, metrics, shell
-from attnviz.web.limits import LIMITS
+from attnviz.web.limits import LIMITS, Limits
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFileManager, UploadedFileRec
 
 MAX_MESSAGE_BYTES = 4_000_000  # of what a browser says at a time: all its fields, each with 100,000 characters at most
-SESSION_UPLOAD_BYTES = 220_000_000  # of files that a session has sent and no page has taken: one archive with a model
-ALL_UPLOADS_BYTES = 500_000_000  # and of all sessions together
+PICTURE_BYTES = 20_000_000  # of the largest file that is no archive
 MOST_FILES = 4  # of a session
 ABSENT_ON_SMALL_HOST = 32  # sessions that wait two minutes for their browser to come back, a third of a MB each
 IGNORED = ("clear_cache", "set_run_on_save", "load_git_info")  # for who develops an app, not for its visitors
 UNHEARD = "server:unheard"  # bytes of what a session sent and was not heard, until its page has said so
 
+
+def upload_caps(limits: Limits) -> tuple[int, int]:
+    """Bytes of files that a session may have sent and no page taken, one archive beside a picture; and all sessions."""
+    of_one = limits.max_upload_bytes + PICTURE_BYTES
+    return of_one, max(500_000_000, 2 * of_one)
+
+
+SESSION_UPLOAD_BYTES, ALL_UPLOADS_BYTES = upload_caps(LIMITS)
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _hardened: set[int] = set()  # ids of the servers of this process: one, but for tests

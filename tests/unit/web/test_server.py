@@ -17,7 +17,7 @@ from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
-from attnviz.web import server
+from attnviz.web import limits, server
 from tests.support.hostile_texts import HOSTILE
 
 
@@ -89,6 +89,14 @@ def test_files_of_one_session_are_bounded(files: MemoryUploadedFileManager) -> N
     assert [send(files, "a", "1", 600), send(files, "a", "2", 401), send(files, "a", "2", 400)] == [204, 413, 204]
     assert send(files, "a", "1", 500) == 204  # in the place of the one before
     assert [send(files, "b", str(i), 1) for i in range(6)] == [204] * server.MOST_FILES + [413, 413]
+
+
+def test_the_largest_archive_that_is_allowed_fits_whatever_the_server_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a picture that nobody took; and two sessions may send one at a time."""
+    for allowed, all_sessions in ((200_000_000, 500_000_000), (1_000_000_000, 2_040_000_000), (1_000, 500_000_000)):
+        monkeypatch.setenv("ATTNVIZ_MAX_UPLOAD_BYTES", str(allowed))
+        assert server.upload_caps(limits.read()) == (allowed + 20_000_000, all_sessions)
+    assert server.upload_caps(limits.LIMITS) == (server.SESSION_UPLOAD_BYTES, server.ALL_UPLOADS_BYTES)
 
 
 def test_files_of_all_sessions_are_bounded_and_there_is_room_again(files: MemoryUploadedFileManager) -> None:
