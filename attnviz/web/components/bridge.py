@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
@@ -17,8 +18,10 @@ from typing import Any, Generic, TypeVar
 import streamlit as st
 
 from attnviz.browser import bundle
+from attnviz.errors import ModelError
 from attnviz.inputs.temporary import temporary_folder
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 NO_SCRIPT = "\n<noscript>This view needs JavaScript.</noscript>"
 PROGRAMS = "programs"
@@ -35,11 +38,17 @@ def component(name: str, entry: str, html: str, css: str, *, isolate_styles: boo
 
     The browser fetches the JavaScript once: Streamlit would write it into every message, 300 kB for the attention view.
     """
-    javascript = LOADER.replace("PATH", f"{PROGRAMS_PATH}/{_program(entry)}")
+    is_file = True
+    try:
+        javascript = LOADER.replace("PATH", f"{PROGRAMS_PATH}/{_program(entry)}")
+    except (OSError, ModelError) as error:  # the disk is full: in every message, then
+        _log.warning("the JavaScript of %s goes with every message: %s", name, error)
+        is_file, javascript = False, bundle.javascript(entry)
     mount = st.components.v2.component(name, html=html, css=css, js=javascript, isolate_styles=isolate_styles)
 
     def mounted(*, data: Any, **options: Any) -> Any:
-        served(PROGRAMS, _programs())
+        if is_file:
+            served(PROGRAMS, _programs())
         return mount(data=without_tables(data), **options)
 
     return mounted

@@ -9,6 +9,7 @@ import pytest
 
 from attnviz.browser import bundle
 from attnviz.web.components import bridge
+from tests.support.disks import full_disk
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,18 @@ def test_a_message_names_the_javascript_and_does_not_hold_it(monkeypatch: pytest
     assert len(given["js"]) < 300 < 100_000 < len(bundle.javascript())
     path = re.search(rf"{bridge.PROGRAMS_PATH}/([\w.-]+)", given["js"])
     assert path and (bridge._programs() / path[1]).read_text("utf-8") == bundle.javascript()
+
+
+def test_on_a_full_disk_the_message_holds_the_javascript(monkeypatch: pytest.MonkeyPatch):
+    given: dict[str, str] = {}
+    register = SimpleNamespace(component=lambda name, **parts: given.update(parts) or (lambda **sent: sent["key"]))
+    monkeypatch.setattr(bridge, "st", SimpleNamespace(components=SimpleNamespace(v2=register)))
+    monkeypatch.setattr(bridge, "served", lambda *_: pytest.fail("there is no file"))
+    bridge._programs()
+    bridge._program.cache_clear()
+    with full_disk():
+        mount = bridge.component("view", "attention/streamlit.js", "<div></div>", "")
+    assert given["js"] == bundle.javascript() and mount(data=b"", key="drawn") == "drawn"
 
 
 def test_other_javascript_has_another_name(monkeypatch: pytest.MonkeyPatch):
