@@ -12,13 +12,15 @@ from typing import Any
 
 import torch
 
-from attnviz.errors import InvalidParameterError, ModelError, no_json
+from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.models import folders
-from attnviz.models.atomic_write import write_whole
+from attnviz.models.safetensors_io import read_json
 from attnviz.training import snapshots
 from attnviz.training.loop import Step, TrainConfig, Training
 
 CHECKPOINT = "checkpoint.safetensors"
+LOG = "training.json"
 LOGGED = 200  # points of the log's curves
 
 
@@ -59,7 +61,7 @@ def run(
     checkpoint = folder / CHECKPOINT
     training = Training.resume(checkpoint, text) if resume else Training(config, text)
     _check_same(training.config, config)
-    log = Log(folder / "training.json" if resume else None)
+    log = Log.resume(folder / LOG, training.done) if resume else Log()
     recorder = recorder_for(training, folder / snapshots.FILE, keep, resume)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress:
@@ -72,10 +74,11 @@ def run(
             if step.metrics is not None:
                 shown = ", ".join(f"{name} {value:.3f}" for name, value in step.metrics.items())
                 progress.console.print(f"step {step.number}: {shown}", markup=False)
-                if recorder:  # before the checkpoint: a resumed training drops what it will make again
+                # before the checkpoint, so that it never lacks either: what is ahead of it is dropped, and made again
+                if recorder:
                     recorder.write(folder / snapshots.FILE)
+                write_whole(folder / LOG, json.dumps(log.content).encode())
                 training.save(checkpoint)
-                write_whole(folder / "training.json", json.dumps(log.content).encode())
     write(training, log, folder, title or training.task.title, command)
     checkpoint.unlink(missing_ok=True)
 
@@ -127,18 +130,25 @@ def write(training: Training, log: Log, folder: Path, title: str, command: list[
 class Log:
     """The curves of a training: about `LOGGED` points, and every evaluation."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        """`path`: a log to go on with. Errors: ModelError."""
+    def __init__(self) -> None:
         self.began = time.monotonic()
         self.content: dict[str, Any] = {"curve": [], "evaluations": [], "seconds_before": 0.0}
-        if path is not None:
-            try:
-                self.content = json.loads(path.read_text(encoding="utf-8"))
-            except OSError as error:
-                raise ModelError(f"{path.name} cannot be read: {error.strerror}.") from None
-            except (ValueError, RecursionError) as error:
-                raise ModelError(f"{path.name} is not JSON: {no_json(error)}.") from None
-            self.content["seconds_before"] = self.content.get("seconds_so_far", 0.0)
+
+    @classmethod
+    def resume(cls, path: Path, done: int) -> Log:
+        """Goes on with the log of a training of which `done` steps are saved; later ones will be made again.
+
+        Errors: ModelError.
+        """
+        log = cls()
+        stored = read_json(path)
+        try:
+            log.content["curve"] = [point for point in stored["curve"] if point[0] <= done]
+            log.content["evaluations"] = [one for one in stored["evaluations"] if one["step"] <= done]
+            log.content["seconds_before"] = float(stored.get("seconds_so_far", 0.0))
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise ModelError(f"{path.name} is no log of a training.") from None
+        return log
 
     @property
     def seconds(self) -> float:

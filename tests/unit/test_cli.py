@@ -177,9 +177,10 @@ def test_report_writes_one_page(loaded, tmp_path, capsys) -> None:
     assert len(page) < 5_000_000
 
 
-@pytest.mark.parametrize("where", ["missing/folder/page.html", "."])
+@pytest.mark.parametrize("where", ["taken/folder/page.html", "."])
 def test_a_report_that_cannot_be_written(loaded, tmp_path, monkeypatch, capsys, where: str) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("taken").write_text("a file, no folder")
     assert main(["report", "a b", "--out", where]) == 1
     error = capsys.readouterr().err
     assert error.startswith("attnviz: ")
@@ -362,7 +363,7 @@ def test_a_resumed_training_records_the_command_that_makes_the_same(capsys, tmp_
     half = Training(config)
     next(half.steps())
     half.save(tmp_path / "checkpoint.safetensors")
-    (tmp_path / "training.json").write_text(json.dumps(workshop.Log(None).content))
+    (tmp_path / "training.json").write_text(json.dumps(workshop.Log().content))
     monkeypatch.setattr(sys, "argv", ["attnviz", *arguments, "--resume"])
     assert main(sys.argv[1:]) == 0
     about = json.loads((tmp_path / "training.json").read_text())
