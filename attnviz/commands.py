@@ -14,6 +14,7 @@ from attnviz.analysis import comparison_command, evidence_command, measures, pat
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.generation import run_command
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.training import loop as training
 from attnviz.training.tasks import TASKS
 from attnviz.training.tasks.texts import of_file, unwrapped
@@ -175,7 +176,7 @@ def _report(options: argparse.Namespace) -> None:
         raise ModelError(f"{folder} holds no model trained here.")
     else:
         page, out = report.html(_trace(options)), out or Path("attention.html")
-    out.write_text(page, encoding="utf-8")
+    write_whole(out, page.encode("utf-8", "replace"))  # a surrogate alone is no character
     sys.stdout.write(f"{out} ({len(page) / 1e6:.1f} MB) opens without a network\n")
 
 

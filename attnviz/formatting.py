@@ -6,6 +6,8 @@ roundings is rounded away from 0, as browsers do: a weight of 1/8 is 13 % on bot
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
@@ -238,6 +240,32 @@ def _rounded(value: float, unit: str) -> str:
 def special_words(name: str) -> str:
     """A token of an image that is no patch, such as "[REG2]", in words."""
     return {"[CLS]": "the class token", "[DIST]": "the distillation token"}.get(name, f"register {name[4:-1]}")
+
+
+Row = Iterable[Any]
+
+
+def csv_text(fields: Row, rows: Iterable[Row], *, digits: int | None = None, end: str = "\r\n") -> str:
+    """A CSV file (RFC 4180) in which no text begins a formula; a number that is not known is an empty cell.
+
+    digits: of a float, at most; None for all that it has.
+    """
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator=end)
+    writer.writerow(map(csv_cell, fields))
+    writer.writerows([_csv_number(cell, digits) for cell in map(csv_cell, row)] for row in rows)
+    return written.getvalue()
+
+
+def csv_bytes(fields: Row, rows: Iterable[Row], *, digits: int | None = None) -> bytes:
+    """The same as a file has it: a surrogate alone, which is no character, is a question mark."""
+    return csv_text(fields, rows, digits=digits).encode("utf-8", "replace")
+
+
+def _csv_number(cell: Any, digits: int | None) -> Any:
+    if cell is None or cell != cell:  # only NaN differs from itself
+        return ""
+    return f"{cell:.{digits}g}" if digits is not None and isinstance(cell, float) else cell
 
 
 def csv_cell(value: Any) -> Any:

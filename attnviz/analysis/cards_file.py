@@ -20,6 +20,7 @@ from attnviz.analysis import roles
 from attnviz.analysis.cards import Cards, Cost, Example, Lost
 from attnviz.errors import InvalidParameterError
 from attnviz.inputs.assets import ASSETS
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.inputs.sample import sample
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def shipped(name: str) -> Stored | None:
 
 
 def write(path: Path, model: Model, texts: Sequence[str], cards: Cards) -> None:
-    """Writes the cards of a model over texts. Errors: OSError."""
+    """Writes the cards of a model over texts. Errors: ModelError."""
     found, lost = cards.roles, cards.lost
     is_sample = tuple(texts) == sample()
     about: dict[str, Any] = {
@@ -69,7 +70,7 @@ def write(path: Path, model: Model, texts: Sequence[str], cards: Cards) -> None:
     lines = (
         f"{json.dumps(name)}:{json.dumps(about[name], separators=(',', ':'), ensure_ascii=False)}" for name in about
     )
-    path.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
+    write_whole(path, ("{" + ",\n".join(lines) + "}\n").encode("utf-8", "replace"))
 
 
 def read(path: Path) -> Stored:

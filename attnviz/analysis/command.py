@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv as csv_files
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 from attnviz.analysis import ablation, cards_file, copying, known_answers, roles
 from attnviz.analysis import cards as all_cards
 from attnviz.errors import InvalidParameterError
-from attnviz.formatting import number, percent
+from attnviz.formatting import csv_bytes, number, percent
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.inputs.sample import sample
 
 if TYPE_CHECKING:
@@ -74,10 +74,7 @@ def investigate(
             f"{one.what}: layer {one.layer}, head {one.head} is right {percent(one.score)} ({low} – {high}; {rules})."
         )
     if csv is not None:
-        with csv.open("w", newline="", encoding="utf-8") as file:
-            writer = csv_files.writer(file)
-            writer.writerow(FIELDS)
-            writer.writerows(_rows(found))
+        write_whole(csv, csv_bytes(FIELDS, _rows(found)))
 
 
 def _evidence(found: roles.Roles, layer: int, head: int, name: str) -> tuple[str, str, str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import csv as csv_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.analysis import comparison
 from attnviz.analysis.comparison import Head, Sides
 from attnviz.errors import InvalidParameterError
-from attnviz.formatting import counted, cut_off, percent
+from attnviz.formatting import counted, csv_bytes, cut_off, percent
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
 
@@ -138,11 +138,8 @@ def printed(beside: Sides, *, csv: Path | None = None) -> None:
     than = "in the other run" if beside.head_b is None else "than layer {}, head {}".format(*beside.head_b)
     out.print(f"Elsewhere: how much of its attention a token spends otherwise {than}, on average.")
     if csv is not None:
-        with csv.open("w", newline="", encoding="utf-8") as file:
-            writer = csv_files.writer(file)
-            writer.writerow(FIELDS)
-            for head, elsewhere, cell in heads:
-                about = (
-                    ("", "", "", "") if cell is None else (cell.query[0], cell.key[0], f"{cell.a:.6g}", f"{cell.b:.6g}")
-                )
-                writer.writerow((*head, f"{elsewhere:.6g}", *about))
+        rows = []
+        for head, elsewhere, cell in heads:
+            about = ("", "", "", "") if cell is None else (cell.query[0], cell.key[0], cell.a, cell.b)
+            rows.append((*head, elsewhere, *about))
+        write_whole(csv, csv_bytes(FIELDS, rows, digits=6))

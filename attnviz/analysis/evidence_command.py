@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv as csv_files
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,8 @@ from attnviz.analysis.agreement import Correlation
 from attnviz.analysis.evidence import METHODS, Evidence, Method
 from attnviz.analysis.predictions import Prediction
 from attnviz.errors import InvalidParameterError
-from attnviz.formatting import cut_off, number, percent
+from attnviz.formatting import csv_bytes, cut_off, number, percent
+from attnviz.inputs.atomic_write import write_whole
 
 if TYPE_CHECKING:
     from attnviz.models.model import Model
@@ -78,11 +78,11 @@ def explain(
         out.print(Text(f"{method}: not here, for {why}."))
     out.print(Text(_agreement(found)))
     if csv is not None:
-        with csv.open("w", newline="", encoding="utf-8") as file:
-            writer = csv_files.writer(file)
-            writer.writerow(("position", "token", "compared", *methods))
-            for i, label in enumerate(labels):
-                writer.writerow((i, label, i in found.own, *(f"{float(found.values[one][i]):.6g}" for one in methods)))
+        rows = (
+            (i, label, i in found.own, *(float(found.values[one][i]) for one in methods))
+            for i, label in enumerate(labels)
+        )
+        write_whole(csv, csv_bytes(("position", "token", "compared", *methods), rows, digits=6))
 
 
 def _trace(model: Model, text: str, hide: int | None) -> Trace:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv as csv_files
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,8 @@ from attnviz.analysis import outcomes, patching, patching_gradient, self_repair,
 from attnviz.analysis.outcomes import Lead, Likeness
 from attnviz.analysis.patching import How
 from attnviz.errors import InvalidParameterError
-from attnviz.formatting import cut_off, number, percent
+from attnviz.formatting import csv_bytes, cut_off, number, percent
+from attnviz.inputs.atomic_write import write_whole
 
 if TYPE_CHECKING:
     from attnviz.models.model import Model
@@ -146,11 +146,9 @@ def _repaired(found: self_repair.Repair) -> str:
 def _write(
     csv: Path, places: Sequence[sites.Site], values: torch.Tensor, near: torch.Tensor, base: float, goal: float
 ) -> None:
-    with csv.open("w", newline="", encoding="utf-8") as file:
-        writer = csv_files.writer(file)
-        writer.writerow(FIELDS)
-        for y, site in enumerate(places):
-            for head in range(values.shape[1]):
-                value = float(values[y, head])
-                numbers = (base, goal, value, value - base, float(near[y, head]))
-                writer.writerow((site.place, site.layer, head, *(f"{one:.6g}" for one in numbers)))
+    rows = []
+    for y, site in enumerate(places):
+        for head in range(values.shape[1]):
+            value = float(values[y, head])
+            rows.append((site.place, site.layer, head, base, goal, value, value - base, float(near[y, head])))
+    write_whole(csv, csv_bytes(FIELDS, rows, digits=6))

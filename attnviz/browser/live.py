@@ -27,6 +27,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.figures.palette import DARK, LIGHT
 from attnviz.formatting import counted
 from attnviz.inputs.assets import ASSETS
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models.catalogue import minilm_folder
@@ -214,8 +215,10 @@ def default_models(*, single: bool) -> tuple[str, ...]:
 
 
 def write_file(path: Path, models: Sequence[Model]) -> int:
-    """One file with everything in it; returns its bytes. Errors: ModelError, OSError."""
-    return path.write_bytes(html([held(model) for model in models]).encode())
+    """One file with everything in it; returns its bytes. Errors: ModelError."""
+    page = html([held(model) for model in models]).encode()
+    write_whole(path, page)
+    return len(page)
 
 
 def report(model: Model, text: str, state: ViewState) -> str:
@@ -232,7 +235,7 @@ def report(model: Model, text: str, state: ViewState) -> str:
 def write_folder(folder: Path, models: Sequence[Model]) -> int:
     """index.html with the small models, the larger ones beside it, and MiniLM's licence; returns the bytes.
 
-    Errors: ModelError, OSError.
+    Errors: ModelError.
     """
     placed = [held(model) for model in models]
     placed = [replace(one, beside=f"models/{one.name}.attnviz") if len(one.data) > LARGE else one for one in placed]
@@ -241,8 +244,7 @@ def write_folder(folder: Path, models: Sequence[Model]) -> int:
         contents["models/minilm-LICENSE.txt"] = (ASSETS / "tokenizers/minilm/LICENSE").read_bytes()
     contents |= {one.beside: one.data for one in placed if one.beside is not None}
     for name, data in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+        write_whole(folder / name, data)
     return sum(map(len, contents.values()))
 
 

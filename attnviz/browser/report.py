@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv as csv_format
 import hashlib
 import html as html_format
 import io
@@ -20,7 +19,7 @@ from attnviz.browser.intervention_text import intervention_text
 from attnviz.browser.view_state import DEFAULT, ViewState
 from attnviz.errors import InvalidParameterError
 from attnviz.figures.palette import DARK, LIGHT
-from attnviz.formatting import csv_cell, percent
+from attnviz.formatting import csv_text, percent
 
 if TYPE_CHECKING:
     import jinja2
@@ -108,12 +107,9 @@ def csv(trace: Trace, layer: int, head: int, *, stack: str = "self", batch: int 
     """
     weights = _head(trace, stack, layer, head, batch)
     queries, keys = _labels(trace, stack, batch)
-    file = io.StringIO()
-    table = csv_format.writer(file, lineterminator="\r\n")
-    table.writerow(["query", *(csv_cell(f"{i} {label}") for i, label in enumerate(keys))])
-    for i, row in enumerate(weights):
-        table.writerow([csv_cell(f"{i} {queries[i]}"), *(f"{weight:.9g}" for weight in row)])
-    return file.getvalue()
+    fields = ("query", *(f"{i} {label}" for i, label in enumerate(keys)))
+    rows = ((f"{i} {queries[i]}", *row) for i, row in enumerate(weights.tolist()))
+    return csv_text(fields, rows, digits=9)
 
 
 def npz(trace: Trace) -> bytes:

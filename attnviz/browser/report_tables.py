@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv as csv_files
-import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from typing import Any
 
 from attnviz.figures.palette import Palette
 from attnviz.figures.theme import ink_on
-from attnviz.formatting import csv_cell
+from attnviz.formatting import csv_bytes
 
 
 @dataclass(frozen=True)
@@ -48,18 +46,10 @@ def table(
     is_map: bool = False,
 ) -> Table:
     """`fields` and `lines` are the file's."""
-    written = io.StringIO()
-    writer = csv_files.writer(written, lineterminator="\r\n")
-    writer.writerow(fields)
-    writer.writerows([[_digits(csv_cell(one)) for one in line] for line in lines])
-    packed = base64.b64encode(written.getvalue().encode("utf-8", "replace")).decode("ascii")
+    packed = base64.b64encode(csv_bytes(fields, lines, digits=6)).decode("ascii")
     return Table(
         name, tuple(columns), tuple(map(tuple, rows)), file, f"data:text/csv;charset=utf-8;base64,{packed}", is_map
     )
-
-
-def _digits(value: Any) -> Any:
-    return ("" if math.isnan(value) else f"{value:.6g}") if isinstance(value, float) else value
 
 
 def fills(palette: Palette) -> list[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import LONGEST_KEPT, shortened
 from attnviz.inputs import bpe_child, tokenizer_child
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.inputs.isolated_tokenizer import IsolatedReader
 from attnviz.inputs.words import byte_alphabet, number_words, readable, without_blanks
 from attnviz.nn.encoding import Encoding
@@ -216,8 +217,8 @@ class Tokenizer:
         return cls(_asked(wrong, lambda: read(content, lowercase)))
 
     def save(self, path: str | Path) -> None:
-        """Write a tokenizer.json that `from_file` and the `tokenizers` library read."""
-        Path(path).write_text(self.to_json(), encoding="utf-8")
+        """Write a tokenizer.json that `from_file` and the `tokenizers` library read. Errors: ModelError."""
+        write_whole(Path(path), self.to_json().encode())
 
     @classmethod
     def train_word(

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.errors import InvalidParameterError, check_installed
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.models import folders, transformers_form
-from attnviz.models.atomic_write import write_whole
 from attnviz.models.catalogue import BUNDLED
 from attnviz.models.hf_config import HFConfig
 from attnviz.models.model import Model

@@ -20,10 +20,10 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import shortened
 from attnviz.inputs import images
 from attnviz.inputs.assets import ASSETS
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.inputs.images import Preprocessing
 from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.models import strangers
-from attnviz.models.atomic_write import write_whole
 from attnviz.models.safetensors_io import MAX_FILE_BYTES, build, read_json, read_safetensors
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer

@@ -21,6 +21,7 @@ from attnviz.models.safetensors_io import BYTES_PER_NUMBER, MAX_FILE_BYTES, MAX_
 
 DEADLINE = 5.0  # seconds until a hub that does not answer is given up: with imports, below 10 on a busy machine
 CARD = "README.md"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a user's share of it, or what a file may have
 FILES = (  # all that is read of a repository, or of an archive
     "config.json",
     FILE,
@@ -73,7 +74,7 @@ def fetch(repo: str, max_bytes: int = MAX_FILE_BYTES, report: Report | None = No
     except ModelError:
         raise
     except Exception as error:  # no network, HF_HUB_OFFLINE, a broken download: what was cached still serves
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno in FULL:
             raise ModelError(f"There is no room left on the disk for {repo}.") from None
         try:
             folder = Path(snapshot_download(repo, allow_patterns=list(FILES), local_files_only=True))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.errors import ModelError
-from attnviz.models.atomic_write import write_whole
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.models.safetensors_io import MAX_FILE_BYTES
 
 FORMAT = "attnviz checkpoint 1"

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from attnviz.errors import InvalidParameterError, ModelError
+from attnviz.inputs.atomic_write import write_whole
 from attnviz.models import folders
-from attnviz.models.atomic_write import write_whole
 from attnviz.models.safetensors_io import build
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.transformer import Transformer

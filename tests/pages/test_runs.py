@@ -297,14 +297,31 @@ def test_a_full_disk_pauses_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch)
     assert losses(run.steps) == losses(uninterrupted())
 
 
+def test_a_model_that_cannot_be_written_is_written_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise ModelError("model.safetensors cannot be written: No space left on device.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_runs.command, "write", full)
+        run = started()
+        run.wait()
+    assert run.status == "paused" and run.done == TINY.steps
+    assert "model.safetensors cannot be written" in run.error and "Continue" in run.error
+    run.go_on()
+    run.wait()
+    assert run.status == "done" and not run.error
+    assert run.model().run("0 1").layers and losses(run.steps) == losses(uninterrupted())
+
+
 def test_a_thread_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Training) -> Step:
-        raise KeyError("surprise")
+        raise KeyError("/srv/secret/place")
 
     monkeypatch.setattr(Training, "_step", broken)
     run = started()
     run.wait()
     assert run.status == "failed" and "KeyError" in run.error and not training_queue.running
+    assert "secret" not in run.error
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from attnviz import formatting
 from attnviz.browser import bundle
 from attnviz.browser.framing import Payload, frame
 from attnviz.figures.plain import as_json, spec_of
-from attnviz.formatting import csv_cell
 from attnviz.inputs.assets import ASSETS
 from attnviz.web.components import bridge
 
@@ -41,16 +39,8 @@ def csv_text(table: Table) -> str:
 
     Without pandas, which would take a server 70 MB for it.
     """
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(map(csv_cell, table))
     columns = [np.asarray(column) if hasattr(column, "__array__") else column for column in table.values()]
-    writer.writerows([_known(csv_cell(cell)) for cell in row] for row in zip(*columns, strict=True))
-    return written.getvalue()
-
-
-def _known(cell: Any) -> Any:
-    return "" if cell is None or cell != cell else cell  # only NaN differs from itself
+    return formatting.csv_text(table, zip(*columns, strict=True), end="\n")
 
 
 def of_rows(rows: Iterable[Mapping[str, Any]]) -> Table:

@@ -88,7 +88,7 @@ class Download:
             self.error = str(error)
         except Exception as error:  # a page that waits for a thread that died would wait for ever
             _log.exception("a download ended unexpectedly")
-            self.error = f"The download ended unexpectedly ({type(error).__name__}: {error})."[:300]
+            self.error = f"The download ended unexpectedly ({type(error).__name__}); the server's log says why."
         if ended == "failed" and not self._is_wanted():
             ended = "cancelled"
         with _lock:

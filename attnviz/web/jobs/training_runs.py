@@ -13,7 +13,8 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -169,7 +170,7 @@ class Run:
             self.error = str(error)
         except Exception as error:  # a page that waits for a thread that died would wait for ever
             _log.exception("a training ended unexpectedly")
-            self.error = f"The training ended unexpectedly ({type(error).__name__}: {error})."[:300]
+            self.error = f"The training ended unexpectedly ({type(error).__name__}); the server's log says why."
         self._journal.content["seconds_before"] = self._journal.seconds
         training_queue.ended(self)
         self.status = ended
@@ -232,10 +233,8 @@ class Run:
 
     def _save(self) -> None:
         assert self._training is not None
-        try:
+        with _kept():
             self._training.save(self._checkpoint)
-        except ModelError as error:
-            raise _Unsaved(f"{error} The training waits here: Continue tries again.") from None
 
     def _close(self) -> str:
         """Leaves a checkpoint, and unless the run only pauses, the model. Returns the status."""
@@ -250,9 +249,10 @@ class Run:
             return "paused"
         self.heads = head_losses(trained.model, trained.task)
         title = f"{self.config.task} after {trained.done:,} steps"
-        command.write(trained, self._journal, self._model, title, command_line(self.config))
+        self._training = None  # its weights are rounded with the model: going on starts from the checkpoint
+        with _kept():
+            command.write(trained, self._journal, self._model, title, command_line(self.config))
         self._written = self.done
-        self._training = None  # its weights are rounded now: going on starts from the checkpoint
         return "done" if finished else "stopped"
 
 
@@ -261,7 +261,16 @@ class _Ended(Exception):
 
 
 class _Unsaved(Exception):
-    """A checkpoint that could not be written: the training in memory is intact."""
+    """A file that could not be written: the training in memory, or its checkpoint, is intact."""
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Errors: _Unsaved for what cannot be written."""
+    try:
+        yield
+    except ModelError as error:
+        raise _Unsaved(f"{error} The training waits here: Continue tries again.") from None
 
 
 def command_line(config: TrainConfig) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from attnviz import load
 from attnviz.__main__ import main
 from attnviz.analysis import evidence, predictions
-from attnviz.formatting import number
+from attnviz.formatting import csv_cell, number
 
 NOVEL = "It is a truth universally"
 
@@ -36,6 +36,16 @@ def test_it_prints_all_measures_and_their_agreement(tmp_path: Path, capsys: pyte
     assert compared is not None and f"Order of {len(rows) - 1} tokens against" in said
     line = next(line for line in said.splitlines() if line.strip().startswith("gradient  "))
     assert number(compared[0].value) in line and number(compared[1].value) in line
+
+
+def test_no_token_is_a_formula_in_its_file(tmp_path: Path) -> None:
+    table = tmp_path / "tokens.csv"
+    text = '=HYPERLINK("x") +1 -2 @SUM'
+    assert main(["investigate", text, "--attributions", "--model", "tales", "--csv", str(table)]) == 0
+    with table.open(encoding="utf-8", newline="") as file:
+        tokens = [row["token"] for row in csv.DictReader(file)]
+    assert tokens == [csv_cell(label) for label in load("tales").run(text).encodings[0].labels]
+    assert {"'=", "'+", "'-", "'@"} <= {token[:2] for token in tokens}
 
 
 def test_a_hidden_word_and_few_tokens(capsys: pytest.CaptureFixture[str]) -> None:

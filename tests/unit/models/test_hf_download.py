@@ -21,6 +21,7 @@ from attnviz import ModelError, load
 from attnviz.models import hf_download, strangers
 from attnviz.models.catalogue import BUNDLED
 from attnviz.models.hf_download import Cancelled, fetch
+from tests.support.disks import full_disk
 
 REPO = "some/model"
 SHA = "a" * 40
@@ -199,6 +200,12 @@ def test_a_hub_that_stops_or_hangs_midway_is_a_sentence_and_the_next_try_goes_on
     with pytest.raises(ModelError, match=says):
         fetch(REPO)
     hub.stops, hub.hangs = 0, False
+    assert (fetch(REPO) / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+
+
+def test_a_full_disk_is_a_sentence_and_the_next_try_goes_on(hub: Hub) -> None:
+    with full_disk(n_bytes=100_000), pytest.raises(ModelError, match="no room left on the disk for some/model"):
+        fetch(REPO)
     assert (fetch(REPO) / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
 
 
