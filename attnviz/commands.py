@@ -92,7 +92,7 @@ def add_to(commands: Commands) -> None:
     bench.add_argument("--long", action="store_true", help="load: as long as its table says, hours in all")
     bench.add_argument("--middle", action="store_true", help="load: as many readers, in a quarter of an hour")
     bench.add_argument("--minutes", metavar="N", help="load: of mixed use on each of its servers, with --long (120)")
-    bench.add_argument("--replicas", metavar="N", help="load: on as many servers, each with its share of the readers")
+    bench.add_argument("--replicas", action="store_true", help="load: on two servers behind nginx")
     bench.set_defaults(command=_bench)
 
 
@@ -286,9 +286,9 @@ def _bench(options: argparse.Namespace) -> int:
     sys.path.insert(0, str(folder.parents[1]))  # the benchmarks share tests/support/chromium.py
     if (options.long or options.middle or options.minutes or options.replicas) and options.what != "load":
         raise InvalidParameterError("--long, --middle, --minutes and --replicas are of bench load")
-    further = {"--against": options.against, "--minutes": options.minutes, "--replicas": options.replicas}
+    further = {"--against": options.against, "--minutes": options.minutes}
     sys.argv = ["bench", *(word for name, value in further.items() if value for word in (name, value))]
-    sys.argv += [f"--{size}" for size in ("long", "middle") if getattr(options, size)]
+    sys.argv += [f"--{form}" for form in ("long", "middle", "replicas") if getattr(options, form)]
     for name in [options.what] if options.what else BENCHMARKS[:2]:
         runpy.run_path(str(folder / f"bench_{name}.py"), run_name="__main__")
     return 0

@@ -3,20 +3,19 @@
 python -m attnviz bench load           a short form of every row, in about two minutes
 python -m attnviz bench load --middle  as many readers and sessions as the rows say, in about eleven minutes
 python -m attnviz bench load --long    as long as the rows say; mixed use for --minutes (120) on each server
-  --replicas 2                         the rows on as many servers instead, each with its share of the readers
+  --replicas                           the rows on two servers behind nginx, as deploy/nginx has them
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
 import random
 import statistics
 import time
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.table import Table
 
+from tests.support import nginx
 from tests.support.chromium import ROOT, free_port, launch, serve
 from tests.support.readers import Answer, Reader, done
 
@@ -81,29 +81,29 @@ class Watched:
     @property
     def megabytes(self) -> float:
         """Of memory, resident now."""
-        return self._status("VmRSS")
+        return self._megabytes("VmRSS:")
+
+    @property
+    def megabytes_of_its_own(self) -> float:
+        """Of memory, resident now; its part of what other processes use too."""
+        return self._megabytes("Pss:", "smaps_rollup")
 
     @property
     def most_megabytes(self) -> float:
         """Of memory, resident at any time so far."""
-        return self._status("VmHWM")
+        return self._megabytes("VmHWM:")
 
-    def _status(self, name: str) -> float:
-        lines = Path(f"/proc/{self.process}/status").read_text("ascii").splitlines()
+    def _megabytes(self, name: str, file: str = "status") -> float:
+        lines = Path(f"/proc/{self.process}/{file}").read_text("ascii").splitlines()
         return int(next(line for line in lines if line.startswith(name)).split()[1]) * 1024 / 1e6
 
 
 class Replicas:
-    """Several servers, each with its share of the readers, and what they say about themselves together."""
+    """Several servers behind one address, and what they say about themselves together."""
 
-    def __init__(self, servers: Sequence[Watched]) -> None:
+    def __init__(self, address: str, servers: Sequence[Watched]) -> None:
         """`servers` run until their blocks end."""
-        self._servers, self._turns = servers, itertools.cycle(servers)
-
-    @property
-    def address(self) -> str:
-        """Of the server whose turn it is: the next reader's."""
-        return next(self._turns).address
+        self.address, self._servers = address, servers
 
     def figure(self, name: str) -> float:
         """One of their metrics, of all together."""
@@ -116,12 +116,12 @@ class Replicas:
 
     @property
     def megabytes(self) -> float:
-        """Of memory, resident now."""
-        return sum(server.megabytes for server in self._servers)
+        """Of memory, resident now: what they share (PyTorch's program, the bundled model) once."""
+        return sum(server.megabytes_of_its_own for server in self._servers)
 
     @property
     def most_megabytes(self) -> float:
-        """Of memory, resident at any time so far, if all had their most at once."""
+        """Of memory, resident at any time so far, if all had their most at once; what they share, for each."""
         return sum(server.most_megabytes for server in self._servers)
 
 
@@ -371,13 +371,15 @@ def on_smallest_host(sizes: Sizes) -> Iterator[Row]:
         yield memory(server, "smallest host", 690)
 
 
-def on_replicas(sizes: Sizes, replicas: int) -> Iterator[Row]:
-    """The rows of the first server on several, as nginx shares the readers out."""
-    with ExitStack() as stack:
-        servers = Replicas([stack.enter_context(watched()) for _ in range(replicas)])
-        for part in DEFAULT:
-            yield counted(part, servers, sizes)
-        yield memory(servers, f"{replicas} servers together", 900 * replicas)
+def on_replicas(sizes: Sizes) -> Iterator[Row]:
+    """The rows of the first server on two behind nginx."""
+    with watched() as one, watched() as other:
+        ports = [int(server.address.rpartition(":")[2]) for server in (one, other)]
+        with nginx.before(ports) as address:
+            servers = Replicas(address, (one, other))
+            for part in DEFAULT:
+                yield counted(part, servers, sizes)
+            yield memory(servers, "two servers together", 900)
 
 
 def every_row(sizes: Sizes) -> Iterator[Row]:
@@ -393,7 +395,7 @@ def main() -> None:
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--middle", action="store_true")
     parser.add_argument("--minutes", type=float, default=LONG.mixed / 60)
-    parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument("--replicas", action="store_true")
     options = parser.parse_args()
     sizes = MIDDLE if options.middle else SHORT
     if options.long:
@@ -404,7 +406,7 @@ def main() -> None:
         table.add_column(title, justify="right" if title == "errors" else "left")
     out.print("Many readers. What each row measured, as it comes:")
     rows = []
-    for row in every_row(sizes) if options.replicas == 1 else on_replicas(sizes, options.replicas):
+    for row in on_replicas(sizes) if options.replicas else every_row(sizes):
         rows.append(row)
         out.print(
             f"  {row.name}: {row.measured}",

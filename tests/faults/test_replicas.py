@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support import chromium
+from tests.support import chromium, nginx
 
 pytestmark = [pytest.mark.e2e, pytest.mark.nightly]
 
@@ -32,62 +29,28 @@ class Replicas:
     processes: dict[int, subprocess.Popen[bytes]]  # by port
 
 
-def configuration(folder: Path, port: int, replicas: list[int]) -> str:
-    """deploy/nginx as it stands, but for the ports and TLS, which loopback has none of."""
-    site = (ROOT / "deploy" / "nginx" / "attnviz.conf").read_text("utf-8")
-    site = site.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{port};")
-    site = re.sub(r"^ *(ssl_|server_name ).*\n", "", site, flags=re.MULTILINE)
-    for number, replica in zip((8501, 8502), replicas, strict=True):
-        site = site.replace(f"127.0.0.1:{number}", f"127.0.0.1:{replica}")
-    temporary = "".join(
-        f"{name}_temp_path {folder}/{name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    return (
-        f"daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
-        f"events {{ worker_connections 1024; }}\n"
-        f"http {{ access_log off; {temporary}\n{site} }}\n"
-    )
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=20) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
 @pytest.fixture
-def replicas(tmp_path: Path) -> Iterator[Replicas]:
-    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    assert Path(nginx).exists(), "this test needs nginx: apt-get install nginx-light"
+def replicas() -> Iterator[Replicas]:
     ports = [chromium.free_port(), chromium.free_port()]
-    port = chromium.free_port()
     options = ["--server.headless=true", "--server.address=127.0.0.1"]
     environment = {**os.environ, "STREAMLIT_SERVER_COOKIE_SECRET": "of-this-test"}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     processes = {
         one: subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "serve.py", *options, f"--server.port={one}"],
             cwd=ROOT,
             env=environment,
-            **quiet,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         for one in ports
     }
-    (tmp_path / "nginx.conf").write_text(configuration(tmp_path, port, ports))
-    proxy = subprocess.Popen([nginx, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")], **quiet)
     try:
-        until = time.monotonic() + 120
-        for one in (*ports, port):  # nginx last: it would take those for dead that only begin
-            while not answers(f"http://127.0.0.1:{one}/healthz"):
-                assert time.monotonic() < until, f"{one} does not answer"
-                time.sleep(0.2)
-        yield Replicas(f"http://127.0.0.1:{port}", processes)
+        with nginx.before(ports) as address:
+            yield Replicas(address, processes)
     finally:
-        for process in (proxy, *processes.values()):
+        for process in processes.values():
             process.terminate()
-        for process in (proxy, *processes.values()):
+        for process in processes.values():
             process.wait(20)
 
 
