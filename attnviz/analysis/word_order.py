@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from attnviz.errors import InvalidParameterError, ShapeError
 from attnviz.nn import positions
-from attnviz.nn.attention import attend
+from attnviz.nn.attention import AttentionTrace
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.transformer import Transformer
@@ -222,12 +222,11 @@ def scores_by_distance(transformer: Transformer, token: int, scheme: str, n_dist
     special token's in most models; the query at 1 … n. So absolute positions reach n, whatever `max_len` says.
     Errors: ShapeError where a learned table ends; InvalidParameterError for a scheme that this model has not.
     """
-    n = n_distances if positions.described(scheme).acts == "input" else 1  # else every position has the same vector
     with torch.inference_mode():
-        x, attention = _copies(transformer, token, scheme, n + 1)  # (1, n + 1, C)
-        run = attention.trace_batch_first(x[:, 1:], x[:, 1:2])  # q (1, H, n, D), k and v (1, H, 1, D)
+        x, attention = _copies(transformer, token, scheme, n_distances + 1)
+        q, k = attention.heads(False, x[:, -n_distances:], x[:, :2][:, -1:])  # of positions 1 … n, and of 1
         # both counted from the copy on: what turns, and what a score is added, know only how far the two are apart
-        return _scores(transformer, scheme, run.q.expand(-1, -1, n_distances, -1), run.k, run.v)[..., 0]
+        return _scores(transformer, scheme, q, k, n_distances, 1)[..., 0]
 
 
 def scores_of_copies(transformer: Transformer, token: int, scheme: str, n: int) -> Tensor:
@@ -238,19 +237,19 @@ def scores_of_copies(transformer: Transformer, token: int, scheme: str, n: int) 
     """
     with torch.inference_mode():
         x, attention = _copies(transformer, token, scheme, n)
-        run = attention.trace_batch_first(x)  # q, k and v (1, H, n, D)
-        return _scores(transformer, scheme, run.q, run.k, run.v)
+        q, k = attention.heads(False, x, x)
+        return _scores(transformer, scheme, q, k, n, n)
 
 
-def _scores(transformer: Transformer, scheme: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """(H, T, S), with what the scheme does in attention."""
+def _scores(transformer: Transformer, scheme: str, q: Tensor, k: Tensor, n_queries: int, n_keys: int) -> Tensor:
+    """(H, T, S), with what the scheme does in attention; of T queries or S keys that are all the same, one is given."""
     told, config = positions.described(scheme), transformer.config
+    q, k = q.expand(-1, -1, n_queries, -1), k.expand(-1, -1, n_keys, -1)
     if told.acts == "turn" and told.rates is not None:
         by = told.rates(config.head_dim)
         q, k = positions.turn(q, by), positions.turn(k, by)
-    distance = positions.offsets(q.shape[2], k.shape[2])
-    bias = None if told.bias is None else told.bias(config.n_heads, distance.to(q.dtype))
-    return attend(q, k, v, bias=bias).scores[0]
+    bias = None if told.bias is None else told.bias(config.n_heads, positions.offsets(n_queries, n_keys).to(q.dtype))
+    return AttentionTrace(q, k, k, q, bias=bias, scale=1 / math.sqrt(config.head_dim)).scores[0]
 
 
 def gap_by_place(scores: Tensor, near: int = 1, far: int = 3) -> Tensor:
@@ -263,7 +262,11 @@ def gap_by_place(scores: Tensor, near: int = 1, far: int = 3) -> Tensor:
 
 
 def _copies(transformer: Transformer, token: int, scheme: str, n: int) -> tuple[Tensor, Any]:
-    """What the first layer's attention reads of n copies of a token, (1, n, C), and that attention."""
+    """What the first layer's attention reads of n copies of a token, (1, n, C), and that attention.
+
+    Where the scheme adds nothing to a token's vector, all copies have the one of (1, 1, C).
+    """
+    n = n if positions.described(scheme).acts == "input" else 1
     stack = transformer.encoder if transformer.encoder is not None else transformer.decoder
     layer: Any = cast(nn.ModuleList, cast(nn.ModuleDict, stack)["layers"])[0]
     x = transformer.embed(torch.full((1, n), token), None, scheme)

@@ -276,9 +276,9 @@ class MultiheadAttention(nn.Module):
         """The record, the output in the inputs' layout (batched: as batch_first says), and the weights if needed."""
         sequence_first = batched and not self.batch_first
         if past is not None and again:
-            (q,), k, v = self._heads(sequence_first, query), past.k, past.v
+            (q,), k, v = self.heads(sequence_first, query), past.k, past.v
         else:
-            q, k, v = self._heads(sequence_first, query, key, value)  # (B, H, T, D), (B, H, S, D) twice
+            q, k, v = self.heads(sequence_first, query, key, value)  # (B, H, T, D), (B, H, S, D) twice
             start = 0 if past is None else past.k.shape[2]
             if rotary is not False:
                 by = positions.rates(self.head_dim) if rotary is True else rotary
@@ -304,8 +304,8 @@ class MultiheadAttention(nn.Module):
         out = self.out_proj(sides)
         return trace.with_results(z, out.transpose(0, 1) if sequence_first else out), out, weights
 
-    def _heads(self, sequence_first: bool, *inputs: Tensor) -> Sequence[Tensor]:
-        """x W + b for query, key and value, or for the query alone, cut into heads: (B, H, T or S, D) each."""
+    def heads(self, sequence_first: bool, *inputs: Tensor) -> Sequence[Tensor]:
+        """x W + b for query, key and value, or for the first of them, cut into heads: (B, H, T or S, D) each."""
 
         def cut(x: Tensor) -> Tensor:
             x = x.unflatten(-1, (self.num_heads, self.head_dim))

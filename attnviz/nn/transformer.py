@@ -44,7 +44,7 @@ class Stack(nn.ModuleDict):
         layers = cast(nn.ModuleList, self["layers"])
         asked = [({}, {})] * len(layers) if recording is None else recording.options["layers"]
         runs: list[LayerTrace] = []
-        for layer, (own, cross) in zip(layers, asked, strict=True):
+        for layer, (own, cross) in zip(layers, asked, strict=False):  # of the first ones, where only those run
             runs.append(layer_trace(layer, x, own, memory, cross))
             x = runs[-1].resid_post
         if recording is not None:
@@ -151,6 +151,24 @@ class Transformer(nn.Module):
         assert target is not None
         return self._run(self.decoder, "decoder", target, target_lengths, None, intervention, source)
 
+    @property
+    def stops_early(self) -> bool:
+        """Whether it has `first_layers`: one stack, whose layers run here one after the other."""
+        return type(self).forward is Transformer.forward and (self.encoder is None or self.decoder is None)
+
+    def first_layers(self, inputs: Tensor, n_layers: int, intervention: Intervention | None = None) -> Trace:
+        """Runs the first layers only, on token ids (B, T) or pixels: a trace as if the model had no more layers.
+
+        Errors: as `forward`; InvalidParameterError for a model that cannot stop early, or has fewer layers.
+        """
+        if not self.stops_early or not 1 <= n_layers <= self.config.n_layers:
+            raise InvalidParameterError(f"n_layers={n_layers} of {self.config.n_layers}, in a run that stops early")
+        if intervention is not None and intervention.changes_nothing:
+            intervention = None
+        self._check_layers(intervention)
+        stack, place = (self.decoder, "decoder") if self.encoder is None else (self.encoder, "encoder")
+        return self._run(cast(Stack, stack), place, inputs, None, None, intervention, n_layers=n_layers)
+
     def goal(self, encoding: Encoding, tokenizer: Tokenizer) -> Encoding:
         """A target text as the decoder reads it: as it is, unless a model begins in a way of its own."""
         return encoding
@@ -180,6 +198,7 @@ class Transformer(nn.Module):
         intervention: Intervention | None,
         source: Trace | None = None,
         past: Trace | None = None,
+        n_layers: int | None = None,
     ) -> Trace:
         """One stack on one batch."""
         start = 0 if past is None else past.n_so_far
@@ -196,7 +215,7 @@ class Transformer(nn.Module):
             cross = {"mask": Mask(lengths=source.lengths if short else None, start=start)}
         asked: list[tuple[Options, Options]] = []  # of each layer, for its self- and its cross-attention
         told = ""  # the scheme that the options are for
-        for i in range(self.config.n_layers):
+        for i in range(n_layers or self.config.n_layers):
             change = None if intervention is None else intervention.at(i, place)
             layer_scheme = self._layer_scheme(scheme, change, intervention)
             if i == 0 or layer_scheme != told:  # one bias, which all layers share

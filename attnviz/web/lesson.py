@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from streamlit.delta_generator import DeltaGenerator
 
-    from attnviz.web.components.chart import Numbers
+    from attnviz.web.components.chart import Numbers, Written
 
 T = TypeVar("T")
 LONGEST = 64  # tokens that a lesson shows: more would be too small to read from the last row
@@ -268,7 +268,15 @@ class Lesson(Generic[T]):
         prediction.veil(name)
 
     def picture(
-        self, figure: go.Figure, *, title: str, alt: str, data: Numbers, file: str, key: str = "", points: bool = False
+        self,
+        figure: go.Figure | Written,
+        *,
+        title: str,
+        alt: str,
+        data: Numbers,
+        file: str,
+        key: str = "",
+        points: bool = False,
     ) -> None:
         """A figure under a title that states its point, with its data as CSV; kept, it tells model, text, settings."""
         says = settings_text(st.session_state.get(self.kept, self.first), *self._reads)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import attnviz
+from attnviz import figures
 from attnviz.analysis import word_order
 from attnviz.browser import attention_message
-from attnviz.browser.attention_message import one_layer
 from attnviz.formatting import number, percent, scientific
 from attnviz.nn import positions
 from attnviz.nn.transformer import Transformer
@@ -56,11 +58,15 @@ def test_the_bars_are_the_shuffle_test(first: Page) -> None:
 def test_a_new_text_runs_what_the_sentence_is_about_before_the_rest() -> None:
     app = opened("positions")
     seen: list[str | int] = []  # how many texts each run had, and what was drawn
-    forward, draw = Transformer.forward, Lesson.picture
+    forward, begin_run, draw = Transformer.forward, Transformer.first_layers, Lesson.picture
 
     def run(model: Transformer, ids: torch.Tensor, *args: object, **options: object) -> object:
         seen.append(len(ids))
         return forward(model, ids, *args, **options)
+
+    def first(model: Transformer, ids: torch.Tensor, n_layers: int, *args: object) -> object:
+        seen.append(f"{n_layers} of {model.config.n_layers} layers")
+        return begin_run(model, ids, n_layers, *args)
 
     def picture(lesson: Lesson, *args: object, **options: str) -> None:
         seen.append(options["file"])
@@ -68,11 +74,32 @@ def test_a_new_text_runs_what_the_sentence_is_about_before_the_rest() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Transformer, "forward", run)
+        patch.setattr(Transformer, "first_layers", first)
         patch.setattr(Lesson, "picture", picture)
         app.text_area(key="text").set_value("A text that nobody has run so far on this very page.").run()
-    # the text and its shuffle together: without positions and with the model’s own, then the others, then the matrices
-    begin = [*[2] * len(FIRST), "positions-shuffle", *[2] * len(OTHERS), "positions-shuffle-others", 1]
+    # the text and its shuffle together: without positions and with the own ones, then the others; then the matrices,
+    # each run no further than the layer on screen; nothing below runs the text again
+    begin = [*[2] * len(FIRST), "positions-shuffle", *[2] * len(OTHERS), "positions-shuffle-others"]
+    begin += ["1 of 6 layers", "1 of 6 layers"]
     assert seen[: len(begin)] == begin
+    assert all(str(one).startswith("positions-") for one in seen[len(begin) :])
+
+
+def test_a_new_text_computes_nothing_anew_of_what_it_does_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened("positions")
+    before, made = charts(app), []
+
+    def note(module: Any, name: str) -> None:
+        make = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, **options: made.append(name) or make(*args, **options))
+
+    for name in ("positional_encoding", "by_offset"):
+        note(word_order, name)
+    for name in ("encoding_heatmap", "similarity_heatmap", "offset_band"):
+        note(figures, name)
+    app.text_area(key="text").set_value("She saw the first one, and then he saw the second.").run()
+    assert made == []
+    assert charts(app)[2:6] == before[2:6]  # between the bars of the shuffle and the scores of copies of a word
 
 
 def test_another_seed_is_another_shuffle() -> None:
@@ -120,8 +147,8 @@ def test_a_shuffle_that_changes_nothing_is_not_asked_about() -> None:
 
 def test_the_matrices_are_the_runs(first: Page) -> None:
     plain, changed = MINILM.run(SENTENCE), MINILM.run(SENTENCE, intervention=attnviz.Intervention(positions="none"))
-    assert views(first)[0][1] == attention_message.pack(one_layer(plain, 0), name="minilm")
-    assert views(first)[1][1] == attention_message.pack(one_layer(changed, 0), name="minilm")
+    for (_, message), run in zip(views(first), (plain, changed), strict=True):  # each ends with the layer that is shown
+        assert message == attention_message.pack(replace(run, layers=run.layers[:1]), name="minilm")
     before, after = (run.layers[0].attention.weights[0, 2] for run in (plain, changed))
     assert f"gives {percent(word_order.at_offset(before, -1))} of its attention to the token before" in first.prose
     there = round(100 * word_order.at_offset(after, -1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -49,8 +50,22 @@ def of_rows(rows: Iterable[Mapping[str, Any]]) -> Table:
     return {name: [row[name] for row in listed] for name in listed[0]} if listed else {}
 
 
+@dataclass(frozen=True)
+class Written:
+    """A figure as it goes to the browser: to be kept where it is the same for many readers."""
+
+    json: bytes
+    height: int  # px
+
+
+def written(figure: go.Figure) -> Written:
+    """A figure of `attnviz.figures`, written once for all who are sent it."""
+    spec = spec_of(figure)
+    return Written(as_json(spec).encode("ascii"), spec["layout"]["height"])
+
+
 def chart(
-    figure: go.Figure,
+    figure: go.Figure | Written,
     *,
     alt: str,
     key: str,
@@ -68,16 +83,15 @@ def chart(
         points: whether a click on a point is reported, which `clicked` then tells.
         data: its numbers, or what makes them, which the reader may save as attnviz-`file`.csv; None for none.
     """
-    spec, payload = spec_of(figure), Payload()
-    written = as_json(spec).encode("ascii")
-    payload.add(written)
+    drawn, payload = figure if isinstance(figure, Written) else written(figure), Payload()
+    payload.add(drawn.json)
     about: dict[str, Any] = {
-        "figure": len(written),
+        "figure": len(drawn.json),
         "title": title,
         "alt": alt,
         "says": says,
         "name": f"attnviz-{file}",
-        "height": spec["layout"]["height"],
+        "height": drawn.height,
         "saves": data is not None,
         "points": points,
         # plotly.js's own build for flat charts: a third of the one in plotly's package

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from attnviz.web import cache, shell
 from attnviz.web.components import attention_view
 from attnviz.web.components.dial import dial
 from attnviz.web.lesson import Lesson, Try
-from attnviz.web.positions import shuffle, state, text
-from attnviz.web.positions.state import Copies, Settings, Table
+from attnviz.web.positions import pictures, shuffle, state, text
+from attnviz.web.positions.pictures import Table
+from attnviz.web.positions.state import Copies, Settings
 
 OUTLINED = 64  # dimensions: of more, a chosen one is too thin to outline, and the picture need not be sent again
 FORMULAS = tuple(
@@ -118,17 +120,10 @@ def _heatmap_and_waves(lesson: Lesson[Settings], inputs: shell.Inputs, table: Ta
 
 
 def _heatmap(lesson: Lesson[Settings], table: Table, index: int) -> None:
-    scheme, title = table.scheme, text.ENCODING_TITLES[table.scheme]
-    figure = figures.encoding_heatmap(
-        table.values.numpy(),
-        shell.palette(),
-        rows={"scores": "head", "turn": "dimension of a head"}.get(positions.described(scheme).acts, "dimension"),
-        columns=_axis(table),
-        halves=text.halves(scheme),
-        share=table.by_head,
-        marked=table.columns(index) if table.values.shape[1] <= OUTLINED else (),
-    )
-    data = by_position(table.values)
+    title = text.ENCODING_TITLES[table.scheme]
+    marked = table.columns(index) if table.values.shape[1] <= OUTLINED else ()
+    figure = pictures.heatmap(table.model, table.scheme, marked, shell.palette())
+    data = partial(by_position, table.values)
     lesson.picture(figure, title=title, alt=title, data=data, file="positions-encoding")
 
 
@@ -136,8 +131,7 @@ def _waves(lesson: Lesson[Settings], table: Table, index: int) -> None:
     scheme, values = table.scheme, table.values
     lines = {text.line_name(scheme, i): values[:, i].numpy() for i in table.columns(index)}
     title = text.wave_title(scheme, index, values)
-    y = "bias" if table.by_head else "value"
-    figure = figures.wave_lines(lines, shell.palette(), x=_axis(table), y=y)
+    figure = figures.wave_lines(lines, shell.palette(), x=table.axis, y="bias" if table.by_head else "value")
     data = {"position": range(len(values)), **lines}
     lesson.picture(figure, title=title, alt=title, data=data, file="positions-waves")
 
@@ -147,33 +141,27 @@ def by_position(values: torch.Tensor) -> dict[str, Any]:
     return {"position": range(len(values)), **{str(i): column for i, column in enumerate(values.T)}}
 
 
-def _axis(table: Table) -> str:
-    """What the values of a scheme stand over."""
-    return "distance in tokens" if table.by_head else "position"
-
-
 def similarity(lesson: Lesson[Settings], table: Table, head: int) -> None:
     """How alike any two positions are, and whether that depends on anything but their offset."""
-    n = len(table.values)
-    dot, cosine = table.similarity(head)
-    spread, dots = word_order.by_offset(cosine), word_order.by_offset(dot)
+    n, shown = len(table.values), (table.model, table.scheme, head)
+    alike, measure = pictures.alike(*shown), pictures.measure(table, head)
+    spread, dots = alike.cosines, alike.dots
     sentence = text.offsets(table.scheme, spread, dots, head)
-    measure = f"bias of head {head}" if table.by_head else "cosine"
     lesson.sentence(sentence, part="offset")
     left, right = st.columns(2, gap="large")
     with left:
         lesson.picture(
-            figures.similarity_heatmap(cosine.numpy(), shell.palette(), share=table.by_head),
+            pictures.every_pair(*shown, shell.palette()),
             title=f"Every position beside every other: {measure}",
             alt=f"Matrix of {n} × {n} positions, {measure}. {sentence}",
-            data=by_position(cosine),
+            data=partial(by_position, alike.cosine),
             file="positions-similarity",
         )
     with right:
         columns = {"mean": spread.mean, "low": spread.low, "high": spread.high}
         columns |= {"dot_mean": dots.mean, "dot_low": dots.low, "dot_high": dots.high}
         lesson.picture(
-            figures.offset_band(spread.mean, spread.low, spread.high, shell.palette(), y=measure),
+            pictures.band(*shown, shell.palette()),
             title=text.band_title(spread),
             alt=sentence,
             file="positions-offset",

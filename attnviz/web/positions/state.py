@@ -22,10 +22,11 @@ from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.transformer import Transformer
 from attnviz.web import cache, shell, store
 from attnviz.web.components import attention_view
+from attnviz.web.first_layers import first_layers
 from attnviz.web.lesson import Lesson
+from attnviz.web.positions import pictures
 
 LARGEST = 9_999  # of any number in the link
-SHOWN = 128  # positions in a picture of an encoding
 TIMES = 4  # how far beyond the model's length scores are followed
 
 _Run = tuple[str, str, MaskName]  # name, scheme and mask
@@ -167,13 +168,13 @@ def drop_old_choices(key: str, inputs: shell.Inputs) -> None:
 @store.kept()
 def message(name: str, text: str, scheme: str | None, layer: int) -> bytes:
     """One layer for the browser, as the model runs (None) or with another scheme."""
-    one_layer = attention_message.one_layer(cache.trace(name, text, _change(scheme)), layer)
+    one_layer = attention_message.one_layer(first_layers(name, text, layer + 1, _change(scheme)), layer)
     return attention_message.pack(one_layer, name=name)
 
 
 def weights(inputs: shell.Inputs, scheme: str | None, layer: int, head: int) -> torch.Tensor:
     """(T, T) of one head, as the model runs or with another scheme."""
-    trace = cache.trace(inputs.model, inputs.text, _change(scheme))
+    trace = first_layers(inputs.model, inputs.text, layer + 1, _change(scheme))
     return trace.layers[layer].attention.weights[0, head]
 
 
@@ -184,45 +185,10 @@ def _change(scheme: str | None) -> Intervention | None:
 # ---- what a position looks like ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    """What a scheme gives to each position."""
-
-    scheme: str
-    values: torch.Tensor  # (n, W): W dimensions of the model or of a head; of a bias (distances, heads)
-
-    @property
-    def by_head(self) -> bool:
-        """Whether it changes scores, each head's in its own way."""
-        return positions.described(self.scheme).acts == "scores"
-
-    @property
-    def choices(self) -> int:
-        """How many waves there are to look at: pairs of dimensions, or heads of a bias."""
-        width = self.values.shape[1]
-        return width if self.by_head else width // 2
-
-    def columns(self, index: int) -> list[int]:
-        """The columns of one of them."""
-        return [index] if self.by_head else [2 * index, 2 * index + 1]
-
-    def similarity(self, head: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Dot products and cosines of any two positions (n, n); of a bias twice what a head adds to their score."""
-        told = positions.described(self.scheme)
-        if told.bias is None:
-            return word_order.similarity(self.values)
-        n, n_heads = self.values.shape
-        bias = told.bias(n_heads, positions.offsets(n, n).float())[head]
-        return bias, bias
-
-
-def table(lesson: Lesson[Settings], inputs: shell.Inputs) -> Table:
+def table(lesson: Lesson[Settings], inputs: shell.Inputs) -> pictures.Table:
     """The encoding of the scheme that the settings ask for."""
-    transformer = cache.model(inputs.model).transformer
-    config = transformer.config
-    scheme = possible_scheme(lesson, "encoding", config)
-    with torch.inference_mode():
-        return Table(scheme, word_order.positional_encoding(transformer, scheme, min(SHOWN, config.max_len)))
+    config = cache.model(inputs.model).transformer.config
+    return pictures.table(inputs.model, possible_scheme(lesson, "encoding", config))
 
 
 # ---- a head's scores of copies of a word -------------------------------------------------------------
@@ -272,7 +238,7 @@ def copies(lesson: Lesson[Settings], inputs: shell.Inputs) -> Copies:
 def _gaps(name: str, token: int) -> dict[str, np.ndarray]:
     """(H, n − 3) by scheme."""
     transformer = cache.model(name).transformer
-    n = min(SHOWN, transformer.config.max_len)
+    n = min(pictures.SHOWN, transformer.config.max_len)
     return {
         scheme: np.stack(
             [

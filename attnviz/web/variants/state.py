@@ -13,6 +13,7 @@ from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.nn.config import ModelConfig
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
+from attnviz.web.first_layers import first_layers
 from attnviz.web.jobs import slices
 from attnviz.web.lesson import Lesson
 from attnviz.web.variants import text
@@ -82,7 +83,8 @@ def run(lesson: Lesson[Settings]) -> Run:
     """The sidebar's text through its model; ends the page in a sentence where there is nothing to show."""
     inputs = lesson.inputs()
     try:
-        run = Run(inputs, cache.trace(inputs.model, inputs.text))
+        layer = min(lesson.settings().layer, cache.model(inputs.model).transformer.config.n_layers - 1)
+        run = Run(inputs, first_layers(inputs.model, inputs.text, layer + 1))
     except (InvalidParameterError, ModelError) as error:
         shell.refuse(str(error))
     attention = run.trace.layers[0].attention
@@ -105,7 +107,7 @@ def survey(lesson: Lesson[Settings], run: Run) -> HeadSurvey:
 @store.kept()
 def surveyed(name: str, text: str, layer: int, size: int, groups: int) -> variants.Survey:
     """`variants.survey` of a layer."""
-    a = cache.trace(name, text).layers[layer].attention
+    a = first_layers(name, text, layer + 1).layers[layer].attention
     options: dict[str, Any] = {"scale": a.scale, "causal": a.mask.causal, "alibi": a.alibi}
     return variants.survey(a.q[0], a.k[0], a.v[0], size=size, groups=groups, **options)
 

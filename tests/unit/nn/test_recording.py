@@ -234,7 +234,7 @@ def test_a_norm_and_a_layer_that_override_forward_are_honoured_in_a_run() -> Non
     run = made(ids)
     x = run.layers[0].resid_pre
     shifted = nn.functional.layer_norm(x, (8,), layer.norm1.weight, layer.norm1.bias, layer.norm1.eps) + 1
-    close(run.layers[0].attention.v, layer.self_attn._heads(False, shifted, shifted, shifted)[2])
+    close(run.layers[0].attention.v, layer.self_attn.heads(False, shifted, shifted, shifted)[2])
     plain = run
     layer.__class__ = Twice
     again = made(ids)

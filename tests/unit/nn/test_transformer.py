@@ -558,6 +558,31 @@ def test_a_trace_grows_with_the_tokens_and_not_with_their_square() -> None:
             assert max(steps) <= 1.01 * min(steps), (kind, scheme, sizes)
 
 
+@pytest.mark.parametrize("kind", ["encoder", "decoder"])
+@pytest.mark.parametrize("change", [None, Intervention(positions="none", layers=(1,)), Intervention(temperature=0.5)])
+def test_the_first_layers_run_as_in_the_whole_model(kind: str, change: Intervention | None) -> None:
+    model, ids = small(kind=kind, n_layers=3), ids_of(2, 5)
+    whole = model(ids, intervention=change)
+    for n in (1, 2, 3):
+        begun = model.first_layers(ids, n, change)
+        assert len(begun.layers) == n and begun.lengths == whole.lengths and begun.intervention is change
+        for ours, theirs in zip(begun.layers, whole.layers, strict=False):
+            assert torch.equal(ours.resid_post, theirs.resid_post)
+            assert torch.equal(ours.attention.weights, theirs.attention.weights)
+    assert torch.equal(begun.final, whole.final)
+
+
+def test_a_run_that_cannot_stop_early_says_so() -> None:
+    model = small()
+    for n in (0, 3):
+        with pytest.raises(InvalidParameterError, match=f"n_layers={n} of 2"):
+            model.first_layers(ids_of(1, 4), n)
+    both = small(kind="encoder-decoder")
+    assert model.stops_early and not both.stops_early
+    with pytest.raises(InvalidParameterError, match="stops early"):
+        both.first_layers(ids_of(1, 4), 1)
+
+
 def test_nbytes_counts_each_tensor_once() -> None:
     model = small(n_layers=1)
     trace = model(ids_of(1, 4))
