@@ -13,12 +13,13 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import streamlit as st
 import torch
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from attnviz.analysis import measures
 from attnviz.browser import attention_message
@@ -88,7 +89,9 @@ def model(name: str) -> Model:
         if name in _held:  # Streamlit's cache is slow to ask: for who comes while it is loaded
             _held.move_to_end(name)
             return _held[name][0]
-    shared = _shared(name)
+    asked_by_page = get_script_run_ctx(suppress_warning=True) is not None
+    with st.spinner("Loading the model …") if asked_by_page and name not in loaded() else nullcontext():
+        shared = _shared(name)
     with _lock:
         _held.setdefault(name, (shared, n_bytes(shared)))
     return shared
@@ -219,7 +222,7 @@ def n_bytes(counted: Model) -> int:
     return sum({x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}.values())
 
 
-@st.cache_resource(show_spinner="Loading the model …")  # many sessions that ask at once make it load once
+@st.cache_resource(show_spinner=False)  # many sessions that ask at once make it load once
 def _shared(name: str) -> Model:
     torch.set_num_threads(THREADS)
     with _gate:
