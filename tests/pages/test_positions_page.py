@@ -102,6 +102,14 @@ def test_a_new_text_computes_nothing_anew_of_what_it_does_not_change(monkeypatch
     assert charts(app)[2:6] == before[2:6]  # between the bars of the shuffle and the scores of copies of a word
 
 
+def test_a_look_at_what_components_reported_makes_no_class() -> None:
+    app = opened("positions")
+    for key in ("positions-before", "positions.layer:dial", "lesson-picture-positions-waves"):
+        assert type(app.session_state[key]) is dict
+    app.session_state["positions.layer:dial"] = {"moved": {"index": 2, "number": 1}}
+    assert app.run().session_state["positions.layer:dial"] == {"moved": {"index": 2, "number": 1}}
+
+
 def test_another_seed_is_another_shuffle() -> None:
     app = opened("positions", seed="4")
     labels = MINILM.encode(SENTENCE).labels

@@ -9,9 +9,9 @@ from __future__ import annotations
 import atexit
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -38,6 +38,7 @@ def component(name: str, entry: str, html: str, css: str, *, isolate_styles: boo
 
     The browser fetches the JavaScript once: Streamlit would write it into every message, 300 kB for the attention view.
     """
+    _look_plainly()
     is_file = True
     try:
         javascript = LOADER.replace("PATH", f"{PROGRAMS_PATH}/{_program(entry)}")
@@ -52,6 +53,30 @@ def component(name: str, entry: str, html: str, css: str, *, isolate_styles: boo
         return mount(data=without_tables(data), **options)
 
     return mounted
+
+
+@cache
+def _look_plainly() -> None:
+    """From now on what a component reported is a plain dict: Streamlit makes a class anew for each look at it.
+
+    Each list and field on a page looks at every component: that was 6 % of what a new text cost a lesson.
+    """
+    from streamlit.components.v2.bidi_component import main
+
+    mounts: Any = main
+    make = mounts.make_bidi_component_presenter
+
+    @wraps(make)
+    def made(triggers: str, *more: Any) -> Callable[[Any, Any], Any]:
+        present = make(triggers, *more)
+
+        def look(reported: Any, state: Any) -> Any:
+            triggered = triggers in state._new_widget_state and state._new_widget_state[triggers]
+            return present(reported, state) if triggered or not isinstance(reported, dict) else dict(reported)
+
+        return look
+
+    mounts.make_bidi_component_presenter = made
 
 
 @cache
