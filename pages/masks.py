@@ -3,8 +3,7 @@
 import streamlit as st
 
 from attnviz.web import shell
-from attnviz.web.at_once import at_once
-from attnviz.web.masks import parts, state, text
+from attnviz.web.masks import first_runs, parts, state, text
 
 shell.ensure()
 lesson, inputs = state.open_lesson()
@@ -14,7 +13,7 @@ lesson, inputs = state.open_lesson()
 def who_may_look() -> None:
     """The mask, one head before and after it, and what became of the outputs."""
     settings = state.adopt(lesson, inputs)
-    effect, asked = at_once(lambda: state.effect(settings, inputs), lambda: state.prediction(inputs))
+    effect, asked = state.effect(settings, inputs), state.prediction(inputs)
     lesson.question("Who may look at whom?")
     sentence = st.container()
     hides = not parts.prediction(lesson, asked) and state.answers(inputs, settings.mask)
@@ -54,6 +53,7 @@ def what_is_padding() -> None:
     lesson.write_link(inputs)
 
 
+first_runs.prepare(lesson, inputs)
 who_may_look()
 does_it_leak()
 what_is_padding()

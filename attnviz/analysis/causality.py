@@ -50,6 +50,7 @@ def exchange_token(
     *,
     source: str | None = None,
     before: Trace | None = None,
+    after: Trace | None = None,
 ) -> ExchangedToken:
     """Exchanges the token at `position` for another and runs the model on both.
 
@@ -58,7 +59,8 @@ def exchange_token(
         new_id: of the vocabulary; None for `replacement`.
         intervention: acts in both runs, such as Intervention(mask="causal").
         source: the encoder's text of an encoder-decoder model, whose target `text` then is.
-        before: the run of the text itself under the same intervention, where it is at hand already.
+        before, after: the run of the text itself under the same intervention, and that with the other token, where
+            they are at hand already.
 
     Errors: InvalidParameterError for a position or an id that does not exist.
     """
@@ -72,7 +74,8 @@ def exchange_token(
     other[0, position] = check_index("new_id", new_id)
     if before is None:
         before = _run(model, ids, intervention, source)
-    after = _run(model, other, intervention, source)
+    if after is None:
+        after = _run(model, other, intervention, source)
     change = relative_change(before, after)[:, 0]
     return ExchangedToken(position, encoding.labels[position], token_label(model.tokenizer, new_id), change)
 
@@ -126,21 +129,18 @@ def reach(keep: Tensor, n_layers: int) -> Tensor:
     return reached > 0
 
 
-def padded(
-    model: Model, texts: Sequence[str], *, masked: bool | Sequence[bool] = True, length: int | None = None
-) -> Trace:
+def padded(model: Model, texts: Sequence[str], *, masked: bool = True, length: int = 0) -> Trace:
     """A batch of texts filled up with [PAD] to the longest, or to `length` tokens if that is more.
 
-    `masked` (of all, or of each text) False lets the model see the padding as words. Errors: as `Model.run`.
+    `masked` False lets the model see the padding as words. Errors: as `Model.run`.
     """
     encodings = tuple(model.encode(text) for text in texts)
-    longest = max([*map(len, encodings), length or 0])
+    longest = max([*map(len, encodings), length])
     pad = model.tokenizer.pad_id
     ids = torch.tensor([[*e.ids, *[pad] * (longest - len(e))] for e in encodings])
-    hides = [masked] * len(texts) if isinstance(masked, bool) else masked
-    lengths = [len(e) if hidden else longest for e, hidden in zip(encodings, hides, strict=True)]
+    lengths = [len(e) for e in encodings]
     with torch.inference_mode():
-        trace = model.transformer(ids, lengths=lengths)
+        trace = model.transformer(ids, lengths=lengths if masked else None)
     return replace(trace, encodings=encodings, title=model.info.title)
 
 

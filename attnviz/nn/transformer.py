@@ -169,6 +169,17 @@ class Transformer(nn.Module):
         stack, place = (self.decoder, "decoder") if self.encoder is None else (self.encoder, "encoder")
         return self._run(cast(Stack, stack), place, inputs, None, None, intervention, n_layers=n_layers)
 
+    def under(self, keep: Tensor, ids: Tensor, lengths: Sequence[int] | None = None) -> Trace:
+        """Runs a model with one stack under another mask than its own, in every layer; each text may have its own.
+
+        Arguments
+            keep: bool, broadcastable to (B, H, T, T), True = may attend; padding is hidden by it alone.
+            ids: int (B, T). lengths: real tokens per text, for what reads the last one.
+        """
+        stack, place = (self.encoder, "encoder") if self.decoder is None else (self.decoder, "decoder")
+        assert stack is not None
+        return self._run(stack, place, ids, lengths, None, None, keep=keep)
+
     def goal(self, encoding: Encoding, tokenizer: Tokenizer) -> Encoding:
         """A target text as the decoder reads it: as it is, unless a model begins in a way of its own."""
         return encoding
@@ -199,6 +210,7 @@ class Transformer(nn.Module):
         source: Trace | None = None,
         past: Trace | None = None,
         n_layers: int | None = None,
+        keep: Tensor | None = None,
     ) -> Trace:
         """One stack on one batch."""
         start = 0 if past is None else past.n_so_far
@@ -208,7 +220,8 @@ class Transformer(nn.Module):
             scheme = intervention.positions
         x = self.embed(inputs, types, scheme, start)  # (B, T, C)
         padded = real if min(real) < x.shape[1] else None
-        options: dict[str, Any] = {"mask": Mask(causal=place == "decoder", lengths=padded, start=start)}
+        own = Mask(causal=place == "decoder", lengths=padded, start=start)
+        options: dict[str, Any] = {"mask": own if keep is None else Mask(dense=keep)}
         cross: dict[str, Any] = {}
         if source is not None:
             short = min(source.lengths) < source.final.shape[1]

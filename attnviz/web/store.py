@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from types import FunctionType, ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -219,33 +219,47 @@ def _parts(whole: Any) -> Iterable[Any]:
 STORE = Store(LIMITS.store_bytes)
 
 
-def kept(spinner: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+class Kept(Generic[P, R]):
+    """A function whose results lie in the one store of all sessions; see `kept`."""
+
+    def __init__(self, function: Callable[P, R], spinner: str) -> None:
+        functools.update_wrapper(self, function)
+        self._function, self._spinner = function, spinner
+        self.name = f"{function.__module__.removeprefix('attnviz.web.')}.{function.__qualname__}"
+        self._parameters = tuple(inspect.signature(function).parameters.values())
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        def make() -> R:
+            with st.spinner(self._spinner) if self._spinner else nullcontext():
+                return self._function(*args, **kwargs)
+
+        result: R = STORE.get(self.name, self._key(args, kwargs), make)
+        return result
+
+    def known(self, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """The result, if it is there."""
+        result: R | None = STORE.peek(self.name, self._key(args, kwargs))
+        return result
+
+    def put(self, result: R, seconds: float, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Keeps a result that was made elsewhere, in so many seconds."""
+        STORE.put(self.name, self._key(args, kwargs), result, seconds)
+
+    def clear(self) -> None:
+        """Forgets all results."""
+        STORE.clear(self.name)
+
+    def _key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:
+        """The arguments by name without those that are the default anyway: however they are given."""
+        given = [(one, value) for one, value in zip(self._parameters, args, strict=False)]
+        given += [(one, kwargs[one.name]) for one in self._parameters if one.name in kwargs]
+        return tuple((one.name, value) for one, value in given if value is not one.default)
+
+
+def kept(spinner: str = "") -> Callable[[Callable[P, R]], Kept[P, R]]:
     """Keeps a function's results in the one store of all sessions.
 
     For functions of names, texts, numbers and frozen dataclasses, whose results nobody changes. With a `spinner` the
     page says that meanwhile.
     """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        name = f"{function.__module__.removeprefix('attnviz.web.')}.{function.__qualname__}"
-        parameters = tuple(inspect.signature(function).parameters.values())
-
-        def key(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:
-            """The arguments by name without those that are the default anyway: however they are given."""
-            given = [(one, value) for one, value in zip(parameters, args, strict=False)]
-            given += [(one, kwargs[one.name]) for one in parameters if one.name in kwargs]
-            return tuple((one.name, value) for one, value in given if value is not one.default)
-
-        @functools.wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            def make() -> R:
-                with st.spinner(spinner) if spinner else nullcontext():
-                    return function(*args, **kwargs)
-
-            result: R = STORE.get(name, key(args, kwargs), make)
-            return result
-
-        wrapper.clear = functools.partial(STORE.clear, name)  # type: ignore[attr-defined]
-        return wrapper
-
-    return decorate
+    return lambda function: Kept(function, spinner)

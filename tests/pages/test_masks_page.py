@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,8 +19,8 @@ from attnviz.formatting import percent
 from attnviz.nn import mask_patterns
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
-from attnviz.web import thread
-from attnviz.web.masks import parts
+from attnviz.web import cache, thread
+from attnviz.web.masks import first_runs, parts, state
 from tests.pages.driver import SENTENCE, Page, beginning, charts, header, opened, views
 from tests.support.models import loaded
 from tests.support.traces import encoding_of
@@ -130,18 +132,54 @@ def test_padding_is_a_real_batch(app: Page) -> None:
     assert without["compact"]["title"] != with_["compact"]["title"]
 
 
-def test_a_new_text_runs_no_more_texts_than_the_page_shows(app: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As trained, under the mask, a word exchanged in both, and filled up with [PAD] without its mask and with it."""
+def counted_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts each pass of a model has run since."""
     texts: list[int] = []
-    forward = Transformer.forward
+    run = Transformer._run
 
-    def counted(model: Transformer, ids: torch.Tensor, *others: Any, **options: Any) -> Trace:
+    def counted(model: Transformer, stack: Any, place: str, ids: torch.Tensor, *others: Any, **options: Any) -> Trace:
         texts.append(len(ids))
-        return forward(model, ids, *others, **options)
+        return run(model, stack, place, ids, *others, **options)
 
-    monkeypatch.setattr(Transformer, "forward", counted)
-    app.sidebar.text_area[0].set_value("He counts every run of the model on this page.").run()
-    assert not app.exception and sorted(texts) == [1, 1, 1, 1, 2]
+    monkeypatch.setattr(Transformer, "_run", counted)
+    return texts
+
+
+@pytest.mark.parametrize("model", ["minilm", "tales"])
+def test_the_first_look_at_a_text_is_one_pass(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    """As trained, under the mask asked about, a word exchanged under the causal one, and [PAD] seen and hidden."""
+    app = opened("masks", model=model, revealed=0)
+    texts = counted_runs(monkeypatch)
+    app.sidebar.text_area[0].set_value(f"He counts every run of {model} on this page.").run()
+    assert not app.exception and texts == [5]
+    app.choose(position=3)
+    assert texts == [5, 1]  # the exchange of another word
+    app.choose(row=1)
+    assert texts == [5, 1, 2, 1]  # another text of the batch, with [PAD] seen and hidden, and alone
+
+
+def test_one_pass_gives_the_numbers_of_a_pass_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message and each sentence; but for what says how far rounding goes, which may differ in its digit."""
+    text = "One pass gives what a pass for each of them gives."
+    together = opened("masks", text=text)
+    for one in (cache.trace, state._effect, state._messages, state._prediction, state.exchanged, state.padded):
+        one.clear()
+    monkeypatch.setattr(first_runs, "can_run", lambda model: False)
+    first_runs._prepared.clear()
+    texts = counted_runs(monkeypatch)
+    apart = opened("masks", text=text)
+    assert len(texts) == 6 + 1  # and "Yes." alone
+    prose, other_prose = (re.sub(r"to within \S+ \S+ \S+ of its norm", "", app.prose) for app in (together, apart))
+    assert prose == other_prose
+    for chart, other in zip(charts(together), charts(apart), strict=True):
+        for row, other_row in zip(chart["data"], other["data"], strict=True):
+            assert row["y"] == pytest.approx(other_row["y"], abs=1e-4)
+    for (_, message), (_, other) in zip(views(together), views(apart), strict=True):
+        (about, payload), (other_about, other_payload) = read_frame(message), read_frame(other)
+        assert about == other_about
+        n = about["layers"][3]["heads"] * len(about["tokens"]["labels"]) * about["d"]  # of a layer's queries
+        numbers = [np.frombuffer(one, "<f4", n, about["layers"][3]["at"]) for one in (payload, other_payload)]
+        assert numbers[0] == pytest.approx(numbers[1], abs=1e-5)
 
 
 def test_the_longest_text_needs_no_padding(app: Page) -> None:

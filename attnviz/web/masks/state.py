@@ -19,7 +19,6 @@ from attnviz.nn.encoding import Encoding
 from attnviz.nn.intervention import Intervention, MaskName
 from attnviz.nn.trace import Trace
 from attnviz.web import cache, shell, store
-from attnviz.web.at_once import at_once
 from attnviz.web.components import attention_view
 from attnviz.web.lesson import Lesson
 from attnviz.web.masks import patterns, text
@@ -151,14 +150,11 @@ def _effect(name: str, text: str, mask: str, n: int, painted: str) -> Effect:
     model = cache.model(name)
     causal = model.transformer.config.kind == "decoder"
     change_of_mask = patterns.intervention(mask, n, painted, n_tokens=len(model.encode(text)), causal=causal)
-
-    def masked() -> Trace:
-        # its thousands of blocked cells would be a slow key of the shared cache; the small ones are there already
-        if change_of_mask is not None and change_of_mask.blocked:
-            return model.run(text, intervention=change_of_mask)
-        return cache.trace(name, text, change_of_mask)
-
-    plain, trace = at_once(lambda: cache.trace(name, text), masked)
+    plain = cache.trace(name, text)
+    if change_of_mask is not None and change_of_mask.blocked:  # its thousands of cells would be a slow name for it
+        trace = model.run(text, intervention=change_of_mask)
+    else:
+        trace = cache.trace(name, text, change_of_mask)
     change = tuple(causality.final_change(plain, trace)[0].tolist())
     return Effect(plain, trace, patterns.allowed(trace), change, model.info.trained)
 
@@ -198,9 +194,7 @@ def prediction(inputs: shell.Inputs) -> Asked:
 
 @store.kept()
 def _prediction(name: str, text_: str, mask: str) -> Asked:
-    masked = cache.trace(
-        name, text_, Intervention(mask=cast(MaskName, mask))
-    )  # first: the effect begins with the other one
+    masked = cache.trace(name, text_, Intervention(mask=cast(MaskName, mask)))
     return text.thirds(cache.trace(name, text_), masked, mask)
 
 
@@ -220,12 +214,12 @@ class Exchange:
     @property
     def open(self) -> causality.ExchangedToken:
         """Without a mask."""
-        return _exchanged(self.inputs.model, self.inputs.text, self.position, self.new_id, "none")
+        return exchanged(self.inputs.model, self.inputs.text, self.position, self.new_id, "none")
 
     @property
     def closed(self) -> causality.ExchangedToken:
         """Under the causal one."""
-        return _exchanged(self.inputs.model, self.inputs.text, self.position, self.new_id, "causal")
+        return exchanged(self.inputs.model, self.inputs.text, self.position, self.new_id, "causal")
 
 
 def exchange(lesson: Lesson[Settings], inputs: shell.Inputs) -> Exchange:
@@ -251,7 +245,7 @@ def _new_id(model: Model, old_id: int, word: str) -> tuple[int, str]:
 
 
 @store.kept()
-def _exchanged(name: str, text: str, position: int, new_id: int, mask: str) -> causality.ExchangedToken:
+def exchanged(name: str, text: str, position: int, new_id: int, mask: str) -> causality.ExchangedToken:
     model, change = cache.model(name), Intervention(mask=cast(MaskName, mask))
     own = "causal" if model.transformer.config.kind == "decoder" else "none"
     before = cache.trace(name, text, None if mask == own else change)
@@ -286,24 +280,28 @@ class Padding:
 
 def padding(settings: Settings, inputs: shell.Inputs) -> Padding:
     """The row that the settings ask for of a batch of the sidebar's text and two others."""
-    return _padding(inputs.model, inputs.text, settings.row)
+    return padded(inputs.model, inputs.text, settings.row)
 
 
 @store.kept()
-def _padding(name: str, text: str, row: int) -> Padding:
-    texts, model = (text, *OTHER_TEXTS), cache.model(name)
-    encodings = tuple(model.encode(one) for one in texts)
-    alone = cache.trace(name, texts[row])
-    # no text of a batch sees another: of three, the one that is looked at runs, without the mask and with it
-    both = causality.padded(model, [texts[row]] * 2, masked=(False, True), length=max(map(len, encodings)))
-    share = causality.padding_share(both, 0)
+def padded(name: str, text: str, row: int) -> Padding:
+    model, texts = cache.model(name), (text, *OTHER_TEXTS)
+    longest = max(len(model.encode(one)) for one in texts)
+    # no text of a batch sees another: of three, the one that is looked at runs
+    bare, masked = (causality.padded(model, [texts[row]], masked=one, length=longest) for one in (False, True))
+    return read_padded(name, text, row, bare, masked)
+
+
+def read_padded(name: str, text: str, row: int, bare: Trace, masked: Trace) -> Padding:
+    """What the page reads of a padded text's runs."""
+    model, texts = cache.model(name), (text, *OTHER_TEXTS)
+    alone, share = cache.trace(name, texts[row]), causality.padding_share(bare, 0)
     layer, head = causality.padded_head(share)
-    hidden = causality.padding_share(replace(both, layers=both.layers[layer : layer + 1]), 1)
-    changes = [causality.against_alone(both, one, alone).tolist() for one in (0, 1)]
-    shown = attention_message.one_layer(both, layer)
-    packed = [attention_message.pack(shown, name=name, batch=one) for one in (0, 1)]
+    hidden = causality.padding_share(replace(masked, layers=masked.layers[layer : layer + 1]), 0)
+    changes = [causality.against_alone(batch, 0, alone).tolist() for batch in (bare, masked)]
+    packed = [attention_message.pack(attention_message.one_layer(batch, layer), name=name) for batch in (bare, masked)]
     return Padding(
-        encodings,
+        tuple(model.encode(one) for one in texts),
         row,
         (layer, head),
         (float(share[layer, head]), float(hidden[0, head])),

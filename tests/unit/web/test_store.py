@@ -195,7 +195,7 @@ def test_a_function_says_its_arguments_apart_and_forgets() -> None:
     assert [summed(1), summed(1, b=2), summed(1), summed(1, 2)] == [1, 3, 1, 3]
     assert [summed(1, 0), summed(a=1), summed(b=0, a=1), summed(b=2, a=1)] == [1, 1, 1, 3]
     assert made == [(1, 0), (1, 2)]
-    summed.clear()  # type: ignore[attr-defined]
+    summed.clear()
     assert summed(1) == 1 and len(made) == 3
     STORE.clear("test_store.test_a_function_says_its_arguments_apart_and_forgets.<locals>.summed")
 
