@@ -14,6 +14,7 @@ from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.runtime.session_manager import SessionInfo
+from streamlit.runtime.state.session_state import SessionState
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
@@ -144,3 +145,24 @@ def test_the_theme_that_is_read_once_is_the_theme() -> None:
     assert expected.light.primary_color == "#2259AC" and not expected.HasField("sidebar")
     assert theme(fill) == theme(fill) == expected
     assert not theme(fill).HasField("sidebar")
+
+
+def test_a_field_looks_up_its_own_value_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SessionState, "filtered_state", SessionState.filtered_state)  # to be put back
+    whole: Any = SessionState.filtered_state
+    server.look_up_one_field.__wrapped__()
+    state, widget = SessionState(), "$$ID-0123-field"
+    state["typed"], state["nothing"] = "a text", None
+    state["$$STREAMLIT_INTERNAL_KEY_SCRIPT"] = True
+    state._set_key_widget_mapping(widget, "field")
+    state._new_widget_state.set_from_value(widget, 7)
+    seen, expected = state.filtered_state, whole.fget(state)
+    assert dict(seen) == expected == {"typed": "a text", "nothing": None, "field": 7}
+    assert len(seen) == 3 and repr(seen) == repr(expected) and "elsewhere" not in seen and widget not in seen
+    assert "nothing" in seen and seen["nothing"] is None
+
+    looked: list[str] = []
+    look = SessionState.__getitem__
+    monkeypatch.setattr(SessionState, "__getitem__", lambda self, key: looked.append(key) or look(self, key))
+    assert "field" in state.filtered_state and state.filtered_state["field"] == 7
+    assert looked == ["field", "field"]
