@@ -175,5 +175,6 @@ def test_the_process_gets_nothing_of_the_servers(monkeypatch: pytest.MonkeyPatch
     process = Path(f"/proc/{tokenizer._reader._process.pid}")  # type: ignore[union-attr]
     assert b"hf_secret" not in (process / "environ").read_bytes()
     limits = (process / "limits").read_text()
-    assert "250000000" in limits.partition("Max address space")[2].partition("\n")[0]
+    for what, most in (("address space", "250000000"), ("file size", "0")):
+        assert limits.partition(f"Max {what}")[2].split()[:2] == [most, most]
     assert os.getpriority(os.PRIO_PROCESS, int(process.name)) >= 10
