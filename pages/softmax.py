@@ -43,7 +43,7 @@ def why() -> None:
     lesson.section("Why divide by √dₖ?")
     lesson.sentence(text.variance_sentence(variances, state.PAIRS), part="variance")
     parts.variance(lesson, inputs, seed, variances)
-    parts.saturation(lesson, saturations)
+    parts.saturation(lesson, seed, saturations)
     lesson.write_link(inputs)
 
 

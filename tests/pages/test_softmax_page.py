@@ -6,6 +6,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import attnviz
+from attnviz import figures
 from attnviz.analysis import measures, scaling
 from attnviz.formatting import percent, significant
 from attnviz.web.softmax.text import ANSWERS
@@ -115,6 +116,13 @@ def test_the_variances_are_measured_and_drawn_anew_with_the_seed(app: Page) -> N
         assert numbers(charts(app)[5]["data"][1]["y"]) == pytest.approx([one.gradient_scaled for one in saturated])
     next(one for one in app.button if one.label == "New random vectors").click().run()
     assert app.session_state["softmax.seed"] == 2 and app.query_params["seed"] in ("2", ["2"])
+
+
+def test_what_no_text_changes_is_drawn_once(app: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = charts(app)[-2:]
+    monkeypatch.setattr(figures, "saturation_lines", None)  # nobody asks for it again
+    app.sidebar.text_area[0].set_value("Another text has the same random vectors.").run()
+    assert not app.exception and charts(app)[-2:] == drawn
 
 
 def test_the_heads_own_variances_are_the_models(app: Page) -> None:

@@ -10,8 +10,8 @@ from attnviz import figures
 from attnviz.analysis import scaling
 from attnviz.nn import attention, reference
 from attnviz.nn.trace import Trace
-from attnviz.web import cache, shell
-from attnviz.web.components.chart import Table, of_rows
+from attnviz.web import cache, shell, store
+from attnviz.web.components.chart import Table, Written, of_rows, written
 from attnviz.web.components.dial import dial
 from attnviz.web.lesson import Lesson, Try
 from attnviz.web.softmax import state, text
@@ -158,21 +158,30 @@ def variance(lesson: Lesson[Settings], inputs: shell.Inputs, seed: int, measured
         st.text(heads)
 
 
-def saturation(lesson: Lesson[Settings], measured: tuple[scaling.Saturation, ...]) -> None:
+def saturation(lesson: Lesson[Settings], seed: int, measured: tuple[scaling.Saturation, ...]) -> None:
     """What the softmax does to products that are too large."""
     lesson.sentence(text.saturation_sentence(measured[-1], state.KEYS, state.gradient_gains()), part="saturation")
-    widths, data = [one.width for one in measured], of_rows(map(asdict, measured))
+    data, (weights, gradients) = of_rows(map(asdict, measured)), _saturation_pictures(seed, shell.palette())
     left, right = st.columns(2, gap="large")
     with left:
-        plain, scaled = [one.top for one in measured], [one.top_scaled for one in measured]
-        figure = figures.saturation_lines(widths, plain, scaled, "%", shell.palette())
         title = "Without the factor, one key takes nearly all the weight"
-        lesson.picture(figure, title=title, alt=title, data=data, file="saturation")
+        lesson.picture(weights, title=title, alt=title, data=data, file="saturation")
     with right:
-        plain, scaled = [one.gradient for one in measured], [one.gradient_scaled for one in measured]
-        figure = figures.saturation_lines(widths, plain, scaled, "size of the gradient", shell.palette())
         title = "… and hardly any gradient is left to learn from"
-        lesson.picture(figure, title=title, alt=title, data=data, file="gradient")
+        lesson.picture(gradients, title=title, alt=title, data=data, file="gradient")
+
+
+@store.kept()
+def _saturation_pictures(seed: int, palette: figures.Palette) -> tuple[Written, Written]:
+    """The largest weight, and the gradient, of random rows: no text changes them."""
+    _, measured = state.random_vectors(seed)
+    widths = [one.width for one in measured]
+    tops = [one.top for one in measured], [one.top_scaled for one in measured]
+    gradients = [one.gradient for one in measured], [one.gradient_scaled for one in measured]
+    return (
+        written(figures.saturation_lines(widths, *tops, "%", palette)),
+        written(figures.saturation_lines(widths, *gradients, "size of the gradient", palette)),
+    )
 
 
 # ---- formulas and code -------------------------------------------------------------------------------
