@@ -288,9 +288,10 @@ def shortened(name: str, text: str, n_tokens: int) -> tuple[str, int]:
     """The start of a text that makes at most so many tokens, special ones counted, and how many are left out."""
     loaded_model = model(name)
     n_tokens = min(n_tokens, loaded_model.longest)
-    encoding = loaded_model.tokenizer.encode(text)
-    if len(encoding) <= n_tokens:
+    encoding = loaded_model.encode(text)  # which the page asks for again, and the model remembers
+    if not encoding.cut and len(encoding) <= n_tokens:
         return text, 0
+    encoding = loaded_model.tokenizer.encode(text)
     around = sum(encoding.special)
     ends = [end for (_, end), special in zip(encoding.offsets, encoding.special, strict=True) if not special]
     for kept in range(n_tokens - around, 0, -1):  # cut in the middle of a word, the rest may become other pieces

@@ -16,6 +16,7 @@ from attnviz.browser import attention_message
 from attnviz.browser.framing import read_frame
 from attnviz.figures.palette import LIGHT
 from attnviz.formatting import percent
+from attnviz.inputs.tokenizers import Tokenizer
 from attnviz.nn import mask_patterns
 from attnviz.nn.trace import Trace
 from attnviz.nn.transformer import Transformer
@@ -156,6 +157,14 @@ def test_the_first_look_at_a_text_is_one_pass(monkeypatch: pytest.MonkeyPatch, m
     assert texts == [5, 1]  # the exchange of another word
     app.choose(row=1)
     assert texts == [5, 1, 2, 1]  # another text of the batch, with [PAD] seen and hidden, and alone
+
+
+def test_a_text_is_read_into_tokens_once(app: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, encode = [], Tokenizer.encode
+    monkeypatch.setattr(Tokenizer, "encode", lambda self, *of, **more: read.append(of[0]) or encode(self, *of, **more))
+    text = "He counts how often this text is read."
+    app.sidebar.text_area[0].set_value(text).run()
+    assert not app.exception and read.count(text) == 1
 
 
 def test_one_pass_gives_the_numbers_of_a_pass_each(monkeypatch: pytest.MonkeyPatch) -> None:
