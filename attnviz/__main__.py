@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from attnviz.errors import DTypeError, InvalidParameterError, ModelError, ShapeError, TrainingError
+from attnviz.inputs import terminal
 from attnviz.web import serving
 
 
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(options.command(options) or 0)
     except (InvalidParameterError, ShapeError, DTypeError, ModelError, TrainingError, OSError) as error:
-        sys.stderr.write(f"attnviz: {_sentence(error)}\n")
+        terminal.write(f"attnviz: {_sentence(error)}", sys.stderr)
         return 1
 
 

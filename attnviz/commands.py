@@ -14,6 +14,7 @@ from attnviz.analysis import comparison_command, evidence_command, measures, pat
 from attnviz.errors import InvalidParameterError, ModelError
 from attnviz.formatting import percent
 from attnviz.generation import run_command
+from attnviz.inputs import terminal
 from attnviz.inputs.atomic_write import write_whole
 from attnviz.training import loop as training
 from attnviz.training.tasks import TASKS
@@ -106,7 +107,6 @@ def _add_run_options(parser: argparse.ArgumentParser, text: str = "the text to r
 
 
 def _models(options: argparse.Namespace) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -119,7 +119,7 @@ def _models(options: argparse.Namespace) -> None:
         size = f"{info.n_layers} × {info.n_heads}"
         millions = f"{info.n_parameters / 1e6:.1f} M"
         table.add_row(info.name, info.family, size, str(info.d_model), millions, info.source)
-    Console().print(table)
+    terminal.console().print(table)
 
 
 def _investigate(options: argparse.Namespace) -> None:
@@ -136,14 +136,13 @@ def _investigate(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     trace = _trace(options)
     links = measures.strongest_links(trace, options.links)
     encoding = trace.encodings[0]
-    out = Console()
+    out = terminal.console()
     shape = f"{len(trace.layers)} layers × {trace.config.n_heads} heads, {len(encoding)} tokens"
     out.print(Text(f"{trace.title}: {shape}" + (f", {encoding.cut} cut" if encoding.cut else "")))
     out.print("Strongest links (layers and heads count from 0; special tokens left out):")
@@ -177,7 +176,7 @@ def _report(options: argparse.Namespace) -> None:
     else:
         page, out = report.html(_trace(options)), out or Path("attention.html")
     write_whole(out, page.encode("utf-8", "replace"))  # a surrogate alone is no character
-    sys.stdout.write(f"{out} ({len(page) / 1e6:.1f} MB) opens without a network\n")
+    terminal.write(f"{out} ({len(page) / 1e6:.1f} MB) opens without a network")
 
 
 def _investigation(options: argparse.Namespace) -> str:
@@ -219,7 +218,7 @@ def _live(options: argparse.Namespace) -> None:
     else:
         n_bytes, path = live.write_folder(options.out, models), options.out
         says = f"put it on any static host, or try it: python -m http.server --directory {path}"
-    sys.stdout.write(f"{path} ({n_bytes / 1e6:.1f} MB) with {titles}: {says}\n")
+    terminal.write(f"{path} ({n_bytes / 1e6:.1f} MB) with {titles}: {says}")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -245,7 +244,7 @@ def _export(options: argparse.Namespace) -> None:
     training, card = exporting.notes(options.model)
     more = {"form": options.format, "attentions": options.attentions}
     done = exporting.export(model, options.out, training=training, card=card, **more)
-    sys.stdout.write(f"{done.path} ({done.n_bytes / 1e6:.1f} MB): {done.says}\n")
+    terminal.write(f"{done.path} ({done.n_bytes / 1e6:.1f} MB): {done.says}")
 
 
 def _change(options: argparse.Namespace) -> Intervention:

@@ -11,6 +11,7 @@ from attnviz.analysis import ablation, cards_file, copying, known_answers, roles
 from attnviz.analysis import cards as all_cards
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import csv_bytes, number, percent
+from attnviz.inputs import terminal
 from attnviz.inputs.atomic_write import write_whole
 from attnviz.inputs.sample import sample
 
@@ -37,7 +38,7 @@ def investigate(
     from rich.progress import Progress
     from rich.table import Table
 
-    out = Console()
+    out = terminal.console()
     read = tuple(texts) or sample()
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Running the texts", total=len(read))

@@ -10,6 +10,7 @@ from attnviz.analysis import comparison
 from attnviz.analysis.comparison import Head, Sides
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import counted, csv_bytes, cut_off, percent
+from attnviz.inputs import terminal
 from attnviz.inputs.atomic_write import write_whole
 from attnviz.nn.intervention import Intervention
 from attnviz.nn.trace import Trace
@@ -112,7 +113,6 @@ def printed(beside: Sides, *, csv: Path | None = None) -> None:
 
     `csv`: a file for all heads. Errors: InvalidParameterError, OSError.
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -121,7 +121,7 @@ def printed(beside: Sides, *, csv: Path | None = None) -> None:
         heads.append((head, float(found.moved.mean()), next(iter(comparison.strongest(found, 1)), None)))
         n_both = len(found.pairs)
     labels, n_there = beside.a.encodings[0].labels, len(beside.b.encodings[0])
-    out, table = Console(), Table(box=None, pad_edge=False)
+    out, table = terminal.console(), Table(box=None, pad_edge=False)
     for name in ("layer", "head", "elsewhere"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("the largest difference")

@@ -13,6 +13,7 @@ from attnviz.analysis.evidence import METHODS, Evidence, Method
 from attnviz.analysis.predictions import Prediction
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import csv_bytes, cut_off, number, percent
+from attnviz.inputs import terminal
 from attnviz.inputs.atomic_write import write_whole
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def explain(
 
     Errors: InvalidParameterError, ModelError, OSError.
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -64,7 +64,7 @@ def explain(
     found = evidence.gathered(model, trace, asked, layer=layer)
     methods = [method for method in METHODS if method in found.values]
     labels = trace.encodings[0].labels
-    out, table = Console(), Table(box=None, pad_edge=False)
+    out, table = terminal.console(), Table(box=None, pad_edge=False)
     for title in ("", "token", *methods):
         table.add_column(title, justify="left" if title == "token" else "right", no_wrap=True)
     for i, label in enumerate(labels):

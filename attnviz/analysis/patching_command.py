@@ -14,6 +14,7 @@ from attnviz.analysis.outcomes import Lead, Likeness
 from attnviz.analysis.patching import How
 from attnviz.errors import InvalidParameterError
 from attnviz.formatting import csv_bytes, cut_off, number, percent
+from attnviz.inputs import terminal
 from attnviz.inputs.atomic_write import write_whole
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def patch(
     values = torch.stack(rows)
     effects = values - base
     near = patching_gradient.heads(model.transformer, here, measured, how, other=there)
-    out, table = Console(), Table(box=None, pad_edge=False)
+    out, table = terminal.console(), Table(box=None, pad_edge=False)
     for title in ("place", "layer", "head", "outcome", "change", "of the way", "by gradient"):
         table.add_column(title, justify="left" if title == "place" else "right", no_wrap=True)
     for place in effects.abs().flatten().argsort(descending=True)[:PRINTED].tolist():

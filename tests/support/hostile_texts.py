@@ -93,5 +93,10 @@ HOSTILE = [
     "<s>",
 ]
 
+# 500 and more: each alone, and inside of what could make it something else.
+AROUND = (("", ""), ("the ", " cat"), ('"', '"'), ("<p title='", "'>"), ("\n", "\n"), ("=", ";"), ("a", "b"))
+MANY = list(dict.fromkeys(before + text + after for before, after in AROUND for text in HOSTILE))
+assert len(MANY) >= 500
+
 # The same for tests that run once for each: one of four for every change, among them markup; all at night.
 EVERY_FOURTH = [text if i % 4 == 0 else pytest.param(text, marks=pytest.mark.nightly) for i, text in enumerate(HOSTILE)]

@@ -23,6 +23,8 @@ from attnviz.formatting import percent
 from attnviz.training import command as workshop
 from attnviz.training.loop import Training
 from attnviz.training.loop import preset as training_preset
+from tests.support.hostile_texts import MANY
+from tests.support.traces import attention, encoding_of, trace_of
 
 ROOT = Path(__file__).parents[2]
 TIRED = "The animal didn't cross the street because it was too tired."
@@ -175,6 +177,27 @@ def test_report_writes_one_page(loaded, tmp_path, capsys) -> None:
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert str(out) in capsys.readouterr().out
     assert len(page) < 5_000_000
+
+
+# a terminal, or the order of what it shows
+STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def test_no_text_of_a_stranger_steers_the_terminal(monkeypatch, capsys) -> None:
+    """Tokens and titles of a model that somebody made, names and texts that somebody typed."""
+    for start in range(0, len(MANY), 60):
+        labels = MANY[start : start + 60]
+        run = trace_of(attention(len(labels)), encodings=(encoding_of(labels),), title=labels[start % len(labels)])
+        monkeypatch.setattr(commands, "_trace", lambda options, run=run: run)
+        assert main(["run", "a", "--links", "60"]) == 0
+    said = capsys.readouterr().out
+    assert STEERS.findall(said) == [] and len(said) > 50_000
+    monkeypatch.undo()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for text in MANY:
+        assert main(["run", "a", "--model", f"hf:{text.replace('/', '')}"]) == 1
+    said = capsys.readouterr().err
+    assert STEERS.findall(said) == [] and said.count("\n") == len(MANY)
 
 
 @pytest.mark.parametrize("where", ["taken/folder/page.html", "."])

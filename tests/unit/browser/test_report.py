@@ -19,9 +19,9 @@ from attnviz.browser import report
 from attnviz.browser.attention_message import pack
 from attnviz.browser.bundle import javascript
 from attnviz.browser.view_state import ViewState
-from attnviz.formatting import LONGEST_DRAWN, LONGEST_KEPT, percent, shortened
+from attnviz.formatting import FORMULA_STARTS, LONGEST_DRAWN, LONGEST_KEPT, percent, shortened
 from attnviz.nn.positions import alibi_slopes
-from tests.support.hostile_texts import HOSTILE
+from tests.support.hostile_texts import HOSTILE, MANY
 from tests.support.node import run_node
 from tests.support.traces import attention, encoding_of, trace_of
 
@@ -137,6 +137,33 @@ def test_nothing_of_a_hostile_text_is_executed(page: Page, tmp_path: Path) -> No
     assert page.locator("script").count() == 3
     chips = page.locator(".av-chip").evaluate_all("nodes => nodes.map(node => node.textContent)")
     assert chips == [shortened(label) or " " for label in HOSTILE]
+
+
+@pytest.mark.nightly
+def test_nothing_of_many_hostile_texts_is_executed_in_any_file(page: Page, tmp_path: Path) -> None:
+    """As tokens and as titles: the page in a browser, what it saves from there, and the tables."""
+    for start in range(0, len(MANY), 60):
+        labels = MANY[start : start + 60]
+        kept = trace_of(attention(len(labels)), encodings=(encoding_of(labels),), title=labels[start % len(labels)])
+        open_report(page, tmp_path, report.html(kept, title=labels[-1]))
+        assert page.locator(".av-chip").count() == len(labels)
+        assert page.locator("main img, main iframe, main a, main svg, #words style").count() == 0
+        assert page.locator("script").count() == 3
+        for kind in ("SVG", "PNG", "CSV"):
+            page.get_by_role("button", name="Save …").click()
+            with page.expect_download() as saving:
+                page.get_by_role("menuitem", name=re.compile(kind)).first.click()
+            assert re.fullmatch(r"[\w.-]+", saving.value.suggested_filename), saving.value.suggested_filename
+            if kind == "SVG":
+                drawn = [*ET.fromstring(Path(saving.value.path()).read_bytes()).iter()]
+                tags = {node.tag.removeprefix(SVG) for node in drawn}
+                assert not tags & {"script", "foreignObject", "a", "style", "animate", "set", "use"}
+                named = [(name, value) for node in drawn for name, value in node.attrib.items()]
+                assert all(value.startswith("data:image/png;base64,") for name, value in named if "href" in name)
+                assert not [name for name, _ in named if name.startswith("on")]
+        assert page.evaluate("window.hacked") is None
+        rows = list(csv.reader(io.StringIO(report.csv(kept, 0, 0), newline="")))
+        assert not [cell for row in rows for cell in row if cell.startswith(FORMULA_STARTS) and len(cell) > 1]
 
 
 def test_of_a_long_token_a_part_is_drawn_and_more_is_its_title(page: Page, tmp_path: Path) -> None:
@@ -317,12 +344,12 @@ def test_svg_of_hostile_text_is_well_formed() -> None:
     });
     give(files.toSvg(draw, 300, 200, {title: inputs[16], background: inputs[17]}));
     """
-    text = run_node(script, inputs=HOSTILE)
+    text = run_node(script, inputs=MANY)
     root = ET.fromstring(text.encode())
     assert root.tag == f"{SVG}svg" and root.get("viewBox") == "0 0 300 200"
     # XML cannot hold these, not even escaped
     allowed = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-    assert [node.text or "" for node in root.iter(f"{SVG}text")] == [allowed.sub("\ufffd", t) for t in HOSTILE]
+    assert [node.text or "" for node in root.iter(f"{SVG}text")] == [allowed.sub("\ufffd", t) for t in MANY]
     assert root[0].text == HOSTILE[16]
     assert {node.tag.removeprefix(SVG) for node in root.iter()} == {"svg", "title", "rect", "text"}
     names = {name for node in root.iter() for name in node.attrib}
