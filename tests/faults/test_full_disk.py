@@ -63,21 +63,25 @@ def test_a_training_and_an_upload_on_a_full_disk(browser: Browser) -> None:
         page.goto(f"{address}/train?{TRAINING}")
         with full_disk(server.pid):
             press(page, "Start")
-            expect(page.get_by_text("checkpoint.safetensors cannot be written: File too large.")).to_be_visible()
-            expect(page.get_by_text("The training waits here: Continue tries again.")).to_be_visible()
+            expect(page.get_by_text("checkpoint.safetensors cannot be written: File too large.")).to_be_visible(
+                timeout=PATIENCE
+            )
+            expect(page.get_by_text("The training waits here: Continue tries again.")).to_be_visible(timeout=PATIENCE)
             sent = browser.new_page()
             sent.set_default_timeout(PATIENCE)
             sent.goto(f"{address}/models")
             field = sent.locator("[data-testid=stFileUploader] input[type=file]")
             field.set_input_files(archive)
-            expect(sent.get_by_text("The archive cannot be unpacked here: File too large.")).to_be_visible()
+            expect(sent.get_by_text("The archive cannot be unpacked here: File too large.")).to_be_visible(
+                timeout=PATIENCE
+            )
             sent.goto(address)
-            expect(sent.locator(".av-say").first).to_be_visible()
+            expect(sent.locator(".av-say").first).to_be_visible(timeout=PATIENCE)
         press(page, "Continue")
-        expect(page.get_by_role("button", name="Download (.zip)")).to_be_visible()
-        expect(page.get_by_text("cannot be written")).to_have_count(0)
+        expect(page.get_by_role("button", name="Download (.zip)")).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text("cannot be written")).to_have_count(0, timeout=PATIENCE)
         sent.goto(f"{address}/models")
         field.set_input_files(archive)
-        expect(sent.get_by_text("theirs").first).to_be_visible()
+        expect(sent.get_by_text("theirs").first).to_be_visible(timeout=PATIENCE)
         for one in (page, sent):
             one.close()
