@@ -93,7 +93,7 @@ def names(requirements: list[str]) -> set[str]:
 
 def pins(file: str) -> dict[str, str]:
     """The packages that a file pins for a reason of its own, under a comment, with their releases."""
-    return dict(re.findall(r"^# .+\.\n([\w-]+)==([\d.]+)$", (ROOT / file).read_text(), re.M))
+    return dict(re.findall(r"^# .+\.\n([\w-]+)==([\d.]+)(?: ; .+)?$", (ROOT / file).read_text(), re.M))
 
 
 def test_every_library_that_is_imported_is_required():
@@ -131,7 +131,7 @@ def test_requirements_are_exact_and_explained():
         lines = text.splitlines()
         for comment, requirement in zip(lines[::2], lines[1::2], strict=True):
             assert comment.startswith("# ") and comment.endswith("."), comment
-            assert re.fullmatch(rf"{pin}|-r requirements\.txt", requirement), requirement
+            assert re.fullmatch(rf"{pin}( ; .+)?|-r requirements\.txt", requirement), requirement
     assert len(rest.splitlines()) > 50
     for line in rest.splitlines():
         assert re.fullmatch(rf"{pin}(\.post\d+)?( ; .+)?", line), line
