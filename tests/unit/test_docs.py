@@ -133,3 +133,12 @@ def test_the_pages_are_those_of_the_app() -> None:
     readme = text("README.md")
     assert len(titles) == len(list((ROOT / "pages").glob("*.py")))
     assert [title for title in titles if f"\n| {title} | " not in readme] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(name: str) -> None:
+    head = 0
+    for line in text(name).splitlines():
+        cells = len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", line))) if line.startswith("|") else 0
+        head = head if cells and head else cells
+        assert cells == head or not cells, line
