@@ -75,8 +75,8 @@ class Limits(BaseSettings):
         description="memory for the server (the limit of its container or service, or the machine's)",
     )
     store_bytes: Number = Field(
-        default_factory=_part(14, 50_000_000, 200_000_000),
-        description="memory for results that all sessions share (a fourteenth of memory_bytes, 50 to 200 MB)",
+        default_factory=_part(14, 50_000_000, 120_000_000),
+        description="memory for results that all sessions share (a fourteenth of memory_bytes, 50 to 120 MB)",
     )
     models_bytes: Number = Field(
         default_factory=_part(7, 100_000_000, 1_000_000_000),
