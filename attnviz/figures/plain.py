@@ -43,6 +43,9 @@ def _figure_class() -> type[go.Figure]:
             super().__init__(spec, _validate=False)
             return getattr(self, name)
 
+        def __reduce__(self) -> tuple[type[go.Figure], tuple[dict[str, Any]]]:
+            return go.Figure, (self.to_dict(),)  # copied and pickled as plotly's own, which others know by its name
+
     return Figure
 
 

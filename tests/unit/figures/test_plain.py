@@ -3,6 +3,7 @@
 import base64
 import copy
 import json
+import pickle
 from typing import Any
 
 import numpy as np
@@ -71,3 +72,9 @@ def test_plotlys_classes_are_made_when_asked_for(monkeypatch: pytest.MonkeyPatch
     assert json.loads(as_json(spec_of(twin)))["layout"]["height"] == 500
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
         print(figure(spec_of(drawn)).nothing_of_the_kind)
+
+
+def test_a_figure_can_be_pickled():
+    """For another process, which has plotly's class and not ours."""
+    there = pickle.loads(pickle.dumps(figure({"data": [{"type": "scatter", "y": [1, 2]}], "layout": {"height": 90}})))
+    assert type(there) is go.Figure and there.layout.height == 90 and there.data[0].y == (1, 2)
