@@ -14,7 +14,7 @@ from attnviz.browser.attention_message import pack
 from attnviz.browser.intervention_text import intervention_text
 from attnviz.browser.token_columns import direction, is_cjk, sentence_spans
 from attnviz.formatting import shortened
-from tests.support.hostile_texts import HOSTILE
+from tests.support.hostile_texts import MANY
 from tests.support.node import run_node
 from tests.support.traces import attention, browser_weights, encoding_of, trace_of
 
@@ -214,16 +214,16 @@ def test_what_the_trace_does_not_have(options: dict[str, Any], message: str) -> 
 
 
 def test_hostile_labels_arrive_unchanged() -> None:
-    assert len(HOSTILE) >= 50
-    trace = trace_of(attention(len(HOSTILE)), encodings=(encoding_of(HOSTILE),), title="</script>")
+    assert len(MANY) >= 500
+    trace = trace_of(attention(len(MANY)), encodings=(encoding_of(MANY),), title="</script>")
     script = """
       const m = unpack.unpack(message);
       const joined = maths.items(m, {join: true}).queries.list.map(i => i.label);
       give([m.title, m.tokens.map(t => t.full), m.tokens.map(t => t.label), m.words, joined]);
     """
     title, full, labels, words, joined = run_node(script, pack(trace))
-    assert (title, full) == ("</script>", HOSTILE)
-    assert labels == joined == [shortened(label) for label in HOSTILE]  # drawn
+    assert (title, full) == ("</script>", MANY)
+    assert labels == joined == [shortened(label) for label in MANY]  # drawn
     assert words == list(trace.encodings[0].word_texts)
 
 

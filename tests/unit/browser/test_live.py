@@ -24,7 +24,7 @@ from attnviz.formatting import percent
 from attnviz.generation.sampling import Sampling
 from attnviz.inputs.images import Preprocessing
 from tests.e2e.driver import serious
-from tests.support.hostile_texts import HOSTILE
+from tests.support.hostile_texts import HOSTILE, MANY
 from tests.support.node import run_node
 
 TEXT = "The old fox that lived by the river saw a bird."
@@ -203,9 +203,7 @@ def test_a_link_restores_what_was_chosen_and_bad_ones_do_no_harm(page: Page, fil
         assert page.locator("#live-trouble").is_hidden()
 
 
-@pytest.mark.parametrize(
-    "texts", [HOSTILE[3::16], pytest.param(HOSTILE, marks=pytest.mark.nightly)], ids=["some", "all"]
-)
+@pytest.mark.parametrize("texts", [HOSTILE[3::16], pytest.param(MANY, marks=pytest.mark.nightly)], ids=["some", "all"])
 def test_hostile_texts_leave_a_page_that_works(page: Page, file: Path, texts: list[str]) -> None:
     go(page, file)
     for text in [*texts, "word " * 20_000]:
@@ -421,3 +419,12 @@ def test_a_link_without_a_text_shows_one_that_its_model_reads() -> None:
       "#model=dates", { model: "austen", text, stack: "self" }, inputs.models).text))"""
     texts = [live.FIRST["austen"], "what a visitor wrote"]
     assert run_node(script, inputs={"models": models, "texts": texts}) == [live.FIRST["dates"], texts[1]]
+
+
+@pytest.mark.nightly
+def test_no_text_begins_or_ends_a_program() -> None:
+    held = [live.held(load("induction"))]
+    ours = [live.html(held, live.Start("a", ViewState())).lower().count(tag) for tag in ("<script", "</script", "<!--")]
+    for text in MANY:
+        page = live.html(held, live.Start(text, ViewState())).lower()
+        assert [page.count(tag) for tag in ("<script", "</script", "<!--")] == ours, text

@@ -11,7 +11,7 @@ from attnviz import load
 from attnviz.browser.token_columns import token_columns
 from attnviz.inputs.assets import ASSETS
 from attnviz.inputs.tokenizers import Tokenizer
-from tests.support.hostile_texts import HOSTILE
+from tests.support.hostile_texts import MANY
 from tests.support.node import NodeError, run_node
 from tests.support.scripts import texts
 
@@ -32,7 +32,7 @@ give(inputs.texts.map((text) => {
 
 def readable_texts() -> list[str]:
     """What is Unicode: the hundred, and what strangers could type."""
-    return [text[:2_000] for text in [*texts(), *HOSTILE] if not any(0xD800 <= ord(ch) < 0xE000 for ch in text)]
+    return [text[:2_000] for text in [*texts(), *MANY] if not any(0xD800 <= ord(ch) < 0xE000 for ch in text)]
 
 
 def check(name: str, most: int | None, given: list[str]) -> None:
